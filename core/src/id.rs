@@ -1,0 +1,226 @@
+//! Names and identities: what clients, locks, sessions, tenures and requests are called.
+//!
+//! - A bare number never stands for an identity outside of this file.
+//! - A [`Name`] that exists is well formed: nobody checks it twice.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::NAME_LEN_MAX;
+
+/// The name of a client, a lock or a file: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with `.`.
+///
+/// A file and the lock that guards it have the same name. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(Arc<str>);
+
+/// Why some text is not a [`Name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name is 1 to 64 characters of A-Z a-z 0-9 . _ - and does not begin with a dot")]
+pub struct BadName;
+
+impl Name {
+    /// Takes `text` as a name.
+    ///
+    /// # Errors
+    /// Where it isn't well formed.
+    pub fn new(text: &str) -> Result<Self, BadName> {
+        let well_formed = !text.is_empty()
+            && text.len() <= NAME_LEN_MAX
+            && !text.starts_with('.')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if well_formed { Ok(Self(text.into())) } else { Err(BadName) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        Self::new(&text)
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        Self::new(text)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The one with this number.
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// Its number.
+            pub const fn number(self) -> u64 {
+                self.0
+            }
+
+            /// The one after it. Never wraps: 2^64 of anything don't come to pass.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0.saturating_add(1))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// A fencing token: one for each tenure of any lock, each larger than all before it.
+    /// The first is 1; 0 means that there is none.
+    Token
+}
+number! {
+    /// The number of one request within its session, from 1 on. `hello` has 0.
+    Seq
+}
+number! {
+    /// Which transmission of a request this is, from 0 on.
+    Attempt
+}
+number! {
+    /// The place of an event in the history of the service, from 1 on.
+    Index
+}
+number! {
+    /// The public number of a session. Safe to show, since it opens nothing.
+    SessionNo
+}
+
+/// What `hello` gave to a client: whoever knows it, speaks for the session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    /// A session id made of 128 bits that nobody could guess.
+    pub const fn from_entropy(entropy: u128) -> Self {
+        Self(entropy)
+    }
+
+    /// The id in 16 bytes, for the journal and the wire.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The id in these 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// The 32 hex digits of the wire as an id; upper and lower case are the same.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        all_hex(text, 32).then(|| u128::from_str_radix(text, 16).ok()).flatten().map(Self)
+    }
+
+    /// The id as the 32 hex digits of the wire.
+    pub fn to_hex(self) -> String {
+        format!("{:032x}", self.0)
+    }
+}
+
+/// What a client drew at random for one `hello`, so that a copy of it is known as one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nonce(u64);
+
+impl Nonce {
+    /// A nonce made of 64 random bits.
+    pub const fn new(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The 16 hex digits of the wire as a nonce.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        all_hex(text, 16).then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Self)
+    }
+
+    /// The nonce as the 16 hex digits of the wire.
+    pub fn to_hex(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+/// Where a datagram came from and where its answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer(pub SocketAddr);
+
+/// `from_str_radix` alone would take a sign.
+fn all_hex(text: &str, len: usize) -> bool {
+    text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["a", "file_0", "A-b.c", "0", &"x".repeat(64)] {
+            assert!(Name::new(good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(65);
+        for bad in ["", ".x", "../x", "a/b", "a b", "a\0", "ä", "..", long.as_str()] {
+            assert_eq!(Name::new(bad), Err(BadName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_survive_the_wire() {
+        let id = SessionId::from_entropy(0x0123_4567_89ab_cdef_0000_0000_0000_0001);
+        assert!(SessionId::from_hex(&id.to_hex()) == Some(id));
+        assert!(SessionId::from_bytes(id.to_bytes()) == id);
+        assert!(SessionId::from_hex("+123456789abcdef0000000000000001").is_none());
+        assert!(Nonce::from_hex("00000000000000a1") == Some(Nonce::new(0xa1)));
+        assert!(Nonce::from_hex("a1").is_none());
+    }
+}

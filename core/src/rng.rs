@@ -1,0 +1,75 @@
+//! Seeded chance: the same seed gives the same draws, natively and on wasm.
+//!
+//! Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014
+//! (SplitMix64, with Vigna's constants). Good enough to draw jitter and faults; never a secret.
+
+/// A generator of draws. Small enough to be part of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rng {
+    state: u64,
+}
+
+impl Rng {
+    /// The generator that this seed names.
+    pub const fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// The generator for one thing among many: its draws depend on `seed` and `key` alone, so
+    /// that whatever happens to one thing reshuffles nothing for the others.
+    pub const fn keyed(seed: u64, key: u64) -> Self {
+        Self { state: mix(seed ^ mix(key)) }
+    }
+
+    /// 64 bits.
+    pub const fn bits(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.state)
+    }
+
+    /// A number below `bound`; 0 where `bound` is 0.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        // The high half of a 128-bit product. Its bias is below 2^-32 for bounds below 2^32.
+        ((self.bits() as u128 * bound as u128) >> 64) as u64
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub const fn between(&mut self, low: u64, high: u64) -> u64 {
+        assert!(low <= high, "a range that ends before it begins");
+        low + self.below((high - low).saturating_add(1))
+    }
+
+    /// Whether something happens that happens `ppm` times in a million.
+    pub const fn happens(&mut self, ppm: u64) -> bool {
+        self.below(1_000_000) < ppm
+    }
+}
+
+/// Spreads the bits of `x` over all of the result.
+pub const fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_draws_are_those_of_the_reference() {
+        let mut rng = Rng::new(1_234_567);
+        assert_eq!(rng.bits(), 6_457_827_717_110_365_317);
+        assert_eq!(rng.bits(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn draws_stay_within_their_range() {
+        let mut rng = Rng::new(7);
+        for _ in 0..1_000 {
+            assert!((3..=5).contains(&rng.between(3, 5)));
+        }
+        let hits = (0..10_000).filter(|_| rng.happens(300_000)).count();
+        assert!((2_800..3_200).contains(&hits), "{hits} of 10000 at 30%");
+    }
+}
