@@ -94,7 +94,10 @@ pub enum Fact {
         nonce: Option<Secret<Nonce>>,
     },
     /// A lease ran out. What the session held and waited for was ended before.
-    SessionExpired { session_no: SessionNo, client: Name },
+    SessionExpired {
+        session_no: SessionNo,
+        client: Name,
+    },
     /// A client closed its session. What it held and waited for was ended before.
     SessionClosed {
         session_no: SessionNo,
@@ -193,7 +196,9 @@ pub enum Fact {
         #[serde(flatten)]
         asked: Asked,
     },
-    DatagramDropped { reason: DropReason },
+    DatagramDropped {
+        reason: DropReason,
+    },
 }
 
 impl Fact {
@@ -325,7 +330,10 @@ mod tests {
             nonce: Some(Secret::new(Nonce::new(0xdef))),
         };
         let json = serde_json::to_string(&fact).unwrap();
-        assert_eq!(json, r#"{"type":"session_opened","session_no":1,"client":"me","lease_ms":5000}"#);
+        assert_eq!(
+            json,
+            r#"{"type":"session_opened","session_no":1,"client":"me","lease_ms":5000}"#
+        );
         assert!(!format!("{fact:?}").contains("abc"), "{fact:?}");
     }
 }

@@ -16,4 +16,7 @@ pub mod op;
 pub mod refusal;
 pub mod rng;
 pub mod secret;
+pub mod service;
+pub mod state;
 pub mod time;
+pub mod wire;

@@ -1,0 +1,241 @@
+//! The lock server as a machine without I/O: what one datagram, or one moment that has come,
+//! leads to.
+//!
+//! - Every change is an event, made in one place and applied at once.
+//! - Deciding runs ahead of the disk. Nobody sees that: a reply stays inside its [`Step`] and then
+//!   its [`Outbox`] until the journal says that what it rests on is durable.
+//! - What has fallen due is looked after before anything else, so that no lease outlives its end
+//!   because a datagram came first.
+
+mod acquire;
+mod agenda;
+mod append;
+mod config;
+mod cookie;
+mod ending;
+mod hello;
+mod release;
+mod renew;
+mod request;
+mod step;
+
+use std::collections::BTreeMap;
+
+pub use agenda::Due;
+pub use config::{Bounds, Config};
+pub use step::{Datagram, Failed, Outbox, Step, Stored};
+
+use crate::event::{Event, Fact};
+use crate::id::{Index, Peer, Seq, SessionNo, Token};
+use crate::limits::DATAGRAM_LEN_MAX;
+use crate::op::DropReason;
+use crate::refusal::Refusal;
+use crate::state::State;
+use crate::time::Time;
+use crate::wire::{Reply, Request, Status};
+use agenda::Agenda;
+use request::Ask;
+use step::{Cause, Withheld};
+
+/// Everything that can happen to the server. A list of these replays a run exactly.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A datagram has arrived, its key checked and its trailer taken off.
+    Datagram {
+        /// From where.
+        from: Peer,
+        /// What it says.
+        bytes: &'a [u8],
+        /// New for each datagram: session ids are made of it, not of a hidden generator.
+        entropy: u128,
+    },
+    /// A datagram that has been read already: what the simulator delivers.
+    Request {
+        /// From where.
+        from: Peer,
+        /// What it asks.
+        request: &'a Request,
+        /// As above.
+        entropy: u128,
+    },
+    /// A datagram was thrown away before it came here.
+    Dropped(DropReason),
+    /// The moment named by [`LockServer::next_wake`] has come.
+    Wake,
+    /// The server ends in good order.
+    Stop,
+}
+
+/// Decides what clients get. Cloning it is taking a snapshot.
+#[derive(Clone, Debug)]
+pub struct LockServer {
+    config: Config,
+    state: State,
+    agenda: Agenda,
+    /// Where the answer to each wait goes. Lost in a crash: the waiters poll.
+    waiting_at: BTreeMap<(SessionNo, Seq), Peer>,
+    now: Time,
+    /// The place in history that was given last.
+    index: Index,
+    /// The last place that the journal has to hold.
+    durable: Index,
+    files_writable: bool,
+    /// What was answered `storage_failed` and is not in the journal as such yet.
+    owed: Vec<Cause>,
+    /// What the input at hand has led to so far.
+    step: Step,
+}
+
+/// Where a server takes up the service.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// What the journal holds; the default where there is none.
+    pub state: State,
+    /// The last place in history that anybody may have seen.
+    pub after: Index,
+    /// No token up to this one is granted any more.
+    pub token_floor: Token,
+    /// The wall clock, in milliseconds since 1970. For people alone.
+    pub unix_ms: u64,
+}
+
+impl LockServer {
+    /// Takes up the service. Every session that is alive has its full lease from here on.
+    pub fn start(config: Config, start: Start, now: Time) -> (Self, Step) {
+        let Start { state, after, token_floor, unix_ms } = start;
+        let mut server = Self {
+            config,
+            agenda: Agenda::default(),
+            waiting_at: BTreeMap::new(),
+            now: now.max(state.now()),
+            index: after.max(state.index()),
+            durable: state.index(),
+            state,
+            files_writable: true,
+            owed: Vec::new(),
+            step: Step::default(),
+        };
+        server.record(Fact::ServerStarted { unix_ms, token_floor });
+        server.agenda = Agenda::of(&server.state);
+        let step = std::mem::take(&mut server.step);
+        (server, step)
+    }
+
+    /// Goes on from what is durable, after events could not be stored and were dropped.
+    ///
+    /// Clients were told of renewals meanwhile, so every session that is alive has its full lease
+    /// again. That what `failed` was answered stays so is put into the journal as soon as it can
+    /// be.
+    pub fn restore(&mut self, state: State, failed: Failed, now: Time, unix_ms: u64) -> Step {
+        self.state = state;
+        self.now = self.now.max(now);
+        self.waiting_at.clear();
+        self.record(Fact::ServerStarted { unix_ms, token_floor: Token::default() });
+        self.agenda = Agenda::of(&self.state);
+        self.owed.extend(failed.0);
+        self.owe();
+        std::mem::take(&mut self.step)
+    }
+
+    /// Takes in the journal's word, so that what it holds is not put into it again.
+    pub fn stored(&mut self, stored: Stored) {
+        if !self.owed.is_empty() && stored.through >= self.durable {
+            self.owed.clear();
+        }
+    }
+
+    /// Works out what `input` leads to, and makes it so in memory.
+    pub fn step(&mut self, now: Time, input: Input<'_>) -> Step {
+        self.now = self.now.max(now);
+        self.look_after_what_is_due();
+        match input {
+            Input::Datagram { from, bytes, entropy } => self.datagram(from, bytes, entropy),
+            Input::Request { from, request, entropy } => {
+                self.request(from, request, entropy, DATAGRAM_LEN_MAX);
+            }
+            Input::Dropped(reason) => self.record(Fact::DatagramDropped { reason }),
+            Input::Wake => {}
+            Input::Stop => self.record(Fact::ServerStopped),
+        }
+        std::mem::take(&mut self.step)
+    }
+
+    /// Says whether appends can be written out. While they can't, they are refused, since their
+    /// bytes would have nowhere to go.
+    pub fn set_files_writable(&mut self, writable: bool) {
+        self.files_writable = writable;
+    }
+
+    /// When to call [`LockServer::step`] with [`Input::Wake`], and what may be due then.
+    pub fn next_wake(&self) -> Option<(Time, &Due)> {
+        self.agenda.first()
+    }
+
+    /// What is so in memory. It may be ahead of the disk, so it is not for anybody's eyes.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The last place in history that was given.
+    pub const fn index(&self) -> Index {
+        self.index
+    }
+
+    fn look_after_what_is_due(&mut self) {
+        while let Some(due) = self.agenda.take(self.now) {
+            match due {
+                Due::Lease(session_no) => self.lease_due(session_no),
+                Due::Hold(lock, token) => self.hold_due(&lock, token),
+                Due::Claim(lock, token) => self.claim_due(&lock, token),
+                Due::Wait(session_no, seq) => self.wait_due(session_no, seq),
+            }
+        }
+    }
+
+    /// Makes an event and applies it. The only way in which anything changes.
+    fn record(&mut self, fact: Fact) {
+        self.index = self.index.next();
+        if fact.is_durable() {
+            self.durable = self.index;
+        }
+        let event = Event { index: self.index, at: self.now, fact };
+        self.agenda.before(&self.state, &event.fact);
+        self.state.apply(&event);
+        self.agenda.after(&self.state, &event);
+        self.step.events.push(event);
+    }
+
+    fn owe(&mut self) {
+        for cause in self.owed.clone() {
+            let Some(session) = self.state.session(cause.session_no) else { continue };
+            if session.replies.is_settled(cause.asked.seq) {
+                continue;
+            }
+            let client = Some(session.client.clone());
+            let Cause { session_no, op, name, asked } = cause;
+            self.record(Fact::RequestRefused {
+                session_no: Some(session_no),
+                client,
+                op,
+                name,
+                token: None,
+                refusal: Refusal::StorageFailed,
+                asked,
+            });
+        }
+    }
+
+    /// Promises a reply that rests on everything decided so far.
+    fn reply(&mut self, to: Peer, reply: Reply) {
+        self.step.replies.push(Withheld::answer(to, reply, self.durable));
+    }
+
+    /// Promises the reply to a request of a session.
+    fn answer(&mut self, ask: &Ask, status: Status) {
+        let Ask { from, session_no, ref asked, op, ref name, .. } = *ask;
+        let reply = Reply { re: asked.seq, attempt: asked.attempt, status };
+        let cause = Cause { session_no, op, name: name.clone(), asked: *asked };
+        let withheld = Withheld::answer(from, reply, self.durable);
+        self.step.replies.push(Withheld { cause: Some(cause), ..withheld });
+    }
+}

@@ -1,0 +1,134 @@
+//! What an input leads to, and how its replies are kept back until they are true for good.
+
+use std::collections::VecDeque;
+
+use crate::event::{Asked, Event};
+use crate::id::{Index, Name, Peer, SessionNo};
+use crate::limits::DATAGRAM_LEN_MAX;
+use crate::op::Op;
+use crate::refusal::Refusal;
+use crate::wire::{Reply, Status};
+
+/// What one input leads to.
+#[must_use = "a step whose events are not stored never happened"]
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// For the journal and the stream, in order. Those that need not be durable are among them.
+    pub events: Vec<Event>,
+    /// Not public: a reply is a promise, so it leaves by way of an [`Outbox`] alone.
+    pub(super) replies: Vec<Withheld>,
+}
+
+/// The journal's word that all durable events up to this one survive a crash.
+///
+/// Only what has flushed them may say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stored {
+    /// The last of them.
+    pub through: Index,
+}
+
+/// A reply that may be sent.
+#[derive(Clone, Debug)]
+pub struct Datagram {
+    /// Where to.
+    pub to: Peer,
+    /// What it says.
+    pub reply: Reply,
+    len_max: usize,
+}
+
+/// A reply, what it rests on, and what it answers.
+#[derive(Clone, Debug)]
+pub(super) struct Withheld {
+    pub(super) after: Index,
+    pub(super) datagram: Datagram,
+    pub(super) cause: Option<Cause>,
+    /// Whether nobody asked for it just then: a grant that came out of the queue.
+    pub(super) unasked: bool,
+}
+
+/// The request of a session that a reply answers.
+#[derive(Clone, Debug)]
+pub(super) struct Cause {
+    pub(super) session_no: SessionNo,
+    pub(super) op: Op,
+    pub(super) name: Option<Name>,
+    pub(super) asked: Asked,
+}
+
+/// Requests that were answered `storage_failed`. Nothing was done, and the server has to remember
+/// that: see [`super::LockServer::restore`].
+#[derive(Debug, Default)]
+pub struct Failed(pub(super) Vec<Cause>);
+
+/// Replies that wait for the disk.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    waiting: VecDeque<Withheld>,
+    stored: Stored,
+}
+
+impl Datagram {
+    pub(super) const fn new(to: Peer, reply: Reply, len_max: usize) -> Self {
+        Self { to, reply, len_max }
+    }
+
+    /// Writes it onto the end of `out`, without the trailer of a key.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.reply.encode_within(self.len_max, out);
+    }
+}
+
+impl Outbox {
+    /// Takes in what a step promises. What rests on nothing that isn't stored yet goes to `out`
+    /// at once. Gives back the step's events, for the journal.
+    pub fn hold(&mut self, step: Step, out: &mut Vec<Datagram>) -> Vec<Event> {
+        for withheld in step.replies {
+            if withheld.after <= self.stored.through {
+                out.push(withheld.datagram);
+            } else {
+                self.waiting.push_back(withheld);
+            }
+        }
+        step.events
+    }
+
+    /// Lets go what is true for good, in the order in which it was promised.
+    pub fn release(&mut self, stored: Stored, out: &mut Vec<Datagram>) {
+        assert!(self.stored <= stored, "S5: the journal took something back");
+        self.stored = stored;
+        while self.waiting.front().is_some_and(|withheld| withheld.after <= stored.through) {
+            out.extend(self.waiting.pop_front().map(|withheld| withheld.datagram));
+        }
+    }
+
+    /// What to say when the events could not be stored: nothing was done.
+    pub fn fail(&mut self, out: &mut Vec<Datagram>) -> Failed {
+        let mut failed = Failed::default();
+        for withheld in self.waiting.drain(..).filter(|withheld| !withheld.unasked) {
+            let Datagram { to, reply, len_max } = withheld.datagram;
+            let status = Status::Refused(Refusal::StorageFailed);
+            out.push(Datagram { to, reply: Reply { status, ..reply }, len_max });
+            failed.0.extend(withheld.cause);
+        }
+        failed
+    }
+
+    /// How many replies wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+impl Withheld {
+    pub(super) fn answer(to: Peer, reply: Reply, after: Index) -> Self {
+        let datagram = Datagram::new(to, reply, DATAGRAM_LEN_MAX);
+        Self { after, datagram, cause: None, unasked: false }
+    }
+}

@@ -1,0 +1,74 @@
+//! One guarded file: how long it is, and which appends made it so last.
+//!
+//! - S2: the tokens of the appends applied to a file never decrease.
+//! - The bytes themselves are not here: the journal has them, and the file.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Seq, SessionNo, Token};
+use crate::limits::APPENDS_KEPT;
+
+/// What the service knows of a guarded file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    len: u64,
+    last_token: Token,
+    recent: VecDeque<Applied>,
+}
+
+/// One append that is in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Whose it was.
+    pub session_no: SessionNo,
+    /// The number of its request.
+    pub seq: Seq,
+    /// The token of the tenure under which it was applied.
+    pub token: Token,
+    /// Where its bytes begin.
+    pub offset: u64,
+    /// How many there are.
+    pub len: u64,
+}
+
+impl File {
+    /// A file of which nothing is known but its length: what is left after a loss of the journal.
+    pub const fn of_len(len: u64) -> Self {
+        Self { len, last_token: Token::new(0), recent: VecDeque::new() }
+    }
+
+    /// Takes in an append; gives back the one that is forgotten for it.
+    pub(super) fn append(&mut self, applied: Applied) -> Option<Applied> {
+        assert_eq!(applied.offset, self.len, "S3: an append begins where the file ends");
+        self.len += applied.len;
+        self.last_token = self.last_token.max(applied.token);
+        self.recent.push_back(applied);
+        if self.recent.len() > APPENDS_KEPT { self.recent.pop_front() } else { None }
+    }
+
+    /// Its length in bytes.
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The largest token under which it was appended to.
+    pub const fn last_token(&self) -> Token {
+        self.last_token
+    }
+
+    /// Its last appends, oldest first.
+    pub const fn recent(&self) -> &VecDeque<Applied> {
+        &self.recent
+    }
+
+    pub(super) fn find(&self, session_no: SessionNo, seq: Seq) -> Option<&Applied> {
+        self.recent.iter().rev().find(|it| it.session_no == session_no && it.seq == seq)
+    }
+}

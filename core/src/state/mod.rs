@@ -1,0 +1,232 @@
+//! What is so: sessions, locks and their lines, kept replies, files.
+//!
+//! - [`State::apply`] is the only thing that changes it, and it can't be refused: whoever made the
+//!   event has checked everything. The same function serves the server, the journal's recovery,
+//!   the simulator and the page.
+//! - Nothing here decides, and nothing here knows what falls due: that is the service's.
+//! - What opens doors is left out of its JSON. The journal takes it from [`State::secrets`] and
+//!   gives it back through [`State::with_secrets`].
+
+mod apply;
+mod departed;
+mod file;
+mod lock;
+mod replies;
+mod session;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use file::{Applied, File};
+pub use lock::{Lock, Tenure, Waiter};
+pub use replies::{Answer, KeptReply, Replies};
+pub use session::{Beats, Session, Wait};
+
+use crate::id::{Index, Name, Nonce, Seq, SessionId, SessionNo, Token};
+use crate::secret::Secret;
+use crate::time::Time;
+use departed::Departed;
+
+/// The state of the lock service: the fold of its events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    index: Index,
+    #[serde(rename = "now_ms")]
+    now: Time,
+    last_token: Token,
+    last_session_no: SessionNo,
+    sessions: BTreeMap<SessionNo, Session>,
+    locks: BTreeMap<Name, Lock>,
+    files: BTreeMap<Name, File>,
+    #[serde(default)]
+    departed: Departed,
+    waiters: usize,
+    /// What `sessions` and `files` say, the other way round. Empty on the page, which knows no ids.
+    #[serde(skip)]
+    lookup: Lookup,
+}
+
+/// Ways to find what a request names. Derived, so never written anywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Lookup {
+    ids: BTreeMap<Secret<SessionId>, SessionNo>,
+    hellos: BTreeMap<(Secret<Nonce>, Name), SessionNo>,
+    appends: BTreeMap<(SessionNo, Seq), Name>,
+}
+
+/// What opens the door of one session, for the journal alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSecret {
+    /// Whose.
+    pub session_no: SessionNo,
+    /// The capability that its `hello` gave.
+    pub id: Secret<SessionId>,
+    /// The nonce of its `hello`; unset for a session that is gone.
+    pub nonce: Option<Secret<Nonce>>,
+}
+
+/// What the service remembers of an append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in its file.
+    Applied {
+        /// Which file.
+        file: Name,
+        /// Where its bytes begin.
+        offset: u64,
+        /// How many there are.
+        len: u64,
+    },
+    /// It is in no file, and never will be.
+    NotApplied,
+    /// It isn't known any more, or not yet.
+    Forgotten,
+}
+
+impl State {
+    /// Gives the sessions their secrets back, after the state was read from where they are not.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: &[SessionSecret]) -> Self {
+        for secret in secrets {
+            match self.sessions.get_mut(&secret.session_no) {
+                Some(session) => {
+                    session.id = Some(secret.id);
+                    session.nonce = secret.nonce;
+                }
+                None => self.departed.identify(secret.session_no, secret.id),
+            }
+        }
+        self.lookup = Lookup::default();
+        for (&session_no, session) in &self.sessions {
+            self.lookup.insert(session_no, session);
+        }
+        for (name, file) in &self.files {
+            for applied in file.recent() {
+                self.lookup.appends.insert((applied.session_no, applied.seq), name.clone());
+            }
+        }
+        self
+    }
+
+    /// The secrets of all sessions, alive and departed, for the journal alone.
+    pub fn secrets(&self) -> Vec<SessionSecret> {
+        let alive = self.sessions.iter().filter_map(|(&session_no, session)| {
+            Some(SessionSecret { session_no, id: session.id?, nonce: session.nonce })
+        });
+        let gone = self.departed.ids().map(|(session_no, id)| SessionSecret {
+            session_no,
+            id,
+            nonce: None,
+        });
+        alive.chain(gone).collect()
+    }
+
+    /// The last event that it has taken in.
+    pub const fn index(&self) -> Index {
+        self.index
+    }
+
+    /// When that event happened, on the server's clock.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The largest token ever granted.
+    pub const fn last_token(&self) -> Token {
+        self.last_token
+    }
+
+    /// The number of the youngest session ever opened.
+    pub const fn last_session_no(&self) -> SessionNo {
+        self.last_session_no
+    }
+
+    /// The live sessions.
+    pub const fn sessions(&self) -> &BTreeMap<SessionNo, Session> {
+        &self.sessions
+    }
+
+    /// The live session of this number.
+    pub fn session(&self, session_no: SessionNo) -> Option<&Session> {
+        self.sessions.get(&session_no)
+    }
+
+    /// The live session that this capability opens.
+    pub fn session_of(&self, id: Secret<SessionId>) -> Option<SessionNo> {
+        self.lookup.ids.get(&id).copied()
+    }
+
+    /// The live session that this `hello` opened before.
+    pub fn session_of_hello(&self, nonce: Secret<Nonce>, client: &Name) -> Option<SessionNo> {
+        self.lookup.hellos.get(&(nonce, client.clone())).copied()
+    }
+
+    /// The locks that are held or waited for.
+    pub const fn locks(&self) -> &BTreeMap<Name, Lock> {
+        &self.locks
+    }
+
+    /// The live tenure of a lock.
+    pub fn tenure(&self, lock: &Name) -> Option<&Tenure> {
+        self.locks.get(lock)?.tenure()
+    }
+
+    /// The guarded files, also those whose lock is free.
+    pub const fn files(&self) -> &BTreeMap<Name, File> {
+        &self.files
+    }
+
+    /// How many waits there are, over all locks.
+    pub const fn waiters(&self) -> usize {
+        self.waiters
+    }
+
+    /// What became of the append that the session with this capability, alive or gone, sent as
+    /// `of`. Says [`Outcome::NotApplied`] only where it never can be applied any more.
+    pub fn outcome(&self, id: Secret<SessionId>, of: Seq) -> Outcome {
+        let alive = self.session_of(id);
+        let Some(session_no) = alive.or_else(|| self.departed.find(id)) else {
+            return Outcome::Forgotten;
+        };
+        if let Some(outcome) = self.applied(session_no, of) {
+            return outcome;
+        }
+        // A live session's request that has no answer yet can still arrive.
+        let settled = alive
+            .and_then(|session_no| self.session(session_no))
+            .is_none_or(|session| session.replies.is_settled(of));
+        if settled && !self.departed.forgot(session_no, of) {
+            Outcome::NotApplied
+        } else {
+            Outcome::Forgotten
+        }
+    }
+
+    fn applied(&self, session_no: SessionNo, seq: Seq) -> Option<Outcome> {
+        let name = self.lookup.appends.get(&(session_no, seq))?;
+        let applied = self.files.get(name)?.find(session_no, seq)?;
+        let Applied { offset, len, .. } = *applied;
+        Some(Outcome::Applied { file: name.clone(), offset, len })
+    }
+}
+
+impl Lookup {
+    fn insert(&mut self, session_no: SessionNo, session: &Session) {
+        if let Some(id) = session.id {
+            self.ids.insert(id, session_no);
+        }
+        if let Some(nonce) = session.nonce {
+            self.hellos.insert((nonce, session.client.clone()), session_no);
+        }
+    }
+
+    fn remove(&mut self, session: &Session) {
+        if let Some(id) = session.id {
+            self.ids.remove(&id);
+        }
+        if let Some(nonce) = session.nonce {
+            self.hellos.remove(&(nonce, session.client.clone()));
+        }
+    }
+}

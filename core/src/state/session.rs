@@ -1,0 +1,144 @@
+//! One session: a client's name, its one lease, what it holds and waits for.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::replies::Replies;
+use crate::id::{Attempt, Index, Name, Nonce, Seq, SessionId};
+use crate::limits::BEATS_KNOWN;
+use crate::secret::Secret;
+use crate::time::{Span, Time};
+
+/// A live session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The client's name, for people.
+    pub client: Name,
+    #[serde(skip)]
+    pub(super) id: Option<Secret<SessionId>>,
+    #[serde(skip)]
+    pub(super) nonce: Option<Secret<Nonce>>,
+    /// How long it lives without a word.
+    #[serde(rename = "lease_ms")]
+    pub lease: Span,
+    /// When its lease runs out.
+    #[serde(rename = "expires_at_ms")]
+    pub expires_at: Time,
+    /// The locks that it holds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<Name>,
+    /// What it waits for, in the order of asking.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Wait>,
+    /// Its last answers.
+    pub replies: Replies,
+    /// Which heartbeats it has sent.
+    pub beats: Beats,
+    /// The last event that a datagram of its own led to.
+    pub heard: Index,
+    /// The last durable event that is about it.
+    pub durable: Index,
+}
+
+/// A request that stands in line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// Its number.
+    pub seq: Seq,
+    /// What for.
+    pub lock: Name,
+    /// Its place in that lock's line.
+    pub ticket: Index,
+}
+
+/// Which requests of the kinds that are never kept have arrived: heartbeats and questions.
+///
+/// A copy of one renews nothing, so the last 64 numbers are told apart; anything older counts as
+/// a copy, which is the safe side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beats {
+    highest: Seq,
+    /// The highest transmission of the highest number.
+    attempt: Attempt,
+    /// Bit n is set where the number n below the highest has arrived.
+    seen: u64,
+}
+
+impl Session {
+    pub(super) fn renew(&mut self, at: Time) {
+        // `max`: the lease is one length, so this only guards against a clock that goes back.
+        self.expires_at = self.expires_at.max(at + self.lease);
+    }
+
+    /// The secret that opens it. Unset on the page, which is never told.
+    pub const fn id(&self) -> Option<Secret<SessionId>> {
+        self.id
+    }
+
+    /// What it waits for under this number.
+    pub fn wait(&self, seq: Seq) -> Option<&Wait> {
+        self.waits.iter().find(|wait| wait.seq == seq)
+    }
+
+    /// Its wait for this lock.
+    pub fn wait_for(&self, lock: &Name) -> Option<&Wait> {
+        self.waits.iter().find(|wait| wait.lock == *lock)
+    }
+}
+
+impl Beats {
+    pub(super) fn note(&mut self, seq: Seq, attempt: Attempt) {
+        if seq > self.highest {
+            let ahead = seq.number() - self.highest.number();
+            self.seen = if ahead < BEATS_KNOWN { self.seen << ahead } else { 0 };
+            self.highest = seq;
+            self.attempt = attempt;
+        } else if seq == self.highest {
+            self.attempt = self.attempt.max(attempt);
+        }
+        let below = self.highest.number() - seq.number();
+        if below < BEATS_KNOWN {
+            self.seen |= 1 << below;
+        }
+    }
+
+    /// Whether this number has arrived, or is too old to tell.
+    pub fn knows(&self, seq: Seq) -> bool {
+        let Some(below) = self.highest.number().checked_sub(seq.number()) else { return false };
+        below >= BEATS_KNOWN || self.seen >> below & 1 == 1
+    }
+
+    /// Whether this very number has arrived for certain, so that no other request may have it.
+    pub fn has(&self, seq: Seq) -> bool {
+        let Some(below) = self.highest.number().checked_sub(seq.number()) else { return false };
+        below < BEATS_KNOWN && self.seen >> below & 1 == 1
+    }
+
+    /// The highest transmission of this number that is known to have arrived, `given` among them.
+    pub fn attempt(&self, seq: Seq, given: Attempt) -> Attempt {
+        if seq == self.highest { self.attempt.max(given) } else { given }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_are_told_from_their_copies_in_any_order() {
+        let mut beats = Beats::default();
+        let seq = Seq::new;
+        assert!(!beats.knows(seq(1)));
+        for arrived in [5, 3, 70] {
+            assert!(!beats.has(seq(arrived)));
+            beats.note(seq(arrived), Attempt::new(0));
+            assert!(beats.has(seq(arrived)) && beats.knows(seq(arrived)));
+        }
+        assert!(!beats.knows(seq(69)), "between two that arrived");
+        assert!(beats.knows(seq(5)) && !beats.has(seq(5)), "too old to tell: taken for a copy");
+        assert!(!beats.knows(seq(71)));
+        beats.note(seq(u64::MAX), Attempt::new(2));
+        assert_eq!(beats.attempt(seq(u64::MAX), Attempt::new(1)), Attempt::new(2));
+    }
+}

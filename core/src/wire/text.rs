@@ -1,0 +1,48 @@
+//! Writing JSON objects field by field. The fields of the protocol are few and flat, and this is
+//! on the path of every datagram.
+
+use std::io::Write as _;
+
+/// Writes one JSON object onto the end of a buffer.
+pub(super) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, first: true }
+    }
+
+    pub(super) fn number(&mut self, key: &str, number: u64) {
+        self.key(key);
+        write!(self.out, "{number}").expect("a vector takes any bytes");
+    }
+
+    /// A text that needs no escapes: names, words, hex digits.
+    pub(super) fn word(&mut self, key: &str, word: &str) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(word.as_bytes());
+        self.out.push(b'"');
+    }
+
+    pub(super) fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        serde_json::to_writer(&mut *self.out, text).expect("a vector takes any bytes");
+    }
+
+    pub(super) fn end(self) {
+        self.out.push(b'}');
+    }
+
+    fn key(&mut self, key: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+}
