@@ -7,6 +7,7 @@
 //! so), [`service`] (what a datagram leads to), [`client`] (what a client does and believes). Each
 //! may use only those before it.
 
+pub mod client;
 pub mod data;
 pub mod digest;
 pub mod event;

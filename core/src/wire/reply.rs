@@ -47,14 +47,13 @@ pub struct BadReply(String);
 impl Reply {
     /// Writes the datagram onto the end of `out`, without the trailer of a key. At most 400 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        match &self.status {
-            Status::Refused(refusal) => self.encode_refusal(refusal, &refusal.to_string(), out),
-            status => {
-                let mut object = self.begin(status.word(), out);
-                status.encode(&mut object);
-                object.end();
-            }
+        if let Status::Refused(refusal) = &self.status {
+            self.encode_refusal(refusal, &refusal.to_string(), out);
+            return;
         }
+        let mut object = self.begin(self.status.word(), out);
+        self.status.encode(&mut object);
+        object.end();
     }
 
     /// Writes the datagram as [`Reply::encode`] does, in at most `len_max` bytes: a refusal goes

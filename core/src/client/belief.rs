@@ -1,0 +1,69 @@
+//! What a client may still believe about its lease and its locks (S7).
+//!
+//! Counted from when the attempt was *sent*: the server's clock started somewhere between sending
+//! and answer, and only the earlier end is safe.
+
+use super::{LockClient, Notice};
+use crate::id::{Name, Token};
+use crate::limits::ROUNDING;
+use crate::time::{Span, Time};
+
+/// Until when the session is sure to be alive.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Belief {
+    pub(super) until: Time,
+}
+
+/// A lock that was granted.
+#[derive(Clone, Debug)]
+pub(super) struct HeldLock {
+    pub(super) token: Token,
+    /// When the client learned of it.
+    pub(super) learned_at: Time,
+    /// When its own bound ends, where it has one.
+    pub(super) hold_until: Time,
+    /// Until when the grant itself holds. Counts until the server has heard from the client after
+    /// the grant, since until then it may take back what came out of the queue.
+    pub(super) claim_until: Option<Time>,
+}
+
+/// The moment up to which something is sure that lasted for `left` when the answer to what was
+/// sent at `sent_at` was given.
+pub(super) fn sure_until(sent_at: Time, left: Span, drift_ppm: u64) -> Time {
+    sent_at + left.shortened_by(drift_ppm).less(ROUNDING)
+}
+
+impl Belief {
+    /// Takes in a proof that the session lives until then.
+    pub(super) fn renew(&mut self, until: Time) {
+        // `max`: a late answer to an early attempt must not shorten what a newer one has proved.
+        self.until = self.until.max(until);
+    }
+}
+
+impl LockClient {
+    pub(super) fn believed_until(&self, held: &HeldLock) -> Time {
+        let until = self.belief.until.min(held.hold_until);
+        held.claim_until.map_or(until, |claim| until.min(claim))
+    }
+
+    /// Ends the beliefs whose time has come. What was lost is given back, since the server may
+    /// not know that nobody uses it any more.
+    pub(super) fn lapse(&mut self, now: Time) {
+        let lapsed: Vec<(Name, Token)> = self
+            .held
+            .iter()
+            .filter(|(_, held)| self.believed_until(held) <= now)
+            .map(|(lock, held)| (lock.clone(), held.token))
+            .collect();
+        for (lock, token) in lapsed {
+            self.lose(lock.clone(), token);
+            self.give_back(now, lock, token);
+        }
+    }
+
+    pub(super) fn lose(&mut self, lock: Name, token: Token) {
+        self.held.remove(&lock);
+        self.notify(Notice::Lost { lock, token });
+    }
+}

@@ -1,0 +1,155 @@
+//! One call: what was asked, its transmissions, and what came of it.
+
+use super::sending::Sending;
+use crate::data::Data;
+use crate::id::{Name, Seq, SessionId, Token};
+use crate::limits::POLL;
+use crate::refusal::Refusal;
+use crate::rng::Rng;
+use crate::secret::Secret;
+use crate::time::{Span, Time};
+use crate::wire::{Operation, Request};
+
+/// Names a call of one client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u64);
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The lock is the client's.
+    Granted {
+        /// Which.
+        lock: Name,
+        /// The token of the tenure.
+        token: Token,
+    },
+    /// The lock was given back.
+    Released,
+    /// The bytes are in the file.
+    Appended {
+        /// Where they begin.
+        offset: u64,
+        /// How many there are.
+        len: u64,
+    },
+    /// The session is over.
+    Closed,
+    /// The server refused it: nothing was done.
+    Refused(Refusal),
+    /// There was no answer in time. What may have been granted is being given back.
+    NoAnswer,
+    /// An append of which nobody can tell whether it is in the file.
+    Unknown,
+    /// It was no longer wanted.
+    Cancelled,
+}
+
+/// What a call is about.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Acquire {
+        lock: Name,
+        wait: Span,
+        hold: Option<Span>,
+        queued: bool,
+    },
+    /// Takes the place of an acquire in line back.
+    Cancel {
+        lock: Name,
+        acquire: CallId,
+    },
+    Release {
+        lock: Name,
+        token: Token,
+    },
+    /// `refused` is set while it has to be found out whether an earlier copy was applied.
+    Append {
+        file: Name,
+        token: Token,
+        data: Data,
+        refused: Option<Refusal>,
+    },
+    /// What became of an append, asked in the name of the session that sent it.
+    Outcome {
+        append: CallId,
+        of: Seq,
+    },
+    Close,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) kind: Kind,
+    pub(super) deadline: Time,
+    /// The session and the number that it has, once it has one.
+    pub(super) request: Option<(Secret<SessionId>, Seq)>,
+    pub(super) sending: Sending,
+    /// Whether nobody waits for it (any more).
+    pub(super) unattended: bool,
+    /// Whether it has its answer and only waits for another call's.
+    pub(super) silent: bool,
+}
+
+impl CallId {
+    #[must_use]
+    pub(super) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl Call {
+    pub(super) fn new(kind: Kind, deadline: Time) -> Self {
+        let sending = Sending::default();
+        Self { kind, deadline, request: None, sending, unattended: false, silent: false }
+    }
+
+    pub(super) fn assign(&mut self, session: Secret<SessionId>, seq: Seq) {
+        self.request = Some((session, seq));
+        self.sending = Sending::default();
+    }
+
+    /// Takes it out of its session, to be asked anew in another.
+    pub(super) fn unassign(&mut self) {
+        self.request = None;
+        if let Kind::Acquire { queued, .. } = &mut self.kind {
+            *queued = false;
+        }
+    }
+
+    /// The request, where it is to be transmitted by now.
+    pub(super) fn transmit(&mut self, now: Time, rng: &mut Rng) -> Option<Request> {
+        let (session, seq) = self.request?;
+        if self.silent || !self.sending.is_due(now) {
+            return None;
+        }
+        let queued = matches!(self.kind, Kind::Acquire { queued: true, .. });
+        self.sending.sent(now, queued.then_some(POLL), rng);
+        let operation = self.operation();
+        Some(Request { session: Some(session), seq, attempt: self.sending.attempt(), operation })
+    }
+
+    /// When there is something to do for it.
+    pub(super) fn due(&self) -> Option<Time> {
+        let sending = (self.request.is_some() && !self.silent).then(|| self.sending.next_at());
+        let deadline = (self.deadline < Time::NEVER).then_some(self.deadline);
+        [sending, deadline].into_iter().flatten().min()
+    }
+
+    fn operation(&self) -> Operation {
+        match &self.kind {
+            Kind::Acquire { lock, wait, hold, .. } => {
+                Operation::AcquireLock { lock: lock.clone(), wait: *wait, hold: *hold }
+            }
+            Kind::Cancel { lock, .. } => Operation::CancelAcquire { lock: lock.clone() },
+            Kind::Release { lock, token } => {
+                Operation::ReleaseLock { lock: lock.clone(), token: *token }
+            }
+            Kind::Append { file, token, data, .. } => {
+                Operation::AppendFile { file: file.clone(), token: *token, data: data.clone() }
+            }
+            Kind::Outcome { of, .. } => Operation::AppendOutcome { of: *of },
+            Kind::Close => Operation::Close,
+        }
+    }
+}
