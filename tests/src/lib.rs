@@ -1,1 +1,20 @@
-//! What the end-to-end tests share.
+//! The harness of the end-to-end tests: the real program as a process, clients whose every packet
+//! is the test's own, and a network between them that fails when told to.
+//!
+//! It knows nothing but what the protocol and the interface promise to everybody: no crate of the
+//! house is used in here, so a mistake in the core's reading of the protocol is not repeated.
+//!
+//! Each step is printed. The test runner shows what a failed test printed, which is its story.
+
+pub mod client;
+pub mod command;
+pub mod datagram;
+pub mod feed;
+pub mod files;
+pub mod http;
+pub mod process;
+pub mod relay;
+pub mod rng;
+pub mod server;
+pub mod story;
+pub mod worker;
