@@ -243,7 +243,22 @@ fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Malformed {
     if serde_json::from_slice::<IgnoredAny>(bytes).is_err() {
         return Malformed::NotJson;
     }
-    Malformed::Refuse { re: Seq::default(), attempt: Attempt::default(), refusal: bad(error) }
+    let envelope = serde_json::from_slice::<Envelope<'_>>(bytes).unwrap_or_default();
+    if envelope.re.is_some() {
+        return Malformed::Drop(DropReason::IsReply);
+    }
+    let number = |value: Option<Value<'_>>| value.and_then(|it| it.number()).unwrap_or(0);
+    let (re, attempt) = (Seq::new(number(envelope.seq)), Attempt::new(number(envelope.attempt)));
+    Malformed::Refuse { re, attempt, refusal: bad(error) }
+}
+
+/// What is needed to answer an object of which some other field can't even be read.
+#[derive(Default, Deserialize)]
+struct Envelope<'a> {
+    re: Option<IgnoredAny>,
+    #[serde(borrow)]
+    seq: Option<Value<'a>>,
+    attempt: Option<Value<'a>>,
 }
 
 fn bad(why: impl fmt::Display) -> Refusal {

@@ -1,0 +1,134 @@
+//! What the server makes of bytes: each kind of mistake gets its error, or silence.
+
+mod common;
+
+use common::*;
+use leasehold_core::event::Fact;
+use leasehold_core::rng::Rng;
+
+/// What is answered to these bytes, or why they were dropped.
+fn answer(bytes: &[u8]) -> String {
+    let mut world = World::new();
+    world.send_bytes(peer(1), bytes);
+    let said = world.said().join(" + ");
+    match &world.events.last().expect("the start").fact {
+        Fact::DatagramDropped { reason } => format!("dropped: {}{said}", reason.word()),
+        _ => said,
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    assert_eq!(answer(text.as_bytes()), expected, "{text}");
+}
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn each_mistake_gets_its_answer() {
+    let op = |rest: &str| format!(r#"{{"v":1,"session":"{ID}","seq":7,"attempt":2,{rest}}}"#);
+    check(&op(r#""op":"heartbeat""#), "1 7.2 unknown_session");
+    check(&op(r#""op":"fly""#), "1 7.2 bad_request");
+    check(&op(r#""op":"acquire_lock""#), "1 7.2 bad_request");
+    check(&op(r#""op":"acquire_lock","lock":5"#), "1 7.2 bad_request");
+    check(&op(r#""op":"acquire_lock","lock":"../x""#), "1 7.2 bad_name");
+    check(&op(r#""op":"acquire_lock","lock":".x""#), "1 7.2 bad_name");
+    check(&op(r#""op":"acquire_lock","lock":"""#), "1 7.2 bad_name");
+    check(&op(r#""op":"acquire_lock","lock":"a\u0000b""#), "1 7.2 bad_name");
+    check(&op(r#""op":"acquire_lock","lock":"a","wait_ms":-1"#), "1 7.2 bad_request");
+    check(&op(r#""op":"acquire_lock","lock":"a","wait_ms":1.5"#), "1 7.2 bad_request");
+    check(&op(r#""op":"acquire_lock","lock":"a","wait_ms":1e400"#), "1 7.2 bad_request");
+    check(
+        &op(r#""op":"acquire_lock","lock":"a","wait_ms":18446744073709551616"#),
+        "1 7.2 bad_request",
+    );
+    check(&op(r#""op":"append_file","file":"a","token":1"#), "1 7.2 bad_request");
+    check(
+        &op(r#""op":"append_file","file":"a","token":1,"data":"x","data_b64":"eA==""#),
+        "1 7.2 bad_request",
+    );
+    check(&op(r#""op":"append_file","file":"a","token":1,"data_b64":"?""#), "1 7.2 bad_request");
+    check(&op(r#""op":"append_file","file":"a","token":1,"data":"x""#), "1 7.2 stale_token 0");
+    check(&op(r#""op":"heartbeat","extra":{"any":["thing"]}"#), "1 7.2 unknown_session");
+    check(r#"{"v":2,"op":"hello","client":"a","nonce":"00000000000000a1"}"#, "1 0.0 bad_request");
+    check(r#"{"op":"hello","client":"a","nonce":"00000000000000a1"}"#, "1 0.0 bad_request");
+    check(r#"{"v":1,"op":"hello","client":"a","nonce":"a1"}"#, "1 0.0 bad_request");
+    check(
+        r#"{"v":1,"op":"hello","client":"a","nonce":"00000000000000a1","seq":1}"#,
+        "1 1.0 bad_request",
+    );
+    check(&format!(r#"{{"v":1,"op":"close","session":"{ID}"}}"#), "1 0.0 bad_request");
+    check(
+        &format!(r#"{{"v":1,"op":"close","session":"{ID}","seq":1,"seq":1}}"#),
+        "1 0.0 bad_request",
+    );
+}
+
+#[test]
+fn what_is_no_request_gets_silence() {
+    check(r#"{"v":1,"re":3,"status":"alive"}"#, "dropped: is_reply");
+    check(r#"{"v":1,"re":3,"op":"hello"}"#, "dropped: is_reply");
+    check(r#"{"v":1}"#, "dropped: no_operation");
+    check("{}", "dropped: no_operation");
+    check("hello?", "dropped: not_json");
+    check("", "dropped: not_json");
+    check(r#"{"v":1,"op":"hel"#, "dropped: not_json");
+    check("[1,2,3]", "dropped: not_json");
+    check(r#"{"op":"x"}"#, "dropped: would_amplify");
+}
+
+#[test]
+fn bytes_that_are_longer_than_the_answer_are_told_what_they_are() {
+    assert_eq!(answer(&[b'x'; 200]), "1 0.0 bad_request");
+    assert_eq!(answer(&[0xff; 200]), "1 0.0 bad_request");
+    assert_eq!(answer(&[b'x'; 65_507]), "1 0.0 too_large");
+    let nested =
+        format!(r#"{{"v":1,"op":"close","session":"{ID}","seq":1,"x":{}"#, "[".repeat(500));
+    assert_eq!(answer(nested.as_bytes()), "1 0.0 bad_request");
+    let closed = format!("{nested}{}}}", "]".repeat(500));
+    assert_eq!(answer(closed.as_bytes()), "1 1.0 unknown_session");
+    let long =
+        format!(r#"{{"v":1,"op":"close","session":"{ID}","seq":9,"x":"{}"}}"#, "y".repeat(1_200));
+    assert_eq!(answer(long.as_bytes()), "1 9.0 too_large");
+}
+
+#[test]
+fn no_reply_to_a_stranger_is_longer_than_three_times_its_request() {
+    let mut world = World::new();
+    let whole = format!(
+        r#"{{"v":1,"op":"acquire_lock","session":"{ID}","seq":7,"lock":"a","wait_ms":"soon"}}"#
+    );
+    for len in 0..=whole.len() {
+        let bytes = &whole.as_bytes()[..len];
+        world.send_bytes(peer(1), bytes);
+        for datagram in std::mem::take(&mut world.sent) {
+            let mut out = Vec::new();
+            datagram.encode(&mut out);
+            assert!(out.len() <= 3 * len, "{} bytes for {len}", out.len());
+        }
+    }
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let mut world = World::new();
+    let ann = world.open(1, "ann");
+    let good = format!(
+        r#"{{"v":1,"op":"append_file","session":"{}","seq":7,"file":"a","token":1,"data":"x\u00e4"}}"#,
+        ann.session.expose().to_hex()
+    );
+    let mut rng = Rng::new(1);
+    for _ in 0..20_000 {
+        let mut bytes = good.clone().into_bytes();
+        for _ in 0..rng.below(4) {
+            let place = usize::try_from(rng.below(bytes.len() as u64)).unwrap();
+            match rng.below(3) {
+                0 => bytes[place] = u8::try_from(rng.below(256)).unwrap(),
+                1 => bytes.truncate(place.max(1)),
+                _ => bytes.insert(place, b"\"{}[]:,0e-"[usize::try_from(rng.below(10)).unwrap()]),
+            }
+        }
+        world.send_bytes(peer(1), &bytes);
+        world.sent.clear();
+    }
+}
