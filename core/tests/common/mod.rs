@@ -1,7 +1,12 @@
 //! A server and some clients in one hand: each test says what is sent and when, and sees every
 //! answer. What isn't expected is a failure.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::wildcard_enum_match_arm,
+    reason = "each test file uses its part of this"
+)]
 
 use leasehold_core::data::Data;
 use leasehold_core::event::Event;
