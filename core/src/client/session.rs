@@ -60,6 +60,11 @@ impl OpenSession {
     fn first_pause(&self) -> Span {
         RETRANSMIT_FIRST.min(self.lease.part(2 * BEATS_PER_LEASE))
     }
+
+    /// Shorter than the pauses of other requests: there is a lease to be lost.
+    fn pause_max(&self) -> Span {
+        self.lease.part(4 * BEATS_PER_LEASE).clamp(self.first_pause(), RETRANSMIT_MAX)
+    }
 }
 
 impl LockClient {
@@ -106,7 +111,7 @@ impl LockClient {
             session.beats.pop_front();
         }
         session.beat_at = now + jittered(session.pause, BEAT_JITTER_PPM, &mut self.rng);
-        session.pause = session.pause.times(2).min(RETRANSMIT_MAX);
+        session.pause = session.pause.times(2).min(session.pause_max());
         let id = session.id;
         self.send(Some(id), seq, &Sending::default(), Operation::Heartbeat);
     }
