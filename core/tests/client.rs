@@ -260,7 +260,7 @@ fn an_append_whose_answer_and_session_are_lost_is_found_out() {
             if append && applied && std::mem::take(&mut first) {
                 return vec![millis(10)];
             }
-            if sent > 12 { vec![millis(10)] } else { vec![] }
+            if sent > 24 { vec![millis(10)] } else { vec![] }
         });
         link.pass(link.now().until(end));
         link.pass(millis(12_000));
