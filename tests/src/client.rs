@@ -18,7 +18,7 @@ use crate::story::{PATIENCE, tell};
 /// A lease that no test outlasts: for clients that are to live, however slow the machine is.
 pub const LONG: u64 = 60_000;
 /// A lease that soon runs out once its client is silent.
-pub const SHORT: u64 = 1_000;
+pub const SHORT: u64 = 1_500;
 /// How long a waiting client lets pass before it asks again, as the protocol has it.
 pub const POLL: Duration = Duration::from_millis(500);
 

@@ -19,8 +19,8 @@ impl Key {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length will do");
         hmac.update(bytes);
         let digest = hmac.finalize().into_bytes();
-        let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        [bytes, b"\n", hex.as_bytes()].concat()
+        let first = u128::from_be_bytes(digest[..16].try_into().expect("16 bytes"));
+        [bytes, b"\n", format!("{first:032x}").as_bytes()].concat()
     }
 }
 

@@ -75,13 +75,13 @@ impl Feed {
 
     /// What it says next. Panics where nothing comes.
     #[track_caller]
-    pub fn next(&mut self) -> Told {
-        self.next_within(PATIENCE).expect("the stream goes on")
+    pub fn told(&mut self) -> Told {
+        self.told_within(PATIENCE).expect("the stream goes on")
     }
 
     /// What it says next, if that comes in time.
     #[track_caller]
-    pub fn next_within(&mut self, span: Duration) -> Option<Told> {
+    pub fn told_within(&mut self, span: Duration) -> Option<Told> {
         let deadline = Instant::now() + span;
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -114,7 +114,7 @@ impl Feed {
     /// The snapshot that comes now.
     #[track_caller]
     pub fn snapshot(&mut self) -> Value {
-        match self.next() {
+        match self.told() {
             Told::Snapshot(snapshot) => snapshot,
             Told::Event(event) => panic!("a snapshot should come before {event}"),
         }
@@ -123,7 +123,7 @@ impl Feed {
     /// The event that comes now.
     #[track_caller]
     pub fn event(&mut self) -> Value {
-        match self.next() {
+        match self.told() {
             Told::Event(event) => event,
             Told::Snapshot(snapshot) => panic!("no snapshot was due: {snapshot}"),
         }

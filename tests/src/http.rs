@@ -50,7 +50,7 @@ pub fn request(server: SocketAddr, method: &str, path: &str, headers: &[(&str, &
     // HTTP/1.0: the answer comes whole and ends with the connection.
     let mut text = format!("{method} {path} HTTP/1.0\r\nhost: {server}\r\ncontent-length: 0\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", value, "\r\n"]);
     }
     text.push_str("\r\n");
     stream.write_all(text.as_bytes()).expect("the server reads");

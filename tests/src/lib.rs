@@ -16,5 +16,6 @@ pub mod process;
 pub mod relay;
 pub mod rng;
 pub mod server;
+pub mod storm;
 pub mod story;
 pub mod worker;

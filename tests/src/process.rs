@@ -161,7 +161,7 @@ fn keep_lines(stream: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> 
         for line in BufReader::new(stream).split(b'\n') {
             let Ok(line) = line else { break };
             let line = String::from_utf8_lossy(&line).into_owned();
-            said.lock().expect("no reader panics").push_str(&format!("{line}\n"));
+            said.lock().expect("no reader panics").extend([&line, "\n"]);
             // Whoever wanted the lines may have gone; what was said is kept all the same.
             let _ = sender.send(line);
         }

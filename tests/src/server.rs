@@ -22,7 +22,7 @@ pub struct Server {
     flags: Vec<String>,
     data: PathBuf,
     /// Removed with the server, where the folder is the server's own.
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
 }
 
 impl Server {
@@ -36,7 +36,7 @@ impl Server {
         let temporary = TempDir::with_prefix("leasehold-").expect("a temporary folder");
         let data = temporary.path().join("data");
         let mut server = Self::start_in(&data, flags);
-        server._temporary = Some(temporary);
+        server.temporary = Some(temporary);
         server
     }
 
@@ -49,7 +49,7 @@ impl Server {
             http: nowhere,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             data: data.to_owned(),
-            _temporary: None,
+            temporary: None,
         };
         server.start_again();
         server
@@ -201,10 +201,7 @@ mod tests {
             "127.0.0.1:7780".parse().expect("address"),
         );
         assert_eq!(addresses, Some(expected));
-        assert_eq!(
-            ready("2025-01-01 INFO ready udp=1.2.3.4:1 http=1.2.3.4:2 data=x").is_some(),
-            true
-        );
+        assert!(ready("2025-01-01 INFO ready udp=1.2.3.4:1 http=1.2.3.4:2 data=x").is_some());
         assert_eq!(ready("already udp=127.0.0.1:7700 http=127.0.0.1:7780 data=x"), None);
         assert_eq!(ready("ready udp=127.0.0.1:7700"), None);
     }

@@ -1,0 +1,200 @@
+//! The commands, as a script meets them: what they print, and how they end.
+//!
+//! 0 done, 1 refused, 2 usage, 69 no answer from the server, 75 lost the lock.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use leasehold_tests::client::RawClient;
+use leasehold_tests::command::{Outcome, leasehold, leasehold_at, run, run_at, run_with_input};
+use leasehold_tests::process::Process;
+use leasehold_tests::server::Server;
+use leasehold_tests::story::{PATIENCE, wait_for};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// Panics unless it says what went wrong in one line, on standard error only.
+#[track_caller]
+fn expect_one_line(outcome: &Outcome) {
+    assert_eq!(outcome.errors.trim_end().lines().count(), 1, "\n{outcome:#?}");
+    assert!(!outcome.errors.contains("panicked"), "\n{outcome:#?}");
+}
+
+#[test]
+fn append_and_cat_are_a_round_trip() {
+    let server = Server::start();
+    run_at(&server, &["append", "notes", "first"]).expect(0);
+    let mut command = leasehold_at(&server);
+    run_with_input(command.args(["append", "notes"]), "second\nthird\n").expect(0);
+    server.data().expect("notes", "first\nsecond\nthird\n");
+    let read = run_at(&server, &["cat", "notes"]).expect(0);
+    assert_eq!(read.output, "first\nsecond\nthird\n");
+    expect_one_line(&run_at(&server, &["cat", "nothing"]).expect(1));
+    expect_one_line(&run_at(&server, &["append", "../escape", "x"]).expect(1));
+}
+
+#[test]
+fn status_tells_who_holds_and_who_waits() {
+    let server = Server::start();
+    let mut ann = RawClient::connect("ann", server.udp());
+    let mut bob = RawClient::connect("bob", server.udp());
+    ann.acquire("ledger");
+    bob.stand_in_line("ledger");
+    let shown = run_at(&server, &["status"]).expect(0).output;
+    for word in ["ledger", "ann", "bob"] {
+        assert!(shown.contains(word), "no {word} in\n{shown}");
+    }
+    let json = run_at(&server, &["status", "--json"]).expect(0).output;
+    let state: Value = serde_json::from_str(&json).unwrap();
+    assert!(state.is_object() && json.contains("ledger"), "{json}");
+    for secret in [ann.session(), bob.session()] {
+        assert!(!shown.contains(secret) && !json.contains(secret), "a session's id is shown");
+    }
+}
+
+#[test]
+fn log_tells_what_happened() {
+    let server = Server::start();
+    let mut ann = RawClient::connect("ann", server.udp());
+    ann.turn("ledger", "one\n");
+    let shown = run_at(&server, &["log"]).expect(0).output;
+    assert!(shown.contains("ann") && shown.contains("ledger"), "{shown}");
+    let json = run_at(&server, &["log", "--json"]).expect(0).output;
+    let mut kinds = Vec::new();
+    for line in json.lines() {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+        kinds.push(event["type"].as_str().unwrap_or_default().to_owned());
+    }
+    let expected = ["session_opened", "lock_granted", "file_appended", "lock_released"];
+    for kind in expected {
+        assert!(kinds.iter().any(|known| known == kind), "no {kind} in\n{json}");
+    }
+    assert!(!json.contains(ann.session()), "a session's id is shown");
+}
+
+#[test]
+fn log_follow_tells_what_happens_from_then_on() {
+    let server = Server::start();
+    let mut command = leasehold_at(&server);
+    let mut log = Process::start("log", command.args(["log", "--follow", "--json"]));
+    let mut ann = RawClient::connect("ann", server.udp());
+    ann.turn("ledger", "one\n");
+    wait_for("the append in the log", || {
+        let line = log.line_within(Duration::from_millis(100))?;
+        line.contains("file_appended").then_some(())
+    });
+    log.signal(Signal::INT);
+    assert!(log.ended_within(PATIENCE).is_some(), "it ends when it is asked to");
+}
+
+#[test]
+fn lock_runs_a_command_under_the_lock_and_passes_on_how_it_ended() {
+    let server = Server::start();
+    let script = "echo $LEASEHOLD_LOCK $LEASEHOLD_TOKEN; exit 7";
+    let outcome = run_at(&server, &["lock", "f", "--", "sh", "-c", script]).expect(7);
+    let (name, token) = outcome.output.trim().split_once(' ').unwrap();
+    assert_eq!(name, "f");
+    let first: u64 = token.parse().unwrap();
+    // It was given back: the next one need not wait.
+    let outcome = run_at(&server, &["lock", "--try", "f", "--", "sh", "-c", script]).expect(7);
+    let token = outcome.output.trim().rsplit(' ').next().unwrap();
+    assert_eq!(token.parse(), Ok(first + 1));
+}
+
+#[test]
+fn lock_try_is_refused_where_the_lock_is_held() {
+    let server = Server::start();
+    let mut ann = RawClient::connect("ann", server.udp());
+    let held = ann.acquire("f");
+    let refused = run_at(&server, &["lock", "--try", "f", "--", "echo", "ran"]).expect(1);
+    assert_eq!(refused.output, "", "the command must not run");
+    expect_one_line(&refused);
+    let refused =
+        run_at(&server, &["lock", "--wait-ms", "200", "f", "--", "echo", "ran"]).expect(1);
+    assert_eq!(refused.output, "", "the command must not run");
+    ann.write("f", held, "A");
+    server.data().expect("f", "A");
+}
+
+#[test]
+fn lock_excludes_other_commands_for_as_long_as_its_own_runs() {
+    let server = Server::start();
+    let folder = tempfile::TempDir::new().unwrap();
+    let counter = folder.path().join("counter");
+    std::fs::write(&counter, "0").unwrap();
+    // A read, a pause, and a write: without a lock most of these would be lost.
+    let script =
+        format!("n=$(cat {0}); sleep 0.05; echo $((n + 1)) > {0}", counter.to_str().unwrap());
+    let threads: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command = leasehold_at(&server);
+            command.args(["lock", "f", "--", "sh", "-c", &script]);
+            std::thread::spawn(move || run(&mut command).expect(0))
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+    assert_eq!(std::fs::read_to_string(&counter).unwrap().trim(), "6");
+}
+
+#[test]
+fn lock_passes_a_signal_on_and_gives_the_lock_back() {
+    let server = Server::start();
+    let mut command = leasehold_at(&server);
+    let script = "trap 'echo bye; exit 9' TERM; echo up; while :; do sleep 0.05; done";
+    let mut lock = Process::start("lock", command.args(["lock", "f", "--", "sh", "-c", script]));
+    assert_eq!(lock.line(), "up");
+    lock.signal(Signal::TERM);
+    assert_eq!(lock.line(), "bye");
+    assert_eq!(lock.ended_within(PATIENCE).and_then(|status| status.code()), Some(9));
+    let mut ann = RawClient::connect("ann", server.udp());
+    ann.acquire("f");
+}
+
+/// The lock that is lost has its own test, among the mistakes of others.
+#[test]
+fn where_nobody_answers_the_commands_say_so() {
+    let nobody = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().to_string();
+    for arguments in [
+        &["append", "f", "x"][..],
+        &["cat", "f"],
+        &["status"],
+        &["log"],
+        &["lock", "f", "--", "echo", "ran"],
+        &["lock", "--try", "f", "--", "echo", "ran"],
+    ] {
+        let mut command = leasehold();
+        command.args(arguments).env("LEASEHOLD_SERVER", &nobody).env("LEASEHOLD_HTTP", &nobody);
+        let outcome = run(&mut command).expect(69);
+        assert_eq!(outcome.output, "", "{arguments:?}");
+        expect_one_line(&outcome);
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_apart_and_help_is_none() {
+    for arguments in [
+        &["no-such-command"][..],
+        &["serve", "--no-such-flag"],
+        &["append"],
+        &["lock", "f"],
+        &["serve", "--lease-ms", "many"],
+        &["status", "--server", "nowhere at all"],
+    ] {
+        let outcome = run(leasehold().args(arguments)).expect(2);
+        assert_eq!(outcome.output, "", "{arguments:?}");
+    }
+    for command in ["serve", "demo", "lock", "append", "cat", "status", "log", "sim", "bench"] {
+        let outcome = run(leasehold().args([command, "--help"])).expect(0);
+        assert!(outcome.output.contains("leasehold "), "no example in\n{}", outcome.output);
+    }
+}
+
+#[test]
+fn sim_shows_a_run_and_the_same_one_again() {
+    let list = run(leasehold().arg("sim")).expect(0).output;
+    assert!(list.contains("five-clients") && list.contains("gc-pause"), "{list}");
+    let run_it = || run(leasehold().args(["sim", "gc-pause", "--seed", "7"])).expect(0).output;
+    let story = run_it();
+    assert_eq!(story, run_it(), "the same seed tells the same story");
+    assert!(story.lines().count() > 5, "{story}");
+}
