@@ -85,6 +85,13 @@ pub enum Outcome {
 }
 
 impl State {
+    /// What is left after a loss of the journal: how long each file is, and which place in
+    /// history and which token nobody may have seen.
+    pub fn after_loss(files: BTreeMap<Name, u64>, index: Index, last_token: Token) -> Self {
+        let files = files.into_iter().map(|(name, len)| (name, File::of_len(len))).collect();
+        Self { index, last_token, files, ..Self::default() }
+    }
+
     /// Gives the sessions their secrets back, after the state was read from where they are not.
     #[must_use]
     pub fn with_secrets(mut self, secrets: &[SessionSecret]) -> Self {

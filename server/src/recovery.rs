@@ -1,0 +1,102 @@
+//! What a server begins with: what the journal holds, the files made equal to it, or, where the
+//! journal is gone and the operator accepts that, what is left.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use leasehold_core::id::{Index, Token};
+use leasehold_core::limits::TOKENS_SKIPPED_AFTER_LOSS;
+use leasehold_core::service::Start;
+use leasehold_core::state::State;
+use tracing::{info, warn};
+
+use crate::clock::unix_millis;
+use crate::files::FileStore;
+use crate::journal::{self, Journal, OpenError, Recovered};
+use crate::state_file;
+
+/// The name of the journal in the data folder.
+const JOURNAL: &str = "journal.redb";
+
+/// Everything that a server stands on.
+pub struct Ground {
+    /// The journal, ready to be appended to.
+    pub journal: Journal,
+    /// The files, equal to what the journal says.
+    pub files: FileStore,
+    /// Where the service is taken up.
+    pub start: Start,
+    /// Whether what the journal held is lost, so that old leases may still be believed in.
+    pub lost: bool,
+}
+
+/// Recovers what is in the data folder, or begins anew in an empty one.
+///
+/// # Errors
+/// Where the journal is damaged, or missing beside a state file, and `accept_data_loss` isn't set;
+/// where another server uses the folder; where a file can't be made what the journal says.
+pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<Ground> {
+    let path = dir.join(JOURNAL);
+    let missing = !path.exists();
+    if missing && state_file::exists(dir) {
+        if !accept_data_loss {
+            bail!(
+                "the journal {} is missing beside server_state.json, so what it held is lost; \
+                 put it back, or start with --accept-data-loss",
+                path.display()
+            );
+        }
+        return begin_after_loss(dir);
+    }
+    match Journal::open(dir) {
+        Ok((journal, recovered)) => take_up(dir, journal, recovered),
+        Err(OpenError::Damaged { why }) => {
+            if !accept_data_loss {
+                bail!(
+                    "the journal {} is damaged ({why}); put a copy of it back, or start with \
+                     --accept-data-loss",
+                    path.display()
+                );
+            }
+            set_aside(&path)?;
+            begin_after_loss(dir)
+        }
+        Err(error) => Err(error).with_context(|| format!("can't open {}", path.display())),
+    }
+}
+
+fn take_up(dir: &Path, journal: Journal, recovered: Recovered) -> anyhow::Result<Ground> {
+    let mut files = FileStore::open(&dir.join("files"))?;
+    files.repair(&recovered)?;
+    let Recovered { state, after, events, .. } = recovered;
+    info!(events, sessions = state.sessions().len(), locks = state.locks().len(), "recovered");
+    let start = Start { state, after, token_floor: Token::default(), unix_ms: unix_millis() };
+    Ok(Ground { journal, files, start, lost: false })
+}
+
+/// Begins with what is left: the files as they are, and tokens that nobody has seen.
+fn begin_after_loss(dir: &Path) -> anyhow::Result<Ground> {
+    let known = state_file::last_known(dir);
+    let token_floor =
+        Token::new(known.last_token.number().saturating_add(TOKENS_SKIPPED_AFTER_LOSS));
+    let index = Index::new(known.index.number().saturating_add(TOKENS_SKIPPED_AFTER_LOSS));
+    warn!(%token_floor, "the journal is lost; its sessions and locks are gone");
+    let mut files = FileStore::open(&dir.join("files"))?;
+    let state = State::after_loss(files.lengths()?, index, token_floor);
+    let (mut journal, _) =
+        Journal::open(dir).with_context(|| format!("can't begin a journal in {}", dir.display()))?;
+    journal.begin_snapshot(index, journal::encode_snapshot(&state));
+    journal.finish_snapshot().context("can't write the new journal")?;
+    let start = Start { state, after: index, token_floor, unix_ms: unix_millis() };
+    Ok(Ground { journal, files, start, lost: true })
+}
+
+/// Keeps the damaged journal for whoever can still read something from it.
+fn set_aside(path: &Path) -> anyhow::Result<()> {
+    let aside = path.with_extension(format!("redb.damaged-{}", unix_millis()));
+    fs::rename(path, &aside)
+        .with_context(|| format!("can't set the damaged journal aside as {}", aside.display()))?;
+    warn!(aside = %aside.display(), "the damaged journal is set aside");
+    Ok(())
+}
