@@ -47,10 +47,9 @@ struct Beating {
 impl RawClient {
     /// A client without a session.
     pub fn new(name: &str, server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
         Self {
             name: name.to_owned(),
-            socket,
+            socket: fresh_socket(),
             server,
             key: None,
             session: String::new(),
@@ -83,6 +82,10 @@ impl RawClient {
     /// Opens a new session, whatever became of the last. Panics unless it is welcome.
     #[track_caller]
     pub fn hello(&mut self, lease_ms: u64) -> Value {
+        // Late replies to the last session bear numbers that the new one will use too.
+        self.fall_silent();
+        self.socket = fresh_socket();
+        self.unread.clear();
         let request = self.hello_request(lease_ms);
         let welcome = self.insist(&request);
         self.adopt(&welcome);
@@ -372,6 +375,10 @@ pub fn number(reply: &Value, field: &str) -> u64 {
 #[track_caller]
 pub fn text(reply: &Value, field: &str) -> String {
     reply[field].as_str().unwrap_or_else(|| panic!("no text {field} in {reply}")).to_owned()
+}
+
+fn fresh_socket() -> UdpSocket {
+    UdpSocket::bind(("127.0.0.1", 0)).expect("a socket")
 }
 
 fn send_signed(socket: &UdpSocket, to: SocketAddr, key: Option<&Key>, bytes: &[u8]) {

@@ -262,12 +262,8 @@ impl StormClient {
 
     /// Enters what is known of an append into the account.
     fn enter(&mut self, line: String, request: &Value, reply: Option<Value>) {
-        let reply = reply.unwrap_or_else(|| {
-            let (session, of) = (self.client.session().to_owned(), request["seq"].clone());
-            self.open();
-            let fields = json!({"session": session, "of": of});
-            self.client.ask("append_outcome", &fields)
-        });
+        let reply = reply
+            .unwrap_or_else(|| self.client.ask("append_outcome", &json!({"of": request["seq"]})));
         match reply["status"].as_str() {
             Some("appended" | "applied") => {
                 assert_eq!(number(&reply, "len"), line.len() as u64, "{reply}");

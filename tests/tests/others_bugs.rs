@@ -47,11 +47,10 @@ fn a_waiter_whose_session_died_is_never_granted() {
     let first = c1.acquire("f");
     let dead = c2.stand_in_line("f");
     let queued = c3.stand_in_line("f");
+    let knows_c2 = || http::get(server.http(), "/api/state").text().contains("\"C2\"");
+    assert!(knows_c2(), "a session that is alive is shown");
     // Gone is seen, not guessed: the server no longer knows a session that has sent nothing.
-    wait_for("C2's session to end", || {
-        let state = http::get(server.http(), "/api/state").text();
-        (!state.contains("\"C2\"")).then_some(())
-    });
+    wait_for("C2's session to end", || (!knows_c2()).then_some(()));
     c1.release("f", first);
     let next = token(&c3.wait_out(&queued));
     assert_eq!(next, first + 1, "nobody was granted in between");
