@@ -286,25 +286,36 @@ fn a_link_planted_among_the_guarded_files_is_not_followed() {
     let outside = TempDir::new().unwrap();
     let victim = outside.path().join("victim");
     fs::write(&victim, "untouched").unwrap();
-    // Planted before its first append, and in the place of a file that has been written.
     let mut client = RawClient::connect("C1", server.udp());
     client.turn("written", "A");
     server.data().expect("written", "A");
-    fs::remove_file(server.data().file("written")).unwrap();
-    for name in ["fresh", "written"] {
-        symlink(&victim, server.data().file(name)).unwrap();
-        let held = client.acquire(name);
-        let reply = client.append(name, held, "EVIL");
-        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched", "{name}: {reply}");
-        expect_code(&reply, "storage_failed");
-        client.release(name, held);
-    }
+
+    // Where a file is to be.
+    symlink(&victim, server.data().file("fresh")).unwrap();
+    let held = client.acquire("fresh");
+    expect_code(&client.append("fresh", held, "EVIL"), "storage_failed");
+    client.release("fresh", held);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
     expect_service(&server);
+
+    // In the place of a file that the server knows, and may have open.
+    fs::remove_file(server.data().file("written")).unwrap();
+    symlink(&victim, server.data().file("written")).unwrap();
+    let held = client.acquire("written");
+    let reply = client.append("written", held, "EVIL");
+    client.release("written", held);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched", "{reply}");
+    expect_service(&server);
+
+    // Once the links are gone, the files are what was acknowledged.
     for name in ["fresh", "written"] {
         fs::remove_file(server.data().file(name)).unwrap();
     }
     server.kill_and_start_again();
-    server.data().expect("written", "A");
+    let acknowledged = if reply["status"] == "appended" { "AEVIL" } else { "A" };
+    server.data().expect("written", acknowledged);
+    client.turn("fresh", "B");
+    server.data().expect("fresh", "B");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
     expect_service(&server);
 }

@@ -151,12 +151,14 @@ fn two_servers_on_one_folder_do_not_happen() {
 fn a_file_that_cannot_be_written_is_refused_alone_and_can_be_tried_again() {
     let server = Server::start();
     let mut client = RawClient::connect("C1", server.udp());
-    let held = client.acquire("f");
     fs::create_dir(server.data().file("f")).unwrap();
+    let held = client.acquire("f");
     expect_code(&client.append("f", held, "A"), "storage_failed");
     client.turn("g", "B");
     fs::remove_dir(server.data().file("f")).unwrap();
-    client.write("f", held, "C");
+    wait_for("the file to be writable", || {
+        (client.append("f", held, "C")["status"] == "appended").then_some(())
+    });
     server.data().expect("f", "C");
     server.data().expect("g", "B");
 }
