@@ -84,8 +84,8 @@ fn begin_after_loss(dir: &Path) -> anyhow::Result<Ground> {
     warn!(%token_floor, "the journal is lost; its sessions and locks are gone");
     let mut files = FileStore::open(&dir.join("files"))?;
     let state = State::after_loss(files.lengths()?, index, token_floor);
-    let (mut journal, _) =
-        Journal::open(dir).with_context(|| format!("can't begin a journal in {}", dir.display()))?;
+    let (mut journal, _) = Journal::open(dir)
+        .with_context(|| format!("can't begin a journal in {}", dir.display()))?;
     journal.begin_snapshot(index, journal::encode_snapshot(&state));
     journal.finish_snapshot().context("can't write the new journal")?;
     let start = Start { state, after: index, token_floor, unix_ms: unix_millis() };

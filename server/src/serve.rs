@@ -18,7 +18,6 @@ use mio::Waker;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::files::FileStore;
 use crate::http;
 use crate::published::Published;
 use crate::recovery::{self, Ground};
@@ -298,4 +297,3 @@ fn random_key() -> Key {
     getrandom::fill(&mut bytes).expect("the system has random bits");
     Key::new(&bytes)
 }
-

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use leasehold_core::event::Event;
-use leasehold_core::id::Peer;
+use leasehold_core::id::{Name, Peer};
 use leasehold_core::op::DropReason;
 use leasehold_core::service::{Datagram, Input, LockServer, Outbox, Step, Stored};
 use leasehold_core::state::State;
@@ -49,8 +49,8 @@ pub enum Completion {
     Stored(Stored),
     /// A batch could not be written. Nothing of it was done; this is what holds.
     Failed(Box<State>),
-    /// Whether appended bytes can be written to their files has changed.
-    FilesWritable(bool),
+    /// Whether appended bytes can be written to this file has changed.
+    Writable(Name, bool),
 }
 
 /// What the loop is told from outside.
@@ -236,8 +236,8 @@ impl ServiceLoop {
                     }
                 }
                 Ok(Completion::Failed(state)) => self.restore(*state),
-                Ok(Completion::FilesWritable(writable)) => {
-                    self.server.set_files_writable(writable);
+                Ok(Completion::Writable(file, writable)) => {
+                    self.server.set_writable(&file, writable);
                 }
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => anyhow::bail!("the storage is gone"),
@@ -293,7 +293,7 @@ impl ServiceLoop {
         while self.storing {
             match self.completions.recv().context("the storage is gone")? {
                 Completion::Stored(_) | Completion::Failed(_) => self.storing = false,
-                Completion::FilesWritable(_) => {}
+                Completion::Writable(..) => {}
             }
         }
         Ok(())

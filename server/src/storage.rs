@@ -52,6 +52,7 @@ impl Storage {
     /// more and the process has to end.
     pub fn run(mut self, batches: &Receiver<Vec<Event>>) -> anyhow::Result<()> {
         let mut encoding = None;
+        self.tell_writable();
         loop {
             match batches.recv_timeout(IDLE) {
                 Ok(batch) => self.store(batch)?,
@@ -67,7 +68,8 @@ impl Storage {
     fn store(&mut self, batch: Vec<Event>) -> anyhow::Result<()> {
         match self.journal.append(&batch) {
             Ok(stored) => {
-                self.write_files(&batch);
+                self.files.write(&batch);
+                self.tell_writable();
                 self.published.publish(batch);
                 self.complete(Completion::Stored(stored));
                 Ok(())
@@ -85,30 +87,21 @@ impl Storage {
         }
     }
 
-    fn write_files(&mut self, batch: &[Event]) {
-        let before = self.files.writable();
-        self.files.write(batch);
-        self.tell_writable(before);
-    }
-
-    fn tell_writable(&mut self, before: bool) {
-        let writable = self.files.writable();
-        if writable != before {
+    /// Tells the loop of every file that it has become impossible, or possible, to write.
+    fn tell_writable(&mut self) {
+        for (file, writable) in self.files.changes() {
             if writable {
-                info!("the files can be written again");
+                info!(%file, "the file can be written again");
             } else {
-                warn!("a file can't be written; appends are refused until it can");
+                warn!(%file, "the file can't be written: appends to it are refused until it can");
             }
-            self.complete(Completion::FilesWritable(writable));
+            self.complete(Completion::Writable(file, writable));
         }
     }
 
     fn idle(&mut self) -> anyhow::Result<()> {
-        let before = self.files.writable();
-        if !before {
-            self.files.retry();
-            self.tell_writable(before);
-        }
+        self.files.retry();
+        self.tell_writable();
         match self.journal.work() {
             Err(AppendError::Flush(cause)) => Err(cause).context("a flush of the journal failed"),
             Ok(()) | Err(AppendError::Write(_)) => Ok(()),
@@ -116,10 +109,13 @@ impl Storage {
     }
 
     /// Begins a snapshot when one is due: encoded by another thread, written piece by piece.
-    fn look_after_snapshot(&mut self, encoding: Option<Encoding>) -> anyhow::Result<Option<Encoding>> {
+    fn look_after_snapshot(
+        &mut self,
+        encoding: Option<Encoding>,
+    ) -> anyhow::Result<Option<Encoding>> {
         let Some(encoding) = encoding else {
             let due = self.journal.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES;
-            return Ok((due && self.files.writable()).then(|| self.encode_snapshot()).flatten());
+            return Ok((due && self.files.is_complete()).then(|| self.encode_snapshot()).flatten());
         };
         let Ok((index, bytes)) = encoding.try_recv() else { return Ok(Some(encoding)) };
         // What the snapshot covers leaves the journal, so the files have to hold it by then.

@@ -52,7 +52,7 @@ impl LockServer {
         if offset.saturating_add(data.len()) > bounds.file_len_max {
             return Err(Refusal::TooLarge { limit: bounds.file_len_max });
         }
-        if !self.files_writable {
+        if self.blocked.contains(file) {
             return Err(Refusal::StorageFailed);
         }
         Ok(offset)

@@ -19,14 +19,14 @@ mod renew;
 mod request;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use agenda::Due;
 pub use config::{Bounds, Config};
 pub use step::{Datagram, Failed, Outbox, Step, Stored};
 
 use crate::event::{Event, Fact};
-use crate::id::{Index, Peer, Seq, SessionNo, Token};
+use crate::id::{Index, Name, Peer, Seq, SessionNo, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
 use crate::refusal::Refusal;
@@ -79,7 +79,8 @@ pub struct LockServer {
     index: Index,
     /// The last place that the journal has to hold.
     durable: Index,
-    files_writable: bool,
+    /// Files that can't be written out at present.
+    blocked: BTreeSet<Name>,
     /// What was answered `storage_failed` and is not in the journal as such yet.
     owed: Vec<Cause>,
     /// What the input at hand has led to so far.
@@ -111,7 +112,7 @@ impl LockServer {
             index: after.max(state.index()),
             durable: state.index(),
             state,
-            files_writable: true,
+            blocked: BTreeSet::new(),
             owed: Vec::new(),
             step: Step::default(),
         };
@@ -160,10 +161,14 @@ impl LockServer {
         std::mem::take(&mut self.step)
     }
 
-    /// Says whether appends can be written out. While they can't, they are refused, since their
-    /// bytes would have nowhere to go.
-    pub fn set_files_writable(&mut self, writable: bool) {
-        self.files_writable = writable;
+    /// Says whether a file can be written out. While it can't, appends to it are refused, since
+    /// their bytes would have nowhere to go.
+    pub fn set_writable(&mut self, file: &Name, writable: bool) {
+        if writable {
+            self.blocked.remove(file);
+        } else {
+            self.blocked.insert(file.clone());
+        }
     }
 
     /// When to call [`LockServer::step`] with [`Input::Wake`], and what may be due then.

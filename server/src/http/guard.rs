@@ -1,0 +1,93 @@
+//! What every request has to be, and what every answer says about itself.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+/// Only what the page itself brings may run, and it may talk to nobody else.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+     style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; \
+     worker-src 'self' blob:; manifest-src 'self'; base-uri 'self'; form-action 'none'; \
+     frame-ancestors 'none'";
+
+/// Refuses what isn't a plain reading request of somebody who may read, and marks the answer.
+pub(super) async fn guard(loopback: bool, request: Request, next: Next) -> Response {
+    let mut response = if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        (StatusCode::METHOD_NOT_ALLOWED, "this server is read-only here\n").into_response()
+    } else if loopback && !names_loopback(request.headers()) {
+        // A page elsewhere whose name was made to point here (DNS rebinding).
+        (StatusCode::FORBIDDEN, "ask for it by its own address\n").into_response()
+    } else if !same_origin(request.headers()) {
+        (StatusCode::FORBIDDEN, "another origin\n").into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = text(headers, header::HOST) else { return true };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Programs send no `Origin`. A browser does, and it has to be the page's own.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = text(headers, header::ORIGIN) else {
+        return !headers.contains_key(header::ORIGIN);
+    };
+    let Some(host) = text(headers, header::HOST) else { return false };
+    ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(host: &'static str, origin: Option<&'static str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static(host));
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+        }
+        headers
+    }
+
+    #[test]
+    fn only_the_pages_own_origin_is_let_in() {
+        assert!(same_origin(&headers("127.0.0.1:7780", None)));
+        assert!(same_origin(&headers("127.0.0.1:7780", Some("http://127.0.0.1:7780"))));
+        for origin in ["http://127.0.0.1:80", "http://evil.example", "null", "127.0.0.1:7780"] {
+            assert!(!same_origin(&headers("127.0.0.1:7780", Some(origin))), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_made_to_point_here_is_not_let_in() {
+        for host in ["localhost:1", "127.0.0.1", "127.9.9.9:80", "[::1]:7780", "a.localhost:1"] {
+            assert!(names_loopback(&headers(host, None)), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "localhost.evil"] {
+            assert!(!names_loopback(&headers(host, None)), "{host}");
+        }
+    }
+}

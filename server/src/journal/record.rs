@@ -1,0 +1,428 @@
+//! How the journal writes events down: small, and the same in every version that reads it.
+//!
+//! - Each fact that has to be durable has a number, which is never used for another.
+//! - Numbers are written as LEB128, texts and bytes with their length before them.
+//! - What opens doors is written here, by name, and nowhere else.
+//! - A batch carries the CRC-32 of its bytes: a journal that was changed is not believed.
+
+use leasehold_core::data::Data;
+use leasehold_core::digest::Digest;
+use leasehold_core::event::{Asked, Event, Fact, ReleaseCause, WaitEndCause};
+use leasehold_core::id::{Attempt, Index, Name, Nonce, Seq, SessionId, SessionNo, Token};
+use leasehold_core::op::Op;
+use leasehold_core::refusal::{Bound, Refusal};
+use leasehold_core::secret::Secret;
+use leasehold_core::time::{Span, Time};
+
+/// The version of this way of writing.
+const VERSION: u8 = 1;
+
+/// Why some bytes are not a batch of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// They end too soon.
+    #[error("a batch is cut off")]
+    CutOff,
+    /// They were changed.
+    #[error("the checksum of a batch is wrong")]
+    Checksum,
+    /// They are of another version.
+    #[error("a batch is of version {0}, which this program doesn't know")]
+    Version(u8),
+    /// They say what can't be said.
+    #[error("a batch can't be read: {0}")]
+    Malformed(&'static str),
+}
+
+/// Writes the durable ones among `events`.
+pub fn encode_batch(events: &[Event]) -> Vec<u8> {
+    let mut out = Writer(vec![VERSION, 0, 0, 0, 0]);
+    for event in events.iter().filter(|event| event.fact.is_durable()) {
+        out.number(event.index.number());
+        out.number(event.at.as_millis());
+        out.fact(&event.fact);
+    }
+    let checksum = crc32fast::hash(&out.0[5..]);
+    out.0[1..5].copy_from_slice(&checksum.to_le_bytes());
+    out.0
+}
+
+/// Reads a batch of events.
+///
+/// # Errors
+/// Where the bytes aren't one, or aren't any more.
+pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Event>, RecordError> {
+    let (head, body) = bytes.split_at_checked(5).ok_or(RecordError::CutOff)?;
+    if head[0] != VERSION {
+        return Err(RecordError::Version(head[0]));
+    }
+    if head[1..] != crc32fast::hash(body).to_le_bytes() {
+        return Err(RecordError::Checksum);
+    }
+    let mut reader = Reader(body);
+    let mut events = Vec::new();
+    while !reader.0.is_empty() {
+        let index = Index::new(reader.number()?);
+        let at = Time::from_millis(reader.number()?);
+        events.push(Event { index, at, fact: reader.fact()? });
+    }
+    Ok(events)
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number.to_le_bytes()[0]);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn name(&mut self, name: &Name) {
+        self.bytes(name.as_str().as_bytes());
+    }
+
+    fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.0.push(u8::from(value.is_some()));
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+
+    fn asked(&mut self, asked: Asked) {
+        self.number(asked.seq.number());
+        self.number(asked.attempt.number());
+        self.0.extend_from_slice(&asked.digest.0.to_le_bytes());
+    }
+
+    fn of(&mut self, tag: u8, session_no: SessionNo, client: &Name) {
+        self.0.push(tag);
+        self.number(session_no.number());
+        self.name(client);
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::ServerStarted { unix_ms, token_floor } => {
+                self.0.push(1);
+                self.number(*unix_ms);
+                self.number(token_floor.number());
+            }
+            Fact::SessionOpened { session_no, client, lease, id, nonce } => {
+                self.of(2, *session_no, client);
+                self.number(lease.as_millis());
+                self.option(*id, |out, id| out.0.extend_from_slice(&id.expose().to_bytes()));
+                self.option(*nonce, |out, nonce| out.number(nonce.expose().bits()));
+            }
+            Fact::SessionExpired { session_no, client } => self.of(3, *session_no, client),
+            Fact::SessionClosed { session_no, client, asked } => {
+                self.of(4, *session_no, client);
+                self.asked(*asked);
+            }
+            Fact::LockQueued { lock, session_no, client, asked, wait, hold } => {
+                self.of(5, *session_no, client);
+                self.name(lock);
+                self.asked(*asked);
+                self.number(wait.as_millis());
+                self.option(*hold, |out, hold| out.number(hold.as_millis()));
+            }
+            Fact::LockGranted { lock, session_no, client, token, asked, hold, from_queue } => {
+                self.of(6, *session_no, client);
+                self.name(lock);
+                self.number(token.number());
+                self.asked(*asked);
+                self.option(*hold, |out, hold| out.number(hold.as_millis()));
+                self.0.push(u8::from(*from_queue));
+            }
+            Fact::LockReleased { lock, session_no, client, token, cause, asked } => {
+                self.of(7, *session_no, client);
+                self.name(lock);
+                self.number(token.number());
+                self.0.push(match cause {
+                    ReleaseCause::Released => 0,
+                    ReleaseCause::LeaseExpired => 1,
+                    ReleaseCause::HoldExpired => 2,
+                    ReleaseCause::Closed => 3,
+                });
+                self.option(*asked, Self::asked);
+            }
+            Fact::WaitEnded { lock, session_no, client, waited, cause, asked } => {
+                self.of(8, *session_no, client);
+                self.name(lock);
+                self.number(waited.number());
+                self.0.push(match cause {
+                    WaitEndCause::Cancelled => 0,
+                    WaitEndCause::Timeout => 1,
+                    WaitEndCause::SessionEnded => 2,
+                });
+                self.option(*asked, Self::asked);
+            }
+            Fact::FileAppended { file, session_no, client, token, offset, data, asked } => {
+                self.of(9, *session_no, client);
+                self.name(file);
+                self.number(token.number());
+                self.number(*offset);
+                self.bytes(data.bytes());
+                self.asked(*asked);
+            }
+            Fact::RequestRefused { session_no, client, op, name, token, refusal, asked } => {
+                self.0.push(10);
+                self.option(*session_no, |out, it| out.number(it.number()));
+                self.option(client.as_ref(), Self::name);
+                self.bytes(op.word().as_bytes());
+                self.option(name.as_ref(), Self::name);
+                self.option(*token, |out, token| out.number(token.number()));
+                self.refusal(refusal);
+                self.asked(*asked);
+            }
+            Fact::ServerStopped
+            | Fact::DuplicateAnswered { .. }
+            | Fact::LeaseRenewed { .. }
+            | Fact::DatagramDropped { .. } => unreachable!("no durable fact"),
+        }
+    }
+
+    fn refusal(&mut self, refusal: &Refusal) {
+        self.bytes(refusal.code().as_bytes());
+        match refusal {
+            Refusal::BadRequest { why } => self.bytes(why.as_bytes()),
+            Refusal::TooLarge { limit } => self.number(*limit),
+            Refusal::WindowFull { window } => self.number(*window as u64),
+            Refusal::Overloaded { bound } => self.0.push(match bound {
+                Bound::Sessions => 0,
+                Bound::Locks => 1,
+                Bound::Waiters => 2,
+                Bound::Files => 3,
+            }),
+            Refusal::RateLimited { retry_after } | Refusal::LockHeld { retry_after } => {
+                self.number(retry_after.as_millis());
+            }
+            Refusal::AlreadyHeld { token } => self.number(token.number()),
+            Refusal::StaleToken { current } => self.number(current.number()),
+            Refusal::BadName
+            | Refusal::UnknownSession
+            | Refusal::StaleSeq
+            | Refusal::SeqReused
+            | Refusal::StorageFailed
+            | Refusal::WaitTimeout
+            | Refusal::NotWaiting
+            | Refusal::NotHolder => {}
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        let (&byte, rest) = self.0.split_first().ok_or(RecordError::CutOff)?;
+        self.0 = rest;
+        Ok(byte)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], RecordError> {
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(RecordError::CutOff)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn number(&mut self) -> Result<u64, RecordError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(RecordError::Malformed("a number is too long"))
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], RecordError> {
+        let len = self.number()?;
+        self.take(usize::try_from(len).map_err(|_| RecordError::CutOff)?)
+    }
+
+    fn text(&mut self) -> Result<&'a str, RecordError> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| RecordError::Malformed("no text"))
+    }
+
+    fn name(&mut self) -> Result<Name, RecordError> {
+        Name::new(self.text()?).map_err(|_| RecordError::Malformed("no name"))
+    }
+
+    fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, RecordError>,
+    ) -> Result<Option<T>, RecordError> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(RecordError::Malformed("neither there nor not")),
+        }
+    }
+
+    fn eight(&mut self) -> Result<u64, RecordError> {
+        let eight = self.take(8)?;
+        Ok(u64::from_le_bytes(eight.try_into().expect("eight bytes were taken")))
+    }
+
+    fn asked(&mut self) -> Result<Asked, RecordError> {
+        let seq = Seq::new(self.number()?);
+        let attempt = Attempt::new(self.number()?);
+        Ok(Asked { seq, attempt, digest: Digest(self.eight()?) })
+    }
+
+    fn span(&mut self) -> Result<Span, RecordError> {
+        self.number().map(Span::from_millis)
+    }
+
+    fn token(&mut self) -> Result<Token, RecordError> {
+        self.number().map(Token::new)
+    }
+
+    fn fact(&mut self) -> Result<Fact, RecordError> {
+        let tag = self.byte()?;
+        match tag {
+            1 => {
+                return Ok(Fact::ServerStarted {
+                    unix_ms: self.number()?,
+                    token_floor: self.token()?,
+                });
+            }
+            10 => return self.refused(),
+            _ => {}
+        }
+        let session_no = SessionNo::new(self.number()?);
+        let client = self.name()?;
+        Ok(match tag {
+            2 => self.opened(session_no, client)?,
+            3 => Fact::SessionExpired { session_no, client },
+            4 => Fact::SessionClosed { session_no, client, asked: self.asked()? },
+            5 => Fact::LockQueued {
+                lock: self.name()?,
+                session_no,
+                client,
+                asked: self.asked()?,
+                wait: self.span()?,
+                hold: self.option(Self::span)?,
+            },
+            6 => Fact::LockGranted {
+                lock: self.name()?,
+                session_no,
+                client,
+                token: self.token()?,
+                asked: self.asked()?,
+                hold: self.option(Self::span)?,
+                from_queue: self.byte()? == 1,
+            },
+            7 => Fact::LockReleased {
+                lock: self.name()?,
+                session_no,
+                client,
+                token: self.token()?,
+                cause: self.release_cause()?,
+                asked: self.option(Self::asked)?,
+            },
+            8 => Fact::WaitEnded {
+                lock: self.name()?,
+                session_no,
+                client,
+                waited: Seq::new(self.number()?),
+                cause: self.wait_end_cause()?,
+                asked: self.option(Self::asked)?,
+            },
+            9 => Fact::FileAppended {
+                file: self.name()?,
+                session_no,
+                client,
+                token: self.token()?,
+                offset: self.number()?,
+                data: Data::new(self.bytes()?),
+                asked: self.asked()?,
+            },
+            _ => return Err(RecordError::Malformed("no such fact")),
+        })
+    }
+
+    fn opened(&mut self, session_no: SessionNo, client: Name) -> Result<Fact, RecordError> {
+        let lease = self.span()?;
+        let id = self.option(|reader| {
+            let bytes = reader.take(16)?.try_into().expect("16 bytes were taken");
+            Ok(Secret::new(SessionId::from_bytes(bytes)))
+        })?;
+        let nonce = self.option(|reader| Ok(Secret::new(Nonce::new(reader.number()?))))?;
+        Ok(Fact::SessionOpened { session_no, client, lease, id, nonce })
+    }
+
+    fn refused(&mut self) -> Result<Fact, RecordError> {
+        Ok(Fact::RequestRefused {
+            session_no: self.option(|reader| reader.number().map(SessionNo::new))?,
+            client: self.option(Self::name)?,
+            op: Op::from_word(self.text()?).ok_or(RecordError::Malformed("no such op"))?,
+            name: self.option(Self::name)?,
+            token: self.option(Self::token)?,
+            refusal: self.refusal()?,
+            asked: self.asked()?,
+        })
+    }
+
+    fn release_cause(&mut self) -> Result<ReleaseCause, RecordError> {
+        Ok(match self.byte()? {
+            0 => ReleaseCause::Released,
+            1 => ReleaseCause::LeaseExpired,
+            2 => ReleaseCause::HoldExpired,
+            3 => ReleaseCause::Closed,
+            _ => return Err(RecordError::Malformed("no such cause of a release")),
+        })
+    }
+
+    fn wait_end_cause(&mut self) -> Result<WaitEndCause, RecordError> {
+        Ok(match self.byte()? {
+            0 => WaitEndCause::Cancelled,
+            1 => WaitEndCause::Timeout,
+            2 => WaitEndCause::SessionEnded,
+            _ => return Err(RecordError::Malformed("no such end of a wait")),
+        })
+    }
+
+    fn refusal(&mut self) -> Result<Refusal, RecordError> {
+        Ok(match self.text()? {
+            "bad_request" => Refusal::BadRequest { why: self.text()?.to_owned() },
+            "too_large" => Refusal::TooLarge { limit: self.number()? },
+            "bad_name" => Refusal::BadName,
+            "unknown_session" => Refusal::UnknownSession,
+            "stale_seq" => Refusal::StaleSeq,
+            "seq_reused" => Refusal::SeqReused,
+            "window_full" => Refusal::WindowFull {
+                window: usize::try_from(self.number()?)
+                    .map_err(|_| RecordError::Malformed("a window too large"))?,
+            },
+            "overloaded" => Refusal::Overloaded {
+                bound: match self.byte()? {
+                    0 => Bound::Sessions,
+                    1 => Bound::Locks,
+                    2 => Bound::Waiters,
+                    3 => Bound::Files,
+                    _ => return Err(RecordError::Malformed("no such bound")),
+                },
+            },
+            "rate_limited" => Refusal::RateLimited { retry_after: self.span()? },
+            "storage_failed" => Refusal::StorageFailed,
+            "lock_held" => Refusal::LockHeld { retry_after: self.span()? },
+            "wait_timeout" => Refusal::WaitTimeout,
+            "already_held" => Refusal::AlreadyHeld { token: self.token()? },
+            "not_waiting" => Refusal::NotWaiting,
+            "not_holder" => Refusal::NotHolder,
+            "stale_token" => Refusal::StaleToken { current: self.token()? },
+            _ => return Err(RecordError::Malformed("no such refusal")),
+        })
+    }
+}
