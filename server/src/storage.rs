@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use leasehold_core::event::Event;
@@ -20,8 +20,9 @@ use crate::journal::{self, AppendError, Journal};
 use crate::published::Published;
 use crate::service_loop::Completion;
 
-/// How often to look after the snapshot and the files where nothing comes in.
-const IDLE: Duration = Duration::from_millis(100);
+/// How often to look after files that could not be written, and, where nothing else is to be
+/// stored, after the snapshot.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A snapshot is taken after this many bytes of events: it bounds the journal, and the time that
 /// recovery takes.
@@ -52,14 +53,20 @@ impl Storage {
     /// more and the process has to end.
     pub fn run(mut self, batches: &Receiver<Vec<Event>>) -> anyhow::Result<()> {
         let mut encoding = None;
+        let mut looked_at = Instant::now();
         self.tell_writable();
         loop {
-            match batches.recv_timeout(IDLE) {
+            match batches.recv_timeout(LOOK_EVERY) {
                 Ok(batch) => self.store(batch)?,
-                Err(RecvTimeoutError::Timeout) => self.idle()?,
+                Err(RecvTimeoutError::Timeout) => self.work()?,
                 Err(RecvTimeoutError::Disconnected) => {
                     return self.files.sync_all().context("the files could not be flushed");
                 }
+            }
+            if looked_at.elapsed() >= LOOK_EVERY {
+                looked_at = Instant::now();
+                self.files.retry();
+                self.tell_writable();
             }
             encoding = self.look_after_snapshot(encoding)?;
         }
@@ -99,9 +106,7 @@ impl Storage {
         }
     }
 
-    fn idle(&mut self) -> anyhow::Result<()> {
-        self.files.retry();
-        self.tell_writable();
+    fn work(&mut self) -> anyhow::Result<()> {
         match self.journal.work() {
             Err(AppendError::Flush(cause)) => Err(cause).context("a flush of the journal failed"),
             Ok(()) | Err(AppendError::Write(_)) => Ok(()),
