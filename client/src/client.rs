@@ -119,9 +119,10 @@ impl Client {
     }
 
     /// Ends the client as a crash of its process would: the server hears nothing of it. For tests,
-    /// and to show what follows.
-    pub fn crash(self) {
+    /// and to show what follows. When it completes nothing is sent any more.
+    pub async fn crash(self) {
         self.task.abort();
+        self.commands.closed().await;
     }
 }
 

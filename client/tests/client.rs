@@ -86,14 +86,14 @@ async fn who_stops_waiting_leaves_nothing_behind() -> Result<(), Error> {
 }
 
 /// Gives up at every moment that there is: before the request left, in line, and when the grant
-/// is on its way; over a network that loses every third datagram.
+/// is on its way; over a network that loses every fourth datagram.
 #[tokio::test]
 async fn whenever_somebody_gives_up_the_lock_comes_free_and_can_be_had_again() -> Result<(), Error>
 {
-    let server = Server::start_with(Setup { loss_ppm: 330_000, ..Setup::default() });
+    let server = Server::start_with(Setup { loss_ppm: 250_000, ..Setup::default() });
     let ann = Client::connect(server.addr(), "ann").await?;
     let bob = Client::connect(server.addr(), "bob").await?;
-    for turn in 0..12 {
+    for turn in 0..8 {
         let guard = ann.lock("a").await?;
         let gives_up = timeout(millis(turn * 60), bob.lock("a").into_future());
         let (given_up, ()) = tokio::join!(gives_up, async {
@@ -180,8 +180,7 @@ async fn a_crashed_client_holds_its_lock_until_its_lease_is_over() -> Result<(),
     let guard = doomed.lock("a").await?;
     let next = Client::connect(server.addr(), "next").await?;
     let begun = now();
-    doomed.crash();
-    guard.lost().await;
+    doomed.crash().await;
     assert!(!guard.still_mine());
     drop(guard);
     let granted = next.lock("a").await?;

@@ -1,3 +1,9 @@
 //! The program `leasehold`.
 
-fn main() {}
+mod command;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::run()
+}
