@@ -1,3 +1,46 @@
-//! The chores.
+//! `cargo xtask`: the chores of this project, with nothing installed by hand but Rust.
 
-fn main() {}
+mod page;
+mod run;
+mod serve;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask serve [--demo] [options of `leasehold serve`]
+    Builds the page and the server, and runs them. What is missing is fetched first.
+    --demo  also starts five clients, so that there is something to see
+
+cargo xtask test
+    Every test: formatting, lints, native, on wasm, end to end, in a real browser
+
+cargo xtask build-page
+    Builds the page into dist/, which any static host serves
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let done = match command.as_deref() {
+        Some("serve") => serve::serve(&rest),
+        Some("test") => Ok(test::test()),
+        Some("build-page") => page::build().map(|()| ExitCode::SUCCESS),
+        // Called by trunk when it has built the page.
+        Some("finish-page") => page::finish().map(|()| ExitCode::SUCCESS),
+        Some("help" | "--help" | "-h") | None => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(other) => {
+            eprintln!("xtask: no chore named {other}\n\n{HELP}");
+            Ok(ExitCode::from(2))
+        }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
