@@ -150,7 +150,7 @@ impl FileStore {
         }
         for (name, file) in recovered.state.files() {
             let refilled_from = first.get(name).copied().unwrap_or(file.len());
-            let found = self.file(name).and_then(|file| file.metadata()).map(|it| it.len());
+            let found = self.file(name).and_then(File::metadata).map(|it| it.len());
             let found = found.with_context(|| format!("can't open the guarded file {name}"))?;
             ensure!(
                 found >= refilled_from,
@@ -186,7 +186,7 @@ impl FileStore {
             else {
                 continue;
             };
-            match self.file(&name).and_then(|file| file.metadata()) {
+            match self.file(&name).and_then(File::metadata) {
                 Ok(found) => {
                     lengths.insert(name, found.len());
                 }

@@ -146,13 +146,7 @@ impl Service {
         udp: UdpSocket,
     ) -> anyhow::Result<Self> {
         let Ground { journal, files, start, .. } = ground;
-        let http = match serve.no_http {
-            true => None,
-            false => Some(
-                std::net::TcpListener::bind(serve.http)
-                    .with_context(|| format!("can't listen on TCP {}", serve.http))?,
-            ),
-        };
+        let http = if serve.no_http { None } else { Some(listen_http(serve.http)?) };
         let address = udp.local_addr()?;
         let clock = Clock::starting_at(start.state.now());
         let published = Published::start(start.state.clone());
@@ -252,6 +246,10 @@ impl Service {
     fn write_state(&self) {
         write_state(&self.published, &self.data_dir);
     }
+}
+
+fn listen_http(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    std::net::TcpListener::bind(address).with_context(|| format!("can't listen on TCP {address}"))
 }
 
 /// Writes the state out for people. That it can't be is no reason to end: nothing rests on it.
