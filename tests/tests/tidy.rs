@@ -75,7 +75,9 @@ fn shape(path: &str, text: &str, allowed: usize) -> Vec<String> {
     }
     for (number, line) in (1..).zip(text.lines()) {
         let columns = line.chars().count();
-        if columns > COLUMNS_MAX && !line.contains("r#\"") && !line.contains("://") {
+        // A text can't always be broken; rustfmt leaves it as it is.
+        let text = line.trim_start().trim_start_matches('b').starts_with('"');
+        if columns > COLUMNS_MAX && !text && !line.contains("r#\"") && !line.contains("://") {
             complaints.push(format!("{path}:{number}: {columns} columns"));
         }
         if let Some(mark) = MARKS.iter().find(|mark| line.contains(**mark)) {
