@@ -183,18 +183,8 @@ fn wrong_usage_is_told_apart_and_help_is_none() {
         let outcome = run(leasehold().args(arguments)).expect(2);
         assert_eq!(outcome.output, "", "{arguments:?}");
     }
-    for command in ["serve", "demo", "lock", "append", "cat", "status", "log", "sim", "bench"] {
+    for command in ["serve", "demo", "lock", "append", "cat", "status", "log"] {
         let outcome = run(leasehold().args([command, "--help"])).expect(0);
         assert!(outcome.output.contains("leasehold "), "no example in\n{}", outcome.output);
     }
-}
-
-#[test]
-fn sim_shows_a_run_and_the_same_one_again() {
-    let list = run(leasehold().arg("sim")).expect(0).output;
-    assert!(list.contains("five-clients") && list.contains("gc-pause"), "{list}");
-    let run_it = || run(leasehold().args(["sim", "gc-pause", "--seed", "7"])).expect(0).output;
-    let story = run_it();
-    assert_eq!(story, run_it(), "the same seed tells the same story");
-    assert!(story.lines().count() > 5, "{story}");
 }

@@ -211,7 +211,7 @@ fn randomised() {
         Err(_) => (0..20).collect(),
     };
     thread::scope(|scope| {
-        for some in seeds.chunks(seeds.len().div_ceil(5)) {
+        for some in seeds.chunks(seeds.len().div_ceil(10)) {
             scope.spawn(move || some.iter().for_each(|&seed| randomised_run(seed)));
         }
     });

@@ -211,13 +211,13 @@ fn a_server_killed_twenty_times_in_a_row_forgets_nothing() {
 fn a_server_killed_in_the_middle_of_a_storm_of_appends_keeps_every_promise() {
     let mut server = Server::start();
     let mishaps = vec![Mishap::Nothing, Mishap::LostReply, Mishap::Duplicates];
-    let storm = Storm { seed: 2, clients: 6, turns: 25, lease_ms: LONG, weather: MILD, mishaps };
+    let storm = Storm { seed: 2, clients: 6, turns: 12, lease_ms: LONG, weather: MILD, mishaps };
     let address = server.udp();
     let accounts = thread::scope(|scope| {
         let blowing = scope.spawn(|| storm.blow(address, "f"));
         let mut kills = 0;
         while !blowing.is_finished() {
-            thread::sleep(Duration::from_millis(400));
+            thread::sleep(Duration::from_millis(300));
             server.kill_and_start_again();
             kills += 1;
         }
@@ -225,7 +225,7 @@ fn a_server_killed_in_the_middle_of_a_storm_of_appends_keeps_every_promise() {
         blowing.join().unwrap()
     });
     storm::check(&server.data(), "f", &accounts);
-    assert_eq!(storm::applied(&accounts), 6 * 25, "every turn was acknowledged in the end");
+    assert_eq!(storm::applied(&accounts), 6 * 12, "every turn was acknowledged in the end");
 }
 
 #[test]

@@ -77,7 +77,10 @@ fn the_demo_again_adds_each_entry_once_more() {
 
 #[test]
 fn without_a_server_the_demo_brings_its_own() {
-    let outcome = run(leasehold().args(["demo", "--server", &nobody().to_string()])).expect(0);
+    let mut command = leasehold();
+    command.env("LEASEHOLD_SERVER", nobody().to_string());
+    command.env("LEASEHOLD_HTTP", nobody().to_string());
+    let outcome = run(command.arg("demo")).expect(0);
     for (client, file) in CLIENTS {
         assert!(outcome.output.contains(&entry(client, file)), "\n{outcome:#?}");
     }
@@ -94,6 +97,12 @@ fn a_client_of_the_demo_that_crashes_holds_the_others_up_for_its_lease_only() {
     assert!(count("client_1") <= 1, "{contents:?}");
     let others = server.data().contents("file_3");
     assert_eq!(others.lines().count(), 2, "{others:?}");
+}
+
+#[test]
+fn a_server_that_is_named_and_not_there_is_missed() {
+    let outcome = run(leasehold().args(["demo", "--server", &nobody().to_string()])).expect(69);
+    assert_eq!(outcome.errors.lines().count(), 1, "\n{outcome:#?}");
 }
 
 /// An address where nobody answers: it was free a moment ago.
