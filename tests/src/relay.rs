@@ -82,7 +82,8 @@ struct Inner {
     cut: BTreeMap<Way, bool>,
     rules: Vec<Rule>,
     tally: Tally,
-    rng: Rng,
+    /// One for each direction: which packet comes first of two that cross is nobody's choice.
+    chance: BTreeMap<Way, Rng>,
     /// What is to be sent, by when, and in order of arrival where that is the same.
     due: BTreeMap<(Instant, u64), Packet>,
     arrivals: u64,
@@ -128,7 +129,7 @@ impl Relay {
             cut: BTreeMap::new(),
             rules: Vec::new(),
             tally: Tally::default(),
-            rng: Rng::new(seed),
+            chance: [(Way::Up, Rng::new(seed)), (Way::Down, Rng::new(!seed))].into(),
             due: BTreeMap::new(),
             arrivals: 0,
         };
@@ -302,17 +303,17 @@ impl Inner {
             return;
         }
         let weather = self.weather.get(&packet.way).copied().unwrap_or_default();
-        if self.rng.chance(weather.loss_ppm) {
+        let rng = self.chance.get_mut(&packet.way).expect("both directions have one");
+        if rng.chance(weather.loss_ppm) {
             self.tally.lost += 1;
             return;
         }
-        if self.rng.chance(weather.duplicate_ppm) {
-            self.tally.duplicated += 1;
-            let at = self.arrival(now, weather);
+        let copies = 1 + u64::from(rng.chance(weather.duplicate_ppm));
+        self.tally.duplicated += copies - 1;
+        for _ in 0..copies {
+            let at = self.arrival(now, packet.way, weather);
             self.send_at(at, packet.clone());
         }
-        let at = self.arrival(now, weather);
-        self.send_at(at, packet);
     }
 
     fn rule_for(&mut self, packet: &Packet) -> Option<usize> {
@@ -341,12 +342,13 @@ impl Inner {
         }
     }
 
-    fn arrival(&mut self, now: Instant, weather: Weather) -> Instant {
-        if !self.rng.chance(weather.late_ppm) {
+    fn arrival(&mut self, now: Instant, way: Way, weather: Weather) -> Instant {
+        let rng = self.chance.get_mut(&way).expect("both directions have one");
+        if !rng.chance(weather.late_ppm) {
             return now;
         }
         self.tally.late += 1;
-        now + Duration::from_millis(1 + self.rng.below(weather.late_ms))
+        now + Duration::from_millis(1 + rng.below(weather.late_ms))
     }
 
     fn send_at(&mut self, at: Instant, packet: Packet) {

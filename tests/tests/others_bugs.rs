@@ -85,6 +85,35 @@ fn the_head_of_the_line_killed_delays_the_next_grant_by_at_most_three_polls() {
 }
 
 #[test]
+fn a_waiter_gone_silent_is_passed_over_and_keeps_its_place() {
+    let server = Server::start();
+    let mut c1 = RawClient::connect("C1", server.udp());
+    let mut c2 = RawClient::connect("C2", server.udp());
+    let mut c3 = RawClient::connect("C3", server.udp());
+
+    let first = c1.acquire("f");
+    let silent = c2.stand_in_line("f");
+    // Three polls, and a bit: nothing was heard of C2 meanwhile, which may have died.
+    thread::sleep(3 * POLL + Duration::from_millis(200));
+    let queued = c3.stand_in_line("f");
+    c1.release("f", first);
+    let second = token(&c3.reply(&queued));
+    assert_eq!(second, first + 1, "C2 was not granted before");
+    let polled = c2.insist(&silent);
+    expect_status(&polled, "queued");
+    assert_eq!(polled["position"], 1, "{polled}");
+    let mut c4 = RawClient::connect("C4", server.udp());
+    c4.stand_in_line("f");
+    c2.insist(&silent);
+    c3.write("f", second, "C");
+    c3.release("f", second);
+    let third = token(&c2.wait_out(&silent));
+    assert_eq!(third, second + 1, "its place was before that of C4");
+    c2.write("f", third, "B");
+    server.data().expect("f", "CB");
+}
+
+#[test]
 fn a_waiter_that_is_heard_from_keeps_its_grant_for_its_whole_lease() {
     let server = Server::start();
     let mut c1 = RawClient::connect("C1", server.udp());
