@@ -14,7 +14,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 /// Refuses what isn't a plain reading request of somebody who may read, and marks the answer.
 pub(super) async fn guard(loopback: bool, request: Request, next: Next) -> Response {
     let mut response = if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        (StatusCode::METHOD_NOT_ALLOWED, "this server is read-only here\n").into_response()
+        let allowed = [(header::ALLOW, "GET, HEAD")];
+        (StatusCode::METHOD_NOT_ALLOWED, allowed, "this server is read-only here\n").into_response()
     } else if loopback && !names_loopback(request.headers()) {
         // A page elsewhere whose name was made to point here (DNS rebinding).
         (StatusCode::FORBIDDEN, "ask for it by its own address\n").into_response()
@@ -32,6 +33,11 @@ pub(super) async fn guard(loopback: bool, request: Request, next: Next) -> Respo
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // Other origins can't even embed what is here.
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    // What nobody has said anything else about is true at this moment only.
+    let once = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(once);
     response
 }
 

@@ -1,7 +1,7 @@
 //! `GET /metrics` in Prometheus' text format, from what was published.
 //!
 //! Written by hand: it is a table of counts that exist anyway, and the exporter crates would
-//! bring a second registry of them.
+//! bring a second registry of them, with atomics to be touched for each event.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,33 +10,35 @@ use axum::extract::State as Shared;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use super::App;
+use super::{App, VIEWERS_MAX};
+use crate::published::{Counts, Gauges};
 
 pub(super) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text(&app))
+    let (counts, gauges) = app.published.counts();
+    let viewers = (VIEWERS_MAX as usize).saturating_sub(app.viewers.available_permits());
+    let text = text(&counts, gauges, viewers);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-fn text(app: &App) -> String {
+fn text(counts: &Counts, gauges: Gauges, viewers: usize) -> String {
     let mut out = String::new();
-    let counts = app.published.counts();
-    family(&mut out, "events_total", "Events, by type.", "type", &counts.events);
-    family(&mut out, "refusals_total", "Refused requests, by code.", "code", &counts.refusals);
-    family(&mut out, "dropped_total", "Dropped datagrams, by reason.", "reason", &counts.drops);
-    let appended = counts.appended_bytes;
-    single(&mut out, "appended_bytes_total", "counter", "Bytes appended.", appended);
-    let (sessions, held, waiters, files, bytes, token) = app.published.look(|state| {
-        let held = state.locks().values().filter(|lock| lock.tenure().is_some()).count();
-        let bytes = state.files().values().map(leasehold_core::state::File::len).sum::<u64>();
-        let files = state.files().len();
-        (state.sessions().len(), held, state.waiters(), files, bytes, state.last_token())
-    });
+    for (name, help, label, of) in [
+        ("events_total", "Events, by type.", "type", &counts.events),
+        ("refusals_total", "Refused requests, by code.", "code", &counts.refusals),
+        ("releases_total", "Tenures that ended, by cause.", "cause", &counts.releases),
+        ("dropped_total", "Dropped datagrams, by reason.", "reason", &counts.drops),
+    ] {
+        family(&mut out, name, help, label, of);
+    }
+    single(&mut out, "appended_bytes_total", "counter", "Bytes appended.", counts.appended_bytes);
     for (name, help, value) in [
-        ("sessions", "Live sessions.", sessions as u64),
-        ("locks_held", "Locks that are held.", held as u64),
-        ("waiters", "Requests that wait for a lock.", waiters as u64),
-        ("files", "Guarded files.", files as u64),
-        ("file_bytes", "Bytes in the guarded files.", bytes),
-        ("last_token", "The largest fencing token ever granted.", token.number()),
+        ("sessions", "Live sessions.", gauges.sessions as u64),
+        ("locks_held", "Locks that are held.", gauges.locks_held as u64),
+        ("waiters", "Requests that wait for a lock.", gauges.waiters as u64),
+        ("files", "Guarded files.", gauges.files as u64),
+        ("file_bytes", "Bytes in the guarded files.", gauges.file_bytes),
+        ("last_token", "The largest fencing token ever granted.", gauges.last_token.number()),
+        ("viewers", "Viewers of the event stream.", viewers as u64),
     ] {
         single(&mut out, name, "gauge", help, value);
     }

@@ -1,33 +1,47 @@
 //! The page, the API and the event stream. Read-only, and for the browser's own origin.
+//!
+//! - What is told is what was published: nothing that a crash could still undo, and no secret.
+//! - Viewers and connections are bounded, so the lock service never lacks what they use.
 
+mod api;
+mod door;
 mod guard;
 mod metrics;
 mod page;
 mod stream;
 
-use std::fs::File;
 use std::future::Future;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::{Path, State as Shared};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use leasehold_core::id::Name;
-use rustix::fs::OFlags;
-use serde_json::json;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
 
-use crate::clock::unix_millis;
-use crate::files::open_plain;
-use crate::published::Published;
+use crate::published::{Gone, Published};
+use door::Door;
 
 /// How many viewers may follow the stream at once.
-const VIEWERS_MAX: usize = 64;
+const VIEWERS_MAX: u32 = 64;
+
+/// How many connections there may be at once, viewers among them. Each is a file descriptor, of
+/// which a process often has 1,024, and the lock service needs some.
+const CONNECTIONS_MAX: usize = 512;
+
+/// A connection on which nothing moves for this long is closed. Viewers answer pings, so
+/// something always moves on theirs.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How many may be told the whole state at once: it can be large.
+const STATES_MAX: usize = 2;
+
+/// How long answers may take to leave when the server ends.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -35,11 +49,13 @@ struct App {
     published: Published,
     files: Arc<PathBuf>,
     viewers: Arc<Semaphore>,
+    states: Arc<Semaphore>,
     /// Set when the server ends.
     ending: watch::Receiver<bool>,
 }
 
-/// Serves until `shutdown` is done.
+/// Serves until `shutdown` is done. Viewers are told before everything that was published until
+/// then.
 ///
 /// # Errors
 /// Where the listener can't be used.
@@ -53,74 +69,54 @@ pub async fn serve(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let loopback = listener.local_addr()?.ip().is_loopback();
     let (end, ending) = watch::channel(false);
-    let viewers = Arc::new(Semaphore::new(VIEWERS_MAX));
-    let app = App { published, files: Arc::new(files), viewers, ending };
-    let router = Router::new()
-        .route("/api/state", get(state))
-        .route("/api/files", get(file_list))
-        .route("/api/files/{name}", get(file))
+    let app = App {
+        published: published.clone(),
+        files: Arc::new(files),
+        viewers: Arc::new(Semaphore::new(VIEWERS_MAX as usize)),
+        states: Arc::new(Semaphore::new(STATES_MAX)),
+        ending: ending.clone(),
+    };
+    let viewers = Arc::clone(&app.viewers);
+    let until = async move {
+        shutdown.await;
+        // Once this is answered, all that was published before can be seen.
+        let _ = published.look(|_| ()).await;
+        end.send_replace(true);
+    };
+    let door = Door::new(listener, CONNECTIONS_MAX, IDLE_MAX);
+    let serving = axum::serve(door, router(app, loopback)).with_graceful_shutdown(until);
+    tokio::select! {
+        done = serving => done.context("the page can't be served")?,
+        () = overdue(ending) => {}
+    }
+    // Whoever has a seat is being told goodbye.
+    let _ = timeout(LEAVE_MAX, viewers.acquire_many(VIEWERS_MAX)).await;
+    Ok(())
+}
+
+fn router(app: App, loopback: bool) -> Router {
+    Router::new()
+        .route("/api/state", get(api::state))
+        .route("/api/files", get(api::files))
+        .route("/api/files/{name}", get(api::file))
         .route("/api/events", get(stream::events))
         .route("/metrics", get(metrics::metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(api::health))
         .fallback(get(page::asset))
         .with_state(app)
         .layer(axum::middleware::from_fn(move |request, next| {
             guard::guard(loopback, request, next)
-        }));
-    let until = async move {
-        shutdown.await;
-        end.send_replace(true);
-    };
-    axum::serve(listener, router)
-        .with_graceful_shutdown(until)
-        .await
-        .context("the page can't be served")
+        }))
 }
 
-async fn state(Shared(app): Shared<App>) -> Json<serde_json::Value> {
-    let state = app.published.look(Clone::clone);
-    Json(json!({
-        "format": 1,
-        "unix_ms": unix_millis(),
-        "index": state.index(),
-        "last_token": state.last_token(),
-        "state": state,
-    }))
+async fn overdue(mut ending: watch::Receiver<bool>) {
+    if ending.wait_for(|ends| *ends).await.is_ok() {
+        sleep(LEAVE_MAX).await;
+    }
 }
 
-async fn file_list(Shared(app): Shared<App>) -> Json<serde_json::Value> {
-    let files = app.published.look(|state| {
-        let files = state.files().iter();
-        files.map(|(name, file)| json!({"name": name, "len": file.len()})).collect::<Vec<_>>()
-    });
-    Json(json!({ "files": files }))
-}
-
-/// The bytes of a file, as many of them as are durable.
-async fn file(Shared(app): Shared<App>, Path(name): Path<String>) -> Response {
-    let Ok(name) = Name::new(&name) else {
-        return (StatusCode::BAD_REQUEST, "not a file's name\n").into_response();
-    };
-    let Some(len) = app.published.look(|state| state.files().get(&name).map(|file| file.len()))
-    else {
-        return (StatusCode::NOT_FOUND, "no such file\n").into_response();
-    };
-    let read = tokio::task::spawn_blocking(move || {
-        let folder = File::open(&*app.files)?;
-        let mut bytes = Vec::new();
-        open_plain(&folder, &name, OFlags::RDONLY)?.take(len).read_to_end(&mut bytes)?;
-        std::io::Result::Ok(bytes)
-    });
-    match read.await {
-        Ok(Ok(bytes)) => {
-            let kind = [
-                (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-                (header::CACHE_CONTROL, "no-store"),
-            ];
-            (kind, bytes).into_response()
-        }
-        Ok(Err(_)) | Err(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "the file can't be read\n").into_response()
-        }
+impl IntoResponse for Gone {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{self}\n")).into_response()
     }
 }

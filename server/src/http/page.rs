@@ -1,5 +1,8 @@
 //! The page, as it was built into this program.
 
+use std::borrow::Cow;
+
+use axum::body::Bytes;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::RustEmbed;
@@ -20,17 +23,46 @@ pub(super) async fn asset(uri: Uri) -> Response {
     let path = if path.is_empty() { "index.html" } else { path };
     match Assets::get(path) {
         Some(asset) => {
-            let caching = if path == "index.html" {
-                "no-cache"
-            } else {
+            let caching = if names_its_content(path) {
                 "public, max-age=31536000, immutable"
+            } else {
+                "no-cache"
             };
             let kind = asset.metadata.mimetype().to_owned();
             let headers =
                 [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, caching.to_owned())];
-            (headers, asset.data.into_owned()).into_response()
+            let bytes = match asset.data {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            };
+            (headers, bytes).into_response()
         }
-        None if path == "index.html" => Html(NOT_BUILT).into_response(),
+        None if path == "index.html" => {
+            ([(header::CACHE_CONTROL, "no-cache")], Html(NOT_BUILT)).into_response()
+        }
         None => (StatusCode::NOT_FOUND, "no such page\n").into_response(),
+    }
+}
+
+/// Whether a digest of the content is part of the name, as in `leasehold-web-0f3a…_bg.wasm`: then
+/// the same name is the same file for ever.
+fn names_its_content(path: &str) -> bool {
+    const DIGEST_LEN_MIN: usize = 12;
+    path.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .any(|part| part.len() >= DIGEST_LEN_MIN && part.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_names_its_content_is_kept_for_ever() {
+        for hashed in ["leasehold-web-7f3dbe0ad1c0ffee_bg.wasm", "style-7f3dbe0ad1c0ffee.css"] {
+            assert!(names_its_content(hashed), "{hashed}");
+        }
+        for plain in ["index.html", "start.js", "favicon.svg", "leasehold-web.wasm"] {
+            assert!(!names_its_content(plain), "{plain}");
+        }
     }
 }

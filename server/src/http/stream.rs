@@ -1,35 +1,49 @@
 //! `GET /api/events`: everything that happens, as it happens, to whoever watches.
 //!
-//! A viewer is never waited for: it reads from a ring, and begins again with a snapshot where it
-//! has fallen out of it.
+//! - A viewer is never waited for: it reads from a ring, and begins again with a snapshot where
+//!   it has fallen out of it.
+//! - A viewer that takes nothing, or is silent, for half a minute is gone.
+//! - What happened before the server ended is told before the stream ends.
 
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use leasehold_core::id::Index;
-use leasehold_core::state::State;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::App;
-use crate::published::News;
+use crate::published::{News, Published, Shown, Snapshot, Viewer};
 
 /// At most this many events go into one message.
 const EVENTS_MAX: usize = 512;
 
-/// Messages are not sent more often than this: 30 a second is what a screen can show.
-const MESSAGE_EVERY: Duration = Duration::from_millis(33);
+/// After so many messages in a row it is looked whether the viewer has said something. At one
+/// round in 33 ms it is enough for a million events a second.
+const MESSAGES_MAX: usize = 64;
 
-/// Where nothing happens, this often it is said that nothing does.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+/// Messages are gathered for this long: 30 times a second is what a screen can show.
+const GATHER: Duration = Duration::from_millis(33);
 
-/// A viewer who takes nothing for this long is gone.
-const SEND_MAX: Duration = Duration::from_secs(20);
+/// How often a viewer is asked whether it is there, and, where nothing happens, told so.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// A viewer that takes nothing, or doesn't even answer a ping, for this long is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long to wait for a viewer's goodbye.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+
+/// Nothing that a viewer says means anything, so it need not be long.
+const HEARD_LEN_MAX: usize = 4_096;
 
 #[derive(Deserialize)]
 pub(super) struct From {
@@ -44,95 +58,156 @@ pub(super) async fn events(
     let Ok(seat) = app.viewers.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n").into_response();
     };
-    upgrade.max_message_size(4_096).on_upgrade(async move |socket| {
-        follow(app, socket, from.map(Index::new)).await;
+    let upgrade = upgrade.max_message_size(HEARD_LEN_MAX).max_frame_size(HEARD_LEN_MAX);
+    upgrade.on_upgrade(async move |socket| {
+        let viewer = app.published.follow(from.map(Index::new));
+        let now = Instant::now();
+        let telling =
+            Telling { app, socket, viewer, heard: now, told: now, ping: now + BEAT_EVERY };
+        telling.run().await;
         drop(seat);
     })
 }
 
-/// Tells one viewer everything, until it leaves or the server ends.
-async fn follow(app: App, mut socket: WebSocket, mut seen: Option<Index>) {
-    let mut newest = app.published.newest();
-    let mut ending = app.ending.clone();
-    loop {
-        let until = Instant::now() + MESSAGE_EVERY;
-        newest.mark_unchanged();
-        if !tell_all(&app, &mut socket, &mut seen).await {
-            return;
-        }
-        if *ending.borrow() {
-            let reason = "the server ends".into();
-            let frame = CloseFrame { code: close_code::AWAY, reason };
-            let _ = socket.send(Message::Close(Some(frame))).await;
-            return;
-        }
-        sleep_until(until).await;
-        let quiet = Instant::now() + HEARTBEAT_EVERY;
+/// One viewer being told everything.
+struct Telling {
+    app: App,
+    socket: WebSocket,
+    viewer: Viewer,
+    /// When something last came from it.
+    heard: Instant,
+    /// When it was last told something.
+    told: Instant,
+    /// When to ask next whether it is there.
+    ping: Instant,
+}
+
+/// The viewer has left, or takes too long.
+struct Left;
+
+impl Telling {
+    /// Goes on until the viewer leaves or the server ends.
+    async fn run(mut self) {
         loop {
-            tokio::select! {
-                changed = newest.changed() => {
-                    if changed.is_err() { return }
-                    break;
-                }
-                _ = ending.changed() => break,
-                () = sleep_until(quiet) => {
-                    if !send(&mut socket, heartbeat(&app)).await { return }
-                    let _ = socket.send(Message::Ping(Bytes::new())).await;
-                    break;
-                }
-                // Nothing that a viewer says means anything, but that it is gone.
-                message = socket.recv() => if !matches!(message, Some(Ok(_))) { return },
+            // Looked at before the news: what is set now comes after all that there will be.
+            let ends = *self.app.ending.borrow();
+            let until = Instant::now() + GATHER;
+            let Ok(more) = self.tell_news().await else { return };
+            if ends && !more {
+                return self.say_goodbye().await;
+            }
+            sleep_until(until).await;
+            if self.wait_for_news(more).await.is_err() {
+                return;
             }
         }
     }
-}
 
-/// Sends what the viewer hasn't seen yet. Says whether it is still there.
-async fn tell_all(app: &App, socket: &mut WebSocket, seen: &mut Option<Index>) -> bool {
-    loop {
-        let message = match app.published.news(*seen, EVENTS_MAX) {
-            News::Nothing => return true,
-            News::Snapshot { state, missed } => {
-                *seen = Some(state.index());
-                snapshot(&state, missed)
-            }
-            News::Events(events) => {
-                let mut text = r#"{"type":"events","events":["#.to_owned();
-                for (n, shown) in events.iter().enumerate() {
-                    if n > 0 {
-                        text.push(',');
+    /// Tells what the viewer hasn't seen yet. Says whether there is more of it.
+    async fn tell_news(&mut self) -> Result<bool, Left> {
+        for _ in 0..MESSAGES_MAX {
+            match self.viewer.news(EVENTS_MAX).await.map_err(|_| Left)? {
+                News::Nothing => return Ok(false),
+                News::Events { events, is_all } => {
+                    self.tell(events_text(&events)).await?;
+                    if is_all {
+                        return Ok(false);
                     }
-                    text.push_str(shown.json());
                 }
-                text.push_str("]}");
-                *seen = events.last().map(|shown| shown.event.index).or(*seen);
-                text
+                News::Snapshot { snapshot, missed } => {
+                    let (_, at) = self.app.published.now();
+                    let made = spawn_blocking(move || {
+                        let text = snapshot_text(&snapshot, at.as_millis(), missed);
+                        (text, snapshot)
+                    });
+                    let (text, snapshot) = made.await.map_err(|_| Left)?;
+                    self.tell(text).await?;
+                    // Until here another viewer may share it.
+                    drop(snapshot);
+                }
             }
-        };
-        if !send(socket, message).await {
-            return false;
+        }
+        Ok(true)
+    }
+
+    /// Waits until there are news, and sees to it meanwhile that the viewer is there.
+    async fn wait_for_news(&mut self, are_there: bool) -> Result<(), Left> {
+        loop {
+            let beat = self.ping.min(self.told + BEAT_EVERY);
+            tokio::select! {
+                () = ready(()), if are_there => return Ok(()),
+                changed = self.viewer.changed() => return changed.map_err(|_| Left),
+                _ = self.app.ending.changed() => return Ok(()),
+                () = sleep_until(beat) => self.beat().await?,
+                message = self.socket.recv() => {
+                    let Some(Ok(_)) = message else { return Err(Left) };
+                    self.heard = Instant::now();
+                }
+            }
         }
     }
-}
 
-fn snapshot(state: &State, missed: u64) -> String {
-    let mut message = json!({
-        "type": "snapshot",
-        "index": state.index(),
-        "at_ms": state.now(),
-        "state": state,
-    });
-    if missed > 0 {
-        message["missed"] = json!(missed);
+    async fn beat(&mut self) -> Result<(), Left> {
+        if self.heard.elapsed() > SILENCE_MAX {
+            return Err(Left);
+        }
+        if self.ping <= Instant::now() {
+            self.send(Message::Ping(Bytes::new())).await?;
+            self.ping = Instant::now() + BEAT_EVERY;
+        }
+        // Scripts see no ping, so they are told as well.
+        if self.told.elapsed() >= BEAT_EVERY {
+            let text = heartbeat_text(&self.app.published);
+            self.tell(text).await?;
+        }
+        Ok(())
     }
-    message.to_string()
+
+    async fn tell(&mut self, text: String) -> Result<(), Left> {
+        self.send(Message::Text(Utf8Bytes::from(text))).await?;
+        self.told = Instant::now();
+        Ok(())
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Left> {
+        match timeout(SILENCE_MAX, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Left),
+        }
+    }
+
+    async fn say_goodbye(mut self) {
+        let reason = "the server ends".into();
+        let close = Message::Close(Some(CloseFrame { code: close_code::AWAY, reason }));
+        let goodbye = async {
+            let _ = self.socket.send(close).await;
+            // Who closes at once with something unread loses what was on its way.
+            while let Some(Ok(_)) = self.socket.recv().await {}
+        };
+        let _ = timeout(GOODBYE_MAX, goodbye).await;
+    }
 }
 
-fn heartbeat(app: &App) -> String {
-    let (index, now) = app.published.look(|state| (state.index(), state.now()));
-    json!({"type": "heartbeat", "index": index, "at_ms": now}).to_string()
+fn events_text(events: &[Arc<Shown>]) -> String {
+    let mut text = r#"{"type":"events","events":["#.to_owned();
+    for (place, shown) in events.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(shown.json());
+    }
+    text.push_str("]}");
+    text
 }
 
-async fn send(socket: &mut WebSocket, text: String) -> bool {
-    matches!(timeout(SEND_MAX, socket.send(Message::Text(text.into()))).await, Ok(Ok(())))
+fn snapshot_text(snapshot: &Snapshot, at_ms: u64, missed: u64) -> String {
+    let index = snapshot.index();
+    let missed = if missed > 0 { format!(r#","missed":{missed}"#) } else { String::new() };
+    let state = snapshot.json();
+    format!(r#"{{"type":"snapshot","index":{index},"at_ms":{at_ms}{missed},"state":{state}}}"#)
+}
+
+fn heartbeat_text(published: &Published) -> String {
+    let (index, at) = published.now();
+    json!({"type": "heartbeat", "index": index, "at_ms": at}).to_string()
 }
