@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::Index;
+use leasehold_core::op::Op;
 
 use super::failure::Failure;
 use super::narrate;
@@ -16,8 +17,8 @@ use super::target::Readable;
 
 /// Print what happened, as far back as the server remembers.
 ///
-/// Times are seconds on the server's clock. Renewals of leases are left out unless -v or --json
-/// is given.
+/// Times are seconds on the server's clock. Heartbeats, and the polls of those who wait, are
+/// left out unless -v or --json is given.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Log {
@@ -117,10 +118,14 @@ impl Log {
             let json = serde_json::to_string(event);
             return json.map(Some).map_err(|error| Failure::refused(error.to_string()));
         }
-        let routine = matches!(event.fact, Fact::LeaseRenewed { .. });
-        let shown = self.readable.target.loudness.verbose || !routine;
+        let shown = self.readable.target.loudness.verbose || !is_routine(&event.fact);
         Ok(shown.then(|| narrate::line(event, paint)))
     }
+}
+
+/// What happens again and again while nothing happens: heartbeats, and asking for a lock anew.
+fn is_routine(fact: &Fact) -> bool {
+    matches!(fact, Fact::LeaseRenewed { .. } | Fact::DuplicateAnswered { op: Op::AcquireLock, .. })
 }
 
 /// The stream from the earliest event after `from` that the server remembers, and its first

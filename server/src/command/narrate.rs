@@ -3,6 +3,7 @@
 use leasehold_core::data::Data;
 use leasehold_core::event::{Event, Fact, ReleaseCause, WaitEndCause};
 use leasehold_core::id::{Name, Token};
+use leasehold_core::limits::WAIT_MAX;
 use leasehold_core::op::Op;
 use leasehold_core::refusal::Refusal;
 
@@ -73,6 +74,7 @@ fn what(fact: &Fact) -> String {
             format!("was silent for its lease: session {session_no} is over")
         }
         Fact::SessionClosed { session_no, .. } => format!("closed session {session_no}"),
+        Fact::LockQueued { lock, wait, .. } if *wait >= WAIT_MAX => format!("waits for {lock}"),
         Fact::LockQueued { lock, wait, .. } => format!("waits for {lock}, up to {wait}"),
         Fact::LockGranted { lock, token, from_queue, hold, .. } => {
             let queue = if *from_queue { ", out of the queue" } else { "" };

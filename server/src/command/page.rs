@@ -48,8 +48,6 @@ pub(crate) struct Feed {
 }
 
 /// One message of the stream.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Told {
     /// The state after this event. What comes next comes after it.
     Snapshot { index: Index, state: Box<State> },
@@ -57,6 +55,17 @@ pub(crate) enum Told {
     Events { events: Vec<Event> },
     /// Nothing has happened for a while.
     Heartbeat,
+}
+
+/// A message as it stands there. Not an enum with a tag: serde would read the state by way of a
+/// form in which the keys of maps are text alone, and sessions have numbers.
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(rename = "type")]
+    kind: String,
+    index: Option<Index>,
+    state: Option<Box<State>>,
+    events: Option<Vec<Event>>,
 }
 
 /// What `GET /api/state` says, as far as it matters here.
@@ -190,13 +199,26 @@ impl Feed {
             let message = message.ok_or_else(|| silent(&self.http, &"the stream ended"))?;
             match message.map_err(|error| silent(&self.http, &error))? {
                 Message::Text(text) => {
-                    let told = serde_json::from_str(&text);
-                    return told.map_err(|error| nonsense(&self.http, &error));
+                    return told(&text).map_err(|why| nonsense(&self.http, &why));
                 }
                 Message::Close(_) => return Err(silent(&self.http, &"the server ended")),
                 Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
+    }
+}
+
+fn told(text: &str) -> Result<Told, String> {
+    let fields: Fields = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    match fields {
+        Fields { kind, index: Some(index), state: Some(state), .. } if kind == "snapshot" => {
+            Ok(Told::Snapshot { index, state })
+        }
+        Fields { kind, events: Some(events), .. } if kind == "events" => {
+            Ok(Told::Events { events })
+        }
+        Fields { kind, .. } if kind == "heartbeat" => Ok(Told::Heartbeat),
+        Fields { kind, .. } => Err(format!("a message {kind:?}")),
     }
 }
 
@@ -226,6 +248,20 @@ fn content_len(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_snapshot_with_sessions_is_read() {
+        let mut state = State::default();
+        let opened = r#"{"index":1,"at_ms":0,"type":"session_opened","session_no":1,"client":"ann","lease_ms":5000}"#;
+        state.apply(&serde_json::from_str(opened).unwrap());
+        let message = serde_json::json!({"type": "snapshot", "index": 1, "state": state});
+        let Ok(Told::Snapshot { state: read, .. }) = told(&message.to_string()) else {
+            panic!("not a snapshot");
+        };
+        assert_eq!(*read, state);
+        assert!(matches!(told(r#"{"type":"heartbeat","at_ms":1}"#), Ok(Told::Heartbeat)));
+        assert!(told(r#"{"type":"events"}"#).is_err());
+    }
 
     #[test]
     fn the_head_of_an_answer_is_read() {

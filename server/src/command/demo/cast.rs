@@ -14,8 +14,12 @@ use super::story::Teller;
 /// The files of the five clients that this project began with.
 const FILES: [u32; 5] = [0, 2, 0, 3, 3];
 
-/// How many steps of a round are made while the lock is held.
-const STEPS_HELD: u64 = 2;
+/// How many steps are made before an append in a round of many: long enough for others to come and
+/// wait.
+const STEPS_BEFORE: u64 = 2;
+
+/// How many steps of such a round are made while the lock is held.
+const STEPS_HELD: u64 = STEPS_BEFORE + 1;
 
 /// How many actions a round has that can be seen: a grant, an append, a release.
 const ACTIONS: u64 = 3;
@@ -112,14 +116,15 @@ impl Player {
 
     async fn rounds(&mut self, client: &Client) -> Result<Round, Error> {
         let Some(players) = self.endless else { return self.round(client).await };
+        self.pause_between(0, self.pace_ms.saturating_mul(players)).await;
         loop {
-            self.think(players).await;
             match self.round(client).await {
                 Ok(Round::Played) => {}
                 crashed @ Ok(Round::Crashed(_)) => return crashed,
                 // The show goes on: a server that was restarted, a lock that was lost.
                 Err(error) => self.teller.tell(format!("failed: {error}; it goes on")),
             }
+            self.think(players).await;
         }
     }
 
@@ -137,7 +142,9 @@ impl Player {
         let after = self.teller.after_crash(&file);
         self.teller.tell(format!("holds {file} under token {}{after}", guard.token()));
         self.holds.take();
-        self.step().await;
+        for _ in 0..self.endless.map_or(1, |_| STEPS_BEFORE) {
+            self.step().await;
+        }
         if crashes {
             self.tell_crash(client, &guard);
             return Ok(Round::Crashed(guard));

@@ -21,7 +21,7 @@ use super::target::{PATIENCE, Readable};
 use cast::{Part, Player, cast};
 use story::Story;
 
-/// After this long without an answer there is no server, unless its page answers.
+/// After this long without an answer there is no server.
 const ABSENT_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a client of the demonstration waits for an answer: longer than a lecture's worst
@@ -88,22 +88,19 @@ impl Demo {
     /// Sees whether there is a server. Where there is none, and none was named: starts one.
     async fn find_server(&mut self, named: bool) -> Result<Option<ServerChild>, Failure> {
         let target = &self.readable.target;
+        // Asked first, since it leaves no trace among what the clients do.
+        if Page::of(&self.readable)?.is_there().await {
+            return Ok(None);
+        }
         let patience = if named { PATIENCE } else { ABSENT_AFTER };
         let probe = target.builder("demo")?.patience(patience);
-        let error = match probe.connect(target.server.to_string()).await {
+        match probe.connect(target.server.to_string()).await {
             Ok(client) => {
                 let _ = client.close().await;
                 return Ok(None);
             }
-            Err(error) => error,
-        };
-        let absent = matches!(error, Error::NoAnswer | Error::Io(_));
-        if absent && Page::of(&self.readable)?.is_there().await {
-            // It is there, but the network is bad. That is what the clients are for.
-            return Ok(None);
-        }
-        if named || !absent {
-            return Err(Failure::of(error, "a session", &target.server));
+            Err(Error::NoAnswer | Error::Io(_)) if !named => {}
+            Err(error) => return Err(Failure::of(error, "a session", &target.server)),
         }
         let own = ServerChild::start(target.key_file.as_deref()).await?;
         let absent = &target.server;
