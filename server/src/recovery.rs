@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::clock::unix_millis;
 use crate::files::FileStore;
-use crate::journal::{self, Journal, OpenError, Recovered};
+use crate::journal::{OpenError, Recovered, RedbJournal};
 use crate::state_file;
 
 /// The name of the journal in the data folder.
@@ -22,7 +22,7 @@ const JOURNAL: &str = "journal.redb";
 /// Everything that a server stands on.
 pub struct Ground {
     /// The journal, ready to be appended to.
-    pub journal: Journal,
+    pub journal: RedbJournal,
     /// The files, equal to what the journal says.
     pub files: FileStore,
     /// Where the service is taken up.
@@ -49,7 +49,7 @@ pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<Ground> {
         }
         return begin_after_loss(dir);
     }
-    match Journal::open(dir) {
+    match RedbJournal::open(dir) {
         Ok((journal, recovered)) => take_up(dir, journal, recovered),
         Err(OpenError::Damaged { why }) => {
             if !accept_data_loss {
@@ -59,14 +59,14 @@ pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<Ground> {
                     path.display()
                 );
             }
-            set_aside(&path)?;
+            keep_aside(&path)?;
             begin_after_loss(dir)
         }
         Err(error) => Err(error).with_context(|| format!("can't open {}", path.display())),
     }
 }
 
-fn take_up(dir: &Path, journal: Journal, recovered: Recovered) -> anyhow::Result<Ground> {
+fn take_up(dir: &Path, journal: RedbJournal, recovered: Recovered) -> anyhow::Result<Ground> {
     let mut files = FileStore::open(&dir.join("files"))?;
     files.repair(&recovered)?;
     let Recovered { state, after, events, .. } = recovered;
@@ -84,19 +84,20 @@ fn begin_after_loss(dir: &Path) -> anyhow::Result<Ground> {
     warn!(%token_floor, "the journal is lost; its sessions and locks are gone");
     let mut files = FileStore::open(&dir.join("files"))?;
     let state = State::after_loss(files.lengths()?, index, token_floor);
-    let (mut journal, _) = Journal::open(dir)
+    // In one step: a journal without this floor would grant tokens that were granted before.
+    RedbJournal::begin(dir, &state)
         .with_context(|| format!("can't begin a journal in {}", dir.display()))?;
-    journal.begin_snapshot(index, journal::encode_snapshot(&state));
-    journal.finish_snapshot().context("can't write the new journal")?;
+    let (journal, _) = RedbJournal::open(dir).context("can't open the new journal")?;
     let start = Start { state, after: index, token_floor, unix_ms: unix_millis() };
     Ok(Ground { journal, files, start, lost: true })
 }
 
-/// Keeps the damaged journal for whoever can still read something from it.
-fn set_aside(path: &Path) -> anyhow::Result<()> {
+/// Keeps the damaged journal for whoever can still read something from it. It keeps its own name
+/// too until the new one takes that: a folder without a journal could be taken for a new one.
+fn keep_aside(path: &Path) -> anyhow::Result<()> {
     let aside = path.with_extension(format!("redb.damaged-{}", unix_millis()));
-    fs::rename(path, &aside)
-        .with_context(|| format!("can't set the damaged journal aside as {}", aside.display()))?;
-    warn!(aside = %aside.display(), "the damaged journal is set aside");
+    fs::hard_link(path, &aside)
+        .with_context(|| format!("can't keep the damaged journal as {}", aside.display()))?;
+    warn!(aside = %aside.display(), "the damaged journal is kept");
     Ok(())
 }

@@ -16,7 +16,7 @@ use mio::Waker;
 use tracing::{error, info, warn};
 
 use crate::files::FileStore;
-use crate::journal::{self, AppendError, Journal};
+use crate::journal::{self, AppendError, Journal as _, RedbJournal};
 use crate::published::Published;
 use crate::service_loop::Completion;
 
@@ -31,7 +31,7 @@ const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
 /// Owns the journal and the files.
 pub struct Storage {
     /// Where events go first.
-    pub journal: Journal,
+    pub journal: RedbJournal,
     /// Where appended bytes go then.
     pub files: FileStore,
     /// Who may see them then.

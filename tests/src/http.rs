@@ -42,13 +42,16 @@ pub fn get(server: SocketAddr, path: &str) -> Answer {
     request(server, "GET", path, &[])
 }
 
-/// Makes a request without a body.
+/// Makes a request without a body. Its `host` is the server's address unless another is given.
 #[track_caller]
 pub fn request(server: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the server listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     // HTTP/1.0: the answer comes whole and ends with the connection.
-    let mut text = format!("{method} {path} HTTP/1.0\r\nhost: {server}\r\ncontent-length: 0\r\n");
+    let mut text = format!("{method} {path} HTTP/1.0\r\ncontent-length: 0\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        text.extend(["host: ", &server.to_string(), "\r\n"]);
+    }
     for (name, value) in headers {
         text.extend([name, ": ", value, "\r\n"]);
     }

@@ -388,6 +388,30 @@ fn a_number_used_twice_for_different_requests_is_refused() {
 }
 
 #[test]
+fn more_than_a_window_of_requests_at_a_time_is_refused() {
+    let server = Server::start();
+    let mut holder = RawClient::connect("C1", server.udp());
+    let mut greedy = RawClient::connect("C2", server.udp());
+    for number in 0..33 {
+        let lock = format!("lock-{number}");
+        holder.acquire(&lock);
+        let wait = json!({"lock": lock, "wait_ms": 60_000});
+        let reply = greedy.ask("acquire_lock", &wait);
+        if number < 32 {
+            expect_status(&reply, "queued");
+        } else {
+            expect_code(&reply, "window_full");
+        }
+    }
+    // What changes nothing and what makes room is still heard.
+    expect_status(&greedy.ask("heartbeat", &json!({})), "alive");
+    expect_status(&greedy.ask("cancel_acquire", &json!({"lock": "lock-0"})), "cancelled");
+    let wait = json!({"lock": "lock-32", "wait_ms": 60_000});
+    expect_status(&greedy.ask("acquire_lock", &wait), "queued");
+    expect_service(&server);
+}
+
+#[test]
 fn with_a_key_only_those_who_share_it_are_heard() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("key");

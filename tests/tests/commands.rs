@@ -5,13 +5,13 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use leasehold_tests::client::RawClient;
+use leasehold_tests::client::{RawClient, expect_code};
 use leasehold_tests::command::{Outcome, leasehold, leasehold_at, run, run_at, run_with_input};
 use leasehold_tests::process::Process;
 use leasehold_tests::server::Server;
 use leasehold_tests::story::{PATIENCE, wait_for};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Panics unless it says what went wrong in one line, on standard error only.
 #[track_caller]
@@ -134,6 +134,25 @@ fn lock_excludes_other_commands_for_as_long_as_its_own_runs() {
         .collect();
     threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
     assert_eq!(std::fs::read_to_string(&counter).unwrap().trim(), "6");
+}
+
+#[test]
+fn lock_survives_a_kill_of_the_server() {
+    let mut server = Server::start();
+    let folder = tempfile::TempDir::new().unwrap();
+    let go_on = folder.path().join("go-on");
+    let script = format!("echo up; while [ ! -e {} ]; do sleep 0.05; done", go_on.display());
+    let mut command = leasehold_at(&server);
+    let mut lock = Process::start("lock", command.args(["lock", "f", "--", "sh", "-c", &script]));
+    assert_eq!(lock.line(), "up");
+    server.kill_and_start_again();
+    // Two leases: it holds the lock by renewing it with the new server.
+    std::thread::sleep(Duration::from_secs(2));
+    let mut ann = RawClient::connect("ann", server.udp());
+    expect_code(&ann.ask("acquire_lock", &json!({"lock": "f"})), "lock_held");
+    std::fs::write(&go_on, "").unwrap();
+    assert_eq!(lock.ended_within(PATIENCE).and_then(|status| status.code()), Some(0));
+    ann.acquire("f");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use leasehold_tests::client::RawClient;
 use leasehold_tests::relay::{Relay, Way, Weather, op, status};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_millis(800);
 
 /// Answers each `{"op":…,"seq":n}` by `{"status":"heard","re":n}`, until the test ends.
 fn echo() -> SocketAddr {

@@ -78,9 +78,7 @@ pub(super) async fn file(
         return Ok((StatusCode::BAD_REQUEST, "not a file's name\n").into_response());
     };
     let asked = name.clone();
-    let len = app
-        .published
-        .look(move |state| state.files().get(&asked).map(leasehold_core::state::File::len));
+    let len = app.published.look(move |state| state.files().get(&asked).map(Guarded::len));
     let Some(durable) = len.await? else {
         return Ok((StatusCode::NOT_FOUND, "no such file\n").into_response());
     };

@@ -1,60 +1,84 @@
 //! What the journal is written on: a file that is really there before it is written to, and that
-//! tells a write that failed from a flush that failed.
+//! one server has at a time.
 
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::StorageBackend;
 
+use super::OpenError;
+
 /// Something that a journal can be opened on, again and again.
 pub trait Medium: Debug + Send + Sync + 'static {
-    /// Opens it.
+    /// Opens it. The last one that was opened is not used any more by then.
     ///
     /// # Errors
-    /// Where it can't be had, or another process has it.
+    /// Where it can't be had.
     fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
 }
 
 /// A file in the data folder.
 #[derive(Debug)]
 pub struct FileMedium {
-    path: PathBuf,
+    file: Arc<File>,
+    /// Locked for as long as this lives. The folder, not the file: the file is made under another
+    /// name and takes the place of an old one, and two who make it must not miss each other.
+    folder: Arc<File>,
 }
 
 impl FileMedium {
-    /// The file at this path; made where it isn't there.
-    pub const fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// Opens the file of this name in a data folder.
+    ///
+    /// # Errors
+    /// Where it isn't there, or another server has the folder.
+    pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        let folder = lock(dir)?;
+        let file = OpenOptions::new().read(true).write(true).open(dir.join(name))?;
+        Ok(Self { file: Arc::new(file), folder })
+    }
+
+    /// Makes a file of this name in a data folder, for [`FileMedium::rename`] when it is complete.
+    ///
+    /// # Errors
+    /// Where it can't be made, or another server has the folder.
+    pub fn create(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        let folder = lock(dir)?;
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        Ok(Self { file: Arc::new(options.open(dir.join(name))?), folder })
+    }
+
+    /// Gives the file its proper name, for good. What had that name before is gone then.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn rename(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(dir.join(from), dir.join(to))?;
+        self.folder.sync_all()
     }
 }
 
 impl Medium for FileMedium {
     fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&self.path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(FileBackend(file))),
-            Err(TryLockError::WouldBlock) => Err(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "another server uses this data folder",
-            )),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        Ok(Box::new(FileBackend(Arc::clone(&self.file))))
+    }
+}
+
+fn lock(dir: &Path) -> Result<Arc<File>, OpenError> {
+    let folder = File::open(dir)?;
+    match folder.try_lock() {
+        Ok(()) => Ok(Arc::new(folder)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
+        Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }
 
 #[derive(Debug)]
-struct FileBackend(File);
+struct FileBackend(Arc<File>);
 
 impl StorageBackend for FileBackend {
     fn len(&self) -> io::Result<u64> {
@@ -67,11 +91,14 @@ impl StorageBackend for FileBackend {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let before = self.0.metadata()?.len();
-        if len > before {
-            // A hole would be filled later, in the middle of a commit, when there may be no room.
-            reserve(&self.0, before, len - before)?;
+        if len <= before {
+            return self.0.set_len(len);
         }
-        self.0.set_len(len)
+        // A hole would be filled later, in the middle of a commit, when there may be no room.
+        reserve(&self.0, before, len - before).inspect_err(|_| {
+            // What little there was may have been taken. That it can't be given back is no worse.
+            let _ = self.0.set_len(before);
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -83,54 +110,19 @@ impl StorageBackend for FileBackend {
     }
 }
 
+/// Makes a file longer by `len` bytes that are really there.
 #[cfg(target_os = "linux")]
 fn reserve(file: &File, offset: u64, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
-    match fallocate(file, FallocateFlags::empty(), offset, len) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => Ok(()),
+    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), offset, len)) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(offset + len),
         Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
-    Ok(())
-}
-
-/// Remembers whether it was a flush that failed.
-#[derive(Debug)]
-pub(super) struct Watched {
-    pub(super) inner: Box<dyn StorageBackend>,
-    pub(super) flush_failed: Arc<AtomicBool>,
-}
-
-impl StorageBackend for Watched {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let result = self.inner.sync_data();
-        if result.is_err() {
-            self.flush_failed.store(true, Ordering::SeqCst);
-        }
-        result
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.inner.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.inner.close()
-    }
+fn reserve(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    file.set_len(offset + len)
 }

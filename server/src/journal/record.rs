@@ -262,10 +262,14 @@ impl<'a> Reader<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, RecordError>,
     ) -> Result<Option<T>, RecordError> {
+        if self.flag()? { read(self).map(Some) } else { Ok(None) }
+    }
+
+    fn flag(&mut self) -> Result<bool, RecordError> {
         match self.byte()? {
-            0 => Ok(None),
-            1 => read(self).map(Some),
-            _ => Err(RecordError::Malformed("neither there nor not")),
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(RecordError::Malformed("neither so nor not so")),
         }
     }
 
@@ -321,7 +325,7 @@ impl<'a> Reader<'a> {
                 token: self.token()?,
                 asked: self.asked()?,
                 hold: self.option(Self::span)?,
-                from_queue: self.byte()? == 1,
+                from_queue: self.flag()?,
             },
             7 => Fact::LockReleased {
                 lock: self.name()?,

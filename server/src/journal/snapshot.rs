@@ -6,8 +6,9 @@ use leasehold_core::state::{SessionSecret, State};
 use redb::{ReadableTable, Table};
 use serde::{Deserialize, Serialize};
 
-/// The size of a piece, in bytes: what a commit can take along without being felt.
-const PIECE: usize = 256 << 10;
+/// The size of a piece, in bytes: what a commit can take along without being felt, and a little
+/// less than a power of two, which is what redb sets aside for it.
+const PIECE: usize = 255 << 10;
 
 /// The state and what it leaves out of its own JSON.
 #[derive(Serialize, Deserialize)]

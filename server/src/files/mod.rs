@@ -2,24 +2,31 @@
 //!
 //! - No name leads out of the folder: names are checked, the folder is opened once, and what is
 //!   not a plain file (a planted symlink, a pipe) is never opened.
+//! - Bytes are written where the journal says, and never beyond a file's end: a file that somebody
+//!   has cut gets no hole in it, but no more bytes either.
 //! - What can't be written is kept and tried again. Meanwhile appends to that file are refused, so
-//!   there is never more of it than was under way.
+//!   there is never more of it than was under way. Other files are not concerned.
 //! - A lock is granted only after its file was looked at, so that appends to what is no plain file
 //!   are refused from the first one on.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+mod flush;
+mod repair;
 
-use anyhow::{Context as _, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::Name;
 use rustix::fs::{Mode, OFlags, openat};
 use tracing::warn;
 
-use crate::journal::Recovered;
+pub use flush::{Flush, FlushError};
+pub use repair::RepairError;
 
 /// How many files are kept open.
 const OPEN_MAX: usize = 256;
@@ -27,12 +34,13 @@ const OPEN_MAX: usize = 256;
 /// The folder of guarded files.
 #[derive(Debug)]
 pub struct FileStore {
-    folder: File,
+    folder: Arc<File>,
     open: BTreeMap<Name, File>,
+    /// What was written since it was flushed last.
     dirty: BTreeSet<Name>,
     /// What could not be written, in order.
-    pending: Vec<Span>,
-    /// What can't be written at present: files with something pending, and what is no plain file.
+    waiting: BTreeMap<Name, Vec<Span>>,
+    /// What can't be written at present: files with something waiting, and what is no plain file.
     blocked: BTreeSet<Name>,
     changes: Vec<(Name, bool)>,
 }
@@ -40,7 +48,6 @@ pub struct FileStore {
 /// Bytes that belong at one place of one file.
 #[derive(Debug)]
 struct Span {
-    name: Name,
     offset: u64,
     bytes: Vec<u8>,
 }
@@ -51,15 +58,18 @@ impl FileStore {
     /// # Errors
     /// Where it can't be had.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(path)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
             .with_context(|| format!("can't make the folder {}", path.display()))?;
         let folder = File::open(path)
             .with_context(|| format!("can't open the folder {}", path.display()))?;
         Ok(Self {
-            folder,
+            folder: Arc::new(folder),
             open: BTreeMap::new(),
             dirty: BTreeSet::new(),
-            pending: Vec::new(),
+            waiting: BTreeMap::new(),
             blocked: BTreeSet::new(),
             changes: Vec::new(),
         })
@@ -68,36 +78,27 @@ impl FileStore {
     /// Writes out the appends among these events. What can't be written is kept for
     /// [`FileStore::retry`].
     pub fn write(&mut self, events: &[Event]) {
-        let mut spans: Vec<Span> = Vec::new();
+        let mut spans = BTreeMap::new();
         for event in events {
             if let Fact::LockGranted { lock, .. } = &event.fact {
                 self.look_at(lock);
             }
-            let Fact::FileAppended { file, offset, data, .. } = &event.fact else { continue };
-            let fits = spans
-                .iter_mut()
-                .rev()
-                .find(|span| span.name == *file)
-                .filter(|span| span.offset + span.bytes.len() as u64 == *offset);
-            if let Some(span) = fits {
-                span.bytes.extend_from_slice(data.bytes());
-            } else {
-                let (name, bytes) = (file.clone(), data.bytes().to_vec());
-                spans.push(Span { name, offset: *offset, bytes });
+            if let Fact::FileAppended { file, offset, data, .. } = &event.fact {
+                add(&mut spans, file, *offset, data.bytes());
             }
         }
-        for span in spans {
-            self.write_or_keep(span);
+        for (name, spans) in spans {
+            self.write_or_keep(name, spans);
         }
     }
 
     /// Tries again what could not be written.
     pub fn retry(&mut self) {
-        for span in std::mem::take(&mut self.pending) {
-            self.write_or_keep(span);
+        for (name, spans) in std::mem::take(&mut self.waiting) {
+            self.write_or_keep(name, spans);
         }
         for name in self.blocked.clone() {
-            if self.pending.iter().all(|span| span.name != name) {
+            if !self.waiting.contains_key(&name) {
                 self.look_at(&name);
             }
         }
@@ -105,7 +106,7 @@ impl FileStore {
 
     /// Whether everything is written that was to be.
     pub fn is_complete(&self) -> bool {
-        self.pending.is_empty()
+        self.waiting.is_empty()
     }
 
     /// Which files it has become possible (`true`) or impossible to write, since the last look.
@@ -114,64 +115,31 @@ impl FileStore {
     }
 
     /// Finds out whether a file of this name can be written, or could be if it were made.
-    pub fn look_at(&mut self, name: &Name) {
-        let found = if self.open.contains_key(name) {
-            Ok(())
-        } else {
-            match open_plain(&self.folder, name, OFlags::RDWR) {
-                Ok(_) => Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
-            }
-        };
-        self.set_blocked(name, found.err().as_ref());
+    ///
+    /// # Errors
+    /// Where it can't: because it is no plain file, for one.
+    pub fn check(&self, name: &Name) -> io::Result<()> {
+        match open_plain(&self.folder, name, OFlags::RDWR) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Flushes what was written since the last time.
     ///
     /// # Errors
-    /// Where a flush fails: then it is not known what the disk holds.
+    /// Where a flush fails: then it is not known what the disk holds. What could not be written is
+    /// no error: the journal has it.
     pub fn sync_all(&mut self) -> io::Result<()> {
-        for name in std::mem::take(&mut self.dirty) {
-            self.file(&name)?.sync_data()?;
+        let flush = self.flush_of_what_is_written();
+        match flush.run() {
+            Err(FlushError::Gone { .. }) => {
+                self.flush_again(flush);
+                Ok(())
+            }
+            Err(FlushError::Failed { source, .. }) => Err(source),
+            Ok(()) => Ok(()),
         }
-        self.folder.sync_all()
-    }
-
-    /// Makes every file what the journal says: bytes that are missing are written, bytes that were
-    /// never acknowledged are cut off.
-    ///
-    /// # Errors
-    /// Where the journal doesn't have the missing bytes any more, or a file can't be written.
-    pub fn repair(&mut self, recovered: &Recovered) -> anyhow::Result<()> {
-        let mut first = BTreeMap::new();
-        for append in &recovered.appends {
-            first.entry(append.file.clone()).or_insert(append.offset);
-        }
-        for (name, file) in recovered.state.files() {
-            let refilled_from = first.get(name).copied().unwrap_or(file.len());
-            let found = self.file(name).and_then(File::metadata).map(|it| it.len());
-            let found = found.with_context(|| format!("can't open the guarded file {name}"))?;
-            ensure!(
-                found >= refilled_from,
-                "the guarded file {name} has {found} bytes, and the journal has none before byte \
-                 {refilled_from} any more; put the file back from a copy"
-            );
-        }
-        for append in &recovered.appends {
-            let file = self.file(&append.file)?;
-            file.write_all_at(append.data.bytes(), append.offset)
-                .with_context(|| format!("can't write the guarded file {}", append.file))?;
-            self.dirty.insert(append.file.clone());
-        }
-        for (name, file) in recovered.state.files() {
-            let cut = self.file(name).and_then(|it| it.set_len(file.len()));
-            cut.with_context(|| format!("can't cut the guarded file {name}"))?;
-        }
-        for lock in recovered.state.locks().keys() {
-            self.look_at(lock);
-        }
-        self.sync_all().context("can't flush the guarded files")
     }
 
     /// How long each file in the folder is: all there is to know after a loss of the journal.
@@ -196,21 +164,46 @@ impl FileStore {
         Ok(lengths)
     }
 
-    fn write_or_keep(&mut self, span: Span) {
-        // Behind something that waits, it waits as well: the file grows in order.
-        let waits = self.pending.iter().any(|earlier| earlier.name == span.name);
-        let written = if waits {
-            return self.pending.push(span);
-        } else {
-            self.file(&span.name).and_then(|file| file.write_all_at(&span.bytes, span.offset))
-        };
-        self.set_blocked(&span.name, written.as_ref().err());
-        match written {
-            Ok(()) => {
-                self.dirty.insert(span.name);
-            }
-            Err(_) => self.pending.push(span),
+    fn look_at(&mut self, name: &Name) {
+        let is_there = |file: &File| file.metadata().is_ok_and(|found| found.nlink() > 0);
+        if !self.open.get(name).is_some_and(is_there) {
+            self.open.remove(name);
+            let found = self.check(name);
+            self.set_blocked(name, found.err().as_ref());
         }
+    }
+
+    fn write_or_keep(&mut self, name: Name, mut spans: Vec<Span>) {
+        // Behind something that waits, it waits as well: the file grows in order.
+        if let Some(waiting) = self.waiting.get_mut(&name) {
+            return waiting.append(&mut spans);
+        }
+        let written = spans.iter().try_for_each(|span| self.write_span(&name, span));
+        self.set_blocked(&name, written.as_ref().err());
+        if written.is_err() {
+            // Those that were written are written again: they stay the same.
+            self.waiting.insert(name, spans);
+        }
+    }
+
+    fn write_span(&mut self, name: &Name, span: &Span) -> io::Result<()> {
+        let mut found = self.file(name)?.metadata()?;
+        if found.nlink() == 0 {
+            // Nobody would ever see what is written to a file that was removed.
+            self.open.remove(name);
+            found = self.file(name)?.metadata()?;
+        }
+        if found.len() < span.offset {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it should have {} bytes, and has {}", span.offset, found.len()),
+            ));
+        }
+        self.file(name)?.write_all_at(&span.bytes, span.offset)?;
+        if !self.dirty.contains(name) {
+            self.dirty.insert(name.clone());
+        }
+        Ok(())
     }
 
     fn set_blocked(&mut self, name: &Name, error: Option<&io::Error>) {
@@ -233,6 +226,20 @@ impl FileStore {
             self.open.insert(name.clone(), file);
         }
         Ok(&self.open[name])
+    }
+}
+
+/// Adds bytes to what is to be written, to what is there where they follow it.
+fn add(spans: &mut BTreeMap<Name, Vec<Span>>, name: &Name, offset: u64, bytes: &[u8]) {
+    if !spans.contains_key(name) {
+        spans.insert(name.clone(), Vec::new());
+    }
+    let spans = spans.get_mut(name).expect("it was put there");
+    match spans.last_mut() {
+        Some(last) if last.offset + last.bytes.len() as u64 == offset => {
+            last.bytes.extend_from_slice(bytes);
+        }
+        Some(_) | None => spans.push(Span { offset, bytes: bytes.to_vec() }),
     }
 }
 

@@ -1,0 +1,73 @@
+//! Makes what was written last, away from the thread that nobody may hold up.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use leasehold_core::id::Name;
+use rustix::fs::OFlags;
+
+use super::{FileStore, open_plain};
+
+/// What is to be flushed.
+#[derive(Debug)]
+pub struct Flush {
+    folder: Arc<File>,
+    names: BTreeSet<Name>,
+}
+
+/// Why not everything is on the disk.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// Somebody has taken the file away since it was written. See [`FileStore::flush_again`].
+    #[error("the guarded file {name} can't be opened: {source}")]
+    Gone {
+        /// Which file.
+        name: Name,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not known what the disk holds. The journal has it still; a new start puts it right.
+    #[error("the guarded file {name} can't be flushed: {source}")]
+    Failed {
+        /// Which file.
+        name: Name,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl FileStore {
+    /// Begins to flush everything that was appended until now, so that the journal need not keep
+    /// it. Not possible while something could not be written.
+    pub fn begin_flush(&mut self) -> Option<Flush> {
+        self.is_complete().then(|| self.flush_of_what_is_written())
+    }
+
+    /// Takes back a flush that came to nothing.
+    pub fn flush_again(&mut self, flush: Flush) {
+        self.dirty.extend(flush.names);
+    }
+
+    pub(super) fn flush_of_what_is_written(&mut self) -> Flush {
+        Flush { folder: Arc::clone(&self.folder), names: std::mem::take(&mut self.dirty) }
+    }
+}
+
+impl Flush {
+    /// Does it. Takes as long as the disk takes.
+    ///
+    /// # Errors
+    /// Where not everything is on the disk.
+    pub fn run(&self) -> Result<(), FlushError> {
+        for name in &self.names {
+            let file = open_plain(&self.folder, name, OFlags::RDWR)
+                .map_err(|source| FlushError::Gone { name: name.clone(), source })?;
+            file.sync_data().map_err(|source| FlushError::Failed { name: name.clone(), source })?;
+        }
+        // Where files were made, the folder has to last too.
+        let Some(last) = self.names.last() else { return Ok(()) };
+        self.folder.sync_all().map_err(|source| FlushError::Failed { name: last.clone(), source })
+    }
+}
