@@ -99,14 +99,13 @@ impl Page {
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let own = ("Host", self.address.to_string());
-        let given = headers.iter().map(|&(name, value)| (name, value.to_owned()));
+        let own = self.address.to_string();
         let has_host = headers.iter().any(|(name, _)| *name == "Host");
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        for (name, value) in given.chain((!has_host).then_some(own)) {
-            request += &format!("{name}: {value}\r\n");
-        }
-        stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+        let host = if has_host { &[][..] } else { &[("Host", own.as_str())] };
+        let mut lines = vec![format!("{method} {path} HTTP/1.1"), "Connection: close".to_owned()];
+        lines.extend(headers.iter().chain(host).map(|(name, value)| format!("{name}: {value}")));
+        let request = lines.join("\r\n") + "\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         Answer::of(&bytes)
