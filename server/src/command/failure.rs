@@ -118,10 +118,8 @@ impl Failure {
 impl From<io::Error> for Failure {
     /// What was asked for could not be written.
     fn from(error: io::Error) -> Self {
-        let kind = match error.kind() {
-            io::ErrorKind::BrokenPipe => Kind::NobodyReads,
-            _ => Kind::Refused,
-        };
+        let nobody_reads = error.kind() == io::ErrorKind::BrokenPipe;
+        let kind = if nobody_reads { Kind::NobodyReads } else { Kind::Refused };
         Self { kind, message: format!("standard output: {error}") }
     }
 }

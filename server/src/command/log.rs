@@ -58,8 +58,11 @@ impl Log {
         if from < state.index() {
             last = self.print_past(&page, from, state.index()).await?;
         }
+        if !self.follow {
+            return Ok(());
+        }
         let loudness = self.readable.target.loudness;
-        while self.follow {
+        loop {
             let mut feed = page.feed_again(Some(last)).await;
             let failure = loop {
                 match feed.next().await {
@@ -70,7 +73,6 @@ impl Log {
             };
             loudness.remark(&format!("{failure}; waits until it is there again"));
         }
-        Ok(())
     }
 
     /// Prints what happened after `from` up to `end`, as far as the server remembers it.

@@ -140,12 +140,11 @@ impl FromStr for Address {
         let (host, port) = text.rsplit_once(':').ok_or(BadAddress)?;
         let port = port.parse().map_err(|_| BadAddress)?;
         let numbers = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let well_formed = match numbers {
-            Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-                !host.is_empty() && host.bytes().all(known)
-            }
+        let well_formed = if let Some(inner) = numbers {
+            inner.parse::<std::net::Ipv6Addr>().is_ok()
+        } else {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !host.is_empty() && host.bytes().all(known)
         };
         if well_formed { Ok(Self { host: host.to_owned(), port }) } else { Err(BadAddress) }
     }
