@@ -65,8 +65,8 @@ impl Failure {
                  look with `leasehold cat {subject}`"
             )),
             Error::NoAnswer => Self::no_answer(format!(
-                "no answer from {server}; start a server with `leasehold serve`, or name one \
-                 with --server"
+                "no answer from {server}; start a server with `leasehold serve`, name one with \
+                 --server, or give its key with --key-file"
             )),
             Error::Closed => Self::refused("the client was closed"),
             Error::Io(why) => Self::no_answer(format!(
