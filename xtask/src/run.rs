@@ -1,13 +1,16 @@
 //! Running other programs, from the top of the project.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
 /// The top folder of the project.
 pub(crate) fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of it").to_owned()
+    // What cargo says at run time comes first: a build may be shared between two checkouts.
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let own = own.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    own.parent().expect("xtask is a folder of it").to_owned()
 }
 
 /// A cargo command. The toolchain is whichever runs this.
