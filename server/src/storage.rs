@@ -124,6 +124,9 @@ impl Storage {
         };
         let Ok((index, bytes)) = encoding.try_recv() else { return Ok(Some(encoding)) };
         // What the snapshot covers leaves the journal, so the files have to hold it by then.
+        if !self.files.is_complete() {
+            return Ok(None);
+        }
         self.files.sync_all().context("the files could not be flushed")?;
         self.journal.begin_snapshot(index, bytes);
         Ok(None)
