@@ -15,21 +15,25 @@ const DATA: &[u8] = &[b'x'; 1_000];
 /// What would be in memory if each event were kept for it until it reads.
 const ALL_BYTES: u64 = EVENTS * DATA.len() as u64;
 
-fn appended(index: u64, data: &Data) -> Event {
+/// Each with bytes of its own.
+fn appended(index: u64) -> Event {
     let fact = Fact::FileAppended {
         file: name("f"),
         session_no: SessionNo::new(1),
         client: name("ann"),
         token: Token::new(1),
-        offset: (index - 3) * data.len(),
-        data: data.clone(),
+        offset: (index - 3) * DATA.len() as u64,
+        data: Data::new(DATA),
         asked: asked(index),
     };
     event(index, fact)
 }
 
-/// The most memory that this process has had, in bytes.
+/// The most memory that this process has had, in bytes; 0 where the system doesn't say.
 fn memory_peak() -> u64 {
+    if cfg!(not(target_os = "linux")) {
+        return 0;
+    }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().trim().parse::<u64>().unwrap() * 1_024
@@ -49,24 +53,24 @@ fn a_slow_viewer_is_cut_over_and_costs_nobody_anything() {
     };
     page.publish([opened(1), event(2, granted)]);
     let mut slow = page.feed();
+    assert_eq!(slow.snapshot()["index"], 2);
     let before = memory_peak();
-    let data = Data::new(DATA);
     let begun = Instant::now();
     for first in (3..EVENTS).step_by(100) {
         let events = first..first + 100;
-        page.published.publish(events.map(|index| appended(index, &data)).collect());
+        page.published.publish(events.map(appended).collect());
         if first % 4_000 == 3 {
-            // As long as the viewer is told something, so that much waits for it.
+            // The viewer is told something now and then, so much would wait for it to be read.
             std::thread::sleep(Duration::from_millis(5));
+            page.settle();
         }
     }
     let end = page.published.state().index().number();
     let took = begun.elapsed();
     let grown = memory_peak() - before;
     println!("{end} events in {took:?}; memory grew by {} MB", grown >> 20);
-    assert!(grown < ALL_BYTES / 2, "memory grew by {grown} bytes");
+    assert!(grown < ALL_BYTES * 3 / 4, "memory grew by {grown} bytes");
 
-    assert_eq!(slow.snapshot()["index"], 2);
     let (mut last, mut read, mut missed) = (2, 0, 0);
     while last < end {
         let message = slow.message();
@@ -87,6 +91,6 @@ fn a_slow_viewer_is_cut_over_and_costs_nobody_anything() {
     assert_eq!(read + missed, end - 2);
     assert!(missed > EVENTS / 2, "it missed {missed}");
     // From there on it is as good as any other.
-    page.publish([appended(end + 1, &data)]);
+    page.publish([appended(end + 1)]);
     assert_eq!(slow.events()[0].index.number(), end + 1);
 }
