@@ -11,18 +11,17 @@ use std::time::Duration;
 
 use leasehold_core::client::{CallId, LockClient, Notice, Verdict};
 use leasehold_core::data::Data;
-use leasehold_core::id::{Name, Seq, Token};
+use leasehold_core::id::{Name, Token};
 use leasehold_core::limits::WAIT_MAX;
 use leasehold_core::refusal::Refusal;
 use leasehold_core::time::{Span, Time};
-use leasehold_core::wire::{Reply, Status};
+use leasehold_core::wire::Reply;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{self, now};
 use crate::error::Error;
 use crate::guard::{Appended, Guard, Tenure};
 use crate::link::Link;
-use crate::retreat::Retreat;
 use crate::turns::{Ask, Stage, Turns};
 
 /// The longest sleep while a lock is held. Timers stand still while the machine is suspended, so
@@ -73,7 +72,6 @@ pub(crate) struct Actor {
     lease: Arc<AtomicU64>,
     patience: Span,
     turns: Turns,
-    retreat: Retreat,
     pending: BTreeMap<CallId, Pending>,
     closing: bool,
     over: bool,
@@ -103,7 +101,6 @@ impl Actor {
             lease,
             patience,
             turns: Turns::default(),
-            retreat: Retreat::default(),
             pending: BTreeMap::new(),
             closing: false,
             over: false,
@@ -146,10 +143,9 @@ impl Actor {
         match command {
             Command::Lock(ask) => self.turns.enqueue(ask),
             Command::Cancel(ticket) => {
-                if let Some((call, lock)) = self.turns.leave(ticket) {
+                if let Some(call) = self.turns.leave(ticket) {
                     self.pending.remove(&call);
                     self.core.cancel(now, call);
-                    self.retreat.begin(&lock);
                 }
             }
             Command::Append { tenure, data, answer } => {
@@ -191,18 +187,12 @@ impl Actor {
     }
 
     fn receive(&mut self, reply: Reply) {
-        self.retreat.heard(&reply);
-        if reply.re == Seq::default()
-            && let Status::Refused(refusal) = &reply.status
-        {
-            self.refuse_to_open(refusal);
-        }
         self.core.receive(now(), reply);
     }
 
-    fn refuse_to_open(&mut self, refusal: &Refusal) {
+    fn not_opened(&mut self, refusal: Refusal) {
         if let Some(opening) = self.opening.take() {
-            let _ = opening.answer.send(Err(Error::Refused(refusal.clone())));
+            let _ = opening.answer.send(Err(Error::Refused(refusal)));
             self.over = true;
         }
     }
@@ -215,8 +205,7 @@ impl Actor {
             }
             let now = now();
             self.turns.expire(now);
-            let retreat = &self.retreat;
-            let Some(ask) = self.turns.next(now, |lock| retreat.is_under_way(lock)) else { break };
+            let Some(ask) = self.turns.next(now) else { break };
             self.ask(now, ask);
             self.send().await;
         }
@@ -237,7 +226,6 @@ impl Actor {
 
     async fn send(&mut self) {
         while let Some(request) = self.core.request() {
-            self.retreat.sent(&request);
             self.link.send(&request).await;
         }
     }
@@ -263,7 +251,8 @@ impl Actor {
             Notice::Lost { lock, token } => {
                 self.turns.end(&lock, token, Stage::Free);
             }
-            Notice::SessionLost => self.retreat.session_lost(),
+            Notice::NotOpened { refusal } => self.not_opened(refusal),
+            Notice::SessionLost => {}
         }
     }
 
@@ -310,7 +299,6 @@ impl Actor {
             let not_before = now() + GIVEN_BACK;
             line.waiting.push_front(Ask { not_before, ..ask });
         } else {
-            self.retreat.begin(lock);
             let _ = ask.answer.send(Err(error(verdict)));
         }
     }

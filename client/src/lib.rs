@@ -37,7 +37,6 @@ mod clock;
 mod error;
 mod guard;
 mod link;
-mod retreat;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;

@@ -75,15 +75,15 @@ impl Turns {
     }
 
     /// A task asks no more. Gives back the call that has to be taken back, if there is one.
-    pub(crate) fn leave(&mut self, ticket: u64) -> Option<(CallId, Name)> {
-        for (lock, line) in &mut self.lines {
+    pub(crate) fn leave(&mut self, ticket: u64) -> Option<CallId> {
+        for line in self.lines.values_mut() {
             line.waiting.retain(|ask| ask.ticket != ticket);
             if let Stage::Asking(call, ask) = &line.stage
                 && ask.ticket == ticket
             {
                 let call = *call;
                 line.stage = Stage::Free;
-                return Some((call, lock.clone()));
+                return Some(call);
             }
         }
         None
@@ -102,10 +102,10 @@ impl Turns {
     }
 
     /// The next task that may ask the server. The caller puts the line into another stage.
-    pub(crate) fn next(&mut self, now: Time, is_barred: impl Fn(&Name) -> bool) -> Option<Ask> {
+    pub(crate) fn next(&mut self, now: Time) -> Option<Ask> {
         self.lines.retain(|_, line| !line.is_idle());
-        self.lines.iter_mut().find_map(|(lock, line)| {
-            let free = matches!(line.stage, Stage::Free) && !is_barred(lock);
+        self.lines.values_mut().find_map(|line| {
+            let free = matches!(line.stage, Stage::Free);
             let ready = line.waiting.front().is_some_and(|ask| ask.not_before <= now);
             if free && ready { line.waiting.pop_front() } else { None }
         })

@@ -11,7 +11,7 @@ use leasehold_core::client::{CallId, Config, LockClient, Notice, Verdict};
 use leasehold_core::data::Data;
 use leasehold_core::id::Token;
 use leasehold_core::limits::DRIFT_PPM;
-use leasehold_core::refusal::Refusal;
+use leasehold_core::refusal::{Bound, Refusal};
 use leasehold_core::rng::Rng;
 use leasehold_core::time::{Span, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
@@ -317,6 +317,45 @@ fn a_cancel_that_overtakes_its_acquire_leaves_no_orphan() {
     link.pass(millis(5_000));
     assert_eq!(link.holder("a"), None);
     assert!(link.clients[0].is_settled());
+}
+
+#[test]
+fn a_late_cancel_takes_no_later_wait_back() {
+    let mut link = Link::new(&["ann", "bob"]);
+    let call = link.acquire(0, "a", 0);
+    link.pass(millis(200));
+    let token = link.granted(0, call);
+    let first = link.acquire(1, "a", 60_000);
+    link.pass(millis(100));
+    let mut cancels = 0;
+    link.fate = Box::new(move |packet| {
+        if is_op(packet, |it| matches!(it, Operation::CancelAcquire { .. })) {
+            cancels += 1;
+            return vec![millis(if cancels == 1 { 700 } else { 900 })];
+        }
+        vec![millis(10)]
+    });
+    let now = link.now();
+    link.clients[1].cancel(now, first);
+    let second = link.acquire(1, "a", 60_000);
+    link.pass(millis(3_000));
+    let now = link.now();
+    link.clients[0].release(now, name("a"), token, now + millis(5_000));
+    link.pass(millis(200));
+    assert!(link.granted(1, second) > token);
+}
+
+#[test]
+fn a_session_that_is_not_given_is_told() {
+    let mut link = Link::new(&["ann"]);
+    link.clients[0].open(Time::ZERO);
+    let hello = link.clients[0].request().unwrap();
+    let refusal = Refusal::Overloaded { bound: Bound::Sessions };
+    let status = Status::Refused(refusal.clone());
+    let reply = Reply { re: hello.seq, attempt: hello.attempt, status };
+    link.clients[0].receive(Time::from_millis(10), reply);
+    assert_eq!(link.clients[0].notice(), Some(Notice::NotOpened { refusal }));
+    assert!(!link.clients[0].is_open());
 }
 
 #[test]

@@ -136,6 +136,21 @@ impl Call {
         [sending, deadline].into_iter().flatten().min()
     }
 
+    /// The lock that somebody waits for by this call.
+    pub(super) fn asks_for(&self) -> Option<&Name> {
+        let Kind::Acquire { lock, .. } = &self.kind else { return None };
+        Some(lock)
+    }
+
+    /// The lock that this call is on its way back from.
+    pub(super) fn leaves(&self) -> Option<&Name> {
+        match &self.kind {
+            Kind::Acquire { lock, .. } => self.unattended.then_some(lock),
+            Kind::Cancel { lock, .. } | Kind::Release { lock, .. } => Some(lock),
+            Kind::Append { .. } | Kind::Outcome { .. } | Kind::Close => None,
+        }
+    }
+
     fn operation(&self) -> Operation {
         match &self.kind {
             Kind::Acquire { lock, wait, hold, .. } => {

@@ -19,13 +19,14 @@ mod call;
 mod sending;
 mod session;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use call::{CallId, Verdict};
 
 use crate::data::Data;
 use crate::id::{Name, Seq, SessionId, Token};
 use crate::limits::{DRIFT_PPM, WINDOW};
+use crate::refusal::Refusal;
 use crate::rng::Rng;
 use crate::secret::Secret;
 use crate::time::{Span, Time};
@@ -53,6 +54,11 @@ pub enum Notice {
     Opened {
         /// The lease that the server gave.
         lease: Span,
+    },
+    /// The server would not open a session. The next call asks again.
+    NotOpened {
+        /// Why.
+        refusal: Refusal,
     },
     /// A call waits in line.
     Queued {
@@ -261,9 +267,14 @@ impl LockClient {
 
     fn transmit_calls(&mut self, now: Time, session: Option<Secret<SessionId>>) {
         let mut oldest = self.oldest_outstanding();
+        let leaving = self.leaving();
         for call in self.calls.values_mut() {
             if call.request.is_none() {
                 let Some(session) = session else { continue };
+                // The word that takes a wait back names the lock: it would take the new one back.
+                if call.asks_for().is_some_and(|lock| leaving.contains(lock)) {
+                    continue;
+                }
                 let next = self.last_seq.next();
                 let behind = oldest.map_or(0, |oldest| next.number() - oldest.number());
                 if behind >= WINDOW as u64 {
@@ -277,6 +288,11 @@ impl LockClient {
                 self.requests.push_back(request);
             }
         }
+    }
+
+    /// The locks that it no longer wants, of which the server may not know that yet.
+    fn leaving(&self) -> BTreeSet<Name> {
+        self.calls.values().filter_map(Call::leaves).cloned().collect()
     }
 
     /// The oldest request that the server may not have answered: what comes after it has to stay

@@ -139,6 +139,7 @@ impl LockClient {
             Status::Refused(refusal) => {
                 self.phase = Phase::Closed;
                 self.refuse_all(&refusal);
+                self.notify(Notice::NotOpened { refusal });
             }
             Status::Retry { .. }
             | Status::Granted { .. }
