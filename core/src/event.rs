@@ -42,7 +42,7 @@ pub struct Asked {
 }
 
 /// How a tenure ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseCause {
     /// Its holder gave the lock back.
@@ -57,7 +57,7 @@ pub enum ReleaseCause {
 }
 
 /// How a wait ended without a grant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitEndCause {
     /// The waiter left the line.

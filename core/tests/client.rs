@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use common::*;
 use leasehold_core::client::{CallId, Config, LockClient, Notice, Verdict};
 use leasehold_core::data::Data;
-use leasehold_core::id::Token;
+use leasehold_core::id::{SessionId, Token};
 use leasehold_core::limits::DRIFT_PPM;
 use leasehold_core::refusal::{Bound, Refusal};
 use leasehold_core::rng::Rng;
+use leasehold_core::secret::Secret;
+use leasehold_core::state::Session;
 use leasehold_core::time::{Span, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
 
@@ -165,8 +167,9 @@ fn a_client_that_is_cut_off_stops_believing_before_the_server_gives_the_lock_awa
     let call = link.acquire(0, "a", 0);
     link.pass(millis(12_345));
     let token = link.granted(0, call);
-    let cut = |packet: &Packet| match packet {
-        Packet::Up(request) if request.seq.number() > 3 => vec![],
+    let ann = link.world.server.state().sessions().values().next().and_then(Session::id);
+    let cut = move |packet: &Packet| match packet {
+        Packet::Up(request) if request.session.is_some() && request.session == ann => vec![],
         _ => vec![millis(10)],
     };
     link.fate = Box::new(cut);
@@ -343,6 +346,67 @@ fn a_late_cancel_takes_no_later_wait_back() {
     link.clients[0].release(now, name("a"), token, now + millis(5_000));
     link.pass(millis(200));
     assert!(link.granted(1, second) > token);
+}
+
+/// Answers what a client asks with a welcome, and gives back the next request after it.
+fn welcomed(client: &mut LockClient, session: u128) -> Request {
+    let hello = client.request().expect("a hello");
+    let session = Secret::new(SessionId::from_entropy(session));
+    let (lease, window) = (millis(9_000), 32);
+    let (heartbeat, poll) = (millis(3_000), millis(500));
+    let status = Status::Welcome { session, lease, heartbeat, poll, window };
+    client.receive(Time::ZERO, Reply { re: hello.seq, attempt: hello.attempt, status });
+    client.request().expect("a request of the session")
+}
+
+fn refuse(client: &mut LockClient, now: Time, request: &Request, refusal: Refusal) {
+    let status = Status::Refused(refusal);
+    client.receive(now, Reply { re: request.seq, attempt: request.attempt, status });
+}
+
+#[test]
+fn an_answer_to_a_former_life_of_the_program_is_not_taken_for_one_in_this() {
+    let mut first = LockClient::new(Config::new(name("ann")), 1);
+    let mut second = LockClient::new(Config::new(name("ann")), 2);
+    let ask = |client: &mut LockClient| {
+        client.acquire(Time::ZERO, name("a"), Span::ZERO, None, Time::from_millis(9_000));
+        welcomed(client, 7)
+    };
+    let (before, _) = (ask(&mut first), ask(&mut second));
+    let (token, lease) = (Token::new(5), millis(9_000));
+    let status = Status::Granted { lock: name("a"), token, lease, hold: None };
+    let late = Reply { re: before.seq, attempt: before.attempt, status };
+    second.receive(Time::from_millis(10), late);
+    assert!(!second.believes(Time::from_millis(10), &name("a"), token));
+}
+
+#[test]
+fn a_release_that_could_not_be_made_durable_is_asked_again() {
+    let mut client = LockClient::new(Config::new(name("ann")), 1);
+    let never = Time::from_millis(90_000);
+    client.release(Time::ZERO, name("a"), Token::new(3), never);
+    let release = welcomed(&mut client, 7);
+    let now = Time::from_millis(10);
+    refuse(&mut client, now, &release, Refusal::StorageFailed);
+    assert_eq!(client.request(), None, "not at once");
+    client.wake(Time::from_millis(600));
+    let again = client.request().expect("it has to come about");
+    assert_eq!(again.operation, release.operation);
+    assert!(again.seq > release.seq, "the first one is answered");
+}
+
+#[test]
+fn a_session_that_is_to_end_is_kept_alive_by_nothing() {
+    let mut client = LockClient::new(Config::new(name("ann")), 1);
+    client.close(Time::ZERO, Time::from_millis(90_000));
+    let close = welcomed(&mut client, 7);
+    refuse(&mut client, Time::from_millis(10), &close, Refusal::StorageFailed);
+    client.wake(Time::from_millis(600));
+    let again = client.request().expect("it is asked again");
+    assert_eq!(again.operation, Operation::Close);
+    refuse(&mut client, Time::from_millis(610), &again, Refusal::SeqReused);
+    client.wake(Time::from_millis(60_000));
+    assert_eq!(client.request(), None, "no heartbeat");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use leasehold_core::id::Seq;
+use leasehold_core::id::{Seq, SessionNo};
 use leasehold_core::service::{Bounds, Config};
 use leasehold_core::time::Span;
 use leasehold_core::wire::{Key, Operation};
@@ -132,6 +132,21 @@ fn a_lock_that_only_silent_ones_wait_for_goes_to_the_first_who_speaks() {
     world.pass(millis(1_500));
     assert_eq!(world.ask(ann, 2, release("a", 1)), "1 2.0 released a");
     assert_eq!(world.ask_again(bob, 1, 1, wait("a", 9)), "2 1.1 granted a #2 for 1.5 s");
+}
+
+#[test]
+fn who_stands_in_line_after_a_restart_is_served_before_who_comes_then() {
+    let mut world = World::new();
+    let (ann, bob, cid) = (world.open(1, "ann"), world.open(2, "bob"), world.open(3, "cid"));
+    world.ask(ann, 1, acquire("a"));
+    world.ask(bob, 1, wait("a", 60_000));
+    world.pass(millis(1_500));
+    assert_eq!(world.ask(ann, 2, release("a", 1)), "1 2.0 released a");
+    // It is free, since Bob was silent; and nobody knows what he said while the server was away.
+    world.crash();
+    world.ask(cid, 1, acquire("a"));
+    let holder = world.server.state().tenure(&name("a")).map(|tenure| tenure.session_no);
+    assert_eq!(holder, Some(SessionNo::new(2)));
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Storage {
                 Ok(())
             }
             Err(AppendError::Flush(cause)) => {
-                error!(%cause, "a flush failed; what the disk holds is unknown, so the server ends");
+                error!(%cause, "a flush failed; nobody knows what the disk holds, so it ends");
                 Err(cause).context("a flush of the journal failed")
             }
             Err(AppendError::Write(cause)) => {

@@ -6,7 +6,7 @@
     reason = "what answers another operation is no answer: one arm for all of those"
 )]
 
-use super::belief::{HeldLock, sure_until};
+use super::belief::HeldLock;
 use super::call::{Call, CallId, Kind, Verdict};
 use super::session::Phase;
 use super::{LockClient, Notice};
@@ -46,7 +46,7 @@ impl LockClient {
             Kind::Release { .. } => self.release_answered(now, id, reply.status),
             Kind::Append { .. } => self.append_answered(now, id, reply.status),
             Kind::Outcome { append, .. } => self.outcome_answered(id, append, reply.status),
-            Kind::Close => self.close_answered(id, &reply.status),
+            Kind::Close => self.close_answered(now, id, &reply.status),
         }
     }
 
@@ -109,8 +109,7 @@ impl LockClient {
         proof: (Option<Time>, Span, Option<Span>),
     ) {
         let (sent_at, lease, hold) = proof;
-        let drift_ppm = self.config.drift_ppm;
-        let until = sent_at.map_or(Time::ZERO, |sent_at| sure_until(sent_at, lease, drift_ppm));
+        let until = sent_at.map_or(Time::ZERO, |sent_at| self.sure_until(now, sent_at, lease));
         if until <= now {
             // It is over, or nothing proves that it isn't. Not to be told as a grant.
             self.finish(id, Verdict::NoAnswer);
@@ -119,7 +118,7 @@ impl LockClient {
         }
         self.belief.renew(until);
         let hold_until = match (sent_at, hold) {
-            (Some(sent_at), Some(hold)) => sure_until(sent_at, hold, drift_ppm),
+            (Some(sent_at), Some(hold)) => self.sure_until(now, sent_at, hold),
             (None, _) | (_, None) => Time::NEVER,
         };
         let held = HeldLock { token, learned_at: now, hold_until, claim_until: Some(until) };
@@ -222,19 +221,17 @@ impl LockClient {
         }
     }
 
-    /// A release has to come about: where it failed, it is asked again as a new request.
+    /// A release has to come about, since the session lives on: where it could not be made
+    /// durable it is asked again as a new request, whoever was told of that.
     fn ask_anew(&mut self, now: Time, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
-        let unattended = call.unattended;
         let kind = call.kind.clone();
         self.finish(id, Verdict::Refused(Refusal::StorageFailed));
-        if unattended {
-            let mut call = Call::new(kind, Time::NEVER);
-            call.unattended = true;
-            call.sending.set_next(now + POLL);
-            self.last_call = self.last_call.next();
-            self.calls.insert(self.last_call, call);
-        }
+        let mut call = Call::new(kind, Time::NEVER);
+        call.unattended = true;
+        call.not_before = now + POLL;
+        self.last_call = self.last_call.next();
+        self.calls.insert(self.last_call, call);
     }
 
     fn append_answered(&mut self, now: Time, id: CallId, status: Status) {
@@ -286,14 +283,24 @@ impl LockClient {
         self.finish(append, verdict);
     }
 
-    fn close_answered(&mut self, id: CallId, status: &Status) {
+    fn close_answered(&mut self, now: Time, id: CallId, status: &Status) {
         match status {
             Status::Closed { .. } | Status::Refused(Refusal::UnknownSession) => {
                 self.phase = Phase::Closed;
                 self.finish(id, Verdict::Closed);
                 self.calls.retain(|_, call| !call.unattended);
             }
-            Status::Refused(refusal) => self.finish(id, Verdict::Refused(refusal.clone())),
+            Status::Refused(Refusal::StorageFailed) => {
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.unassign();
+                    call.not_before = now + POLL;
+                }
+            }
+            Status::Refused(refusal) => {
+                // It is wanted no more, so nothing may keep it alive.
+                self.phase = Phase::Closed;
+                self.finish(id, Verdict::Refused(refusal.clone()));
+            }
             _ => {}
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct HeldLock {
 
 /// The moment up to which something is sure that lasted for `left` when the answer to what was
 /// sent at `sent_at` was given.
-pub(super) fn sure_until(sent_at: Time, left: Span, drift_ppm: u64) -> Time {
+fn sure_until(sent_at: Time, left: Span, drift_ppm: u64) -> Time {
     sent_at + left.shortened_by(drift_ppm).less(ROUNDING)
 }
 
@@ -42,6 +42,16 @@ impl Belief {
 }
 
 impl LockClient {
+    /// The moment up to which something is sure that lasted for `left` when the answer that came
+    /// now was given, to what was sent at `sent_at`.
+    pub(super) fn sure_until(&self, now: Time, sent_at: Time, left: Span) -> Time {
+        if self.protections.margin {
+            sure_until(sent_at, left, self.config.drift_ppm)
+        } else {
+            now + left
+        }
+    }
+
     pub(super) fn believed_until(&self, held: &HeldLock) -> Time {
         let until = self.belief.until.min(held.hold_until);
         held.claim_until.map_or(until, |claim| until.min(claim))

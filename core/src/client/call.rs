@@ -85,6 +85,8 @@ pub(super) struct Call {
     /// The session and the number that it has, once it has one.
     pub(super) request: Option<(Secret<SessionId>, Seq)>,
     pub(super) sending: Sending,
+    /// When it may have a number at the earliest.
+    pub(super) not_before: Time,
     /// Whether nobody waits for it (any more).
     pub(super) unattended: bool,
     /// Whether it has its answer and only waits for another call's.
@@ -101,7 +103,9 @@ impl CallId {
 impl Call {
     pub(super) fn new(kind: Kind, deadline: Time) -> Self {
         let sending = Sending::default();
-        Self { kind, deadline, request: None, sending, unattended: false, silent: false }
+        let not_before = Time::ZERO;
+        let request = None;
+        Self { kind, deadline, request, sending, not_before, unattended: false, silent: false }
     }
 
     pub(super) fn assign(&mut self, session: Secret<SessionId>, seq: Seq) {
@@ -118,20 +122,27 @@ impl Call {
     }
 
     /// The request, where it is to be transmitted by now.
-    pub(super) fn transmit(&mut self, now: Time, rng: &mut Rng) -> Option<Request> {
+    pub(super) fn transmit(&mut self, now: Time, backoff: bool, rng: &mut Rng) -> Option<Request> {
         let (session, seq) = self.request?;
         if self.silent || !self.sending.is_due(now) {
             return None;
         }
         let queued = matches!(self.kind, Kind::Acquire { queued: true, .. });
-        self.sending.sent(now, queued.then_some(POLL), rng);
+        if backoff {
+            self.sending.sent(now, queued.then_some(POLL), rng);
+        } else {
+            self.sending.sent_in_step(now);
+        }
         let operation = self.operation();
         Some(Request { session: Some(session), seq, attempt: self.sending.attempt(), operation })
     }
 
     /// When there is something to do for it.
     pub(super) fn due(&self) -> Option<Time> {
-        let sending = (self.request.is_some() && !self.silent).then(|| self.sending.next_at());
+        let sending = match self.request {
+            Some(_) => (!self.silent).then(|| self.sending.next_at()),
+            None => (self.not_before > Time::ZERO).then_some(self.not_before),
+        };
         let deadline = (self.deadline < Time::NEVER).then_some(self.deadline);
         [sending, deadline].into_iter().flatten().min()
     }

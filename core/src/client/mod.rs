@@ -26,6 +26,7 @@ pub use call::{CallId, Verdict};
 use crate::data::Data;
 use crate::id::{Name, Seq, SessionId, Token};
 use crate::limits::{DRIFT_PPM, WINDOW};
+use crate::protections::Protections;
 use crate::refusal::Refusal;
 use crate::rng::Rng;
 use crate::secret::Secret;
@@ -35,6 +36,10 @@ use belief::{Belief, HeldLock};
 use call::{Call, Kind};
 use sending::Sending;
 use session::Phase;
+
+/// Numbers begin somewhere below this, so that a late reply to a former life of the same program,
+/// which comes to the same address, is not taken for an answer in this one.
+const FIRST_SEQ_MAX: u64 = 1 << 30;
 
 /// How a client is set up.
 #[derive(Clone, Debug)]
@@ -89,6 +94,7 @@ pub enum Notice {
 #[derive(Clone, Debug)]
 pub struct LockClient {
     config: Config,
+    protections: Protections,
     rng: Rng,
     phase: Phase,
     calls: BTreeMap<CallId, Call>,
@@ -111,13 +117,21 @@ impl Config {
 impl LockClient {
     /// A client without a session. `seed` decides its nonces and its jitter.
     pub fn new(config: Config, seed: u64) -> Self {
+        Self::new_with(Protections::ALL, config, seed)
+    }
+
+    /// The same, where the simulator takes protections away.
+    pub(crate) fn new_with(protections: Protections, config: Config, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let last_seq = Seq::new(rng.below(FIRST_SEQ_MAX));
         Self {
             config,
-            rng: Rng::new(seed),
+            protections,
+            rng,
             phase: Phase::Closed,
             calls: BTreeMap::new(),
             last_call: CallId::default(),
-            last_seq: Seq::default(),
+            last_seq,
             held: BTreeMap::new(),
             belief: Belief::default(),
             requests: VecDeque::new(),
@@ -268,9 +282,15 @@ impl LockClient {
     fn transmit_calls(&mut self, now: Time, session: Option<Secret<SessionId>>) {
         let mut oldest = self.oldest_outstanding();
         let leaving = self.leaving();
+        let backoff = self.protections.backoff;
         for call in self.calls.values_mut() {
+            if call.not_before <= now {
+                call.not_before = Time::ZERO;
+            }
             if call.request.is_none() {
-                let Some(session) = session else { continue };
+                let Some(session) = session.filter(|_| call.not_before == Time::ZERO) else {
+                    continue;
+                };
                 // The word that takes a wait back names the lock: it would take the new one back.
                 if call.asks_for().is_some_and(|lock| leaving.contains(lock)) {
                     continue;
@@ -284,7 +304,7 @@ impl LockClient {
                 oldest = oldest.or(Some(next));
                 call.assign(session, next);
             }
-            if let Some(request) = call.transmit(now, &mut self.rng) {
+            if let Some(request) = call.transmit(now, backoff, &mut self.rng) {
                 self.requests.push_back(request);
             }
         }

@@ -25,17 +25,27 @@ impl Sending {
     /// Notes a transmission, and sets the moment of the next one. `every` is set where the pauses
     /// don't grow: a wait asks again and again.
     pub(super) fn sent(&mut self, now: Time, every: Option<Span>, rng: &mut Rng) {
-        self.sent.push_back(now);
-        if self.sent.len() > KNOWN {
-            self.sent.pop_front();
-            self.first += 1;
-        }
+        self.note(now);
         let pause = every.unwrap_or_else(|| match self.pause {
             None => RETRANSMIT_FIRST,
             Some(pause) => pause.times(2).min(RETRANSMIT_MAX),
         });
         self.pause = Some(pause);
         self.next_at = Some(now + jittered(pause, JITTER_PPM, rng));
+    }
+
+    /// The same without backoff and jitter: everybody's next transmission is soon, and together.
+    pub(super) fn sent_in_step(&mut self, now: Time) {
+        self.note(now);
+        self.next_at = Some(now + RETRANSMIT_FIRST);
+    }
+
+    fn note(&mut self, now: Time) {
+        self.sent.push_back(now);
+        if self.sent.len() > KNOWN {
+            self.sent.pop_front();
+            self.first += 1;
+        }
     }
 
     /// Whether it is to be transmitted by now.

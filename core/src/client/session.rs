@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use super::belief::sure_until;
 use super::call::Kind;
 use super::sending::{Sending, jittered};
 use super::{LockClient, Notice, Verdict};
@@ -56,9 +55,11 @@ impl Phase {
 }
 
 impl OpenSession {
-    /// The pause after a heartbeat that may have been lost.
+    /// The pause after a heartbeat that may have been lost: a quarter of the time until the next
+    /// would be due, since an answer may be on a long way.
     fn first_pause(&self) -> Span {
-        RETRANSMIT_FIRST.min(self.lease.part(2 * BEATS_PER_LEASE))
+        let soonest = RETRANSMIT_FIRST.min(self.lease.part(2 * BEATS_PER_LEASE));
+        self.lease.part(4 * BEATS_PER_LEASE).max(soonest).min(RETRANSMIT_MAX)
     }
 
     /// Shorter than the pauses of other requests: there is a lease to be lost.
@@ -123,8 +124,9 @@ impl LockClient {
             Status::Welcome { session: id, lease, heartbeat, .. } => {
                 // The first transmission may be the one that began the lease.
                 let sent_at = hello.sending.sent_at(Attempt::default()).unwrap_or_default();
+                // Not a word about the lease: this may be what an earlier life of this program
+                // asked for, long ago. The answer to a request of this one tells how it stands.
                 self.belief = super::Belief::default();
-                self.belief.renew(sure_until(sent_at, lease, self.config.drift_ppm));
                 let beat_at = sent_at + jittered(heartbeat, BEAT_JITTER_PPM, &mut self.rng);
                 let beats = VecDeque::new();
                 let mut session = OpenSession { id, lease, beat_at, pause: Span::ZERO, beats };
@@ -178,7 +180,8 @@ impl LockClient {
                 let third = session.lease.part(BEATS_PER_LEASE);
                 let next = sent_at + jittered(third, BEAT_JITTER_PPM, &mut self.rng);
                 session.beat_at = next.max(now);
-                self.belief.renew(sure_until(sent_at, *lease, self.config.drift_ppm));
+                let until = self.sure_until(now, sent_at, *lease);
+                self.belief.renew(until);
                 for held in self.held.values_mut().filter(|held| held.learned_at <= sent_at) {
                     held.claim_until = None;
                 }
@@ -214,7 +217,7 @@ impl LockClient {
         let calls: Vec<_> = self
             .calls
             .iter()
-            .filter(|(_, call)| call.request.is_some_and(|(session, _)| session == gone))
+            .filter(|(_, call)| call.request.is_none_or(|(session, _)| session == gone))
             .map(|(&id, _)| id)
             .collect();
         for id in calls {
@@ -229,6 +232,13 @@ impl LockClient {
             Kind::Acquire { .. } => call.unassign(),
             Kind::Cancel { .. } => self.finish(id, Verdict::Cancelled),
             Kind::Close => self.finish(id, Verdict::Closed),
+            // Not sent yet, and of no account in any other session.
+            Kind::Release { .. } if call.request.is_none() => {
+                self.finish(id, Verdict::Refused(Refusal::UnknownSession));
+            }
+            Kind::Append { .. } if call.request.is_none() => {
+                self.finish(id, Verdict::Refused(Refusal::UnknownSession));
+            }
             // These go on in the name of the old session: the server can tell.
             Kind::Release { .. } | Kind::Append { .. } | Kind::Outcome { .. } => {
                 call.sending.set_next(now);

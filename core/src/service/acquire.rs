@@ -25,8 +25,12 @@ impl LockServer {
             self.refuse(ask, Refusal::Overloaded { bound: Bound::Locks });
             return;
         }
-        let Some(tenure) = tenure else {
+        if tenure.is_none() {
             self.give_up_older_wait(ask, lock);
+            // After a restart there may be somebody in line who has not been heard of since.
+            self.hand_off(lock);
+        }
+        let Some(tenure) = self.state.tenure(lock) else {
             self.grant_directly(ask, lock, hold);
             return;
         };
@@ -123,10 +127,9 @@ impl LockServer {
         if line.tenure().is_some() {
             return;
         }
-        let Some(waiter) = line.line().iter().find(|waiter| !self.is_silent(waiter)) else {
-            return;
-        };
-        let waiter = waiter.clone();
+        let mut heard = line.line().iter().filter(|waiter| !self.is_silent(waiter));
+        let next = if self.protections.fifo { heard.next() } else { heard.next_back() };
+        let Some(waiter) = next.cloned() else { return };
         let session = self.state.session(waiter.session_no).expect("who waits is alive");
         let asked = Asked { seq: waiter.seq, attempt: waiter.attempt, digest: waiter.digest };
         let token = self.state.last_token().next();

@@ -18,6 +18,7 @@ mod release;
 mod renew;
 mod request;
 mod step;
+mod unguarded;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,7 @@ use crate::event::{Event, Fact};
 use crate::id::{Index, Name, Peer, Seq, SessionNo, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
+use crate::protections::Protections;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
@@ -70,6 +72,7 @@ pub enum Input<'a> {
 #[derive(Clone, Debug)]
 pub struct LockServer {
     config: Config,
+    protections: Protections,
     state: State,
     agenda: Agenda,
     /// Where the answer to each wait goes. Lost in a crash: the waiters poll.
@@ -103,9 +106,20 @@ pub struct Start {
 impl LockServer {
     /// Takes up the service. Every session that is alive has its full lease from here on.
     pub fn start(config: Config, start: Start, now: Time) -> (Self, Step) {
+        Self::start_with(Protections::ALL, config, start, now)
+    }
+
+    /// The same, where the simulator takes protections away.
+    pub(crate) fn start_with(
+        protections: Protections,
+        config: Config,
+        start: Start,
+        now: Time,
+    ) -> (Self, Step) {
         let Start { state, after, token_floor, unix_ms } = start;
         let mut server = Self {
             config,
+            protections,
             agenda: Agenda::default(),
             waiting_at: BTreeMap::new(),
             now: now.max(state.now()),
@@ -116,7 +130,11 @@ impl LockServer {
             owed: Vec::new(),
             step: Step::default(),
         };
+        let leases = (!protections.grace).then(|| server.state.leases());
         server.record(Fact::ServerStarted { unix_ms, token_floor });
+        if let Some(leases) = leases {
+            server.state.set_leases(&leases);
+        }
         server.agenda = Agenda::of(&server.state);
         let step = std::mem::take(&mut server.step);
         (server, step)

@@ -67,7 +67,9 @@ impl LockServer {
             token: operation.token(),
             asked,
         };
-        if let Some(kept) = session.replies.find(asked.seq) {
+        if self.protections.dedupe
+            && let Some(kept) = session.replies.find(asked.seq)
+        {
             let kept = kept.clone();
             self.answered_before(&ask, kept);
         } else if let Some(wait) = session.wait(asked.seq) {
@@ -86,8 +88,9 @@ impl LockServer {
     /// The request has no kept answer. A heartbeat's never is, so it may be a copy all the same.
     fn first_time(&mut self, ask: &Ask, operation: &Operation) {
         let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        let stale = session.replies.is_stale(ask.asked.seq);
-        let used = session.beats.has(ask.asked.seq);
+        let dedupe = self.protections.dedupe;
+        let stale = dedupe && session.replies.is_stale(ask.asked.seq);
+        let used = dedupe && session.beats.has(ask.asked.seq);
         match operation {
             Operation::Heartbeat => self.heartbeat(ask, stale),
             Operation::AppendOutcome { of } => self.append_outcome(ask, *of, stale),
@@ -173,6 +176,9 @@ impl LockServer {
         request: &Request,
         len_max: usize,
     ) {
+        if self.unguarded(from, id, request) {
+            return;
+        }
         let status = match &request.operation {
             Operation::AppendOutcome { of } => outcome(self.state.outcome(id, *of)),
             Operation::ReleaseLock { lock: name, token }

@@ -210,6 +210,9 @@ impl State {
         if let Some(forgotten) = forgotten {
             self.forget(forgotten);
         }
+        if self.unfenced && !self.sessions.contains_key(session_no) {
+            return;
+        }
         let answer = Answer::Appended { file: name.clone(), offset: *offset, len: data.len() };
         self.answer(*session_no, *asked, answer);
     }

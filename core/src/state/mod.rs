@@ -13,6 +13,7 @@ mod file;
 mod lock;
 mod replies;
 mod session;
+mod unguarded;
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,9 @@ pub struct State {
     #[serde(default)]
     departed: Departed,
     waiters: usize,
+    /// Whether files believe whoever writes, also those whose session is gone..
+    #[serde(skip)]
+    unfenced: bool,
     /// What `sessions` and `files` say, the other way round. Empty on the page, which knows no ids.
     #[serde(skip)]
     lookup: Lookup,

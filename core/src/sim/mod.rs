@@ -1,0 +1,32 @@
+//! The world around the lock service, made of nothing but numbers: network, clocks, disk, faults.
+//! The service and the clients in it are the real ones.
+//!
+//! A [`Run`] says everything; [`World`] goes through it step by step and leaves a trace of
+//! [`Record`]s; [`Checks`] judges that trace.
+
+mod check;
+mod clock;
+mod fingerprint;
+mod message;
+mod moment;
+mod protection;
+mod run;
+mod script;
+mod storm;
+mod trace;
+mod world;
+
+pub use check::{Checks, Invariant, Status};
+pub use message::{Code, Message};
+pub use moment::Moment;
+pub use protection::Protection;
+pub use run::{
+    Action, ClientConfig, Config, Disk, Fate, Intervention, Network, PacketName, Run, VERSION,
+};
+pub use script::Step;
+pub use storm::{Outcome, storm, weather};
+pub use trace::{
+    About, CallEnd, DisbeliefCause, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo, Record,
+    RecordNo,
+};
+pub use world::{Line, ServerView, World};
