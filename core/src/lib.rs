@@ -18,6 +18,7 @@ pub mod protections;
 pub mod refusal;
 pub mod rng;
 pub mod secret;
+pub mod sentence;
 pub mod service;
 pub mod sim;
 pub mod state;

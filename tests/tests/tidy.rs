@@ -25,6 +25,7 @@ const BASE: &[&str] =
     &["data", "digest", "id", "limits", "op", "protections", "refusal", "rng", "secret", "time"];
 const MAY_USE: &[(&str, &[&str])] = &[
     ("event", &[]),
+    ("sentence", &["event"]),
     ("wire", &[]),
     ("state", &["event"]),
     ("service", &["event", "wire", "state"]),
