@@ -2,13 +2,11 @@
 
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser runs it"))]
 
-mod model;
-#[cfg(target_arch = "wasm32")]
-mod view;
+mod live;
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
-    yew::Renderer::<view::Page>::new().render();
+    yew::Renderer::<live::view::Live>::new().render();
 }
 
 #[cfg(not(target_arch = "wasm32"))]
