@@ -6,6 +6,8 @@
 //!
 //! Each step is printed. The test runner shows what a failed test printed, which is its story.
 
+#[cfg(feature = "browser")]
+pub mod browser;
 pub mod client;
 pub mod command;
 pub mod datagram;

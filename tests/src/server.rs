@@ -55,7 +55,7 @@ impl Server {
         server
     }
 
-    /// Starts it again after it has ended: same folder, same port for datagrams.
+    /// Starts it again after it has ended: same folder, same ports.
     pub fn start_again(&mut self) {
         self.start_as(leasehold());
     }
@@ -150,7 +150,7 @@ impl Server {
 
     fn add_arguments(&self, command: &mut Command) {
         command.arg("serve").args(["--listen", &self.udp.to_string()]);
-        command.args(["--http", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
+        command.args(["--http", &self.http.to_string(), "--data-dir"]).arg(&self.data);
         let mut given: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         for (flag, value) in [("--lease-ms", "1000"), ("--lease-min-ms", "250")] {
             if !given.contains(&flag) {

@@ -18,6 +18,8 @@ const STEPS: &[Step] = &[
     ("in a browser", in_a_browser),
 ];
 
+const DENY: [&str; 3] = ["--", "--deny", "warnings"];
+
 pub(crate) fn test() -> ExitCode {
     let mut times: Vec<(&str, Duration, bool)> = Vec::new();
     let mut failure = None;
@@ -49,7 +51,12 @@ fn formatting() -> anyhow::Result<()> {
 }
 
 fn lints() -> anyhow::Result<()> {
-    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    let all = ["--workspace", "--all-targets", "--all-features"];
+    run(cargo(&["clippy"]).args(all).args(DENY))?;
+    // What only a browser runs.
+    tools::need_target("wasm32-unknown-unknown")?;
+    let page = ["--package", "leasehold-web", "--target", "wasm32-unknown-unknown"];
+    run(cargo(&["clippy"]).args(page).args(DENY))
 }
 
 fn native() -> anyhow::Result<()> {

@@ -66,7 +66,7 @@ impl LockServer {
         let Some(entry) = self.state.locks().get(lock) else { return };
         let Some(tenure) = entry.tenure().filter(|tenure| tenure.token == token) else { return };
         let holder = self.state.session(tenure.session_no).expect("S1: a holder is alive");
-        let claimed = holder.heard > tenure.granted;
+        let claimed = holder.has_claimed(tenure);
         let wanted = entry.line().iter().any(|waiter| !self.is_silent(waiter));
         if !claimed && wanted {
             self.end_tenure(lock, token);

@@ -161,8 +161,8 @@ impl LockServer {
             return (Span::ZERO, None);
         }
         let hold = tenure.hold_until.map(|until| self.now.until(until));
-        let claimed = session.heard > tenure.granted;
-        let claim = tenure.claim_by.filter(|_| !claimed).map(|by| self.now.until(by));
+        let claim =
+            tenure.claim_by.filter(|_| !session.has_claimed(tenure)).map(|by| self.now.until(by));
         let lease = self.now.until(session.expires_at);
         let lease = [hold, claim].into_iter().flatten().fold(lease, Ord::min);
         (lease, hold)

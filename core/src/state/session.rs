@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::lock::Tenure;
 use super::replies::Replies;
 use crate::id::{Attempt, Index, Name, Nonce, Seq, SessionId};
 use crate::limits::BEATS_KNOWN;
@@ -74,6 +75,11 @@ impl Session {
     /// The secret that opens it. Unset on the page, which is never told.
     pub const fn id(&self) -> Option<Secret<SessionId>> {
         self.id
+    }
+
+    /// Whether it has been heard from since this tenure of its own was granted.
+    pub fn has_claimed(&self, tenure: &Tenure) -> bool {
+        self.heard > tenure.granted
     }
 
     /// What it waits for under this number.

@@ -116,8 +116,9 @@ impl Telling {
                 }
                 News::Snapshot { snapshot, missed } => {
                     let (_, at) = self.app.published.now();
+                    let recovered = self.app.published.recovered();
                     let made = spawn_blocking(move || {
-                        let text = snapshot_text(&snapshot, at.as_millis(), missed);
+                        let text = snapshot_text(&snapshot, at.as_millis(), missed, recovered);
                         (text, snapshot)
                     });
                     let (text, snapshot) = made.await.map_err(|_| Left)?;
@@ -200,11 +201,12 @@ fn events_text(events: &[Arc<Shown>]) -> String {
     text
 }
 
-fn snapshot_text(snapshot: &Snapshot, at_ms: u64, missed: u64) -> String {
+fn snapshot_text(snapshot: &Snapshot, at_ms: u64, missed: u64, recovered: Index) -> String {
     let index = snapshot.index();
     let missed = if missed > 0 { format!(r#","missed":{missed}"#) } else { String::new() };
     let state = snapshot.json();
-    format!(r#"{{"type":"snapshot","index":{index},"at_ms":{at_ms}{missed},"state":{state}}}"#)
+    let head = format!(r#""type":"snapshot","index":{index},"at_ms":{at_ms}{missed}"#);
+    format!(r#"{{{head},"recovered":{recovered},"state":{state}}}"#)
 }
 
 fn heartbeat_text(published: &Published) -> String {

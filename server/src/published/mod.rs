@@ -49,6 +49,8 @@ enum Input {
 struct Shared {
     recent: Mutex<Recent>,
     newest: watch::Sender<Index>,
+    /// The last event of the life before this one.
+    recovered: Index,
 }
 
 /// An event, and its JSON once somebody has wanted it.
@@ -106,7 +108,9 @@ impl Published {
     pub fn start(state: State) -> Self {
         let (inputs, received) = channel();
         let (newest, _) = watch::channel(state.index());
-        let shared = Arc::new(Shared { recent: Mutex::new(Recent::new(&state)), newest });
+        let recovered = state.index();
+        let shared =
+            Arc::new(Shared { recent: Mutex::new(Recent::new(&state)), newest, recovered });
         let folded = Arc::clone(&shared);
         thread::Builder::new()
             .name("published".to_owned())
@@ -171,6 +175,11 @@ impl Published {
     /// never goes back, but an event that comes next may have happened a moment before it.
     pub fn now(&self) -> (Index, Time) {
         self.shared.lock().now()
+    }
+
+    /// The last event that was recovered: whoever has seen no more comes from before the start.
+    pub fn recovered(&self) -> Index {
+        self.shared.recovered
     }
 
     async fn snapshot(&self) -> Result<Arc<Snapshot>, Gone> {

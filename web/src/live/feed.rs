@@ -159,6 +159,7 @@ impl Status {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "halves and doubles are exact")]
 mod tests {
     use super::*;
 

@@ -33,6 +33,7 @@ struct Fields {
     #[serde(rename = "at_ms")]
     at: Option<Time>,
     missed: Option<u64>,
+    recovered: Option<Index>,
     state: Option<Box<State>>,
     #[serde(default)]
     events: Vec<Event>,
@@ -59,11 +60,21 @@ pub(crate) struct Model {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Entry {
     Happened(Event),
-    /// Events were not seen: how many, where it is known. `mark` tells the gaps apart.
+    /// Something was not seen. `mark` tells the gaps apart.
     Gap {
         mark: u64,
-        missed: Option<u64>,
+        of: Gap,
     },
+}
+
+/// What was not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// The server was started again; its indices jump then.
+    Restart,
+    /// So many events.
+    Events(u64),
+    Unknown,
 }
 
 /// A client whose session ended.
@@ -84,7 +95,17 @@ impl Model {
     pub(crate) fn take(&mut self, message: &str, now: f64) -> Result<(), String> {
         let fields: Fields = serde_json::from_str(message).map_err(|error| error.to_string())?;
         match (fields.kind.as_str(), fields.state) {
-            ("snapshot", Some(state)) => self.begin_anew(*state, fields.missed),
+            ("snapshot", Some(state)) => {
+                let restarted = fields.recovered.is_some_and(|recovered| {
+                    self.state.index() <= recovered || self.state.index() > state.index()
+                });
+                let gap = match fields.missed {
+                    _ if restarted => Gap::Restart,
+                    Some(missed) => Gap::Events(missed),
+                    None => Gap::Unknown,
+                };
+                self.begin_anew(*state, gap);
+            }
             ("events", None) => {
                 for event in fields.events {
                     self.take_event(event, now)?;
@@ -148,10 +169,10 @@ impl Model {
         self.gone.retain(|gone| now.since(gone.at) < GONE_FOR);
     }
 
-    fn begin_anew(&mut self, state: State, missed: Option<u64>) {
+    fn begin_anew(&mut self, state: State, of: Gap) {
         if self.index().is_some() {
             self.marks += 1;
-            self.note(Entry::Gap { mark: self.marks, missed });
+            self.note(Entry::Gap { mark: self.marks, of });
         }
         self.state = state;
         self.ahead = None;
@@ -242,15 +263,19 @@ mod tests {
     fn a_snapshot_is_read_with_all_that_is_in_it() {
         let state = after_opening().state;
         let json = serde_json::to_string(&state).unwrap();
-        let message =
-            format!(r#"{{"type":"snapshot","index":1,"at_ms":6000,"missed":3,"state":{json}}}"#);
+        let told = |more: &str| {
+            format!(r#"{{"type":"snapshot","index":1,"at_ms":6000,{more},"state":{json}}}"#)
+        };
+        let message = told(r#""missed":3,"recovered":0"#);
         let mut model = Model::default();
         model.take(&message, 0.0).unwrap();
         assert_eq!(model.state, state);
         assert_eq!(model.now(0.0), Time::from_millis(6000));
         assert!(model.recent.is_empty(), "nothing was missed by one who comes first");
         model.take(&message, 0.0).unwrap();
-        assert_eq!(model.recent[0], Entry::Gap { mark: 1, missed: Some(3) });
+        assert_eq!(model.recent[0], Entry::Gap { mark: 1, of: Gap::Events(3) });
+        model.take(&told(r#""missed":1000000,"recovered":1"#), 0.0).unwrap();
+        assert_eq!(model.recent[0], Entry::Gap { mark: 2, of: Gap::Restart });
     }
 
     #[test]

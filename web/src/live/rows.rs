@@ -8,7 +8,7 @@ use leasehold_core::sentence::{what, who};
 use leasehold_core::state::State;
 use leasehold_core::time::{Span, Time};
 
-use super::model::{Entry, Model};
+use super::model::{Entry, Gap, Model};
 
 /// More rows than this are counted, not shown.
 pub(crate) const ROWS_MAX: usize = 60;
@@ -172,19 +172,17 @@ fn lock(state: &State, name: &Name, now: Time) -> LockRow {
     let lock = state.locks().get(name);
     let holder = lock.and_then(|lock| lock.tenure()).and_then(|tenure| {
         let session = state.session(tenure.session_no)?;
-        let ends = [Some(session.expires_at), tenure.hold_until, tenure.claim_by];
+        let claim_by = tenure.claim_by.filter(|_| !session.has_claimed(tenure));
+        let ends = [Some(session.expires_at), tenure.hold_until, claim_by];
         let end = ends.into_iter().flatten().min()?;
         // A tenure may end sooner than its session: then its own time is what runs down.
-        let whole = match tenure.hold_until.or(tenure.claim_by) {
-            Some(own) if own == end => own.since(tenure.since),
-            Some(_) | None => session.lease,
-        };
+        let whole = if end == session.expires_at { session.lease } else { end.since(tenure.since) };
         let left = Left { left: now.until(end).min(whole), whole };
-        let unclaimed = tenure.claim_by.is_some();
+        let unclaimed = claim_by.is_some();
         Some(Holder { client: session.client.to_string(), token: tenure.token, left, unclaimed })
     });
-    let line = lock.map(|lock| lock.line());
-    let waiting = line.map_or(0, |line| line.len());
+    let line = lock.map(leasehold_core::state::Lock::line);
+    let waiting = line.map_or(0, std::collections::VecDeque::len);
     let waiters = line.into_iter().flatten().take(WAITERS_MAX).map(|waiter| {
         let session = state.session(waiter.session_no);
         session.map_or_else(|| waiter.session_no.to_string(), |it| it.client.to_string())
@@ -230,14 +228,19 @@ fn log_row(entry: &Entry) -> LogRow {
             who: who(&event.fact).to_owned(),
             what: what(&event.fact),
         },
-        Entry::Gap { mark, missed } => {
-            let count = missed.map_or_else(|| "some".to_owned(), |missed| missed.to_string());
+        Entry::Gap { mark, of } => {
+            let what = match of {
+                Gap::Restart => "the server was started again".to_owned(),
+                Gap::Events(1) => "1 event was not seen".to_owned(),
+                Gap::Events(count) => format!("{count} events were not seen"),
+                Gap::Unknown => "some events were not seen".to_owned(),
+            };
             LogRow {
                 key: format!("gap {mark}"),
                 at: None,
                 kind: Kind::Gap,
                 who: "gap:".to_owned(),
-                what: format!("{count} events were not seen; what is shown is true again"),
+                what: format!("{what}; from here on it is complete again"),
             }
         }
     }
@@ -287,7 +290,8 @@ mod tests {
         let (clients, all) = clients(&model, now);
         assert_eq!(all, 2);
         assert_eq!(clients[0].client.as_str(), "c_9", "in the order of the numbers");
-        let left = |left, whole| Left { left: Span::from_millis(left), whole: Span::from_millis(whole) };
+        let left =
+            |left, whole| Left { left: Span::from_millis(left), whole: Span::from_millis(whole) };
         assert_eq!(clients[0].lease, Some(left(3_500, 4_000)));
         let (locks, all) = locks(&model.state, now);
         assert_eq!(all, 1);

@@ -142,10 +142,10 @@ impl Live {
             </p>
             if known {
                 <dl class="counts">
-                    { count("clients", state.sessions().len()) }
-                    { count("held", held) }
-                    { count("waiting", state.waiters()) }
-                    { count("last token", state.last_token()) }
+                    { count("clients", &state.sessions().len()) }
+                    { count("held", &held) }
+                    { count("waiting", &state.waiters()) }
+                    { count("last token", &state.last_token()) }
                 </dl>
                 <p class="time" title="the server's clock">
                     <span data-testid="time">{ seconds(at) }</span>
@@ -230,7 +230,7 @@ impl Live {
     }
 }
 
-fn count(what: &'static str, number: impl ToString) -> Html {
+fn count(what: &'static str, number: &impl ToString) -> Html {
     html! { <div><dt>{ what }</dt><dd>{ number.to_string() }</dd></div> }
 }
 
@@ -337,7 +337,7 @@ fn random() -> f64 {
 /// What says that a server that was lost may be there again.
 fn wakers(ctx: &Context<Live>) -> Vec<EventListener> {
     let Some(window) = web_sys::window() else { return Vec::new() };
-    let wake = |_: ()| News::Wake;
+    let wake = |()| News::Wake;
     let mut wakers = Vec::new();
     if let Some(document) = window.document() {
         let callback = ctx.link().callback(wake);
