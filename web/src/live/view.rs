@@ -171,7 +171,12 @@ impl Live {
         html! { <section class="panel clients" aria-labelledby="clients">
             <h2 id="clients">{ "Clients" }</h2>
             if rows.is_empty() {
-                { nothing("No client has a session. Five that come and go: ", "leasehold demo --loop") }
+                {
+                    nothing(
+                        "No client has a session. Five that come and go: ",
+                        "leasehold demo --loop",
+                    )
+                }
             }
             <ul>{ for rows.iter().map(|row| client(row, status)) }</ul>
             { more(all, rows.len()) }
@@ -251,8 +256,12 @@ fn lease(left: Left, status: Status, of: &str) -> Html {
     let share = left.left.as_millis() as f64 / left.whole.as_millis().max(1) as f64 * 100.0;
     let label = format!("{} left of {of}", left.left);
     let unknown = status != Status::Live;
-    html! { <span class={classes!("lease", unknown.then_some("unknown"), (share < 25.0).then_some("low"))}>
-        <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={label}>
+    let classes = classes!("lease", unknown.then_some("unknown"), (share < 25.0).then_some("low"));
+    html! { <span class={classes}>
+        <svg
+            class="bar" viewBox="0 0 100 6" preserveAspectRatio="none"
+            role="img" aria-label={label}
+        >
             <rect class="whole" width="100" height="6" />
             if !unknown {
                 <rect class="left" width={format!("{share:.1}")} height="6" />
@@ -263,7 +272,8 @@ fn lease(left: Left, status: Status, of: &str) -> Html {
 }
 
 fn lock(row: &LockRow, status: Status) -> Html {
-    html! { <li key={row.name.to_string()} class={if row.holder.is_some() { "held" } else { "free" }}>
+    let state = if row.holder.is_some() { "held" } else { "free" };
+    html! { <li key={row.name.to_string()} class={state}>
         <span class="name">{ row.name.to_string() }</span>
         if let Some(holder) = &row.holder {
             <span class="token" title="fencing token">{ format!("#{}", holder.token) }</span>
