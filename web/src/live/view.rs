@@ -198,7 +198,9 @@ impl Live {
                         <article key={name.to_string()} class="sheet"
                             data-testid={format!("file-{name}")}>
                             <h3>{ name.to_string() }</h3>
-                            <ol tabindex="0" aria-label={format!("the last lines of {name}")}>
+                            <div class="end" tabindex="0" role="region"
+                                aria-label={format!("the last lines of {name}")}>
+                            <ol>
                                 if unseen > 0 {
                                     <li key="unseen" class="unseen">
                                         { format!("… {unseen} bytes before") }
@@ -213,6 +215,7 @@ impl Live {
                                     </li>
                                 }) }
                             </ol>
+                            </div>
                         </article>
                     }
                 }) }
