@@ -160,7 +160,8 @@ impl Builder {
     pub async fn connect(self, addr: impl ToSocketAddrs) -> Result<Client, Error> {
         let name = self.name?;
         let link = Link::connect(addr, self.key).await?;
-        let config = Config { name: name.clone(), lease: self.lease, drift_ppm: self.drift_ppm };
+        let config =
+            Config { lease: self.lease, drift_ppm: self.drift_ppm, ..Config::new(name.clone()) };
         let seed = getrandom::u64().map_err(std::io::Error::other)?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let (opened, answer) = oneshot::channel();

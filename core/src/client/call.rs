@@ -1,6 +1,6 @@
 //! One call: what was asked, its transmissions, and what came of it.
 
-use super::sending::Sending;
+use super::sending::{Pauses, Sending};
 use crate::data::Data;
 use crate::id::{Name, Seq, SessionId, Token};
 use crate::limits::POLL;
@@ -122,16 +122,23 @@ impl Call {
     }
 
     /// The request, where it is to be transmitted by now.
-    pub(super) fn transmit(&mut self, now: Time, backoff: bool, rng: &mut Rng) -> Option<Request> {
+    pub(super) fn transmit(
+        &mut self,
+        now: Time,
+        first_pause: Span,
+        backoff: bool,
+        rng: &mut Rng,
+    ) -> Option<Request> {
         let (session, seq) = self.request?;
         if self.silent || !self.sending.is_due(now) {
             return None;
         }
         let queued = matches!(self.kind, Kind::Acquire { queued: true, .. });
+        let growing = Pauses::Growing { first: first_pause };
         if backoff {
-            self.sending.sent(now, queued.then_some(POLL), rng);
+            self.sending.sent(now, if queued { Pauses::Equal(POLL) } else { growing }, rng);
         } else {
-            self.sending.sent_in_step(now);
+            self.sending.sent_in_step(now, first_pause);
         }
         let operation = self.operation();
         Some(Request { session: Some(session), seq, attempt: self.sending.attempt(), operation })

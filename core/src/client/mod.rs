@@ -25,7 +25,7 @@ pub use call::{CallId, Verdict};
 
 use crate::data::Data;
 use crate::id::{Name, Seq, SessionId, Token};
-use crate::limits::{DRIFT_PPM, WINDOW};
+use crate::limits::{DRIFT_PPM, RETRANSMIT_FIRST, WINDOW};
 use crate::protections::Protections;
 use crate::refusal::Refusal;
 use crate::rng::Rng;
@@ -50,6 +50,8 @@ pub struct Config {
     pub lease: Option<Span>,
     /// The bound on clock rates that it assumes, in parts per million.
     pub drift_ppm: u64,
+    /// How long it waits for an answer before it asks again; after that twice as long each time.
+    pub first_pause: Span,
 }
 
 /// What the client has to tell.
@@ -110,7 +112,7 @@ pub struct LockClient {
 impl Config {
     /// A client of this name, with the server's lease and the usual bound on clock rates.
     pub const fn new(name: Name) -> Self {
-        Self { name, lease: None, drift_ppm: DRIFT_PPM }
+        Self { name, lease: None, drift_ppm: DRIFT_PPM, first_pause: RETRANSMIT_FIRST }
     }
 }
 
@@ -282,6 +284,7 @@ impl LockClient {
     fn transmit_calls(&mut self, now: Time, session: Option<Secret<SessionId>>) {
         let mut oldest = self.oldest_outstanding();
         let leaving = self.leaving();
+        let first_pause = self.config.first_pause;
         let backoff = self.protections.backoff;
         for call in self.calls.values_mut() {
             if call.not_before <= now {
@@ -304,7 +307,7 @@ impl LockClient {
                 oldest = oldest.or(Some(next));
                 call.assign(session, next);
             }
-            if let Some(request) = call.transmit(now, backoff, &mut self.rng) {
+            if let Some(request) = call.transmit(now, first_pause, backoff, &mut self.rng) {
                 self.requests.push_back(request);
             }
         }

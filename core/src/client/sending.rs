@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::id::Attempt;
-use crate::limits::{JITTER_PPM, RETRANSMIT_FIRST, RETRANSMIT_MAX};
+use crate::limits::{JITTER_PPM, RETRANSMIT_MAX};
 use crate::rng::Rng;
 use crate::time::{Span, Time};
 
@@ -21,23 +21,37 @@ pub(super) struct Sending {
     pause: Option<Span>,
 }
 
+/// How long the pauses between transmissions are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pauses {
+    /// Twice as long each time.
+    Growing {
+        /// The first of them.
+        first: Span,
+    },
+    /// All the same: a wait asks again and again.
+    Equal(Span),
+}
+
 impl Sending {
-    /// Notes a transmission, and sets the moment of the next one. `every` is set where the pauses
-    /// don't grow: a wait asks again and again.
-    pub(super) fn sent(&mut self, now: Time, every: Option<Span>, rng: &mut Rng) {
+    /// Notes a transmission, and sets the moment of the next one.
+    pub(super) fn sent(&mut self, now: Time, pauses: Pauses, rng: &mut Rng) {
         self.note(now);
-        let pause = every.unwrap_or_else(|| match self.pause {
-            None => RETRANSMIT_FIRST,
-            Some(pause) => pause.times(2).min(RETRANSMIT_MAX),
-        });
+        let pause = match (pauses, self.pause) {
+            (Pauses::Growing { first }, None) => first,
+            (Pauses::Growing { first }, Some(pause)) => {
+                pause.times(2).min(RETRANSMIT_MAX.max(first))
+            }
+            (Pauses::Equal(pause), _) => pause,
+        };
         self.pause = Some(pause);
         self.next_at = Some(now + jittered(pause, JITTER_PPM, rng));
     }
 
     /// The same without backoff and jitter: everybody's next transmission is soon, and together.
-    pub(super) fn sent_in_step(&mut self, now: Time) {
+    pub(super) fn sent_in_step(&mut self, now: Time, pause: Span) {
         self.note(now);
-        self.next_at = Some(now + RETRANSMIT_FIRST);
+        self.next_at = Some(now + pause);
     }
 
     fn note(&mut self, now: Time) {
@@ -85,12 +99,15 @@ pub(super) fn jittered(middle: Span, jitter_ppm: u64, rng: &mut Rng) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::RETRANSMIT_FIRST;
+
+    const PAUSES: Pauses = Pauses::Growing { first: RETRANSMIT_FIRST };
 
     #[test]
     fn pauses_double_up_to_two_seconds() {
         let (mut sending, mut rng, mut now) = (Sending::default(), Rng::new(1), Time::ZERO);
         for middle in [200, 400, 800, 1_600, 2_000, 2_000] {
-            sending.sent(now, None, &mut rng);
+            sending.sent(now, PAUSES, &mut rng);
             let pause = now.until(sending.next_at()).as_millis();
             assert!((middle * 8 / 10..=middle * 12 / 10).contains(&pause), "{pause} for {middle}");
             now = sending.next_at();
@@ -102,7 +119,7 @@ mod tests {
     fn a_transmission_that_never_was_proves_nothing() {
         let (mut sending, mut rng) = (Sending::default(), Rng::new(1));
         for at in 0..100 {
-            sending.sent(Time::from_millis(at), None, &mut rng);
+            sending.sent(Time::from_millis(at), PAUSES, &mut rng);
         }
         assert_eq!(sending.sent_at(Attempt::new(99)), Some(Time::from_millis(99)));
         assert_eq!(sending.sent_at(Attempt::new(100)), None, "not yet");

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::call::Kind;
-use super::sending::{Sending, jittered};
+use super::sending::{Pauses, Sending, jittered};
 use super::{LockClient, Notice, Verdict};
 use crate::id::{Attempt, Nonce, Seq, SessionId};
 use crate::limits::{BEATS_PER_LEASE, RETRANSMIT_FIRST, RETRANSMIT_MAX};
@@ -88,7 +88,8 @@ impl LockClient {
                 if !hello.sending.is_due(now) {
                     return;
                 }
-                hello.sending.sent(now, None, &mut self.rng);
+                let pauses = Pauses::Growing { first: self.config.first_pause };
+                hello.sending.sent(now, pauses, &mut self.rng);
                 let operation = Operation::Hello {
                     client: self.config.name.clone(),
                     nonce: hello.nonce,

@@ -70,6 +70,11 @@ messages! {
 }
 
 impl Message {
+    /// Whether it is what a client says.
+    pub const fn is_request(self) -> bool {
+        (self as usize) < 8
+    }
+
     pub(super) const fn of_operation(operation: &Operation) -> Self {
         match operation {
             Operation::Hello { .. } => Self::Hello,

@@ -6,25 +6,35 @@
 
 mod check;
 mod clock;
+mod explain;
 mod fingerprint;
+mod interest;
 mod message;
 mod moment;
 mod protection;
 mod run;
+mod scenario;
 mod script;
 mod storm;
+mod story;
 mod trace;
 mod world;
 
 pub use check::{Checks, Invariant, Status};
+pub use explain::{Teller, Told, Violation};
+pub use interest::Interest;
 pub use message::{Code, Message};
 pub use moment::Moment;
 pub use protection::Protection;
 pub use run::{
     Action, ClientConfig, Config, Disk, Fate, Intervention, Network, PacketName, Run, VERSION,
 };
+pub use scenario::{
+    Choice, Expected, Goal, Mark, Measure, Question, Scenario, Stop, Value, library,
+};
 pub use script::Step;
 pub use storm::{Outcome, storm, weather};
+pub use story::{Part, Story};
 pub use trace::{
     About, CallEnd, DisbeliefCause, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo, Record,
     RecordNo,

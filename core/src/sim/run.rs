@@ -41,6 +41,8 @@ pub struct Config {
     pub lease_ms: u64,
     /// The bound on clock rates that clients assume, in parts per million.
     pub drift_ppm: u64,
+    /// After how long without an answer clients ask again first.
+    pub retransmit_ms: u64,
     /// How packets travel.
     pub network: Network,
     /// How the journal is written.
@@ -267,6 +269,7 @@ impl Default for Config {
             clients: Vec::new(),
             lease_ms: 10_000,
             drift_ppm: crate::limits::DRIFT_PPM,
+            retransmit_ms: 1_000,
             network: Network::default(),
             disk: Disk::default(),
             server_rate_ppm: 0,
@@ -284,8 +287,8 @@ impl Default for Config {
 impl Default for Network {
     fn default() -> Self {
         Self {
-            latency_min_us: 30_000,
-            latency_max_us: 60_000,
+            latency_min_us: 100_000,
+            latency_max_us: 200_000,
             loss_ppm: 0,
             duplicate_ppm: 0,
             late_ppm: 0,

@@ -114,6 +114,7 @@ fn draw_config(rng: &mut Rng, drift_ppm: u64) -> Config {
         locks,
         clients,
         lease_ms,
+        retransmit_ms: crate::limits::RETRANSMIT_FIRST.as_millis(),
         network: draw_network(rng),
         disk: draw_disk(rng),
         server_rate_ppm: rate(rng, half),

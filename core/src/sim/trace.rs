@@ -355,6 +355,55 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The word that it has in a trace.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Crashed { .. } => "crashed",
+            Self::Restarted => "restarted",
+            Self::Paused { .. } => "paused",
+            Self::Resumed => "resumed",
+            Self::ClockJumped { .. } => "clock_jumped",
+            Self::ClockDrifted { .. } => "clock_drifted",
+            Self::Cut { .. } => "cut",
+            Self::Healed { .. } => "healed",
+            Self::Degraded { .. } => "degraded",
+            Self::DiskSlowed { .. } => "disk_slowed",
+            Self::Calmed => "calmed",
+            Self::Sent(_) => "sent",
+            Self::Arrived(_) => "arrived",
+            Self::Lost { .. } => "lost",
+            Self::Doubled { .. } => "doubled",
+            Self::Moved { .. } => "moved",
+            Self::Recovered { .. } => "recovered",
+            Self::Kept { .. } => "kept",
+            Self::KeptWait { .. } => "kept_wait",
+            Self::SessionOpened { .. } => "session_opened",
+            Self::SessionExpired { .. } => "session_expired",
+            Self::SessionClosed { .. } => "session_closed",
+            Self::LockQueued { .. } => "lock_queued",
+            Self::LockGranted { .. } => "lock_granted",
+            Self::LockReleased { .. } => "lock_released",
+            Self::WaitEnded { .. } => "wait_ended",
+            Self::FileAppended { .. } => "file_appended",
+            Self::RequestRefused { .. } => "request_refused",
+            Self::LeaseRenewed { .. } => "lease_renewed",
+            Self::DuplicateAnswered { .. } => "duplicate_answered",
+            Self::Stored { .. } => "stored",
+            Self::WriteFailed => "write_failed",
+            Self::FlushFailed => "flush_failed",
+            Self::Called { .. } => "called",
+            Self::Answered { .. } => "answered",
+            Self::Believed { .. } => "believed",
+            Self::Disbelieved { .. } => "disbelieved",
+            Self::Checked { .. } => "checked",
+            Self::Working { .. } => "working",
+            Self::SessionLost => "session_lost",
+            Self::Finished => "finished",
+            Self::Ended => "ended",
+        }
+    }
+
     /// What it is, with its cause where it has one: what storms are counted by.
     pub fn word(&self) -> String {
         let json = serde_json::to_value(self).unwrap_or_default();

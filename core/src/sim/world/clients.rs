@@ -95,7 +95,12 @@ impl World {
         let Some(spec) = fixed.run.config.clients.get(usize::from(node.0) - 1) else { return };
         let lease = Span::from_millis(fixed.run.config.lease_ms);
         let drift_ppm = fixed.run.config.drift_ppm;
-        let config = Config { name: spec.name.clone(), lease: Some(lease), drift_ppm };
+        let config = Config {
+            name: spec.name.clone(),
+            lease: Some(lease),
+            drift_ppm,
+            first_pause: Span::from_millis(fixed.run.config.retransmit_ms),
+        };
         let Some(client) = self.client_mut(node) else { return };
         client.starts += 1;
         let life = u64::from(node.0) << 32 | u64::from(client.starts);

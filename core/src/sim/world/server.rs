@@ -3,7 +3,7 @@
 use super::disk::DiskState;
 use super::network::Payload;
 use super::{Due, Pen, World};
-use crate::event::{Event, Fact};
+use crate::event::{Event, Fact, ReleaseCause};
 use crate::id::{Index, Name, Peer, SessionId, SessionNo};
 use crate::rng::Rng;
 use crate::secret::Secret;
@@ -313,16 +313,28 @@ impl World {
                 server.set_owner(*session_no, by);
                 server.set_lease(*session_no, no);
             }
-            Fact::LeaseRenewed { session_no, .. } | Fact::SessionExpired { session_no, .. } => {
+            Fact::LeaseRenewed { session_no, .. }
+            | Fact::SessionExpired { session_no, .. }
+            | Fact::LockQueued { session_no, .. } => {
                 server.set_lease(*session_no, no);
             }
-            Fact::LockGranted { lock, .. } | Fact::LockReleased { lock, .. } => {
+            Fact::LockGranted { lock, session_no, .. }
+            | Fact::LockReleased { lock, session_no, .. } => {
+                // Whoever gets it out of the line, or loses it, was not heard of by that.
+                if matches!(
+                    event.fact,
+                    Fact::LockGranted { from_queue: false, .. }
+                        | Fact::LockReleased { cause: ReleaseCause::Released, .. }
+                ) {
+                    server.set_lease(*session_no, no);
+                }
                 let place = usize::from(self.lock_no(lock).0);
                 if let Some(tenure) = self.server.tenures.get_mut(place) {
                     *tenure = no;
                 }
             }
             Fact::FileAppended { file, token, offset, data, session_no, asked, .. } => {
+                server.set_lease(*session_no, no);
                 let line = Line {
                     record: no,
                     index: event.index,
@@ -340,7 +352,6 @@ impl World {
             Fact::ServerStarted { .. }
             | Fact::ServerStopped
             | Fact::SessionClosed { .. }
-            | Fact::LockQueued { .. }
             | Fact::WaitEnded { .. }
             | Fact::RequestRefused { .. }
             | Fact::DuplicateAnswered { .. }

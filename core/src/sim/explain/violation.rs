@@ -1,0 +1,198 @@
+//! How an invariant was violated, in the words of the case at hand.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
+
+use super::Teller;
+use crate::event::ReleaseCause;
+use crate::sim::check::Invariant;
+use crate::sim::moment::Moment;
+use crate::sim::trace::{Kind, LockNo, NodeNo, Record, RecordNo};
+
+/// What is wrong at a witness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What, as a sentence without the stop at its end.
+    pub text: String,
+    /// The records that it rests on, besides the witness.
+    pub rests_on: Vec<RecordNo>,
+}
+
+/// A belief: whose, in which lock, and until when.
+type Belief = (NodeNo, LockNo, Moment);
+
+impl Teller<'_> {
+    /// How this record violates this invariant; nothing where there is no such record.
+    pub fn violation(&self, invariant: Invariant, witness: RecordNo) -> Option<Violation> {
+        let record = self.record(witness)?;
+        let before = &self.trace[..witness.place()?];
+        let special = match invariant {
+            Invariant::S1 | Invariant::S6 | Invariant::L1 => None,
+            Invariant::S2 => tokens_decrease(record, before),
+            Invariant::S3 => done_twice(record, before),
+            Invariant::S4 => self.not_the_holder(record, before),
+            Invariant::S5 => self.forgotten_promise(record, before),
+            Invariant::S7 => self.false_belief(record, before),
+            Invariant::S8 => self.passed_over(record, before),
+            Invariant::L2 => Some(self.stuck(before)),
+        };
+        let plain = || Violation { text: self.plain(invariant, record), rests_on: Vec::new() };
+        Some(special.unwrap_or_else(plain))
+    }
+
+    fn plain(&self, invariant: Invariant, record: &Record) -> String {
+        match (invariant, record.kind) {
+            (Invariant::S1, Kind::LockGranted { lock, .. }) => {
+                format!("{} is granted while another tenure is live", self.lock(lock))
+            }
+            (Invariant::S6, Kind::LockReleased { client, by, .. }) => {
+                format!("{} ends what {} holds", self.node(by), self.node(client))
+            }
+            (Invariant::L1, _) => "a lease is over, and its lock is still held".to_owned(),
+            (other, _) => other.sentence().to_owned(),
+        }
+    }
+
+    fn not_the_holder(&self, record: &Record, before: &[Record]) -> Option<Violation> {
+        let Kind::FileAppended { lock, client, token, .. } = record.kind else { return None };
+        let (writer, name) = (self.node(client), self.lock(lock));
+        let (place, holder, at) = last(before, |it| match it.kind {
+            Kind::LockGranted { lock: of, client, token, .. } if of == lock => {
+                Some(Some((client, token)))
+            }
+            Kind::LockReleased { lock: of, .. } if of == lock => Some(None),
+            _ => None,
+        })?;
+        let text = match holder {
+            Some((holder, held)) if (holder, held) != (client, token) => {
+                let holder = self.node(holder);
+                format!(
+                    "{writer} writes under token {token}, while {holder} holds {name} (token {held})"
+                )
+            }
+            Some(_) => format!("{writer}'s lease was over when its line was written"),
+            None => format!("{writer} writes, and nobody has held {name} since {at}"),
+        };
+        Some(Violation { text, rests_on: vec![place] })
+    }
+
+    fn forgotten_promise(&self, record: &Record, before: &[Record]) -> Option<Violation> {
+        let Kind::Recovered { through, .. } = record.kind else { return None };
+        let (place, client, _) = last(before, |it| match it.kind {
+            Kind::SessionOpened { client, index, .. }
+            | Kind::LockGranted { client, index, .. }
+            | Kind::FileAppended { client, index, .. } => (index > through).then_some(client),
+            _ => None,
+        })?;
+        let client = self.node(client);
+        let text = format!("the server has forgotten what it had told {client} already");
+        Some(Violation { text, rests_on: vec![place] })
+    }
+
+    fn false_belief(&self, record: &Record, before: &[Record]) -> Option<Violation> {
+        let lock = match record.kind {
+            Kind::LockReleased { lock, .. } | Kind::Believed { lock, .. } => Some(lock),
+            _ => None,
+        };
+        let (rests_on, (client, lock, until)) = believer(record, before, lock)?;
+        let (client, name) = (self.node(client), self.lock(lock));
+        let text = match record.kind {
+            Kind::LockReleased { cause: ReleaseCause::LeaseExpired, .. } => {
+                format!("the server takes {name} from {client}, which counts on it until {until}")
+            }
+            _ => format!("{client} believes until {until} that it holds {name}, and it does not"),
+        };
+        Some(Violation { text, rests_on })
+    }
+
+    fn passed_over(&self, record: &Record, before: &[Record]) -> Option<Violation> {
+        let Kind::LockGranted { lock, client, .. } = record.kind else { return None };
+        let mut line: Vec<(NodeNo, u32, RecordNo)> = Vec::new();
+        for (place, it) in (0_u32..).zip(before) {
+            match it.kind {
+                Kind::LockQueued { lock: of, client, session, .. } if of == lock => {
+                    line.push((client, session, RecordNo(place)));
+                }
+                Kind::WaitEnded { lock: of, session, .. }
+                | Kind::LockGranted { lock: of, session, .. }
+                    if of == lock =>
+                {
+                    line.retain(|(_, waiting, _)| *waiting != session);
+                }
+                _ => {}
+            }
+        }
+        let (first, _, place) = line.into_iter().find(|(first, _, _)| *first != client)?;
+        let text = format!("{} came before {}", self.node(first), self.node(client));
+        Some(Violation { text, rests_on: vec![place] })
+    }
+
+    fn stuck(&self, before: &[Record]) -> Violation {
+        let clients = (1_u8..).take(self.run.config.clients.len()).map(NodeNo);
+        let finished =
+            |node| before.iter().any(|it| it.node == node && matches!(it.kind, Kind::Finished));
+        let stuck: Vec<String> =
+            clients.filter(|node| !finished(*node)).map(|node| self.node(node)).collect();
+        let text = format!("nothing fails any more, and {} can't go on", stuck.join(", "));
+        Violation { text, rests_on: Vec::new() }
+    }
+}
+
+fn tokens_decrease(record: &Record, before: &[Record]) -> Option<Violation> {
+    let Kind::FileAppended { lock, token, .. } = record.kind else { return None };
+    let (place, higher, at) = last(before, |it| match it.kind {
+        Kind::FileAppended { lock: file, token, .. } if file == lock => Some(token),
+        _ => None,
+    })?;
+    let text = format!("token {token} comes after token {higher}, written at {at}");
+    Some(Violation { text, rests_on: vec![place] })
+}
+
+fn done_twice(record: &Record, before: &[Record]) -> Option<Violation> {
+    let request = executed(record)?;
+    let (place, (), at) = last(before, |it| (executed(it) == Some(request)).then_some(()))?;
+    let text = format!("this very request was executed at {at} already");
+    Some(Violation { text, rests_on: vec![place] })
+}
+
+/// Somebody who believes, and the record that tells of it.
+fn believer(
+    record: &Record,
+    before: &[Record],
+    of: Option<LockNo>,
+) -> Option<(Vec<RecordNo>, Belief)> {
+    if let Kind::Believed { lock, until, .. } = record.kind {
+        return Some((Vec::new(), (record.node, lock, until)));
+    }
+    let (place, belief, _) = last(before, |it| match it.kind {
+        Kind::Believed { lock, until, .. }
+            if until > record.at && of.is_none_or(|of| of == lock) =>
+        {
+            Some((it.node, lock, until))
+        }
+        _ => None,
+    })?;
+    Some((vec![place], belief))
+}
+
+/// The last record of which this is so, what it says, and when it was.
+fn last<T>(
+    records: &[Record],
+    look: impl Fn(&Record) -> Option<T>,
+) -> Option<(RecordNo, T, Moment)> {
+    let mut places = records.iter().enumerate().rev();
+    places.find_map(|(place, record)| {
+        let no = RecordNo(u32::try_from(place).ok()?);
+        Some((no, look(record)?, record.at))
+    })
+}
+
+/// The request that was executed here: its session and number.
+const fn executed(record: &Record) -> Option<(u32, u32)> {
+    match record.kind {
+        Kind::LockGranted { session, seq, .. } | Kind::FileAppended { session, seq, .. } => {
+            Some((session, seq))
+        }
+        Kind::LockReleased { session, seq, .. } if seq > 0 => Some((session, seq)),
+        _ => None,
+    }
+}

@@ -1,0 +1,116 @@
+//! The scenarios of lectures: each shows what it is there to show, and can be read.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use expect_test::expect_file;
+use leasehold_core::sim::*;
+
+/// A run to its end.
+fn go(run: &Run) -> (World, Vec<Record>) {
+    let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
+    while world.step(&mut trace) {}
+    (world, trace)
+}
+
+#[test]
+fn there_are_22_scenarios_and_each_file_has_its_own_name() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sim/scenario/library");
+    let library = library();
+    assert_eq!(library.len(), 22);
+    for scenario in &library {
+        let file = folder.join(format!("{}.json", scenario.name));
+        assert!(file.exists(), "{}", file.display());
+        assert_eq!(Scenario::named(&scenario.name).as_ref(), Some(scenario));
+        let one_line = |text: &str| !text.is_empty() && text.len() <= 120 && !text.contains('\n');
+        assert!(one_line(&scenario.title) && one_line(&scenario.point), "{}", scenario.name);
+    }
+}
+
+#[test]
+fn each_scenario_violates_what_it_teaches_and_nothing_else() {
+    for scenario in library() {
+        let off: BTreeSet<Protection> =
+            scenario.expected.iter().flat_map(|it| it.without.iter().copied()).collect();
+        for switch in &scenario.switches {
+            assert!(off.contains(switch), "{}: nothing is said of {switch}", scenario.name);
+        }
+        for expected in &scenario.expected {
+            let (world, _) = go(&scenario.run_without(&expected.without));
+            let context = format!("{} without {:?}", scenario.name, expected.without);
+            let violated = world.checks().violated();
+            let violated: BTreeSet<Invariant> = violated.iter().map(|(it, _)| *it).collect();
+            assert_eq!(violated, expected.violated, "{context}");
+            for invariant in &expected.holds {
+                assert_eq!(world.checks().status(*invariant), Status::Ok, "{context}: {invariant}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_question_has_one_right_answer_and_a_protection_that_matters_changes_it() {
+    for scenario in library() {
+        let mut answers = BTreeSet::new();
+        for expected in &scenario.expected {
+            let (world, trace) = go(&scenario.run_without(&expected.without));
+            let question = &scenario.question;
+            let context = format!("{} without {:?}", scenario.name, expected.without);
+            let at = question.at.find(&trace).unwrap_or_else(|| panic!("no moment: {context}"));
+            let value = question.measure.value_in(&world, &trace, at);
+            let right: Vec<usize> = (0..question.options.len())
+                .filter(|place| question.options[*place].is_right(&value))
+                .collect();
+            assert_eq!(right.len(), 1, "{context}: {value:?}");
+            answers.insert(right[0]);
+        }
+        // Without these the run goes on otherwise, but the question is not about that.
+        let same = ["client-crash", "sandbox"].contains(&scenario.name.as_str());
+        let differs = !scenario.switches.is_empty() && !same;
+        assert_eq!(answers.len() > 1, differs, "{}", scenario.name);
+    }
+}
+
+#[test]
+fn each_stop_comes_in_its_order() {
+    for scenario in library() {
+        let (_, trace) = go(&scenario.run());
+        let mut last = RecordNo(0);
+        for stop in &scenario.stops {
+            let name = &scenario.name;
+            let at = stop.at.find(&trace).unwrap_or_else(|| panic!("{name}: {}", stop.caption));
+            assert!(last <= at, "{name}: {}", stop.caption);
+            assert!((1..=90).contains(&stop.caption.len()), "{name}: {}", stop.caption);
+            last = at;
+        }
+        assert!(scenario.question.at.find(&trace).is_some(), "{}", scenario.name);
+    }
+}
+
+/// Whoever changes what is told reads it here.
+#[test]
+fn each_story_reads_as_it_was_read() {
+    for scenario in library() {
+        let mut text = format!("{}\n{}\n", scenario.title, scenario.point);
+        for expected in &scenario.expected {
+            let run = scenario.run_without(&expected.without);
+            let (world, trace) = go(&run);
+            let violated = world.checks().violated();
+            let names: Vec<&str> = expected.without.iter().map(|it| it.name()).collect();
+            let (head, story) = if names.is_empty() {
+                let story = Story::of_run(&run, &trace, &violated, Interest::Append);
+                ("with all protections".to_owned(), story)
+            } else if violated.is_empty() {
+                let story = Story::of_run(&run, &trace, &violated, Interest::Append);
+                (format!("without {}", names.join(", ")), story)
+            } else {
+                let story = Story::of_violation(&run, &trace, &violated);
+                (format!("without {}, up to the first violation", names.join(", ")), story)
+            };
+            writeln!(text, "\n== {head}\n\n{}", story.text().trim_end()).unwrap();
+        }
+        let file = format!("{}/tests/stories/{}.txt", env!("CARGO_MANIFEST_DIR"), scenario.name);
+        expect_file![file].assert_eq(&text);
+    }
+}
