@@ -137,7 +137,12 @@ impl Teller<'_> {
     fn because_granted(&self, record: &Record, token: u32, from_queue: bool) -> Option<Because> {
         let rests = record.causes[1];
         let before = self.record(rests);
-        let line = if from_queue { "it stood first in line" } else { "nobody held it" };
+        let fifo = self.has(Protection::Fifo);
+        let line = match from_queue {
+            true if fifo => "it stood first in line",
+            true => "it stood in line, in no order",
+            false => "nobody held it",
+        };
         let Some(before) = before else {
             return (!from_queue).then(|| Because {
                 text: format!("nobody held it; token {token} is higher than all before"),
@@ -282,8 +287,8 @@ impl Teller<'_> {
     fn asked(&self, record: &Record, seq: u32) -> Option<RecordNo> {
         let until = record.causes[0].place()?;
         let place = self.trace[..until].iter().rposition(|it| {
-            it.node == record.node
-                && matches!(it.kind, Kind::Sent(about) if about.seq == seq && about.message.is_request())
+            let Kind::Sent(about) = it.kind else { return false };
+            it.node == record.node && about.seq == seq && about.message.is_request()
         })?;
         u32::try_from(place).ok().map(RecordNo)
     }

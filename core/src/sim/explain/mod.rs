@@ -224,32 +224,9 @@ impl<'a> Teller<'a> {
                 format!("grants {} to {} under token {token}", self.lock(lock), self.node(client))
             }
             Kind::LockReleased { lock, client, token, cause, .. } => {
-                let (lock, client) = (self.lock(lock), self.node(client));
-                match cause {
-                    ReleaseCause::Released => format!("frees {lock}: token {token} of {client}"),
-                    ReleaseCause::Closed => {
-                        format!("frees {lock}, token {token}: {client} closes its session")
-                    }
-                    ReleaseCause::LeaseExpired => {
-                        format!("takes {lock} from {client}, token {token}: its lease is over")
-                    }
-                    ReleaseCause::HoldExpired => {
-                        format!("takes {lock} from {client}, token {token}: its time is over")
-                    }
-                }
+                self.release(lock, client, token, cause)
             }
-            Kind::WaitEnded { lock, client, cause, .. } => {
-                let why = match cause {
-                    WaitEndCause::Cancelled => "as it asked",
-                    WaitEndCause::Timeout => "it waited as long as it wanted to",
-                    WaitEndCause::SessionEnded => "its session is over",
-                };
-                format!(
-                    "takes {} out of the line for {}: {why}",
-                    self.node(client),
-                    self.lock(lock)
-                )
-            }
+            Kind::WaitEnded { lock, client, cause, .. } => self.wait_end(lock, client, cause),
             Kind::FileAppended { lock, client, token, line, .. } => format!(
                 "writes line {} of {} for {}, under token {token}",
                 line + 1,
@@ -274,6 +251,33 @@ impl<'a> Teller<'a> {
             }
             _ => return None,
         })
+    }
+
+    /// How a place in line ended.
+    fn wait_end(&self, lock: LockNo, client: NodeNo, cause: WaitEndCause) -> String {
+        let why = match cause {
+            WaitEndCause::Cancelled => "as it asked",
+            WaitEndCause::Timeout => "it waited as long as it wanted to",
+            WaitEndCause::SessionEnded => "its session is over",
+        };
+        format!("takes {} out of the line for {}: {why}", self.node(client), self.lock(lock))
+    }
+
+    /// How a tenure ended.
+    fn release(&self, lock: LockNo, client: NodeNo, token: u32, cause: ReleaseCause) -> String {
+        let (lock, client) = (self.lock(lock), self.node(client));
+        match cause {
+            ReleaseCause::Released => format!("frees {lock}: token {token} of {client}"),
+            ReleaseCause::Closed => {
+                format!("frees {lock}, token {token}: {client} closes its session")
+            }
+            ReleaseCause::LeaseExpired => {
+                format!("takes {lock} from {client}, token {token}: its lease is over")
+            }
+            ReleaseCause::HoldExpired => {
+                format!("takes {lock} from {client}, token {token}: its time is over")
+            }
+        }
     }
 }
 
