@@ -89,7 +89,8 @@ fn go(run: &Run) -> (World, Vec<Record>) {
 #[test]
 fn five_clients_write_three_files() {
     let (world, _) = go(&five_clients());
-    let authors = |lock| world.file(LockNo(lock)).iter().map(|it| it.client.0).collect::<Vec<_>>();
+    let authors =
+        |lock| world.file(LockNo(lock)).unwrap().iter().map(|it| it.client.0).collect::<Vec<_>>();
     assert_eq!((authors(0), authors(1), authors(2)), (vec![1, 3], vec![2], vec![4, 5]));
     let status = |invariant| world.checks().status(invariant);
     for invariant in [Invariant::S1, Invariant::S3, Invariant::S7, Invariant::S8, Invariant::L2] {

@@ -69,7 +69,15 @@ fn core_on_wasm() -> anyhow::Result<()> {
     let profile = ["build", "--release", "--package", "xtask-wasi"];
     run(&mut cargo(&profile))?;
     let runner = top().join("target/release/xtask-wasi");
-    let tests = ["test", "--package", "leasehold-core", "--target", "wasm32-wasip1", "--tests"];
+    let tests = [
+        "test",
+        "--release",
+        "--package",
+        "leasehold-core",
+        "--target",
+        "wasm32-wasip1",
+        "--tests",
+    ];
     run(cargo(&tests).env("CARGO_TARGET_WASM32_WASIP1_RUNNER", runner))
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod clock;
 mod explain;
 mod fingerprint;
+mod history;
 mod interest;
 mod message;
 mod moment;
@@ -22,6 +23,7 @@ mod world;
 
 pub use check::{Checks, Invariant, Status};
 pub use explain::{Teller, Told, Violation};
+pub use history::History;
 pub use interest::Interest;
 pub use message::{Code, Message};
 pub use moment::Moment;
@@ -39,4 +41,4 @@ pub use trace::{
     About, CallEnd, DisbeliefCause, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo, Record,
     RecordNo,
 };
-pub use world::{Line, ServerView, World};
+pub use world::{Belief, ClientView, Line, Lines, ServerView, World};

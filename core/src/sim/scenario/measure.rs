@@ -8,7 +8,7 @@ use crate::sim::check::Invariant;
 use crate::sim::message::Message;
 use crate::sim::run::Run;
 use crate::sim::trace::{Kind, LockNo, LossCause, NodeNo, Record, RecordNo};
-use crate::sim::world::World;
+use crate::sim::world::{Lines, World};
 
 /// What is to be computed. "Then" is the moment of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl Measure {
                 Value::Number(at.as_millis().saturating_sub(started.as_millis()))
             }
             Self::NextAppend { client } => Value::word(next_append(after, client)),
-            Self::Lines { lock } => Value::Number(world.file(lock).len() as u64),
+            Self::Lines { lock } => Value::Number(world.file(lock).map_or(0, Lines::len) as u64),
             Self::Believers { lock } => Value::Number(believers(before, before.len(), lock)),
             Self::BelieversMost { lock } => {
                 let most = (from..=trace.len()).map(|until| believers(trace, until, lock)).max();

@@ -77,7 +77,7 @@ impl World {
         let state = disk.state.clone();
         let through = state.index();
         for file in &mut self.server.files {
-            file.retain(|line| line.index <= through);
+            file.forget_after(through);
         }
         self.record_recovery(pen);
         let failed = self.server.outbox.fail(sent);

@@ -11,6 +11,7 @@ mod clients;
 mod decisions;
 mod disk;
 mod faults;
+mod file;
 mod network;
 mod script;
 mod server;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use super::check::Checks;
 use super::moment::Moment;
 use super::protection::Guards;
-use super::run::{Action, Fate, PacketName, Run};
+use super::run::{Action, Fate, Intervention, PacketName, Run};
 use super::trace::{Kind, LockNo, NodeNo, PacketNo, Record, RecordNo};
 use crate::id::Name;
 use crate::rng::mix;
@@ -31,7 +32,9 @@ use clients::ClientNode;
 use network::{Link, Packet};
 use server::ServerNode;
 
-pub use server::{Line, ServerView};
+pub use clients::{Belief, ClientView};
+pub use file::{Line, Lines};
+pub use server::ServerView;
 
 /// What a run fixes for all its time.
 #[derive(Debug)]
@@ -41,6 +44,23 @@ pub(super) struct Fixed {
     /// What is done to packets when they are sent.
     pub(super) on_sending: BTreeMap<PacketName, Vec<Fate>>,
     pub(super) locks: BTreeMap<Name, LockNo>,
+}
+
+impl Fixed {
+    fn new(run: Run) -> Self {
+        let guards = Guards::without(&run.without);
+        let mut on_sending: BTreeMap<PacketName, Vec<Fate>> = BTreeMap::new();
+        for intervention in &run.interventions {
+            if let (None, Action::Packet { packet, fate }) =
+                (intervention.at_ms, &intervention.action)
+            {
+                on_sending.entry(*packet).or_default().push(*fate);
+            }
+        }
+        let locks = (0_u8..).zip(&run.config.locks);
+        let locks = locks.map(|(no, name)| (name.clone(), LockNo(no))).collect();
+        Self { run, guards, on_sending, locks }
+    }
 }
 
 /// A simulated run at one moment.
@@ -63,11 +83,18 @@ pub struct World {
     ended: bool,
 }
 
+/// The first number in the agenda of interventions. They have numbers of their own, so that one
+/// more of them reorders nothing else.
+const INTERVENTIONS: u64 = 1 << 16;
+
+/// The last number below all that is decided in the course of the run.
+const DECIDED: u64 = 1 << 48;
+
 /// Something that will happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     at: Moment,
-    /// In the order of being decided.
+    /// Starts first, then interventions, then all else in the order of being decided.
     number: u64,
     due: Due,
 }
@@ -98,28 +125,17 @@ pub(super) struct Pen<'a> {
 impl World {
     /// The run at its beginning, before anything has happened.
     pub fn new(run: Run) -> Self {
-        let guards = Guards::without(&run.without);
-        let mut on_sending: BTreeMap<PacketName, Vec<Fate>> = BTreeMap::new();
-        for intervention in &run.interventions {
-            if let (None, Action::Packet { packet, fate }) =
-                (intervention.at_ms, &intervention.action)
-            {
-                on_sending.entry(*packet).or_default().push(*fate);
-            }
-        }
-        let locks = (0_u8..).zip(&run.config.locks);
-        let locks = locks.map(|(no, name)| (name.clone(), LockNo(no))).collect();
         let nodes = run.config.clients.len() + 1;
         let clients = (1_u8..).zip(&run.config.clients);
         let clients = clients.map(|(no, config)| ClientNode::new(NodeNo(no), config)).collect();
         let server = ServerNode::new(&run.config);
-        let fixed = Arc::new(Fixed { run, guards, on_sending, locks });
+        let fixed = Arc::new(Fixed::new(run));
         let mut world = Self {
             checks: Checks::new(&fixed.run),
             fixed,
             now: Moment::START,
             agenda: BinaryHeap::new(),
-            entries: 0,
+            entries: DECIDED,
             packets: BTreeMap::new(),
             packet_count: 0,
             links: vec![Link::default(); nodes * nodes],
@@ -137,19 +153,28 @@ impl World {
 
     fn plan(&mut self) {
         let fixed = Arc::clone(&self.fixed);
-        self.schedule(Moment::START, Due::Start(NodeNo::SERVER));
+        self.plan_at(Moment::START, 0, Due::Start(NodeNo::SERVER));
         for (no, client) in (1_u8..).zip(&fixed.run.config.clients) {
-            self.schedule(Moment::from_millis(client.starts_ms), Due::Start(NodeNo(no)));
+            let at = Moment::from_millis(client.starts_ms);
+            self.plan_at(at, u64::from(no), Due::Start(NodeNo(no)));
         }
-        for (no, intervention) in (0_u32..).zip(&fixed.run.interventions) {
-            if let Some(at_ms) = intervention.at_ms {
-                self.schedule(Moment::from_millis(at_ms), Due::Intervene(no));
-            }
-        }
+        self.plan_interventions(0);
         if let Some(faults_end_ms) = fixed.run.config.faults_end_ms {
             self.schedule(Moment::from_millis(faults_end_ms), Due::Calm);
         }
         self.schedule(Moment::from_millis(fixed.run.config.ends_ms), Due::End);
+    }
+
+    /// Puts the interventions from the `known`th on in the agenda, each under its own number.
+    fn plan_interventions(&mut self, known: usize) {
+        let fixed = Arc::clone(&self.fixed);
+        let places = (0_u32..).zip(&fixed.run.interventions);
+        for (no, intervention) in places.skip(known) {
+            if let Some(at_ms) = intervention.at_ms {
+                let at = Moment::from_millis(at_ms);
+                self.plan_at(at, INTERVENTIONS + u64::from(no), Due::Intervene(no));
+            }
+        }
     }
 
     /// Lets the next thing happen that leaves a record, and adds its records to `trace`, which
@@ -206,9 +231,13 @@ impl World {
     }
 
     fn schedule(&mut self, at: Moment, due: Due) {
+        self.entries += 1;
+        self.plan_at(at, self.entries, due);
+    }
+
+    fn plan_at(&mut self, at: Moment, number: u64, due: Due) {
         if at < Moment::NEVER {
-            self.entries += 1;
-            self.agenda.push(Reverse(Entry { at, number: self.entries, due }));
+            self.agenda.push(Reverse(Entry { at, number, due }));
         }
     }
 
@@ -270,6 +299,20 @@ impl World {
 
     fn lock_no(&self, name: &Name) -> LockNo {
         self.fixed.locks.get(name).copied().unwrap_or(LockNo::NONE)
+    }
+
+    /// The same world at the same moment, to which these things will be done, too.
+    ///
+    /// Right only where none of them would have mattered yet: what has happened stays.
+    #[must_use]
+    pub fn with(&self, interventions: &[Intervention]) -> Self {
+        let mut run = self.fixed.run.clone();
+        let known = run.interventions.len();
+        run.interventions.extend_from_slice(interventions);
+        let mut world = self.clone();
+        world.fixed = Arc::new(Fixed::new(run));
+        world.plan_interventions(known);
+        world
     }
 
     /// The moment.

@@ -1,10 +1,11 @@
 //! The server's node: the real lock service, its outbox, and a journal on a simulated disk.
 
 use super::disk::DiskState;
+use super::file::{Line, Lines};
 use super::network::Payload;
 use super::{Due, Pen, World};
 use crate::event::{Event, Fact, ReleaseCause};
-use crate::id::{Index, Name, Peer, SessionId, SessionNo};
+use crate::id::{Name, Peer, SessionId, SessionNo};
 use crate::rng::Rng;
 use crate::secret::Secret;
 use crate::service::{Bounds, Config, Datagram, Input, LockServer, Outbox, Start, Step, Stored};
@@ -34,31 +35,12 @@ pub(super) struct ServerNode {
     pub(super) disk: DiskState,
     /// Who has each session, by its number.
     owners: Vec<NodeNo>,
-    pub(super) files: Vec<Vec<Line>>,
+    pub(super) files: Vec<Lines>,
     inputs: u64,
     /// The last record about each lock's tenure: the grant, or the release after it.
     pub(super) tenures: Vec<RecordNo>,
     /// The last record about each session's lease, or its end.
     leases: Vec<RecordNo>,
-}
-
-/// One append in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// The record that tells of it.
-    pub record: RecordNo,
-    /// Its place in the service's history.
-    pub index: Index,
-    /// Whose it is.
-    pub client: NodeNo,
-    /// The session that sent it, and the number of its request.
-    pub asked: (u32, u32),
-    /// The token that it came under.
-    pub token: u32,
-    /// Where its bytes begin.
-    pub offset: u64,
-    /// The bytes.
-    pub text: String,
 }
 
 /// What the server's node is like, for those who look.
@@ -87,7 +69,7 @@ impl ServerNode {
             waking: None,
             disk: DiskState::default(),
             owners: vec![NodeNo::SERVER],
-            files: vec![Vec::new(); config.locks.len()],
+            files: vec![Lines::default(); config.locks.len()],
             inputs: 0,
             tenures: vec![RecordNo::NONE; config.locks.len()],
             leases: vec![RecordNo::NONE],
@@ -135,7 +117,7 @@ impl ServerNode {
         }
         let through = self.disk.state.index();
         for file in &mut self.files {
-            file.retain(|line| line.index <= through);
+            file.forget_after(through);
         }
     }
 }
@@ -281,13 +263,13 @@ impl World {
     }
 
     /// What stands in the file of a lock.
-    pub fn file(&self, lock: LockNo) -> &[Line] {
-        self.server.files.get(usize::from(lock.0)).map_or(&[], Vec::as_slice)
+    pub fn file(&self, lock: LockNo) -> Option<&Lines> {
+        self.server.files.get(usize::from(lock.0))
     }
 
     /// The place of the line that begins here, from 1 on; 0 where none does.
     pub(super) fn line_at(&self, lock: LockNo, offset: u64) -> u64 {
-        let place = self.file(lock).binary_search_by_key(&offset, |line| line.offset);
+        let place = self.file(lock).and_then(|lines| lines.place_of(offset));
         place.map_or(0, |place| place as u64 + 1)
     }
 
@@ -373,7 +355,7 @@ impl World {
 
     pub(super) fn lines_of(&self, name: &Name) -> u16 {
         let place = usize::from(self.lock_no(name).0);
-        let lines = self.server.files.get(place).map_or(0, Vec::len);
+        let lines = self.server.files.get(place).map_or(0, Lines::len);
         u16::try_from(lines).unwrap_or(u16::MAX)
     }
 }
