@@ -7,22 +7,29 @@
 mod check;
 mod clock;
 mod explain;
+mod export;
 mod fingerprint;
 mod history;
 mod interest;
 mod message;
 mod moment;
 mod protection;
+mod rule;
 mod run;
 mod scenario;
 mod script;
+mod search;
+mod shrink;
 mod storm;
 mod story;
+mod subject;
 mod trace;
+mod valid;
 mod world;
 
 pub use check::{Checks, Invariant, Status};
 pub use explain::{Teller, Told, Violation};
+pub use export::{BadRecording, Recording, mermaid, shiviz};
 pub use history::History;
 pub use interest::Interest;
 pub use message::{Code, Message};
@@ -35,10 +42,14 @@ pub use scenario::{
     Choice, Expected, Goal, Mark, Measure, Question, Scenario, Stop, Value, library,
 };
 pub use script::Step;
+pub use search::{Bounds, FaultKind, Found, Progress, Search, Stage};
+pub use shrink::Shrink;
 pub use storm::{Outcome, storm, weather};
 pub use story::{Part, Story};
+pub use subject::Subject;
 pub use trace::{
     About, CallEnd, DisbeliefCause, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo, Record,
     RecordNo,
 };
+pub use valid::BadRun;
 pub use world::{Belief, ClientView, Line, Lines, ServerView, World};

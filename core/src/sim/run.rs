@@ -303,6 +303,36 @@ impl Default for Disk {
     }
 }
 
+impl Action {
+    /// The nodes that it names.
+    pub fn nodes(&self) -> Vec<NodeNo> {
+        // One place knows where they are.
+        self.clone().nodes_mut().into_iter().map(|node| *node).collect()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn nodes_mut(&mut self) -> Vec<&mut NodeNo> {
+        match self {
+            Self::Crash { node, .. }
+            | Self::Restart { node }
+            | Self::Pause { node, .. }
+            | Self::Resume { node }
+            | Self::Isolate { node }
+            | Self::Rejoin { node }
+            | Self::Skew { node, .. }
+            | Self::Drift { node, .. } => vec![node],
+            Self::Cut { link } | Self::Heal { link } | Self::Degrade { link, .. } => {
+                vec![&mut link.from, &mut link.to]
+            }
+            Self::Packet { packet, .. } => vec![&mut packet.link.from, &mut packet.link.to],
+            Self::FailFlush { .. }
+            | Self::FailWrites { .. }
+            | Self::SlowDisk { .. }
+            | Self::Calm => Vec::new(),
+        }
+    }
+}
+
 impl Intervention {
     /// Something that is done at a moment.
     pub const fn at(at_ms: u64, action: Action) -> Self {

@@ -80,6 +80,7 @@ pub struct Record {
     #[serde(flatten)]
     pub kind: Kind,
     /// What led to it directly, and what else it rests on.
+    #[serde(with = "causes")]
     pub causes: [RecordNo; 2],
 }
 
@@ -414,6 +415,36 @@ impl Kind {
         }
         let more = ["cause", "code", "why", "end"].into_iter().find_map(word);
         more.map_or(kind.clone(), |more| format!("{kind} {more}"))
+    }
+}
+
+/// Only the causes that there are are written.
+mod causes {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::RecordNo;
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(
+        causes: &[RecordNo; 2],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let [direct, also] = *causes;
+        if also == RecordNo::NONE {
+            causes[..usize::from(direct != RecordNo::NONE)].serialize(serializer)
+        } else {
+            // Without a direct one the place of the other tells them apart.
+            let direct = (direct != RecordNo::NONE).then_some(direct);
+            (direct, also).serialize(serializer)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[RecordNo; 2], D::Error> {
+        let read: Vec<Option<RecordNo>> = Vec::deserialize(deserializer)?;
+        let cause = |place: usize| read.get(place).copied().flatten().unwrap_or(RecordNo::NONE);
+        Ok([cause(0), cause(1)])
     }
 }
 

@@ -180,6 +180,11 @@ impl Checks {
         self.findings.0[invariant as usize]
     }
 
+    /// Whether nothing is violated so far.
+    pub fn is_clean(&self) -> bool {
+        self.findings.0.iter().all(|status| status.witness().is_none())
+    }
+
     /// The invariants that are violated, by the order of their witnesses.
     pub fn violated(&self) -> Vec<(Invariant, RecordNo)> {
         let mut violated: Vec<_> = Invariant::ALL

@@ -7,6 +7,20 @@ use crate::sim::message::Message;
 use crate::sim::trace::{About, CallEnd, LockNo, NodeNo, Record};
 
 impl Teller<'_> {
+    /// A packet in short, as it is written on an arrow: `append_file file_0 #33`.
+    pub fn label(&self, about: About) -> String {
+        let mut label = about.message.word().to_owned();
+        if about.lock != LockNo::NONE {
+            label.push(' ');
+            label.push_str(&self.lock(about.lock));
+        }
+        if about.number != 0 {
+            label.push_str(" #");
+            label.push_str(&about.number.to_string());
+        }
+        label
+    }
+
     /// A packet, by the one who sends it.
     pub(super) fn letter(&self, from: NodeNo, about: About) -> String {
         if from.is_server() {

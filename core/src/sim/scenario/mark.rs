@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
-use crate::sim::trace::{About, Kind, LockNo, NodeNo, Record, RecordNo};
+use crate::sim::trace::{LockNo, NodeNo, Record, RecordNo};
 
 /// The `nth` record that is like this.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,15 +40,6 @@ const fn is_first(nth: &u32) -> bool {
     *nth <= 1
 }
 
-/// What records of all kinds may tell.
-#[derive(Default)]
-struct Seen {
-    client: Option<NodeNo>,
-    lock: Option<LockNo>,
-    message: Option<Message>,
-    code: Option<Code>,
-}
-
 impl Mark {
     /// The record in this trace that is meant; none where there is none.
     pub fn find(&self, trace: &[Record]) -> Option<RecordNo> {
@@ -60,7 +51,7 @@ impl Mark {
 
     /// Whether a record is like this, whichever of those it is.
     pub fn fits(&self, record: &Record) -> bool {
-        let seen = see(&record.kind);
+        let seen = record.kind.subject();
         let late = self.from_ms.is_none_or(|ms| record.at >= Moment::from_millis(ms));
         late && (self.kind.is_empty() || self.kind == record.kind.name())
             && self.node.is_none_or(|node| node == record.node)
@@ -68,45 +59,5 @@ impl Mark {
             && (self.lock.is_none() || self.lock == seen.lock)
             && (self.message.is_none() || self.message == seen.message)
             && (self.code.is_none() || self.code == seen.code)
-    }
-}
-
-#[allow(clippy::wildcard_enum_match_arm, reason = "what else there is tells nothing of these")]
-fn see(kind: &Kind) -> Seen {
-    let about = |it: About| Seen {
-        client: Some(it.peer),
-        lock: Some(it.lock),
-        message: Some(it.message),
-        code: None,
-    };
-    let of = |client, lock| Seen { client: Some(client), lock: Some(lock), ..Seen::default() };
-    match *kind {
-        Kind::Sent(it) | Kind::Arrived(it) => about(it),
-        Kind::Lost { about: it, .. } | Kind::Doubled { about: it, .. } => about(it),
-        Kind::Moved { about: it, .. } => about(it),
-        Kind::Kept { lock, client, .. }
-        | Kind::KeptWait { lock, client, .. }
-        | Kind::LockQueued { lock, client, .. }
-        | Kind::LockGranted { lock, client, .. }
-        | Kind::LockReleased { lock, client, .. }
-        | Kind::WaitEnded { lock, client, .. }
-        | Kind::FileAppended { lock, client, .. } => of(client, lock),
-        Kind::SessionOpened { client, .. }
-        | Kind::SessionExpired { client, .. }
-        | Kind::SessionClosed { client, .. }
-        | Kind::LeaseRenewed { client, .. } => Seen { client: Some(client), ..Seen::default() },
-        Kind::RequestRefused { client, message, lock, code, .. } => {
-            Seen { message: Some(message), code: Some(code), ..of(client, lock) }
-        }
-        Kind::DuplicateAnswered { client, message, .. } => {
-            Seen { client: Some(client), message: Some(message), ..Seen::default() }
-        }
-        Kind::Called { message, lock, .. } | Kind::Answered { message, lock, .. } => {
-            Seen { lock: Some(lock), message: Some(message), ..Seen::default() }
-        }
-        Kind::Believed { lock, .. }
-        | Kind::Disbelieved { lock, .. }
-        | Kind::Checked { lock, .. } => Seen { lock: Some(lock), ..Seen::default() },
-        _ => Seen::default(),
     }
 }
