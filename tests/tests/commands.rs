@@ -207,3 +207,60 @@ fn wrong_usage_is_told_apart_and_help_is_none() {
         assert!(outcome.output.contains("leasehold "), "no example in\n{}", outcome.output);
     }
 }
+
+#[test]
+fn sim_lists_tells_and_exports_runs() {
+    let list = run(leasehold().arg("sim")).expect(0).output;
+    for name in ["five-clients", "gc-pause", "sandbox"] {
+        assert!(list.contains(name), "{list}");
+    }
+    let told = run(leasehold().args(["sim", "gc-pause"])).expect(0).output;
+    assert!(told.contains("stale_token") && told.contains("✓ S4"), "{told}");
+    let told = run(leasehold().args(["sim", "gc-pause", "--without", "fencing"])).expect(0).output;
+    assert!(told.contains("✗ S4") && told.contains("S4 is violated: client_1 writes"), "{told}");
+    let again = run(leasehold().args(["sim", "gc-pause", "--without", "fencing"])).expect(0).output;
+    assert_eq!(told, again);
+    let other = run(leasehold().args(["sim", "gc-pause", "--seed", "8"])).expect(0).output;
+    assert_ne!(other.lines().last(), told.lines().last(), "the fingerprint of other luck");
+
+    let json = run(leasehold().args(["sim", "gc-pause", "--json"])).expect(0).output;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["format"], "leasehold-trace");
+    let log = run(leasehold().args(["sim", "gc-pause", "--shiviz"])).expect(0).output;
+    assert!(log.starts_with("(?<event>.*)\\n(?<host>"), "{log}");
+    let diagram = run(leasehold().args(["sim", "gc-pause", "--mermaid"])).expect(0).output;
+    assert!(diagram.contains("n1->>n0: ") && diagram.contains("Note over n0: "), "{diagram}");
+
+    let wrong = run(leasehold().args(["sim", "gc-paus"])).expect(2);
+    assert!(wrong.errors.contains("did you mean gc-pause?"), "{wrong:#?}");
+    expect_one_line(&wrong);
+    let wrong = run(leasehold().args(["sim", "gc-pause", "--without", "nothing"])).expect(2);
+    assert!(wrong.errors.contains("durable-replies"), "{wrong:#?}");
+}
+
+#[test]
+fn sim_goes_through_storms_and_keeps_what_it_finds() {
+    let calm = run(leasehold().args(["sim", "--storms", "50"])).expect(0).output;
+    assert!(calm.starts_with("50 storms") && calm.contains("no violation"), "{calm}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("found.json");
+    let path = file.to_str().unwrap();
+    let storms = ["sim", "--storms", "50", "--without", "dedupe", "--save", path];
+    let found = run(leasehold().args(storms)).expect(1).output;
+    assert!(found.contains("S3 is violated: "), "{found}");
+    let replay = found.lines().find_map(|line| line.split_once("again: leasehold ")).unwrap().1;
+    let again = run(leasehold().args(replay.split(' '))).expect(0).output;
+    assert!(again.contains("✗ S3"), "{again}");
+    let kept = run(leasehold().args(["sim", path])).expect(0).output;
+    assert!(kept.contains("✗ S3"), "{kept}");
+
+    let search = ["sim", "sandbox", "--search", "--invariant", "S2", "--save", path];
+    let found = run(leasehold().args(search)).expect(0).output;
+    assert!(found.starts_with("S2 is violated with 1 fault and "), "{found}");
+    let kept = run(leasehold().args(["sim", path])).expect(0).output;
+    assert!(kept.contains("✗ S2"), "{kept}");
+    let search = ["sim", "gc-pause", "--search", "--faults", "1", "--events", "60"];
+    let none = run(leasehold().args(search)).expect(1).output;
+    assert!(none.starts_with("none with at most 1 fault and 60 events ("), "{none}");
+}

@@ -33,6 +33,8 @@ const ENDS_MS: u64 = 300_000;
 pub struct Outcome {
     /// What was violated first, and the record that shows it.
     pub violated: Option<(Invariant, RecordNo)>,
+    /// What is said of each invariant at the end.
+    pub statuses: Vec<(Invariant, Status)>,
     /// The fingerprint of the whole run.
     pub fingerprint: u64,
     /// All that happened.
@@ -46,7 +48,7 @@ impl Run {
         let mut trace = Vec::new();
         while world.step(&mut trace) {}
         let violated = world.checks().violated().first().copied();
-        Outcome { violated, fingerprint: world.fingerprint(), trace }
+        Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
     }
 
     /// Goes through it until something is violated.
@@ -55,7 +57,7 @@ impl Run {
         let mut trace = Vec::new();
         while world.step(&mut trace) && world.checks().violated().is_empty() {}
         let violated = world.checks().violated().first().copied();
-        Outcome { violated, fingerprint: world.fingerprint(), trace }
+        Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
     }
 }
 
@@ -249,6 +251,14 @@ fn draw_packet_fault(rng: &mut Rng, link: LinkNo) -> Action {
 }
 
 impl Outcome {
+    /// All that was violated, by the order of the witnesses.
+    pub fn violations(&self) -> Vec<(Invariant, RecordNo)> {
+        let witness = |(it, status): &(Invariant, Status)| Some((*it, status.witness()?));
+        let mut violated: Vec<_> = self.statuses.iter().filter_map(witness).collect();
+        violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
+        violated
+    }
+
     /// How long the run was in the world.
     pub fn lasted(&self) -> Moment {
         self.trace.last().map_or(Moment::START, |record| record.at)

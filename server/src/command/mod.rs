@@ -16,6 +16,7 @@ mod page;
 mod paint;
 mod server_child;
 mod signals;
+mod sim;
 mod status;
 mod target;
 
@@ -45,6 +46,7 @@ Examples:
   leasehold lock backup -- ./backup.sh         run a command while holding a lock
   leasehold append notes 'a line'              append to a guarded file
   leasehold status --watch                     who holds what, as it changes
+  leasehold sim gc-pause --without fencing     a simulated run, told as text
 
 Exit codes: 0 done, 1 refused, 2 usage, 69 no answer from the server, 75 lost the lock.";
 
@@ -57,6 +59,7 @@ enum Command {
     Cat(cat::Cat),
     Status(status::Status),
     Log(log::Log),
+    Sim(sim::Sim),
 }
 
 /// Run the lock server.
@@ -110,6 +113,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Cat(command) => within_runtime(command.run()),
         Command::Status(command) => within_runtime(command.run()),
         Command::Log(command) => within_runtime(command.run()),
+        Command::Sim(command) => command.run(),
     };
     done.unwrap_or_else(|failure| {
         let paint = Paint::of_stderr();

@@ -64,9 +64,11 @@ struct Session {
 }
 
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is so or not, apart from the others")]
 struct Client {
     started: bool,
     alive: bool,
+    paused: bool,
     finished: bool,
     beliefs: Vec<(LockNo, u32, Moment)>,
 }
@@ -103,7 +105,12 @@ impl Books {
             }
             Kind::Crashed { .. } => {
                 if let Some(client) = self.client(record.node) {
-                    client.alive = false;
+                    (client.alive, client.paused) = (false, false);
+                }
+            }
+            Kind::Paused { .. } | Kind::Resumed => {
+                if let Some(client) = self.client(record.node) {
+                    client.paused = record.kind != Kind::Resumed;
                 }
             }
             Kind::Finished => {
@@ -134,9 +141,7 @@ impl Books {
             | Kind::LockGranted { .. }
             | Kind::LockReleased { .. }
             | Kind::FileAppended { .. } => self.take_decision(no, record, findings),
-            Kind::Paused { .. }
-            | Kind::Resumed
-            | Kind::ClockJumped { .. }
+            Kind::ClockJumped { .. }
             | Kind::ClockDrifted { .. }
             | Kind::Cut { .. }
             | Kind::Healed { .. }
@@ -434,7 +439,10 @@ impl Books {
     }
 
     fn end(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
-        self.judge_leases(no, record.local_ms.saturating_sub(1), findings);
+        // A server that does not run can't end anything.
+        if self.client(NodeNo::SERVER).is_some_and(|server| server.alive && !server.paused) {
+            self.judge_leases(no, record.local_ms.saturating_sub(1), findings);
+        }
         if self.judges_l2 {
             let stuck = self
                 .clients

@@ -55,13 +55,17 @@ impl Teller<'_> {
     fn not_the_holder(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let Kind::FileAppended { lock, client, token, .. } = record.kind else { return None };
         let (writer, name) = (self.node(client), self.lock(lock));
-        let (place, holder, at) = last(before, |it| match it.kind {
+        let tenure = last(before, |it| match it.kind {
             Kind::LockGranted { lock: of, client, token, .. } if of == lock => {
                 Some(Some((client, token)))
             }
             Kind::LockReleased { lock: of, .. } if of == lock => Some(None),
             _ => None,
-        })?;
+        });
+        let Some((place, holder, at)) = tenure else {
+            let text = format!("{writer} writes, and nobody has ever held {name}");
+            return Some(Violation { text, rests_on: Vec::new() });
+        };
         let text = match holder {
             Some((holder, held)) if (holder, held) != (client, token) => {
                 let holder = self.node(holder);
@@ -79,7 +83,11 @@ impl Teller<'_> {
         let Kind::Recovered { through, .. } = record.kind else { return None };
         let (place, client, _) = last(before, |it| match it.kind {
             Kind::SessionOpened { client, index, .. }
+            | Kind::SessionClosed { client, index, .. }
+            | Kind::LockQueued { client, index, .. }
             | Kind::LockGranted { client, index, .. }
+            | Kind::LockReleased { client, index, .. }
+            | Kind::WaitEnded { client, index, .. }
             | Kind::FileAppended { client, index, .. } => (index > through).then_some(client),
             _ => None,
         })?;

@@ -4,6 +4,7 @@
 //! to be violated with the protections on and off. The answer to the question is not in the file:
 //! it is computed from the run, so it stays right when somebody changes the run.
 
+mod keep;
 mod mark;
 mod measure;
 

@@ -1,0 +1,83 @@
+//! Keeping a run that was found as a scenario of its own.
+
+use super::{Choice, Expected, Mark, Measure, Question, Scenario, Stop, Value};
+use crate::sim::run::Run;
+use crate::sim::trace::{Record, RecordNo};
+
+impl Scenario {
+    /// A scenario of a run that violates something: it stops where it does, and asks for it.
+    /// Nothing where it violates nothing.
+    pub fn keep(name: &str, run: &Run) -> Option<Self> {
+        let outcome = run.go();
+        let violated = outcome.violations();
+        let (invariant, witness) = *violated.first()?;
+        let at = mark_of(&outcome.trace, witness)?;
+        let count = run.interventions.len();
+        let sentence = invariant.sentence();
+        let (yes, no) = (Value::Word("yes".to_owned()), Value::Word("no".to_owned()));
+        let choice = |text: &str, is: Value| Choice {
+            text: text.to_owned(),
+            is: Some(is),
+            from: None,
+            below: None,
+        };
+        Some(Self {
+            name: name.to_owned(),
+            title: format!("Found: {invariant} is violated"),
+            point: format!("{invariant} says: {sentence}. Here it is not so."),
+            switches: run.without.iter().copied().collect(),
+            config: run.config.clone(),
+            seed: run.seed,
+            without: run.without.clone(),
+            interventions: run.interventions.clone(),
+            stops: vec![Stop {
+                at: at.clone(),
+                caption: format!("Here {invariant} is violated: {sentence}."),
+            }],
+            question: Question {
+                at: mark_of(&outcome.trace, RecordNo(0))?,
+                ask: format!("Is {invariant} violated in this run?"),
+                measure: Measure::Violated { invariant },
+                options: vec![choice("yes", yes), choice("no", no)],
+                why: format!("It takes {count} interventions; each of them can be undone."),
+            },
+            goal: None,
+            expected: vec![Expected {
+                without: run.without.clone(),
+                violated: violated.into_iter().map(|(invariant, _)| invariant).collect(),
+                holds: [].into(),
+            }],
+        })
+    }
+}
+
+/// How a record is pointed at.
+fn mark_of(trace: &[Record], no: RecordNo) -> Option<Mark> {
+    let record = trace.get(no.place()?)?;
+    let mark =
+        Mark { kind: record.kind.name().to_owned(), node: Some(record.node), ..Mark::default() };
+    let before = trace.iter().take(no.place()?).filter(|it| mark.fits(it)).count();
+    let nth = if before == 0 { 0 } else { u32::try_from(before + 1).ok()? };
+    Some(Mark { nth, ..mark })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::protection::Protection;
+
+    #[test]
+    fn what_is_kept_is_the_same_run_and_stops_at_its_violation() {
+        let scenario = Scenario::named("gc-pause").unwrap();
+        assert_eq!(Scenario::keep("calm", &scenario.run()), None);
+        let run = scenario.run_without(&[Protection::Fencing].into());
+        let kept = Scenario::keep("found", &run).unwrap();
+        assert_eq!(kept.run(), run);
+        let outcome = run.go();
+        let (invariant, witness) = outcome.violated.unwrap();
+        assert_eq!(kept.stops[0].at.find(&outcome.trace), Some(witness));
+        assert!(kept.expected[0].violated.contains(&invariant));
+        let json = serde_json::to_string_pretty(&kept).unwrap();
+        assert_eq!(serde_json::from_str::<Scenario>(&json).unwrap(), kept);
+    }
+}
