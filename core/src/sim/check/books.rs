@@ -98,26 +98,12 @@ impl Books {
         }
         match record.kind {
             Kind::Sent(about) if record.node.is_server() => self.promise(about),
-            Kind::Started | Kind::Restarted => {
-                if let Some(client) = self.client(record.node) {
-                    (client.started, client.alive, client.finished) = (true, true, false);
-                }
-            }
-            Kind::Crashed { .. } => {
-                if let Some(client) = self.client(record.node) {
-                    (client.alive, client.paused) = (false, false);
-                }
-            }
-            Kind::Paused { .. } | Kind::Resumed => {
-                if let Some(client) = self.client(record.node) {
-                    client.paused = record.kind != Kind::Resumed;
-                }
-            }
-            Kind::Finished => {
-                if let Some(client) = self.client(record.node) {
-                    client.finished = true;
-                }
-            }
+            Kind::Started
+            | Kind::Restarted
+            | Kind::Crashed { .. }
+            | Kind::Paused { .. }
+            | Kind::Resumed
+            | Kind::Finished => self.live(record),
             Kind::Believed { lock, token, until } => {
                 self.believe(no, record, (lock, token, until), findings);
             }
@@ -161,6 +147,22 @@ impl Books {
             | Kind::Checked { .. }
             | Kind::Working { .. }
             | Kind::SessionLost => {}
+        }
+    }
+
+    /// How a node is.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "called for what becomes of nodes alone")]
+    fn live(&mut self, record: &Record) {
+        let Some(node) = self.client(record.node) else { return };
+        match record.kind {
+            Kind::Started | Kind::Restarted => {
+                (node.started, node.alive, node.finished) = (true, true, false);
+            }
+            Kind::Crashed { .. } => (node.alive, node.paused) = (false, false),
+            Kind::Paused { .. } => node.paused = true,
+            Kind::Resumed => node.paused = false,
+            Kind::Finished => node.finished = true,
+            _ => {}
         }
     }
 

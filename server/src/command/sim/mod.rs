@@ -73,10 +73,12 @@ struct BoundsArgs {
     #[arg(long, value_name = "N", default_value_t = 400, requires = "search")]
     events: u32,
     /// With --search: which faults, of crash, pause, partition, clock, packet, disk.
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = fault_kind, requires = "search")]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = fault_kind)]
+    #[arg(requires = "search")]
     only: Vec<FaultKind>,
     /// With --search: what is to be violated (S1 to S8, L1).
-    #[arg(long, value_name = "INVARIANT", value_delimiter = ',', value_parser = invariant, requires = "search")]
+    #[arg(long, value_name = "INVARIANT", value_delimiter = ',', value_parser = invariant)]
+    #[arg(requires = "search")]
     invariant: Vec<Invariant>,
     /// With --search: after how many states to give up.
     #[arg(long, value_name = "N", default_value_t = 50_000_000, requires = "search")]
