@@ -241,8 +241,11 @@ impl World {
         {
             self.server.outbox.release(Stored { through: core.index() }, &mut sent);
         }
-        self.write(events, pen, &mut sent);
+        // What may leave leaves before anything can go wrong with the disk.
         self.send_replies(sent, pen);
+        let mut failed = Vec::new();
+        self.write(events, pen, &mut failed);
+        self.send_replies(failed, pen);
     }
 
     pub(super) fn send_replies(&mut self, replies: Vec<Datagram>, pen: &mut Pen<'_>) {
