@@ -1,10 +1,12 @@
 //! What clients see of a file and its lock, in storms, is what they would see of one that does one
 //! thing at a time. Judged by the linearizability tester of others, by calls and answers alone.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "most of what happens is of no account here")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_core::sim::{
-    CallEnd, Kind, LockNo, Message, NodeNo, Protection, Record, Run, World, storm,
+    CallEnd, Kind, Lines, LockNo, Message, NodeNo, Protection, Record, Run, World, storm,
 };
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
@@ -162,7 +164,7 @@ fn is_linearizable(run: &Run) -> bool {
     while world.step(&mut trace) {}
     let locks = u8::try_from(run.config.locks.len()).unwrap();
     (0..locks).map(LockNo).all(|lock| {
-        let lines = world.file(lock).into_iter().flat_map(|lines| lines.iter());
+        let lines = world.file(lock).into_iter().flat_map(Lines::iter);
         let lines = lines.map(|line| (line.client, entry(&line.text), line.token)).collect();
         is_linearizable_at(&trace, lock, lines)
     })
