@@ -161,3 +161,27 @@ fn another_future_is_that_of_a_fresh_run() {
         assert_eq!(picture(history.world()), whole);
     }
 }
+
+/// What is on its way is seen, and where it will be when; so are cut links and wrong clocks.
+#[test]
+fn a_world_can_be_looked_at() {
+    let scenario = Scenario::named("one-way-partition").unwrap();
+    let mut history = History::new(scenario.run());
+    history.simulate(u32::MAX);
+    let (mut seen, mut cut) = (0, false);
+    for place in 0..history.last() {
+        history.seek(place);
+        let world = history.world();
+        for packet in world.packets() {
+            assert!(packet.sent_at <= world.now() && world.now() <= packet.arrives);
+            seen += 1;
+        }
+        let link = LinkNo { from: NodeNo(1), to: NodeNo::SERVER };
+        let back = LinkNo { from: NodeNo::SERVER, to: NodeNo(1) };
+        cut |= world.link(link).is_cut && !world.link(back).is_cut;
+        assert_eq!(world.clock_view(NodeNo(1)), ClockView::default());
+    }
+    assert!(seen > 100 && cut);
+    let slow = History::new(Scenario::named("slow-clock").unwrap().run());
+    assert!(slow.world().clock_view(NodeNo(1)).rate_ppm < 0);
+}

@@ -52,4 +52,6 @@ pub use trace::{
     RecordNo,
 };
 pub use valid::BadRun;
-pub use world::{Belief, ClientView, Line, Lines, ServerView, World};
+pub use world::{
+    Belief, ClientView, ClockView, Line, Lines, LinkView, PacketView, ServerView, World,
+};

@@ -61,12 +61,16 @@ pub struct ClientView<'a> {
     pub step: usize,
 }
 
+/// What a node's clock shows when the run begins. Clocks of different machines show different
+/// times, and nobody may compare them.
+pub(super) fn clock_offset_ms(no: NodeNo) -> u64 {
+    1_000_000 * u64::from(no.0)
+}
+
 impl ClientNode {
     pub(super) fn new(no: NodeNo, config: &ClientConfig) -> Self {
-        // Clocks of different machines show different times, and nobody may compare them.
-        let offset_ms = 1_000_000 * u64::from(no.0);
         Self {
-            clock: Clock::new(offset_ms, config.rate_ppm),
+            clock: Clock::new(clock_offset_ms(no), config.rate_ppm),
             core: None,
             paused: false,
             deferred: Vec::new(),

@@ -15,6 +15,7 @@ mod file;
 mod network;
 mod script;
 mod server;
+mod view;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -35,6 +36,7 @@ use server::ServerNode;
 pub use clients::{Belief, ClientView};
 pub use file::{Line, Lines};
 pub use server::ServerView;
+pub use view::{ClockView, LinkView, PacketView};
 
 /// What a run fixes for all its time.
 #[derive(Debug)]
