@@ -3,6 +3,8 @@
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser runs it"))]
 
 mod live;
+mod model;
+mod picture;
 
 #[cfg(target_arch = "wasm32")]
 fn main() {

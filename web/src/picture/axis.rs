@@ -1,0 +1,117 @@
+//! Time from left to right, as all views but the stage have it.
+
+use leasehold_core::sim::Moment;
+
+use super::shape::{Anchor, Shape, line, text};
+
+/// A stretch of time on a stretch of the screen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Axis {
+    pub(crate) from: Moment,
+    pub(crate) to: Moment,
+    pub(crate) left: f64,
+    pub(crate) right: f64,
+}
+
+impl Axis {
+    /// Where a moment is. Moments outside are at the edges.
+    pub(crate) fn x(&self, moment: Moment) -> f64 {
+        let whole = self.to.as_micros().saturating_sub(self.from.as_micros()).max(1);
+        let part = moment.clamp(self.from, self.to).as_micros() - self.from.as_micros();
+        self.left + (self.right - self.left) * float(part) / float(whole)
+    }
+
+    /// Whether a stretch is to be seen at all.
+    pub(crate) fn has(&self, from: Moment, to: Moment) -> bool {
+        from <= self.to && to >= self.from
+    }
+
+    /// The moment at a place.
+    pub(crate) fn moment(&self, x: f64) -> Moment {
+        let share = ((x - self.left) / (self.right - self.left).max(1.0)).clamp(0.0, 1.0);
+        let whole = self.to.as_micros() - self.from.as_micros();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let part = (float(whole) * share) as u64;
+        self.from + part
+    }
+
+    /// Lines and numbers at round moments.
+    pub(crate) fn ticks(&self, top: f64, bottom: f64, em: f64) -> Vec<Shape> {
+        let whole = self.to.as_micros() - self.from.as_micros();
+        let room = (self.right - self.left) / (em * 4.5);
+        let step = round_step(float(whole) / room.max(1.0));
+        let mut shapes = Vec::new();
+        let mut at = self.from.as_micros().div_ceil(step) * step;
+        while at <= self.to.as_micros() {
+            let moment = Moment::from_micros(at);
+            let x = self.x(moment);
+            shapes.push(line("tick", (x, top), (x, bottom)));
+            let label = label(at, step);
+            let anchor = if x < self.left + em { Anchor::Start } else { Anchor::Middle };
+            if x < self.right - em {
+                shapes.push(text("tick-label", (x, bottom + em), anchor, em * 0.8, label));
+            }
+            at += step;
+        }
+        shapes
+    }
+}
+
+/// The smallest of 1, 2, 5 times a power of ten that is no less, in microseconds.
+fn round_step(wanted: f64) -> u64 {
+    let mut step = 1_000;
+    loop {
+        for times in [1, 2, 5] {
+            if float(step * times) >= wanted {
+                return step * times;
+            }
+        }
+        step *= 10;
+    }
+}
+
+fn label(micros: u64, step: u64) -> String {
+    let seconds = micros / 1_000_000;
+    if step >= 1_000_000 {
+        format!("{seconds} s")
+    } else if step >= 100_000 {
+        format!("{seconds}.{} s", micros % 1_000_000 / 100_000)
+    } else {
+        format!("{seconds}.{:03} s", micros % 1_000_000 / 1_000)
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "runs are shorter than 2^53 microseconds")]
+fn float(micros: u64) -> f64 {
+    micros as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AXIS: Axis =
+        Axis { from: Moment::START, to: Moment::from_millis(40_000), left: 100.0, right: 500.0 };
+
+    #[test]
+    fn places_and_moments_belong_together() {
+        assert!((AXIS.x(Moment::from_millis(20_000)) - 300.0).abs() < 1e-9);
+        assert_eq!(AXIS.moment(300.0), Moment::from_millis(20_000));
+        assert_eq!(AXIS.moment(0.0), Moment::START);
+    }
+
+    #[test]
+    fn ticks_are_at_round_moments() {
+        let labels: Vec<String> = AXIS
+            .ticks(0.0, 10.0, 12.0)
+            .into_iter()
+            .filter_map(|shape| match shape {
+                Shape::Text { text, .. } => Some(text),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(labels, ["0 s", "10 s", "20 s", "30 s"]);
+        assert_eq!((round_step(1_200.0), round_step(600_000.0)), (2_000, 1_000_000));
+        assert_eq!(label(1_250_000, 50_000), "1.250 s");
+    }
+}

@@ -1,0 +1,402 @@
+//! Who holds a lock and who believes so, over time: for each lock the tenures as the server has
+//! them, below them the beliefs of each client, on both what was written and what was refused.
+//!
+//! Only what has happened by now is drawn; what is promised from now on has an outline.
+
+use leasehold_core::sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
+
+use super::axis::Axis;
+use super::glyph::Sign;
+use super::shape::{
+    Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, rect, rounded, text,
+    text_width,
+};
+use crate::model::bars::{Bars, Belief, Mark, MarkKind, OutageKind, Tenure, TenureEnd};
+
+/// What the bars are called.
+pub(crate) struct Names<'a> {
+    pub(crate) locks: &'a [String],
+    /// The first is the server.
+    pub(crate) nodes: &'a [String],
+}
+
+impl Names<'_> {
+    pub(crate) fn lock(&self, lock: LockNo) -> &str {
+        self.locks.get(usize::from(lock.0)).map_or("", String::as_str)
+    }
+
+    pub(crate) fn node(&self, node: NodeNo) -> &str {
+        self.nodes.get(usize::from(node.0)).map_or("", String::as_str)
+    }
+}
+
+/// What there is to draw.
+pub(crate) struct Subject<'a> {
+    pub(crate) bars: &'a Bars,
+    pub(crate) names: Names<'a>,
+    pub(crate) now: Moment,
+    pub(crate) lease_us: u64,
+    /// What is violated by now, and when that showed.
+    pub(crate) violations: &'a [(Invariant, Moment, RecordNo)],
+    /// Beliefs are inferred from what clients were told, and not told by them.
+    pub(crate) is_inferred: bool,
+}
+
+/// The rows of one lock.
+struct Rows {
+    lock: LockNo,
+    top: f64,
+    /// The clients that have a row, in the order of their numbers.
+    believers: Vec<NodeNo>,
+}
+
+struct Drawing<'a> {
+    subject: &'a Subject<'a>,
+    axis: Axis,
+    em: f64,
+    shapes: Vec<Shape>,
+}
+
+/// The picture, at least as high as its place.
+pub(crate) fn gantt(
+    subject: &Subject<'_>,
+    (from, to): (Moment, Moment),
+    place: Place,
+    selected: Option<Target>,
+) -> Picture {
+    let em = place.em;
+    let axis = Axis { from, to, left: label_width(place), right: place.width - em };
+    let rows = rows(subject, &axis, em);
+    let content = rows.last().map_or(em * 2.0, |last| last.top + height_of(last, em));
+    let bottom = content.max(place.height - em * 1.7);
+    let mut drawing = Drawing { subject, axis, em, shapes: Vec::new() };
+    drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
+    for (no, it) in rows.iter().enumerate() {
+        if no > 0 {
+            let y = it.top - em * 0.25;
+            drawing.shapes.push(line("rule", (0.0, y), (place.width, y)));
+        }
+        drawing.lock(it, selected);
+    }
+    drawing.violations(bottom);
+    let x = axis.x(subject.now);
+    drawing.shapes.push(line("now", (x, 0.0), (x, bottom)));
+    let held = subject.bars.tenures.iter().filter(|it| it.until.is_none()).count();
+    let label = format!(
+        "tenures and beliefs over time: {} tenures so far, {held} live at the end of the run",
+        subject.bars.tenures.iter().filter(|it| it.from <= subject.now).count()
+    );
+    Picture { width: place.width, height: bottom + em * 1.7, label, shapes: drawing.shapes }
+}
+
+/// How wide the names before the bars are.
+pub(crate) fn label_width(place: Place) -> f64 {
+    if place.width < place.em * 34.0 { place.em * 5.2 } else { place.em * 8.5 }
+}
+
+const SERVER_ROW: f64 = 1.75;
+const BELIEF_ROW: f64 = 1.3;
+
+fn height_of(rows: &Rows, em: f64) -> f64 {
+    em * (SERVER_ROW + BELIEF_ROW * float(rows.believers.len()) + 0.55)
+}
+
+fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
+    let mut top = em * 0.5;
+    let locks = (0..).map(LockNo).take(subject.names.locks.len());
+    let rows = locks.map(|lock| {
+        let beliefs = subject.bars.beliefs.iter();
+        let seen = beliefs.filter(|it| {
+            let until = it.until(subject.now).unwrap_or(it.from);
+            it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
+        });
+        let mut believers: Vec<NodeNo> = seen.map(|it| it.client).collect();
+        believers.sort();
+        believers.dedup();
+        let rows = Rows { lock, top, believers };
+        top += height_of(&rows, em);
+        rows
+    });
+    rows.collect()
+}
+
+impl Drawing<'_> {
+    fn lock(&mut self, rows: &Rows, selected: Option<Target>) {
+        let (em, now) = (self.em, self.subject.now);
+        let name = self.subject.names.lock(rows.lock).to_owned();
+        let target = Target::Lock(rows.lock);
+        let class = if selected == Some(target) { "row-label selected" } else { "row-label" };
+        let label_room = self.axis.left - em;
+        let title = fitted(&name, em, label_room);
+        let baseline = rows.top + em * 1.2;
+        self.shapes.push(Shape::Group(Group {
+            class: class.into(),
+            at: (0.0, 0.0),
+            target: Some(target),
+            label: format!("lock {name}"),
+            shapes: vec![
+                rect("reach", (0.0, rows.top), (self.axis.left, em * SERVER_ROW)),
+                text("name", (em * 0.4, baseline), Anchor::Start, em, title),
+            ],
+        }));
+        let (subject, axis) = (self.subject, self.axis);
+        let tenures = subject.bars.tenures.iter().filter(|it| {
+            it.lock == rows.lock
+                && it.from <= now
+                && axis.has(it.from, it.until.unwrap_or(now).max(it.from))
+        });
+        for tenure in tenures {
+            self.tenure(tenure, rows.top);
+        }
+        for (no, client) in rows.believers.iter().enumerate() {
+            let y = rows.top + em * (SERVER_ROW + BELIEF_ROW * float(no));
+            let width = self.axis.left - em * 1.4;
+            let label = fitted(self.subject.names.node(*client), em * 0.85, width);
+            let at = (em * 1.0, y + em * 0.85);
+            self.shapes.push(text("small", at, Anchor::Start, em * 0.85, label));
+            self.outages(*client, y);
+            let beliefs = subject.bars.beliefs.iter();
+            for belief in beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client)) {
+                self.belief(belief, y);
+            }
+        }
+        self.overlaps(rows);
+        self.marks(rows);
+    }
+
+    fn tenure(&mut self, tenure: &Tenure, top: f64) {
+        let (em, now) = (self.em, self.subject.now);
+        let height = em * 1.35;
+        let until = tenure.until.filter(|until| *until <= now);
+        let (x1, x2) = (self.axis.x(tenure.from), self.axis.x(until.unwrap_or(now)));
+        let mut shapes = vec![rounded("tenure", (x1, top), ((x2 - x1).max(2.0), height), 2.0)];
+        if until.is_none() {
+            let heard = tenure.renewals.iter().rev().find(|at| **at <= now).copied();
+            let promised = heard.unwrap_or(tenure.from) + self.subject.lease_us;
+            let end = self.axis.x(promised);
+            shapes.push(rounded("promise", (x2, top), (end - x2, height), 2.0));
+        }
+        for at in tenure.renewals.iter().filter(|at| **at <= now) {
+            let x = self.axis.x(*at);
+            shapes.push(line("renewal", (x, top + height * 0.72), (x, top + height)));
+        }
+        let end = tenure.end.filter(|_| until.is_some());
+        if matches!(end, Some(TenureEnd::Expired | TenureEnd::Forgotten)) {
+            shapes.push(line("expiry-edge", (x2, top - em * 0.15), (x2, top + height + em * 0.15)));
+        }
+        let client = self.subject.names.node(tenure.client);
+        let full = format!("#{} {client}", tenure.token);
+        let short = format!("#{}", tenure.token);
+        let room = x2 - x1 - em * 0.4;
+        let size = em * 0.85;
+        let shown = [&full, &short].into_iter().find(|it| text_width(it, size) <= room);
+        if let Some(shown) = shown {
+            let at = (x1 + em * 0.3, top + em * 0.95);
+            shapes.push(text("on-tenure", at, Anchor::Start, size, shown.clone()));
+        }
+        let how = match end {
+            None => "and still does".to_owned(),
+            Some(TenureEnd::Given) => format!("until {}", tenure.until.unwrap_or(now)),
+            Some(TenureEnd::Expired) => {
+                format!("until its lease was over at {}", tenure.until.unwrap_or(now))
+            }
+            Some(TenureEnd::Forgotten) => "until the server forgot it".to_owned(),
+        };
+        let label =
+            format!("{client} holds it under token {} from {} {how}", tenure.token, tenure.from);
+        self.shapes.push(Shape::Group(Group {
+            class: "bar".into(),
+            at: (0.0, 0.0),
+            target: Some(Target::Record(tenure.record)),
+            label,
+            shapes,
+        }));
+    }
+
+    fn belief(&mut self, belief: &Belief, y: f64) {
+        let (em, now) = (self.em, self.subject.now);
+        let Some(until) = belief.until(now) else { return };
+        if !self.axis.has(belief.from, until) {
+            return;
+        }
+        let height = em * 0.8;
+        let class = if self.subject.is_inferred { "belief inferred" } else { "belief" };
+        let (x1, x2) = (self.axis.x(belief.from), self.axis.x(until.min(now)));
+        self.shapes.push(rounded(class, (x1, y), ((x2 - x1).max(2.0), height), 2.0));
+        if until > now {
+            let end = self.axis.x(until);
+            self.shapes.push(rounded("promise", (x2, y), (end - x2, height), 2.0));
+        }
+    }
+
+    fn outages(&mut self, node: NodeNo, y: f64) {
+        let now = self.subject.now;
+        for outage in self.subject.bars.outages.iter().filter(|it| it.node == node) {
+            let until = outage.until.unwrap_or(now).min(now);
+            if outage.from > now || !self.axis.has(outage.from, until) {
+                continue;
+            }
+            let class = match outage.what {
+                OutageKind::Dead => "outage dead",
+                OutageKind::Paused => "outage paused",
+                OutageKind::Cut(_) => "outage cut",
+            };
+            let (x1, x2) = (self.axis.x(outage.from), self.axis.x(until));
+            let top = y - self.em * 0.2;
+            self.shapes.push(rect(class, (x1, top), (x2 - x1, self.em * 1.2)));
+        }
+    }
+
+    /// Where more than one client believes that it holds the lock.
+    fn overlaps(&mut self, rows: &Rows) {
+        let (em, now) = (self.em, self.subject.now);
+        let beliefs = self.subject.bars.beliefs.iter();
+        let held: Vec<(Moment, Moment, NodeNo)> = beliefs
+            .filter(|it| it.lock == rows.lock && it.from <= now)
+            .filter_map(|it| Some((it.from, it.until(now)?.min(now), it.client)))
+            .collect();
+        for (no, (from, until, client)) in held.iter().enumerate() {
+            for (other_from, other_until, other) in &held[no + 1..] {
+                let (start, end) = (*from.max(other_from), *until.min(other_until));
+                if client == other || start >= end || !self.axis.has(start, end) {
+                    continue;
+                }
+                let (x1, x2) = (self.axis.x(start), self.axis.x(end));
+                let top = rows.top + em * SERVER_ROW - em * 0.25;
+                let height = em * BELIEF_ROW * float(rows.believers.len());
+                self.shapes.push(rect("overlap", (x1, top), ((x2 - x1).max(3.0), height)));
+                let at = (x2 + em * 0.3, top + em * 1.0);
+                self.shapes.push(text("alarm", at, Anchor::Start, em * 0.85, "2 believers"));
+            }
+        }
+    }
+
+    fn marks(&mut self, rows: &Rows) {
+        let (em, now) = (self.em, self.subject.now);
+        let marks = self.subject.bars.marks.iter();
+        let mine =
+            marks.filter(|it| it.lock == rows.lock && it.at <= now && self.axis.has(it.at, it.at));
+        for mark in mine {
+            let sign = match mark.what {
+                MarkKind::Written => Sign::Append,
+                MarkKind::Refused => Sign::Reject,
+                MarkKind::Answered | MarkKind::Fault => continue,
+            };
+            let row = rows.believers.iter().position(|it| *it == mark.client);
+            let y = match (mark.what, row) {
+                // What was refused is of account for its sender; the file never saw it.
+                (MarkKind::Refused, Some(row)) => {
+                    rows.top + em * (SERVER_ROW + BELIEF_ROW * float(row) + 0.4)
+                }
+                _ => rows.top + em * 0.68,
+            };
+            self.shapes.push(Shape::Group(Group {
+                class: "mark".into(),
+                at: (self.axis.x(mark.at), y),
+                target: Some(Target::Record(mark.record)),
+                label: self.mark_label(mark),
+                shapes: sign.shapes((0.0, 0.0), em * 0.42),
+            }));
+        }
+    }
+
+    fn mark_label(&self, mark: &Mark) -> String {
+        let client = self.subject.names.node(mark.client);
+        let what = if mark.what == MarkKind::Written { "writes" } else { "is refused" };
+        format!("{client} {what} under token {} at {}", mark.token, mark.at)
+    }
+
+    fn violations(&mut self, bottom: f64) {
+        let em = self.em;
+        for (invariant, at, record) in self.subject.violations {
+            if *at > self.subject.now || !self.axis.has(*at, *at) {
+                continue;
+            }
+            let x = self.axis.x(*at);
+            let near_end = x > self.axis.right - em * 3.0;
+            let (anchor, off) =
+                if near_end { (Anchor::End, -em * 0.4) } else { (Anchor::Start, em * 0.4) };
+            self.shapes.push(Shape::Group(Group {
+                class: "violation".into(),
+                at: (0.0, 0.0),
+                target: Some(Target::Record(*record)),
+                label: format!("{invariant} is violated at {at}"),
+                shapes: vec![
+                    line("violation-line", (x, 0.0), (x, bottom)),
+                    text("alarm", (x + off, bottom - em * 0.3), anchor, em * 0.9, invariant.name()),
+                ],
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::film::{Film, moment_of};
+    use leasehold_core::sim::{Protection, Scenario};
+
+    fn picture(scenario: &str, without: &[Protection], at_ms: u64) -> Picture {
+        let scenario = Scenario::named(scenario).unwrap();
+        let mut film = Film::new(scenario.run_without(&without.iter().copied().collect()));
+        film.go_to(Moment::from_millis(at_ms));
+        let violations: Vec<_> = film
+            .violated()
+            .into_iter()
+            .filter_map(|(it, no)| Some((it, moment_of(film.trace(), no)?, no)))
+            .collect();
+        let config = &film.run().config;
+        let locks: Vec<String> = config.locks.iter().map(ToString::to_string).collect();
+        let mut nodes = vec!["server".to_owned()];
+        nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
+        let subject = Subject {
+            bars: &film.bars(),
+            names: Names { locks: &locks, nodes: &nodes },
+            now: film.now(),
+            lease_us: 10_000_000,
+            violations: &violations,
+            is_inferred: false,
+        };
+        let place = Place { width: 760.0, height: 200.0, em: 12.0 };
+        gantt(&subject, (Moment::START, film.end()), place, None)
+    }
+
+    fn labels(picture: &Picture) -> Vec<&str> {
+        let groups = picture.shapes.iter().filter_map(|shape| match shape {
+            Shape::Group(group) => Some(group.label.as_str()),
+            _ => None,
+        });
+        groups.collect()
+    }
+
+    #[test]
+    fn tenures_carry_their_tokens_and_the_future_is_not_told() {
+        let early = picture("gc-pause", &[], 5_000);
+        assert!(labels(&early).iter().any(|it| it.starts_with("client_1 holds it under token 1")));
+        assert!(!labels(&early).iter().any(|it| it.contains("client_2")), "{:?}", labels(&early));
+        let late = picture("gc-pause", &[], 30_000);
+        assert!(labels(&late).iter().any(|it| it.starts_with("client_1 is refused under token 1")));
+    }
+
+    #[test]
+    fn a_violation_goes_through_all_rows() {
+        let off = picture("gc-pause", &[Protection::Fencing], 30_000);
+        assert!(
+            labels(&off).iter().any(|it| it.starts_with("S4 is violated")),
+            "{:?}",
+            labels(&off)
+        );
+        let before = picture("gc-pause", &[Protection::Fencing], 10_000);
+        assert!(!labels(&before).iter().any(|it| it.contains("violated")));
+    }
+
+    #[test]
+    fn two_believers_are_counted() {
+        let scenario = Scenario::named("slow-clock").unwrap();
+        let expected = scenario.expected.iter().find(|it| !it.violated.is_empty()).unwrap();
+        let without: Vec<Protection> = expected.without.iter().copied().collect();
+        let end = scenario.config.ends_ms;
+        let text = format!("{:?}", picture("slow-clock", &without, end));
+        assert!(text.contains("2 believers"));
+    }
+}

@@ -1,0 +1,211 @@
+//! The signs of what happens: each has a shape, a letter and a colour, so that none of these is
+//! needed to tell it.
+
+use leasehold_core::sim::{Interest, Kind, Message, Record};
+
+use super::shape::{Anchor, Shape, circle, path, rounded, text};
+
+/// What a sign stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Acquire,
+    Grant,
+    Append,
+    Release,
+    Reject,
+    Renew,
+    /// Something is done to the world.
+    Fault,
+    /// A lease is over.
+    Expiry,
+    Other,
+}
+
+impl Sign {
+    /// Those of packets and events, in the order of the legend.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Acquire,
+        Self::Grant,
+        Self::Append,
+        Self::Release,
+        Self::Reject,
+        Self::Renew,
+        Self::Expiry,
+        Self::Fault,
+        Self::Other,
+    ];
+
+    pub(crate) const fn of_message(message: Message) -> Self {
+        match message {
+            Message::AcquireLock | Message::CancelAcquire | Message::Queued => Self::Acquire,
+            Message::Granted => Self::Grant,
+            Message::AppendFile | Message::AppendOutcome | Message::Appended | Message::Outcome => {
+                Self::Append
+            }
+            Message::ReleaseLock | Message::Released | Message::Cancelled => Self::Release,
+            Message::Refused => Self::Reject,
+            Message::Heartbeat | Message::Alive => Self::Renew,
+            Message::Hello
+            | Message::Welcome
+            | Message::Retry
+            | Message::Close
+            | Message::Closed => Self::Other,
+        }
+    }
+
+    #[allow(clippy::wildcard_enum_match_arm, reason = "what isn't named is told by its interest")]
+    pub(crate) fn of_record(record: &Record) -> Self {
+        match record.kind {
+            Kind::Sent(about) | Kind::Arrived(about) => Self::of_message(about.message),
+            Kind::LockQueued { .. } => Self::Acquire,
+            Kind::LockGranted { .. } | Kind::Kept { .. } => Self::Grant,
+            Kind::FileAppended { .. } => Self::Append,
+            Kind::LeaseRenewed { .. } => Self::Renew,
+            _ => match Interest::of(record) {
+                Interest::Refusal | Interest::Violation => Self::Reject,
+                Interest::Expiry => Self::Expiry,
+                Interest::Fault => Self::Fault,
+                Interest::Release => Self::Release,
+                Interest::Grant => Self::Grant,
+                Interest::Append => Self::Append,
+                Interest::Heartbeat => Self::Renew,
+                Interest::Inner | Interest::Step => Self::Other,
+            },
+        }
+    }
+
+    /// The class that gives it its colour.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Acquire => "acquire",
+            Self::Grant => "grant",
+            Self::Append => "append",
+            Self::Release => "release",
+            Self::Reject => "reject",
+            Self::Renew => "renew",
+            Self::Fault => "fault",
+            Self::Expiry => "expiry",
+            Self::Other => "other",
+        }
+    }
+
+    pub(crate) const fn letter(self) -> &'static str {
+        match self {
+            Self::Acquire => "A",
+            Self::Grant => "G",
+            Self::Append => "W",
+            Self::Release => "R",
+            Self::Reject => "N",
+            Self::Renew => "H",
+            Self::Fault => "!",
+            Self::Expiry => "E",
+            Self::Other => "S",
+        }
+    }
+
+    /// The sign in a line of text.
+    pub(crate) const fn character(self) -> &'static str {
+        match self {
+            Self::Acquire => "▲",
+            Self::Grant => "●",
+            Self::Append => "◆",
+            Self::Release => "■",
+            Self::Reject => "✕",
+            Self::Renew => "○",
+            Self::Fault => "⚡",
+            Self::Expiry => "⧗",
+            Self::Other => "·",
+        }
+    }
+
+    /// What it stands for, in the legend.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Acquire => "asks for a lock, stands in line",
+            Self::Grant => "a lock is granted, and held",
+            Self::Append => "writes a line, or hears that it is written",
+            Self::Release => "gives a lock back",
+            Self::Reject => "no: refused, or violated",
+            Self::Renew => "heartbeat, and its answer",
+            Self::Fault => "something is done to the world",
+            Self::Expiry => "a lease is over",
+            Self::Other => "sessions, and all else",
+        }
+    }
+
+    /// The sign around a point, and its letter inside where there is room for it.
+    pub(crate) fn shapes(self, (x, y): (f64, f64), r: f64) -> Vec<Shape> {
+        let class = format!("sign {}", self.class());
+        let body = match self {
+            Self::Acquire => {
+                let (top, bottom) = (y - r * 1.15, y + r * 0.85);
+                path(
+                    class,
+                    format!(
+                        "M{x:.1} {top:.1}L{:.1} {bottom:.1}L{:.1} {bottom:.1}Z",
+                        x + r * 1.1,
+                        x - r * 1.1
+                    ),
+                )
+            }
+            Self::Grant => circle(class, (x, y), r),
+            Self::Append => path(
+                class,
+                format!(
+                    "M{x:.1} {:.1}L{:.1} {y:.1}L{x:.1} {:.1}L{:.1} {y:.1}Z",
+                    y - r * 1.2,
+                    x + r * 1.2,
+                    y + r * 1.2,
+                    x - r * 1.2
+                ),
+            ),
+            Self::Release => {
+                rounded(class, (x - r * 0.9, y - r * 0.9), (r * 1.8, r * 1.8), r * 0.15)
+            }
+            Self::Reject | Self::Fault | Self::Expiry => {
+                let a = r * 0.85;
+                path(
+                    format!("{class} cross"),
+                    format!(
+                        "M{:.1} {:.1}L{:.1} {:.1}M{:.1} {:.1}L{:.1} {:.1}",
+                        x - a,
+                        y - a,
+                        x + a,
+                        y + a,
+                        x + a,
+                        y - a,
+                        x - a,
+                        y + a
+                    ),
+                )
+            }
+            Self::Renew => circle(format!("{class} hollow"), (x, y), r * 0.6),
+            Self::Other => circle(class, (x, y), r * 0.55),
+        };
+        let has_room =
+            r >= 6.0 && matches!(self, Self::Acquire | Self::Grant | Self::Append | Self::Release);
+        let mut shapes = vec![body];
+        if has_room {
+            let down = if self == Self::Acquire { 0.55 } else { 0.38 };
+            let size = r * if self == Self::Acquire { 1.0 } else { 1.15 };
+            shapes.push(text("letter", (x, y + r * down), Anchor::Middle, size, self.letter()));
+        }
+        shapes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_signs_share_letter_character_or_class() {
+        for (no, a) in Sign::ALL.into_iter().enumerate() {
+            for b in &Sign::ALL[..no] {
+                assert_ne!(a.letter(), b.letter());
+                assert_ne!(a.character(), b.character());
+                assert_ne!(a.class(), b.class());
+            }
+        }
+    }
+}

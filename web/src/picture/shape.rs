@@ -1,0 +1,279 @@
+//! What pictures are made of: a few kinds of shapes, in CSS pixels, each with the class that gives
+//! it its colour. They are drawn in the page, or written as a file of SVG.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use leasehold_core::sim::{LockNo, NodeNo, PacketNo, RecordNo};
+
+/// A picture, as large as the place that there is for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Picture {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    /// What it shows, for whoever can't see it.
+    pub(crate) label: String,
+    pub(crate) shapes: Vec<Shape>,
+}
+
+/// The place that there is for a picture, and how large letters are in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) em: f64,
+}
+
+/// A thing that one can point at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Node(NodeNo),
+    Lock(LockNo),
+    /// The link between this client and the server.
+    Link(NodeNo),
+    Packet(PacketNo),
+    Record(RecordNo),
+}
+
+pub(crate) type Class = Cow<'static, str>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shape {
+    Rect {
+        class: Class,
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+        round: f64,
+    },
+    Circle {
+        class: Class,
+        x: f64,
+        y: f64,
+        r: f64,
+    },
+    Line {
+        class: Class,
+        from: (f64, f64),
+        to: (f64, f64),
+    },
+    Path {
+        class: Class,
+        d: String,
+    },
+    Text {
+        class: Class,
+        x: f64,
+        y: f64,
+        anchor: Anchor,
+        size: f64,
+        text: String,
+    },
+    /// What belongs together, can be pointed at, and has a name.
+    Group(Group),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) class: Class,
+    pub(crate) at: (f64, f64),
+    pub(crate) target: Option<Target>,
+    /// What it is, in words. A group without is part of another.
+    pub(crate) label: String,
+    pub(crate) shapes: Vec<Shape>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+impl Anchor {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Middle => "middle",
+            Self::End => "end",
+        }
+    }
+}
+
+impl Target {
+    /// A name that no other has, for keys and tests.
+    pub(crate) fn key(self) -> String {
+        match self {
+            Self::Node(NodeNo(no)) => format!("node-{no}"),
+            Self::Lock(LockNo(no)) => format!("lock-{no}"),
+            Self::Link(NodeNo(no)) => format!("link-{no}"),
+            Self::Packet(PacketNo(no)) => format!("packet-{no}"),
+            Self::Record(RecordNo(no)) => format!("record-{no}"),
+        }
+    }
+}
+
+pub(crate) fn rect(
+    class: impl Into<Class>,
+    (x, y): (f64, f64),
+    (width, height): (f64, f64),
+) -> Shape {
+    Shape::Rect { class: class.into(), x, y, width: width.max(0.0), height, round: 0.0 }
+}
+
+pub(crate) fn rounded(
+    class: impl Into<Class>,
+    (x, y): (f64, f64),
+    (width, height): (f64, f64),
+    round: f64,
+) -> Shape {
+    Shape::Rect { class: class.into(), x, y, width: width.max(0.0), height, round }
+}
+
+pub(crate) fn line(class: impl Into<Class>, from: (f64, f64), to: (f64, f64)) -> Shape {
+    Shape::Line { class: class.into(), from, to }
+}
+
+pub(crate) fn circle(class: impl Into<Class>, (x, y): (f64, f64), r: f64) -> Shape {
+    Shape::Circle { class: class.into(), x, y, r }
+}
+
+pub(crate) fn path(class: impl Into<Class>, d: String) -> Shape {
+    Shape::Path { class: class.into(), d }
+}
+
+pub(crate) fn text(
+    class: impl Into<Class>,
+    (x, y): (f64, f64),
+    anchor: Anchor,
+    size: f64,
+    text: impl Into<String>,
+) -> Shape {
+    Shape::Text { class: class.into(), x, y, anchor, size, text: text.into() }
+}
+
+/// About how wide a text is: letters of a sans serif are a bit more than half as wide as high.
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
+    0.56 * size * float(text.chars().count())
+}
+
+/// A text cut so that it is no wider than this.
+pub(crate) fn fitted(text: &str, size: f64, width: f64) -> String {
+    if text_width(text, size) <= width {
+        return text.to_owned();
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+    let letters = (width / (0.56 * size)).max(1.0) as usize;
+    let mut cut: String = text.chars().take(letters.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// A part of a circle, clockwise from the top, as the data of a path. `share` is from 0 to 1.
+pub(crate) fn arc((x, y): (f64, f64), r: f64, from: f64, share: f64) -> String {
+    let share = share.clamp(0.0, 0.9999);
+    let point = |at: f64| {
+        let angle = at * std::f64::consts::TAU;
+        (x + r * angle.sin(), y - r * angle.cos())
+    };
+    let ((x1, y1), (x2, y2)) = (point(from), point(from + share));
+    let large = u8::from(share > 0.5);
+    format!("M{x1:.1} {y1:.1}A{r:.1} {r:.1} 0 {large} 1 {x2:.1} {y2:.1}")
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts on a screen")]
+pub(crate) const fn float(count: usize) -> f64 {
+    count as f64
+}
+
+impl Picture {
+    /// As a file that stands by itself. `style` is the page's, as far as pictures need it.
+    pub(crate) fn svg(&self, style: &str) -> String {
+        let Self { width, height, label, shapes } = self;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
+             viewBox=\"0 0 {width:.0} {height:.0}\" class=\"picture\" role=\"img\" \
+             aria-label=\"{}\"><style>{style}</style>\
+             <rect class=\"paper\" width=\"{width:.0}\" height=\"{height:.0}\"/>",
+            escaped(label),
+        );
+        for shape in shapes {
+            shape.write(&mut svg);
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
+}
+
+impl Shape {
+    fn write(&self, svg: &mut String) {
+        // Writing to a string can't fail.
+        match self {
+            Self::Rect { class, x, y, width, height, round } => write!(
+                svg,
+                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" \
+                 height=\"{height:.1}\" rx=\"{round:.1}\"/>"
+            ),
+            Self::Circle { class, x, y, r } => {
+                write!(svg, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r:.1}\"/>")
+            }
+            Self::Line { class, from: (x1, y1), to: (x2, y2) } => write!(
+                svg,
+                "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" \
+                 y2=\"{y2:.1}\"/>"
+            ),
+            Self::Path { class, d } => write!(svg, "<path class=\"{class}\" d=\"{d}\"/>"),
+            Self::Text { class, x, y, anchor, size, text } => write!(
+                svg,
+                "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{}\" \
+                 font-size=\"{size:.1}\">{}</text>",
+                anchor.word(),
+                escaped(text)
+            ),
+            Self::Group(group) => {
+                let (x, y) = group.at;
+                let label = escaped(&group.label);
+                write!(svg, "<g class=\"{}\" transform=\"translate({x:.1} {y:.1})\">", group.class)
+                    .ok();
+                if !label.is_empty() {
+                    write!(svg, "<title>{label}</title>").ok();
+                }
+                group.shapes.iter().for_each(|shape| shape.write(svg));
+                write!(svg, "</g>")
+            }
+        }
+        .ok();
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_are_called_is_text_and_no_markup() {
+        let shapes = vec![text("t", (1.0, 2.0), Anchor::End, 12.0, "<b>&\"")];
+        let picture = Picture { width: 10.0, height: 20.0, label: "a\"b".to_owned(), shapes };
+        let svg = picture.svg("");
+        assert!(svg.contains(">&lt;b&gt;&amp;&quot;</text>"), "{svg}");
+        assert!(svg.contains("aria-label=\"a&quot;b\""), "{svg}");
+    }
+
+    #[test]
+    fn texts_are_cut_to_their_place() {
+        assert_eq!(fitted("client_1", 10.0, 100.0), "client_1");
+        let cut = fitted("a_very_long_name_indeed", 10.0, 60.0);
+        assert!(cut.ends_with('…') && text_width(&cut, 10.0) <= 66.0, "{cut}");
+    }
+
+    #[test]
+    fn an_arc_goes_clockwise_from_the_top() {
+        assert_eq!(arc((0.0, 0.0), 10.0, 0.0, 0.25), "M0.0 -10.0A10.0 10.0 0 0 1 10.0 -0.0");
+        assert!(arc((0.0, 0.0), 10.0, 0.0, 0.75).contains(" 0 1 1 "));
+    }
+}

@@ -1,0 +1,359 @@
+//! The space-time diagram: a lane for each node, time to the right, packets as slanted arrows.
+//!
+//! Source of the form: Lamport, "Time, clocks, and the ordering of events in a distributed
+//! system", Communications of the ACM 21(7), 1978. Where an event is chosen, what it rests on is
+//! drawn strong, what follows from it in colour, and all else is pale.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "a few kinds have a place of their own")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leasehold_core::sim::{Interest, Kind, Moment, NodeNo, PacketNo, Record, RecordNo};
+
+use super::gantt::Names;
+use super::glyph::Sign;
+use super::shape::{
+    Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, path, rect, text,
+};
+use crate::model::bars::{Bars, OutageKind};
+
+/// How wide a step is at least, in em, where all are as wide as each other.
+const STEP_EM: f64 = 1.6;
+
+/// A pause between two steps that is longer than this is marked, in microseconds.
+const GAP_US: u64 = 1_500_000;
+
+/// What there is to draw.
+pub(crate) struct Subject<'a> {
+    pub(crate) past: &'a [Record],
+    pub(crate) bars: &'a Bars,
+    pub(crate) names: Names<'a>,
+    pub(crate) now: Moment,
+    /// How far the world's steps are apart: each as far, or as long as they take.
+    pub(crate) is_to_scale: bool,
+    pub(crate) chosen: Option<RecordNo>,
+    /// Whether heartbeats are drawn too.
+    pub(crate) has_beats: bool,
+}
+
+/// A moment that has a place.
+struct Columns {
+    at: Vec<Moment>,
+    left: f64,
+    step: f64,
+    scale: Option<(Moment, f64)>,
+}
+
+impl Columns {
+    fn x(&self, moment: Moment) -> f64 {
+        if let Some((from, per_us)) = self.scale {
+            let since = moment.as_micros().saturating_sub(from.as_micros());
+            #[allow(clippy::cast_precision_loss, reason = "some seconds")]
+            return self.left + since as f64 * per_us;
+        }
+        let place = self.at.partition_point(|at| *at < moment);
+        self.left + self.step * (float(place) + 0.5)
+    }
+}
+
+/// The last part of the run, as far as there is room.
+pub(crate) fn spacetime(subject: &Subject<'_>, place: Place) -> Picture {
+    let em = place.em;
+    let nodes = subject.names.nodes.len();
+    let lane = ((place.height - em) / float(nodes.max(1))).clamp(em * 1.6, em * 4.5);
+    let left = super::gantt::label_width(place);
+    let shown: Vec<(RecordNo, &Record)> = shown(subject, place, left);
+    let columns = columns(subject, &shown, place, left);
+    let height = (lane * float(nodes) + em).max(place.height);
+    let y = |node: NodeNo| lane * (float(usize::from(node.0)) + 0.5);
+    let mut shapes = lanes(subject, place, &columns, &y);
+    shapes.extend(gaps(&columns, height, em));
+    let cones = subject.chosen.map(|chosen| Cones::of(subject.past, chosen));
+    shapes.extend(arrows(subject, &shown, &columns, &y, cones.as_ref(), em));
+    shapes.extend(dots(subject, &shown, &columns, &y, cones.as_ref(), em));
+    let x = columns.x(subject.now).min(place.width - 4.0);
+    shapes.push(line("now", (x, 0.0), (x, height)));
+    let label = format!("the last {} events of {nodes} nodes, with their packets", shown.len());
+    Picture { width: place.width, height, label, shapes }
+}
+
+/// The last records that have a place of their own, as many as there is room for.
+fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &'a Record)> {
+    let room = (place.width - left - place.em) / (place.em * STEP_EM);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+    let most = if subject.is_to_scale { 400 } else { room.max(4.0) as usize };
+    let places = subject.past.iter().enumerate().rev();
+    let wanted = places.filter(|(_, record)| {
+        let interest = Interest::of(record);
+        let least = if subject.has_beats { Interest::Heartbeat } else { Interest::Step };
+        interest >= least && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
+    });
+    let mut moments = BTreeSet::new();
+    let mut shown = Vec::new();
+    for (no, record) in wanted {
+        if moments.len() >= most && !moments.contains(&record.at) {
+            break;
+        }
+        moments.insert(record.at);
+        shown.push((RecordNo(u32::try_from(no).unwrap_or(u32::MAX)), record));
+    }
+    shown.reverse();
+    shown
+}
+
+fn columns(
+    subject: &Subject<'_>,
+    shown: &[(RecordNo, &Record)],
+    place: Place,
+    left: f64,
+) -> Columns {
+    let mut at: Vec<Moment> = shown.iter().map(|(_, record)| record.at).collect();
+    at.dedup();
+    let room = place.width - left - place.em * 1.5;
+    if subject.is_to_scale {
+        let from = at.first().copied().unwrap_or(subject.now);
+        let from = from.max(Moment::from_micros(subject.now.as_micros().saturating_sub(8_000_000)));
+        let span = subject.now.as_micros().saturating_sub(from.as_micros()).max(1_000_000);
+        #[allow(clippy::cast_precision_loss, reason = "some seconds")]
+        let per_us = room / span as f64;
+        return Columns { at, left, step: 0.0, scale: Some((from, per_us)) };
+    }
+    let step = (room / float(at.len().max(1))).min(place.em * 3.2);
+    Columns { at, left, step, scale: None }
+}
+
+fn lanes(
+    subject: &Subject<'_>,
+    place: Place,
+    columns: &Columns,
+    y: &impl Fn(NodeNo) -> f64,
+) -> Vec<Shape> {
+    let em = place.em;
+    let from = columns.scale.map(|(from, _)| from).or(columns.at.first().copied());
+    let mut shapes = Vec::new();
+    for (no, name) in (0_u8..).zip(subject.names.nodes) {
+        let y = y(NodeNo(no));
+        let name = fitted(name, em, columns.left - em);
+        shapes.push(text("name", (em * 0.4, y + em * 0.35), Anchor::Start, em, name));
+        shapes.push(line("lane", (columns.left, y), (place.width, y)));
+    }
+    for outage in &subject.bars.outages {
+        let until = outage.until.unwrap_or(subject.now).min(subject.now);
+        let class = match outage.what {
+            OutageKind::Dead => "outage dead",
+            OutageKind::Paused => "outage paused",
+            OutageKind::Cut(_) => continue,
+        };
+        if outage.from > subject.now || from.is_none_or(|from| until < from) {
+            continue;
+        }
+        let x1 = columns.x(outage.from).max(columns.left);
+        let width = columns.x(until) - x1;
+        shapes.push(rect(class, (x1, y(outage.node) - em * 0.5), (width, em)));
+    }
+    shapes
+}
+
+/// Where time was left out.
+fn gaps(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
+    if columns.scale.is_some() {
+        return Vec::new();
+    }
+    let pairs = columns.at.windows(2).enumerate();
+    let long = pairs.filter(|(_, pair)| pair[1].as_micros() - pair[0].as_micros() > GAP_US);
+    let marks = long.flat_map(|(no, pair)| {
+        let x = columns.left + columns.step * (float(no) + 1.0);
+        let skipped = Moment::from_micros(pair[1].as_micros() - pair[0].as_micros());
+        let label = format!("≈ {skipped}");
+        [
+            line("gap-line", (x, 0.0), (x, height - em)),
+            text("small", (x, height - em * 0.2), Anchor::Middle, em * 0.75, label),
+        ]
+    });
+    marks.collect()
+}
+
+/// What an event rests on, and what rests on it.
+struct Cones {
+    past: BTreeSet<RecordNo>,
+    future: BTreeSet<RecordNo>,
+}
+
+impl Cones {
+    fn of(records: &[Record], chosen: RecordNo) -> Self {
+        let mut past = BTreeSet::new();
+        let mut open = vec![chosen];
+        while let Some(no) = open.pop() {
+            if past.insert(no)
+                && let Some(record) = no.place().and_then(|place| records.get(place))
+            {
+                open.extend(record.causes.iter().filter(|cause| **cause < no));
+            }
+        }
+        let mut future = BTreeSet::from([chosen]);
+        for (no, record) in (0_u32..).zip(records).skip(chosen.place().unwrap_or(0)) {
+            if record.causes.iter().any(|cause| future.contains(cause)) {
+                future.insert(RecordNo(no));
+            }
+        }
+        Self { past, future }
+    }
+
+    fn class(&self, no: RecordNo) -> &'static str {
+        if self.past.contains(&no) {
+            "before"
+        } else if self.future.contains(&no) {
+            "after"
+        } else {
+            "apart"
+        }
+    }
+}
+
+fn cone_class(cones: Option<&Cones>, no: RecordNo) -> &'static str {
+    cones.map_or("", |cones| cones.class(no))
+}
+
+/// The packets: from where they were sent to where they came to.
+fn arrows(
+    subject: &Subject<'_>,
+    shown: &[(RecordNo, &Record)],
+    columns: &Columns,
+    y: &impl Fn(NodeNo) -> f64,
+    cones: Option<&Cones>,
+    em: f64,
+) -> Vec<Shape> {
+    let mut ends: BTreeMap<PacketNo, (Moment, bool)> = BTreeMap::new();
+    for (_, record) in shown {
+        match record.kind {
+            Kind::Arrived(about) => drop(ends.insert(about.packet, (record.at, true))),
+            Kind::Lost { about, .. } => drop(ends.insert(about.packet, (record.at, false))),
+            _ => {}
+        }
+    }
+    let mut shapes = Vec::new();
+    for (no, record) in shown {
+        let (about, packet) = match record.kind {
+            Kind::Sent(about) => (about, about.packet),
+            // The copy goes its own way.
+            Kind::Doubled { about, copy } => (about, copy),
+            _ => continue,
+        };
+        let (from, to) = ((columns.x(record.at), y(record.node)), y(about.peer));
+        let sign = Sign::of_message(about.message);
+        let class = format!("arrow {} {}", sign.class(), cone_class(cones, *no));
+        let end = ends.get(&packet).copied();
+        let (x, reached, arrived) = match end {
+            Some((at, arrived)) => (columns.x(at), if arrived { 1.0 } else { 0.55 }, arrived),
+            None => (columns.x(subject.now), 0.8, false),
+        };
+        let tip = (x, from.1 + (to - from.1) * reached);
+        shapes.push(line(class.clone(), from, tip));
+        if arrived {
+            shapes.push(arrow_head(class, from, tip, em * 0.5));
+        } else if end.is_some() {
+            shapes.extend(Sign::Reject.shapes(tip, em * 0.36));
+        }
+    }
+    shapes
+}
+
+fn arrow_head(class: String, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
+    let angle = (to.1 - from.1).atan2(to.0 - from.0);
+    let side = |off: f64| {
+        let at = angle + std::f64::consts::PI + off;
+        (to.0 + size * at.cos(), to.1 + size * at.sin())
+    };
+    let (a, b) = (side(0.4), side(-0.4));
+    let (x, y) = to;
+    path(
+        format!("{class} head"),
+        format!("M{x:.1} {y:.1}L{:.1} {:.1}L{:.1} {:.1}Z", a.0, a.1, b.0, b.1),
+    )
+}
+
+/// What happened at a node, as signs on its lane.
+fn dots(
+    subject: &Subject<'_>,
+    shown: &[(RecordNo, &Record)],
+    columns: &Columns,
+    y: &impl Fn(NodeNo) -> f64,
+    cones: Option<&Cones>,
+    em: f64,
+) -> Vec<Shape> {
+    let is_packet = |record: &Record| {
+        matches!(record.kind, Kind::Sent(_) | Kind::Arrived(_) | Kind::Doubled { .. })
+            || matches!(record.kind, Kind::Lost { .. } | Kind::Moved { .. })
+    };
+    let dots = shown.iter().map(|(no, record)| {
+        let sign = Sign::of_record(record);
+        let (r, extra) = if is_packet(record) { (em * 0.2, " small-dot") } else { (em * 0.46, "") };
+        let signs = if is_packet(record) {
+            vec![super::shape::circle(format!("sign {}", sign.class()), (0.0, 0.0), r)]
+        } else {
+            sign.shapes((0.0, 0.0), r)
+        };
+        let chosen = if subject.chosen == Some(*no) { " selected" } else { "" };
+        let mut shapes = vec![super::shape::circle("reach", (0.0, 0.0), em)];
+        shapes.extend(signs);
+        Shape::Group(Group {
+            class: format!("dot{extra}{chosen} {}", cone_class(cones, *no)).into(),
+            at: (columns.x(record.at), y(record.node)),
+            target: Some(Target::Record(*no)),
+            label: format!("{} at {}", record.kind.name().replace('_', " "), record.at),
+            shapes,
+        })
+    });
+    dots.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::film::Film;
+    use leasehold_core::sim::Scenario;
+
+    fn picture(film: &Film, is_to_scale: bool, chosen: Option<RecordNo>) -> Picture {
+        let config = &film.run().config;
+        let mut nodes = vec!["server".to_owned()];
+        nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
+        let subject = Subject {
+            past: film.past(),
+            bars: &film.bars(),
+            names: Names { locks: &[], nodes: &nodes },
+            now: film.now(),
+            is_to_scale,
+            chosen,
+            has_beats: false,
+        };
+        spacetime(&subject, Place { width: 700.0, height: 200.0, em: 12.0 })
+    }
+
+    #[test]
+    fn time_goes_to_the_right_and_stays_in_the_picture() {
+        let mut film = Film::new(Scenario::named("gc-pause").unwrap().run());
+        film.go_to(Moment::from_millis(18_000));
+        for is_to_scale in [false, true] {
+            let mut last = 0.0;
+            for shape in picture(&film, is_to_scale, None).shapes {
+                if let Shape::Group(group) = shape {
+                    assert!(group.at.0 >= last && group.at.0 <= 700.0, "{is_to_scale} {last}");
+                    last = group.at.0;
+                }
+            }
+            assert!(last > 100.0);
+        }
+    }
+
+    #[test]
+    fn what_an_event_rests_on_is_told_from_what_it_has_nothing_to_do_with() {
+        let mut film = Film::new(Scenario::named("five-clients").unwrap().run());
+        film.go_to(Moment::from_millis(2_500));
+        let mut granted = film.past().iter().enumerate();
+        let (no, record) =
+            granted.find(|(_, it)| matches!(it.kind, Kind::LockGranted { .. })).unwrap();
+        let cones = Cones::of(film.past(), RecordNo(u32::try_from(no).unwrap()));
+        assert_eq!(cones.class(record.causes[0]), "before");
+        assert!(film.past().len() > cones.past.len() + cones.future.len());
+    }
+}

@@ -1,0 +1,451 @@
+//! The stage: clients around their server, the packets between them, and around each client two
+//! arcs that run down: what the server still gives it, and what it believes to have.
+
+use leasehold_core::sim::{LockNo, Message, Moment, NodeNo};
+
+use super::glyph::Sign;
+use super::shape::{
+    Anchor, Group, Picture, Place, Shape, Target, arc, circle, fitted, float, line, path, rect,
+    rounded, text,
+};
+use super::stage_layout::Layout;
+use crate::model::scene::{Client, Condition, Lock, Packet, Scene, Server};
+
+/// Everything on the stage at this moment. `shows_fates`: packets that will be lost are marked.
+pub(crate) fn stage(
+    scene: &Scene,
+    now: Moment,
+    place: Place,
+    selected: Option<Target>,
+    shows_fates: bool,
+) -> Picture {
+    let layout = Layout::new(place, scene.clients.len(), scene.locks.len());
+    let mut shapes = Vec::new();
+    for (no, client) in scene.clients.iter().enumerate() {
+        shapes.push(link(&layout, no, client, selected));
+    }
+    shapes.push(server(scene, &layout, selected));
+    if layout.files.is_some() {
+        shapes.extend(scene.locks.iter().enumerate().filter_map(|(no, it)| sheet(&layout, no, it)));
+    }
+    for (no, it) in scene.clients.iter().enumerate() {
+        shapes.push(client(&layout, no, it, now, selected));
+    }
+    for loss in &scene.losses {
+        let (from, to, share) =
+            (loss.link.from, loss.link.to, if loss.is_late { 1.0 } else { 0.5 });
+        if let Some(at) = layout.on_way(from, to, share) {
+            shapes.extend(Sign::Reject.shapes(at, layout.packet_r * 0.8));
+        }
+    }
+    for it in &scene.packets {
+        shapes.extend(packet(&layout, it, scene, now, selected, shows_fates));
+    }
+    Picture { width: place.width, height: place.height, label: label(scene), shapes }
+}
+
+fn label(scene: &Scene) -> String {
+    let packets = scene.packets.len();
+    format!("the server, {} clients, {packets} packets on their way", scene.clients.len())
+}
+
+fn class(base: &'static str, target: Target, selected: Option<Target>) -> String {
+    if selected == Some(target) { format!("{base} selected") } else { base.to_owned() }
+}
+
+fn link(layout: &Layout, no: usize, client: &Client, selected: Option<Target>) -> Shape {
+    let target = Target::Link(client.node);
+    let mut shapes = Vec::new();
+    let lanes = [(NodeNo::SERVER, client.cut.0), (client.node, client.cut.1)];
+    for (to, is_cut) in lanes {
+        let from = if to.is_server() { client.node } else { NodeNo::SERVER };
+        let (Some(a), Some(b)) = (layout.on_way(from, to, 0.0), layout.on_way(from, to, 1.0))
+        else {
+            continue;
+        };
+        shapes.push(line("reach", a, b));
+        shapes.push(line(if is_cut { "lane cut" } else { "lane" }, a, b));
+        if is_cut && let Some(middle) = layout.on_way(from, to, 0.5) {
+            shapes.extend(Sign::Reject.shapes(middle, layout.packet_r * 0.55));
+        }
+    }
+    let how = match client.cut {
+        (false, false) => "whole".to_owned(),
+        (true, true) => "cut both ways".to_owned(),
+        (true, false) => "cut towards the server".to_owned(),
+        (false, true) => "cut towards the client".to_owned(),
+    };
+    let _ = no;
+    Shape::Group(Group {
+        class: class("link", target, selected).into(),
+        at: (0.0, 0.0),
+        target: Some(target),
+        label: format!("link between {} and the server: {how}", client.name),
+        shapes,
+    })
+}
+
+fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
+    let Server { condition, clock, unflushed } = scene.server;
+    let (em, (width, height)) = (layout.em, layout.server_size);
+    let (left, top) = (layout.server.0 - width / 2.0, layout.server.1 - height / 2.0);
+    let body = match condition {
+        Condition::Dead | Condition::NotStarted => "server dead",
+        Condition::Paused => "server paused",
+        Condition::Up | Condition::Finished => "server",
+    };
+    let mut shapes = vec![rounded(body, (left, top), (width, height), 8.0)];
+    let inside = left + em * 0.8;
+    let mut y = top + em * 1.45;
+    shapes.push(text("title", (inside, y), Anchor::Start, em, "server"));
+    let state = match condition {
+        Condition::Dead => "crashed".to_owned(),
+        Condition::NotStarted => "not started".to_owned(),
+        Condition::Paused => "stands still".to_owned(),
+        Condition::Up | Condition::Finished => {
+            let waits = if unflushed == 0 { String::new() } else { "flushing …".to_owned() };
+            clock_text(clock.ahead_ms, clock.rate_ppm).unwrap_or(waits)
+        }
+    };
+    let right = left + width - em * 0.8;
+    shapes.push(text("small", (right, y), Anchor::End, em * 0.85, state.clone()));
+    let rows = layout.server_rows.min(scene.locks.len());
+    for lock in &scene.locks[..rows] {
+        y += em * 1.55;
+        shapes.push(line("rule", (left, y - em * 1.1), (left + width, y - em * 1.1)));
+        shapes.extend(lock_row(lock, (inside, right), y, em));
+    }
+    if rows < scene.locks.len() {
+        let more = format!("and {} more locks", scene.locks.len() - rows);
+        y += em * 1.4;
+        shapes.push(text("small", (inside, y), Anchor::Start, em * 0.85, more));
+    }
+    if condition == Condition::Dead {
+        shapes.extend(Sign::Reject.shapes((left + width - em, top + em * 0.2), em * 0.6));
+    }
+    let target = Target::Node(NodeNo::SERVER);
+    let held = scene.locks.iter().filter(|lock| lock.holder.is_some()).count();
+    Shape::Group(Group {
+        class: class("node", target, selected).into(),
+        at: (0.0, 0.0),
+        target: Some(target),
+        label: format!("server {state}; {held} of {} locks are held", scene.locks.len()),
+        shapes,
+    })
+}
+
+fn lock_row(lock: &Lock, (left, right): (f64, f64), y: f64, em: f64) -> Vec<Shape> {
+    let name_width = (right - left) * 0.4;
+    let name = fitted(lock.name.as_str(), em * 0.9, name_width);
+    let mut shapes = vec![text("name", (left, y), Anchor::Start, em * 0.9, name)];
+    let waiting =
+        if lock.line.is_empty() { String::new() } else { format!(" +{}", lock.line.len()) };
+    let (class, holder) = match &lock.holder {
+        Some(holder) => ("held", format!("#{} {}{waiting}", holder.token, holder.client)),
+        None => ("small", format!("free{waiting}")),
+    };
+    let holder = fitted(&holder, em * 0.9, right - left - name_width);
+    shapes.push(text(class, (right, y), Anchor::End, em * 0.9, holder));
+    shapes
+}
+
+/// A file beside the server: its last lines, each with its token.
+fn sheet(layout: &Layout, no: usize, lock: &Lock) -> Option<Shape> {
+    let (x, width) = layout.files?;
+    let em = layout.em;
+    let rows = layout.sheet_rows;
+    let height = layout.sheet_height();
+    let top = layout.sheet_top(no, height)?;
+    let fold = em * 0.7;
+    let (right, bottom) = (x + width, top + height);
+    let outline = format!(
+        "M{x:.1} {top:.1}H{:.1}L{right:.1} {:.1}V{bottom:.1}H{x:.1}Z",
+        right - fold,
+        top + fold
+    );
+    let mut shapes = vec![path("sheet", outline)];
+    let inside = x + em * 0.6;
+    let mut y = top + em * 1.2;
+    let title = fitted(lock.name.as_str(), em * 0.9, width * 0.6);
+    shapes.push(text("name", (inside, y), Anchor::Start, em * 0.9, title));
+    let count = lock.lines.to_string();
+    shapes.push(text("small", (right - em * 1.1, y), Anchor::End, em * 0.8, count));
+    let skip = lock.last.len().saturating_sub(rows);
+    for (token, client) in &lock.last[skip..] {
+        y += em * 1.15;
+        let written = fitted(&format!("#{token} {client}"), em * 0.8, width - em);
+        shapes.push(text("written", (inside, y), Anchor::Start, em * 0.8, written));
+    }
+    let target = Target::Lock(lock.no);
+    Some(Shape::Group(Group {
+        class: "file".into(),
+        at: (0.0, 0.0),
+        target: Some(target),
+        label: format!("file {}: {} lines", lock.name, lock.lines),
+        shapes,
+    }))
+}
+
+fn client(
+    layout: &Layout,
+    no: usize,
+    client: &Client,
+    now: Moment,
+    selected: Option<Target>,
+) -> Shape {
+    let (r, em) = (layout.r, layout.em);
+    let target = Target::Node(client.node);
+    let body = match client.condition {
+        Condition::NotStarted => "client absent",
+        Condition::Dead => "client dead",
+        Condition::Paused => "client paused",
+        Condition::Finished => "client finished",
+        Condition::Up if client.holds => "client holds",
+        Condition::Up => "client",
+    };
+    let mut shapes = vec![circle("reach", (0.0, 0.0), r + 8.0), circle(body, (0.0, 0.0), r)];
+    shapes.extend(arcs(client, r, now));
+    shapes.extend(face(client, r));
+    if layout.has_names {
+        let x = -r - 14.0;
+        let width = layout.name_width;
+        let name = fitted(client.name.as_str(), em, width);
+        shapes.push(text("name", (x, -em * 0.15), Anchor::End, em, name));
+        let wrong = clock_text(client.clock.ahead_ms, client.clock.rate_ppm);
+        let doing =
+            wrong.map_or_else(|| client.doing.clone(), |it| format!("{} · {it}", client.doing));
+        let doing = fitted(&doing, em * 0.85, width);
+        shapes.push(text("small", (x, em * 0.95), Anchor::End, em * 0.85, doing));
+    } else if layout.has_names_below {
+        let name = fitted(client.name.as_str(), em * 0.8, layout.name_width);
+        shapes.push(text("name", (0.0, r + em * 1.45), Anchor::Middle, em * 0.8, name));
+    }
+    Shape::Group(Group {
+        class: class("node", target, selected).into(),
+        at: layout.clients[no],
+        target: Some(target),
+        label: client_label(client, now),
+        shapes,
+    })
+}
+
+/// The truth outside, the belief inside; where the belief is longer, the gap is marked.
+fn arcs(client: &Client, r: f64, now: Moment) -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    let (outer, inner) = (r + 6.5, r + 2.5);
+    let truth = client.truth.map_or(0.0, |term| term.left(now));
+    let belief = client.belief.map_or(0.0, |belief| belief.term.left(now));
+    let center = (0.0, 0.0);
+    if truth > 0.0 {
+        let class = if client.holds { "arc truth" } else { "arc truth idle" };
+        shapes.push(path(class, arc(center, outer, 0.0, truth)));
+    }
+    if belief > 0.0 {
+        let inferred = client.belief.is_some_and(|belief| belief.is_inferred);
+        let class = if inferred { "arc belief inferred" } else { "arc belief" };
+        shapes.push(path(class, arc(center, inner, 0.0, belief)));
+        if belief > truth + 0.002 {
+            shapes.push(path("arc gap", arc(center, outer, truth, belief - truth)));
+        }
+    }
+    shapes
+}
+
+/// What is in the circle: a number by which the client is told, or what is the matter with it.
+fn face(client: &Client, r: f64) -> Vec<Shape> {
+    if r < 7.0 {
+        return Vec::new();
+    }
+    match client.condition {
+        Condition::Dead => Sign::Reject.shapes((0.0, 0.0), r * 0.5),
+        Condition::Paused => {
+            let (width, height) = (r * 0.24, r * 0.9);
+            [-r * 0.34, r * 0.1].map(|x| rect("pause", (x, -height / 2.0), (width, height))).into()
+        }
+        Condition::NotStarted | Condition::Up | Condition::Finished => {
+            let short = short_name(client.name.as_str());
+            let size = if short.len() > 2 { r * 0.7 } else { r * 0.95 };
+            vec![text("face", (0.0, size * 0.36), Anchor::Middle, size, short)]
+        }
+    }
+}
+
+/// The number at the end of a name, or its first letters.
+pub(crate) fn short_name(name: &str) -> String {
+    let digits = name.chars().rev().take_while(char::is_ascii_digit).count();
+    if (1..=3).contains(&digits) {
+        name[name.len() - digits..].to_owned()
+    } else {
+        name.chars().take(2).collect()
+    }
+}
+
+/// What is wrong with a clock; nothing where nothing is.
+pub(crate) fn clock_text(ahead_ms: i64, rate_ppm: i64) -> Option<String> {
+    if rate_ppm.unsigned_abs() >= 1_000 {
+        let way = if rate_ppm < 0 { "slow" } else { "fast" };
+        let tenths = (rate_ppm.unsigned_abs() + 500) / 1_000;
+        let percent = if tenths.is_multiple_of(10) {
+            (tenths / 10).to_string()
+        } else {
+            format!("{}.{}", tenths / 10, tenths % 10)
+        };
+        return Some(format!("clock {percent} % {way}"));
+    }
+    if ahead_ms.unsigned_abs() >= 500 {
+        let sign = if ahead_ms < 0 { '−' } else { '+' };
+        let tenths = ahead_ms.unsigned_abs() / 100;
+        return Some(format!("clock {sign}{}.{} s", tenths / 10, tenths % 10));
+    }
+    None
+}
+
+fn client_label(client: &Client, now: Moment) -> String {
+    let mut label = format!("{}, {}", client.name, client.doing);
+    match (client.truth, client.belief) {
+        (Some(truth), _) if client.belief.is_none() => {
+            label.push_str(&format!("; {} of its lease left", truth.left_text(now)));
+        }
+        (truth, Some(belief)) => {
+            let truth = truth.map_or_else(|| "nothing".to_owned(), |term| term.left_text(now));
+            let belief = belief.term.left_text(now);
+            label.push_str(&format!("; the server still gives it {truth}, it counts on {belief}"));
+        }
+        (_, None) => {}
+    }
+    if client.cut != (false, false) {
+        label.push_str("; cut off");
+    }
+    label.extend(
+        clock_text(client.clock.ahead_ms, client.clock.rate_ppm).map(|it| format!("; {it}")),
+    );
+    label
+}
+
+fn packet(
+    layout: &Layout,
+    packet: &Packet,
+    scene: &Scene,
+    now: Moment,
+    selected: Option<Target>,
+    shows_fates: bool,
+) -> Option<Shape> {
+    let link = packet.name.link;
+    let at = layout.on_way(link.from, link.to, packet.progress(now))?;
+    let target = Target::Packet(packet.no);
+    let sign = Sign::of_message(packet.message);
+    let is_beat = matches!(packet.message, Message::Heartbeat | Message::Alive);
+    let r = if is_beat { layout.packet_r * 0.8 } else { layout.packet_r };
+    let mut shapes = vec![circle("reach", (0.0, 0.0), layout.packet_r.max(12.0))];
+    if selected == Some(target) {
+        shapes.push(circle("halo", (0.0, 0.0), layout.packet_r + 5.0));
+    }
+    shapes.extend(sign.shapes((0.0, 0.0), r));
+    if shows_fates && packet.is_doomed {
+        shapes.push(circle("doomed", (0.0, 0.0), layout.packet_r + 3.0));
+    }
+    let lock = scene.locks.get(usize::from(packet.lock.0)).filter(|_| packet.lock != LockNo::NONE);
+    let lock = lock.map_or_else(String::new, |lock| format!(" {}", lock.name));
+    let who = scene.client(if link.from.is_server() { link.to } else { link.from });
+    let who = who.map_or_else(String::new, |client| client.name.to_string());
+    let way = if link.from.is_server() { "to" } else { "from" };
+    Some(Shape::Group(Group {
+        class: class("packet", target, selected).into(),
+        at,
+        target: Some(target),
+        label: format!("packet {}{lock} {way} {who}", packet.message.word()),
+        shapes,
+    }))
+}
+
+/// How many clients there are to draw, and so how crowded it is.
+pub(crate) const fn is_crowd(clients: usize) -> bool {
+    clients > 9
+}
+
+/// The place of each of `count` along a length, in the middle of its share.
+pub(crate) fn spread(no: usize, count: usize, length: f64) -> f64 {
+    length * (float(no) + 0.5) / float(count.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::film::Film;
+    use leasehold_core::sim::Scenario;
+
+    const PLACE: Place = Place { width: 760.0, height: 300.0, em: 13.0 };
+
+    fn picture(scenario: &str, at_ms: u64, selected: Option<Target>) -> Picture {
+        let mut film = Film::new(Scenario::named(scenario).unwrap().run());
+        film.go_to(Moment::from_millis(at_ms));
+        let scene = Scene::of_world(film.world(), film.past());
+        stage(&scene, film.now(), PLACE, selected, true)
+    }
+
+    fn labels(picture: &Picture) -> Vec<&str> {
+        let groups = picture.shapes.iter().filter_map(|shape| match shape {
+            Shape::Group(group) => Some(group.label.as_str()),
+            _ => None,
+        });
+        groups.collect()
+    }
+
+    #[test]
+    fn everybody_and_everything_on_its_way_is_there_and_has_a_name() {
+        let picture = picture("five-clients", 650, None);
+        let labels = labels(&picture);
+        for name in ["client_1, ", "client_5, ", "server ", "file file_3", "link between client_2"]
+        {
+            assert!(labels.iter().any(|label| label.starts_with(name)), "{name}: {labels:#?}");
+        }
+        assert!(labels.iter().any(|label| label.starts_with("packet ")), "{labels:#?}");
+    }
+
+    #[test]
+    fn what_is_drawn_is_within_the_picture() {
+        for (scenario, at_ms) in [("five-clients", 900), ("thundering-herd", 4_000)] {
+            for place in [
+                PLACE,
+                Place { width: 340.0, height: 250.0, em: 12.0 },
+                Place { width: 1_264.0, height: 330.0, em: 27.0 },
+            ] {
+                let mut film = Film::new(Scenario::named(scenario).unwrap().run());
+                film.go_to(Moment::from_millis(at_ms));
+                let scene = Scene::of_world(film.world(), film.past());
+                let picture = stage(&scene, film.now(), place, None, false);
+                for shape in &picture.shapes {
+                    if let Shape::Group(group) = shape {
+                        let (x, y) = group.at;
+                        assert!((0.0..=place.width).contains(&x), "{scenario} {place:?} {x}");
+                        assert!((0.0..=place.height).contains(&y), "{scenario} {place:?} {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_belief_that_is_longer_than_the_truth_is_marked() {
+        let has = |picture: &Picture, class: &str| format!("{picture:?}").contains(class);
+        assert!(!has(&picture("gc-pause", 5_000, None), "arc gap"));
+        let scenario = Scenario::named("slow-clock").unwrap();
+        let without = scenario.expected.iter().find(|it| !it.violated.is_empty()).unwrap();
+        let mut film = Film::new(scenario.run_without(&without.without));
+        let mut marked = false;
+        for ms in (0..film.end().as_millis()).step_by(50) {
+            film.go_to(Moment::from_millis(ms));
+            let scene = Scene::of_world(film.world(), film.past());
+            marked |= has(&stage(&scene, film.now(), PLACE, None, false), "arc gap");
+        }
+        assert!(marked);
+    }
+
+    #[test]
+    fn names_are_short_and_clocks_are_told() {
+        assert_eq!((short_name("client_12"), short_name("ann")), ("12".into(), "an".into()));
+        assert_eq!(clock_text(0, -200_000).unwrap(), "clock 20 % slow");
+        assert_eq!(clock_text(30_000, 0).unwrap(), "clock +30.0 s");
+        assert_eq!(clock_text(3, 5), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! Where everything stands on the stage.
+//!
+//! A few clients stand in a column at the left, the server right of the middle, its files beside
+//! it; a crowd stands around the server.
+
+use leasehold_core::sim::NodeNo;
+
+use super::shape::{Place, float};
+use super::stage::{is_crowd, spread};
+
+/// How far apart the two lanes of a link are, from its middle.
+const LANE: f64 = 3.5;
+
+/// Narrower than this there is no room for names beside the clients, nor for files.
+const NARROW_EM: f64 = 40.0;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) em: f64,
+    /// The radius of a client, and of a packet.
+    pub(crate) r: f64,
+    pub(crate) packet_r: f64,
+    pub(crate) clients: Vec<(f64, f64)>,
+    pub(crate) server: (f64, f64),
+    pub(crate) server_size: (f64, f64),
+    /// For how many locks the server has rows.
+    pub(crate) server_rows: usize,
+    /// Where the files begin, and how wide they are, where there is room for them.
+    pub(crate) files: Option<(f64, f64)>,
+    pub(crate) sheet_rows: usize,
+    files_count: usize,
+    height: f64,
+    pub(crate) has_names: bool,
+    pub(crate) has_names_below: bool,
+    pub(crate) name_width: f64,
+    is_crowd: bool,
+}
+
+impl Layout {
+    pub(crate) fn new(place: Place, clients: usize, locks: usize) -> Self {
+        if is_crowd(clients) {
+            Self::crowd(place, clients, locks)
+        } else {
+            Self::column(place, clients, locks)
+        }
+    }
+
+    fn column(place: Place, count: usize, locks: usize) -> Self {
+        let Place { width, height, em } = place;
+        let is_narrow = width < NARROW_EM * em;
+        let step = height / float(count.max(1));
+        let room = if is_narrow { step - em * 1.3 } else { step };
+        let r = (room / 2.0 - 9.0).clamp(8.0, em * 1.45);
+        let name_width = if is_narrow { em * 5.5 } else { em * 12.5 };
+        let x = if is_narrow { r + em * 1.6 } else { name_width + r + 24.0 };
+        let bulge = if count > 2 && !is_narrow { (width * 0.04).min(30.0) } else { 0.0 };
+        let clients = (0..count).map(|no| {
+            let y = spread(no, count, height);
+            let off = (y / height - 0.5) * 2.0;
+            let up = if is_narrow { em * 0.6 } else { 0.0 };
+            (x + bulge * (1.0 - off * off) - bulge * 0.3, y - up)
+        });
+        let (rows, server_height) = server_rows(height, em, locks);
+        let server_width = if is_narrow { (width * 0.42).max(em * 10.0) } else { em * 15.5 };
+        let files = (!is_narrow).then(|| {
+            let file_width = (width * 0.2).clamp(em * 8.5, em * 13.0);
+            (width - file_width - 10.0, file_width)
+        });
+        let right = files.map_or(width - 8.0, |(x, _)| x - em * 1.6);
+        Self {
+            em,
+            r,
+            packet_r: (em * 0.62).min(r * 0.8).max(6.0),
+            clients: clients.collect(),
+            server: (right - server_width / 2.0, height / 2.0),
+            server_size: (server_width, server_height),
+            server_rows: rows,
+            files,
+            sheet_rows: sheet_rows(height, em, locks),
+            files_count: locks,
+            height,
+            has_names: !is_narrow,
+            has_names_below: is_narrow,
+            name_width,
+            is_crowd: false,
+        }
+    }
+
+    fn crowd(place: Place, count: usize, locks: usize) -> Self {
+        let Place { width, height, em } = place;
+        let around = std::f64::consts::PI * (width + height) / 2.0;
+        let r = (around / float(count) / 2.0 - 9.0).clamp(3.5, em * 1.1);
+        let edge = r + 12.0;
+        let (center_x, center_y) = (width / 2.0, height / 2.0);
+        let (radius_x, radius_y) = (center_x - edge, center_y - edge);
+        let clients = (0..count).map(|no| {
+            let angle = spread(no, count, std::f64::consts::TAU);
+            (center_x - radius_x * angle.cos(), center_y - radius_y * angle.sin())
+        });
+        let (rows, server_height) = server_rows(height * 0.62, em, locks);
+        Self {
+            em,
+            r,
+            packet_r: (r * 0.75).clamp(3.0, em * 0.55),
+            clients: clients.collect(),
+            server: (center_x, center_y),
+            server_size: ((em * 15.5).min(width * 0.5), server_height),
+            server_rows: rows,
+            files: None,
+            sheet_rows: 0,
+            files_count: 0,
+            height,
+            has_names: false,
+            has_names_below: false,
+            name_width: 0.0,
+            is_crowd: true,
+        }
+    }
+
+    pub(crate) fn sheet_height(&self) -> f64 {
+        self.em * (1.75 + 1.15 * float(self.sheet_rows))
+    }
+
+    /// Where a file's sheet begins; none where there is no room for it.
+    pub(crate) fn sheet_top(&self, no: usize, height: f64) -> Option<f64> {
+        let top = spread(no, self.files_count, self.height) - height / 2.0;
+        let step = self.height / float(self.files_count.max(1));
+        (step >= self.em * 1.9).then_some(top.max(2.0))
+    }
+
+    /// The place of a packet that has gone this share of its way.
+    pub(crate) fn on_way(&self, from: NodeNo, to: NodeNo, share: f64) -> Option<(f64, f64)> {
+        let client = if from.is_server() { to } else { from };
+        let place = usize::from(client.0).checked_sub(1)?;
+        let (near, far) = self.ends(place)?;
+        let (a, b) = if from.is_server() { (far, near) } else { (near, far) };
+        let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+        let length = dx.hypot(dy).max(1.0);
+        // Each way keeps to its right.
+        let (off_x, off_y) = (-dy / length * LANE, dx / length * LANE);
+        Some((a.0 + dx * share + off_x, a.1 + dy * share + off_y))
+    }
+
+    /// Where a client's link begins, and where it ends at the server.
+    fn ends(&self, client: usize) -> Option<((f64, f64), (f64, f64))> {
+        let at = *self.clients.get(client)?;
+        let (half_width, half_height) = (self.server_size.0 / 2.0, self.server_size.1 / 2.0);
+        let end = if self.is_crowd {
+            let (dx, dy) = (at.0 - self.server.0, at.1 - self.server.1);
+            let scale = (half_width / dx.abs().max(0.1)).min(half_height / dy.abs().max(0.1));
+            (self.server.0 + dx * scale, self.server.1 + dy * scale)
+        } else {
+            let span = self.server_size.1 * 0.8;
+            let y = spread(client, self.clients.len(), span) - span / 2.0;
+            (self.server.0 - half_width, self.server.1 + y)
+        };
+        let (dx, dy) = (end.0 - at.0, end.1 - at.1);
+        let length = dx.hypot(dy).max(1.0);
+        let gap = self.r + 9.0;
+        Some(((at.0 + dx / length * gap, at.1 + dy / length * gap), end))
+    }
+}
+
+/// For how many locks there are rows in this height, and how high the server is then.
+fn server_rows(height: f64, em: f64, locks: usize) -> (usize, f64) {
+    let room = height - em * 2.6;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+    let most = (room / (em * 1.55)).max(1.0) as usize;
+    let rows = if locks <= most { locks } else { most.saturating_sub(1) };
+    let more = if rows < locks { em * 1.4 } else { 0.0 };
+    (rows, em * 2.2 + em * 1.55 * float(rows) + more)
+}
+
+fn sheet_rows(height: f64, em: f64, locks: usize) -> usize {
+    let room = height / float(locks.max(1)) - em * 2.4;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+    let rows = (room / (em * 1.15)).max(0.0) as usize;
+    rows.min(3)
+}

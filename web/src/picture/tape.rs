@@ -1,0 +1,125 @@
+//! The tape: a whole run in one strip, so that one sees where there is something to see.
+
+use leasehold_core::sim::{Invariant, LockNo, Moment, RecordNo};
+
+use super::axis::Axis;
+use super::glyph::Sign;
+use super::shape::{Picture, Place, Shape, float, line, path, rect};
+use crate::model::bars::{Bars, MarkKind, TenureEnd};
+
+/// What is on it.
+pub(crate) struct Reel<'a> {
+    pub(crate) bars: &'a Bars,
+    pub(crate) locks: usize,
+    pub(crate) end: Moment,
+    pub(crate) now: Moment,
+    /// From where on nothing is told, where somebody has to guess.
+    pub(crate) hidden_from: Option<Moment>,
+    pub(crate) violations: &'a [(Invariant, Moment, RecordNo)],
+    /// Where there are stops.
+    pub(crate) stops: &'a [Moment],
+}
+
+/// The axis of a tape in this place.
+pub(crate) fn tape_axis(end: Moment, place: Place) -> Axis {
+    Axis { from: Moment::START, to: end, left: 8.0, right: place.width - 8.0 }
+}
+
+/// The strip.
+pub(crate) fn tape(reel: &Reel<'_>, place: Place) -> Picture {
+    let axis = tape_axis(reel.end, place);
+    let Place { width, height, .. } = place;
+    let mut shapes = vec![rect("strip", (axis.left, 6.0), (axis.right - axis.left, height - 12.0))];
+    let shown = reel.hidden_from.unwrap_or(Moment::NEVER);
+    tenures(reel, &axis, shown, height, &mut shapes);
+    marks(reel, &axis, shown, height, &mut shapes);
+    for (_, at, _) in reel.violations.iter().filter(|(_, at, _)| *at <= shown) {
+        let x = axis.x(*at);
+        shapes.push(line("violation-line", (x, 3.0), (x, height - 3.0)));
+        shapes.extend(Sign::Reject.shapes((x, height / 2.0), 5.0));
+    }
+    for stop in reel.stops.iter().filter(|stop| **stop <= shown) {
+        let x = axis.x(*stop);
+        shapes.push(path("stop", format!("M{:.1} 0h9l-4.5 6.5z", x - 4.5)));
+    }
+    if let Some(from) = reel.hidden_from {
+        let x = axis.x(from);
+        shapes.push(rect("hidden", (x, 6.0), (axis.right - x, height - 12.0)));
+    }
+    let x = axis.x(reel.now);
+    shapes.push(line("now", (x, 0.0), (x, height)));
+    shapes.push(path("head", format!("M{:.1} {height:.1}h12l-6 -8z", x - 6.0)));
+    let label = format!("{} of {}", reel.now, reel.end);
+    Picture { width, height, label, shapes }
+}
+
+fn tenures(reel: &Reel<'_>, axis: &Axis, shown: Moment, height: f64, shapes: &mut Vec<Shape>) {
+    let room = (height - 16.0) * 0.55;
+    let row = (room / float(reel.locks.max(1))).clamp(1.5, 9.0);
+    let mut last: Option<(LockNo, f64)> = None;
+    for tenure in reel.bars.tenures.iter().filter(|it| it.from <= shown) {
+        let until = tenure.until.unwrap_or(reel.end).min(shown);
+        let (x1, x2) = (axis.x(tenure.from), axis.x(until));
+        // What is narrower than a pixel and follows upon the last adds nothing.
+        if last.is_some_and(|(lock, x)| lock == tenure.lock && x2 - x < 0.7) {
+            continue;
+        }
+        last = Some((tenure.lock, x2));
+        let y = 8.0 + row * float(usize::from(tenure.lock.0));
+        let class = if tenure.token % 2 == 0 { "span" } else { "span odd" };
+        shapes.push(rect(class, (x1, y), ((x2 - x1 - 0.8).max(1.0), (row - 1.0).max(1.0))));
+    }
+}
+
+fn marks(reel: &Reel<'_>, axis: &Axis, shown: Moment, height: f64, shapes: &mut Vec<Shape>) {
+    let (top, bottom) = (height * 0.58, height - 8.0);
+    let expiries = reel.bars.tenures.iter().filter_map(|tenure| {
+        let until = tenure.until.filter(|_| tenure.end == Some(TenureEnd::Expired))?;
+        Some((until, Sign::Expiry))
+    });
+    let marks = reel.bars.marks.iter().filter_map(|mark| match mark.what {
+        MarkKind::Written => Some((mark.at, Sign::Append)),
+        MarkKind::Refused => Some((mark.at, Sign::Reject)),
+        MarkKind::Fault => Some((mark.at, Sign::Fault)),
+        MarkKind::Answered => None,
+    });
+    let mut last = (f64::MIN, Sign::Other);
+    for (at, sign) in marks.chain(expiries).filter(|(at, _)| *at <= shown) {
+        let x = axis.x(at);
+        if sign == last.1 && (x - last.0).abs() < 1.0 {
+            continue;
+        }
+        last = (x, sign);
+        shapes.push(line(format!("notch {}", sign.class()), (x, top), (x, bottom)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::film::Film;
+    use leasehold_core::sim::Scenario;
+
+    #[test]
+    fn what_is_to_be_guessed_is_not_on_it() {
+        let film = Film::new(Scenario::named("gc-pause").unwrap().run());
+        let bars = film.bars();
+        let strip = |hidden_from| {
+            let reel = Reel {
+                bars: &bars,
+                locks: 1,
+                end: film.end(),
+                now: Moment::from_millis(16_000),
+                hidden_from,
+                violations: &[],
+                stops: &[Moment::from_millis(2_000), Moment::from_millis(16_001)],
+            };
+            tape(&reel, Place { width: 800.0, height: 44.0, em: 12.0 })
+        };
+        let text = |picture: &Picture| format!("{picture:?}");
+        assert!(text(&strip(None)).contains("notch reject"));
+        let hidden = strip(Some(Moment::from_millis(16_000)));
+        assert!(!text(&hidden).contains("notch reject"));
+        assert_eq!(text(&hidden).matches("\"stop\"").count(), 1);
+    }
+}
