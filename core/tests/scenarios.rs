@@ -46,6 +46,11 @@ fn each_question_has_one_right_answer_and_a_protection_that_matters_changes_it()
                 .filter(|place| question.options[*place].is_right(&value))
                 .collect();
             assert_eq!(right.len(), 1, "{context}: {value:?}");
+            // Whoever has seen it up to there could give the answer.
+            let seen = question.measure.seen_at(&world, &trace, at);
+            let up_to = &trace[..=seen.place().unwrap()];
+            let known = question.measure.value_in(&world, up_to, at);
+            assert!(seen >= at && known == value, "{context}: {known:?} is not {value:?}");
             answers.insert(right[0]);
         }
         // Without these the run goes on otherwise, but the question is not about that.

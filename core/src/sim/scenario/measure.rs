@@ -127,6 +127,40 @@ impl Measure {
             }
         }
     }
+
+    /// The record from which on the value is what it is at the end: by then one has seen it.
+    pub fn seen_at(&self, world: &World, trace: &[Record], then: RecordNo) -> RecordNo {
+        let from = then.place().map_or(0, |place| place + 1).min(trace.len());
+        let after = &trace[from..];
+        let place = match *self {
+            Self::NextHolder { lock } | Self::NextToken { lock } => after.iter().position(
+                |it| matches!(it.kind, Kind::LockGranted { lock: granted, .. } if granted == lock),
+            ),
+            Self::FreedAfterMs { lock } => after.iter().position(|it| ends_tenure(it, lock)),
+            Self::NextAppend { client } => {
+                (0..after.len()).find(|until| next_append(&after[..=*until], client) != "nothing")
+            }
+            Self::Lines { lock } => after.iter().rposition(
+                |it| matches!(it.kind, Kind::FileAppended { lock: of, .. } if of == lock),
+            ),
+            Self::Believers { .. } => None,
+            Self::BelieversMost { lock } => {
+                let count = |until: &usize| believers(trace, from + until, lock);
+                let most = (0..=after.len()).map(|until| count(&until)).max().unwrap_or(0);
+                (0..=after.len()).find(|until| count(until) == most).map(|it| it.saturating_sub(1))
+            }
+            Self::Sent { message } => after
+                .iter()
+                .rposition(|it| matches!(it.kind, Kind::Sent(about) if about.message == message)),
+            Self::Violated { invariant } => {
+                let witness = world.checks().status(invariant).witness();
+                let witness = witness.and_then(RecordNo::place).filter(|it| *it >= from);
+                Some(witness.map_or(after.len().saturating_sub(1), |it| it - from))
+            }
+        };
+        let place = place.map(|place| from + place).and_then(|place| u32::try_from(place).ok());
+        place.map_or(then, RecordNo)
+    }
 }
 
 fn next_holder(run: &Run, after: &[Record], lock: LockNo) -> String {
