@@ -85,6 +85,11 @@ impl Film {
         self.history.world()
     }
 
+    /// The world at the end of all that is known.
+    pub(crate) fn head(&self) -> &World {
+        self.history.head()
+    }
+
     pub(crate) fn trace(&self) -> &[Record] {
         self.history.trace()
     }
@@ -100,6 +105,11 @@ impl Film {
 
     pub(crate) fn place(&self) -> u32 {
         self.history.place()
+    }
+
+    /// The last place that is known.
+    pub(crate) fn last_place(&self) -> u32 {
+        self.history.last()
     }
 
     pub(crate) const fn now(&self) -> Moment {

@@ -1,6 +1,14 @@
 //! What the page knows, and how it changes. Pure, so it is tested natively.
 
 pub(crate) mod bars;
+pub(crate) mod compare;
+pub(crate) mod faults;
+pub(crate) mod fields;
 pub(crate) mod film;
+pub(crate) mod keys;
+pub(crate) mod lesson;
+pub(crate) mod link;
+pub(crate) mod log;
 pub(crate) mod player;
 pub(crate) mod scene;
+pub(crate) mod studio;

@@ -1,0 +1,275 @@
+//! What the inspector says of a thing: rows of names and values, made anew at each step, so that
+//! what has changed can be told from what has not.
+
+use leasehold_core::sim::{LockNo, Moment, NodeNo, Scenario, Teller};
+
+use super::film::Film;
+use super::scene::{Client, Condition, Scene};
+use crate::picture::shape::Target;
+use crate::picture::stage::clock_text;
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    /// It runs down by itself: that it differs is no change.
+    pub(crate) runs: bool,
+}
+
+fn field(name: &'static str, value: impl Into<String>) -> Field {
+    Field { name, value: value.into(), runs: false }
+}
+
+fn running(name: &'static str, value: impl Into<String>) -> Field {
+    Field { name, value: value.into(), runs: true }
+}
+
+/// What the thing is called.
+pub(crate) fn title(scene: &Scene, target: Target) -> String {
+    let client = |node: NodeNo| scene.client(node).map_or("?", |client| client.name.as_str());
+    match target {
+        Target::Node(node) if node.is_server() => "server".to_owned(),
+        Target::Node(node) => client(node).to_owned(),
+        Target::Link(node) => format!("link of {}", client(node)),
+        Target::Lock(lock) => {
+            scene.locks.get(usize::from(lock.0)).map_or_else(String::new, |it| it.name.to_string())
+        }
+        Target::Packet(_) => "packet".to_owned(),
+        Target::Record(record) => format!("event {}", record.0),
+    }
+}
+
+/// Its rows.
+pub(crate) fn fields(film: &Film, scene: &Scene, target: Target) -> Vec<Field> {
+    let now = film.now();
+    match target {
+        Target::Node(node) if node.is_server() => server(film, scene),
+        Target::Node(node) => {
+            scene.client(node).map_or_else(Vec::new, |it| client(film, scene, it, now))
+        }
+        Target::Link(node) => link(film, scene, node),
+        Target::Lock(no) => lock(film, scene, no),
+        Target::Packet(_) => packet(scene, target, now),
+        Target::Record(no) => {
+            let teller = Teller::new(film.run(), film.trace());
+            let Some((told, record)) = teller.tell(no).zip(teller.record(no)) else {
+                return Vec::new();
+            };
+            let mut fields = vec![
+                field("what", told.sentence()),
+                field("when", format!("{}; its own clock: {} ms", record.at, record.local_ms)),
+                field("rule", record.kind.word().replace('_', " ")),
+            ];
+            fields.extend(told.because.map(|because| field("because", because)));
+            fields.extend(record.protection().map(|it| field("protection", it.sentence())));
+            fields
+        }
+    }
+}
+
+fn condition(condition: Condition) -> &'static str {
+    match condition {
+        Condition::NotStarted => "not here yet",
+        Condition::Up => "runs",
+        Condition::Paused => "stands still",
+        Condition::Dead => "crashed",
+        Condition::Finished => "through with its script",
+    }
+}
+
+fn client(film: &Film, scene: &Scene, client: &Client, now: Moment) -> Vec<Field> {
+    let lock_name = |lock: LockNo| {
+        scene.locks.get(usize::from(lock.0)).map_or_else(String::new, |it| it.name.to_string())
+    };
+    let own = client.belief.map_or_else(
+        || "no".to_owned(),
+        |belief| format!("yes: {} #{}", lock_name(belief.lock), belief.token),
+    );
+    let held = scene.locks.iter().filter_map(|lock| {
+        let holder = lock.holder.as_ref().filter(|it| it.client == client.name.as_str())?;
+        Some(format!("{} #{}", lock.name, holder.token))
+    });
+    let held: Vec<String> = held.collect();
+    let truly = if held.is_empty() { "no".to_owned() } else { format!("yes: {}", held.join(", ")) };
+    let left = |term: Option<super::scene::Term>| {
+        term.map_or_else(|| "–".to_owned(), |term| term.left_text(now))
+    };
+    let mut fields = vec![
+        field("is", condition(client.condition)),
+        field("holds? (own view)", own),
+        field("holds? (server)", truly),
+        running("lease, by the server", left(client.truth)),
+        running("belief, by its clock", left(client.belief.map(|belief| belief.term))),
+        field("does", client.doing.clone()),
+    ];
+    let view = film.world().client_view(client.node);
+    let script = film.run().config.clients.get(usize::from(client.node.0) - 1);
+    if let (Some(view), Some(config)) = (view, script) {
+        let step = config.script.get(view.step).map_or("–".to_owned(), step_text);
+        let count = config.script.len();
+        fields.push(field("script", format!("{} of {count}: {step}", (view.step + 1).min(count))));
+    }
+    fields.extend(
+        clock_text(client.clock.ahead_ms, client.clock.rate_ppm).map(|it| field("clock", it)),
+    );
+    fields
+}
+
+/// A step of a script, as one says it.
+fn step_text(step: &leasehold_core::sim::Step) -> String {
+    use leasehold_core::sim::Step;
+    match step {
+        Step::Acquire { lock, wait_ms: 0, .. } => format!("get {lock}, asking again"),
+        Step::Acquire { lock, .. } => format!("get {lock}"),
+        Step::Work { ms } => format!("work for {}", Moment::from_millis(*ms)),
+        Step::Append { file, check: true, .. } => format!("look, then append to {file}"),
+        Step::Append { file, .. } => format!("append to {file}"),
+        Step::Release { lock } => format!("give {lock} back"),
+        Step::Close => "close the session".to_owned(),
+        Step::Repeat { .. } => "begin again".to_owned(),
+    }
+}
+
+fn server(film: &Film, scene: &Scene) -> Vec<Field> {
+    let view = film.world().server();
+    let mut fields = vec![field("is", condition(scene.server.condition))];
+    if let Some(state) = view.state {
+        let held = state.locks().values().filter(|lock| lock.tenure().is_some()).count();
+        fields.extend([
+            field("sessions", state.sessions().len().to_string()),
+            field("locks held", held.to_string()),
+            field("waiting", state.waiters().to_string()),
+            field("last token", state.last_token().to_string()),
+            field("events", state.index().to_string()),
+        ]);
+    }
+    fields.push(field("on disk, up to event", view.stored.index().to_string()));
+    fields.push(field("not flushed yet", view.unflushed.to_string()));
+    let clock = scene.server.clock;
+    fields.extend(clock_text(clock.ahead_ms, clock.rate_ppm).map(|it| field("clock", it)));
+    fields
+}
+
+fn link(film: &Film, scene: &Scene, node: NodeNo) -> Vec<Field> {
+    let Some(client) = scene.client(node) else { return Vec::new() };
+    let way = |is_cut| if is_cut { "cut" } else { "whole" };
+    let on_it = scene.packets.iter().filter(|packet| {
+        let link = packet.name.link;
+        link.from == node || link.to == node
+    });
+    let network = film.run().config.network;
+    let (min, max) = (network.latency_min_us / 1_000, network.latency_max_us / 1_000);
+    vec![
+        field("towards the server", way(client.cut.0)),
+        field("towards the client", way(client.cut.1)),
+        field("packets on it", on_it.count().to_string()),
+        field("a packet takes", format!("{min} to {max} ms")),
+    ]
+}
+
+fn lock(film: &Film, scene: &Scene, no: LockNo) -> Vec<Field> {
+    let Some(lock) = scene.locks.get(usize::from(no.0)) else { return Vec::new() };
+    let believers = scene.clients.iter().filter(|client| {
+        client.belief.is_some_and(|belief| belief.lock == no && belief.term.until > film.now())
+    });
+    let believers: Vec<&str> = believers.map(|client| client.name.as_str()).collect();
+    let or_none = |names: Vec<&str>| {
+        if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+    };
+    let holder = lock.holder.as_ref();
+    vec![
+        field("held by", holder.map_or("nobody".to_owned(), |it| it.client.clone())),
+        field("token", holder.map_or("–".to_owned(), |it| it.token.to_string())),
+        field("believed to be held by", or_none(believers)),
+        field("in line", or_none(lock.line.iter().map(String::as_str).collect())),
+        field("lines in its file", lock.lines.to_string()),
+    ]
+}
+
+fn packet(scene: &Scene, target: Target, now: Moment) -> Vec<Field> {
+    let found = scene.packets.iter().find(|packet| Target::Packet(packet.no) == target);
+    let Some(packet) = found else {
+        return vec![field("is", "no longer on its way")];
+    };
+    let link = packet.name.link;
+    let name = |node: NodeNo| {
+        scene.client(node).map_or_else(|| "server".to_owned(), |client| client.name.to_string())
+    };
+    let lock = scene.locks.get(usize::from(packet.lock.0));
+    let mut fields = vec![
+        field("says", packet.message.word()),
+        field("from", name(link.from)),
+        field("to", name(link.to)),
+    ];
+    fields.extend(lock.map(|lock| field("about", lock.name.to_string())));
+    if packet.number > 0 {
+        fields.push(field("number", packet.number.to_string()));
+    }
+    let left = packet.arrives.as_micros().saturating_sub(now.as_micros()) / 1_000;
+    fields.push(field("sent", packet.sent_at.to_string()));
+    fields.push(running("arrives in", format!("{left} ms")));
+    fields
+}
+
+/// A field and what its value was one step before, where that differs.
+pub(crate) fn with_changes(now: Vec<Field>, before: &[Field]) -> Vec<(Field, Option<String>)> {
+    let was = |field: &Field| {
+        let old = before.iter().find(|old| old.name == field.name)?;
+        (!field.runs && old.value != field.value).then(|| old.value.clone())
+    };
+    now.into_iter()
+        .map(|field| {
+            let was = was(&field);
+            (field, was)
+        })
+        .collect()
+}
+
+/// What a scenario teaches, as long as nothing is selected.
+pub(crate) fn about(scenario: &Scenario) -> [Field; 2] {
+    [field("teaches", scenario.point.clone()), field("asks", scenario.question.ask.clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> (Film, Scene) {
+        let mut film = Film::new(Scenario::named("gc-pause").unwrap().run());
+        film.go_to(Moment::from_millis(ms));
+        let scene = Scene::of_world(film.world(), film.past());
+        (film, scene)
+    }
+
+    fn value(fields: &[Field], name: &str) -> String {
+        fields.iter().find(|field| field.name == name).unwrap().value.clone()
+    }
+
+    #[test]
+    fn own_view_and_the_servers_are_side_by_side() {
+        let (film, scene) = at(12_000);
+        let fields = fields(&film, &scene, Target::Node(NodeNo(1)));
+        assert_eq!(value(&fields, "is"), "stands still");
+        assert_eq!(value(&fields, "holds? (server)"), "no");
+        let (film, scene) = at(3_000);
+        let fields = super::fields(&film, &scene, Target::Node(NodeNo(1)));
+        assert_eq!(value(&fields, "holds? (own view)"), "yes: file_0 #1");
+        assert_eq!(value(&fields, "holds? (server)"), "yes: file_0 #1");
+    }
+
+    #[test]
+    fn what_changed_is_told_and_what_runs_down_is_not() {
+        let (before, early) = at(300);
+        let (film, scene) = at(900);
+        let target = Target::Lock(LockNo(0));
+        let old = fields(&before, &early, target);
+        let changed = with_changes(fields(&film, &scene, target), &old);
+        let token = changed.iter().find(|(field, _)| field.name == "token").unwrap();
+        assert_eq!(token.1.as_deref(), Some("–"));
+        let node = Target::Node(NodeNo(1));
+        let (film_2, scene_2) = at(901);
+        let changed = with_changes(fields(&film_2, &scene_2, node), &fields(&film, &scene, node));
+        assert!(changed.iter().all(|(_, was)| was.is_none()), "{changed:?}");
+    }
+}
