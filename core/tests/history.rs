@@ -185,3 +185,14 @@ fn a_world_can_be_looked_at() {
     let slow = History::new(Scenario::named("slow-clock").unwrap().run());
     assert!(slow.world().clock_view(NodeNo(1)).rate_ppm < 0);
 }
+
+/// The world of another place is had without going there.
+#[test]
+fn one_can_look_at_another_place_from_where_one_is() {
+    let mut history = History::new(Scenario::named("gc-pause").unwrap().run());
+    history.seek(100);
+    let before = history.world_at(37);
+    assert_eq!((history.place(), before.steps()), (100, 37));
+    history.seek(37);
+    assert_eq!(history.world().fingerprint(), before.fingerprint());
+}

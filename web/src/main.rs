@@ -1,14 +1,26 @@
-//! The page: clients, locks and events, live from the server that served it.
+//! The page: clients, locks and leases, stepping through simulated runs, or live from the server
+//! that served it.
 
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser runs it"))]
 
+#[cfg(target_arch = "wasm32")]
+mod browser;
+#[cfg(target_arch = "wasm32")]
+mod component;
+#[cfg(target_arch = "wasm32")]
+mod feed;
 mod live;
 mod model;
 mod picture;
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
-    yew::Renderer::<live::view::Live>::new().render();
+    if web_sys::window().is_some() {
+        yew::Renderer::<component::app::App>::new().render();
+    } else {
+        // The same program, loaded as a worker.
+        feed::worker::serve();
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -22,7 +22,82 @@ pub(crate) fn finish() -> anyhow::Result<()> {
     let path = folder.join("index.html");
     let html = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
     let finished = without_inline_script(&html, &folder)?;
+    let finished = with_worker(&finished, &folder)?;
     fs::write(&path, finished).with_context(|| format!("can't write {}", path.display()))
+}
+
+/// Writes the script by which the page loads itself as a worker, and says so in its head.
+fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
+    let (mut script, mut program) = (None, None);
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if !name.starts_with("leasehold-web-") {
+            continue;
+        }
+        if name.ends_with("_bg.wasm") {
+            strip_names(&path)?;
+            program = Some(name);
+        } else if name.ends_with(".js") {
+            script = Some(name);
+        }
+    }
+    let (script, program) = script.zip(program).context("trunk has left no program")?;
+    let worker = format!(
+        "import init from './{script}';\nawait init({{ module_or_path: './{program}' }});\n"
+    );
+    let name = named_by_content("worker", &worker);
+    fs::write(folder.join(&name), worker)?;
+    let empty = "<meta name=\"leasehold-worker\" content=\"\"";
+    ensure!(html.contains(empty), "the page has no place for its worker");
+    Ok(html.replace(empty, &format!("<meta name=\"leasehold-worker\" content=\"./{name}\"")))
+}
+
+/// Takes out what a program for wasm says of itself for debuggers: a fifth of what travels.
+fn strip_names(path: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(path)?;
+    let mut kept = bytes.get(..8).context("no program for wasm")?.to_vec();
+    let mut at = 8;
+    while at < bytes.len() {
+        let start = at;
+        let is_custom = bytes[at] == 0;
+        at += 1;
+        let len = leb128(&bytes, &mut at)?;
+        let inside = at;
+        at = inside + len;
+        let mut name_at = inside;
+        let is_names = is_custom && {
+            let name_len = leb128(&bytes, &mut name_at)?;
+            let name = bytes.get(name_at..name_at + name_len);
+            name == Some(b"name") || name == Some(b"producers")
+        };
+        if !is_names {
+            kept.extend_from_slice(bytes.get(start..at).context("a section without an end")?);
+        }
+    }
+    fs::write(path, kept).with_context(|| format!("can't write {}", path.display()))
+}
+
+/// A number as wasm has them, seven bits a byte.
+fn leb128(bytes: &[u8], at: &mut usize) -> anyhow::Result<usize> {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let byte = *bytes.get(*at).context("a number without an end")?;
+        *at += 1;
+        number |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+}
+
+/// A name that changes with what is in the file, so that browsers may keep it for good.
+fn named_by_content(prefix: &str, script: &str) -> String {
+    let sum = script.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{prefix}-{sum:016x}.js")
 }
 
 fn without_inline_script(html: &str, folder: &Path) -> anyhow::Result<String> {
@@ -34,11 +109,7 @@ fn without_inline_script(html: &str, folder: &Path) -> anyhow::Result<String> {
         return Ok(html.to_owned());
     }
     let (script, after) = rest.split_once("</script>").context("a script without an end")?;
-    // The name changes with what is in it, so that browsers may keep it for good.
-    let sum = script.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let name = format!("start-{sum:016x}.js");
+    let name = named_by_content("start", script);
     fs::write(folder.join(&name), script)?;
     let html = format!("{before}<script type=\"module\" src=\"./{name}\"></script>{after}");
     ensure!(!html.contains("<script type=\"module\">"), "there are two scripts in the page");

@@ -158,6 +158,19 @@ impl History {
         }
     }
 
+    /// The world at a place, without going there; at the last one that is known, where that is
+    /// earlier.
+    pub fn world_at(&self, place: u32) -> World {
+        let place = place.min(self.last());
+        let snapshot = self.snapshots.partition_point(|world| world.steps() <= place) - 1;
+        let mut world = self.snapshots[snapshot].clone();
+        let mut again = Vec::new();
+        while world.steps() < place && world.step(&mut again) {
+            again.clear();
+        }
+        world
+    }
+
     /// Another future: the same run, to which this is done too. What is known of it is what comes
     /// before that; the place is the same, or the last one that is known.
     ///

@@ -29,7 +29,7 @@ mod world;
 
 pub use check::{Checks, Invariant, Status};
 pub use explain::{Teller, Told, Violation};
-pub use export::{BadRecording, Recording, mermaid, shiviz};
+pub use export::{BadRecording, Recording, Trace, mermaid, shiviz};
 pub use history::History;
 pub use interest::Interest;
 pub use message::{Code, Message};

@@ -32,6 +32,7 @@ pub(super) async fn asset(uri: Uri) -> Response {
             let headers =
                 [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, caching.to_owned())];
             let bytes = match asset.data {
+                data if path == "index.html" => Bytes::from(served_live(&data)),
                 Cow::Borrowed(bytes) => Bytes::from_static(bytes),
                 Cow::Owned(bytes) => Bytes::from(bytes),
             };
@@ -42,6 +43,13 @@ pub(super) async fn asset(uri: Uri) -> Response {
         }
         None => (StatusCode::NOT_FOUND, "no such page\n").into_response(),
     }
+}
+
+/// The page, told that it comes from a lock server: only then does it look for one.
+fn served_live(page: &[u8]) -> Vec<u8> {
+    let page = String::from_utf8_lossy(page);
+    let (none, live) = ("name=\"leasehold-server\" content=\"none\"", "content=\"live\"");
+    page.replace(none, &format!("name=\"leasehold-server\" {live}")).into_bytes()
 }
 
 /// Whether a digest of the content is part of the name, as in `leasehold-web-0f3a…_bg.wasm`: then
@@ -55,6 +63,14 @@ fn names_its_content(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_told_who_serves_it() {
+        let page = include_str!("../../../index.html");
+        assert!(page.contains("name=\"leasehold-server\" content=\"none\""));
+        let served = String::from_utf8(served_live(page.as_bytes())).unwrap();
+        assert!(served.contains("name=\"leasehold-server\" content=\"live\""));
+    }
 
     #[test]
     fn only_what_names_its_content_is_kept_for_ever() {

@@ -11,6 +11,7 @@ use super::feed::{Feed, Order, Status};
 use super::model::Model;
 use super::rows::{self, ClientRow, Kind, Left, LockRow, LogRow};
 use super::socket::{Brought, Socket, file};
+use crate::browser::{now as monotonic, random};
 
 /// How often time is looked at while something runs down.
 const TICK_MS: u32 = 125;
@@ -335,16 +336,6 @@ fn tenths(left: Left) -> String {
 fn seconds(at: Time) -> String {
     let millis = at.as_millis();
     format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
-}
-
-/// The browser's monotonic clock, in milliseconds.
-fn monotonic() -> f64 {
-    web_sys::window().and_then(|window| window.performance()).map_or(0.0, |clock| clock.now())
-}
-
-/// From 0 to 1.
-fn random() -> f64 {
-    js_sys::Math::random()
 }
 
 /// What says that a server that was lost may be there again.

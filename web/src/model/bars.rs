@@ -103,11 +103,6 @@ impl Belief {
         let (_, until) = steps.last()?;
         Some(self.ended.filter(|ended| *ended <= now).map_or(*until, |ended| ended.min(*until)))
     }
-
-    /// Whether it is held at this moment.
-    pub(crate) fn is_held(&self, now: Moment) -> bool {
-        self.until(now).is_some_and(|until| now < until)
-    }
 }
 
 impl Bars {

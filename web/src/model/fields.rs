@@ -1,12 +1,19 @@
 //! What the inspector says of a thing: rows of names and values, made anew at each step, so that
 //! what has changed can be told from what has not.
 
-use leasehold_core::sim::{LockNo, Moment, NodeNo, Scenario, Teller};
+use leasehold_core::sim::{LockNo, Moment, NodeNo, Record, Teller, World};
 
-use super::film::Film;
 use super::scene::{Client, Condition, Scene};
 use crate::picture::shape::Target;
 use crate::picture::stage::clock_text;
+
+/// The run at a moment, as the inspector looks at it.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) trace: &'a [Record],
+    pub(crate) now: Moment,
+}
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,18 +48,18 @@ pub(crate) fn title(scene: &Scene, target: Target) -> String {
 }
 
 /// Its rows.
-pub(crate) fn fields(film: &Film, scene: &Scene, target: Target) -> Vec<Field> {
-    let now = film.now();
+pub(crate) fn fields(sight: Sight<'_>, scene: &Scene, target: Target) -> Vec<Field> {
+    let now = sight.now;
     match target {
-        Target::Node(node) if node.is_server() => server(film, scene),
+        Target::Node(node) if node.is_server() => server(sight, scene),
         Target::Node(node) => {
-            scene.client(node).map_or_else(Vec::new, |it| client(film, scene, it, now))
+            scene.client(node).map_or_else(Vec::new, |it| client(sight, scene, it, now))
         }
-        Target::Link(node) => link(film, scene, node),
-        Target::Lock(no) => lock(film, scene, no),
+        Target::Link(node) => link(sight, scene, node),
+        Target::Lock(no) => lock(sight, scene, no),
         Target::Packet(_) => packet(scene, target, now),
         Target::Record(no) => {
-            let teller = Teller::new(film.run(), film.trace());
+            let teller = Teller::new(sight.world.run(), sight.trace);
             let Some((told, record)) = teller.tell(no).zip(teller.record(no)) else {
                 return Vec::new();
             };
@@ -78,7 +85,7 @@ fn condition(condition: Condition) -> &'static str {
     }
 }
 
-fn client(film: &Film, scene: &Scene, client: &Client, now: Moment) -> Vec<Field> {
+fn client(sight: Sight<'_>, scene: &Scene, client: &Client, now: Moment) -> Vec<Field> {
     let lock_name = |lock: LockNo| {
         scene.locks.get(usize::from(lock.0)).map_or_else(String::new, |it| it.name.to_string())
     };
@@ -103,8 +110,8 @@ fn client(film: &Film, scene: &Scene, client: &Client, now: Moment) -> Vec<Field
         running("belief, by its clock", left(client.belief.map(|belief| belief.term))),
         field("does", client.doing.clone()),
     ];
-    let view = film.world().client_view(client.node);
-    let script = film.run().config.clients.get(usize::from(client.node.0) - 1);
+    let view = sight.world.client_view(client.node);
+    let script = sight.world.run().config.clients.get(usize::from(client.node.0) - 1);
     if let (Some(view), Some(config)) = (view, script) {
         let step = config.script.get(view.step).map_or("–".to_owned(), step_text);
         let count = config.script.len();
@@ -131,8 +138,8 @@ fn step_text(step: &leasehold_core::sim::Step) -> String {
     }
 }
 
-fn server(film: &Film, scene: &Scene) -> Vec<Field> {
-    let view = film.world().server();
+fn server(sight: Sight<'_>, scene: &Scene) -> Vec<Field> {
+    let view = sight.world.server();
     let mut fields = vec![field("is", condition(scene.server.condition))];
     if let Some(state) = view.state {
         let held = state.locks().values().filter(|lock| lock.tenure().is_some()).count();
@@ -151,14 +158,14 @@ fn server(film: &Film, scene: &Scene) -> Vec<Field> {
     fields
 }
 
-fn link(film: &Film, scene: &Scene, node: NodeNo) -> Vec<Field> {
+fn link(sight: Sight<'_>, scene: &Scene, node: NodeNo) -> Vec<Field> {
     let Some(client) = scene.client(node) else { return Vec::new() };
     let way = |is_cut| if is_cut { "cut" } else { "whole" };
     let on_it = scene.packets.iter().filter(|packet| {
         let link = packet.name.link;
         link.from == node || link.to == node
     });
-    let network = film.run().config.network;
+    let network = sight.world.run().config.network;
     let (min, max) = (network.latency_min_us / 1_000, network.latency_max_us / 1_000);
     vec![
         field("towards the server", way(client.cut.0)),
@@ -168,10 +175,10 @@ fn link(film: &Film, scene: &Scene, node: NodeNo) -> Vec<Field> {
     ]
 }
 
-fn lock(film: &Film, scene: &Scene, no: LockNo) -> Vec<Field> {
+fn lock(sight: Sight<'_>, scene: &Scene, no: LockNo) -> Vec<Field> {
     let Some(lock) = scene.locks.get(usize::from(no.0)) else { return Vec::new() };
     let believers = scene.clients.iter().filter(|client| {
-        client.belief.is_some_and(|belief| belief.lock == no && belief.term.until > film.now())
+        client.belief.is_some_and(|belief| belief.lock == no && belief.term.until > sight.now)
     });
     let believers: Vec<&str> = believers.map(|client| client.name.as_str()).collect();
     let or_none = |names: Vec<&str>| {
@@ -226,14 +233,11 @@ pub(crate) fn with_changes(now: Vec<Field>, before: &[Field]) -> Vec<(Field, Opt
         .collect()
 }
 
-/// What a scenario teaches, as long as nothing is selected.
-pub(crate) fn about(scenario: &Scenario) -> [Field; 2] {
-    [field("teaches", scenario.point.clone()), field("asks", scenario.question.ask.clone())]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::film::Film;
+    use leasehold_core::sim::Scenario;
 
     fn at(ms: u64) -> (Film, Scene) {
         let mut film = Film::new(Scenario::named("gc-pause").unwrap().run());
@@ -249,11 +253,11 @@ mod tests {
     #[test]
     fn own_view_and_the_servers_are_side_by_side() {
         let (film, scene) = at(12_000);
-        let fields = fields(&film, &scene, Target::Node(NodeNo(1)));
+        let fields = fields(film.sight(), &scene, Target::Node(NodeNo(1)));
         assert_eq!(value(&fields, "is"), "stands still");
         assert_eq!(value(&fields, "holds? (server)"), "no");
         let (film, scene) = at(3_000);
-        let fields = super::fields(&film, &scene, Target::Node(NodeNo(1)));
+        let fields = super::fields(film.sight(), &scene, Target::Node(NodeNo(1)));
         assert_eq!(value(&fields, "holds? (own view)"), "yes: file_0 #1");
         assert_eq!(value(&fields, "holds? (server)"), "yes: file_0 #1");
     }
@@ -263,13 +267,16 @@ mod tests {
         let (before, early) = at(300);
         let (film, scene) = at(900);
         let target = Target::Lock(LockNo(0));
-        let old = fields(&before, &early, target);
-        let changed = with_changes(fields(&film, &scene, target), &old);
+        let old = fields(before.sight(), &early, target);
+        let changed = with_changes(fields(film.sight(), &scene, target), &old);
         let token = changed.iter().find(|(field, _)| field.name == "token").unwrap();
         assert_eq!(token.1.as_deref(), Some("–"));
         let node = Target::Node(NodeNo(1));
         let (film_2, scene_2) = at(901);
-        let changed = with_changes(fields(&film_2, &scene_2, node), &fields(&film, &scene, node));
+        let changed = with_changes(
+            fields(film_2.sight(), &scene_2, node),
+            &fields(film.sight(), &scene, node),
+        );
         assert!(changed.iter().all(|(_, was)| was.is_none()), "{changed:?}");
     }
 }

@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use leasehold_core::sim::{
-    History, Interest, Intervention, Invariant, Kind, Moment, NodeNo, Record, RecordNo, Run,
-    Status, World,
+    History, Interest, Intervention, Invariant, Moment, NodeNo, Record, RecordNo, Run, Status,
+    World,
 };
 
 use super::bars::Bars;
+use super::fields::Sight;
 
 /// How many steps are simulated at once when a run is opened: all that lectures use.
 const STEPS_AT_FIRST: u32 = 60_000;
@@ -99,6 +100,22 @@ impl Film {
         self.history.past()
     }
 
+    /// As the inspector looks at it.
+    pub(crate) fn sight(&self) -> Sight<'_> {
+        Sight { world: self.world(), trace: self.trace(), now: self.now }
+    }
+
+    /// The world one step before.
+    pub(crate) fn one_step_before(&self) -> Option<World> {
+        Some(self.history.world_at(self.place().checked_sub(1)?))
+    }
+
+    /// The first record of the step that leads to a place.
+    pub(crate) fn first_record_of(&self, place: u32) -> u32 {
+        let from = if place == 0 { 0 } else { self.history.records_at(place - 1) };
+        u32::try_from(from).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn bars(&self) -> Rc<Bars> {
         Rc::clone(&self.bars)
     }
@@ -169,12 +186,6 @@ impl Film {
         &self.trace()[from..self.history.records_at(place)]
     }
 
-    /// The last record that has happened.
-    pub(crate) fn last_record(&self) -> Option<RecordNo> {
-        let count = self.history.world().records();
-        count.checked_sub(1).map(RecordNo)
-    }
-
     /// The place of the next step that matters so much, or concerns this node; none where there
     /// is none. Backwards the one before.
     pub(crate) fn next_place(&self, forward: bool, wanted: &Wanted) -> Option<u32> {
@@ -222,11 +233,6 @@ impl Wanted {
 /// The moment of a record.
 pub(crate) fn moment_of(trace: &[Record], no: RecordNo) -> Option<Moment> {
     trace.get(no.place()?).map(|record| record.at)
-}
-
-/// Whether a record is a packet that is not a heartbeat.
-pub(crate) fn is_message(record: &Record) -> bool {
-    matches!(record.kind, Kind::Sent(_)) && Interest::of(record) > Interest::Heartbeat
 }
 
 #[cfg(test)]

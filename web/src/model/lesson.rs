@@ -18,6 +18,8 @@ pub(crate) struct Lesson {
     pub(crate) phase: Phase,
     /// How many hands were raised for each option.
     pub(crate) votes: Vec<u32>,
+    /// Whether it was asked here, so that the answer is wanted.
+    pub(crate) was_asked: bool,
     asked_at: Option<u32>,
     /// By when the answer has been seen.
     seen_at: Option<u32>,
@@ -54,6 +56,7 @@ impl Lesson {
             stops: Vec::new(),
             phase: Phase::Ahead,
             votes: vec![0; scenario.question.options.len()],
+            was_asked: false,
             asked_at: None,
             seen_at: None,
             right: None,
@@ -105,7 +108,9 @@ impl Lesson {
         let Some(asked_at) = self.asked_at.filter(|_| self.is_on) else { return };
         let seen_at = self.seen_at.unwrap_or(asked_at);
         match self.phase {
-            Phase::Ahead if place == asked_at && plays => self.phase = Phase::Asked,
+            Phase::Ahead if place == asked_at && plays => {
+                (self.phase, self.was_asked) = (Phase::Asked, true);
+            }
             // Whoever goes on without an answer sees what comes.
             Phase::Ahead if place > asked_at => self.phase = Phase::Out,
             Phase::Asked if place > asked_at => self.phase = Phase::Out,
@@ -134,7 +139,7 @@ impl Lesson {
 
     /// Asks again from the beginning.
     pub(crate) fn begin_anew(&mut self) {
-        self.phase = Phase::Ahead;
+        (self.phase, self.was_asked) = (Phase::Ahead, false);
         self.votes.fill(0);
     }
 

@@ -154,7 +154,7 @@ fn pack(value: &impl Serialize) -> String {
 
 fn unpack<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    serde_json::from_str(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use leasehold_core::sim::{
     Action, Interest, Invariant, Moment, Protection, RecordNo, Run, Scenario, library,
 };
 
-use super::compare::{Compare, counterpart, title};
+use super::compare::{Compare, counterpart};
 use super::faults::{self, Fault};
 use super::film::{Film, Wanted, moment_of};
 use super::lesson::{Lesson, Phase};
@@ -224,6 +224,11 @@ impl Studio {
         }
     }
 
+    /// Goes somewhere for a look, and nothing else changes.
+    pub(crate) fn peek(&mut self, go: impl FnOnce(&mut Film)) {
+        self.move_to(go);
+    }
+
     /// Somebody goes somewhere: nothing plays any more.
     fn go(&mut self, place: u32) {
         self.player.is_playing = false;
@@ -317,7 +322,8 @@ impl Studio {
         let now = self.film().now().as_micros();
         // What one looks at stays where it is.
         let now = if (from..=to).contains(&now) { now } else { from.midpoint(to) };
-        let scaled = |part: u64| if closer { part * 2 / 3 } else { part * 3 / 2 };
+        let more = (to - from) / 8;
+        let scaled = |part: u64| if closer { part * 2 / 3 } else { part * 4 / 3 + more };
         let start = now.saturating_sub(scaled(now - from));
         let end = (now + scaled(to - now)).min(self.film().end().as_micros());
         if end.saturating_sub(start) >= 50_000 {
@@ -514,13 +520,6 @@ impl Studio {
         link.at = Some(film.now());
         link.digest = Some(super::link::digest(film.fingerprint()));
         link
-    }
-
-    /// What the run is called.
-    pub(crate) fn title(&self) -> String {
-        let run = self.film().run();
-        let more = if run.without.is_empty() { String::new() } else { format!(", {}", title(run)) };
-        format!("{}{more}", self.scenario.title)
     }
 
     /// Whether what the scenario wants was reached, with no more faults than it allows.

@@ -112,6 +112,19 @@ impl Target {
             Self::Record(RecordNo(no)) => format!("record-{no}"),
         }
     }
+
+    /// The target of this name.
+    pub(crate) fn of_key(key: &str) -> Option<Self> {
+        let (kind, no) = key.split_once('-')?;
+        Some(match kind {
+            "node" => Self::Node(NodeNo(no.parse().ok()?)),
+            "lock" => Self::Lock(LockNo(no.parse().ok()?)),
+            "link" => Self::Link(NodeNo(no.parse().ok()?)),
+            "packet" => Self::Packet(PacketNo(no.parse().ok()?)),
+            "record" => Self::Record(RecordNo(no.parse().ok()?)),
+            _ => return None,
+        })
+    }
 }
 
 pub(crate) fn rect(
@@ -262,6 +275,16 @@ mod tests {
         let svg = picture.svg("");
         assert!(svg.contains(">&lt;b&gt;&amp;&quot;</text>"), "{svg}");
         assert!(svg.contains("aria-label=\"a&quot;b\""), "{svg}");
+    }
+
+    #[test]
+    fn targets_are_found_by_their_names() {
+        for target in
+            [Target::Node(NodeNo(3)), Target::Link(NodeNo(1)), Target::Record(RecordNo(9))]
+        {
+            assert_eq!(Target::of_key(&target.key()), Some(target));
+        }
+        assert_eq!(Target::of_key("node-x"), None);
     }
 
     #[test]

@@ -92,11 +92,51 @@ struct Read {
     events: Vec<Record>,
 }
 
+/// What a recording says of itself, without its events: enough to go through its run again, and to
+/// tell whether that leads to the same.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Trace {
+    /// The run.
+    pub run: Run,
+    /// Its fingerprint when it was recorded, in 16 hex digits.
+    pub fingerprint: String,
+}
+
+impl Trace {
+    /// Reads the head of a recording.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none, in words.
+    pub fn read(text: &str) -> Result<Self, String> {
+        if text.len() > LEN_MAX {
+            return Err(BadRecording::TooLong.to_string());
+        }
+        let head: Head = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        head.check().map_err(|error| error.to_string())?;
+        let trace: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        trace.run.validate().map_err(|error| error.to_string())?;
+        Ok(trace)
+    }
+}
+
 /// Read first, since what else there is depends on it.
 #[derive(Deserialize)]
 struct Head {
     format: String,
     version: u32,
+}
+
+impl Head {
+    fn check(self) -> Result<(), BadRecording> {
+        if self.format != FORMAT {
+            return Err(BadRecording::Format(self.format));
+        }
+        if self.version != FORMAT_VERSION {
+            return Err(BadRecording::Version(self.version));
+        }
+        Ok(())
+    }
 }
 
 impl Recording {
@@ -189,13 +229,8 @@ impl Recording {
         if text.len() > LEN_MAX {
             return Err(BadRecording::TooLong);
         }
-        let Head { format, version } = serde_json::from_str(text)?;
-        if format != FORMAT {
-            return Err(BadRecording::Format(format));
-        }
-        if version != FORMAT_VERSION {
-            return Err(BadRecording::Version(version));
-        }
+        let head: Head = serde_json::from_str(text)?;
+        head.check()?;
         let Read { run, events } = serde_json::from_str(text)?;
         run.validate()?;
         let mut before = None;

@@ -6,6 +6,6 @@ mod json;
 mod mermaid;
 mod shiviz;
 
-pub use json::{BadRecording, Recording};
+pub use json::{BadRecording, Recording, Trace};
 pub use mermaid::mermaid;
 pub use shiviz::shiviz;

@@ -1,6 +1,7 @@
 //! Keeping a run that was found as a scenario of its own.
 
 use super::{Choice, Expected, Mark, Measure, Question, Scenario, Stop, Value};
+use crate::sim::check::Invariant;
 use crate::sim::run::Run;
 use crate::sim::trace::{Record, RecordNo};
 
@@ -48,6 +49,39 @@ impl Scenario {
                 holds: [].into(),
             }],
         })
+    }
+}
+
+impl Scenario {
+    /// A scenario around a run of which nothing special is known: it asks whether it is right.
+    pub fn around(name: &str, run: &Run) -> Self {
+        let invariant = Invariant::S4;
+        let choice = |text: &str, word: &str| Choice {
+            text: text.to_owned(),
+            is: Some(Value::Word(word.to_owned())),
+            from: None,
+            below: None,
+        };
+        Self {
+            name: name.to_owned(),
+            title: "A run from elsewhere".to_owned(),
+            point: "Somebody has sent it.".to_owned(),
+            switches: run.without.iter().copied().collect(),
+            config: run.config.clone(),
+            seed: run.seed,
+            without: run.without.clone(),
+            interventions: run.interventions.clone(),
+            stops: Vec::new(),
+            question: Question {
+                at: Mark { kind: "started".to_owned(), ..Mark::default() },
+                ask: format!("Is it so in this run that {}?", invariant.sentence()),
+                measure: Measure::Violated { invariant },
+                options: vec![choice("yes", "no"), choice("no", "yes")],
+                why: format!("{invariant} says that {}.", invariant.sentence()),
+            },
+            goal: None,
+            expected: Vec::new(),
+        }
     }
 }
 

@@ -1,0 +1,309 @@
+//! What only a browser has: frames, the address, the clipboard, files, the whole screen.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use js_sys::{Array, Function, Object, Promise, Reflect};
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::{
+    Blob, BlobPropertyBag, Document, Element, HtmlAnchorElement, HtmlElement, Url, Window,
+};
+use yew::Callback;
+use yew::platform::spawn_local;
+
+pub(crate) fn window() -> Option<Window> {
+    web_sys::window()
+}
+
+pub(crate) fn document() -> Option<Document> {
+    window()?.document()
+}
+
+/// The browser's monotonic clock, in milliseconds.
+pub(crate) fn now() -> f64 {
+    window().and_then(|window| window.performance()).map_or(0.0, |clock| clock.now())
+}
+
+/// From 0 to 1.
+pub(crate) fn random() -> f64 {
+    js_sys::Math::random()
+}
+
+/// Whether somebody has asked for this, such as less motion.
+pub(crate) fn prefers(query: &str) -> bool {
+    let list = window().and_then(|window| window.match_media(query).ok().flatten());
+    list.is_some_and(|list| list.matches())
+}
+
+/// Frames as the screen shows them, as long as they are wanted: none is asked for otherwise.
+pub(crate) struct Frames {
+    wanted: Rc<Cell<bool>>,
+    pending: Rc<Cell<Option<i32>>>,
+    callback: Rc<Closure<dyn FnMut(f64)>>,
+}
+
+impl Frames {
+    /// Calls back with the time of each frame.
+    pub(crate) fn new(on_frame: Callback<f64>) -> Self {
+        let (wanted, pending) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(None)));
+        let mark = Rc::clone(&pending);
+        let callback = Closure::new(move |at: f64| {
+            mark.set(None);
+            on_frame.emit(at);
+        });
+        Self { wanted, pending, callback: Rc::new(callback) }
+    }
+
+    /// Asks for the next one, or for no more.
+    pub(crate) fn want(&self, wanted: bool) {
+        self.wanted.set(wanted);
+        let Some(window) = window() else { return };
+        match (wanted, self.pending.get()) {
+            (true, None) => {
+                let function: &Function = (*self.callback).as_ref().unchecked_ref();
+                self.pending.set(window.request_animation_frame(function).ok());
+            }
+            (false, Some(id)) => {
+                window.cancel_animation_frame(id).ok();
+                self.pending.set(None);
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+}
+
+/// What stands in the address behind the path, from the `?` on.
+pub(crate) fn query() -> String {
+    window().and_then(|window| window.location().search().ok()).unwrap_or_default()
+}
+
+/// Puts this behind the path of the address, without going there.
+pub(crate) fn set_query(query: &str) {
+    let Some(window) = window() else { return };
+    let Ok(path) = window.location().pathname() else { return };
+    if let Ok(history) = window.history() {
+        history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("{path}{query}"))).ok();
+    }
+}
+
+/// The address of the page with this behind its path.
+pub(crate) fn address(query: &str) -> String {
+    let location = window().map(|window| window.location());
+    let whole = location.and_then(|it| Some((it.origin().ok()?, it.pathname().ok()?)));
+    whole.map_or_else(String::new, |(origin, path)| format!("{origin}{path}{query}"))
+}
+
+/// What the page says of itself in its head.
+pub(crate) fn meta(name: &str) -> Option<String> {
+    let found = document()?.query_selector(&format!("meta[name=\"{name}\"]")).ok()??;
+    found.get_attribute("content")
+}
+
+/// Puts a text on the clipboard, and says whether that was possible.
+pub(crate) fn copy(text: &str, done: Callback<bool>) {
+    let clipboard = window().map(|window| window.navigator().clipboard());
+    // On a page that isn't secure there is none, whatever its type says.
+    let Some(clipboard) = clipboard.filter(|it| !it.is_undefined()) else {
+        done.emit(false);
+        return;
+    };
+    let writing = clipboard.write_text(text);
+    spawn_local(async move {
+        done.emit(wasm_bindgen_futures::JsFuture::from(writing).await.is_ok());
+    });
+}
+
+/// Offers a file for download.
+pub(crate) fn download(name: &str, kind: &str, parts: &JsValue) -> Option<()> {
+    let bag = BlobPropertyBag::new();
+    bag.set_type(kind);
+    let parts = Array::of1(parts);
+    let blob = Blob::new_with_buffer_source_sequence_and_options(&parts, &bag).ok()?;
+    let address = Url::create_object_url_with_blob(&blob).ok()?;
+    let anchor: HtmlAnchorElement = document()?.create_element("a").ok()?.dyn_into().ok()?;
+    anchor.set_href(&address);
+    anchor.set_download(name);
+    anchor.click();
+    Url::revoke_object_url(&address).ok()
+}
+
+/// Offers a text as a file.
+pub(crate) fn download_text(name: &str, kind: &str, text: &str) {
+    download(name, kind, &JsValue::from_str(text));
+}
+
+/// Draws a picture of SVG `scale` times as large, and offers it as a PNG.
+pub(crate) fn download_png(name: &str, svg: &str, (width, height): (f64, f64), scale: f64) {
+    let name = name.to_owned();
+    let source = format!("data:image/svg+xml;charset=utf-8,{}", js_sys::encode_uri_component(svg));
+    spawn_local(async move {
+        draw_png(&name, &source, (width, height), scale).await;
+    });
+}
+
+async fn draw_png(name: &str, source: &str, (width, height): (f64, f64), scale: f64) -> Option<()> {
+    let image = web_sys::HtmlImageElement::new().ok()?;
+    image.set_src(source);
+    wasm_bindgen_futures::JsFuture::from(image.decode()).await.ok()?;
+    let canvas = document()?.create_element("canvas").ok()?;
+    let canvas: web_sys::HtmlCanvasElement = canvas.dyn_into().ok()?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a screen's size")]
+    let size = ((width * scale) as u32, (height * scale) as u32);
+    canvas.set_width(size.0);
+    canvas.set_height(size.1);
+    let context = canvas.get_context("2d").ok()??;
+    let context: web_sys::CanvasRenderingContext2d = context.dyn_into().ok()?;
+    context
+        .draw_image_with_html_image_element_and_dw_and_dh(
+            &image,
+            0.0,
+            0.0,
+            f64::from(size.0),
+            f64::from(size.1),
+        )
+        .ok()?;
+    let data = canvas.to_data_url_with_type("image/png").ok()?;
+    let anchor: HtmlAnchorElement = document()?.create_element("a").ok()?.dyn_into().ok()?;
+    anchor.set_href(&data);
+    anchor.set_download(name);
+    anchor.click();
+    Some(())
+}
+
+/// The text of a file that somebody chose.
+pub(crate) fn read_file(file: &web_sys::File, done: Callback<Option<String>>) {
+    let reading = file.text();
+    spawn_local(async move {
+        let read = wasm_bindgen_futures::JsFuture::from(reading).await;
+        done.emit(read.ok().and_then(|text| text.as_string()));
+    });
+}
+
+/// Takes the whole screen, or gives it back.
+pub(crate) fn toggle_full_screen() {
+    let Some(document) = document() else { return };
+    if document.fullscreen_element().is_some() {
+        document.exit_fullscreen();
+    } else if let Some(root) = document.document_element() {
+        // Where the browser says no there is nothing to do.
+        root.request_fullscreen().ok();
+    }
+}
+
+/// Keeps the screen from going dark, where the browser can. It does so until the page is hidden.
+pub(crate) fn keep_awake() {
+    let Some(window) = window() else { return };
+    let navigator: JsValue = window.navigator().into();
+    let lock = Reflect::get(&navigator, &"wakeLock".into()).ok().filter(JsValue::is_object);
+    let Some(lock) = lock else { return };
+    let request = Reflect::get(&lock, &"request".into()).ok();
+    let Some(request) = request.and_then(|it| it.dyn_into::<Function>().ok()) else { return };
+    if let Ok(asked) = request.call1(&lock, &"screen".into())
+        && let Ok(asked) = asked.dyn_into::<Promise>()
+    {
+        spawn_local(async move {
+            // A refusal, as on a low battery, is none of ours.
+            wasm_bindgen_futures::JsFuture::from(asked).await.ok();
+        });
+    }
+}
+
+/// The element of this id.
+pub(crate) fn element(id: &str) -> Option<Element> {
+    document()?.get_element_by_id(id)
+}
+
+/// How large its inside is.
+pub(crate) fn size_of(id: &str) -> Option<(f64, f64)> {
+    let element = element(id)?;
+    Some((f64::from(element.client_width()), f64::from(element.client_height())))
+}
+
+/// Gives the focus to what this selects.
+pub(crate) fn focus(selector: &str) {
+    let found = document().and_then(|document| document.query_selector(selector).ok().flatten());
+    if let Some(element) = found.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+        element.focus().ok();
+    }
+}
+
+/// Goes with the focus to the item before or behind the one that has it, among those that can be
+/// pointed at in the same picture.
+pub(crate) fn focus_neighbour(forward: bool) -> Option<()> {
+    let focused = document()?.active_element()?;
+    let picture = focused.closest("svg").ok()??;
+    let items = picture.query_selector_all("[data-target]").ok()?;
+    let count = items.length();
+    let same = |place: &u32| items.item(*place).is_some_and(|it| it == *focused.as_ref());
+    let here = (0..count).find(same);
+    let next = match (here, forward) {
+        (Some(here), true) => (here + 1) % count.max(1),
+        (Some(here), false) => (here + count.saturating_sub(1)) % count.max(1),
+        (None, _) => 0,
+    };
+    let item = items.item(next)?;
+    // Items of pictures take the focus like any other element.
+    item.unchecked_ref::<HtmlElement>().focus().ok()
+}
+
+/// All rules of the page's style that pictures need, for a picture that is saved; with the values
+/// that colours have at the moment.
+pub(crate) fn picture_style() -> String {
+    let mut style = String::new();
+    let Some(document) = document() else { return style };
+    let sheets = document.style_sheets();
+    for no in 0..sheets.length() {
+        let rules = sheets.item(no).map(|sheet| Object::from(JsValue::from(sheet)));
+        let rules = rules.and_then(|sheet| Reflect::get(&sheet, &"cssRules".into()).ok());
+        let Some(rules) = rules.and_then(|it| js_sys::try_iter(&it).ok().flatten()) else {
+            continue;
+        };
+        for rule in rules.flatten() {
+            let text = Reflect::get(&rule, &"cssText".into()).ok().and_then(|it| it.as_string());
+            style.extend(text.filter(|text| text.contains(".picture")));
+        }
+    }
+    with_values(&style)
+}
+
+/// `var(--name)` as the value that it has.
+fn with_values(style: &str) -> String {
+    let root = document().and_then(|document| document.document_element());
+    let computed = root.and_then(|root| window()?.get_computed_style(&root).ok().flatten());
+    let Some(computed) = computed else { return style.to_owned() };
+    let scheme = computed.get_property_value("color-scheme").unwrap_or_default();
+    let is_dark = match scheme.as_str() {
+        "dark" => true,
+        "light" => false,
+        _ => prefers("(prefers-color-scheme: dark)"),
+    };
+    let mut out = String::new();
+    let mut rest = style;
+    while let Some((before, after)) = rest.split_once("var(") {
+        out.push_str(before);
+        let (name, behind) = after.split_once(')').unwrap_or((after, ""));
+        let name = name.split(',').next().unwrap_or_default().trim();
+        let value = computed.get_property_value(name).unwrap_or_default();
+        out.push_str(chosen(value.trim(), is_dark));
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The one of two colours that is used.
+fn chosen(value: &str, is_dark: bool) -> &str {
+    let both = value.strip_prefix("light-dark(").and_then(|it| it.strip_suffix(')'));
+    match both.and_then(|both| both.split_once(',')) {
+        Some((_, dark)) if is_dark => dark.trim(),
+        Some((light, _)) => light.trim(),
+        None => value,
+    }
+}
+
+/// Whether the focus is somewhere that matches.
+pub(crate) fn focus_is_in(selector: &str) -> bool {
+    let focused = document().and_then(|document| document.active_element());
+    focused.is_some_and(|it| it.closest(selector).ok().flatten().is_some())
+}

@@ -1,0 +1,184 @@
+//! Two runs of the same luck side by side, on top of each other, or in words.
+
+use std::rc::Rc;
+
+use leasehold_core::sim::{Invariant, Moment, RecordNo, Status};
+use yew::{Callback, Html, Properties, classes, component, html};
+
+use super::app::App;
+use super::draw::{Figure, Pointing};
+use crate::model::compare::{Compare, Difference, Mode, title};
+use crate::model::files::{FileView, files};
+use crate::model::film::{Film, moment_of};
+use crate::picture::gantt::{self, Names, gantt};
+use crate::picture::shape::{Picture, Place, Target};
+
+/// All that is shown of the two.
+#[derive(Clone, PartialEq)]
+pub(crate) struct View {
+    mode: Mode,
+    parts: Option<(RecordNo, Moment)>,
+    now: Moment,
+    here: Side,
+    there: Side,
+}
+
+#[derive(Clone, PartialEq)]
+struct Side {
+    title: String,
+    picture: Rc<Picture>,
+    files: Vec<FileView>,
+    violated: Vec<Invariant>,
+    differences: Vec<Difference>,
+}
+
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct ComparisonProps {
+    pub(crate) view: Rc<View>,
+    pub(crate) onmode: Callback<Mode>,
+    pub(crate) onrecord: Callback<RecordNo>,
+    pub(crate) onclose: Callback<()>,
+}
+
+#[component]
+pub(crate) fn Comparison(props: &ComparisonProps) -> Html {
+    let view = &*props.view;
+    let mode = |mode: Mode| {
+        let onclick = props.onmode.reform(move |_| mode);
+        html! {
+            <button key={mode.title()} class="tab" aria-pressed={(view.mode == mode).to_string()} {onclick}>
+                { mode.title() }
+            </button>
+        }
+    };
+    let (parts, is_past) = match view.parts {
+        None => ("The two are the same from the first event to the last.".to_owned(), false),
+        Some((_, at)) if at > view.now => (format!("The same so far; they part at {at}."), false),
+        Some((_, at)) => (format!("They part at {at}."), true),
+    };
+    let go = view.parts.map(|(record, _)| props.onrecord.reform(move |_| record));
+    html! {
+        <section class="panel comparison" id="stage" data-testid="comparison" aria-label="Comparison">
+            <header class="panel-head">
+                <div class="tabs" role="group" aria-label="How">{ for Mode::ALL.into_iter().map(mode) }</div>
+                <p class={classes!("parts", is_past.then_some("past"))}>
+                    { parts }
+                    if let Some(onclick) = go {
+                        <button class="quiet" {onclick}>{ "Go there" }</button>
+                    }
+                </p>
+                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (M)" }</button>
+            </header>
+            <div class={classes!("sides", format!("mode-{}", mode_word(view.mode)))}>
+                { side("A", &view.here, view.mode, Some(&props.onrecord)) }
+                { side("B", &view.there, view.mode, None) }
+            </div>
+        </section>
+    }
+}
+
+const fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::SideBySide => "side",
+        Mode::Overlay => "overlay",
+        Mode::Text => "text",
+    }
+}
+
+fn side(
+    letter: &'static str,
+    side: &Side,
+    mode: Mode,
+    onrecord: Option<&Callback<RecordNo>>,
+) -> Html {
+    let violated: Vec<String> = side.violated.iter().map(|it| format!("{it} ✕")).collect();
+    let verdict =
+        if violated.is_empty() { "nothing violated".to_owned() } else { violated.join("  ") };
+    html! {
+        <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
+            <header>
+                <h3><b>{ letter }</b>{ " " }{ side.title.clone() }</h3>
+                <p class={classes!("verdict", (!side.violated.is_empty()).then_some("bad"))}>{ verdict }</p>
+            </header>
+            if mode == Mode::Text {
+                <ol class="differences">
+                    if side.differences.is_empty() { <li class="nothing">{ "nothing that the other has not" }</li> }
+                    { for side.differences.iter().map(|it| {
+                        let onclick = onrecord.map(|on| { let no = it.record; on.reform(move |_| no) });
+                        html! {
+                            <li key={it.record.0}>
+                                if let Some(onclick) = onclick {
+                                    <button class="line" {onclick}><span class="at">{ it.at.clone() }</span>{ it.text.clone() }</button>
+                                } else {
+                                    <span class="line"><span class="at">{ it.at.clone() }</span>{ it.text.clone() }</span>
+                                }
+                            </li>
+                        }
+                    }) }
+                </ol>
+            } else {
+                <Figure picture={Rc::clone(&side.picture)} onpoint={Callback::from(|_: Pointing| {})}
+                    focus={Some(Target::Record(RecordNo::NONE))} />
+                <div class="sheets">
+                    { for side.files.iter().map(|file| html! {
+                        <div class="sheet" key={file.name.clone()}>
+                            <h4>{ file.name.clone() }</h4>
+                            <ol>{ for file.lines.iter().map(|line| html! {
+                                <li key={line.key.clone()} class={line.class()}>
+                                    <span class="token">{ line.token_text() }</span>
+                                    <span class="text">{ line.text.clone() }</span>
+                                    <span class="signs">{ line.signs() }</span>
+                                </li>
+                            }) }</ol>
+                        </div>
+                    }) }
+                </div>
+            }
+        </article>
+    }
+}
+
+impl App {
+    /// Both sides at this moment.
+    pub(crate) fn comparison(&self, compare: &Compare) -> View {
+        let film = self.studio.film();
+        let (width, height) = self.sizes.stage;
+        let is_wide = compare.mode == Mode::SideBySide && width > 700.0;
+        let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
+        let place = self.place((width.max(240.0), (height * 0.4).clamp(110.0, 320.0)));
+        let (here, there) = compare.differences(film);
+        View {
+            mode: compare.mode,
+            parts: compare.parts,
+            now: film.now(),
+            here: self.side(film, title(film.run()), place, here),
+            there: self.side(&compare.film, compare.title.clone(), place, there),
+        }
+    }
+
+    fn side(&self, film: &Film, title: String, place: Place, differences: Vec<Difference>) -> Side {
+        let (locks, nodes) = self.names();
+        let violations: Vec<(Invariant, Moment, RecordNo)> = film
+            .violated()
+            .into_iter()
+            .filter_map(|(it, no)| Some((it, moment_of(film.trace(), no)?, no)))
+            .collect();
+        let subject = gantt::Subject {
+            bars: &film.bars(),
+            names: Names { locks: &locks, nodes: &nodes },
+            now: film.now(),
+            lease_us: film.run().config.lease_ms * 1_000,
+            violations: &violations,
+            is_inferred: false,
+        };
+        let statuses = film.statuses().into_iter();
+        let violated = statuses.filter(|(_, here, _)| matches!(here, Status::Violated { .. }));
+        Side {
+            title,
+            picture: Rc::new(gantt(&subject, self.studio.shown(), place, None)),
+            files: files(film.world(), None),
+            violated: violated.map(|(it, ..)| it).collect(),
+            differences,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The controls of time: play, step, pace, and the tape on which one goes anywhere.
+
+use std::rc::Rc;
+
+use leasehold_core::sim::Moment;
+use wasm_bindgen::JsCast as _;
+use web_sys::{HtmlInputElement, InputEvent};
+use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
+
+use super::draw::{Figure, Pointing};
+use crate::model::keys::Act;
+use crate::picture::shape::Picture;
+
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct ControlsProps {
+    pub(crate) is_playing: bool,
+    pub(crate) is_asked: bool,
+    pub(crate) speed: AttrValue,
+    pub(crate) is_auto: bool,
+    pub(crate) now: Moment,
+    pub(crate) end: Moment,
+    /// How far the tape may tell, where somebody has to guess.
+    pub(crate) tape: Rc<Picture>,
+    pub(crate) onact: Callback<Act>,
+    pub(crate) ontime: Callback<Moment>,
+    pub(crate) onpoint: Callback<Pointing>,
+}
+
+/// The bar at the bottom.
+#[component]
+pub(crate) fn Controls(props: &ControlsProps) -> Html {
+    let ControlsProps { is_playing, is_asked, speed, is_auto, now, end, onact, .. } = props.clone();
+    let button = |act: Act, hook: &'static str, label: &'static str, face: &'static str| {
+        let onclick = onact.reform(move |_| act);
+        html! {
+            <button class="transport" data-testid={hook} aria-label={label} title={label} {onclick}>
+                { icon(face) }
+            </button>
+        }
+    };
+    let play = if is_playing { ("Pause (Space)", "pause") } else { ("Play (Space)", "play") };
+    let pace = onact.reform(move |_| if is_auto { Act::Faster } else { Act::AutoPace });
+    let ontime = props.ontime.clone();
+    let oninput = move |event: InputEvent| {
+        let field = event.target().and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
+        let at = field.and_then(|field| field.value().parse::<u64>().ok());
+        if let Some(at) = at {
+            ontime.emit(Moment::from_millis(at));
+        }
+    };
+    let spoken = format!("{now} of {end}");
+    html! {
+        <footer class="controls">
+            <div class="transports" role="group" aria-label="Time">
+                { button(Act::Start, "start", "To the beginning (Home)", "start") }
+                { button(Act::Step { forward: false }, "step-back", "One step back (←)", "back") }
+                <button class={classes!("transport", "play", is_asked.then_some("asked"))}
+                    data-testid="play" aria-label={play.0} title={play.0}
+                    onclick={onact.reform(|_| Act::PlayPause)}>{ icon(play.1) }</button>
+                { button(Act::Step { forward: true }, "step", "One step on (→)", "step") }
+                { button(
+                    Act::Interesting { forward: true }, "next-interesting",
+                    "To the next event that matters (Shift →)", "next",
+                ) }
+            </div>
+            <div class="pace" role="group" aria-label="Pace">
+                <button class="quiet slower" onclick={onact.reform(|_| Act::Slower)}
+                    aria-label="Slower ([)" title="Slower ([)">{ "−" }</button>
+                <button class="speed" data-testid="speed" onclick={pace}
+                    title="Pace: auto is slow for messages, quick when nothing happens (\\)"
+                    aria-label={format!("Pace: {speed}")}>{ speed.clone() }</button>
+                <button class="quiet faster" onclick={onact.reform(|_| Act::Faster)}
+                    aria-label="Faster (])" title="Faster (])">{ "+" }</button>
+            </div>
+            <div class="tape" id="tape" data-testid="tape">
+                <Figure picture={Rc::clone(&props.tape)} onpoint={props.onpoint.clone()} />
+                <input type="range" min="0" max={end.as_millis().to_string()} step="1"
+                    value={now.as_millis().to_string()} {oninput}
+                    aria-label="Time" aria-valuetext={spoken} />
+            </div>
+            <p class="clock">
+                <span data-testid="time">{ now.to_string() }</span>
+                <span class="of">{ " / " }{ end.to_string() }</span>
+            </p>
+        </footer>
+    }
+}
+
+/// Small drawings, so that they look the same in every font.
+pub(crate) fn icon(name: &str) -> Html {
+    let d = match name {
+        "play" => "M5 3l12 7-12 7z",
+        "pause" => "M5 3h3.6v14H5zM11.4 3H15v14h-3.6z",
+        "step" => "M4 4l8 6-8 6zM13.5 4H16v12h-2.5z",
+        "back" => "M16 4l-8 6 8 6zM6.5 4H4v12h2.5z",
+        "start" => "M17 4l-6.5 6 6.5 6zM10 4l-6.5 6L10 16z",
+        "next" => "M3 4l6.5 6L3 16zM10 4l6.5 6-6.5 6z",
+        "menu" => "M3 5h14v2H3zM3 9h14v2H3zM3 13h14v2H3z",
+        _ => "M5 5l10 10M15 5L5 15",
+    };
+    html! {
+        <svg class="icon" viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
+            <path d={d} />
+        </svg>
+    }
+}

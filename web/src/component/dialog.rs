@@ -1,0 +1,56 @@
+//! What opens above the page: the browser's own dialog, which keeps the focus inside, gives it
+//! back, and closes with Esc.
+
+use wasm_bindgen::JsCast as _;
+use web_sys::{Event, HtmlDialogElement, MouseEvent};
+use yew::{
+    AttrValue, Callback, Children, Html, Properties, component, html, use_effect_with, use_node_ref,
+};
+
+use super::controls::icon;
+
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct DialogProps {
+    pub(crate) title: AttrValue,
+    pub(crate) class: AttrValue,
+    pub(crate) onclose: Callback<()>,
+    pub(crate) children: Children,
+}
+
+#[component]
+pub(crate) fn Dialog(props: &DialogProps) -> Html {
+    let DialogProps { title, class, onclose, children } = props.clone();
+    let node = use_node_ref();
+    let shown = node.clone();
+    use_effect_with((), move |()| {
+        if let Some(dialog) = shown.cast::<HtmlDialogElement>() {
+            // It can only fail where it is open already.
+            dialog.show_modal().ok();
+        }
+    });
+    let cancel = onclose.clone();
+    let oncancel = move |event: Event| {
+        event.prevent_default();
+        cancel.emit(());
+    };
+    let outside = onclose.clone();
+    let onclick = move |event: MouseEvent| {
+        // The dialog itself is hit only where nothing of its inside is: on the dimmed page.
+        let hit = event.target().is_some_and(|it| it.dyn_ref::<HtmlDialogElement>().is_some());
+        if hit {
+            outside.emit(());
+        }
+    };
+    html! {
+        <dialog ref={node} {class} {oncancel} {onclick} aria-label={title.clone()}>
+            <div class="inside">
+                <header>
+                    <h2>{ title }</h2>
+                    <button class="quiet close" aria-label="Close (Esc)" title="Close (Esc)"
+                        onclick={onclose.reform(|_| ())}>{ icon("close") }</button>
+                </header>
+                { children }
+            </div>
+        </dialog>
+    }
+}

@@ -1,0 +1,16 @@
+//! The page as components: they take what is to be shown, hold no facts, and tell what is wanted.
+
+pub(crate) mod app;
+mod compare;
+mod controls;
+mod derived;
+mod dialog;
+mod dialogs;
+mod draw;
+mod exports;
+mod header;
+mod log;
+mod page;
+mod panels;
+mod question;
+mod search;

@@ -1,0 +1,91 @@
+//! The line below the pictures: what there is to see, or the question and its answer.
+
+use std::rc::Rc;
+
+use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
+
+use crate::model::lesson::Phase;
+
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct CaptionProps {
+    pub(crate) text: AttrValue,
+    /// Whether it is told now to those who listen: at a stop, not while it plays.
+    pub(crate) is_spoken: bool,
+}
+
+/// One line on what one sees.
+#[component]
+pub(crate) fn Caption(props: &CaptionProps) -> Html {
+    let live = if props.is_spoken { "polite" } else { "off" };
+    html! {
+        <p class="caption" data-testid="caption" role="status" aria-live={live}>
+            { props.text.clone() }
+        </p>
+    }
+}
+
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct QuestionProps {
+    pub(crate) ask: AttrValue,
+    pub(crate) options: Rc<Vec<String>>,
+    pub(crate) votes: Vec<u32>,
+    pub(crate) phase: Phase,
+    pub(crate) answer: Option<usize>,
+    pub(crate) why: AttrValue,
+    pub(crate) onvote: Callback<usize>,
+    pub(crate) onreveal: Callback<()>,
+    pub(crate) onwhy: Callback<()>,
+    pub(crate) onclose: Callback<()>,
+}
+
+/// The question: hands first, then the run itself gives the answer.
+#[component]
+pub(crate) fn Ask(props: &QuestionProps) -> Html {
+    let QuestionProps { ask, options, votes, phase, answer, why, .. } = props.clone();
+    let is_out = phase == Phase::Out;
+    let all: u32 = votes.iter().sum();
+    let option = |(no, text): (usize, &String)| {
+        let count = votes.get(no).copied().unwrap_or(0);
+        let onclick = props.onvote.reform(move |_| no);
+        let right = answer == Some(no);
+        let class =
+            classes!("option", right.then_some("right"), (is_out && !right).then_some("wrong"));
+        let share = f64::from(count) / f64::from(all.max(1)) * 100.0;
+        let hands = if count == 1 { "1 hand".to_owned() } else { format!("{count} hands") };
+        html! {
+            <li key={no}>
+                <button {class} {onclick} disabled={phase != Phase::Asked}
+                    data-testid={format!("option-{}", no + 1)}
+                    aria-label={format!("{text}: {hands}{}", if right { ", right" } else { "" })}>
+                    <kbd aria-hidden="true">{ no + 1 }</kbd>
+                    <span class="text">{ text.clone() }</span>
+                    <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+                        <rect width={format!("{share:.0}")} height="4" />
+                    </svg>
+                    <span class="count" aria-hidden="true">{ if all > 0 { hands } else { String::new() } }</span>
+                    if right { <span class="tick" aria-hidden="true">{ "✓" }</span> }
+                </button>
+            </li>
+        }
+    };
+    html! {
+        <section class={classes!("question", is_out.then_some("out"))} data-testid="question"
+            aria-label="Question">
+            <h2>{ ask }</h2>
+            <ol>{ for options.iter().enumerate().map(option) }</ol>
+            <footer>
+                if phase == Phase::Asked {
+                    <p>{ "Count hands with the digits." }</p>
+                    <button class="primary" data-testid="reveal"
+                        onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
+                } else if is_out {
+                    <p class="why" role="status">{ why }</p>
+                    <button class="quiet" onclick={props.onwhy.reform(|_| ())}>{ "Show why" }</button>
+                    <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }</button>
+                } else {
+                    <p>{ "Watch …" }</p>
+                }
+            </footer>
+        </section>
+    }
+}

@@ -1,0 +1,3 @@
+//! Where what is shown comes from.
+
+pub(crate) mod worker;

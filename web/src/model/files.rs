@@ -1,0 +1,175 @@
+//! The files line by line: whose each is and under which token, what is stale, what stands there
+//! twice, and what a correct run would not have.
+
+use std::collections::BTreeSet;
+
+use leasehold_core::sim::{LockNo, NodeNo, RecordNo, World};
+
+/// How many lines of a file are shown.
+const LINES_MAX: usize = 60;
+
+/// One file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FileView {
+    pub(crate) name: String,
+    pub(crate) count: usize,
+    pub(crate) lines: Vec<LineView>,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LineView {
+    pub(crate) key: String,
+    pub(crate) record: RecordNo,
+    pub(crate) text: String,
+    pub(crate) token: u32,
+    pub(crate) client: String,
+    /// It came after a line under a larger token.
+    pub(crate) is_stale: bool,
+    /// The same request stands there already.
+    pub(crate) is_twice: bool,
+    pub(crate) against: Against,
+}
+
+/// How a line stands against a correct run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// Nobody has asked, or it stands there too.
+    Same,
+    /// A correct run doesn't have it.
+    Extra,
+    /// A correct run has it, and this one doesn't.
+    Missing,
+}
+
+impl LineView {
+    pub(crate) fn class(&self) -> &'static str {
+        match self.against {
+            Against::Extra => "extra",
+            Against::Missing => "missing",
+            Against::Same if self.is_stale => "stale",
+            Against::Same if self.is_twice => "twice",
+            Against::Same => "",
+        }
+    }
+
+    /// What is wrong with it, in signs and words.
+    pub(crate) fn signs(&self) -> String {
+        let mut signs = Vec::new();
+        if self.is_stale {
+            signs.push("⚠ stale");
+        }
+        if self.is_twice {
+            signs.push("⧉ twice");
+        }
+        match self.against {
+            Against::Extra => signs.push("+ not in a correct run"),
+            Against::Missing => signs.push("− only in a correct run"),
+            Against::Same => {}
+        }
+        signs.join("  ")
+    }
+
+    pub(crate) fn token_text(&self) -> String {
+        format!("#{}", self.token)
+    }
+
+    pub(crate) fn hint(&self) -> String {
+        format!("written by {} under token {}", self.client, self.token)
+    }
+}
+
+/// All files at this moment; `correct` is the same run with all protections, at its end.
+pub(crate) fn files(world: &World, correct: Option<&World>) -> Vec<FileView> {
+    let locks = (0..).map(LockNo).zip(&world.run().config.locks);
+    locks
+        .map(|(no, name)| {
+            let mut lines = lines(world, no);
+            if let Some(correct) = correct {
+                against(&mut lines, &self::lines(correct, no), world.is_over());
+            }
+            let count = lines.iter().filter(|line| line.against != Against::Missing).count();
+            let lines = lines.split_off(lines.len().saturating_sub(LINES_MAX));
+            FileView { name: name.to_string(), count, lines }
+        })
+        .collect()
+}
+
+fn lines(world: &World, no: LockNo) -> Vec<LineView> {
+    let config = &world.run().config;
+    let author = |node: NodeNo| {
+        let client = usize::from(node.0).checked_sub(1).and_then(|it| config.clients.get(it));
+        client.map_or_else(String::new, |client| client.name.to_string())
+    };
+    let (mut highest, mut seen) = (0, BTreeSet::new());
+    let lines = world.file(no).into_iter().flat_map(|lines| lines.iter());
+    lines
+        .map(|line| {
+            let is_stale = line.token < highest;
+            highest = highest.max(line.token);
+            LineView {
+                key: line.offset.to_string(),
+                record: line.record,
+                text: line.text.clone(),
+                token: line.token,
+                client: author(line.client),
+                is_stale,
+                is_twice: !seen.insert(line.asked),
+                against: Against::Same,
+            }
+        })
+        .collect()
+}
+
+/// Marks what differs. Only at the end what is missing is missing for good.
+fn against(lines: &mut Vec<LineView>, correct: &[LineView], is_over: bool) {
+    let mut left: Vec<&LineView> = correct.iter().collect();
+    for line in lines.iter_mut() {
+        match left.iter().position(|other| other.text == line.text) {
+            Some(place) => drop(left.remove(place)),
+            None => line.against = Against::Extra,
+        }
+    }
+    if is_over {
+        let missing = left.into_iter().map(|line| LineView {
+            key: format!("missing {}", line.key),
+            against: Against::Missing,
+            ..line.clone()
+        });
+        lines.extend(missing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_core::sim::{Protection, Scenario};
+
+    fn world(scenario: &str, without: &[Protection]) -> World {
+        let scenario = Scenario::named(scenario).unwrap();
+        let mut world = World::new(scenario.run_without(&without.iter().copied().collect()));
+        let mut trace = Vec::new();
+        while world.step(&mut trace) {}
+        world
+    }
+
+    #[test]
+    fn a_stale_line_and_a_double_one_are_told() {
+        let stale = files(&world("gc-pause", &[Protection::Fencing]), None);
+        assert!(stale[0].lines.iter().any(|line| line.signs() == "⚠ stale"), "{stale:#?}");
+        let twice = files(&world("lost-reply", &[Protection::Dedupe]), None);
+        assert!(twice[0].lines.iter().any(|line| line.signs() == "⧉ twice"), "{twice:#?}");
+        let right = files(&world("gc-pause", &[]), None);
+        assert!(right[0].lines.iter().all(|line| line.signs().is_empty()));
+    }
+
+    #[test]
+    fn what_a_correct_run_would_not_have_is_marked() {
+        let (wrong, right) = (world("gc-pause", &[Protection::Fencing]), world("gc-pause", &[]));
+        let files = files(&wrong, Some(&right));
+        assert!(files[0].lines.iter().any(|line| line.against != Against::Same), "{files:#?}");
+        let same = super::files(&right, Some(&right));
+        assert!(same[0].lines.iter().all(|line| line.against == Against::Same));
+        assert_eq!(same[0].count, same[0].lines.len());
+    }
+}
