@@ -4,7 +4,9 @@
 //! follow it, and stretches in which nothing is on its way go by quickly. Who wants one speed can
 //! have it.
 
-use leasehold_core::sim::{Interest, Moment, PacketView, World};
+#![allow(clippy::wildcard_enum_match_arm, reason = "a few messages are routine")]
+
+use leasehold_core::sim::{Interest, Message, Moment, PacketView, World};
 
 /// How long a message takes on the screen, in milliseconds.
 const MESSAGE_MS: f64 = 900.0;
@@ -100,10 +102,7 @@ impl Speed {
 }
 
 fn wanted_pace(world: &World, next: Option<Moment>) -> f64 {
-    let is_followed = |packet: &PacketView| {
-        !matches!(packet.about.message, leasehold_core::sim::Message::Heartbeat)
-            && !matches!(packet.about.message, leasehold_core::sim::Message::Alive)
-    };
+    let is_followed = |packet: &PacketView| !is_routine(world, packet);
     let way = |packet: PacketView| packet.arrives.as_micros() - packet.sent_at.as_micros();
     let ways = world.packets().filter(is_followed).map(way).filter(|way| *way <= MESSAGE_MAX_US);
     let pace = match ways.min() {
@@ -115,6 +114,25 @@ fn wanted_pace(world: &World, next: Option<Moment>) -> f64 {
         }
     };
     pace.clamp(AUTO_MIN, AUTO_MAX)
+}
+
+/// Whether a packet is of those that go to and fro all the time: heartbeats, and the questions of
+/// those who stand in line already.
+pub(crate) fn is_routine(world: &World, packet: &PacketView) -> bool {
+    let link = packet.name.link;
+    let client = if link.from.is_server() { link.to } else { link.from };
+    match packet.about.message {
+        Message::Heartbeat | Message::Alive => true,
+        Message::Queued => packet.name.nth > 1,
+        Message::AcquireLock => {
+            let place = usize::from(client.0).wrapping_sub(1);
+            let name = world.run().config.clients.get(place).map(|client| &client.name);
+            let state = world.server().state;
+            let mut sessions = state.into_iter().flat_map(|state| state.sessions().values());
+            sessions.any(|it| Some(&it.client) == name && !it.waits.is_empty())
+        }
+        _ => false,
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "runs are shorter than 2^53 microseconds")]

@@ -8,6 +8,8 @@ use leasehold_core::sim::{
 };
 use leasehold_core::state::{Session, State};
 
+use super::player::is_routine;
+
 /// How many of a file's last lines are shown beside it.
 const LINES_SHOWN: usize = 3;
 
@@ -105,6 +107,8 @@ pub(crate) struct Packet {
     pub(crate) sent_at: Moment,
     pub(crate) arrives: Moment,
     pub(crate) is_doomed: bool,
+    /// It is of those that go to and fro all the time.
+    pub(crate) is_routine: bool,
 }
 
 /// A packet that was lost a moment ago.
@@ -215,7 +219,9 @@ fn of_client(
         is_inferred: false,
     });
     // A clock that has not been looked at yet may say more.
+    let holds_on = belief.is_some();
     let belief = belief.filter(|it| it.term.until > world.now());
+    let is_unaware = holds_on && belief.is_none() && condition == Condition::Up;
     let is_cut = |from, to| world.link(LinkNo { from, to }).is_cut;
     let session = session.map(|(_, session)| session);
     Client {
@@ -226,7 +232,11 @@ fn of_client(
         clock: world.clock_view(node),
         truth,
         belief,
-        doing: doing(condition, world, state, session, view),
+        doing: if is_unaware {
+            "does not know that its time is over".to_owned()
+        } else {
+            doing(condition, world, state, session, view)
+        },
         holds: session.is_some_and(|session| !session.held.is_empty()),
     }
 }
@@ -321,6 +331,7 @@ fn packets(world: &World) -> Vec<Packet> {
         sent_at: packet.sent_at,
         arrives: packet.arrives,
         is_doomed: packet.is_doomed,
+        is_routine: is_routine(world, &packet),
     });
     packets.collect()
 }

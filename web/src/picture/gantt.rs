@@ -66,10 +66,14 @@ pub(crate) fn gantt(
 ) -> Picture {
     let em = place.em;
     let axis = Axis { from, to, left: label_width(place), right: place.width - em };
-    let rows = rows(subject, &axis, em);
-    let content = rows.last().map_or(em * 2.0, |last| last.top + height_of(last, em));
-    let bottom = content.max(place.height - em * 1.7);
-    let mut drawing = Drawing { subject, axis, em, shapes: Vec::new() };
+    let room = place.height - em * 1.7;
+    let needed = rows(subject, &axis, em).last().map_or(em, |last| last.top + height_of(last, em));
+    // Where there is room the rows are higher, and so are their letters.
+    let em_row = em * (room / needed).clamp(1.0, 1.6);
+    let rows = rows(subject, &axis, em_row);
+    let content = rows.last().map_or(em * 2.0, |last| last.top + height_of(last, em_row));
+    let bottom = content.max(room);
+    let mut drawing = Drawing { subject, axis, em: em_row, shapes: Vec::new() };
     drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
     for (no, it) in rows.iter().enumerate() {
         if no > 0 {
@@ -126,8 +130,8 @@ impl Drawing<'_> {
         let name = self.subject.names.lock(rows.lock).to_owned();
         let target = Target::Lock(rows.lock);
         let class = if selected == Some(target) { "row-label selected" } else { "row-label" };
-        let label_room = self.axis.left - em;
-        let title = fitted(&name, em, label_room);
+        let label_room = self.axis.left - em * 0.6;
+        let title = fitted(&name, em * 0.95, label_room);
         let baseline = rows.top + em * 1.2;
         self.shapes.push(Shape::Group(Group {
             class: class.into(),
@@ -136,7 +140,7 @@ impl Drawing<'_> {
             label: format!("lock {name}"),
             shapes: vec![
                 rect("reach", (0.0, rows.top), (self.axis.left, em * SERVER_ROW)),
-                text("name", (em * 0.4, baseline), Anchor::Start, em, title),
+                text("name", (em * 0.4, baseline), Anchor::Start, em * 0.95, title),
             ],
         }));
         let (subject, axis) = (self.subject, self.axis);
@@ -150,10 +154,10 @@ impl Drawing<'_> {
         }
         for (no, client) in rows.believers.iter().enumerate() {
             let y = rows.top + em * (SERVER_ROW + BELIEF_ROW * float(no));
-            let width = self.axis.left - em * 1.4;
-            let label = fitted(self.subject.names.node(*client), em * 0.85, width);
-            let at = (em * 1.0, y + em * 0.85);
-            self.shapes.push(text("small", at, Anchor::Start, em * 0.85, label));
+            let width = self.axis.left - em * 1.1;
+            let label = fitted(self.subject.names.node(*client), em * 0.8, width);
+            let at = (em * 0.8, y + em * 0.75);
+            self.shapes.push(text("small", at, Anchor::Start, em * 0.8, label));
             self.outages(*client, y);
             let beliefs = subject.bars.beliefs.iter();
             for belief in beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client)) {
@@ -308,22 +312,29 @@ impl Drawing<'_> {
 
     fn violations(&mut self, bottom: f64) {
         let em = self.em;
+        let mut moments: Vec<(Moment, RecordNo, String)> = Vec::new();
         for (invariant, at, record) in self.subject.violations {
             if *at > self.subject.now || !self.axis.has(*at, *at) {
                 continue;
             }
-            let x = self.axis.x(*at);
-            let near_end = x > self.axis.right - em * 3.0;
+            match moments.last_mut().filter(|(last, ..)| last == at) {
+                Some((.., names)) => *names = format!("{names} {invariant}"),
+                None => moments.push((*at, *record, invariant.to_string())),
+            }
+        }
+        for (at, record, names) in moments {
+            let x = self.axis.x(at);
+            let near_end = x > self.axis.right - em * 4.0;
             let (anchor, off) =
                 if near_end { (Anchor::End, -em * 0.4) } else { (Anchor::Start, em * 0.4) };
             self.shapes.push(Shape::Group(Group {
                 class: "violation".into(),
                 at: (0.0, 0.0),
-                target: Some(Target::Record(*record)),
-                label: format!("{invariant} is violated at {at}"),
+                target: Some(Target::Record(record)),
+                label: format!("{names} is violated at {at}"),
                 shapes: vec![
                     line("violation-line", (x, 0.0), (x, bottom)),
-                    text("alarm", (x + off, bottom - em * 0.3), anchor, em * 0.9, invariant.name()),
+                    text("alarm", (x + off, bottom - em * 0.3), anchor, em * 0.9, names),
                 ],
             }));
         }
@@ -382,7 +393,7 @@ mod tests {
     fn a_violation_goes_through_all_rows() {
         let off = picture("gc-pause", &[Protection::Fencing], 30_000);
         assert!(
-            labels(&off).iter().any(|it| it.starts_with("S4 is violated")),
+            labels(&off).iter().any(|it| it.starts_with("S2 S4 is violated")),
             "{:?}",
             labels(&off)
         );

@@ -1,7 +1,7 @@
 //! The stage: clients around their server, the packets between them, and around each client two
 //! arcs that run down: what the server still gives it, and what it believes to have.
 
-use leasehold_core::sim::{LockNo, Message, Moment, NodeNo};
+use leasehold_core::sim::{LockNo, Moment, NodeNo};
 
 use super::glyph::Sign;
 use super::shape::{
@@ -334,8 +334,7 @@ fn packet(
     let at = layout.on_way(link.from, link.to, packet.progress(now))?;
     let target = Target::Packet(packet.no);
     let sign = Sign::of_message(packet.message);
-    let is_beat = matches!(packet.message, Message::Heartbeat | Message::Alive);
-    let r = if is_beat { layout.packet_r * 0.8 } else { layout.packet_r };
+    let r = if packet.is_routine { layout.packet_r * 0.7 } else { layout.packet_r };
     let mut shapes = vec![circle("reach", (0.0, 0.0), layout.packet_r.max(12.0))];
     if selected == Some(target) {
         shapes.push(circle("halo", (0.0, 0.0), layout.packet_r + 5.0));
