@@ -13,6 +13,7 @@ mod disk;
 mod faults;
 mod file;
 mod network;
+mod packets;
 mod script;
 mod server;
 
@@ -29,7 +30,8 @@ use crate::id::Name;
 use crate::rng::mix;
 use crate::time::Time;
 use clients::ClientNode;
-use network::{Link, Packet};
+use network::Link;
+use packets::Packets;
 use server::ServerNode;
 
 pub use clients::{Belief, ClientView};
@@ -70,7 +72,7 @@ pub struct World {
     now: Moment,
     agenda: BinaryHeap<Reverse<Entry>>,
     entries: u64,
-    packets: BTreeMap<PacketNo, Packet>,
+    packets: Packets,
     packet_count: u32,
     links: Vec<Link>,
     server: ServerNode,
@@ -136,7 +138,7 @@ impl World {
             now: Moment::START,
             agenda: BinaryHeap::new(),
             entries: DECIDED,
-            packets: BTreeMap::new(),
+            packets: Packets::default(),
             packet_count: 0,
             links: vec![Link::default(); nodes * nodes],
             server,
