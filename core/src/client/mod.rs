@@ -238,7 +238,7 @@ impl LockClient {
     }
 
     /// The locks that it believes to hold, or believed to hold when it was last awake.
-    pub fn held(&self) -> impl Iterator<Item = (&Name, Token)> {
+    pub fn held(&self) -> impl Iterator<Item = (&Name, Token)> + Clone {
         self.held.iter().map(|(lock, held)| (lock, held.token))
     }
 

@@ -93,7 +93,7 @@ const INTERVENTIONS: u64 = 1 << 16;
 const DECIDED: u64 = 1 << 48;
 
 /// Something that will happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     at: Moment,
     /// Starts first, then interventions, then all else in the order of being decided.
@@ -101,7 +101,26 @@ struct Entry {
     due: Due,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+impl Entry {
+    /// Both as one number, which is compared without a branch. No two entries have the same.
+    fn order(&self) -> u128 {
+        u128::from(self.at.as_micros()) << 64 | u128::from(self.number)
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     Start(NodeNo),
     Arrive(PacketNo),

@@ -175,7 +175,8 @@ impl World {
 
     /// A packet is where it was sent to.
     pub(super) fn arrive(&mut self, no: PacketNo, pen: &mut Pen<'_>) {
-        let Some(packet) = self.packets.get(no) else { return };
+        let Some(place) = self.packets.place(no) else { return };
+        let packet = self.packets.at(place);
         if packet.arrives != self.now || packet.lost.is_some() {
             // It was moved, or lost, after this was set.
             return;
@@ -184,7 +185,7 @@ impl World {
         if self.defer(to, Due::Arrive(no)) {
             return;
         }
-        let Some(packet) = self.packets.remove(no) else { return };
+        let Some(packet) = self.packets.take(place) else { return };
         pen.cause = packet.sent;
         let about = About { peer: from, ..packet.about };
         if !self.is_up(to) {

@@ -36,7 +36,15 @@ impl Packets {
         self.0.iter().map(|(_, packet)| packet.as_ref())
     }
 
-    fn place(&self, no: PacketNo) -> Option<usize> {
+    pub(super) fn at(&self, place: usize) -> &Packet {
+        &self.0[place].1
+    }
+
+    pub(super) fn take(&mut self, place: usize) -> Option<Box<Packet>> {
+        self.0.remove(place).map(|(_, packet)| packet)
+    }
+
+    pub(super) fn place(&self, no: PacketNo) -> Option<usize> {
         self.0.binary_search_by_key(&no, |(no, _)| *no).ok()
     }
 }
