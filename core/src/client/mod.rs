@@ -283,7 +283,8 @@ impl LockClient {
 
     fn transmit_calls(&mut self, now: Time, session: Option<Secret<SessionId>>) {
         let mut oldest = self.oldest_outstanding();
-        let leaving = self.leaving();
+        // A call that is alone is in no other's way.
+        let leaving = if self.calls.len() > 1 { self.leaving() } else { BTreeSet::new() };
         let first_pause = self.config.first_pause;
         let backoff = self.protections.backoff;
         for call in self.calls.values_mut() {
