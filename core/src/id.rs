@@ -3,6 +3,7 @@
 //! - A bare number never stands for an identity outside of this file.
 //! - A [`Name`] that exists is well formed: nobody checks it twice.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,22 @@ use crate::limits::NAME_LEN_MAX;
 /// A file and the lock that guards it have the same name. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(Arc<str>);
+pub struct Name(Text);
+
+/// How many bytes of a name are kept in place. With these it is as large as with a pointer.
+const SHORT_MAX: usize = 22;
+
+/// The text of a name, short wherever it can be. Names are cloned and compared all the time, and
+/// hardly one is long: so nobody counts who has it, and nobody goes elsewhere to read it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Text {
+    /// Filled up with zeros, which no name has in it.
+    Short {
+        bytes: [u8; SHORT_MAX],
+        len: u8,
+    },
+    Long(Arc<str>),
+}
 
 /// Why some text is not a [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,24 +49,70 @@ impl Name {
             && text.len() <= NAME_LEN_MAX
             && !text.starts_with('.')
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if well_formed { Ok(Self(text.into())) } else { Err(BadName) }
+        if well_formed { Ok(Self(Text::new(text))) } else { Err(BadName) }
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+}
+
+impl Text {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; SHORT_MAX];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(text.as_bytes());
+                Self::Short { bytes, len }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Short { bytes, len } => {
+                std::str::from_utf8(&bytes[..usize::from(*len)]).expect("it was made of text")
+            }
+            Self::Long(text) => text,
+        }
+    }
+}
+
+/// As of the text itself.
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Short { bytes, .. }, Self::Short { bytes: others, .. }) => {
+                let compare = |from| word(bytes, from).cmp(&word(others, from));
+                compare(0).then_with(|| compare(8)).then_with(|| compare(SHORT_MAX - 8))
+            }
+            _ => self.as_str().cmp(other.as_str()),
+        }
+    }
+}
+
+/// Eight of the bytes as a number in the same order: one comparison, and mostly the only one.
+fn word(bytes: &[u8; SHORT_MAX], from: usize) -> u64 {
+    u64::from_be_bytes(std::array::from_fn(|place| bytes[from + place]))
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -210,6 +272,21 @@ mod tests {
         let long = "x".repeat(65);
         for bad in ["", ".x", "../x", "a/b", "a b", "a\0", "ä", "..", long.as_str()] {
             assert_eq!(Name::new(bad), Err(BadName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_their_text() {
+        let long = ["x".repeat(22), "x".repeat(23), "x".repeat(21) + "y", "y".repeat(64)];
+        let short = ["a", "aa", "ab", "file_1", "file_10", "file_2", "file_1_b"];
+        let texts: Vec<&str> = short.into_iter().chain(long.iter().map(String::as_str)).collect();
+        for &one in &texts {
+            for &other in &texts {
+                let names = (Name::new(one).unwrap(), Name::new(other).unwrap());
+                assert_eq!(names.0.as_str(), one);
+                assert_eq!(names.0 == names.1, one == other, "{one} and {other}");
+                assert_eq!(names.0.cmp(&names.1), one.cmp(other), "{one} and {other}");
+            }
         }
     }
 

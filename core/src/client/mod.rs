@@ -238,7 +238,7 @@ impl LockClient {
     }
 
     /// The locks that it believes to hold, or believed to hold when it was last awake.
-    pub fn held(&self) -> impl Iterator<Item = (&Name, Token)> {
+    pub fn held(&self) -> impl Iterator<Item = (&Name, Token)> + Clone {
         self.held.iter().map(|(lock, held)| (lock, held.token))
     }
 
@@ -283,7 +283,8 @@ impl LockClient {
 
     fn transmit_calls(&mut self, now: Time, session: Option<Secret<SessionId>>) {
         let mut oldest = self.oldest_outstanding();
-        let leaving = self.leaving();
+        // A call that is alone is in no other's way.
+        let leaving = if self.calls.len() > 1 { self.leaving() } else { BTreeSet::new() };
         let first_pause = self.config.first_pause;
         let backoff = self.protections.backoff;
         for call in self.calls.values_mut() {

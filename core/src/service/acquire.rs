@@ -115,7 +115,7 @@ impl LockServer {
         let wait = session.wait(ask.asked.seq).expect("it waits");
         let lock = self.state.locks().get(&wait.lock).expect("what is waited for is kept");
         let place = lock.place(wait.ticket).expect("who waits stands in line");
-        let attempt = lock.waiter(wait.ticket).map_or(ask.asked.attempt, |it| it.attempt);
+        let attempt = lock.line()[place].attempt;
         let status = Status::Queued { lock: wait.lock.clone(), position: place as u64 + 1 };
         let ask = Ask { asked: Asked { attempt, ..ask.asked }, ..ask.clone() };
         self.answer(&ask, status);

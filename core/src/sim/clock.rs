@@ -28,9 +28,16 @@ impl Clock {
     }
 
     fn micros(&self, now: Moment) -> u64 {
-        let passed = i128::from(now.as_micros().saturating_sub(self.set_at.as_micros()));
-        let shown = passed * i128::from(1_000_000 + self.rate_ppm) / 1_000_000;
-        self.shown.saturating_add(u64::try_from(shown).unwrap_or(0))
+        let passed = now.as_micros().saturating_sub(self.set_at.as_micros());
+        // Whole seconds and the rest apart: 64 bits do for both, where one product takes 128.
+        let (secs, rest) = (passed / 1_000_000, passed % 1_000_000);
+        let shown = secs.saturating_mul(self.speed()) + rest * self.speed() / 1_000_000;
+        self.shown.saturating_add(shown)
+    }
+
+    /// How much it goes on while a second passes in the world, in microseconds.
+    fn speed(&self) -> u64 {
+        1_000_000_u64.saturating_add_signed(self.rate_ppm).max(1)
     }
 
     /// The first moment from `now` on at which it shows `time`.
@@ -39,11 +46,15 @@ impl Clock {
             return Moment::NEVER;
         }
         let target = time.as_millis().saturating_mul(1_000);
-        let left = i128::from(target.saturating_sub(self.shown));
-        let speed = i128::from(1_000_000 + self.rate_ppm).max(1);
+        let left = target.saturating_sub(self.shown);
         // Rounded up: a moment too early would be one at which nothing is due.
-        let after = (left * 1_000_000 + speed - 1) / speed;
-        (self.set_at + u64::try_from(after).unwrap_or(u64::MAX)).max(now)
+        let after = if self.rate_ppm == 0 {
+            left
+        } else {
+            let after = (u128::from(left) * 1_000_000).div_ceil(u128::from(self.speed()));
+            u64::try_from(after).unwrap_or(u64::MAX)
+        };
+        (self.set_at + after).max(now)
     }
 
     /// Sets it forward by `millis`, or back where that is negative.

@@ -7,7 +7,6 @@ use crate::id::{Index, Name, Seq, SessionNo, Token};
 use crate::limits::SILENCE_MAX;
 use crate::op::Op;
 use crate::refusal::Refusal;
-use crate::time::Time;
 
 impl State {
     /// Takes in the next event.
@@ -60,9 +59,10 @@ impl State {
                 self.hear_again(*session_no, *op, *asked);
             }
             Fact::LeaseRenewed { session_no, asked, .. } => {
+                let now = self.now;
                 let session = self.hear(*session_no);
                 session.beats.note(asked.seq, asked.attempt);
-                self.renew(*session_no);
+                session.renew(now);
             }
         }
     }
@@ -133,7 +133,7 @@ impl State {
         let session = self.hear(*session_no);
         assert!(session.wait_for(lock).is_none(), "a session stands in a line at most once");
         session.waits.push(Wait { seq: asked.seq, lock: lock.clone(), ticket: event.index });
-        self.renew(*session_no);
+        session.renew(event.at);
     }
 
     fn grant(&mut self, event: &Event) {
@@ -250,20 +250,14 @@ impl State {
 
     /// A new request of the session was accepted: it is answered, and the lease begins anew.
     fn answer(&mut self, session_no: SessionNo, asked: Asked, answer: Answer) {
-        self.hear(session_no);
-        self.renew(session_no);
-        self.keep(session_no, asked, answer);
+        let now = self.now;
+        let session = self.hear(session_no);
+        session.renew(now);
+        session.replies.keep(KeptReply::new(asked, answer));
     }
 
     fn keep(&mut self, session_no: SessionNo, asked: Asked, answer: Answer) {
-        let Asked { seq, attempt, digest } = asked;
-        let reply = KeptReply { seq, digest, attempt, answer };
-        self.session_mut(session_no).replies.keep(reply);
-    }
-
-    fn renew(&mut self, session_no: SessionNo) {
-        let now: Time = self.now;
-        self.session_mut(session_no).renew(now);
+        self.session_mut(session_no).replies.keep(KeptReply::new(asked, answer));
     }
 
     fn hear(&mut self, session_no: SessionNo) -> &mut Session {

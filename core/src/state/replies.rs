@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::event::Asked;
 use crate::id::{Attempt, Name, Seq, Token};
 use crate::limits::REPLIES_KEPT;
 use crate::refusal::Refusal;
@@ -48,6 +49,13 @@ pub enum Answer {
     Refused(Refusal),
 }
 
+impl KeptReply {
+    pub(super) fn new(asked: Asked, answer: Answer) -> Self {
+        let Asked { seq, attempt, digest } = asked;
+        Self { seq, digest, attempt, answer }
+    }
+}
+
 impl Replies {
     pub(super) fn keep(&mut self, reply: KeptReply) {
         self.highest = self.highest.max(reply.seq);
@@ -60,6 +68,10 @@ impl Replies {
     }
 
     pub(super) fn heard(&mut self, seq: Seq, attempt: Attempt) {
+        // A request that waits has no answer yet, and is newer than those that have.
+        if seq > self.highest {
+            return;
+        }
         if let Some(reply) = self.kept.iter_mut().rev().find(|reply| reply.seq == seq) {
             reply.attempt = reply.attempt.max(attempt);
         }

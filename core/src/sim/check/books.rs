@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::last::Last;
 use super::{Findings, Invariant};
 use crate::event::{ReleaseCause, WaitEndCause};
 use crate::limits::SILENCE_MAX;
@@ -10,10 +11,6 @@ use crate::sim::moment::Moment;
 use crate::sim::run::Run;
 use crate::sim::trace::{About, Kind, LockNo, NodeNo, Record, RecordNo};
 
-/// How many of the last sessions, grants, executed requests of a session and lines of a file are
-/// known: far more than can be under way.
-const KEPT: usize = 128;
-
 #[derive(Clone, Debug)]
 pub(super) struct Books {
     lease_ms: u32,
@@ -21,12 +18,14 @@ pub(super) struct Books {
     tenures: Vec<Option<Tenure>>,
     lines: Vec<Vec<Waiter>>,
     /// The last appends of each file.
-    appends: Vec<Vec<Append>>,
+    appends: Vec<Last<Append>>,
     /// The last sessions that were opened: number, and place in history.
-    opened: Vec<(u32, u32)>,
+    opened: Last<(u32, u32)>,
     /// The last tokens that were granted: number, and place in history.
-    granted: Vec<(u32, u32)>,
+    granted: Last<(u32, u32)>,
     sessions: BTreeMap<u32, Session>,
+    /// As long as the server's clock shows no more than this, no tenure is overdue.
+    in_time_ms: u32,
     clients: Vec<Client>,
     /// The last place in history on which somebody was given a promise.
     promised: u32,
@@ -60,7 +59,22 @@ struct Session {
     opened: u32,
     renewed_ms: u32,
     /// What was executed: number of the request and place in history.
-    executed: Vec<(u32, u32)>,
+    executed: Last<(u32, u32)>,
+    /// The smallest and the largest number that was ever executed.
+    seqs: (u32, u32),
+}
+
+impl Session {
+    /// The place in history at which this request was executed.
+    fn executed_at(&self, seq: u32) -> Option<u32> {
+        // Nearly every request is newer than all that were executed, or another session's.
+        let (smallest, largest) = self.seqs;
+        if seq < smallest || seq > largest {
+            return None;
+        }
+        let mut executed = self.executed.all().iter().filter(|(known, _)| *known == seq);
+        executed.next().map(|(_, index)| *index)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,10 +95,11 @@ impl Books {
             judges_l2: run.config.faults_end_ms.is_some(),
             tenures: vec![None; locks],
             lines: vec![Vec::new(); locks],
-            appends: vec![Vec::new(); locks],
-            opened: Vec::new(),
-            granted: Vec::new(),
+            appends: vec![Last::default(); locks],
+            opened: Last::default(),
+            granted: Last::default(),
             sessions: BTreeMap::new(),
+            in_time_ms: u32::MAX,
             clients: vec![Client::default(); run.config.clients.len() + 1],
             promised: 0,
             recovering: false,
@@ -227,6 +242,9 @@ impl Books {
     }
 
     fn set_tenure(&mut self, lock: LockNo, tenure: Option<Tenure>) {
+        if let Some(tenure) = tenure {
+            self.in_time_ms = self.in_time_ms.min(self.due_ms(tenure.session));
+        }
         if let Some(place) = self.tenures.get_mut(usize::from(lock.0)) {
             *place = tenure;
         }
@@ -249,38 +267,42 @@ impl Books {
     }
 
     fn open(&mut self, session: u32, opened: u32, renewed_ms: u32) {
-        self.sessions.insert(session, Session { opened, renewed_ms, executed: Vec::new() });
-        keep_last(&mut self.opened, (session, opened));
+        let (executed, seqs) = (Last::default(), (u32::MAX, 0));
+        self.sessions.insert(session, Session { opened, renewed_ms, executed, seqs });
+        self.in_time_ms = self.in_time_ms.min(self.due_ms(session));
+        self.opened.keep((session, opened));
     }
 
     fn renew(&mut self, session: u32, local_ms: u32) {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.renewed_ms = local_ms;
+            // No later than before only where the clock was set back.
+            self.in_time_ms = self.in_time_ms.min(local_ms.saturating_add(self.lease_ms));
         }
     }
 
     /// Notes that a request was executed. Says whether that was the first time.
     fn execute(&mut self, session: u32, seq: u32, index: u32) -> bool {
         let Some(session) = self.sessions.get_mut(&session) else { return true };
-        let first = !session.executed.iter().any(|(known, _)| *known == seq);
-        keep_last(&mut session.executed, (seq, index));
+        let first = session.executed_at(seq).is_none();
+        let (smallest, largest) = session.seqs;
+        session.seqs = (smallest.min(seq), largest.max(seq));
+        session.executed.keep((seq, index));
         first
     }
 
     /// A reply leaves: what it says must be so for ever.
     fn promise(&mut self, about: About) {
         let index = match about.message {
-            Message::Welcome => last_of(&self.opened, about.number),
-            Message::Granted => last_of(&self.granted, about.number),
-            Message::Appended => {
-                let lines = self.appends.get(usize::from(about.lock.0));
-                let line = lines.and_then(|lines| lines.iter().find(|it| it.line == about.number));
-                line.map(|line| line.index)
-            }
+            Message::Welcome => self.opened.index_of(about.number),
+            Message::Granted => self.granted.index_of(about.number),
+            Message::Appended => self.appends.get(usize::from(about.lock.0)).and_then(|appends| {
+                let lines = appends.all();
+                let line = lines.get(lines.partition_point(|it| it.line < about.number))?;
+                (line.line == about.number).then_some(line.index)
+            }),
             Message::Released => {
-                let executed = self.sessions.values().flat_map(|session| &session.executed);
-                let mut executed = executed.filter(|(seq, _)| *seq == about.seq);
-                executed.next().map(|(_, index)| *index)
+                self.sessions.values().find_map(|session| session.executed_at(about.seq))
             }
             Message::Hello
             | Message::AcquireLock
@@ -346,7 +368,7 @@ impl Books {
             self.renew(session, record.local_ms);
         }
         self.set_tenure(lock, Some(Tenure { session, token }));
-        keep_last(&mut self.granted, (token, index));
+        self.granted.keep((token, index));
     }
 
     fn release(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
@@ -379,23 +401,31 @@ impl Books {
         findings.judge(Invariant::S4, no, by_holder && in_time);
         self.renew(session, record.local_ms);
         if let Some(appends) = self.appends.get_mut(usize::from(lock.0)) {
-            let last = appends.last().map_or(0, |append| append.token);
+            let last = appends.all().last().map_or(0, |append| append.token);
             findings.judge(Invariant::S2, no, last <= token);
-            keep_last(appends, Append { line: u32::from(line) + 1, index, token });
+            appends.keep(Append { line: u32::from(line) + 1, index, token });
         }
         self.judge_leases(no, record.local_ms, findings);
     }
 
     fn is_overdue(&self, session: u32, local_ms: u32) -> bool {
-        self.sessions
-            .get(&session)
-            .is_some_and(|it| local_ms > it.renewed_ms.saturating_add(self.lease_ms))
+        local_ms > self.due_ms(session)
+    }
+
+    /// When a session's lease runs out; never where the session is not known.
+    fn due_ms(&self, session: u32) -> u32 {
+        let session = self.sessions.get(&session);
+        session.map_or(u32::MAX, |it| it.renewed_ms.saturating_add(self.lease_ms))
     }
 
     /// No tenure outlives the lease that it hangs on.
-    fn judge_leases(&self, no: RecordNo, local_ms: u32, findings: &mut Findings) {
-        let overdue = self.tenures.iter().flatten().any(|it| self.is_overdue(it.session, local_ms));
-        if overdue {
+    fn judge_leases(&mut self, no: RecordNo, local_ms: u32, findings: &mut Findings) {
+        if local_ms <= self.in_time_ms {
+            return;
+        }
+        let due = self.tenures.iter().flatten().map(|tenure| self.due_ms(tenure.session));
+        self.in_time_ms = due.min().unwrap_or(u32::MAX);
+        if local_ms > self.in_time_ms {
             findings.violate(Invariant::L1, no);
         }
     }
@@ -453,16 +483,4 @@ impl Books {
             findings.judge(Invariant::L2, no, !stuck);
         }
     }
-}
-
-fn keep_last<T>(list: &mut Vec<T>, item: T) {
-    if list.len() >= KEPT {
-        list.remove(0);
-    }
-    list.push(item);
-}
-
-/// The place in history of the last entry of this number.
-fn last_of(list: &[(u32, u32)], number: u32) -> Option<u32> {
-    list.iter().rev().find(|(known, _)| *known == number).map(|(_, index)| *index)
 }

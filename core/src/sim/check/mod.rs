@@ -5,6 +5,7 @@
 //! - A finding is for good: the first record that shows it is its witness.
 
 mod books;
+mod last;
 
 use std::fmt;
 

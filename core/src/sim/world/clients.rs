@@ -250,12 +250,15 @@ impl World {
     fn watch_beliefs(&mut self, node: NodeNo, pen: &mut Pen<'_>) {
         let Some(client) = self.client(node) else { return };
         let Some(core) = &client.core else { return };
-        let mut held = Vec::new();
-        for (name, token) in core.held() {
-            if let Some(until) = core.until(name, token) {
-                held.push((self.lock_no(name), number(token), until));
-            }
+        let held = core.held().filter_map(|(name, token)| {
+            Some((self.lock_no(name), number(token), core.until(name, token)?))
+        });
+        let known = client.beliefs.iter().map(|it| (it.lock, it.token, it.until));
+        // Most of what happens to a client changes nothing here.
+        if held.clone().eq(known) {
+            return;
         }
+        let held: Vec<_> = held.collect();
         let gone: Vec<Belief> = client
             .beliefs
             .iter()

@@ -93,7 +93,6 @@ impl World {
     }
 
     fn begin_flush(&mut self) {
-        let fixed = std::sync::Arc::clone(&self.fixed);
         let disk = &mut self.server.disk;
         let Some(last) = disk.unflushed.back().map(|event| event.index) else { return };
         if disk.flushing.is_some() {
@@ -102,10 +101,10 @@ impl World {
         disk.flushes += 1;
         let number = disk.flushes;
         disk.flushing = Some((last, number));
-        let settings = fixed.run.config.disk;
-        let mut rng = Rng::keyed(fixed.run.seed, FLUSH_KEY | u64::from(number));
+        let settings = self.fixed.run.config.disk;
+        let mut rng = Rng::keyed(self.fixed.run.seed, FLUSH_KEY | u64::from(number));
         let mut takes = rng.between(settings.flush_min_us, settings.flush_max_us) + disk.slower_us;
-        if !fixed.guards.durable_replies {
+        if !self.fixed.guards.durable_replies {
             takes += settings.write_back_ms * 1_000;
         }
         self.schedule(self.now + takes, Due::Flushed(number));

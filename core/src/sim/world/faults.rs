@@ -69,7 +69,7 @@ impl World {
         let full = deferred.iter().filter(|due| matches!(due, Due::Arrive(_))).count() > BUFFER_MAX;
         if full && let Due::Arrive(no) = due {
             deferred.pop();
-            if let Some(packet) = self.packets.get_mut(&no) {
+            if let Some(packet) = self.packets.get_mut(no) {
                 packet.lost = Some(LossCause::Overflow);
                 self.schedule(self.now, Due::Lose(no));
             }
@@ -165,7 +165,7 @@ impl World {
         self.record(pen, node, Kind::Resumed);
         for due in deferred {
             if let Due::Arrive(no) = due
-                && let Some(packet) = self.packets.get_mut(&no)
+                && let Some(packet) = self.packets.get_mut(no)
             {
                 packet.arrives = self.now;
             }

@@ -13,6 +13,7 @@ mod disk;
 mod faults;
 mod file;
 mod network;
+mod packets;
 mod script;
 mod server;
 mod view;
@@ -30,7 +31,8 @@ use crate::id::Name;
 use crate::rng::mix;
 use crate::time::Time;
 use clients::ClientNode;
-use network::{Link, Packet};
+use network::Link;
+use packets::Packets;
 use server::ServerNode;
 
 pub use clients::{Belief, ClientView};
@@ -72,7 +74,7 @@ pub struct World {
     now: Moment,
     agenda: BinaryHeap<Reverse<Entry>>,
     entries: u64,
-    packets: BTreeMap<PacketNo, Packet>,
+    packets: Packets,
     packet_count: u32,
     links: Vec<Link>,
     server: ServerNode,
@@ -93,7 +95,7 @@ const INTERVENTIONS: u64 = 1 << 16;
 const DECIDED: u64 = 1 << 48;
 
 /// Something that will happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     at: Moment,
     /// Starts first, then interventions, then all else in the order of being decided.
@@ -101,7 +103,26 @@ struct Entry {
     due: Due,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+impl Entry {
+    /// Both as one number, which is compared without a branch. No two entries have the same.
+    fn order(&self) -> u128 {
+        u128::from(self.at.as_micros()) << 64 | u128::from(self.number)
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     Start(NodeNo),
     Arrive(PacketNo),
@@ -138,7 +159,7 @@ impl World {
             now: Moment::START,
             agenda: BinaryHeap::new(),
             entries: DECIDED,
-            packets: BTreeMap::new(),
+            packets: Packets::default(),
             packet_count: 0,
             links: vec![Link::default(); nodes * nodes],
             server,

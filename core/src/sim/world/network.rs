@@ -130,7 +130,7 @@ impl World {
         } else {
             self.schedule(packet.arrives, Due::Arrive(no));
         }
-        self.packets.insert(no, packet);
+        self.packets.insert(packet);
     }
 
     fn about(&mut self, peer: NodeNo, payload: &Payload) -> About {
@@ -175,7 +175,8 @@ impl World {
 
     /// A packet is where it was sent to.
     pub(super) fn arrive(&mut self, no: PacketNo, pen: &mut Pen<'_>) {
-        let Some(packet) = self.packets.get(&no) else { return };
+        let Some(place) = self.packets.place(no) else { return };
+        let packet = self.packets.at(place);
         if packet.arrives != self.now || packet.lost.is_some() {
             // It was moved, or lost, after this was set.
             return;
@@ -184,7 +185,7 @@ impl World {
         if self.defer(to, Due::Arrive(no)) {
             return;
         }
-        let Some(packet) = self.packets.remove(&no) else { return };
+        let Some(packet) = self.packets.take(place) else { return };
         pen.cause = packet.sent;
         let about = About { peer: from, ..packet.about };
         if !self.is_up(to) {
@@ -199,23 +200,23 @@ impl World {
     }
 
     pub(super) fn lose(&mut self, no: PacketNo, pen: &mut Pen<'_>) {
-        let Some(packet) = self.packets.get(&no) else { return };
+        let Some(packet) = self.packets.get(no) else { return };
         let Some(why) = packet.lost else { return };
         let (about, from, sent) = (packet.about, packet.name.link.from, packet.sent);
-        self.packets.remove(&no);
+        self.packets.remove(no);
         pen.cause = sent;
         self.record(pen, from, Kind::Lost { about, why });
     }
 
     /// Does something to a packet that is on its way.
     pub(super) fn meddle(&mut self, name: PacketName, fate: Fate, pen: &mut Pen<'_>) {
-        let found = self.packets.values().find(|packet| packet.name == name);
+        let found = self.packets.iter().find(|packet| packet.name == name);
         let Some(packet) = found.cloned() else { return };
         let no = packet.about.packet;
         pen.cause = packet.sent;
         match fate {
             Fate::Drop => {
-                if let Some(packet) = self.packets.get_mut(&no) {
+                if let Some(packet) = self.packets.get_mut(no) {
                     packet.lost = Some(LossCause::Dropped);
                 }
                 self.lose(no, pen);
@@ -233,7 +234,7 @@ impl World {
     }
 
     fn move_to(&mut self, no: PacketNo, arrives: Moment, pen: &mut Pen<'_>) {
-        let Some(packet) = self.packets.get_mut(&no) else { return };
+        let Some(packet) = self.packets.get_mut(no) else { return };
         let (about, from) = (packet.about, packet.name.link.from);
         let by = i128::from(arrives.as_millis()) - i128::from(packet.arrives.as_millis());
         packet.arrives = arrives;

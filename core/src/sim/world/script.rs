@@ -92,15 +92,16 @@ impl Progress {
 impl World {
     /// Does the next step of a client's script, if it can. Says whether there may be another.
     pub(super) fn run_script(&mut self, node: NodeNo, pen: &mut Pen<'_>) -> bool {
+        let Some(client) = self.client(node) else { return false };
+        let progress = &client.progress;
+        let waits = progress.waiting.is_some_and(|call| call.gives_up > self.now);
+        if client.core.is_none() || progress.finished || progress.sleeping || waits {
+            return false;
+        }
         let fixed = std::sync::Arc::clone(&self.fixed);
         let Some(spec) = fixed.run.config.clients.get(usize::from(node.0) - 1) else {
             return false;
         };
-        let Some(client) = self.client(node) else { return false };
-        let progress = &client.progress;
-        if client.core.is_none() || progress.finished || progress.sleeping {
-            return false;
-        }
         if let Some(call) = progress.waiting {
             return self.give_up(node, &spec.script, call);
         }
@@ -229,9 +230,6 @@ impl World {
 
     /// Leaves the line where it has stood there for long enough.
     fn give_up(&mut self, node: NodeNo, script: &[Step], call: Call) -> bool {
-        if call.gives_up > self.now {
-            return false;
-        }
         let now = self.local(node);
         let locks = self.fixed.run.config.locks.clone();
         let Some(client) = self.client_mut(node) else { return false };
