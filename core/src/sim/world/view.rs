@@ -47,7 +47,7 @@ pub struct ClockView {
 impl World {
     /// The packets on their way, in the order of being sent.
     pub fn packets(&self) -> impl Iterator<Item = PacketView> + '_ {
-        self.packets.values().map(|packet| PacketView {
+        self.packets.iter().map(|packet| PacketView {
             name: packet.name,
             about: packet.about,
             sent: packet.sent,
