@@ -231,9 +231,17 @@ pub(crate) fn focus(selector: &str) {
 /// Goes with the focus to the item before or behind the one that has it, among those that can be
 /// pointed at in the same picture.
 pub(crate) fn focus_neighbour(forward: bool) -> Option<()> {
+    focus_among("svg", "[data-target]", forward)
+}
+
+/// The same in the list of a dialog.
+pub(crate) fn focus_next_of_list(forward: bool) -> Option<()> {
+    focus_among("dialog", "li > button", forward)
+}
+
+fn focus_among(whole: &str, item: &str, forward: bool) -> Option<()> {
     let focused = document()?.active_element()?;
-    let picture = focused.closest("svg").ok()??;
-    let items = picture.query_selector_all("[data-target]").ok()?;
+    let items = focused.closest(whole).ok()??.query_selector_all(item).ok()?;
     let count = items.length();
     let same = |place: &u32| items.item(*place).is_some_and(|it| it == *focused.as_ref());
     let here = (0..count).find(same);

@@ -35,11 +35,13 @@ fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
         if !name.starts_with("leasehold-web-") {
             continue;
         }
-        if name.ends_with("_bg.wasm") {
-            strip_names(&path)?;
-            program = Some(name);
-        } else if name.ends_with(".js") {
-            script = Some(name);
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("wasm") => {
+                strip_names(&path)?;
+                program = Some(name);
+            }
+            Some("js") => script = Some(name),
+            Some(_) | None => {}
         }
     }
     let (script, program) = script.zip(program).context("trunk has left no program")?;

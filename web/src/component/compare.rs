@@ -9,7 +9,7 @@ use super::app::App;
 use super::draw::{Figure, Pointing};
 use crate::model::compare::{Compare, Difference, Mode, title};
 use crate::model::files::{FileView, files};
-use crate::model::film::{Film, moment_of};
+use crate::model::film::Film;
 use crate::picture::gantt::{self, Names, gantt};
 use crate::picture::shape::{Picture, Place, Target};
 
@@ -46,7 +46,8 @@ pub(crate) fn Comparison(props: &ComparisonProps) -> Html {
     let mode = |mode: Mode| {
         let onclick = props.onmode.reform(move |_| mode);
         html! {
-            <button key={mode.title()} class="tab" aria-pressed={(view.mode == mode).to_string()} {onclick}>
+            <button key={mode.title()} class="tab" aria-pressed={(view.mode == mode).to_string()}
+                {onclick}>
                 { mode.title() }
             </button>
         }
@@ -58,16 +59,19 @@ pub(crate) fn Comparison(props: &ComparisonProps) -> Html {
     };
     let go = view.parts.map(|(record, _)| props.onrecord.reform(move |_| record));
     html! {
-        <section class="panel comparison" id="stage" data-testid="comparison" aria-label="Comparison">
+        <section class="panel comparison" id="stage" data-testid="comparison"
+            aria-label="Comparison">
             <header class="panel-head">
-                <div class="tabs" role="group" aria-label="How">{ for Mode::ALL.into_iter().map(mode) }</div>
+                <div class="tabs" role="group" aria-label="How">
+                    { for Mode::ALL.into_iter().map(mode) }</div>
                 <p class={classes!("parts", is_past.then_some("past"))}>
                     { parts }
                     if let Some(onclick) = go {
                         <button class="quiet" {onclick}>{ "Go there" }</button>
                     }
                 </p>
-                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (M)" }</button>
+                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (M)" }
+                    </button>
             </header>
             <div class={classes!("sides", format!("mode-{}", mode_word(view.mode)))}>
                 { side("A", &view.here, view.mode, Some(&props.onrecord)) }
@@ -98,26 +102,32 @@ fn side(
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
                 <h3><b>{ letter }</b>{ " " }{ side.title.clone() }</h3>
-                <p class={classes!("verdict", (!side.violated.is_empty()).then_some("bad"))}>{ verdict }</p>
+                <p class={classes!("verdict", (!side.violated.is_empty()).then_some("bad"))}>
+                    { verdict }</p>
             </header>
             if mode == Mode::Text {
                 <ol class="differences">
-                    if side.differences.is_empty() { <li class="nothing">{ "nothing that the other has not" }</li> }
+                    if side.differences.is_empty() { <li class="nothing">
+                        { "nothing that the other has not" }</li> }
                     { for side.differences.iter().map(|it| {
-                        let onclick = onrecord.map(|on| { let no = it.record; on.reform(move |_| no) });
+                        let onclick = onrecord.map(|on|
+                            { let no = it.record; on.reform(move |_| no) });
                         html! {
                             <li key={it.record.0}>
                                 if let Some(onclick) = onclick {
-                                    <button class="line" {onclick}><span class="at">{ it.at.clone() }</span>{ it.text.clone() }</button>
+                                    <button class="line" {onclick}><span class="at">
+                                        { it.at.clone() }</span>{ it.text.clone() }</button>
                                 } else {
-                                    <span class="line"><span class="at">{ it.at.clone() }</span>{ it.text.clone() }</span>
+                                    <span class="line"><span class="at">{ it.at.clone() }</span>
+                                        { it.text.clone() }</span>
                                 }
                             </li>
                         }
                     }) }
                 </ol>
             } else {
-                <Figure picture={Rc::clone(&side.picture)} onpoint={Callback::from(|_: Pointing| {})}
+                <Figure picture={Rc::clone(&side.picture)}
+                    onpoint={Callback::from(|_: Pointing| {})}
                     focus={Some(Target::Record(RecordNo::NONE))} />
                 <div class="sheets">
                     { for side.files.iter().map(|file| html! {
@@ -158,17 +168,12 @@ impl App {
 
     fn side(&self, film: &Film, title: String, place: Place, differences: Vec<Difference>) -> Side {
         let (locks, nodes) = self.names();
-        let violations: Vec<(Invariant, Moment, RecordNo)> = film
-            .violated()
-            .into_iter()
-            .filter_map(|(it, no)| Some((it, moment_of(film.trace(), no)?, no)))
-            .collect();
         let subject = gantt::Subject {
             bars: &film.bars(),
             names: Names { locks: &locks, nodes: &nodes },
             now: film.now(),
             lease_us: film.run().config.lease_ms * 1_000,
-            violations: &violations,
+            violations: &film.violations(),
             is_inferred: false,
         };
         let statuses = film.statuses().into_iter();

@@ -9,6 +9,7 @@ use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
 use super::draw::{Figure, Pointing};
 use crate::model::keys::Act;
+use crate::model::link::digest;
 use crate::picture::shape::Picture;
 
 #[derive(Clone, PartialEq, Properties)]
@@ -19,7 +20,8 @@ pub(crate) struct ControlsProps {
     pub(crate) is_auto: bool,
     pub(crate) now: Moment,
     pub(crate) end: Moment,
-    /// How far the tape may tell, where somebody has to guess.
+    /// The fingerprints of the whole run, and of what has happened of it.
+    pub(crate) digest: (u64, u64),
     pub(crate) tape: Rc<Picture>,
     pub(crate) onact: Callback<Act>,
     pub(crate) ontime: Callback<Moment>,
@@ -81,6 +83,12 @@ pub(crate) fn Controls(props: &ControlsProps) -> Html {
             <p class="clock">
                 <span data-testid="time">{ now.to_string() }</span>
                 <span class="of">{ " / " }{ end.to_string() }</span>
+                <output class="digest" data-testid="digest"
+                    data-digest={format!("{:016x}", props.digest.0)}
+                    data-here={format!("{:016x}", props.digest.1)}
+                    title="The fingerprint of this run: the same everywhere">
+                    { format!("run {}", digest(props.digest.0)) }
+                </output>
             </p>
         </footer>
     }

@@ -77,12 +77,12 @@ impl Derived {
         let (fields, faults) = match studio.selected {
             Some(target) => {
                 let now = fields(film.sight(), &scene, target);
-                let before = self.before(app, target);
+                let before = before(app, target);
                 (with_changes(now, &before), studio.faults(target))
             }
             None => (Vec::new(), Vec::new()),
         };
-        let correct = app.ui.compares_files.then(|| self.correct(app)).flatten();
+        let correct = app.ui.compares_files.then(|| self.correct(app));
         Shown {
             fields: Rc::new(fields),
             faults: Rc::new(faults),
@@ -93,22 +93,12 @@ impl Derived {
         }
     }
 
-    /// The fields one step before.
-    fn before(&self, app: &App, target: Target) -> Vec<Field> {
-        let film = app.studio.film();
-        let Some(before) = film.one_step_before() else { return Vec::new() };
-        let past = film.past().len() - film.step_at(film.place()).len();
-        let trace = &film.trace()[..past];
-        let scene = Scene::of_world(&before, trace);
-        fields(Sight { world: &before, trace, now: before.now() }, &scene, target)
-    }
-
-    fn correct(&self, app: &App) -> Option<Rc<World>> {
+    fn correct(&self, app: &App) -> Rc<World> {
         let film = app.studio.film();
         if let Some((of, world)) = &*self.correct.borrow()
             && *of == film.fingerprint()
         {
-            return Some(Rc::clone(world));
+            return Rc::clone(world);
         }
         let mut run = film.run().clone();
         run.without.clear();
@@ -120,6 +110,16 @@ impl Derived {
         }
         let world = Rc::new(world);
         *self.correct.borrow_mut() = Some((film.fingerprint(), Rc::clone(&world)));
-        Some(world)
+        world
     }
+}
+
+/// The fields one step before.
+fn before(app: &App, target: Target) -> Vec<Field> {
+    let film = app.studio.film();
+    let Some(before) = film.one_step_before() else { return Vec::new() };
+    let past = film.past().len() - film.step_at(film.place()).len();
+    let trace = &film.trace()[..past];
+    let scene = Scene::of_world(&before, trace);
+    fields(Sight { world: &before, trace, now: before.now() }, &scene, target)
 }

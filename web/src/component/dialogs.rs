@@ -33,6 +33,7 @@ pub(crate) fn Scenarios(props: &ScenariosProps) -> Html {
         html! {
             <li key={scenario.name.clone()}>
                 <button class={classes!("card", is_current.then_some("current"))} {onclick}
+                    autofocus={is_current}
                     data-testid={format!("scenario-item-{}", scenario.name)}
                     aria-current={is_current.then_some("true")}>
                     <span class="number">{ no + 1 }</span>
@@ -40,7 +41,8 @@ pub(crate) fn Scenarios(props: &ScenariosProps) -> Html {
                     <span class="point">{ scenario.point.clone() }</span>
                     <span class="ask">{ scenario.question.ask.clone() }</span>
                     if !switches.is_empty() {
-                        <span class="switches">{ format!("try without: {}", switches.join(", ")) }</span>
+                        <span class="switches">{ format!("try without: {}", switches.join(", ")) }
+                            </span>
                     }
                 </button>
             </li>
@@ -65,13 +67,13 @@ pub(crate) struct MenuProps {
 #[component]
 pub(crate) fn Menu(props: &MenuProps) -> Html {
     let MenuProps { title, faults, onfault, onclose } = props.clone();
-    let entry = |fault: &Fault| {
+    let entry = |(no, fault): (usize, &Fault)| {
         let whole = fault.clone();
         let onclick = onfault.reform(move |_| whole.clone());
         let barred = fault.barred.clone();
         html! {
             <li key={fault.text.clone()}>
-                <button {onclick} aria-disabled={barred.is_some().to_string()}>
+                <button {onclick} autofocus={no == 0} aria-disabled={barred.is_some().to_string()}>
                     <span>{ fault.text.clone() }</span>
                     if let Some(why) = barred {
                         <small>{ why }</small>
@@ -85,9 +87,10 @@ pub(crate) fn Menu(props: &MenuProps) -> Html {
     html! {
         <Dialog {title} class="menu" {onclose}>
             if faults.is_empty() {
-                <p class="nothing">{ "Nothing can be done to this. Choose a node, a link or a packet." }</p>
+                <p class="nothing">
+                    { "Nothing can be done to this. Choose a node, a link or a packet." }</p>
             }
-            <ul>{ for faults.iter().map(entry) }</ul>
+            <ul>{ for faults.iter().enumerate().map(entry) }</ul>
         </Dialog>
     }
 }
@@ -147,12 +150,19 @@ pub(crate) fn Legend(props: &LegendProps) -> Html {
         <Dialog title="What the signs mean" class="legend" onclose={props.onclose.clone()}>
             <ul>{ for Sign::ALL.into_iter().map(sign) }</ul>
             <dl class="fields">
-                <div><dt>{ "outer arc" }</dt><dd>{ "what the server still gives the client of its lease" }</dd></div>
-                <div><dt>{ "inner arc" }</dt><dd>{ "for how long the client believes that it holds the lock" }</dd></div>
-                <div><dt>{ "red, dashed" }</dt><dd>{ "it believes for longer than it may" }</dd></div>
-                <div><dt>{ "#7" }</dt><dd>{ "a fencing token: each grant has a larger one" }</dd></div>
-                <div><dt>{ "outline" }</dt><dd>{ "promised from now on, if nothing more is heard" }</dd></div>
-                <div><dt>{ "time" }</dt><dd>{ "a teaching network: a packet takes 0.1 to 0.2 s, unless a scenario says otherwise" }</dd></div>
+                <div><dt>{ "outer arc" }</dt><dd>
+                    { "what the server still gives the client of its lease" }</dd></div>
+                <div><dt>{ "inner arc" }</dt><dd>
+                    { "for how long the client believes that it holds the lock" }</dd></div>
+                <div><dt>{ "red, dashed" }</dt><dd>{ "it believes for longer than it may" }</dd>
+                    </div>
+                <div><dt>{ "#7" }</dt><dd>{ "a fencing token: each grant has a larger one" }</dd>
+                    </div>
+                <div><dt>{ "outline" }</dt><dd>
+                    { "promised from now on, if nothing more is heard" }</dd></div>
+                <div><dt>{ "time" }</dt><dd>
+                    { "a teaching network: a packet takes 0.1 to 0.2 s, \
+                       unless a scenario says otherwise" }</dd></div>
             </dl>
         </Dialog>
     }

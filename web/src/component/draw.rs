@@ -1,12 +1,13 @@
 //! Pictures in the page: shapes as elements of SVG. Who points at what is found out by one
 //! listener for the whole picture.
 
+use std::rc::Rc;
+
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event, MouseEvent};
 use yew::{AttrValue, Callback, Html, Properties, component, html};
 
-use crate::picture::shape::{Group, Picture, Shape, Target};
-use std::rc::Rc;
+use crate::picture::shape::{Class, Group, Picture, Shape, Target};
 
 /// Somebody points at something in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,10 +59,10 @@ pub(crate) fn Figure(props: &FigureProps) -> Html {
 }
 
 fn first_target(shapes: &[Shape]) -> Option<Target> {
-    shapes.iter().find_map(|shape| match shape {
-        Shape::Group(Group { target: Some(target @ Target::Node(_)), .. }) => Some(*target),
-        _ => None,
-    })
+    let targets = shapes
+        .iter()
+        .filter_map(|shape| if let Shape::Group(group) = shape { group.target } else { None });
+    targets.into_iter().find(|target| matches!(target, Target::Node(_)))
 }
 
 /// What an event points at.
@@ -76,10 +77,11 @@ fn number(number: f64) -> String {
     format!("{number:.1}")
 }
 
-fn class_of(class: &std::borrow::Cow<'static, str>) -> AttrValue {
+#[allow(clippy::ptr_arg, reason = "what is static need not be copied")]
+fn class_of(class: &Class) -> AttrValue {
     match class {
-        std::borrow::Cow::Borrowed(class) => AttrValue::Static(class),
-        std::borrow::Cow::Owned(class) => AttrValue::from(class.clone()),
+        Class::Borrowed(class) => AttrValue::Static(class),
+        Class::Owned(class) => AttrValue::from(class.clone()),
     }
 }
 

@@ -1,6 +1,6 @@
-//! Taking something along: links, pictures, traces, a test.
+//! Taking something along, and bringing it back: links, pictures, traces, a test.
 
-use leasehold_core::sim::{Recording, mermaid, shiviz};
+use leasehold_core::sim::{Interest, Recording, Run, Scenario, Trace, mermaid, shiviz};
 use yew::Context;
 
 use super::app::{App, Msg};
@@ -43,7 +43,7 @@ pub(crate) fn export(app: &mut App, ctx: &Context<App>, export: Export) {
             browser::download_text(&format!("{name}.shiviz.log"), "text/plain", &log);
         }
         Export::Mermaid => {
-            let diagram = mermaid(&recording(film), leasehold_core::sim::Interest::Release);
+            let diagram = mermaid(&recording(film), Interest::Release);
             browser::download_text(&format!("{name}.mmd"), "text/plain", &diagram);
         }
         Export::Test => {
@@ -95,4 +95,45 @@ fn test_of(film: &Film, name: &str) -> String {
          const RUN: &str = r#\"{run}\"#;\n",
         violated.join(", ")
     )
+}
+
+impl App {
+    /// A file that somebody chose.
+    pub(super) fn import(&mut self, text: Option<&str>) {
+        match read_trace(text.unwrap_or_default()) {
+            Ok((scenario, note)) => {
+                self.ui.open = None;
+                self.studio.show(scenario);
+                self.studio.say(&note, Vec::new());
+                self.must_measure = true;
+            }
+            Err(error) => self.studio.say(&format!("That is no trace: {error}."), Vec::new()),
+        }
+    }
+}
+
+/// A scenario, a run or a recording, whichever the text is; and a word on it.
+fn read_trace(text: &str) -> Result<(Scenario, String), String> {
+    if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
+        scenario.run().validate().map_err(|error| error.to_string())?;
+        let note = format!("A scenario: {}.", scenario.title);
+        return Ok((scenario, note));
+    }
+    if let Ok(run) = serde_json::from_str::<Run>(text) {
+        run.validate().map_err(|error| error.to_string())?;
+        return Ok((of_run("run", &run), "A run, from its beginning.".to_owned()));
+    }
+    let trace = Trace::read(text)?;
+    let same = trace.fingerprint == format!("{:016x}", trace.run.go().fingerprint);
+    let note = if same {
+        "A trace: it is replayed exactly as it was recorded."
+    } else {
+        "A trace, replayed with a newer model: the result differs from what was recorded."
+    };
+    Ok((of_run("trace", &trace.run), note.to_owned()))
+}
+
+/// A scenario around a run that has none: what it violates, or just the run.
+fn of_run(name: &str, run: &Run) -> Scenario {
+    Scenario::keep(name, run).unwrap_or_else(|| Scenario::around(name, run))
 }

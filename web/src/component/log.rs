@@ -34,7 +34,8 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     let level = |(interest, title): (Interest, &'static str)| {
         let onclick = props.onleast.reform(move |_| interest);
         html! {
-            <button key={title} class="tab" aria-pressed={(least == interest).to_string()} {onclick}>
+            <button key={title} class="tab" aria-pressed={(least == interest).to_string()}
+                {onclick}>
                 { title }
             </button>
         }
@@ -81,7 +82,10 @@ fn log_row(row: &Row, selected: Option<RecordNo>, onrecord: &Callback<RecordNo>)
         <li key={record.0} data-testid="log-row" {class}>
             <button class="event" onclick={go(record)} title="Go to this moment">
                 <span class="at">{ row.at.clone() }</span>
-                <span class="glyph" aria-hidden="true">{ row.sign.character() }</span>
+                <svg class="picture glyph" viewBox="0 0 16 16" width="16" height="16"
+                    aria-hidden="true">
+                    { for row.sign.shapes((8.0, 8.0), 5.4).iter().map(super::draw::shape) }
+                </svg>
                 <span class="what">
                     if !row.who.is_empty() { <b>{ row.who.clone() }</b>{ " " } }
                     { row.what.clone() }

@@ -1,5 +1,6 @@
 //! The page as components: they take what is to be shown, hold no facts, and tell what is wanted.
 
+mod acts;
 pub(crate) mod app;
 mod compare;
 mod controls;
@@ -8,9 +9,12 @@ mod dialog;
 mod dialogs;
 mod draw;
 mod exports;
+mod hands;
 mod header;
+mod keyboard;
 mod log;
 mod page;
 mod panels;
+mod pictures;
 mod question;
 mod search;

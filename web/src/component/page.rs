@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Moment, RecordNo};
+use leasehold_core::sim::RecordNo;
 use yew::{AttrValue, Callback, Context, Html, PointerEvent, classes, html};
 
-use super::app::{App, Msg, Open, Pictures};
+use super::app::{App, Msg, Open};
 use super::compare::Comparison;
 use super::controls::{Controls, icon};
 use super::derived::Shown;
@@ -19,16 +19,11 @@ use super::search::Search;
 use crate::browser;
 use crate::model::compare::title;
 use crate::model::fields;
-use crate::model::film::moment_of;
 use crate::model::keys::{Act, View};
 use crate::model::lesson::Phase;
-use crate::model::link::{LINK_LEN_MAX, digest};
+use crate::model::link::LINK_LEN_MAX;
 use crate::model::studio::Offer;
-use crate::picture::gantt::{self, Names, gantt};
-use crate::picture::shape::{Picture, Place, Target};
-use crate::picture::spacetime::{self, spacetime};
-use crate::picture::stage::stage;
-use crate::picture::tape::{Reel, tape};
+use crate::picture::shape::{Picture, Target};
 
 impl App {
     pub(crate) fn page(&self, ctx: &Context<Self>) -> Html {
@@ -74,7 +69,8 @@ impl App {
         let tool = |act: Act, label: &'static str, hook: &'static str, text: &'static str| {
             let onclick = onact.reform(move |_| act);
             html! {
-                <button class="quiet tool" data-testid={hook} title={label} aria-label={label} {onclick}>
+                <button class="quiet tool" data-testid={hook} title={label} aria-label={label}
+                    {onclick}>
                     { text }
                 </button>
             }
@@ -82,14 +78,14 @@ impl App {
         html! {
             <header class="bar" role="banner">
                 <h1 class="brand">{ "leasehold" }</h1>
-                if !is_live {
+                if is_live {
+                    <span class="spring"></span>
+                } else {
                     <Header title={AttrValue::from(studio.scenario.title.clone())}
                         number={number.map_or(0, |no| no + 1)} seed={run.seed}
                         without={run.without.clone()} switches={studio.scenario.switches.clone()}
                         onact={onact.clone()} onprotection={link.callback(Msg::Protection)}
                         onseed={link.callback(Msg::Seed)} />
-                } else {
-                    <span class="spring"></span>
                 }
                 <div class="modes" role="group" aria-label="What is shown">
                     { mode("mode-sim", "Simulated", false) }
@@ -97,11 +93,15 @@ impl App {
                 </div>
                 if !is_live {
                     <div class="tools" role="group" aria-label="Tools">
-                        { tool(Act::Compare, "Compare with one protection different (M)", "compare", "Compare") }
+                        { tool(
+                            Act::Compare, "Compare with one protection different (M)",
+                            "compare", "Compare",
+                        ) }
                         { tool(Act::Search, "Find a violation (V)", "search", "Find") }
                         { tool(Act::Export, "Share and export (E)", "share", "Share") }
                         { tool(Act::Present, "Present (P)", "present", "Present") }
-                        <button class="quiet tool" title="Light or dark" aria-label={self.theme_label()}
+                        <button class="quiet tool" title="Light or dark"
+                            aria-label={self.theme_label()}
                             onclick={link.callback(|_| Msg::Theme)}>{ "◐" }</button>
                         { tool(Act::Help, "Keys (?)", "help", "?") }
                     </div>
@@ -148,7 +148,8 @@ impl App {
                 }
                 { self.caption_panel(ctx) }
                 </div>
-                <div class="panel-tabs" role="tablist" aria-label="Panels">{ for views.map(tab) }</div>
+                <div class="panel-tabs" role="tablist" aria-label="Panels">{ for views.map(tab) }
+                    </div>
                 <div class="right">
                     { self.inspector_panel(ctx, &shown) }
                     { self.log_panel(ctx, &shown) }
@@ -184,7 +185,8 @@ impl App {
         let tab = |view: View| {
             let onclick = link.callback(move |_| Msg::Lower(view));
             html! {
-                <button key={view.hook()} class="tab" aria-pressed={(lower == view).to_string()} {onclick}>
+                <button key={view.hook()} class="tab" aria-pressed={(lower == view).to_string()}
+                    {onclick}>
                     { view.title() }
                 </button>
             }
@@ -192,7 +194,8 @@ impl App {
         let act = |act: Act| link.callback(move |_| Msg::Act(act));
         let section = |view: View, inside: Html| {
             html! {
-                <div class="picture-place" data-testid={view.hook()} id={format!("panel-{}", view.hook())}
+                <div class="picture-place" data-testid={view.hook()}
+                    id={format!("panel-{}", view.hook())}
                     hidden={lower != view} data-time="" role="region" tabindex="-1"
                     aria-label={view.title()}>{ inside }</div>
             }
@@ -225,7 +228,9 @@ impl App {
                     </div>
                 </header>
                 <div class="lower-place" id="lower">
-                    { section(View::Gantt, figure(View::Gantt, is_gantt.then(|| self.gantt_picture()))) }
+                    { section(View::Gantt, figure(
+                        View::Gantt, is_gantt.then(|| self.gantt_picture()),
+                    )) }
                     { section(View::SpaceTime, figure(
                         View::SpaceTime, (!is_gantt).then(|| self.spacetime_picture()),
                     )) }
@@ -259,9 +264,11 @@ impl App {
                 <div id="question" class={state}>
                     if is_open {
                         <Ask ask={AttrValue::from(question.ask.clone())} options={Rc::new(options)}
-                            votes={lesson.votes.clone()} phase={lesson.phase} answer={lesson.answer()}
+                            votes={lesson.votes.clone()} phase={lesson.phase}
+                                answer={lesson.answer()}
                             why={AttrValue::from(question.why.clone())}
-                            onvote={link.callback(Msg::Vote)} onreveal={link.callback(|()| Msg::Reveal)}
+                            onvote={link.callback(Msg::Vote)}
+                                onreveal={link.callback(|()| Msg::Reveal)}
                             onwhy={link.callback(|()| Msg::Why)}
                             onclose={link.callback(|()| Msg::CloseAnswer)} />
                     }
@@ -302,7 +309,8 @@ impl App {
                 <Log rows={Rc::clone(&shown.rows)} has_more={shown.has_more}
                     least={studio.filter.least} {only} {selected}
                     onrecord={link.callback(Msg::Record)} onleast={link.callback(Msg::Least)}
-                    onall={link.callback(|()| Msg::All)} onmore={link.callback(|()| Msg::MoreRows)} />
+                    onall={link.callback(|()| Msg::All)}
+                        onmore={link.callback(|()| Msg::MoreRows)} />
             </section>
         }
     }
@@ -310,19 +318,9 @@ impl App {
     fn verdict_panel(&self, ctx: &Context<Self>, shown: &Shown) -> Html {
         let link = ctx.link();
         let film = self.studio.film();
-        let fingerprint = film.fingerprint();
         html! { <>
             <section class="panel invariants-panel" id="panel-invariants" data-testid="invariants"
                 aria-label="Invariants">
-                <header class="panel-head">
-                    <h2>{ "Invariants" }</h2>
-                    <output class="digest" data-testid="digest"
-                        data-digest={format!("{fingerprint:016x}")}
-                        data-here={format!("{:016x}", film.world().fingerprint())}
-                        title="The fingerprint of this run: the same everywhere">
-                        { digest(fingerprint) }
-                    </output>
-                </header>
                 <Invariants statuses={Rc::clone(&shown.statuses)}
                     tells_whole={self.studio.lesson.hidden_from().is_none()}
                     onwitness={link.callback(|record: RecordNo| Msg::Record(record))} />
@@ -345,7 +343,9 @@ impl App {
                 is_asked={studio.lesson.phase == Phase::Asked}
                 speed={AttrValue::from(studio.player.speed.label())}
                 is_auto={studio.player.speed == crate::model::player::Speed::Auto}
-                now={film.now()} end={film.end()} tape={Rc::new(self.tape_picture())}
+                now={film.now()} end={film.end()}
+                digest={(film.fingerprint(), film.world().fingerprint())}
+                    tape={Rc::new(self.tape_picture())}
                 onact={link.callback(Msg::Act)} ontime={link.callback(Msg::Time)}
                 onpoint={Callback::from(|_: Pointing| {})} />
         }
@@ -368,7 +368,8 @@ impl App {
                         <span>{ toast.text.clone() }</span>
                         { for toast.offers.iter().map(offer) }
                         <button class="quiet close" aria-label="Close"
-                            onclick={ctx.link().callback(|_| Msg::ToastEnds)}>{ icon("close") }</button>
+                            onclick={ctx.link().callback(|_| Msg::ToastEnds)}>{ icon("close") }
+                                </button>
                     </div>
                 }
             </div>
@@ -396,7 +397,8 @@ impl App {
                 }
             }
             Some(Open::Help) => html! {
-                <Help is_quiet={self.ui.is_quiet} onquiet={link.callback(|()| Msg::Quiet)} {onclose} />
+                <Help is_quiet={self.ui.is_quiet} onquiet={link.callback(|()| Msg::Quiet)}
+                    {onclose} />
             },
             Some(Open::Legend) => html! { <Legend {onclose} /> },
             Some(Open::Exports) => {
@@ -410,94 +412,13 @@ impl App {
             }
             Some(Open::Search) => html! {
                 <Search hunt={self.hunt.clone()} of={AttrValue::from(title(studio.film().run()))}
-                    onbounds={link.callback(Msg::Bounds)} onsearch={link.callback(|()| Msg::SearchStart)}
+                    onbounds={link.callback(Msg::Bounds)}
+                        onsearch={link.callback(|()| Msg::SearchStart)}
                     oncancel={link.callback(|()| Msg::SearchStop)}
                     onplay={link.callback(|()| Msg::SearchPlay)}
-                    ontest={link.callback(|()| Msg::Export(super::dialogs::Export::Test))} {onclose} />
+                    ontest={link.callback(|()| Msg::Export(super::dialogs::Export::Test))}
+                        {onclose} />
             },
         }
-    }
-
-    // The pictures.
-
-    fn stage_picture(&self) -> Picture {
-        let studio = &self.studio;
-        let place = self.place(self.sizes.stage);
-        let tells = studio.lesson.hidden_from().is_none() && !studio.lesson.is_on;
-        stage(&studio.scene(), studio.film().now(), place, studio.selected, tells)
-    }
-
-    pub(crate) fn names(&self) -> (Vec<String>, Vec<String>) {
-        let config = &self.studio.film().run().config;
-        let locks = config.locks.iter().map(ToString::to_string).collect();
-        let mut nodes = vec!["server".to_owned()];
-        nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
-        (locks, nodes)
-    }
-
-    fn gantt_picture(&self) -> Picture {
-        let studio = &self.studio;
-        let film = studio.film();
-        let (locks, nodes) = self.names();
-        let subject = gantt::Subject {
-            bars: &film.bars(),
-            names: Names { locks: &locks, nodes: &nodes },
-            now: film.now(),
-            lease_us: film.run().config.lease_ms * 1_000,
-            violations: &studio.violations(),
-            is_inferred: false,
-        };
-        gantt(&subject, studio.shown(), self.place(self.sizes.lower), studio.selected)
-    }
-
-    fn spacetime_picture(&self) -> Picture {
-        let studio = &self.studio;
-        let film = studio.film();
-        let (locks, nodes) = self.names();
-        let chosen = match studio.selected {
-            Some(Target::Record(record)) => Some(record),
-            _ => None,
-        };
-        let subject = spacetime::Subject {
-            past: film.past(),
-            bars: &film.bars(),
-            names: Names { locks: &locks, nodes: &nodes },
-            now: film.now(),
-            is_to_scale: self.ui.is_to_scale,
-            chosen,
-            has_beats: studio.filter.least <= leasehold_core::sim::Interest::Heartbeat,
-        };
-        spacetime(&subject, self.place(self.sizes.lower))
-    }
-
-    fn tape_picture(&self) -> Picture {
-        let studio = &self.studio;
-        let film = studio.film();
-        let stops: Vec<Moment> = studio.lesson.stops.iter().map(|stop| stop.at).collect();
-        let reel = Reel {
-            bars: &film.bars(),
-            locks: film.run().config.locks.len(),
-            end: film.end(),
-            now: film.now(),
-            hidden_from: studio.lesson.hidden_from().map(|at| at.max(film.now())),
-            violations: &film
-                .violated()
-                .into_iter()
-                .filter_map(|(it, no)| Some((it, moment_of(film.trace(), no)?, no)))
-                .collect::<Vec<_>>(),
-            stops: if studio.lesson.is_on { &stops } else { &[] },
-        };
-        let (width, height) = self.sizes.tape;
-        tape(&reel, Place { width: width.max(120.0), height: height.max(40.0), em: 12.0 })
-    }
-
-    /// Those that can be taken along.
-    pub(crate) fn pictures(&self) -> Pictures {
-        Rc::new(vec![
-            ("stage", Rc::new(self.stage_picture())),
-            ("leases", Rc::new(self.gantt_picture())),
-            ("space-time", Rc::new(self.spacetime_picture())),
-            ("tape", Rc::new(self.tape_picture())),
-        ])
     }
 }

@@ -29,19 +29,17 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
     html! { <>
         <header class="panel-head">
             <h2>{ title }</h2>
+            if is_empty {
+                <p class="nothing">{ "select a node, link, packet or lock" }</p>
+            }
             if !faults.is_empty() {
-                <button class="quiet" onclick={onmenu.reform(|_| ())} title="All that can be done to it (Enter)">
+                <button class="quiet" onclick={onmenu.reform(|_| ())}
+                    title="All that can be done to it (Enter)">
                     { "More ▾" }
                 </button>
             }
         </header>
-        if is_empty {
-            <p class="nothing">
-                { "Select a node, a link, a packet or a lock: what is so, what just changed, \
-                   and what can be done to it." }
-            </p>
-        }
-        <div class="scrolls" tabindex="0" role="region" aria-label="What is so">
+        <div class="scrolls" hidden={is_empty} tabindex="0" role="region" aria-label="What is so">
             if !faults.is_empty() {
                 <div class="actions" role="group" aria-label="Do to it">
                     { for few.map(|fault| action(fault, &props.onfault)) }
@@ -93,10 +91,7 @@ pub(crate) struct InvariantsProps {
 #[component]
 pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
     let row = |(invariant, here, whole): &(Invariant, Status, Status)| {
-        let word = match here {
-            Status::NotYet => Status::Unchecked.word(),
-            other => other.word(),
-        };
+        let word = if *here == Status::NotYet { Status::Unchecked.word() } else { here.word() };
         let (sign, said) = match here {
             Status::Ok => ("✓", "holds"),
             Status::Violated { .. } => ("✕", "violated"),
@@ -111,7 +106,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
             let onwitness = props.onwitness.clone();
             move |_| {
                 if let Some(witness) = witness {
-                    onwitness.emit(witness)
+                    onwitness.emit(witness);
                 }
             }
         };
@@ -168,7 +163,8 @@ fn sheet(file: &FileView, onrecord: &Callback<RecordNo>) -> Html {
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
             <h3>{ file.name.clone() }<small>{ format!("{count} lines") }</small></h3>
-            <div class="end" tabindex="0" role="region" aria-label={format!("the lines of {}", file.name)}>
+            <div class="end" tabindex="0" role="region"
+                aria-label={format!("the lines of {}", file.name)}>
                 <ol>
                     if file.lines.is_empty() { <li class="unseen">{ "nothing written yet" }</li> }
                     { for file.lines.iter().map(|line| {

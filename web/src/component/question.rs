@@ -59,10 +59,12 @@ pub(crate) fn Ask(props: &QuestionProps) -> Html {
                     aria-label={format!("{text}: {hands}{}", if right { ", right" } else { "" })}>
                     <kbd aria-hidden="true">{ no + 1 }</kbd>
                     <span class="text">{ text.clone() }</span>
-                    <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+                    <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
+                        aria-hidden="true">
                         <rect width={format!("{share:.0}")} height="4" />
                     </svg>
-                    <span class="count" aria-hidden="true">{ if all > 0 { hands } else { String::new() } }</span>
+                    <span class="count" aria-hidden="true">{ if all > 0 { hands } else
+                        { String::new() } }</span>
                     if right { <span class="tick" aria-hidden="true">{ "✓" }</span> }
                 </button>
             </li>
@@ -80,8 +82,10 @@ pub(crate) fn Ask(props: &QuestionProps) -> Html {
                         onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
                 } else if is_out {
                     <p class="why" role="status">{ why }</p>
-                    <button class="quiet" onclick={props.onwhy.reform(|_| ())}>{ "Show why" }</button>
-                    <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }</button>
+                    <button class="quiet" onclick={props.onwhy.reform(|_| ())}>{ "Show why" }
+                        </button>
+                    <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
+                        </button>
                 } else {
                     <p>{ "Watch …" }</p>
                 }

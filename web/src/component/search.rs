@@ -49,7 +49,8 @@ pub(crate) fn Search(props: &SearchProps) -> Html {
             toggle(&mut bounds.faults, it);
             onbounds.emit(bounds);
         };
-        html! { <label key={it.name()}><input type="checkbox" {checked} {onchange} />{ it.name() }</label> }
+        html! { <label key={it.name()}><input type="checkbox" {checked} {onchange} />{ it.name() }
+        </label> }
     };
     let number = |label: &'static str, value: u64, most: u64, set: fn(&mut Bounds, u64)| {
         let (bounds, onbounds) = (bounds.clone(), onbounds.clone());
@@ -62,7 +63,8 @@ pub(crate) fn Search(props: &SearchProps) -> Html {
         };
         html! {
             <label>{ label }
-                <input type="number" min="0" max={most.to_string()} value={value.to_string()} {onchange} />
+                <input type="number" min="0" max={most.to_string()} value={value.to_string()}
+                    {onchange} />
             </label>
         }
     };
@@ -70,6 +72,7 @@ pub(crate) fn Search(props: &SearchProps) -> Html {
         <Dialog title="Find a violation" class="search" onclose={props.onclose.clone()}>
             <p>{ format!("This run, {of}, with nothing done to it; then with ever more faults, the \
                 smallest first.") }</p>
+            { outcome(props) }
             <fieldset><legend>{ "Look for" }</legend>
                 { for Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2).map(invariant) }
             </fieldset>
@@ -84,7 +87,6 @@ pub(crate) fn Search(props: &SearchProps) -> Html {
                     bounds.events_max = u32::try_from(to).unwrap_or(400).max(1);
                 }) }
             </fieldset>
-            { outcome(props) }
         </Dialog>
     }
 }
@@ -105,18 +107,21 @@ fn outcome(props: &SearchProps) -> Html {
             if hunt.is_running {
                 <progress max="1" value={hunt.share().map(|share| format!("{share:.3}"))} />
                 <p>{ hunt.text.clone() }{ hunt.rate() }</p>
-                <button class="small-button" onclick={props.oncancel.reform(|_| ())}>{ "Stop" }</button>
+                <button class="small-button" onclick={props.oncancel.reform(|_| ())}>{ "Stop" }
+                    </button>
             } else {
                 if !hunt.text.is_empty() {
                     <p class="verdict">{ hunt.text.clone() }</p>
                 }
                 if let Some(found) = &hunt.found {
-                    <ol class="recipe">{ for found.steps.iter().map(|step| html! { <li>{ step.clone() }</li> }) }</ol>
+                    <ol class="recipe">{ for found.steps.iter().map(|step| html! { <li>
+                        { step.clone() }</li> }) }</ol>
                     <p class="nothing">{ found.why_minimal.clone() }</p>
                     <div class="row">
                         <button class="primary" data-testid="search-play"
                             onclick={props.onplay.reform(|_| ())}>{ "Play it" }</button>
-                        <button class="small-button" onclick={props.ontest.reform(|_| ())}>{ "Save as a test" }</button>
+                        <button class="small-button" onclick={props.ontest.reform(|_| ())}>
+                            { "Save as a test" }</button>
                     </div>
                 }
                 <button class="primary" data-testid="search-start" onclick={search}>

@@ -106,8 +106,8 @@ fn client(sight: Sight<'_>, scene: &Scene, client: &Client, now: Moment) -> Vec<
         field("is", condition(client.condition)),
         field("holds? (own view)", own),
         field("holds? (server)", truly),
-        running("lease, by the server", left(client.truth)),
-        running("belief, by its clock", left(client.belief.map(|belief| belief.term))),
+        running("lease (server)", left(client.truth)),
+        running("belief (own clock)", left(client.belief.map(|belief| belief.term))),
         field("does", client.doing.clone()),
     ];
     let view = sight.world.client_view(client.node);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use leasehold_core::sim::{LockNo, NodeNo, RecordNo, World};
+use leasehold_core::sim::{Lines, LockNo, NodeNo, RecordNo, World};
 
 /// How many lines of a file are shown.
 const LINES_MAX: usize = 60;
@@ -102,7 +102,7 @@ fn lines(world: &World, no: LockNo) -> Vec<LineView> {
         client.map_or_else(String::new, |client| client.name.to_string())
     };
     let (mut highest, mut seen) = (0, BTreeSet::new());
-    let lines = world.file(no).into_iter().flat_map(|lines| lines.iter());
+    let lines = world.file(no).into_iter().flat_map(Lines::iter);
     lines
         .map(|line| {
             let is_stale = line.token < highest;

@@ -159,6 +159,12 @@ impl Film {
         self.history.head().checks().violated()
     }
 
+    /// The same, each with its moment.
+    pub(crate) fn violations(&self) -> Vec<(Invariant, Moment, RecordNo)> {
+        let violated = self.violated().into_iter();
+        violated.filter_map(|(it, no)| Some((it, moment_of(self.trace(), no)?, no))).collect()
+    }
+
     /// Goes to a moment: whatever happened by then has happened.
     pub(crate) fn go_to(&mut self, moment: Moment) {
         let moment = moment.min(self.end());
@@ -188,7 +194,7 @@ impl Film {
 
     /// The place of the next step that matters so much, or concerns this node; none where there
     /// is none. Backwards the one before.
-    pub(crate) fn next_place(&self, forward: bool, wanted: &Wanted) -> Option<u32> {
+    pub(crate) fn next_place(&self, forward: bool, wanted: Wanted) -> Option<u32> {
         let violated = self.violated();
         let is_wanted = |place: &u32| {
             let from = if *place == 0 { 0 } else { self.history.records_at(*place - 1) };
@@ -217,12 +223,12 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    fn is(&self, record: &Record, violates: bool) -> bool {
+    fn is(self, record: &Record, violates: bool) -> bool {
         match self {
-            Self::Interest(least) => violates || Interest::of(record) >= *least,
+            Self::Interest(least) => violates || Interest::of(record) >= least,
             Self::Node(node) => {
                 let subject = record.kind.subject();
-                let about = record.node == *node || subject.client == Some(*node);
+                let about = record.node == node || subject.client == Some(node);
                 about && Interest::of(record) > Interest::Heartbeat
             }
             Self::Violation => violates,
@@ -282,11 +288,11 @@ mod tests {
     fn what_matters_is_found_in_both_directions() {
         let mut film = film("gc-pause");
         let grants = Wanted::Interest(Interest::Grant);
-        let first = film.next_place(true, &grants).unwrap();
+        let first = film.next_place(true, grants).unwrap();
         film.go_to_place(first);
-        let second = film.next_place(true, &grants).unwrap();
+        let second = film.next_place(true, grants).unwrap();
         assert!(second > first);
         film.go_to_place(second);
-        assert_eq!(film.next_place(false, &grants), Some(first));
+        assert_eq!(film.next_place(false, grants), Some(first));
     }
 }

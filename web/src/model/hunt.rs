@@ -63,7 +63,7 @@ impl Hunt {
     /// The search begins.
     pub(crate) fn begin(&mut self, run: &Run, scenario: &Scenario) -> Order {
         (self.is_running, self.found, self.progress) = (true, None, None);
-        self.text = "0 states so far".to_owned();
+        self.say("0 states so far");
         // What the scenario does itself would be no finding.
         let own = &scenario.interventions;
         let mut run = run.clone();
@@ -87,6 +87,11 @@ impl Hunt {
         self.is_running = report.stage == Stage::Searching;
         self.text = report.text;
         self.found = report.found.and_then(Found::new);
+    }
+
+    /// A word on why there is nothing.
+    pub(crate) fn say(&mut self, text: &str) {
+        text.clone_into(&mut self.text);
     }
 
     /// Nobody wants to know any more.

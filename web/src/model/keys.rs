@@ -122,6 +122,7 @@ pub(crate) struct Press<'a> {
 }
 
 /// Where it was pressed.
+#[allow(clippy::struct_excessive_bools, reason = "each is so or not, apart from the others")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Where {
     /// In a field that takes text.

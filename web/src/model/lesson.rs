@@ -86,12 +86,11 @@ impl Lesson {
             self.seen_at = Some(film.place_of(seen).max(place));
             self.right = right_option(question, &value);
             let at = moment_of(trace, no).unwrap_or_default();
-            match stops.iter_mut().find(|stop| stop.place == place) {
-                Some(stop) => stop.is_question = true,
-                None => {
-                    let caption = question.ask.clone();
-                    stops.push(Stop { place, at, caption, is_question: true });
-                }
+            if let Some(stop) = stops.iter_mut().find(|stop| stop.place == place) {
+                stop.is_question = true;
+            } else {
+                let caption = question.ask.clone();
+                stops.push(Stop { place, at, caption, is_question: true });
             }
         }
         stops.sort_by_key(|stop| stop.place);

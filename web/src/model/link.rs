@@ -1,5 +1,5 @@
-//! A link to a moment: the run in short, and where to look. Nothing in a link is ever executed; what
-//! is not understood is left out.
+//! A link to a moment: the run in short, and where to look. Nothing in a link is ever executed;
+//! what is not understood is left out.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -64,7 +64,8 @@ pub(crate) fn rows(
         // The current step is always told, whatever one cares for.
         let is_current = place >= step_from;
         let is_wanted = violates.peek().is_some() || fits(record, filter);
-        if !is_wanted && !(is_current && Interest::of(record) > Interest::Inner) {
+        let is_told = is_wanted || (is_current && Interest::of(record) > Interest::Inner);
+        if !is_told {
             continue;
         }
         let sign = Sign::of_record(record);

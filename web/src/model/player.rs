@@ -105,13 +105,12 @@ fn wanted_pace(world: &World, next: Option<Moment>) -> f64 {
     let is_followed = |packet: &PacketView| !is_routine(world, packet);
     let way = |packet: PacketView| packet.arrives.as_micros() - packet.sent_at.as_micros();
     let ways = world.packets().filter(is_followed).map(way).filter(|way| *way <= MESSAGE_MAX_US);
-    let pace = match ways.min() {
-        Some(way) => millis(way) / MESSAGE_MS,
-        None => {
-            let now = world.now().as_micros();
-            let idle = next.map_or(1_000_000, |next| next.as_micros().saturating_sub(now));
-            millis(idle) / IDLE_MS
-        }
+    let pace = if let Some(way) = ways.min() {
+        millis(way) / MESSAGE_MS
+    } else {
+        let now = world.now().as_micros();
+        let idle = next.map_or(1_000_000, |next| next.as_micros().saturating_sub(now));
+        millis(idle) / IDLE_MS
     };
     pace.clamp(AUTO_MIN, AUTO_MAX)
 }

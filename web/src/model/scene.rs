@@ -284,11 +284,12 @@ fn doing(
         let place = waiters.position(|waiter| waiter.ticket == wait.ticket).unwrap_or(0);
         return format!("waits for {}, place {}", wait.lock, place + 1);
     }
-    match condition {
-        Condition::Finished => "is through".to_owned(),
-        _ if view.open => "idle".to_owned(),
-        _ => "has no session".to_owned(),
-    }
+    let state = match (condition, view.open) {
+        (Condition::Finished, _) => "is through",
+        (_, true) => "idle",
+        (_, false) => "has no session",
+    };
+    state.to_owned()
 }
 
 fn of_lock(world: &World, state: &State, no: LockNo, name: &Name) -> Lock {

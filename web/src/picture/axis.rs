@@ -105,10 +105,11 @@ mod tests {
         let labels: Vec<String> = AXIS
             .ticks(0.0, 10.0, 12.0)
             .into_iter()
-            .filter_map(|shape| match shape {
-                Shape::Text { text, .. } => Some(text),
-                _ => None,
-            })
+            .filter_map(
+                |shape| {
+                    if let Shape::Text { text, .. } = shape { Some(text) } else { None }
+                },
+            )
             .collect();
         assert_eq!(labels, ["0 s", "10 s", "20 s", "30 s"]);
         assert_eq!((round_step(1_200.0), round_step(600_000.0)), (2_000, 1_000_000));

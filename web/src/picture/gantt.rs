@@ -53,7 +53,9 @@ struct Rows {
 struct Drawing<'a> {
     subject: &'a Subject<'a>,
     axis: Axis,
+    /// What rows and what is on them are measured by, and what all other letters are.
     em: f64,
+    em_text: f64,
     shapes: Vec<Shape>,
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn gantt(
     let rows = rows(subject, &axis, em_row);
     let content = rows.last().map_or(em * 2.0, |last| last.top + height_of(last, em_row));
     let bottom = content.max(room);
-    let mut drawing = Drawing { subject, axis, em: em_row, shapes: Vec::new() };
+    let mut drawing = Drawing { subject, axis, em: em_row, em_text: em, shapes: Vec::new() };
     drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
     for (no, it) in rows.iter().enumerate() {
         if no > 0 {
@@ -130,8 +132,8 @@ impl Drawing<'_> {
         let name = self.subject.names.lock(rows.lock).to_owned();
         let target = Target::Lock(rows.lock);
         let class = if selected == Some(target) { "row-label selected" } else { "row-label" };
-        let label_room = self.axis.left - em * 0.6;
-        let title = fitted(&name, em * 0.95, label_room);
+        let size = self.em_text;
+        let title = fitted(&name, size, self.axis.left - size * 0.6);
         let baseline = rows.top + em * 1.2;
         self.shapes.push(Shape::Group(Group {
             class: class.into(),
@@ -140,7 +142,7 @@ impl Drawing<'_> {
             label: format!("lock {name}"),
             shapes: vec![
                 rect("reach", (0.0, rows.top), (self.axis.left, em * SERVER_ROW)),
-                text("name", (em * 0.4, baseline), Anchor::Start, em * 0.95, title),
+                text("name", (size * 0.4, baseline), Anchor::Start, size, title),
             ],
         }));
         let (subject, axis) = (self.subject, self.axis);
@@ -154,10 +156,10 @@ impl Drawing<'_> {
         }
         for (no, client) in rows.believers.iter().enumerate() {
             let y = rows.top + em * (SERVER_ROW + BELIEF_ROW * float(no));
-            let width = self.axis.left - em * 1.1;
-            let label = fitted(self.subject.names.node(*client), em * 0.8, width);
-            let at = (em * 0.8, y + em * 0.75);
-            self.shapes.push(text("small", at, Anchor::Start, em * 0.8, label));
+            let width = self.axis.left - size * 1.1;
+            let label = fitted(self.subject.names.node(*client), size * 0.9, width);
+            let at = (size * 0.8, y + em * 0.4 + size * 0.3);
+            self.shapes.push(text("small", at, Anchor::Start, size * 0.9, label));
             self.outages(*client, y);
             let beliefs = subject.bars.beliefs.iter();
             for belief in beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client)) {
@@ -192,10 +194,10 @@ impl Drawing<'_> {
         let full = format!("#{} {client}", tenure.token);
         let short = format!("#{}", tenure.token);
         let room = x2 - x1 - em * 0.4;
-        let size = em * 0.85;
+        let size = (em * 0.85).min(self.em_text * 1.15);
         let shown = [&full, &short].into_iter().find(|it| text_width(it, size) <= room);
         if let Some(shown) = shown {
-            let at = (x1 + em * 0.3, top + em * 0.95);
+            let at = (x1 + em * 0.3, top + em * 0.55 + size * 0.35);
             shapes.push(text("on-tenure", at, Anchor::Start, size, shown.clone()));
         }
         let how = match end {
@@ -209,7 +211,7 @@ impl Drawing<'_> {
         let label =
             format!("{client} holds it under token {} from {} {how}", tenure.token, tenure.from);
         self.shapes.push(Shape::Group(Group {
-            class: "bar".into(),
+            class: "tenure-bar".into(),
             at: (0.0, 0.0),
             target: Some(Target::Record(tenure.record)),
             label,
@@ -270,7 +272,8 @@ impl Drawing<'_> {
                 let height = em * BELIEF_ROW * float(rows.believers.len());
                 self.shapes.push(rect("overlap", (x1, top), ((x2 - x1).max(3.0), height)));
                 let at = (x2 + em * 0.3, top + em * 1.0);
-                self.shapes.push(text("alarm", at, Anchor::Start, em * 0.85, "2 believers"));
+                let size = self.em_text * 0.95;
+                self.shapes.push(text("alarm", at, Anchor::Start, size, "2 believers"));
             }
         }
     }
@@ -292,14 +295,15 @@ impl Drawing<'_> {
                 (MarkKind::Refused, Some(row)) => {
                     rows.top + em * (SERVER_ROW + BELIEF_ROW * float(row) + 0.4)
                 }
-                _ => rows.top + em * 0.68,
+                // On the lower edge, so that the token can be read.
+                _ => rows.top + em * 1.3,
             };
             self.shapes.push(Shape::Group(Group {
                 class: "mark".into(),
                 at: (self.axis.x(mark.at), y),
                 target: Some(Target::Record(mark.record)),
                 label: self.mark_label(mark),
-                shapes: sign.shapes((0.0, 0.0), em * 0.42),
+                shapes: sign.shapes((0.0, 0.0), (em * 0.42).min(7.5)),
             }));
         }
     }
@@ -311,7 +315,7 @@ impl Drawing<'_> {
     }
 
     fn violations(&mut self, bottom: f64) {
-        let em = self.em;
+        let em = self.em_text;
         let mut moments: Vec<(Moment, RecordNo, String)> = Vec::new();
         for (invariant, at, record) in self.subject.violations {
             if *at > self.subject.now || !self.axis.has(*at, *at) {
@@ -344,18 +348,13 @@ impl Drawing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::film::{Film, moment_of};
+    use crate::model::film::Film;
     use leasehold_core::sim::{Protection, Scenario};
 
     fn picture(scenario: &str, without: &[Protection], at_ms: u64) -> Picture {
         let scenario = Scenario::named(scenario).unwrap();
         let mut film = Film::new(scenario.run_without(&without.iter().copied().collect()));
         film.go_to(Moment::from_millis(at_ms));
-        let violations: Vec<_> = film
-            .violated()
-            .into_iter()
-            .filter_map(|(it, no)| Some((it, moment_of(film.trace(), no)?, no)))
-            .collect();
         let config = &film.run().config;
         let locks: Vec<String> = config.locks.iter().map(ToString::to_string).collect();
         let mut nodes = vec!["server".to_owned()];
@@ -365,40 +364,32 @@ mod tests {
             names: Names { locks: &locks, nodes: &nodes },
             now: film.now(),
             lease_us: 10_000_000,
-            violations: &violations,
+            violations: &film.violations(),
             is_inferred: false,
         };
         let place = Place { width: 760.0, height: 200.0, em: 12.0 };
         gantt(&subject, (Moment::START, film.end()), place, None)
     }
 
-    fn labels(picture: &Picture) -> Vec<&str> {
-        let groups = picture.shapes.iter().filter_map(|shape| match shape {
-            Shape::Group(group) => Some(group.label.as_str()),
-            _ => None,
-        });
-        groups.collect()
-    }
-
     #[test]
     fn tenures_carry_their_tokens_and_the_future_is_not_told() {
         let early = picture("gc-pause", &[], 5_000);
-        assert!(labels(&early).iter().any(|it| it.starts_with("client_1 holds it under token 1")));
-        assert!(!labels(&early).iter().any(|it| it.contains("client_2")), "{:?}", labels(&early));
+        assert!(early.labels().iter().any(|it| it.starts_with("client_1 holds it under token 1")));
+        assert!(!early.labels().iter().any(|it| it.contains("client_2")), "{:?}", early.labels());
         let late = picture("gc-pause", &[], 30_000);
-        assert!(labels(&late).iter().any(|it| it.starts_with("client_1 is refused under token 1")));
+        assert!(late.labels().iter().any(|it| it.starts_with("client_1 is refused under token 1")));
     }
 
     #[test]
     fn a_violation_goes_through_all_rows() {
         let off = picture("gc-pause", &[Protection::Fencing], 30_000);
         assert!(
-            labels(&off).iter().any(|it| it.starts_with("S2 S4 is violated")),
+            off.labels().iter().any(|it| it.starts_with("S2 S4 is violated")),
             "{:?}",
-            labels(&off)
+            off.labels()
         );
         let before = picture("gc-pause", &[Protection::Fencing], 10_000);
-        assert!(!labels(&before).iter().any(|it| it.contains("violated")));
+        assert!(!before.labels().iter().any(|it| it.contains("violated")));
     }
 
     #[test]

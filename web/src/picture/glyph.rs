@@ -103,21 +103,6 @@ impl Sign {
         }
     }
 
-    /// The sign in a line of text.
-    pub(crate) const fn character(self) -> &'static str {
-        match self {
-            Self::Acquire => "▲",
-            Self::Grant => "●",
-            Self::Append => "◆",
-            Self::Release => "■",
-            Self::Reject => "✕",
-            Self::Renew => "○",
-            Self::Fault => "⚡",
-            Self::Expiry => "⧗",
-            Self::Other => "·",
-        }
-    }
-
     /// What it stands for, in the legend.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
@@ -199,11 +184,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_signs_share_letter_character_or_class() {
+    fn no_two_signs_share_letter_or_class() {
         for (no, a) in Sign::ALL.into_iter().enumerate() {
             for b in &Sign::ALL[..no] {
                 assert_ne!(a.letter(), b.letter());
-                assert_ne!(a.character(), b.character());
                 assert_ne!(a.class(), b.class());
             }
         }

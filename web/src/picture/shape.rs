@@ -201,6 +201,15 @@ pub(crate) const fn float(count: usize) -> f64 {
 }
 
 impl Picture {
+    /// What its groups are called.
+    #[cfg(test)]
+    pub(crate) fn labels(&self) -> Vec<&str> {
+        let groups = self.shapes.iter().filter_map(|shape| {
+            if let Shape::Group(group) = shape { Some(group.label.as_str()) } else { None }
+        });
+        groups.collect()
+    }
+
     /// As a file that stands by itself. `style` is the page's, as far as pictures need it.
     pub(crate) fn svg(&self, style: &str) -> String {
         let Self { width, height, label, shapes } = self;

@@ -250,7 +250,7 @@ fn arrows(
         let tip = (x, from.1 + (to - from.1) * reached);
         shapes.push(line(class.clone(), from, tip));
         if arrived {
-            shapes.push(arrow_head(class, from, tip, em * 0.5));
+            shapes.push(arrow_head(&class, from, tip, em * 0.5));
         } else if end.is_some() {
             shapes.extend(Sign::Reject.shapes(tip, em * 0.36));
         }
@@ -258,7 +258,7 @@ fn arrows(
     shapes
 }
 
-fn arrow_head(class: String, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
+fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
     let angle = (to.1 - from.1).atan2(to.0 - from.0);
     let side = |off: f64| {
         let at = angle + std::f64::consts::PI + off;

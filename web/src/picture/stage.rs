@@ -209,6 +209,7 @@ fn client(
     if layout.has_names {
         let x = -r - 14.0;
         let width = layout.name_width;
+        shapes.push(rect("reach", (x - width, -em * 1.1), (width + 14.0, em * 2.4)));
         let name = fitted(client.name.as_str(), em, width);
         shapes.push(text("name", (x, -em * 0.15), Anchor::End, em, name));
         let wrong = clock_text(client.clock.ahead_ms, client.clock.rate_ppm);
@@ -301,24 +302,23 @@ pub(crate) fn clock_text(ahead_ms: i64, rate_ppm: i64) -> Option<String> {
 }
 
 fn client_label(client: &Client, now: Moment) -> String {
-    let mut label = format!("{}, {}", client.name, client.doing);
-    match (client.truth, client.belief) {
-        (Some(truth), _) if client.belief.is_none() => {
-            label.push_str(&format!("; {} of its lease left", truth.left_text(now)));
-        }
+    let truth = client.truth.map(|term| term.left_text(now));
+    let belief = client.belief.map(|belief| belief.term.left_text(now));
+    let lease = match (truth, belief) {
         (truth, Some(belief)) => {
-            let truth = truth.map_or_else(|| "nothing".to_owned(), |term| term.left_text(now));
-            let belief = belief.term.left_text(now);
-            label.push_str(&format!("; the server still gives it {truth}, it counts on {belief}"));
+            let truth = truth.unwrap_or_else(|| "nothing".to_owned());
+            Some(format!("the server still gives it {truth}, it counts on {belief}"))
         }
-        (_, None) => {}
+        (Some(truth), None) => Some(format!("{truth} of its lease left")),
+        (None, None) => None,
+    };
+    let cut = (client.cut != (false, false)).then(|| "cut off".to_owned());
+    let clock = clock_text(client.clock.ahead_ms, client.clock.rate_ppm);
+    let mut label = format!("{}, {}", client.name, client.doing);
+    for more in [lease, cut, clock].into_iter().flatten() {
+        label.push_str("; ");
+        label.push_str(&more);
     }
-    if client.cut != (false, false) {
-        label.push_str("; cut off");
-    }
-    label.extend(
-        clock_text(client.clock.ahead_ms, client.clock.rate_ppm).map(|it| format!("; {it}")),
-    );
     label
 }
 
@@ -382,18 +382,10 @@ mod tests {
         stage(&scene, film.now(), PLACE, selected, true)
     }
 
-    fn labels(picture: &Picture) -> Vec<&str> {
-        let groups = picture.shapes.iter().filter_map(|shape| match shape {
-            Shape::Group(group) => Some(group.label.as_str()),
-            _ => None,
-        });
-        groups.collect()
-    }
-
     #[test]
     fn everybody_and_everything_on_its_way_is_there_and_has_a_name() {
         let picture = picture("five-clients", 650, None);
-        let labels = labels(&picture);
+        let labels = picture.labels();
         for name in ["client_1, ", "client_5, ", "server ", "file file_3", "link between client_2"]
         {
             assert!(labels.iter().any(|label| label.starts_with(name)), "{name}: {labels:#?}");

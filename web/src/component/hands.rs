@@ -1,0 +1,278 @@
+//! What is pressed, pointed at, and heard: each leads to something on the page.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "each takes its group, and passes on the rest")]
+
+use gloo_timers::callback::Timeout;
+use leasehold_core::sim::{Interest, Moment, RecordNo, Scenario};
+use yew::Context;
+
+use super::app::{App, Msg, Open};
+use super::draw::Pointing;
+use super::exports;
+use crate::browser;
+use crate::feed::worker::{Searcher, Told};
+use crate::model::hunt::{Found, Report};
+use crate::model::keys::View;
+use crate::model::lesson::Phase;
+use crate::model::link::LINK_LEN_MAX;
+use crate::model::log::ROWS_STEP;
+use crate::model::studio::Offer;
+use crate::picture::axis::Axis;
+use crate::picture::gantt::label_width;
+use crate::picture::shape::Target;
+
+/// How long a finger rests on something before its menu opens, in milliseconds.
+const LONG_PRESS_MS: u32 = 500;
+
+impl App {
+    /// Takes in whatever it is. Says whether the page is to be drawn anew.
+    pub(super) fn take(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
+        match msg {
+            Msg::Act(act) => return self.act(ctx, act),
+            Msg::Frame(at) => {
+                let passed = self.last_frame.map_or(16.0, |last| at - last);
+                let was_playing = self.studio.player.is_playing;
+                let draws = self.studio.tick(passed);
+                let goes_on = self.studio.player.is_playing;
+                self.last_frame = goes_on.then_some(at);
+                if was_playing && !goes_on && self.studio.lesson.phase == Phase::Asked {
+                    self.ui.has_closed_answer = false;
+                }
+                return draws;
+            }
+            Msg::Resized => self.must_measure = true,
+            Msg::Measured(sizes) => self.sizes = sizes,
+            Msg::Point(view, pointing) => self.point(view, pointing),
+            Msg::Press(target) => {
+                self.press = target.map(|target| {
+                    let link = ctx.link().clone();
+                    let pressed = move || link.send_message(Msg::LongPressed(target));
+                    Timeout::new(LONG_PRESS_MS, pressed)
+                });
+                return false;
+            }
+            Msg::LongPressed(target) => self.open_menu(target),
+            Msg::Time(moment) => self.studio.go_to(moment),
+            Msg::Record(record) => self.studio.go_to_record(record),
+            Msg::Fault(fault) => {
+                self.ui.open = None;
+                match fault.barred {
+                    None => self.studio.meddle(fault.action, &fault.text),
+                    Some(why) => self.studio.say(&format!("{}: {why}.", fault.text), Vec::new()),
+                }
+            }
+            Msg::Protection(protection) => {
+                self.studio.toggle(protection);
+                self.keep_address();
+            }
+            Msg::Seed(seed) => {
+                self.studio.reseed(seed);
+                self.keep_address();
+            }
+            Msg::Choose(no) => {
+                let scenario = self.studio.library.get(no).cloned();
+                self.ui.open = None;
+                if let Some(scenario) = scenario {
+                    self.show(scenario);
+                }
+            }
+            Msg::Close => self.ui.open = None,
+            Msg::Vote(option) => self.studio.lesson.vote(option),
+            Msg::Reveal => self.studio.reveal(),
+            Msg::Why => self.why(),
+            Msg::CloseAnswer => self.ui.has_closed_answer = true,
+            other => return self.take_more(ctx, other),
+        }
+        true
+    }
+
+    fn take_more(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
+        match msg {
+            Msg::Least(least) => self.studio.filter.least = least,
+            Msg::All => (self.studio.filter.node, self.studio.filter.lock) = (None, None),
+            Msg::MoreRows => self.studio.rows += ROWS_STEP,
+            Msg::Tab(view) => {
+                self.ui.tab = view;
+                if matches!(view, View::Gantt | View::SpaceTime) {
+                    self.ui.lower = view;
+                }
+                self.must_measure = true;
+            }
+            Msg::Lower(view) => self.ui.lower = view,
+            Msg::Scale => self.ui.is_to_scale = !self.ui.is_to_scale,
+            Msg::AgainstCorrect => self.ui.compares_files = !self.ui.compares_files,
+            Msg::CompareMode(mode) => {
+                if let Some(compare) = &mut self.studio.compare {
+                    compare.mode = mode;
+                }
+            }
+            Msg::Offer(offer) => self.take_offer(offer),
+            Msg::ToastEnds => self.studio.toast = None,
+            Msg::Quiet => self.ui.is_quiet = !self.ui.is_quiet,
+            Msg::Theme => self.next_theme(),
+            Msg::Export(export) => exports::export(self, ctx, export),
+            Msg::Import(file) => {
+                let imported = ctx.link().callback(Msg::Imported);
+                browser::read_file(&file, imported);
+                return false;
+            }
+            Msg::Imported(text) => self.import(text.as_deref()),
+            Msg::Copied(done) => {
+                let text = if done {
+                    "The link is on the clipboard."
+                } else {
+                    self.ui.open = Some(Open::Exports);
+                    "The browser keeps the clipboard closed: copy the link from here."
+                };
+                self.studio.say(text, Vec::new());
+            }
+            Msg::Live(is_live) => self.set_live(is_live),
+            Msg::Bounds(bounds) => self.hunt.bounds = bounds,
+            Msg::SearchStart => self.start_search(ctx),
+            Msg::SearchStop => {
+                self.searcher = None;
+                self.hunt.stop();
+            }
+            Msg::SearchTold(told) => self.hear_search(told),
+            Msg::SearchPlay => {
+                let found = self.hunt.found.as_ref().and_then(Found::scenario);
+                if let Some(scenario) = found {
+                    self.ui.open = None;
+                    self.studio.show(scenario);
+                    self.studio.player.is_playing = !self.ui.is_still;
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn point(&mut self, view: View, pointing: Pointing) {
+        self.press = None;
+        match (pointing.target, pointing.menu) {
+            (Some(target), Some(_)) => self.open_menu(target),
+            (Some(Target::Record(record)), None) => self.studio.go_to_record(record),
+            (Some(target), None) => {
+                let again = self.studio.selected == Some(target);
+                self.studio.selected = (!again).then_some(target);
+            }
+            (None, _) => match self.axis_of(view) {
+                Some(axis) if pointing.x >= axis.left => {
+                    self.studio.go_to(axis.moment(pointing.x));
+                }
+                Some(_) | None => self.studio.selected = None,
+            },
+        }
+    }
+
+    fn axis_of(&self, view: View) -> Option<Axis> {
+        let place = self.place(self.sizes.lower);
+        let (from, to) = self.studio.shown();
+        let left = label_width(place);
+        (view == View::Gantt).then_some(Axis { from, to, left, right: place.width - place.em })
+    }
+
+    pub(super) fn open_menu(&mut self, target: Target) {
+        if matches!(target, Target::Lock(_) | Target::Record(_)) {
+            self.studio.selected = Some(target);
+            return;
+        }
+        self.studio.player.is_playing = false;
+        self.studio.selected = Some(target);
+        self.ui.open = Some(Open::Menu);
+    }
+
+    fn take_offer(&mut self, offer: Offer) {
+        self.studio.toast = None;
+        match offer {
+            Offer::Undo => self.studio.undo(),
+            Offer::Compare => {
+                self.studio.compare = None;
+                self.studio.toggle_compare();
+                self.must_measure = true;
+            }
+            Offer::FromStart => {
+                self.studio.go_to(Moment::START);
+                self.studio.player.is_playing = !self.ui.is_still;
+            }
+        }
+        self.keep_address();
+    }
+
+    /// Goes to what the answer rests on.
+    fn why(&mut self) {
+        if let Some(place) = self.studio.lesson.seen_at() {
+            let film = self.studio.film();
+            let records = film.step_at(place);
+            let last = records.iter().rposition(|it| Interest::of(it) >= Interest::Release);
+            let first = film.first_record_of(place);
+            let record = RecordNo(first + u32::try_from(last.unwrap_or(0)).unwrap_or(0));
+            self.studio.go_to_record(record);
+        }
+    }
+
+    pub(super) fn show(&mut self, scenario: Scenario) {
+        self.studio.choose(scenario);
+        self.ui.has_closed_answer = false;
+        self.ui.is_live = false;
+        self.studio.player.is_playing = !self.ui.is_still;
+        self.must_measure = true;
+        self.keep_address();
+    }
+
+    /// The address says which run this is, so that it is the same one when the page is loaded anew.
+    pub(super) fn keep_address(&self) {
+        let mut link = self.studio.link();
+        (link.at, link.digest) = (None, None);
+        let query = link.write();
+        if query.len() <= LINK_LEN_MAX {
+            browser::set_query(&query);
+        }
+    }
+
+    pub(super) fn set_live(&mut self, is_live: bool) {
+        if is_live && !self.ui.can_live {
+            self.studio.say(
+                "This page was not served by a lock server. Start one: leasehold serve.",
+                Vec::new(),
+            );
+            return;
+        }
+        self.ui.is_live = is_live;
+        self.must_measure = true;
+        self.last_frame = None;
+        if is_live {
+            browser::set_query("?mode=live");
+        } else {
+            self.keep_address();
+        }
+    }
+
+    fn start_search(&mut self, ctx: &Context<Self>) {
+        let order = self.hunt.begin(self.studio.film().run(), &self.studio.scenario);
+        self.heard_at = browser::now();
+        self.searcher = Searcher::start(&order, &ctx.link().callback(Msg::SearchTold));
+        if self.searcher.is_none() {
+            self.hunt.stop();
+            self.hunt.say("The browser can't start a worker for the search here.");
+        }
+    }
+
+    fn hear_search(&mut self, told: Told) {
+        let now = browser::now();
+        match told {
+            Told::Report(text) => match serde_json::from_str::<Report>(&text) {
+                Ok(report) => self.hunt.hear(report, now - self.heard_at),
+                Err(error) => self.hunt.text = format!("The worker is not understood: {error}"),
+            },
+            Told::Failed => {
+                self.hunt.stop();
+                self.hunt.say("The search could not be loaded.");
+            }
+        }
+        self.heard_at = now;
+        if !self.hunt.is_running {
+            self.searcher = None;
+        }
+    }
+}

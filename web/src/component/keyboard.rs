@@ -1,0 +1,65 @@
+//! The keyboard and the window: what the browser tells, as the page's own words.
+
+use gloo_events::{EventListener, EventListenerOptions};
+use wasm_bindgen::JsCast as _;
+use web_sys::KeyboardEvent;
+use yew::Context;
+use yew::html::Scope;
+
+use super::app::{App, Msg};
+use crate::browser;
+use crate::model::keys::{Press, Where, act};
+
+/// Listens for as long as what it gives back is kept.
+pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
+    let Some(window) = browser::window() else { return Vec::new() };
+    let link = ctx.link().clone();
+    let keys = move |event: &web_sys::Event| {
+        if let Some(event) = event.dyn_ref::<KeyboardEvent>() {
+            take_key(&link, event);
+        }
+    };
+    let resized = ctx.link().callback(|()| Msg::Resized);
+    let options = EventListenerOptions::enable_prevent_default();
+    vec![
+        EventListener::new_with_options(&window, "keydown", options, keys),
+        EventListener::new(&window, "resize", move |_| resized.emit(())),
+    ]
+}
+
+/// Reads a key. Where it is one of the page's, the browser doesn't do what it would.
+fn take_key(link: &Scope<App>, event: &KeyboardEvent) {
+    let is_open = browser::focus_is_in("dialog");
+    let asked = browser::element("question").is_some_and(|it| it.class_name() == "asked");
+    let (key, code) = (event.key(), event.code());
+    let press = Press {
+        key: &key,
+        code: &code,
+        shift: event.shift_key(),
+        control: event.ctrl_key() || event.meta_key(),
+        alt: event.alt_key(),
+    };
+    let on_range = browser::focus_is_in("input[type=range]");
+    let at = Where {
+        types: browser::focus_is_in("input:not([type=range]), textarea, select"),
+        presses: browser::focus_is_in("button, a, label, summary") && !on_range,
+        on_time: browser::focus_is_in("[data-time]"),
+        in_picture: browser::focus_is_in("svg.picture"),
+        is_asked: asked,
+        presents: browser::element("page").is_some_and(|it| it.class_list().contains("presenting")),
+        is_quiet: browser::element("page").is_some_and(|it| it.class_list().contains("quiet-keys")),
+    };
+    // A dialog has its own keys: the browser's, and arrows from item to item.
+    if is_open {
+        let forward = matches!(press.key, "ArrowDown" | "ArrowRight");
+        let back = matches!(press.key, "ArrowUp" | "ArrowLeft");
+        if (forward || back) && !at.types && browser::focus_next_of_list(forward).is_some() {
+            event.prevent_default();
+        }
+        return;
+    }
+    if let Some(act) = act(press, at) {
+        event.prevent_default();
+        link.send_message(Msg::Act(act));
+    }
+}

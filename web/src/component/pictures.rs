@@ -1,0 +1,91 @@
+//! The pictures of the run in hand, as large as their places are.
+
+use std::rc::Rc;
+
+use leasehold_core::sim::{Interest, Moment};
+
+use super::app::{App, Pictures};
+use crate::picture::gantt::{self, Names, gantt};
+use crate::picture::shape::{Picture, Place, Target};
+use crate::picture::spacetime::{self, spacetime};
+use crate::picture::stage::stage;
+use crate::picture::tape::{Reel, tape};
+
+impl App {
+    pub(super) fn stage_picture(&self) -> Picture {
+        let studio = &self.studio;
+        let place = self.place(self.sizes.stage);
+        let tells = studio.lesson.hidden_from().is_none() && !studio.lesson.is_on;
+        stage(&studio.scene(), studio.film().now(), place, studio.selected, tells)
+    }
+
+    pub(crate) fn names(&self) -> (Vec<String>, Vec<String>) {
+        let config = &self.studio.film().run().config;
+        let locks = config.locks.iter().map(ToString::to_string).collect();
+        let mut nodes = vec!["server".to_owned()];
+        nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
+        (locks, nodes)
+    }
+
+    pub(super) fn gantt_picture(&self) -> Picture {
+        let studio = &self.studio;
+        let film = studio.film();
+        let (locks, nodes) = self.names();
+        let subject = gantt::Subject {
+            bars: &film.bars(),
+            names: Names { locks: &locks, nodes: &nodes },
+            now: film.now(),
+            lease_us: film.run().config.lease_ms * 1_000,
+            violations: &film.violations(),
+            is_inferred: false,
+        };
+        gantt(&subject, studio.shown(), self.place(self.sizes.lower), studio.selected)
+    }
+
+    pub(super) fn spacetime_picture(&self) -> Picture {
+        let studio = &self.studio;
+        let film = studio.film();
+        let (locks, nodes) = self.names();
+        let chosen = match studio.selected {
+            Some(Target::Record(record)) => Some(record),
+            _ => None,
+        };
+        let subject = spacetime::Subject {
+            past: film.past(),
+            bars: &film.bars(),
+            names: Names { locks: &locks, nodes: &nodes },
+            now: film.now(),
+            is_to_scale: self.ui.is_to_scale,
+            chosen,
+            has_beats: studio.filter.least <= Interest::Heartbeat,
+        };
+        spacetime(&subject, self.place(self.sizes.lower))
+    }
+
+    pub(super) fn tape_picture(&self) -> Picture {
+        let studio = &self.studio;
+        let film = studio.film();
+        let stops: Vec<Moment> = studio.lesson.stops.iter().map(|stop| stop.at).collect();
+        let reel = Reel {
+            bars: &film.bars(),
+            locks: film.run().config.locks.len(),
+            end: film.end(),
+            now: film.now(),
+            hidden_from: studio.lesson.hidden_from().map(|at| at.max(film.now())),
+            violations: &film.violations(),
+            stops: if studio.lesson.is_on { &stops } else { &[] },
+        };
+        let (width, height) = self.sizes.tape;
+        tape(&reel, Place { width: width.max(120.0), height: height.max(40.0), em: 12.0 })
+    }
+
+    /// Those that can be taken along.
+    pub(crate) fn pictures(&self) -> Pictures {
+        Rc::new(vec![
+            ("stage", Rc::new(self.stage_picture())),
+            ("leases", Rc::new(self.gantt_picture())),
+            ("space-time", Rc::new(self.spacetime_picture())),
+            ("tape", Rc::new(self.tape_picture())),
+        ])
+    }
+}

@@ -1,0 +1,140 @@
+//! Other futures of a run: what is done to it makes a branch, and no branch is lost.
+
+use std::rc::Rc;
+
+use leasehold_core::sim::{Action, Moment, Protection, Run, Scenario};
+
+use super::{Branch, Offer, Studio};
+use crate::model::compare::{Compare, counterpart};
+use crate::model::faults::{self, Fault};
+use crate::model::fields;
+use crate::model::film::Film;
+use crate::picture::shape::Target;
+
+/// How many futures are kept at most.
+const BRANCHES_MAX: usize = 16;
+
+impl Studio {
+    /// What can be done to what is selected.
+    pub(crate) fn faults(&self, target: Target) -> Vec<Fault> {
+        faults::faults(&self.scene, target, self.film().run().config.lease_ms)
+    }
+
+    /// What the menu of the selected thing has under this letter.
+    pub(crate) fn fault_by_key(&mut self, key: char) {
+        let Some(target) = self.selected else {
+            self.say("Select a node, a link or a packet first.", Vec::new());
+            return;
+        };
+        let found = self.faults(target).into_iter().find(|fault| fault.key == Some(key));
+        match found {
+            Some(Fault { barred: Some(why), text, .. }) => {
+                self.say(&format!("{text}: {why}."), Vec::new());
+            }
+            Some(fault) => self.meddle(fault.action, &fault.text),
+            None => self.say("That can't be done to what is selected.", Vec::new()),
+        }
+    }
+
+    /// Does something to the run, now.
+    pub(crate) fn meddle(&mut self, action: Action, text: &str) {
+        let film = self.film();
+        let what = self.selected.map(|it| fields::title(&self.scene, it));
+        let label = format!("{text}: {}", what.unwrap_or_default());
+        let at = film.now();
+        let mut fork = film.fork(faults::at(at, action));
+        // One sees at once what one has done.
+        fork.go_to(Moment::from_millis(at.as_millis() + 1));
+        self.branch(fork, label.clone());
+        self.say(&format!("{label}, at {at}. A new branch."), vec![Offer::Undo]);
+    }
+
+    /// Takes a protection away, or gives it back: the same run again, at the same moment.
+    pub(crate) fn toggle(&mut self, protection: Protection) {
+        let mut without = self.film().run().without.clone();
+        let off = without.insert(protection);
+        if !off {
+            without.remove(&protection);
+        }
+        let text = format!("{protection} {}", if off { "is off" } else { "is on again" });
+        self.rerun(|run| run.without = without, &text);
+        let offers = vec![Offer::Compare, Offer::FromStart, Offer::Undo];
+        self.say(&format!("{text}. The same run, with the same luck."), offers);
+    }
+
+    /// Draws other luck.
+    pub(crate) fn reseed(&mut self, seed: u64) {
+        self.rerun(|run| run.seed = seed, &format!("seed {seed}"));
+        self.say(&format!("Seed {seed}: other luck."), vec![Offer::Undo]);
+    }
+
+    fn rerun(&mut self, change: impl FnOnce(&mut Run), label: &str) {
+        let mut run = self.film().run().clone();
+        change(&mut run);
+        let film = self.film().other(run);
+        self.branch(film, label.to_owned());
+    }
+
+    fn branch(&mut self, film: Film, label: String) {
+        self.branches.truncate(self.at + 1);
+        if self.branches.len() == BRANCHES_MAX {
+            // The first one is where one began; that stays.
+            self.branches.remove(1);
+        }
+        self.branches.push(Branch { film, label });
+        self.at = self.branches.len() - 1;
+        self.compare = None;
+        self.look_again();
+    }
+
+    fn look_again(&mut self) {
+        self.lesson.look(&Rc::clone(&self.scenario), &self.branches[self.at].film);
+        self.changed();
+    }
+
+    pub(crate) fn undo(&mut self) {
+        if self.at == 0 {
+            self.say("There is nothing to undo.", Vec::new());
+            return;
+        }
+        let (now, label) = (self.film().now(), self.branches[self.at].label.clone());
+        self.at -= 1;
+        self.film_mut().go_to(now);
+        self.compare = None;
+        self.look_again();
+        self.say(&format!("Undone: {label}."), Vec::new());
+    }
+
+    pub(crate) fn redo(&mut self) {
+        if self.at + 1 == self.branches.len() {
+            self.say("There is nothing to redo.", Vec::new());
+            return;
+        }
+        let now = self.film().now();
+        self.at += 1;
+        self.film_mut().go_to(now);
+        self.compare = None;
+        self.look_again();
+        let label = self.branches[self.at].label.clone();
+        self.say(&format!("Done again: {label}."), Vec::new());
+    }
+
+    /// A run from elsewhere, such as one that was found: from its beginning.
+    pub(crate) fn show(&mut self, scenario: Scenario) {
+        self.choose(scenario);
+        self.lesson.is_on = false;
+    }
+
+    pub(crate) fn toggle_compare(&mut self) {
+        if self.compare.take().is_some() {
+            return;
+        }
+        match counterpart(&self.scenario, self.film().run()) {
+            Some(other) => self.compare = Some(Compare::new(self.film(), other)),
+            None => self.say(
+                "Take a protection away first: then there is something to compare with.",
+                Vec::new(),
+            ),
+        }
+    }
+}

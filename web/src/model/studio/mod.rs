@@ -1,0 +1,197 @@
+//! A simulated run in somebody's hands: which scenario, which of its futures, the place in it, what
+//! is selected; and what the keys and buttons do to all of these.
+
+mod futures;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use leasehold_core::sim::{Moment, Scenario, library};
+
+use super::compare::Compare;
+use super::film::Film;
+use super::lesson::Lesson;
+use super::link::Link;
+use super::log::{Filter, ROWS_STEP};
+use super::player::Player;
+use super::scene::Scene;
+use crate::picture::shape::Target;
+
+pub(crate) struct Studio {
+    pub(crate) library: Rc<Vec<Scenario>>,
+    pub(crate) scenario: Rc<Scenario>,
+    /// The futures that there are, and the one that is shown.
+    branches: Vec<Branch>,
+    at: usize,
+    pub(crate) player: Player,
+    pub(crate) lesson: Lesson,
+    pub(crate) selected: Option<Target>,
+    /// What part of the run the time lines show; all of it where unset.
+    pub(crate) window: Option<(Moment, Moment)>,
+    pub(crate) filter: Filter,
+    pub(crate) rows: usize,
+    pub(crate) toast: Option<Toast>,
+    pub(crate) compare: Option<Compare>,
+    scene: Rc<Scene>,
+    /// Counts up whenever something happened, or another run is shown.
+    pub(crate) version: u64,
+}
+
+struct Branch {
+    film: Film,
+    /// What was done to come here.
+    label: String,
+}
+
+/// A word on what was just done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Toast {
+    pub(crate) text: String,
+    pub(crate) offers: Vec<Offer>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Undo,
+    Compare,
+    FromStart,
+}
+
+impl Studio {
+    /// What a link says; the first scenario where it says nothing.
+    pub(crate) fn open(link: &Link) -> Self {
+        let library = Rc::new(library());
+        let named = link
+            .scenario
+            .as_ref()
+            .and_then(|name| library.iter().find(|scenario| scenario.name == *name));
+        let unknown = link.scenario.is_some() && named.is_none() && link.config.is_none();
+        let scenario = named.unwrap_or(&library[0]).clone();
+        let run = link.run(&scenario);
+        let refused = run.is_none();
+        let mut film = Film::new(run.unwrap_or_else(|| scenario.run()));
+        if let Some(at) = link.at {
+            film.go_to(at);
+        }
+        let differs = link
+            .digest
+            .as_ref()
+            .is_some_and(|digest| *digest != super::link::digest(film.fingerprint()));
+        let lesson = Lesson::new(&scenario, &film, link.scenario.is_some());
+        let mut studio = Self {
+            library,
+            scenario: Rc::new(scenario),
+            branches: vec![Branch { film, label: String::new() }],
+            at: 0,
+            player: Player::default(),
+            lesson,
+            selected: None,
+            window: None,
+            filter: Filter::default(),
+            rows: ROWS_STEP,
+            toast: None,
+            compare: None,
+            scene: Rc::default(),
+            version: 0,
+        };
+        let said = if refused {
+            Some("The link says what can't be. This is the scenario as it is.")
+        } else if unknown {
+            Some("There is no scenario of that name. This is the first one.")
+        } else if differs {
+            Some("Replayed with a newer model: the result differs from what was shared.")
+        } else {
+            None
+        };
+        studio.toast = said.map(|text| Toast { text: text.to_owned(), offers: Vec::new() });
+        studio.changed();
+        studio
+    }
+
+    pub(crate) fn film(&self) -> &Film {
+        &self.branches[self.at].film
+    }
+
+    fn film_mut(&mut self) -> &mut Film {
+        &mut self.branches[self.at].film
+    }
+
+    pub(crate) fn scene(&self) -> Rc<Scene> {
+        Rc::clone(&self.scene)
+    }
+
+    /// Everything that is derived is derived anew.
+    fn changed(&mut self) {
+        let film = self.film();
+        self.scene = Rc::new(Scene::of_world(film.world(), film.past()));
+        self.version += 1;
+        if let Some(Target::Packet(no)) = self.selected
+            && !self.scene.packets.iter().any(|packet| packet.no == no)
+        {
+            self.selected = None;
+        }
+        let now = self.film().now();
+        if let Some(compare) = &mut self.compare {
+            compare.film.go_to(now);
+        }
+    }
+
+    /// Another scenario, from its beginning.
+    pub(crate) fn choose(&mut self, scenario: Scenario) {
+        let film = Film::new(scenario.run());
+        self.lesson = Lesson::new(&scenario, &film, true);
+        self.scenario = Rc::new(scenario);
+        self.branches = vec![Branch { film, label: String::new() }];
+        self.at = 0;
+        self.player = Player::default();
+        (self.selected, self.window, self.toast, self.compare) = (None, None, None, None);
+        self.filter = Filter::default();
+        self.rows = ROWS_STEP;
+        self.changed();
+    }
+
+    /// Whether the scenario is one of the library's.
+    pub(crate) fn is_of_library(&self) -> bool {
+        self.library.iter().any(|it| *it == *self.scenario)
+    }
+
+    pub(crate) fn say(&mut self, text: &str, offers: Vec<Offer>) {
+        self.toast = Some(Toast { text: text.to_owned(), offers });
+    }
+
+    /// What is said of the moment: at a stop its line, else what mattered last.
+    pub(crate) fn caption(&self) -> String {
+        let film = self.film();
+        if let Some(stop) = self.lesson.stop_at(film.place()) {
+            return stop.caption.clone();
+        }
+        super::log::caption(film.run(), film.past())
+    }
+
+    /// The link to this moment.
+    pub(crate) fn link(&self) -> Link {
+        let film = self.film();
+        let mut link = Link::to(&self.scenario, film.run(), self.is_of_library());
+        link.at = Some(film.now());
+        link.digest = Some(super::link::digest(film.fingerprint()));
+        link
+    }
+
+    /// Whether what the scenario wants was reached, with no more faults than it allows.
+    pub(crate) fn goal_reached(&self) -> Option<bool> {
+        let goal = self.scenario.goal.as_ref()?;
+        let run = self.film().run();
+        let own: BTreeSet<String> =
+            self.scenario.interventions.iter().map(|it| format!("{it:?}")).collect();
+        let done = run.interventions.iter().filter(|it| !own.contains(&format!("{it:?}"))).count();
+        let violated = self.film().violations().into_iter();
+        let mut reached =
+            violated.filter(|(it, at, _)| *it == goal.violate && *at <= self.film().now());
+        // Whoever takes more protections away makes it too easy.
+        let same = run.without == self.scenario.without;
+        Some(reached.next().is_some() && done <= goal.faults_max && same)
+    }
+}
