@@ -58,6 +58,17 @@ impl WebDriverCompatibleCommand for Own {
 }
 
 impl Browser {
+    /// Keys that write nothing, by WebDriver's code points.
+    pub const ENTER: &str = "\u{e007}";
+    /// Arrow down.
+    pub const DOWN: &str = "\u{e015}";
+    /// Arrow right.
+    pub const RIGHT: &str = "\u{e014}";
+    /// Arrow left.
+    pub const LEFT: &str = "\u{e012}";
+    /// Page down, as remotes send it.
+    pub const PAGE_DOWN: &str = "\u{e00f}";
+
     /// Starts a driver, and a browser with a window of this size.
     ///
     /// # Panics
@@ -142,6 +153,18 @@ impl Browser {
     pub fn press(&self, keys: &str) {
         let focused = self.runtime.block_on(self.client.active_element()).expect("a focus");
         self.runtime.block_on(focused.send_keys(keys)).expect("keys are taken");
+    }
+
+    /// Chooses a file with this text in a field for files.
+    pub fn choose_file(&self, hook: &str, name: &str, text: &str) {
+        let (name, text) = (json!(name), json!(text));
+        self.run(&format!(
+            "const files = new DataTransfer();
+             files.items.add(new File([{text}], {name}, {{type: 'application/json'}}));
+             const field = document.querySelector('[data-testid=\"{hook}\"]');
+             field.files = files.files;
+             field.dispatchEvent(new Event('change', {{bubbles: true}}))"
+        ));
     }
 
     /// What the console has said since it was last asked, but for mere information.

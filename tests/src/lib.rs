@@ -14,6 +14,8 @@ pub mod datagram;
 pub mod feed;
 pub mod files;
 pub mod http;
+#[cfg(feature = "browser")]
+pub mod pages;
 pub mod process;
 pub mod relay;
 pub mod rng;

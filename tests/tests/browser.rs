@@ -9,7 +9,7 @@ use serde_json::json;
 /// A server, and the address of its page.
 fn server() -> (Server, String) {
     let server = Server::start();
-    let page = format!("http://{}/", server.http());
+    let page = format!("http://{}/?mode=live", server.http());
     (server, page)
 }
 

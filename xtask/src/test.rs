@@ -89,5 +89,5 @@ fn in_a_browser() -> anyhow::Result<()> {
     }
     tools::need_browser()?;
     let tests = ["test", "--package", "leasehold-tests", "--features", "browser"];
-    run(cargo(&tests).args(["--test", "browser"]))
+    run(cargo(&tests).args(["--test", "browser", "--test", "studio"]))
 }

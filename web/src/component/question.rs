@@ -52,6 +52,7 @@ pub(crate) fn Ask(props: &QuestionProps) -> Html {
             classes!("option", right.then_some("right"), (is_out && !right).then_some("wrong"));
         let share = f64::from(count) / f64::from(all.max(1)) * 100.0;
         let hands = if count == 1 { "1 hand".to_owned() } else { format!("{count} hands") };
+        let shown = if all > 0 { hands.clone() } else { String::new() };
         html! {
             <li key={no}>
                 <button {class} {onclick} disabled={phase != Phase::Asked}
@@ -63,8 +64,7 @@ pub(crate) fn Ask(props: &QuestionProps) -> Html {
                         aria-hidden="true">
                         <rect width={format!("{share:.0}")} height="4" />
                     </svg>
-                    <span class="count" aria-hidden="true">{ if all > 0 { hands } else
-                        { String::new() } }</span>
+                    <span class="count" aria-hidden="true">{ shown }</span>
                     if right { <span class="tick" aria-hidden="true">{ "✓" }</span> }
                 </button>
             </li>
