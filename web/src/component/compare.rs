@@ -101,7 +101,7 @@ fn side(
     html! {
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
-                <h3><b>{ letter }</b>{ " " }{ side.title.clone() }</h3>
+                <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
                 <p class={classes!("verdict", (!side.violated.is_empty()).then_some("bad"))}>
                     { verdict }</p>
             </header>
@@ -132,7 +132,7 @@ fn side(
                 <div class="sheets">
                     { for side.files.iter().map(|file| html! {
                         <div class="sheet" key={file.name.clone()}>
-                            <h4>{ file.name.clone() }</h4>
+                            <h3>{ file.name.clone() }</h3>
                             <ol>{ for file.lines.iter().map(|line| html! {
                                 <li key={line.key.clone()} class={line.class()}>
                                     <span class="token">{ line.token_text() }</span>

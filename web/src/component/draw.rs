@@ -123,6 +123,6 @@ fn draw_group(group: &Group, focus: Option<Target>) -> Html {
     let tabindex = if focus == Some(*target) { "0" } else { "-1" };
     html! {
         <g key={key.clone()} class={class_of(class)} {transform} data-target={key} {tabindex}
-            role="button" aria-label={label.clone()}>{ for inside }</g>
+            role="img" aria-label={label.clone()}>{ for inside }</g>
     }
 }

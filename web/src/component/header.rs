@@ -30,7 +30,7 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
     let other = onseed.reform(move |_| seed + 1);
     html! { <>
         <button class="picker" data-testid="scenario" onclick={scenarios}
-            aria-haspopup="dialog" aria-label={format!("Scenario: {title}. Choose another")}>
+            aria-haspopup="dialog" title="Choose another scenario (O)">
             <span class="number">{ shown }</span>
             <span class="title">{ title.clone() }</span>
             <span class="more" aria-hidden="true">{ "▾" }</span>

@@ -233,7 +233,7 @@ fn of_client(
         truth,
         belief,
         doing: if is_unaware {
-            "does not know that its time is over".to_owned()
+            "unaware: its time is over".to_owned()
         } else {
             doing(condition, world, state, session, view)
         },

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_core::sim::{Interest, Kind, Moment, NodeNo, PacketNo, Record, RecordNo};
+use leasehold_core::sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Record, RecordNo};
 
 use super::gantt::Names;
 use super::glyph::Sign;
@@ -22,6 +22,9 @@ const STEP_EM: f64 = 1.6;
 
 /// A pause between two steps that is longer than this is marked, in microseconds.
 const GAP_US: u64 = 1_500_000;
+
+/// So many of the last records are looked at for what is asked again.
+const LOOKED_AT: usize = 3_000;
 
 /// What there is to draw.
 pub(crate) struct Subject<'a> {
@@ -83,10 +86,13 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
     let most = if subject.is_to_scale { 400 } else { room.max(4.0) as usize };
     let places = subject.past.iter().enumerate().rev();
-    let wanted = places.filter(|(_, record)| {
+    let asked = asked_again(subject.past);
+    let wanted = places.filter(|(place, record)| {
         let interest = Interest::of(record);
         let least = if subject.has_beats { Interest::Heartbeat } else { Interest::Step };
-        interest >= least && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
+        interest >= least
+            && (subject.has_beats || !asked.contains(place))
+            && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
     });
     let mut moments = BTreeSet::new();
     let mut shown = Vec::new();
@@ -99,6 +105,34 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
     }
     shown.reverse();
     shown
+}
+
+/// The packets of those who stand in line already and ask again, and the answers to them: they go
+/// to and fro all the time, and tell nothing new.
+fn asked_again(past: &[Record]) -> BTreeSet<usize> {
+    let from = past.len().saturating_sub(LOOKED_AT);
+    let (mut asked, mut first, mut again) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (place, record) in past.iter().enumerate().skip(from) {
+        let about = match record.kind {
+            Kind::Sent(about) => {
+                if asked.insert((record.node, about.message, about.seq)) {
+                    first.insert(about.packet);
+                }
+                about
+            }
+            Kind::Arrived(about) | Kind::Lost { about, .. } => about,
+            Kind::DuplicateAnswered { message: Message::AcquireLock, .. } => {
+                again.insert(place);
+                continue;
+            }
+            _ => continue,
+        };
+        let asks = matches!(about.message, Message::AcquireLock | Message::Queued);
+        if asks && !first.contains(&about.packet) {
+            again.insert(place);
+        }
+    }
+    again
 }
 
 fn columns(
