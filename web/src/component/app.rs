@@ -6,7 +6,7 @@ use gloo_events::EventListener;
 use gloo_timers::callback::Timeout;
 use leasehold_core::sim::{Bounds, Interest, Moment, Protection, RecordNo};
 use web_sys::File;
-use yew::{Component, Context, Html};
+use yew::{Callback, Component, Context, Html};
 
 use super::derived::Derived;
 use super::dialogs::Export;
@@ -74,7 +74,41 @@ pub(crate) struct Sizes {
     pub(crate) tape: (f64, f64),
 }
 
+/// What the panels tell. Made once, so that a panel to which nothing else has changed is not drawn
+/// anew.
+pub(crate) struct On {
+    pub(crate) act: Callback<Act>,
+    pub(crate) protection: Callback<Protection>,
+    pub(crate) seed: Callback<u64>,
+    pub(crate) fault: Callback<Fault>,
+    pub(crate) menu: Callback<()>,
+    pub(crate) record: Callback<RecordNo>,
+    pub(crate) least: Callback<Interest>,
+    pub(crate) all: Callback<()>,
+    pub(crate) more: Callback<()>,
+    pub(crate) against: Callback<()>,
+}
+
+impl On {
+    fn of(ctx: &Context<App>) -> Self {
+        let link = ctx.link();
+        Self {
+            act: link.callback(Msg::Act),
+            protection: link.callback(Msg::Protection),
+            seed: link.callback(Msg::Seed),
+            fault: link.callback(Msg::Fault),
+            menu: link.callback(|()| Msg::Act(Act::Enter)),
+            record: link.callback(Msg::Record),
+            least: link.callback(Msg::Least),
+            all: link.callback(|()| Msg::All),
+            more: link.callback(|()| Msg::MoreRows),
+            against: link.callback(|()| Msg::AgainstCorrect),
+        }
+    }
+}
+
 pub(crate) struct App {
+    pub(crate) on: On,
     pub(crate) studio: Studio,
     pub(crate) ui: Ui,
     pub(crate) sizes: Sizes,
@@ -151,6 +185,7 @@ impl Component for App {
         };
         let frames = browser::Frames::new(ctx.link().callback(Msg::Frame));
         let app = Self {
+            on: On::of(ctx),
             studio,
             ui: Ui {
                 open: None,

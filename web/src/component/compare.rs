@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use leasehold_core::sim::{Invariant, Moment, RecordNo, Status};
-use yew::{Callback, Html, Properties, classes, component, html};
+use yew::{Callback, Html, classes, html};
 
 use super::app::App;
-use super::draw::{Figure, Pointing};
+use super::draw::{FigureProps, Pointing, figure};
 use crate::model::compare::{Compare, Difference, Mode, title};
 use crate::model::files::{FileView, files};
 use crate::model::film::Film;
@@ -32,7 +32,7 @@ struct Side {
     differences: Vec<Difference>,
 }
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct ComparisonProps {
     pub(crate) view: Rc<View>,
     pub(crate) onmode: Callback<Mode>,
@@ -40,8 +40,7 @@ pub(crate) struct ComparisonProps {
     pub(crate) onclose: Callback<()>,
 }
 
-#[component]
-pub(crate) fn Comparison(props: &ComparisonProps) -> Html {
+pub(crate) fn comparison(props: &ComparisonProps) -> Html {
     let view = &*props.view;
     let mode = |mode: Mode| {
         let onclick = props.onmode.reform(move |_| mode);
@@ -126,9 +125,11 @@ fn side(
                     }) }
                 </ol>
             } else {
-                <Figure picture={Rc::clone(&side.picture)}
-                    onpoint={Callback::from(|_: Pointing| {})}
-                    focus={Some(Target::Record(RecordNo::NONE))} />
+                { figure(&FigureProps {
+                    picture: Rc::clone(&side.picture),
+                    focus: Some(Target::Record(RecordNo::NONE)),
+                    onpoint: Callback::from(|_: Pointing| {}),
+                }) }
                 <div class="sheets">
                     { for side.files.iter().map(|file| html! {
                         <div class="sheet" key={file.name.clone()}>

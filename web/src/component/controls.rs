@@ -5,14 +5,14 @@ use std::rc::Rc;
 use leasehold_core::sim::Moment;
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlInputElement, InputEvent};
-use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
+use yew::{AttrValue, Callback, Html, classes, html};
 
-use super::draw::{Figure, Pointing};
+use super::draw::{FigureProps, Pointing, figure};
 use crate::model::keys::Act;
 use crate::model::link::digest;
 use crate::picture::shape::Picture;
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct ControlsProps {
     pub(crate) is_playing: bool,
     pub(crate) is_asked: bool,
@@ -29,8 +29,7 @@ pub(crate) struct ControlsProps {
 }
 
 /// The bar at the bottom.
-#[component]
-pub(crate) fn Controls(props: &ControlsProps) -> Html {
+pub(crate) fn controls(props: &ControlsProps) -> Html {
     let ControlsProps { is_playing, is_asked, speed, is_auto, now, end, onact, .. } = props.clone();
     let button = |act: Act, hook: &'static str, label: &'static str, face: &'static str| {
         let onclick = onact.reform(move |_| act);
@@ -75,7 +74,11 @@ pub(crate) fn Controls(props: &ControlsProps) -> Html {
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
             <div class="tape" id="tape" data-testid="tape">
-                <Figure picture={Rc::clone(&props.tape)} onpoint={props.onpoint.clone()} />
+                { figure(&FigureProps {
+                    picture: Rc::clone(&props.tape),
+                    focus: None,
+                    onpoint: props.onpoint.clone(),
+                }) }
                 <input type="range" min="0" max={end.as_millis().to_string()} step="1"
                     value={now.as_millis().to_string()} {oninput}
                     aria-label="Time" aria-valuetext={spoken} />

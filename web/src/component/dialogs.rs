@@ -5,7 +5,7 @@ use std::rc::Rc;
 use leasehold_core::sim::Scenario;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, File, HtmlInputElement};
-use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
+use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::dialog::Dialog;
 use super::panels::key_name;
@@ -14,7 +14,7 @@ use crate::model::keys::LIST;
 use crate::picture::glyph::Sign;
 use crate::picture::shape::Picture;
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct ScenariosProps {
     pub(crate) library: Rc<Vec<Scenario>>,
     pub(crate) current: AttrValue,
@@ -23,8 +23,7 @@ pub(crate) struct ScenariosProps {
 }
 
 /// The library: what each scenario teaches, and asks.
-#[component]
-pub(crate) fn Scenarios(props: &ScenariosProps) -> Html {
+pub(crate) fn scenarios(props: &ScenariosProps) -> Html {
     let ScenariosProps { library, current, onchoose, onclose } = props.clone();
     let card = |(no, scenario): (usize, &Scenario)| {
         let is_current = current == scenario.name;
@@ -55,7 +54,7 @@ pub(crate) fn Scenarios(props: &ScenariosProps) -> Html {
     }
 }
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct MenuProps {
     pub(crate) title: AttrValue,
     pub(crate) faults: Rc<Vec<Fault>>,
@@ -64,8 +63,7 @@ pub(crate) struct MenuProps {
 }
 
 /// All that can be done to one thing.
-#[component]
-pub(crate) fn Menu(props: &MenuProps) -> Html {
+pub(crate) fn menu(props: &MenuProps) -> Html {
     let MenuProps { title, faults, onfault, onclose } = props.clone();
     let entry = |(no, fault): (usize, &Fault)| {
         let whole = fault.clone();
@@ -95,7 +93,7 @@ pub(crate) fn Menu(props: &MenuProps) -> Html {
     }
 }
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct HelpProps {
     /// Whether single letters do anything.
     pub(crate) is_quiet: bool,
@@ -104,8 +102,7 @@ pub(crate) struct HelpProps {
 }
 
 /// The keys.
-#[component]
-pub(crate) fn Help(props: &HelpProps) -> Html {
+pub(crate) fn help(props: &HelpProps) -> Html {
     let HelpProps { is_quiet, onquiet, onclose } = props.clone();
     html! {
         <Dialog title="Keys" class="help" {onclose}>
@@ -127,14 +124,13 @@ pub(crate) fn Help(props: &HelpProps) -> Html {
     }
 }
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct LegendProps {
     pub(crate) onclose: Callback<()>,
 }
 
 /// What the signs mean.
-#[component]
-pub(crate) fn Legend(props: &LegendProps) -> Html {
+pub(crate) fn legend(props: &LegendProps) -> Html {
     let sign = |sign: Sign| {
         html! {
             <li key={sign.class()}>
@@ -181,7 +177,7 @@ pub(crate) enum Export {
     Steps(usize),
 }
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct ExportsProps {
     pub(crate) address: AttrValue,
     pub(crate) is_too_long: bool,
@@ -192,8 +188,7 @@ pub(crate) struct ExportsProps {
     pub(crate) onclose: Callback<()>,
 }
 
-#[component]
-pub(crate) fn Exports(props: &ExportsProps) -> Html {
+pub(crate) fn exports(props: &ExportsProps) -> Html {
     let ExportsProps { address, is_too_long, pictures, onexport, onclose, .. } = props.clone();
     let button = |export: Export, text: &'static str, hook: &'static str| {
         let onclick = onexport.reform(move |_| export);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event, MouseEvent};
-use yew::{AttrValue, Callback, Html, Properties, component, html};
+use yew::{AttrValue, Callback, Html, html};
 
 use crate::picture::shape::{Class, Group, Picture, Shape, Target};
 
@@ -19,18 +19,16 @@ pub(crate) struct Pointing {
     pub(crate) x: f64,
 }
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct FigureProps {
     pub(crate) picture: Rc<Picture>,
     /// What can be reached by the tabulator; all else by the arrows from there.
-    #[prop_or_default]
     pub(crate) focus: Option<Target>,
     pub(crate) onpoint: Callback<Pointing>,
 }
 
 /// A picture.
-#[component]
-pub(crate) fn Figure(props: &FigureProps) -> Html {
+pub(crate) fn figure(props: &FigureProps) -> Html {
     let FigureProps { picture, focus, onpoint } = props.clone();
     let Picture { width, height, label, .. } = &*picture;
     let click = onpoint.clone();

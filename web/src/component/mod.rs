@@ -1,5 +1,6 @@
 //! The page as components: they take what is to be shown, hold no facts, and tell what is wanted.
 
+mod above;
 mod acts;
 pub(crate) mod app;
 mod compare;

@@ -2,27 +2,21 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::RecordNo;
 use yew::{AttrValue, Callback, Context, Html, PointerEvent, classes, html};
 
-use super::app::{App, Msg, Open};
-use super::compare::Comparison;
-use super::controls::{Controls, icon};
+use super::app::{App, Msg};
+use super::compare::{ComparisonProps, comparison};
+use super::controls::{ControlsProps, controls};
 use super::derived::Shown;
-use super::dialogs::{Exports, Help, Legend, Menu, Scenarios};
-use super::draw::{Figure, Pointing, target_of};
+use super::draw::{FigureProps, Pointing, figure, target_of};
 use super::header::Header;
 use super::log::Log;
 use super::panels::{Files, Inspector, Invariants};
-use super::question::{Ask, Caption};
-use super::search::Search;
-use crate::browser;
-use crate::model::compare::title;
+use super::question::{CaptionProps, QuestionProps, ask, caption};
+use crate::model::compare::Compare;
 use crate::model::fields;
 use crate::model::keys::{Act, View};
 use crate::model::lesson::Phase;
-use crate::model::link::LINK_LEN_MAX;
-use crate::model::studio::Offer;
 use crate::picture::shape::{Picture, Target};
 
 impl App {
@@ -84,8 +78,8 @@ impl App {
                     <Header title={AttrValue::from(studio.scenario.title.clone())}
                         number={number.map_or(0, |no| no + 1)} seed={run.seed}
                         without={run.without.clone()} switches={studio.scenario.switches.clone()}
-                        onact={onact.clone()} onprotection={link.callback(Msg::Protection)}
-                        onseed={link.callback(Msg::Seed)} />
+                        onact={self.on.act.clone()} onprotection={self.on.protection.clone()}
+                        onseed={self.on.seed.clone()} />
                 }
                 <div class="modes" role="group" aria-label="What is shown">
                     { mode("mode-sim", "Simulated", false) }
@@ -138,10 +132,7 @@ impl App {
             <main class="studio">
                 <div class="left">
                 if let Some(compare) = &self.studio.compare {
-                    <Comparison key="comparison" view={Rc::new(self.comparison(compare))}
-                        onmode={link.callback(Msg::CompareMode)}
-                        onrecord={link.callback(Msg::Record)}
-                        onclose={link.callback(|()| Msg::Act(Act::Compare))} />
+                    { self.comparison_panel(ctx, compare) }
                 } else {
                     { self.stage_panel(ctx) }
                     { self.lower_panel(ctx) }
@@ -151,12 +142,21 @@ impl App {
                 <div class="panel-tabs" role="tablist" aria-label="Panels">{ for views.map(tab) }
                     </div>
                 <div class="right">
-                    { self.inspector_panel(ctx, &shown) }
-                    { self.log_panel(ctx, &shown) }
-                    { self.verdict_panel(ctx, &shown) }
+                    { self.inspector_panel(&shown) }
+                    { self.log_panel(&shown) }
+                    { self.verdict_panel(&shown) }
                 </div>
             </main>
         }
+    }
+
+    fn comparison_panel(&self, ctx: &Context<Self>, compare: &Compare) -> Html {
+        comparison(&ComparisonProps {
+            view: Rc::new(self.comparison(compare)),
+            onmode: ctx.link().callback(Msg::CompareMode),
+            onrecord: ctx.link().callback(Msg::Record),
+            onclose: ctx.link().callback(|()| Msg::Act(Act::Compare)),
+        })
     }
 
     fn stage_panel(&self, ctx: &Context<Self>) -> Html {
@@ -171,7 +171,7 @@ impl App {
             <section class="panel stage" id="panel-stage" data-testid="stage" aria-label="Stage">
                 <div class="picture-place" id="stage" {onpointerdown} onpointerup={release.clone()}
                     onpointercancel={release}>
-                    <Figure {picture} focus={self.studio.selected} {onpoint} />
+                    { figure(&FigureProps { picture, focus: self.studio.selected, onpoint }) }
                 </div>
                 <button class="quiet legend-button" title="What the signs mean (I)"
                     onclick={ctx.link().callback(|_| Msg::Act(Act::Legend))}>{ "Signs" }</button>
@@ -203,7 +203,7 @@ impl App {
         let figure = |view: View, picture: Option<Picture>| {
             let onpoint = link.callback(move |pointing| Msg::Point(view, pointing));
             picture.map_or_else(Html::default, |picture| {
-                html! { <Figure picture={Rc::new(picture)} {onpoint} /> }
+                figure(&FigureProps { picture: Rc::new(picture), focus: None, onpoint })
             })
         };
         let is_gantt = lower == View::Gantt;
@@ -252,34 +252,43 @@ impl App {
         let options: Vec<String> = question.options.iter().map(|it| it.text.clone()).collect();
         let state = if lesson.phase == Phase::Asked { "asked" } else { "" };
         let won = studio.goal_reached();
+        let told = caption(&CaptionProps {
+            text: AttrValue::from(studio.caption()),
+            is_spoken: !studio.player.is_playing,
+        });
+        let question_panel = if is_open {
+            ask(&QuestionProps {
+                ask: AttrValue::from(question.ask.clone()),
+                options: Rc::new(options),
+                votes: lesson.votes.clone(),
+                phase: lesson.phase,
+                answer: lesson.answer(),
+                why: AttrValue::from(question.why.clone()),
+                onvote: link.callback(Msg::Vote),
+                onreveal: link.callback(|()| Msg::Reveal),
+                onwhy: link.callback(|()| Msg::Why),
+                onclose: link.callback(|()| Msg::CloseAnswer),
+            })
+        } else {
+            Html::default()
+        };
         html! {
             <div class="telling">
-                <Caption text={AttrValue::from(studio.caption())}
-                    is_spoken={!studio.player.is_playing} />
+                { told }
                 if let Some(won) = won {
                     <p class={classes!("goal", won.then_some("won"))} data-testid="goal">
                         { if won { "★ Broken: solved" } else { "Goal: break it" } }
                     </p>
                 }
                 <div id="question" class={state}>
-                    if is_open {
-                        <Ask ask={AttrValue::from(question.ask.clone())} options={Rc::new(options)}
-                            votes={lesson.votes.clone()} phase={lesson.phase}
-                                answer={lesson.answer()}
-                            why={AttrValue::from(question.why.clone())}
-                            onvote={link.callback(Msg::Vote)}
-                                onreveal={link.callback(|()| Msg::Reveal)}
-                            onwhy={link.callback(|()| Msg::Why)}
-                            onclose={link.callback(|()| Msg::CloseAnswer)} />
-                    }
+                    { question_panel }
                 </div>
             </div>
         }
     }
 
-    fn inspector_panel(&self, ctx: &Context<Self>, shown: &Shown) -> Html {
+    fn inspector_panel(&self, shown: &Shown) -> Html {
         let studio = &self.studio;
-        let link = ctx.link();
         let title = studio.selected.map_or_else(
             || "Inspector".to_owned(),
             |target| fields::title(&studio.scene(), target),
@@ -289,15 +298,13 @@ impl App {
                 aria-label="Inspector">
                 <Inspector title={AttrValue::from(title)} fields={Rc::clone(&shown.fields)}
                     faults={Rc::clone(&shown.faults)} is_empty={studio.selected.is_none()}
-                    onfault={link.callback(Msg::Fault)}
-                    onmenu={link.callback(|()| Msg::Act(Act::Enter))} />
+                    onfault={self.on.fault.clone()} onmenu={self.on.menu.clone()} />
             </section>
         }
     }
 
-    fn log_panel(&self, ctx: &Context<Self>, shown: &Shown) -> Html {
+    fn log_panel(&self, shown: &Shown) -> Html {
         let studio = &self.studio;
-        let link = ctx.link();
         let only = studio.filter.node.map(Target::Node).or(studio.filter.lock.map(Target::Lock));
         let only = only.map(|target| fields::title(&studio.scene(), target));
         let selected = match studio.selected {
@@ -308,28 +315,25 @@ impl App {
             <section class="panel log" id="panel-log" data-testid="log" aria-label="Log">
                 <Log rows={Rc::clone(&shown.rows)} has_more={shown.has_more}
                     least={studio.filter.least} {only} {selected}
-                    onrecord={link.callback(Msg::Record)} onleast={link.callback(Msg::Least)}
-                    onall={link.callback(|()| Msg::All)}
-                        onmore={link.callback(|()| Msg::MoreRows)} />
+                    onrecord={self.on.record.clone()} onleast={self.on.least.clone()}
+                    onall={self.on.all.clone()} onmore={self.on.more.clone()} />
             </section>
         }
     }
 
-    fn verdict_panel(&self, ctx: &Context<Self>, shown: &Shown) -> Html {
-        let link = ctx.link();
+    fn verdict_panel(&self, shown: &Shown) -> Html {
         let film = self.studio.film();
         html! { <>
             <section class="panel invariants-panel" id="panel-invariants" data-testid="invariants"
                 aria-label="Invariants">
                 <Invariants statuses={Rc::clone(&shown.statuses)}
                     tells_whole={self.studio.lesson.hidden_from().is_none()}
-                    onwitness={link.callback(|record: RecordNo| Msg::Record(record))} />
+                    onwitness={self.on.record.clone()} />
             </section>
             <section class="panel files" id="panel-files" data-testid="files" aria-label="Files">
                 <Files files={Rc::clone(&shown.files)} compares={self.ui.compares_files}
                     can_compare={!film.run().without.is_empty()}
-                    oncompare={link.callback(|()| Msg::AgainstCorrect)}
-                    onrecord={link.callback(Msg::Record)} />
+                    oncompare={self.on.against.clone()} onrecord={self.on.record.clone()} />
             </section>
         </> }
     }
@@ -338,87 +342,18 @@ impl App {
         let studio = &self.studio;
         let link = ctx.link();
         let film = studio.film();
-        html! {
-            <Controls is_playing={studio.player.is_playing}
-                is_asked={studio.lesson.phase == Phase::Asked}
-                speed={AttrValue::from(studio.player.speed.label())}
-                is_auto={studio.player.speed == crate::model::player::Speed::Auto}
-                now={film.now()} end={film.end()}
-                digest={(film.fingerprint(), film.world().fingerprint())}
-                    tape={Rc::new(self.tape_picture())}
-                onact={link.callback(Msg::Act)} ontime={link.callback(Msg::Time)}
-                onpoint={Callback::from(|_: Pointing| {})} />
-        }
-    }
-
-    fn toast(&self, ctx: &Context<Self>) -> Html {
-        let offer = |offer: &Offer| {
-            let (offer, text) = match offer {
-                Offer::Undo => (Offer::Undo, "Undo (U)"),
-                Offer::Compare => (Offer::Compare, "Compare"),
-                Offer::FromStart => (Offer::FromStart, "From the start"),
-            };
-            let onclick = ctx.link().callback(move |_| Msg::Offer(offer));
-            html! { <button class="small-button" {onclick}>{ text }</button> }
-        };
-        html! {
-            <div class="toasts" role="status" aria-live="polite">
-                if let Some(toast) = &self.studio.toast {
-                    <div class="toast" data-testid="toast">
-                        <span>{ toast.text.clone() }</span>
-                        { for toast.offers.iter().map(offer) }
-                        <button class="quiet close" aria-label="Close"
-                            onclick={ctx.link().callback(|_| Msg::ToastEnds)}>{ icon("close") }
-                                </button>
-                    </div>
-                }
-            </div>
-        }
-    }
-
-    fn open(&self, ctx: &Context<Self>) -> Html {
-        let link = ctx.link();
-        let studio = &self.studio;
-        let onclose = link.callback(|()| Msg::Close);
-        match self.ui.open {
-            None => Html::default(),
-            Some(Open::Scenarios) => html! {
-                <Scenarios library={Rc::clone(&studio.library)}
-                    current={AttrValue::from(studio.scenario.name.clone())}
-                    onchoose={link.callback(Msg::Choose)} {onclose} />
-            },
-            Some(Open::Menu) => {
-                let scene = studio.scene();
-                let title = studio.selected.map(|it| fields::title(&scene, it)).unwrap_or_default();
-                let faults = studio.selected.map(|it| studio.faults(it)).unwrap_or_default();
-                html! {
-                    <Menu title={AttrValue::from(title)} faults={Rc::new(faults)}
-                        onfault={link.callback(Msg::Fault)} {onclose} />
-                }
-            }
-            Some(Open::Help) => html! {
-                <Help is_quiet={self.ui.is_quiet} onquiet={link.callback(|()| Msg::Quiet)}
-                    {onclose} />
-            },
-            Some(Open::Legend) => html! { <Legend {onclose} /> },
-            Some(Open::Exports) => {
-                let query = studio.link().write();
-                html! {
-                    <Exports is_too_long={query.len() > LINK_LEN_MAX}
-                        address={AttrValue::from(browser::address(&query))}
-                        pictures={self.pictures()} onexport={link.callback(Msg::Export)}
-                        onimport={link.callback(Msg::Import)} {onclose} />
-                }
-            }
-            Some(Open::Search) => html! {
-                <Search hunt={self.hunt.clone()} of={AttrValue::from(title(studio.film().run()))}
-                    onbounds={link.callback(Msg::Bounds)}
-                        onsearch={link.callback(|()| Msg::SearchStart)}
-                    oncancel={link.callback(|()| Msg::SearchStop)}
-                    onplay={link.callback(|()| Msg::SearchPlay)}
-                    ontest={link.callback(|()| Msg::Export(super::dialogs::Export::Test))}
-                        {onclose} />
-            },
-        }
+        controls(&ControlsProps {
+            is_playing: studio.player.is_playing,
+            is_asked: studio.lesson.phase == Phase::Asked,
+            speed: AttrValue::from(studio.player.speed.label()),
+            is_auto: studio.player.speed == crate::model::player::Speed::Auto,
+            now: film.now(),
+            end: film.end(),
+            digest: (film.fingerprint(), film.world().fingerprint()),
+            tape: Rc::new(self.tape_picture()),
+            onact: link.callback(Msg::Act),
+            ontime: link.callback(Msg::Time),
+            onpoint: Callback::from(|_: Pointing| {}),
+        })
     }
 }

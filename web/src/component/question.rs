@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
+use yew::{AttrValue, Callback, Html, classes, html};
 
 use crate::model::lesson::Phase;
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct CaptionProps {
     pub(crate) text: AttrValue,
     /// Whether it is told now to those who listen: at a stop, not while it plays.
@@ -14,8 +14,7 @@ pub(crate) struct CaptionProps {
 }
 
 /// One line on what one sees.
-#[component]
-pub(crate) fn Caption(props: &CaptionProps) -> Html {
+pub(crate) fn caption(props: &CaptionProps) -> Html {
     let live = if props.is_spoken { "polite" } else { "off" };
     html! {
         <p class="caption" data-testid="caption" role="status" aria-live={live}>
@@ -24,7 +23,7 @@ pub(crate) fn Caption(props: &CaptionProps) -> Html {
     }
 }
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct QuestionProps {
     pub(crate) ask: AttrValue,
     pub(crate) options: Rc<Vec<String>>,
@@ -39,8 +38,7 @@ pub(crate) struct QuestionProps {
 }
 
 /// The question: hands first, then the run itself gives the answer.
-#[component]
-pub(crate) fn Ask(props: &QuestionProps) -> Html {
+pub(crate) fn ask(props: &QuestionProps) -> Html {
     let QuestionProps { ask, options, votes, phase, answer, why, .. } = props.clone();
     let is_out = phase == Phase::Out;
     let all: u32 = votes.iter().sum();
@@ -57,8 +55,9 @@ pub(crate) fn Ask(props: &QuestionProps) -> Html {
             <li key={no}>
                 <button {class} {onclick} disabled={phase != Phase::Asked}
                     data-testid={format!("option-{}", no + 1)}
-                    aria-label={format!("{text}: {hands}{}", if right { ", right" } else { "" })}>
-                    <kbd aria-hidden="true">{ no + 1 }</kbd>
+                    aria-label={format!("{} {text}: {hands}{}", no + 1, if right
+                        { ", right" } else { "" })}>
+                    <kbd>{ no + 1 }</kbd>
                     <span class="text">{ text.clone() }</span>
                     <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
                         aria-hidden="true">

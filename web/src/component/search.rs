@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use leasehold_core::sim::{Bounds, FaultKind, Invariant};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement};
-use yew::{AttrValue, Callback, Html, Properties, component, html};
+use yew::{AttrValue, Callback, Html, html};
 
 use super::dialog::Dialog;
 use crate::model::hunt::Hunt;
 
-#[derive(Clone, PartialEq, Properties)]
+#[derive(Clone)]
 pub(crate) struct SearchProps {
     pub(crate) hunt: Hunt,
     /// Which protections are off, in words.
@@ -23,8 +23,7 @@ pub(crate) struct SearchProps {
     pub(crate) onclose: Callback<()>,
 }
 
-#[component]
-pub(crate) fn Search(props: &SearchProps) -> Html {
+pub(crate) fn search(props: &SearchProps) -> Html {
     let SearchProps { hunt, of, onbounds, .. } = props.clone();
     let bounds = hunt.bounds.clone();
     let invariant = |it: Invariant| {
