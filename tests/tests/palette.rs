@@ -1,0 +1,161 @@
+//! The colours of the page, computed from its tokens: what carries text or meaning can be read on
+//! its ground, and the six of the wire stay apart for every kind of colour vision, in both themes.
+
+#![allow(clippy::many_single_char_names, reason = "as the formulas have them")]
+
+use std::fs;
+use std::path::Path;
+
+/// The least contrast of anything that carries text or meaning, by WCAG 2.
+const CONTRAST_MIN: f64 = 4.5;
+
+/// The least difference between two colours of the wire, by CIEDE2000, in light and dark.
+const APART_MIN: [f64; 2] = [17.9, 20.9];
+
+/// What packets and events are told apart by.
+const WIRE: [&str; 6] = ["acquire", "grant", "append", "release", "reject", "renew"];
+
+/// How those see who lack one kind of cones, in linear RGB: protan, deutan, tritan. Source: Machado,
+/// Oliveira, Fernandes, "A physiologically-based model for simulation of color vision deficiency",
+/// IEEE TVCG 15(6), 2009, severity 1.
+const VISIONS: [[[f64; 3]; 3]; 4] = [
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+    [
+        [0.152_286, 1.052_583, -0.204_868],
+        [0.114_503, 0.786_281, 0.099_216],
+        [-0.003_882, -0.048_116, 1.051_998],
+    ],
+    [
+        [0.367_322, 0.860_646, -0.227_968],
+        [0.280_085, 0.672_501, 0.047_413],
+        [-0.011_820, 0.042_940, 0.968_881],
+    ],
+    [
+        [1.255_528, -0.076_749, -0.178_779],
+        [-0.078_411, 0.930_809, 0.147_602],
+        [0.004_733, 0.691_367, 0.303_900],
+    ],
+];
+
+type Color = [f64; 3];
+
+/// A token's colours, light and dark, in linear RGB.
+fn token(name: &str) -> [Color; 2] {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/style/tokens.css");
+    let css = fs::read_to_string(path).expect("the page's tokens");
+    let line = css.lines().find(|line| line.trim_start().starts_with(&format!("--{name}:")));
+    let line = line.unwrap_or_else(|| panic!("no token {name}"));
+    let both = line.split("light-dark(").nth(1).and_then(|it| it.split(')').next());
+    let (light, dark) = both.and_then(|it| it.split_once(',')).expect("light-dark(…, …)");
+    [linear(light.trim()), linear(dark.trim())]
+}
+
+fn linear(hex: &str) -> Color {
+    let part = |no: usize| {
+        let byte = u8::from_str_radix(&hex[1 + 2 * no..3 + 2 * no], 16).expect("two hex digits");
+        let share = f64::from(byte) / 255.0;
+        if share <= 0.040_45 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+    };
+    [part(0), part(1), part(2)]
+}
+
+fn luminance([r, g, b]: Color) -> f64 {
+    0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
+fn contrast(a: Color, b: Color) -> f64 {
+    let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+    if a > b { a / b } else { b / a }
+}
+
+fn seen(color: Color, vision: &[[f64; 3]; 3]) -> Color {
+    vision.map(|row| {
+        let sum = row[0] * color[0] + row[1] * color[1] + row[2] * color[2];
+        sum.clamp(0.0, 1.0)
+    })
+}
+
+/// CIE L*a*b*, D65.
+fn lab([r, g, b]: Color) -> Color {
+    let x = (0.412_456 * r + 0.357_576 * g + 0.180_438 * b) / 0.950_47;
+    let y = 0.212_673 * r + 0.715_152 * g + 0.072_175 * b;
+    let z = (0.019_334 * r + 0.119_192 * g + 0.950_304 * b) / 1.088_83;
+    let f = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
+    [116.0 * f(y) - 16.0, 500.0 * (f(x) - f(y)), 200.0 * (f(y) - f(z))]
+}
+
+/// CIEDE2000. Source: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color Research
+/// and Application 30(1), 2005.
+fn difference(one: Color, two: Color) -> f64 {
+    let ([l1, a1, b1], [l2, a2, b2]) = (lab(one), lab(two));
+    let seventh = |c: f64| (c.powi(7) / (c.powi(7) + 25_f64.powi(7))).sqrt();
+    let mean = f64::midpoint(a1.hypot(b1), a2.hypot(b2));
+    let stretch = 1.0 + 0.5 * (1.0 - seventh(mean));
+    let (a1, a2) = (a1 * stretch, a2 * stretch);
+    let (c1, c2) = (a1.hypot(b1), a2.hypot(b2));
+    let hue = |a: f64, b: f64| b.atan2(a).to_degrees().rem_euclid(360.0);
+    let (h1, h2) = (hue(a1, b1), hue(a2, b2));
+    let turn = match h2 - h1 {
+        turn if turn > 180.0 => turn - 360.0,
+        turn if turn < -180.0 => turn + 360.0,
+        turn => turn,
+    };
+    let (dl, dc) = (l2 - l1, c2 - c1);
+    let dh = 2.0 * (c1 * c2).sqrt() * (turn / 2.0).to_radians().sin();
+    let (l, c) = (f64::midpoint(l1, l2), f64::midpoint(c1, c2));
+    let h = if (h1 - h2).abs() > 180.0 { (h1 + h2 + 360.0) / 2.0 } else { f64::midpoint(h1, h2) };
+    let cos = |times: f64, off: f64| (times * h + off).to_radians().cos();
+    let t = 1.0 - 0.17 * cos(1.0, -30.0) + 0.24 * cos(2.0, 0.0) + 0.32 * cos(3.0, 6.0)
+        - 0.20 * cos(4.0, -63.0);
+    let sl = 1.0 + 0.015 * (l - 50.0).powi(2) / (20.0 + (l - 50.0).powi(2)).sqrt();
+    let (sc, sh) = (1.0 + 0.045 * c, 1.0 + 0.015 * c * t);
+    let bend = 30.0 * (-((h - 275.0) / 25.0).powi(2)).exp();
+    let rt = -2.0 * seventh(c) * (2.0 * bend).to_radians().sin();
+    let (l, c, h) = (dl / sl, dc / sc, dh / sh);
+    (l * l + c * c + h * h + rt * c * h).sqrt()
+}
+
+#[test]
+fn the_formula_agrees_with_its_published_examples() {
+    // Pure colours whose differences are published with every implementation.
+    let [red, green] = [linear("#ff0000"), linear("#00ff00")];
+    assert!((difference(red, green) - 86.6).abs() < 0.1, "{}", difference(red, green));
+    assert!(difference(red, red) < 1e-9);
+    assert!((contrast(linear("#ffffff"), linear("#000000")) - 21.0).abs() < 1e-9);
+}
+
+#[test]
+fn what_carries_meaning_can_be_read_on_its_ground() {
+    let text = ["ink", "ink-soft", "accent-text"];
+    for theme in 0..2 {
+        for ground in ["surface", "accent-soft", "reject-soft"] {
+            let wire: &[&str] = if ground == "surface" { &WIRE } else { &["reject"] };
+            for name in wire.iter().chain(&text) {
+                let found = contrast(token(name)[theme], token(ground)[theme]);
+                assert!(found >= CONTRAST_MIN, "{name} on {ground}, theme {theme}: {found:.2}");
+            }
+        }
+        for name in ["ink", "ink-soft"] {
+            let found = contrast(token(name)[theme], token("ground")[theme]);
+            assert!(found >= CONTRAST_MIN, "{name} on ground, theme {theme}: {found:.2}");
+        }
+        let button = contrast(token("on-accent")[theme], token("accent")[theme]);
+        assert!(button >= CONTRAST_MIN, "a button, theme {theme}: {button:.2}");
+    }
+}
+
+#[test]
+fn the_six_of_the_wire_stay_apart_for_every_kind_of_colour_vision() {
+    for (theme, least) in APART_MIN.into_iter().enumerate() {
+        for (kind, vision) in VISIONS.iter().enumerate() {
+            for (no, one) in WIRE.iter().enumerate() {
+                for two in &WIRE[..no] {
+                    let colors = [one, two].map(|name| seen(token(name)[theme], vision));
+                    let apart = difference(colors[0], colors[1]);
+                    let what = format!("{one} and {two}, theme {theme}, vision {kind}");
+                    assert!(apart >= least - 0.05, "{what}: {apart:.1}");
+                }
+            }
+        }
+    }
+}
