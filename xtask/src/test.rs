@@ -88,6 +88,10 @@ fn in_a_browser() -> anyhow::Result<()> {
         return Ok(());
     }
     tools::need_browser()?;
+    let axe = tools::need_axe()?;
     let tests = ["test", "--package", "leasehold-tests", "--features", "browser"];
-    run(cargo(&tests).args(["--test", "browser", "--test", "studio"]))
+    let mut tests = cargo(&tests);
+    run(tests
+        .args(["--test", "browser", "--test", "studio", "--test", "accessible"])
+        .env("LEASEHOLD_AXE", axe))
 }

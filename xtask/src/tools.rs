@@ -11,6 +11,9 @@ use crate::run::{cargo, command, output, run, top};
 /// Builds the page.
 const TRUNK: (&str, &str) = ("trunk", "0.21.14");
 
+/// Looks for what keeps people out of a page: a script, run inside it by the browser's driver.
+const AXE: (&str, &str) = ("axe-core", "4.14.1");
+
 /// Where tools that were fetched are kept.
 pub(crate) fn folder() -> PathBuf {
     top().join("target/tools")
@@ -80,14 +83,44 @@ pub(crate) fn need_browser() -> anyhow::Result<()> {
     if output("apt-get", &["--version"]).is_none() {
         bail!("Chromium and chromedriver are missing: install them with the system's packages");
     }
-    eprintln!("xtask: installing Chromium and its driver (a minute)");
+    install(&["chromium", "chromium-driver"])?;
+    ensure!(output("chromedriver", &["--version"]).is_some(), "chromedriver is still missing");
+    Ok(())
+}
+
+/// Installs packages of a Debian or Ubuntu system.
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    eprintln!("xtask: installing {} (a minute)", packages.join(", "));
     let root = output("id", &["-u"]).as_deref() == Some("0");
-    for arguments in [&["update"][..], &["install", "--yes", "chromium", "chromium-driver"]] {
+    let install = [&["install", "--yes"], packages].concat();
+    for arguments in [&["update"][..], &install] {
         let mut words = vec!["apt-get"];
         words.extend(arguments);
         let (program, rest) = if root { ("apt-get", &words[1..]) } else { ("sudo", &words[..]) };
         run(command(program, rest).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
-    ensure!(output("chromedriver", &["--version"]).is_some(), "chromedriver is still missing");
     Ok(())
+}
+
+/// Sees to it that the accessibility checker is there, and says where.
+pub(crate) fn need_axe() -> anyhow::Result<PathBuf> {
+    let (name, version) = AXE;
+    let place = folder().join(format!("{name}-{version}"));
+    let script = place.join("package/axe.min.js");
+    if script.exists() {
+        return Ok(script);
+    }
+    if output("npm", &["--version"]).is_none() {
+        ensure!(output("apt-get", &["--version"]).is_some(), "npm is missing: install it");
+        install(&["npm"])?;
+    }
+    eprintln!("xtask: fetching {name} {version} into target/tools");
+    std::fs::create_dir_all(&place)?;
+    let wanted = format!("{name}@{version}");
+    let to = place.to_str().context("the project's path is not Unicode")?;
+    run(&mut command("npm", &["pack", &wanted, "--silent", "--pack-destination", to]))?;
+    let archive = format!("{to}/{name}-{version}.tgz");
+    run(&mut command("tar", &["-xzf", &archive, "-C", to]))?;
+    ensure!(script.exists(), "there is no axe.min.js in {wanted}");
+    Ok(script)
 }

@@ -50,21 +50,19 @@ pub(crate) fn ask(props: &QuestionProps) -> Html {
             classes!("option", right.then_some("right"), (is_out && !right).then_some("wrong"));
         let share = f64::from(count) / f64::from(all.max(1)) * 100.0;
         let hands = if count == 1 { "1 hand".to_owned() } else { format!("{count} hands") };
-        let shown = if all > 0 { hands.clone() } else { String::new() };
+        let shown = if all > 0 { hands } else { String::new() };
         html! {
             <li key={no}>
                 <button {class} {onclick} disabled={phase != Phase::Asked}
-                    data-testid={format!("option-{}", no + 1)}
-                    aria-label={format!("{} {text}: {hands}{}", no + 1, if right
-                        { ", right" } else { "" })}>
+                    data-testid={format!("option-{}", no + 1)}>
                     <kbd>{ no + 1 }</kbd>
                     <span class="text">{ text.clone() }</span>
                     <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
                         aria-hidden="true">
                         <rect width={format!("{share:.0}")} height="4" />
                     </svg>
-                    <span class="count" aria-hidden="true">{ shown }</span>
-                    if right { <span class="tick" aria-hidden="true">{ "✓" }</span> }
+                    <span class="count">{ shown }</span>
+                    if right { <span class="tick">{ "✓" }</span> }
                 </button>
             </li>
         }
