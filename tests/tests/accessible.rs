@@ -1,5 +1,5 @@
-//! Everybody can use the page: an accessibility checker of others finds nothing serious in any view,
-//! in light and in dark, on a projector and on a phone.
+//! Everybody can use the page: an accessibility checker of others finds nothing serious in any
+//! view, in light and in dark, on a projector and on a phone.
 //!
 //! `cargo xtask test` fetches the checker; by hand, `LEASEHOLD_AXE` names its script.
 

@@ -15,9 +15,9 @@ const APART_MIN: [f64; 2] = [17.9, 20.9];
 /// What packets and events are told apart by.
 const WIRE: [&str; 6] = ["acquire", "grant", "append", "release", "reject", "renew"];
 
-/// How those see who lack one kind of cones, in linear RGB: protan, deutan, tritan. Source: Machado,
-/// Oliveira, Fernandes, "A physiologically-based model for simulation of color vision deficiency",
-/// IEEE TVCG 15(6), 2009, severity 1.
+/// How those see who lack one kind of cones, in linear RGB: nobody, protan, deutan, tritan.
+/// Source: Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color
+/// vision deficiency", IEEE TVCG 15(6), 2009, severity 1.
 const VISIONS: [[[f64; 3]; 3]; 4] = [
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
     [

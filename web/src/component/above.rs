@@ -90,7 +90,7 @@ impl App {
                 onsearch: link.callback(|()| Msg::SearchStart),
                 oncancel: link.callback(|()| Msg::SearchStop),
                 onplay: link.callback(|()| Msg::SearchPlay),
-                ontest: link.callback(|()| Msg::Export(Export::Test)),
+                ontest: link.callback(|()| Msg::Export(Export::Found)),
                 onclose,
             }),
         }

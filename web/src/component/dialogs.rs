@@ -174,6 +174,8 @@ pub(crate) enum Export {
     ShiViz,
     Mermaid,
     Test,
+    /// The run that a search has found, as a test.
+    Found,
     Steps(usize),
 }
 

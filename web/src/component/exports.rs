@@ -50,6 +50,12 @@ pub(crate) fn export(app: &mut App, ctx: &Context<App>, export: Export) {
             let test = test_of(film, &app.studio.scenario.name);
             browser::download_text(&format!("{name}.rs"), "text/plain", &test);
         }
+        Export::Found => {
+            if let Some(found) = &app.hunt.found {
+                let test = test_of(&Film::new(found.run.clone()), "found");
+                browser::download_text("found.rs", "text/plain", &test);
+            }
+        }
     }
     app.studio.say("Saved with your downloads.", Vec::new());
 }

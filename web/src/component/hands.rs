@@ -89,6 +89,7 @@ impl App {
     fn take_more(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
         match msg {
             Msg::Least(least) => self.studio.filter.least = least,
+            Msg::Only => self.studio.filter_selected(),
             Msg::All => (self.studio.filter.node, self.studio.filter.lock) = (None, None),
             Msg::MoreRows => self.studio.rows += ROWS_STEP,
             Msg::Tab(view) => {

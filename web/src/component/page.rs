@@ -298,7 +298,8 @@ impl App {
                 aria-label="Inspector">
                 <Inspector title={AttrValue::from(title)} fields={Rc::clone(&shown.fields)}
                     faults={Rc::clone(&shown.faults)} is_empty={studio.selected.is_none()}
-                    onfault={self.on.fault.clone()} onmenu={self.on.menu.clone()} />
+                    onfault={self.on.fault.clone()} onmenu={self.on.menu.clone()}
+                    ononly={self.on.only.clone()} />
             </section>
         }
     }

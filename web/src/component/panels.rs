@@ -19,6 +19,7 @@ pub(crate) struct InspectorProps {
     pub(crate) is_empty: bool,
     pub(crate) onfault: Callback<Fault>,
     pub(crate) onmenu: Callback<()>,
+    pub(crate) ononly: Callback<()>,
 }
 
 /// What there is to say of the selected thing, and what can be done to it.
@@ -31,6 +32,10 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
             <h2>{ title }</h2>
             if is_empty {
                 <p class="nothing">{ "select a node, link, packet or lock" }</p>
+            }
+            if !is_empty {
+                <button class="quiet" onclick={props.ononly.reform(|_| ())}
+                    title="Show in the log what concerns this alone">{ "In the log" }</button>
             }
             if !faults.is_empty() {
                 <button class="quiet" onclick={onmenu.reform(|_| ())}

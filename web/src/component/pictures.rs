@@ -8,15 +8,19 @@ use super::app::{App, Pictures};
 use crate::picture::gantt::{self, Names, gantt};
 use crate::picture::shape::{Picture, Place, Target};
 use crate::picture::spacetime::{self, spacetime};
-use crate::picture::stage::stage;
+use crate::picture::stage::{Look, stage};
 use crate::picture::tape::{Reel, tape};
 
 impl App {
     pub(super) fn stage_picture(&self) -> Picture {
         let studio = &self.studio;
         let place = self.place(self.sizes.stage);
-        let tells = studio.lesson.hidden_from().is_none() && !studio.lesson.is_on;
-        stage(&studio.scene(), studio.film().now(), place, studio.selected, tells)
+        let look = Look {
+            selected: studio.selected,
+            shows_fates: studio.lesson.hidden_from().is_none() && !studio.lesson.is_on,
+            is_still: self.ui.is_still,
+        };
+        stage(&studio.scene(), studio.film().now(), place, look)
     }
 
     pub(crate) fn names(&self) -> (Vec<String>, Vec<String>) {

@@ -11,14 +11,19 @@ use super::shape::{
 use super::stage_layout::Layout;
 use crate::model::scene::{Client, Condition, Lock, Packet, Scene, Server};
 
-/// Everything on the stage at this moment. `shows_fates`: packets that will be lost are marked.
-pub(crate) fn stage(
-    scene: &Scene,
-    now: Moment,
-    place: Place,
-    selected: Option<Target>,
-    shows_fates: bool,
-) -> Picture {
+/// How one looks at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) selected: Option<Target>,
+    /// Packets that will be lost are marked.
+    pub(crate) shows_fates: bool,
+    /// Packets go by quarters of their way, since somebody wants no motion.
+    pub(crate) is_still: bool,
+}
+
+/// Everything on the stage at this moment.
+pub(crate) fn stage(scene: &Scene, now: Moment, place: Place, look: Look) -> Picture {
+    let selected = look.selected;
     let layout = Layout::new(place, scene.clients.len(), scene.locks.len());
     let mut shapes = Vec::new();
     for (no, client) in scene.clients.iter().enumerate() {
@@ -39,7 +44,7 @@ pub(crate) fn stage(
         }
     }
     for it in &scene.packets {
-        shapes.extend(packet(&layout, it, scene, now, selected, shows_fates));
+        shapes.extend(packet(&layout, it, scene, now, look));
     }
     Picture { width: place.width, height: place.height, label: label(scene), shapes }
 }
@@ -327,11 +332,12 @@ fn packet(
     packet: &Packet,
     scene: &Scene,
     now: Moment,
-    selected: Option<Target>,
-    shows_fates: bool,
+    Look { selected, shows_fates, is_still }: Look,
 ) -> Option<Shape> {
     let link = packet.name.link;
-    let at = layout.on_way(link.from, link.to, packet.progress(now))?;
+    let progress = packet.progress(now);
+    let progress = if is_still { (progress * 4.0).floor() / 4.0 } else { progress };
+    let at = layout.on_way(link.from, link.to, progress)?;
     let target = Target::Packet(packet.no);
     let sign = Sign::of_message(packet.message);
     let r = if packet.is_routine { layout.packet_r * 0.7 } else { layout.packet_r };
@@ -379,7 +385,7 @@ mod tests {
         let mut film = Film::new(Scenario::named(scenario).unwrap().run());
         film.go_to(Moment::from_millis(at_ms));
         let scene = Scene::of_world(film.world(), film.past());
-        stage(&scene, film.now(), PLACE, selected, true)
+        stage(&scene, film.now(), PLACE, Look { selected, shows_fates: true, is_still: false })
     }
 
     #[test]
@@ -404,7 +410,7 @@ mod tests {
                 let mut film = Film::new(Scenario::named(scenario).unwrap().run());
                 film.go_to(Moment::from_millis(at_ms));
                 let scene = Scene::of_world(film.world(), film.past());
-                let picture = stage(&scene, film.now(), place, None, false);
+                let picture = stage(&scene, film.now(), place, Look::default());
                 for shape in &picture.shapes {
                     if let Shape::Group(group) = shape {
                         let (x, y) = group.at;
@@ -427,7 +433,7 @@ mod tests {
         for ms in (0..film.end().as_millis()).step_by(50) {
             film.go_to(Moment::from_millis(ms));
             let scene = Scene::of_world(film.world(), film.past());
-            marked |= has(&stage(&scene, film.now(), PLACE, None, false), "arc gap");
+            marked |= has(&stage(&scene, film.now(), PLACE, Look::default()), "arc gap");
         }
         assert!(marked);
     }

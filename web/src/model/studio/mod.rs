@@ -158,6 +158,15 @@ impl Studio {
         self.library.iter().any(|it| *it == *self.scenario)
     }
 
+    /// Lets the log tell what concerns the selected thing alone.
+    pub(crate) fn filter_selected(&mut self) {
+        (self.filter.node, self.filter.lock) = match self.selected {
+            Some(Target::Node(node) | Target::Link(node)) => (Some(node), None),
+            Some(Target::Lock(lock)) => (None, Some(lock)),
+            Some(Target::Packet(_) | Target::Record(_)) | None => (None, None),
+        };
+    }
+
     pub(crate) fn say(&mut self, text: &str, offers: Vec<Offer>) {
         self.toast = Some(Toast { text: text.to_owned(), offers });
     }
