@@ -135,6 +135,8 @@ pub(crate) enum Msg {
     Press(Option<Target>),
     LongPressed(Target),
     Time(Moment),
+    /// The run is to go on to what has this name.
+    Until(String),
     Record(RecordNo),
     Fault(Fault),
     Protection(Protection),

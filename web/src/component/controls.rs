@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use leasehold_core::sim::Moment;
 use wasm_bindgen::JsCast as _;
-use web_sys::{HtmlInputElement, InputEvent};
+use web_sys::{Event, HtmlInputElement, HtmlSelectElement, InputEvent};
 use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::draw::{FigureProps, Pointing, figure};
@@ -23,6 +23,9 @@ pub(crate) struct ControlsProps {
     /// The fingerprints of the whole run, and of what has happened of it.
     pub(crate) digest: (u64, u64),
     pub(crate) tape: Rc<Picture>,
+    /// What the run can be let go on to: names, and how they are called.
+    pub(crate) choices: Rc<Vec<(String, String)>>,
+    pub(crate) onuntil: Callback<String>,
     pub(crate) onact: Callback<Act>,
     pub(crate) ontime: Callback<Moment>,
     pub(crate) onpoint: Callback<Pointing>,
@@ -73,6 +76,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 <button class="quiet faster" onclick={onact.reform(|_| Act::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
+            { until(props) }
             <div class="tape" id="tape" data-testid="tape">
                 { figure(&FigureProps {
                     picture: Rc::clone(&props.tape),
@@ -94,6 +98,27 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 </output>
             </p>
         </footer>
+    }
+}
+
+/// What to let the run go on to.
+fn until(props: &ControlsProps) -> Html {
+    let onuntil = props.onuntil.clone();
+    let onchange = move |event: Event| {
+        let field = event.target().and_then(|it| it.dyn_into::<HtmlSelectElement>().ok());
+        if let Some(field) = field {
+            onuntil.emit(field.value());
+            // It is something to do, not something that is chosen.
+            field.set_selected_index(0);
+        }
+    };
+    html! {
+        <select class="until" data-testid="until" aria-label="Run until" title="Run until …" {onchange}>
+            <option value="" selected=true>{ "until …" }</option>
+            { for props.choices.iter().map(|(name, text)| html! {
+                <option value={name.clone()}>{ text.clone() }</option>
+            }) }
+        </select>
     }
 }
 

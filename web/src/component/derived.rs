@@ -11,6 +11,7 @@ use crate::model::fields::{Field, Sight, fields, with_changes};
 use crate::model::files::{FileView, files};
 use crate::model::log::{Filter, Row, rows};
 use crate::model::scene::Scene;
+use crate::model::until::Until;
 use crate::picture::shape::Target;
 
 /// What all of it depends on, besides the run.
@@ -34,6 +35,8 @@ pub(crate) struct Shown {
     pub(crate) has_more: bool,
     pub(crate) statuses: Rc<Vec<(Invariant, Status, Status)>>,
     pub(crate) files: Rc<Vec<FileView>>,
+    /// What the run can be let go on to.
+    pub(crate) choices: Rc<Vec<(String, String)>>,
 }
 
 /// The last of it. A cache: whoever looks does not see that there is one.
@@ -90,6 +93,7 @@ impl Derived {
             has_more,
             statuses: Rc::new(film.statuses()),
             files: Rc::new(files(film.world(), correct.as_deref())),
+            choices: Rc::new(Until::choices(film.run())),
         }
     }
 

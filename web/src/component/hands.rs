@@ -17,6 +17,7 @@ use crate::model::lesson::Phase;
 use crate::model::link::LINK_LEN_MAX;
 use crate::model::log::ROWS_STEP;
 use crate::model::studio::Offer;
+use crate::model::until::Until;
 use crate::picture::axis::Axis;
 use crate::picture::gantt::label_width;
 use crate::picture::shape::Target;
@@ -53,6 +54,11 @@ impl App {
             }
             Msg::LongPressed(target) => self.open_menu(target),
             Msg::Time(moment) => self.studio.go_to(moment),
+            Msg::Until(name) => {
+                if let Some(until) = Until::of_name(&name) {
+                    self.studio.play_until(until);
+                }
+            }
             Msg::Record(record) => self.studio.go_to_record(record),
             Msg::Fault(fault) => {
                 self.ui.open = None;

@@ -352,6 +352,8 @@ impl App {
             end: film.end(),
             digest: (film.fingerprint(), film.world().fingerprint()),
             tape: Rc::new(self.tape_picture()),
+            choices: self.derived.of(self).choices,
+            onuntil: link.callback(Msg::Until),
             onact: link.callback(Msg::Act),
             ontime: link.callback(Msg::Time),
             onpoint: Callback::from(|_: Pointing| {}),

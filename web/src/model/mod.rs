@@ -14,3 +14,4 @@ pub(crate) mod log;
 pub(crate) mod player;
 pub(crate) mod scene;
 pub(crate) mod studio;
+pub(crate) mod until;

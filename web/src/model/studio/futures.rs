@@ -83,7 +83,7 @@ impl Studio {
         }
         self.branches.push(Branch { film, label });
         self.at = self.branches.len() - 1;
-        self.compare = None;
+        (self.compare, self.until) = (None, None);
         self.look_again();
     }
 

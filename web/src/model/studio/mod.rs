@@ -33,6 +33,8 @@ pub(crate) struct Studio {
     pub(crate) window: Option<(Moment, Moment)>,
     pub(crate) filter: Filter,
     pub(crate) rows: usize,
+    /// Where somebody wants the run to go on to.
+    until: Option<u32>,
     pub(crate) toast: Option<Toast>,
     pub(crate) compare: Option<Compare>,
     scene: Rc<Scene>,
@@ -92,6 +94,7 @@ impl Studio {
             window: None,
             filter: Filter::default(),
             rows: ROWS_STEP,
+            until: None,
             toast: None,
             compare: None,
             scene: Rc::default(),
@@ -148,6 +151,7 @@ impl Studio {
         self.at = 0;
         self.player = Player::default();
         (self.selected, self.window, self.toast, self.compare) = (None, None, None, None);
+        self.until = None;
         self.filter = Filter::default();
         self.rows = ROWS_STEP;
         self.changed();

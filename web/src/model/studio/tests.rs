@@ -130,3 +130,16 @@ fn time_lines_are_zoomed_around_the_present() {
     }
     assert_eq!(studio.shown(), (from, to));
 }
+
+#[test]
+fn a_run_goes_on_until_what_somebody_waits_for() {
+    let mut studio = studio("?scenario=gc-pause&t=1000");
+    studio.lesson.is_on = false;
+    studio.play_until(crate::model::until::Until::of_name("holds-2-0").unwrap());
+    while studio.player.is_playing {
+        studio.tick(100.0);
+    }
+    assert_eq!(studio.scene().locks[0].holder.as_ref().unwrap().client, "client_2");
+    studio.play_until(crate::model::until::Until::Violation);
+    assert!(!studio.player.is_playing && studio.toast.is_some());
+}

@@ -8,6 +8,7 @@ use super::Studio;
 use crate::model::film::{Film, Wanted};
 use crate::model::lesson::Phase;
 use crate::model::player::{NOTICED, Speed};
+use crate::model::until::Until;
 use crate::picture::shape::Target;
 
 /// How long revealing an answer takes at most, in milliseconds.
@@ -35,7 +36,7 @@ impl Studio {
             return grew;
         }
         let film = &self.branches[self.at].film;
-        let next = self.lesson.next_halt(film.place());
+        let next = [self.lesson.next_halt(film.place()), self.until].into_iter().flatten().min();
         let halt = next.and_then(|place| Some((place, film.step_at(place).first()?.at)));
         let noticed = film.trace()[film.past().len()..].iter();
         let mut noticed = noticed.filter(|record| Interest::of(record) >= NOTICED);
@@ -47,6 +48,7 @@ impl Studio {
         let target = film.now() + micros;
         if let Some((place, _)) = halt.filter(|(_, at)| *at <= target) {
             self.player.is_playing = false;
+            self.until = self.until.filter(|until| *until > place);
             self.move_to(|film| film.go_to_place(place));
             self.lesson.arrive(place, true);
             return true;
@@ -76,13 +78,13 @@ impl Studio {
 
     /// Somebody goes somewhere: nothing plays any more.
     fn go(&mut self, place: u32) {
-        self.player.is_playing = false;
+        (self.player.is_playing, self.until) = (false, None);
         self.move_to(|film| film.go_to_place(place));
         self.lesson.arrive(place, true);
     }
 
     pub(crate) fn go_to(&mut self, moment: Moment) {
-        self.player.is_playing = false;
+        (self.player.is_playing, self.until) = (false, None);
         self.move_to(|film| film.go_to(moment));
         self.lesson.arrive(self.film().place(), false);
     }
@@ -132,6 +134,16 @@ impl Studio {
         } else {
             self.go(0);
             self.seek(true, Wanted::Violation);
+        }
+    }
+
+    /// Lets the run go on until something comes about.
+    pub(crate) fn play_until(&mut self, until: Until) {
+        self.until = until.place(self.film());
+        if self.until.is_some() {
+            self.player.is_playing = true;
+        } else {
+            self.say("That does not come about any more in this run.", Vec::new());
         }
     }
 
