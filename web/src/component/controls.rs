@@ -113,7 +113,8 @@ fn until(props: &ControlsProps) -> Html {
         }
     };
     html! {
-        <select class="until" data-testid="until" aria-label="Run until" title="Run until …" {onchange}>
+        <select class="until" data-testid="until" aria-label="Run until" title="Run until …"
+            {onchange}>
             <option value="" selected=true>{ "until …" }</option>
             { for props.choices.iter().map(|(name, text)| html! {
                 <option value={name.clone()}>{ text.clone() }</option>

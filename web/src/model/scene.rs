@@ -276,7 +276,7 @@ fn doing(
         return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
     }
     if let Some(lock) = held {
-        return format!("holds {lock}, not told yet");
+        return format!("not counting on {lock}");
     }
     if let Some(wait) = session.and_then(|session| session.waits.first()) {
         let line = state.locks().get(&wait.lock);

@@ -271,8 +271,8 @@ impl Drawing<'_> {
                 let top = rows.top + em * SERVER_ROW - em * 0.25;
                 let height = em * BELIEF_ROW * float(rows.believers.len());
                 self.shapes.push(rect("overlap", (x1, top), ((x2 - x1).max(3.0), height)));
-                let at = (x2 + em * 0.3, top + em * 1.0);
                 let size = self.em_text * 0.95;
+                let at = (x2 + em * 0.3, top + height - em * 0.3);
                 self.shapes.push(text("alarm", at, Anchor::Start, size, "2 believers"));
             }
         }
