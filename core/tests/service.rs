@@ -275,6 +275,29 @@ fn all_that_was_acknowledged_is_so_after_a_crash() {
     assert_eq!(world.server.state().sessions().len(), 2);
 }
 
+/// "Nothing was done" is no answer to a copy of what was done, and stored, before the disk failed.
+#[test]
+fn a_copy_is_not_told_of_a_disk_that_failed_after_the_request_was_done() {
+    let mut world = World::new();
+    let (ann, bob, eve) = (world.open(1, "ann"), world.open(2, "bob"), world.open(3, "eve"));
+    world.ask(eve, 1, Operation::Close);
+    world.ask(ann, 1, acquire("a"));
+    world.ask(ann, 2, append("a", 1, "x"));
+    world.ask(bob, 1, wait("a", 60_000));
+    let said = world.ask_in_vain(&[
+        (ann, 3, 0, append("a", 1, "y")),
+        (ann, 2, 1, append("a", 1, "x")),
+        (bob, 1, 1, wait("a", 60_000)),
+        (eve, 2, 0, append("a", 1, "z")),
+    ]);
+    assert_eq!(said, ["1 3.0 storage_failed"]);
+    assert_eq!(world.ask_again(ann, 2, 2, append("a", 1, "x")), "1 2.2 appended a 0+1");
+    assert_eq!(world.ask_again(bob, 1, 2, wait("a", 60_000)), "2 1.2 queued a at 1");
+    assert_eq!(world.ask_again(ann, 3, 1, append("a", 1, "y")), "1 3.1 storage_failed");
+    let said = world.ask(ann, 4, release("a", 1));
+    assert_eq!(said, "1 4.0 released a + 2 1.2 granted a #2 for 1.5 s");
+}
+
 #[test]
 fn what_became_of_an_append_can_be_asked_after_the_session_is_gone() {
     let mut world = World::new();

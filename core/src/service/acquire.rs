@@ -54,7 +54,8 @@ impl LockServer {
             hold,
         });
         self.waiting_at.insert((ask.session_no, ask.asked.seq), ask.from);
-        self.answer_queued(ask);
+        let (ask, status) = self.queued(ask);
+        self.answer(&ask, status);
     }
 
     /// A client that asks for a lock anew has forgotten that it waits for it.
@@ -106,19 +107,19 @@ impl LockServer {
         self.hand_off(&wait.lock);
         let session = self.state.session(ask.session_no).expect("a grant ends no session");
         if session.wait(wait.seq).is_some() {
-            self.answer_queued(ask);
+            let (ask, status) = self.queued(ask);
+            self.answer_copy(&ask, status);
         }
     }
 
-    fn answer_queued(&mut self, ask: &Ask) {
+    fn queued(&self, ask: &Ask) -> (Ask, Status) {
         let session = self.state.session(ask.session_no).expect("an ask is of a live session");
         let wait = session.wait(ask.asked.seq).expect("it waits");
         let lock = self.state.locks().get(&wait.lock).expect("what is waited for is kept");
         let place = lock.place(wait.ticket).expect("who waits stands in line");
         let attempt = lock.line()[place].attempt;
         let status = Status::Queued { lock: wait.lock.clone(), position: place as u64 + 1 };
-        let ask = Ask { asked: Asked { attempt, ..ask.asked }, ..ask.clone() };
-        self.answer(&ask, status);
+        (Ask { asked: Asked { attempt, ..ask.asked }, ..ask.clone() }, status)
     }
 
     /// Gives a lock that is free to the first in line who has not gone silent.
@@ -157,7 +158,7 @@ impl LockServer {
         let Some(to) = self.waiting_at.remove(&(session_no, asked.seq)) else { return };
         let reply = Reply { re: asked.seq, attempt: asked.attempt, status };
         let withheld = Withheld::answer(to, reply, self.durable);
-        self.step.replies.push(Withheld { unasked: true, ..withheld });
+        self.step.replies.push(Withheld { lapses: true, ..withheld });
     }
 
     pub(super) fn cancel(&mut self, ask: &Ask, lock: &Name) {

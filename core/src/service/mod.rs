@@ -261,4 +261,11 @@ impl LockServer {
         let withheld = Withheld::answer(from, reply, self.durable);
         self.step.replies.push(Withheld { cause: Some(cause), ..withheld });
     }
+
+    /// Promises the reply to a copy of a request of a session.
+    fn answer_copy(&mut self, ask: &Ask, status: Status) {
+        let reply = Reply { re: ask.asked.seq, attempt: ask.asked.attempt, status };
+        let withheld = Withheld::answer(ask.from, reply, self.durable);
+        self.step.replies.push(Withheld { lapses: true, ..withheld });
+    }
 }

@@ -118,7 +118,7 @@ impl LockServer {
         let attempt = kept.attempt.max(ask.asked.attempt);
         let status = self.status_of(ask.session_no, kept.answer);
         let ask = Ask { asked: Asked { attempt, ..ask.asked }, ..ask.clone() };
-        self.answer(&ask, status);
+        self.answer_copy(&ask, status);
     }
 
     pub(super) fn record_duplicate(&mut self, ask: &Ask) {
@@ -246,7 +246,8 @@ impl LockServer {
             | DropReason::BadKey => self.durable,
         };
         let datagram = Datagram::new(to, reply, len_max);
-        self.step.replies.push(Withheld { after, datagram, cause: None, unasked: false });
+        // Of an old session's request it can't be said that nothing was done.
+        self.step.replies.push(Withheld { after, datagram, cause: None, lapses: true });
     }
 }
 

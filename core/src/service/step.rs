@@ -44,8 +44,10 @@ pub(super) struct Withheld {
     pub(super) after: Index,
     pub(super) datagram: Datagram,
     pub(super) cause: Option<Cause>,
-    /// Whether nobody asked for it just then: a grant that came out of the queue.
-    pub(super) unasked: bool,
+    /// Whether it is dropped, and not said otherwise, where the disk fails: a grant that came out
+    /// of the queue, for which nobody asked just then; and the answer to a copy, since what the
+    /// request came to may be on disk long since. Who wants to know asks again.
+    pub(super) lapses: bool,
 }
 
 /// The request of a session that a reply answers.
@@ -103,10 +105,11 @@ impl Outbox {
         }
     }
 
-    /// What to say when the events could not be stored: nothing was done.
+    /// What to say when the events could not be stored: nothing was done. It is said of what was
+    /// asked for the first time alone.
     pub fn fail(&mut self, out: &mut Vec<Datagram>) -> Failed {
         let mut failed = Failed::default();
-        for withheld in self.waiting.drain(..).filter(|withheld| !withheld.unasked) {
+        for withheld in self.waiting.drain(..).filter(|withheld| !withheld.lapses) {
             let Datagram { to, reply, len_max } = withheld.datagram;
             let status = Status::Refused(Refusal::StorageFailed);
             out.push(Datagram { to, reply: Reply { status, ..reply }, len_max });
@@ -129,6 +132,6 @@ impl Outbox {
 impl Withheld {
     pub(super) fn answer(to: Peer, reply: Reply, after: Index) -> Self {
         let datagram = Datagram::new(to, reply, DATAGRAM_LEN_MAX);
-        Self { after, datagram, cause: None, unasked: false }
+        Self { after, datagram, cause: None, lapses: false }
     }
 }

@@ -22,11 +22,28 @@ use crate::id::Name;
 use crate::limits::DRIFT_PPM;
 use crate::rng::Rng;
 
+/// A network without any way to speak of.
+const NEAR: Network = Network {
+    latency_min_us: 20,
+    latency_max_us: 100,
+    loss_ppm: 0,
+    duplicate_ppm: 0,
+    late_ppm: 0,
+    late_max_us: 0,
+};
+
 /// When the faults of a storm end.
 const FAULTS_END_MS: u64 = 40_000;
 
-/// By when everything has to have come to a good end: the longest lease, waits, a retry or two.
-const ENDS_MS: u64 = 300_000;
+/// By when everything has to have come to a good end: all the work of all clients one after the
+/// other, the longest lease, waits, a retry or two.
+const ENDS_MS: u64 = 400_000;
+
+/// How often a client goes through one turn at most, all repetitions counted.
+const TURNS_MAX: u64 = 8;
+
+/// How many kinds of faults there are.
+const FAULT_KINDS: u64 = 11;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -73,7 +90,7 @@ pub fn storm(seed: u64, without: &BTreeSet<Protection>) -> Run {
 pub fn weather(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Intervention>) {
     let config = draw_config(rng, drift_ppm);
     let clients = u8::try_from(config.clients.len()).unwrap_or(u8::MAX);
-    let kinds: Vec<u64> = (0..9).filter(|_| rng.happens(450_000)).collect();
+    let kinds: Vec<u64> = (0..FAULT_KINDS).filter(|_| rng.happens(450_000)).collect();
     let count = if kinds.is_empty() { 0 } else { rng.between(0, 14) };
     let mut interventions = Vec::new();
     for _ in 0..count {
@@ -91,7 +108,8 @@ fn name(prefix: &str, number: usize) -> Name {
 fn draw_config(rng: &mut Rng, drift_ppm: u64) -> Config {
     let locks: Vec<Name> = (0..=rng.below(3)).zip(0..).map(|(_, no)| name("file", no)).collect();
     let count = rng.between(1, 6);
-    let half = drift_ppm.cast_signed() / 2;
+    let bound = drift_ppm.cast_signed() / 2;
+    let half = bound;
     let rate = |rng: &mut Rng, half: i64| {
         let span = half.unsigned_abs();
         match rng.below(4) {
@@ -103,23 +121,26 @@ fn draw_config(rng: &mut Rng, drift_ppm: u64) -> Config {
     };
     let drifts = rng.happens(500_000);
     let half = if drifts { half } else { 0 };
+    // Clocks as far apart as they may be, and hardly a way between: all that keeps a client from
+    // believing for too long is what it allows for.
+    let near = rng.happens(100_000);
+    let tight = rng.happens(100_000);
     let lease_ms = [1_000, 3_000, 5_000, 10_000][place(rng, 4)];
     let clients = (1..).take(usize::try_from(count).unwrap_or(1)).map(|no| ClientConfig {
         name: name("client", no),
-        script: draw_script(rng, &locks, lease_ms),
+        script: draw_script(rng, &locks, lease_ms, !tight),
         starts_ms: rng.below(3_000),
-        rate_ppm: rate(rng, half),
+        rate_ppm: if near { -bound } else { rate(rng, half) },
     });
     let clients = clients.collect();
-    let tight = rng.happens(100_000);
     Config {
         locks,
         clients,
         lease_ms,
         retransmit_ms: crate::limits::RETRANSMIT_FIRST.as_millis(),
-        network: draw_network(rng),
+        network: if near { NEAR } else { draw_network(rng) },
         disk: draw_disk(rng),
-        server_rate_ppm: rate(rng, half),
+        server_rate_ppm: if near { bound } else { rate(rng, half) },
         sessions_max: if tight { 4 } else { 1_000 },
         locks_max: if tight { 2 } else { 1_000 },
         waiters_max: if tight { 2 } else { 1_000 },
@@ -135,17 +156,18 @@ fn place(rng: &mut Rng, count: u64) -> usize {
     usize::try_from(rng.below(count)).unwrap_or(0)
 }
 
-fn draw_script(rng: &mut Rng, locks: &[Name], lease_ms: u64) -> Vec<Step> {
-    let mut script = Vec::new();
+fn draw_script(rng: &mut Rng, locks: &[Name], lease_ms: u64, may_stay: bool) -> Vec<Step> {
+    let (mut script, mut gives_back) = (Vec::new(), true);
     let turns = rng.between(1, 4);
-    let repeats = if rng.happens(300_000) { rng.between(1, 3) } else { 0 };
+    let repeats =
+        if rng.happens(300_000) { rng.between(1, 3).min(TURNS_MAX / turns - 1) } else { 0 };
     for turn in 1..=turns {
         let lock = locks[place(rng, locks.len() as u64)].clone();
         if rng.happens(500_000) {
             script.push(Step::Work { ms: rng.below(2_000) });
         }
         let wait_ms = [0, 2_000, 60_000][place(rng, 3)];
-        let hold_ms = rng.happens(200_000).then(|| rng.between(3_000, 15_000));
+        let hold_ms = rng.happens(200_000).then(|| rng.between(1_000, 15_000));
         let give_up_ms = rng.happens(150_000).then(|| rng.below(3_000));
         script.push(Step::Acquire { lock: lock.clone(), wait_ms, hold_ms, give_up_ms });
         let check = rng.happens(700_000);
@@ -155,15 +177,20 @@ fn draw_script(rng: &mut Rng, locks: &[Name], lease_ms: u64) -> Vec<Step> {
             script.push(Step::Append { file: lock.clone(), check, gap_ms });
         }
         // One that holds a lock while it waits for another can wait for ever: its own fault.
-        if turn < turns || repeats > 0 || rng.happens(700_000) {
+        gives_back = turn < turns || repeats > 0 || rng.happens(700_000);
+        if gives_back {
             script.push(Step::Release { lock });
         }
     }
     if repeats > 0 {
         script.push(Step::Repeat { times: u32::try_from(repeats).unwrap_or(0) });
     }
-    // A client that ends, and keeps a lock that others want, would have them wait for ever.
-    script.push(Step::Close);
+    // A client that ends, and keeps a lock that others want, would have them wait for ever. One
+    // that has given back all that it had may stay, and be alive: whatever is given back for it
+    // too late, or never, is missed then. Where sessions are few it would be in the way of others.
+    if !gives_back || !may_stay || rng.happens(800_000) {
+        script.push(Step::Close);
+    }
     script
 }
 
@@ -232,7 +259,22 @@ fn draw_fault(rng: &mut Rng, kind: u64, clients: u8, drift_ppm: u64, into: &mut 
             ),
             _ => add(at, Action::SlowDisk { by_ms: rng.below(3_000) }),
         },
-        _ => into.push(Intervention::on_sending(draw_packet_fault(rng, link))),
+        8 => into.push(Intervention::on_sending(draw_packet_fault(rng, link))),
+        // The server is back before anybody has missed it, but somebody has not been heard of.
+        9 => {
+            let node = NodeNo::SERVER;
+            let short = at + rng.between(1_000, 4_000);
+            add(at, Action::Isolate { node: client });
+            add(short, Action::Crash { node, keeps_unflushed: rng.happens(500_000) });
+            add(short + rng.between(1, 1_400), Action::Restart { node });
+            add(short + rng.between(1_000, 4_000), Action::Rejoin { node: client });
+        }
+        // The program is back before what it sent, and was sent, has arrived.
+        _ => {
+            let node = client;
+            add(at, Action::Crash { node, keeps_unflushed: false });
+            add(at + rng.between(1, 300), Action::Restart { node });
+        }
     }
 }
 

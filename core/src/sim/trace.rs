@@ -3,7 +3,7 @@
 //! A record is small and has no text: the sentences are made of it when somebody reads them (see
 //! [`super::explain`]).
 
-use std::hash::Hash as _;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,7 @@ pub struct Record {
 }
 
 /// What a packet is about, in short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// Which packet.
     pub packet: PacketNo,
@@ -100,6 +100,18 @@ pub struct About {
     pub number: u32,
     /// The number of the request that it is, or answers.
     pub seq: u32,
+    /// Why it says no, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Code>,
+}
+
+/// What a refusal says is no part of a run's fingerprint: it follows from what the fingerprint is
+/// made of, and traces that were written without it keep theirs.
+impl Hash for About {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { packet, peer, message, lock, number, seq, refusal: _ } = *self;
+        (packet, peer, message, lock, number, seq).hash(hasher);
+    }
 }
 
 /// Why a packet did not arrive.

@@ -124,12 +124,34 @@ impl World {
         self.said().join(" + ")
     }
 
-    /// What is so after a crash: the fold of the durable events alone.
-    pub fn crash(&mut self) {
+    /// These arrive one after the other, and the disk takes nothing of what they lead to.
+    pub fn ask_in_vain(&mut self, requests: &[(Ann, u64, u64, Operation)]) -> Vec<String> {
+        let state = self.stored();
+        for (ann, seq, attempt, operation) in requests.iter().cloned() {
+            let (seq, attempt) = (Seq::new(seq), Attempt::new(attempt));
+            let request = Request { session: Some(ann.session), seq, attempt, operation };
+            let input = Input::Request { from: ann.peer, request: &request, entropy: 0 };
+            let step = self.server.step(self.now, input);
+            self.outbox.hold(step, &mut self.sent);
+        }
+        let failed = self.outbox.fail(&mut self.sent);
+        let step = self.server.restore(state, failed, self.now, 0);
+        self.take(step);
+        self.said()
+    }
+
+    /// The fold of the durable events alone.
+    fn stored(&self) -> State {
         let mut state = State::default();
         for event in self.events.iter().filter(|event| event.fact.is_durable()) {
             state.apply(event);
         }
+        state
+    }
+
+    /// What is so after a crash.
+    pub fn crash(&mut self) {
+        let state = self.stored();
         let after = self.server.index();
         let start = Start { state, after, ..Start::default() };
         let (server, step) = LockServer::start(Config::default(), start, self.now);

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::answers::Answers;
+use super::beliefs::Beliefs;
+use super::calls::Calls;
 use super::last::Last;
+use super::lines::Lines;
+use super::session::Session;
 use super::{Findings, Invariant};
 use crate::event::{ReleaseCause, WaitEndCause};
-use crate::limits::SILENCE_MAX;
-use crate::sim::message::Message;
+use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
 use crate::sim::run::Run;
 use crate::sim::trace::{About, Kind, LockNo, NodeNo, Record, RecordNo};
@@ -16,17 +20,22 @@ pub(super) struct Books {
     lease_ms: u32,
     judges_l2: bool,
     tenures: Vec<Option<Tenure>>,
-    lines: Vec<Vec<Waiter>>,
+    lines: Lines,
     /// The last appends of each file.
     appends: Vec<Last<Append>>,
     /// The last sessions that were opened: number, and place in history.
     opened: Last<(u32, u32)>,
     /// The last tokens that were granted: number, and place in history.
     granted: Last<(u32, u32)>,
+    /// The last tokens whose tenures ended, likewise.
+    released: Last<(u32, u32)>,
     sessions: BTreeMap<u32, Session>,
     /// As long as the server's clock shows no more than this, no tenure is overdue.
     in_time_ms: u32,
     clients: Vec<Client>,
+    beliefs: Beliefs,
+    answers: Answers,
+    calls: Calls,
     /// The last place in history on which somebody was given a promise.
     promised: u32,
     /// Set from a recovery on until everything that was recovered has been told.
@@ -47,36 +56,6 @@ struct Append {
     token: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Waiter {
-    session: u32,
-    seq: u32,
-    heard_ms: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Session {
-    opened: u32,
-    renewed_ms: u32,
-    /// What was executed: number of the request and place in history.
-    executed: Last<(u32, u32)>,
-    /// The smallest and the largest number that was ever executed.
-    seqs: (u32, u32),
-}
-
-impl Session {
-    /// The place in history at which this request was executed.
-    fn executed_at(&self, seq: u32) -> Option<u32> {
-        // Nearly every request is newer than all that were executed, or another session's.
-        let (smallest, largest) = self.seqs;
-        if seq < smallest || seq > largest {
-            return None;
-        }
-        let mut executed = self.executed.all().iter().filter(|(known, _)| *known == seq);
-        executed.next().map(|(_, index)| *index)
-    }
-}
-
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is so or not, apart from the others")]
 struct Client {
@@ -84,7 +63,6 @@ struct Client {
     alive: bool,
     paused: bool,
     finished: bool,
-    beliefs: Vec<(LockNo, u32, Moment)>,
 }
 
 impl Books {
@@ -94,13 +72,17 @@ impl Books {
             lease_ms: u32::try_from(run.config.lease_ms).unwrap_or(u32::MAX),
             judges_l2: run.config.faults_end_ms.is_some(),
             tenures: vec![None; locks],
-            lines: vec![Vec::new(); locks],
+            lines: Lines::new(locks),
             appends: vec![Last::default(); locks],
             opened: Last::default(),
             granted: Last::default(),
+            released: Last::default(),
             sessions: BTreeMap::new(),
             in_time_ms: u32::MAX,
             clients: vec![Client::default(); run.config.clients.len() + 1],
+            beliefs: Beliefs::new(run.config.clients.len()),
+            answers: Answers::new(run.config.clients.len()),
+            calls: Calls::new(run.config.clients.len()),
             promised: 0,
             recovering: false,
         }
@@ -111,8 +93,27 @@ impl Books {
             self.recovering = false;
             self.judge_all_beliefs(no, record.at, findings);
         }
+        if self.lines.is_late(record.at) {
+            findings.violate(Invariant::S8, no);
+        }
         match record.kind {
-            Kind::Sent(about) if record.node.is_server() => self.promise(about),
+            Kind::Sent(about) if record.node.is_server() => {
+                self.promise(about);
+                let executed = |it: &Session| it.executed_at(about.seq).is_some();
+                let lives = || self.sessions.values().any(executed);
+                findings.deny(Invariant::S3, no, !self.answers.answer(about, lives));
+                if about.refusal == Some(Code::StorageFailed) {
+                    self.calls.fail(about.peer, about.seq);
+                }
+            }
+            Kind::Sent(About { message: Message::AppendFile, seq, .. }) => {
+                self.calls.send(record.node, seq);
+            }
+            Kind::Arrived(about) if record.node.is_server() => self.answers.ask(about),
+            Kind::Called { message: Message::AppendFile, .. } => self.calls.call(record.node),
+            Kind::Answered { message: Message::AppendFile, end, .. } => {
+                findings.deny(Invariant::S3, no, !self.calls.answer(record.node, end));
+            }
             Kind::Started
             | Kind::Restarted
             | Kind::Crashed { .. }
@@ -123,9 +124,11 @@ impl Books {
                 self.believe(no, record, (lock, token, until), findings);
             }
             Kind::Disbelieved { lock, token, .. } => {
-                if let Some(client) = self.client(record.node) {
-                    client.beliefs.retain(|it| (it.0, it.1) != (lock, token));
-                }
+                self.beliefs.disbelieve(record.node, lock, token);
+            }
+            Kind::Stored { .. } => {
+                self.answers.store();
+                self.calls.store();
             }
             Kind::Ended => self.end(no, record, findings),
             Kind::Recovered { .. }
@@ -154,7 +157,6 @@ impl Books {
             | Kind::Lost { .. }
             | Kind::Doubled { .. }
             | Kind::Moved { .. }
-            | Kind::Stored { .. }
             | Kind::WriteFailed
             | Kind::FlushFailed
             | Kind::Called { .. }
@@ -168,7 +170,14 @@ impl Books {
     /// How a node is.
     #[allow(clippy::wildcard_enum_match_arm, reason = "called for what becomes of nodes alone")]
     fn live(&mut self, record: &Record) {
-        let Some(node) = self.client(record.node) else { return };
+        let Some(node) = self.client(record.node) else {
+            if matches!(record.kind, Kind::Crashed { .. }) {
+                self.lines.owe_nothing();
+                self.answers.crash();
+                self.calls.crash();
+            }
+            return;
+        };
         match record.kind {
             Kind::Started | Kind::Restarted => {
                 (node.started, node.alive, node.finished) = (true, true, false);
@@ -191,38 +200,48 @@ impl Books {
                 self.renew(session, record.local_ms);
             }
             Kind::KeptWait { lock, session, seq, .. } => {
-                self.stand(lock, session, seq, record.local_ms);
+                self.lines.keep(lock, (session, seq), record.local_ms);
                 self.renew(session, record.local_ms);
             }
-            Kind::SessionOpened { session, index, .. } => {
+            Kind::SessionOpened { client, session, index } => {
                 self.open(session, index, record.local_ms);
+                self.answers.open(client);
             }
-            Kind::SessionExpired { session, .. } => {
+            Kind::SessionExpired { client, session, index } => {
                 findings.hold(Invariant::L1);
                 self.sessions.remove(&session);
+                self.answers.end(client, index);
             }
-            Kind::SessionClosed { session, .. } => {
+            Kind::SessionClosed { client, session, index } => {
                 self.sessions.remove(&session);
+                self.answers.end(client, index);
             }
-            Kind::LeaseRenewed { session, .. } => {
+            Kind::LeaseRenewed { client, session, seq } => {
+                let first = self.beat(session, seq) && !self.answers.is_refused(client, seq);
+                findings.deny(Invariant::S3, no, !first);
                 self.renew(session, record.local_ms);
                 self.judge_leases(no, record.local_ms, findings);
             }
-            Kind::RequestRefused { .. } => self.judge_leases(no, record.local_ms, findings),
+            Kind::RequestRefused { client, code, token, seq, .. } => {
+                self.answers.refuse(client, seq, code, self.released.index_of(token));
+                self.judge_leases(no, record.local_ms, findings);
+            }
             Kind::DuplicateAnswered { session, seq, .. } => {
-                let waiters = self.lines.iter_mut().flatten();
-                for waiter in waiters.filter(|it| (it.session, it.seq) == (session, seq)) {
-                    waiter.heard_ms = record.local_ms;
+                if let Some(lock) = self.lines.hear(session, seq, record.local_ms) {
+                    self.leave_free(lock, record);
                 }
             }
-            Kind::LockQueued { lock, session, seq, .. } => {
+            Kind::LockQueued { lock, client, session, seq, .. } => {
+                findings.deny(Invariant::S3, no, self.answers.is_refused(client, seq));
                 self.renew(session, record.local_ms);
-                self.stand(lock, session, seq, record.local_ms);
+                self.lines.stand(lock, (session, seq), record.local_ms);
+                self.leave_free(lock, record);
                 self.judge_leases(no, record.local_ms, findings);
             }
-            Kind::WaitEnded { lock, session, seq, cause, .. } => {
-                self.leave(lock, session, seq);
+            Kind::WaitEnded { lock, client, session, seq, cause, index } => {
+                self.lines.leave(lock, (session, seq));
                 if cause == WaitEndCause::Cancelled {
+                    self.answers.rest(client, Message::CancelAcquire, index);
                     self.renew(session, record.local_ms);
                 }
             }
@@ -250,25 +269,15 @@ impl Books {
         }
     }
 
-    fn line(&mut self, lock: LockNo) -> Option<&mut Vec<Waiter>> {
-        self.lines.get_mut(usize::from(lock.0))
-    }
-
-    fn stand(&mut self, lock: LockNo, session: u32, seq: u32, heard_ms: u32) {
-        if let Some(line) = self.line(lock) {
-            line.push(Waiter { session, seq, heard_ms });
-        }
-    }
-
-    fn leave(&mut self, lock: LockNo, session: u32, seq: u32) {
-        if let Some(line) = self.line(lock) {
-            line.retain(|it| (it.session, it.seq) != (session, seq));
+    /// Where nobody has a lock it is owed to whoever waits for it.
+    fn leave_free(&mut self, lock: LockNo, record: &Record) {
+        if self.tenure(lock).is_none() {
+            self.lines.free(lock, record.at, record.local_ms);
         }
     }
 
     fn open(&mut self, session: u32, opened: u32, renewed_ms: u32) {
-        let (executed, seqs) = (Last::default(), (u32::MAX, 0));
-        self.sessions.insert(session, Session { opened, renewed_ms, executed, seqs });
+        self.sessions.insert(session, Session::new(opened, renewed_ms));
         self.in_time_ms = self.in_time_ms.min(self.due_ms(session));
         self.opened.keep((session, opened));
     }
@@ -281,14 +290,14 @@ impl Books {
         }
     }
 
+    /// Notes what has renewed a lease. Says whether it was the first time.
+    fn beat(&mut self, session: u32, seq: u32) -> bool {
+        self.sessions.get_mut(&session).is_none_or(|session| session.beat(seq))
+    }
+
     /// Notes that a request was executed. Says whether that was the first time.
     fn execute(&mut self, session: u32, seq: u32, index: u32) -> bool {
-        let Some(session) = self.sessions.get_mut(&session) else { return true };
-        let first = session.executed_at(seq).is_none();
-        let (smallest, largest) = session.seqs;
-        session.seqs = (smallest.min(seq), largest.max(seq));
-        session.executed.keep((seq, index));
-        first
+        self.sessions.get_mut(&session).is_none_or(|session| session.execute(seq, index))
     }
 
     /// A reply leaves: what it says must be so for ever.
@@ -296,14 +305,17 @@ impl Books {
         let index = match about.message {
             Message::Welcome => self.opened.index_of(about.number),
             Message::Granted => self.granted.index_of(about.number),
-            Message::Appended => self.appends.get(usize::from(about.lock.0)).and_then(|appends| {
-                let lines = appends.all();
-                let line = lines.get(lines.partition_point(|it| it.line < about.number))?;
-                (line.line == about.number).then_some(line.index)
-            }),
+            Message::Appended | Message::Outcome => {
+                self.appends.get(usize::from(about.lock.0)).and_then(|appends| {
+                    let lines = appends.all();
+                    let line = lines.get(lines.partition_point(|it| it.line < about.number))?;
+                    (line.line == about.number).then_some(line.index)
+                })
+            }
             Message::Released => {
                 self.sessions.values().find_map(|session| session.executed_at(about.seq))
             }
+            Message::Cancelled | Message::Closed | Message::Refused => self.answers.rests_on(about),
             Message::Hello
             | Message::AcquireLock
             | Message::CancelAcquire
@@ -314,28 +326,27 @@ impl Books {
             | Message::Close
             | Message::Retry
             | Message::Queued
-            | Message::Cancelled
-            | Message::Outcome
-            | Message::Alive
-            | Message::Closed
-            | Message::Refused => None,
+            | Message::Alive => None,
         };
         self.promised = self.promised.max(index.unwrap_or(0));
     }
 
     fn recover(&mut self, no: RecordNo, through: u32, findings: &mut Findings) {
         findings.judge(Invariant::S5, no, self.promised <= through);
+        self.answers.recover(through, self.promised > through);
+        self.calls.recover(through);
         self.promised = self.promised.min(through);
         self.tenures.fill(None);
-        self.lines.iter_mut().for_each(Vec::clear);
+        self.lines.clear();
         for appends in &mut self.appends {
             appends.retain(|append| append.index <= through);
         }
         self.opened.retain(|(_, index)| *index <= through);
         self.granted.retain(|(_, index)| *index <= through);
+        self.released.retain(|(_, index)| *index <= through);
         self.sessions.retain(|_, session| session.opened <= through);
         for session in self.sessions.values_mut() {
-            session.executed.retain(|(_, index)| *index <= through);
+            session.recover(through);
         }
         self.recovering = true;
     }
@@ -345,25 +356,19 @@ impl Books {
     }
 
     fn grant(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
-        let Kind::LockGranted { lock, session, seq, token, from_queue, index, .. } = record.kind
+        let Kind::LockGranted { lock, client, session, seq, token, from_queue, index } =
+            record.kind
         else {
             return;
         };
         findings.judge(Invariant::S1, no, self.tenure(lock).is_none());
-        let first = self.execute(session, seq, index);
+        let first = self.execute(session, seq, index) && !self.answers.is_refused(client, seq);
         findings.judge(Invariant::S3, no, first);
-        let silence_ms = u32::try_from(SILENCE_MAX.as_millis()).unwrap_or(u32::MAX);
-        if let Some(line) = self.line(lock) {
-            let place = line.iter().position(|it| (it.session, it.seq) == (session, seq));
-            let before = &line[..place.unwrap_or(line.len())];
-            let heard = |it: &Waiter| record.local_ms.saturating_sub(it.heard_ms) < silence_ms;
-            let others = before.iter().any(|it| it.session != session && heard(it));
-            let contended = from_queue || !line.is_empty();
-            if contended {
-                findings.judge(Invariant::S8, no, !others);
-            }
+        if let Some(others) = self.lines.passes_over(lock, (session, seq), record.local_ms) {
+            findings.judge(Invariant::S8, no, !others);
         }
-        self.leave(lock, session, seq);
+        self.lines.leave(lock, (session, seq));
+        self.lines.take(lock);
         if !from_queue {
             self.renew(session, record.local_ms);
         }
@@ -381,20 +386,24 @@ impl Books {
             findings.judge(Invariant::S6, no, by == client);
             self.renew(session, record.local_ms);
             if seq > 0 {
-                let first = self.execute(session, seq, index);
+                let first = self.execute(session, seq, index) && !self.answers.is_refused(by, seq);
                 findings.judge(Invariant::S3, no, first);
             }
         }
         self.set_tenure(lock, None);
+        self.released.keep((token, index));
+        self.lines.free(lock, record.at, record.local_ms);
         self.judge_beliefs(no, record.at, lock, token, findings);
     }
 
     fn append(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
-        let Kind::FileAppended { lock, session, seq, token, line, index, .. } = record.kind else {
+        let Kind::FileAppended { lock, client, session, seq, token, line, index } = record.kind
+        else {
             return;
         };
-        let first = self.execute(session, seq, index);
-        findings.judge(Invariant::S3, no, first);
+        let first = self.execute(session, seq, index) && !self.answers.is_refused(client, seq);
+        let once = self.calls.write(client, seq, index);
+        findings.judge(Invariant::S3, no, first && once);
         let tenure = self.tenure(lock);
         let by_holder = tenure.is_some_and(|it| (it.session, it.token) == (session, token));
         let in_time = !self.is_overdue(session, record.local_ms);
@@ -438,10 +447,7 @@ impl Books {
         findings: &mut Findings,
     ) {
         let (lock, token, until) = belief;
-        if let Some(client) = self.client(record.node) {
-            client.beliefs.retain(|it| (it.0, it.1) != (lock, token));
-            client.beliefs.push(belief);
-        }
+        self.beliefs.believe(record.node, belief);
         let live = self.tenure(lock).is_some_and(|tenure| tenure.token == token);
         findings.judge(Invariant::S7, no, live || until <= record.at);
     }
@@ -455,18 +461,14 @@ impl Books {
         token: u32,
         findings: &mut Findings,
     ) {
-        let beliefs = self.clients.iter().flat_map(|client| &client.beliefs);
-        let believed = beliefs.into_iter().any(|it| (it.0, it.1) == (lock, token) && it.2 > at);
+        let believed = self.beliefs.at(at).any(|it| (it.0, it.1) == (lock, token));
         findings.judge(Invariant::S7, no, !believed);
     }
 
     fn judge_all_beliefs(&self, no: RecordNo, at: Moment, findings: &mut Findings) {
-        let beliefs = self.clients.iter().flat_map(|client| &client.beliefs);
-        for (lock, token, until) in beliefs {
+        for (lock, token, _) in self.beliefs.at(at) {
             let live = self.tenure(*lock).is_some_and(|tenure| tenure.token == *token);
-            if !live && *until > at {
-                findings.violate(Invariant::S7, no);
-            }
+            findings.deny(Invariant::S7, no, !live);
         }
     }
 

@@ -2,23 +2,23 @@
 
 /// How many of the last sessions, grants, executed requests of a session and lines of a file are
 /// known: far more than can be under way.
-const KEPT: usize = 128;
+const MANY: usize = 128;
 
-/// The last [`KEPT`] of many things, in their order.
+/// The last `KEPT` of many things, in their order.
 #[derive(Clone, Debug)]
-pub(super) struct Last<T> {
+pub(super) struct Last<T, const KEPT: usize = MANY> {
     /// Forgotten ones are in front, until there are enough of them for it to be worth the while
     /// to move the others.
     items: Vec<T>,
 }
 
-impl<T> Default for Last<T> {
+impl<T, const KEPT: usize> Default for Last<T, KEPT> {
     fn default() -> Self {
         Self { items: Vec::new() }
     }
 }
 
-impl<T> Last<T> {
+impl<T, const KEPT: usize> Last<T, KEPT> {
     pub(super) fn keep(&mut self, item: T) {
         if self.items.len() == 2 * KEPT {
             self.items.drain(..KEPT);
@@ -28,6 +28,11 @@ impl<T> Last<T> {
 
     pub(super) fn all(&self) -> &[T] {
         &self.items[self.forgotten()..]
+    }
+
+    pub(super) fn all_mut(&mut self) -> &mut [T] {
+        let forgotten = self.forgotten();
+        &mut self.items[forgotten..]
     }
 
     pub(super) fn retain(&mut self, keeps: impl FnMut(&T) -> bool) {
@@ -41,8 +46,8 @@ impl<T> Last<T> {
     }
 }
 
-impl Last<(u32, u32)> {
-    /// The place in history of the last entry of this number.
+impl<const KEPT: usize> Last<(u32, u32), KEPT> {
+    /// The place in history of the last entry of this number, or whatever else it stands with.
     pub(super) fn index_of(&self, number: u32) -> Option<u32> {
         self.all().iter().rev().find(|(known, _)| *known == number).map(|(_, index)| *index)
     }

@@ -4,8 +4,13 @@
 //!   The checkers keep books of their own, made of the trace.
 //! - A finding is for good: the first record that shows it is its witness.
 
+mod answers;
+mod beliefs;
 mod books;
+mod calls;
 mod last;
+mod lines;
+mod session;
 
 use std::fmt;
 
@@ -13,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::Run;
 use super::trace::{Record, RecordNo};
+pub(super) use answers::is_final;
 use books::Books;
 
 /// What must always hold (S), and what must come about (L).
@@ -67,12 +73,14 @@ impl Invariant {
         match self {
             Self::S1 => "a lock has at most one live tenure at the server",
             Self::S2 => "the tokens of the appends applied to a file never decrease",
-            Self::S3 => "a request is executed at most once",
+            Self::S3 => "a request is executed at most once, and its answer is final and true",
             Self::S4 => "every applied append was by the lock's holder, under its current token",
             Self::S5 => "what was acknowledged survives a crash of the server",
             Self::S6 => "a release ends the releaser's own tenure only",
             Self::S7 => "a client believes that it holds a lock only while the server says so",
-            Self::S8 => "grants follow the order of the line, but for waiters gone silent",
+            Self::S8 => {
+                "a free lock goes at once to the first in line, but for waiters gone silent"
+            }
             Self::L1 => "a dead holder's lock is free again within its lease",
             Self::L2 => "once faults stop, every live client that wants a lock gets it",
         }
@@ -153,6 +161,12 @@ impl Findings {
         }
     }
 
+    fn deny(&mut self, invariant: Invariant, witness: RecordNo, broken: bool) {
+        if broken {
+            self.violate(invariant, witness);
+        }
+    }
+
     fn judge(&mut self, invariant: Invariant, witness: RecordNo, holds: bool) {
         if holds {
             self.hold(invariant);
@@ -169,6 +183,15 @@ impl Checks {
             findings.0[Invariant::L2 as usize] = Status::Unchecked;
         }
         Self { findings, books: Books::new(run) }
+    }
+
+    /// What is said of a whole trace that this run left.
+    pub fn of(run: &Run, trace: &[Record]) -> Self {
+        let mut checks = Self::new(run);
+        for (number, record) in (0_u32..).zip(trace) {
+            checks.take(RecordNo(number), record);
+        }
+        checks
     }
 
     /// Looks at the next record.

@@ -6,6 +6,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
 
 mod because;
+mod once;
 mod violation;
 mod words;
 

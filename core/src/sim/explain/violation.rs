@@ -2,6 +2,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
 
+use std::collections::BTreeMap;
+
 use super::Teller;
 use crate::event::ReleaseCause;
 use crate::sim::check::Invariant;
@@ -28,11 +30,13 @@ impl Teller<'_> {
         let special = match invariant {
             Invariant::S1 | Invariant::S6 | Invariant::L1 => None,
             Invariant::S2 => tokens_decrease(record, before),
-            Invariant::S3 => done_twice(record, before),
+            Invariant::S3 => self.not_once_for_all(record, before),
             Invariant::S4 => self.not_the_holder(record, before),
             Invariant::S5 => self.forgotten_promise(record, before),
             Invariant::S7 => self.false_belief(record, before),
-            Invariant::S8 => self.passed_over(record, before),
+            Invariant::S8 => {
+                self.passed_over(record, before).or_else(|| self.left_lying(record, before))
+            }
             Invariant::L2 => Some(self.stuck(before)),
         };
         let plain = || Violation { text: self.plain(invariant, record), rests_on: Vec::new() };
@@ -84,6 +88,7 @@ impl Teller<'_> {
         let (place, client, _) = last(before, |it| match it.kind {
             Kind::SessionOpened { client, index, .. }
             | Kind::SessionClosed { client, index, .. }
+            | Kind::SessionExpired { client, index, .. }
             | Kind::LockQueued { client, index, .. }
             | Kind::LockGranted { client, index, .. }
             | Kind::LockReleased { client, index, .. }
@@ -134,6 +139,45 @@ impl Teller<'_> {
         Some(Violation { text, rests_on: vec![place] })
     }
 
+    /// A lock that is free, and somebody who waits for it.
+    fn left_lying(&self, record: &Record, before: &[Record]) -> Option<Violation> {
+        let mut free: BTreeMap<LockNo, RecordNo> = BTreeMap::new();
+        let mut heard: Vec<(LockNo, NodeNo, u32, RecordNo)> = Vec::new();
+        for (place, it) in (0_u32..).zip(before.iter().filter(|it| it.at < record.at)) {
+            let place = RecordNo(place);
+            match it.kind {
+                Kind::LockReleased { lock, .. } => drop(free.insert(lock, place)),
+                Kind::Kept { lock, .. } => drop(free.remove(&lock)),
+                Kind::Recovered { .. } => {
+                    heard.clear();
+                    let locks = (0_u8..).map(LockNo).take(self.run.config.locks.len());
+                    free = locks.map(|lock| (lock, place)).collect();
+                }
+                Kind::LockQueued { lock, client, session, .. }
+                | Kind::KeptWait { lock, client, session, .. } => {
+                    heard.push((lock, client, session, place));
+                }
+                Kind::DuplicateAnswered { session, .. } => {
+                    let asks = heard.iter_mut().filter(|waiter| waiter.2 == session);
+                    asks.for_each(|waiter| waiter.3 = place);
+                }
+                Kind::LockGranted { lock, session, .. } => {
+                    free.remove(&lock);
+                    heard.retain(|waiter| (waiter.0, waiter.2) != (lock, session));
+                }
+                Kind::WaitEnded { lock, session, .. } => {
+                    heard.retain(|waiter| (waiter.0, waiter.2) != (lock, session));
+                }
+                _ => {}
+            }
+        }
+        heard.retain(|waiter| free.contains_key(&waiter.0));
+        let (lock, client, _, asked) = heard.into_iter().max_by_key(|waiter| waiter.3)?;
+        let (name, client, since) = (self.lock(lock), self.node(client), *free.get(&lock)?);
+        let text = format!("{name} is left lying, though {client} waits for it and is heard");
+        Some(Violation { text, rests_on: vec![since, asked] })
+    }
+
     fn stuck(&self, before: &[Record]) -> Violation {
         let clients = (1_u8..).take(self.run.config.clients.len()).map(NodeNo);
         let finished =
@@ -152,13 +196,6 @@ fn tokens_decrease(record: &Record, before: &[Record]) -> Option<Violation> {
         _ => None,
     })?;
     let text = format!("token {token} comes after token {higher}, written at {at}");
-    Some(Violation { text, rests_on: vec![place] })
-}
-
-fn done_twice(record: &Record, before: &[Record]) -> Option<Violation> {
-    let request = executed(record)?;
-    let (place, (), at) = last(before, |it| (executed(it) == Some(request)).then_some(()))?;
-    let text = format!("this very request was executed at {at} already");
     Some(Violation { text, rests_on: vec![place] })
 }
 
@@ -183,7 +220,7 @@ fn believer(
 }
 
 /// The last record of which this is so, what it says, and when it was.
-fn last<T>(
+pub(super) fn last<T>(
     records: &[Record],
     look: impl Fn(&Record) -> Option<T>,
 ) -> Option<(RecordNo, T, Moment)> {
@@ -192,15 +229,4 @@ fn last<T>(
         let no = RecordNo(u32::try_from(place).ok()?);
         Some((no, look(record)?, record.at))
     })
-}
-
-/// The request that was executed here: its session and number.
-const fn executed(record: &Record) -> Option<(u32, u32)> {
-    match record.kind {
-        Kind::LockGranted { session, seq, .. } | Kind::FileAppended { session, seq, .. } => {
-            Some((session, seq))
-        }
-        Kind::LockReleased { session, seq, .. } if seq > 0 => Some((session, seq)),
-        _ => None,
-    }
 }

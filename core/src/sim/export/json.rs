@@ -168,11 +168,7 @@ impl Recording {
 
     /// What is violated, by the order of the witnesses.
     pub fn violated(&self) -> Vec<(Invariant, RecordNo)> {
-        let mut checks = Checks::new(&self.run);
-        for (no, record) in (0_u32..).zip(&self.records) {
-            checks.take(RecordNo(no), record);
-        }
-        checks.violated()
+        Checks::of(&self.run, &self.records).violated()
     }
 
     /// Whether this version of the program goes through the run in the same way.

@@ -3,7 +3,7 @@
 use super::{Due, Pen, World};
 use crate::id::Token;
 use crate::rng::Rng;
-use crate::sim::message::Message;
+use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
 use crate::sim::run::{Fate, PacketName};
 use crate::sim::trace::{About, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo, RecordNo};
@@ -136,21 +136,26 @@ impl World {
     fn about(&mut self, peer: NodeNo, payload: &Payload) -> About {
         let packet = PacketNo(self.packet_count);
         self.packet_count += 1;
-        let (message, lock, number, seq) = match payload {
+        let (message, lock, number, seq, refusal) = match payload {
             Payload::Request(request) => {
                 let operation = &request.operation;
                 let lock = operation.name().map_or(LockNo::NONE, |name| self.lock_no(name));
                 let token = operation.token().map_or(0, Token::number);
-                (Message::of_operation(operation), lock, token, request.seq)
+                (Message::of_operation(operation), lock, token, request.seq, None)
             }
             Payload::Reply(reply) => {
                 let (lock, number) = self.about_status(&reply.status);
-                (Message::of_status(&reply.status), lock, number, reply.re)
+                let refusal = if let Status::Refused(refusal) = &reply.status {
+                    Some(Code::of(refusal))
+                } else {
+                    None
+                };
+                (Message::of_status(&reply.status), lock, number, reply.re, refusal)
             }
         };
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let seq = u32::try_from(seq.number()).unwrap_or(u32::MAX);
-        About { packet, peer, message, lock, number, seq }
+        About { packet, peer, message, lock, number, seq, refusal }
     }
 
     fn about_status(&self, status: &Status) -> (LockNo, u64) {
