@@ -1,4 +1,5 @@
-//! What stands in JSON: every variant as it is written, read again and written once more.
+//! What stands in JSON: every variant as it is written, read again and written once more, and what
+//! is said of what can't be read.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -22,6 +23,16 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(tag: &str, count: 
         assert_eq!(serde_json::from_value::<T>(tree).unwrap(), read);
     }
     assert_eq!(words.len(), count, "{words:?}");
+}
+
+/// Each line is what can't be read, `|`, and what must be in what is said of it.
+#[track_caller]
+fn refuse<T: DeserializeOwned + Debug>(all: &str) {
+    for line in all.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (text, expected) = line.split_once(" | ").unwrap();
+        let error = serde_json::from_str::<T>(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
 }
 
 const FACTS: &str = r#"
@@ -215,6 +226,70 @@ fn what_may_be_left_out_is_what_it_is_by_default() {
     let renewed =
         r#"{"type":"lease_renewed","session_no":1,"client":"me","op":"close","seq":4,"new":[{}]}"#;
     assert!(serde_json::from_str::<Fact>(renewed).is_ok());
+}
+
+#[test]
+fn what_is_missing_or_unknown_is_called_by_its_name() {
+    refuse::<Event>(
+        r#"
+        {"at_ms":1,"type":"server_stopped"} | missing field `index`
+        {"index":1,"type":"server_stopped"} | missing field `at_ms`
+        {"index":1,"at_ms":1} | missing field `type`
+        {"index":1,"at_ms":1,"type":"lock_lost"} | unknown type `lock_lost`
+        {"index":1,"at_ms":1,"type":"session_opened","session_no":1,"client":"me"} | missing field `lease_ms`
+        {"index":1,"at_ms":1,"type":"session_closed","session_no":1,"client":"me"} | missing field `seq`
+        {"index":1,"at_ms":1,"type":"session_expired","session_no":1,"client":".."} | a name is
+        "#,
+    );
+    refuse::<Fact>(
+        r#"
+        {"type":"lock_released","lock":"a","session_no":1,"client":"me","token":2,"cause":"timeout"} | unknown variant `timeout`
+        {"type":"wait_ended","lock":"a","session_no":1,"client":"me","waited":2} | missing field `cause`
+        {"type":"file_appended","file":"a","session_no":1,"client":"me","token":2,"offset":1,"seq":4} | either data or data_b64
+        {"type":"request_refused","op":"hello","seq":0} | missing field `code`
+        {"type":"request_refused","op":"hello","seq":0,"code":"no"} | unknown code `no`
+        {"type":"request_refused","op":"hello","seq":0,"code":"lock_held"} | missing field `retry_after`
+        {"type":"request_refused","op":"dance","seq":0,"code":"bad_name"} | unknown variant `dance`
+        "#,
+    );
+    refuse::<Intervention>(
+        r#"
+        {"at_ms":1} | missing field `action`
+        {"at_ms":1,"action":"explode"} | unknown action `explode`
+        {"at_ms":1,"action":"pause","node":1} | missing field `ms`
+        {"at_ms":1,"action":"pause","node":1,"ms":-1} | ms is out of range
+        {"action":"packet","from":1,"to":0,"message":"hello","nth":1,"fate":"eaten"} | unknown fate `eaten`
+        {"action":"packet","from":1,"to":0,"message":"hello","nth":1,"fate":"delay"} | missing field `by_ms`
+        {"action":"packet","from":1,"message":"hello","nth":1,"fate":"drop"} | missing field `to`
+        "#,
+    );
+    refuse::<Step>(
+        r#"
+        {"lock":"a"} | missing field `do`
+        {"do":"dance"} | unknown do `dance`
+        {"do":"acquire"} | missing field `lock`
+        {"do":"repeat"} | missing field `times`
+        "#,
+    );
+    refuse::<Measure>(
+        r#"
+        {"lock":0} | missing field `of`
+        {"of":"luck"} | unknown of `luck`
+        {"of":"lines"} | missing field `lock`
+        {"of":"lines","lock":0,"client":1} | client
+        {"of":"lines","lock":0,"colour":1} | unknown field `colour`
+        "#,
+    );
+    refuse::<Record>(
+        r#"
+        {"at_us":1,"local_ms":1,"node":0,"causes":[]} | missing field `kind`
+        {"at_us":1,"local_ms":1,"node":0,"kind":"ended"} | missing field `causes`
+        {"at_us":1,"local_ms":1,"node":0,"kind":"begun","causes":[]} | unknown kind `begun`
+        {"at_us":1,"local_ms":1,"node":0,"kind":"crashed","causes":[]} | missing field `kept`
+        {"at_us":1,"local_ms":1,"node":0,"kind":"working","ms":4294967296,"causes":[]} | ms is out of range
+        "#,
+    );
+    refuse::<Choice>(r#"{"text":"a","is":-1} | a number from 0 on, or a word"#);
 }
 
 #[test]

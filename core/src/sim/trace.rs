@@ -3,6 +3,8 @@
 //! A record is small and has no text: the sentences are made of it when somebody reads them (see
 //! [`super::explain`]).
 
+mod flat;
+
 use std::hash::Hash as _;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use super::fingerprint::Fingerprint;
 use super::message::{Code, Message};
 use super::moment::Moment;
 use crate::event::{ReleaseCause, WaitEndCause};
+use flat::Flat;
 
 /// A node: 0 is the server, the first client is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +71,7 @@ impl RecordNo {
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Flat")]
 pub struct Record {
     /// When, in the world.
     #[serde(rename = "at_us")]
@@ -80,7 +84,7 @@ pub struct Record {
     #[serde(flatten)]
     pub kind: Kind,
     /// What led to it directly, and what else it rests on.
-    #[serde(with = "causes")]
+    #[serde(serialize_with = "causes::serialize")]
     pub causes: [RecordNo; 2],
 }
 
@@ -151,7 +155,7 @@ pub enum CallEnd {
 /// What happened. The numbers of sessions, tokens, requests and of the service's own events are
 /// those of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "Flat")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
 pub enum Kind {
     /// A node runs for the first time.
@@ -420,7 +424,7 @@ impl Kind {
 
 /// Only the causes that there are are written.
 mod causes {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use serde::{Serialize as _, Serializer};
 
     use super::RecordNo;
 
@@ -437,14 +441,6 @@ mod causes {
             let direct = (direct != RecordNo::NONE).then_some(direct);
             (direct, also).serialize(serializer)
         }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<[RecordNo; 2], D::Error> {
-        let read: Vec<Option<RecordNo>> = Vec::deserialize(deserializer)?;
-        let cause = |place: usize| read.get(place).copied().flatten().unwrap_or(RecordNo::NONE);
-        Ok([cause(0), cause(1)])
     }
 }
 

@@ -90,7 +90,7 @@ impl fmt::Display for Invariant {
 }
 
 /// What a checker says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
 pub enum Status {
     /// It holds so far.
