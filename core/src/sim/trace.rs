@@ -5,6 +5,7 @@
 
 mod flat;
 
+use std::fmt;
 use std::hash::Hash as _;
 
 use serde::{Deserialize, Serialize};
@@ -410,15 +411,28 @@ impl Kind {
     }
 
     /// What it is, with its cause where it has one: what storms are counted by.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only these have a cause")]
     pub fn word(&self) -> String {
-        let json = serde_json::to_value(self).unwrap_or_default();
-        let word = |key: &str| json.get(key).and_then(|it| it.as_str()).map(str::to_owned);
-        let kind = word("kind").unwrap_or_default();
-        if json.get("from_queue").is_some_and(|it| it == true) {
-            return format!("{kind} from the line");
+        let name = self.name();
+        match *self {
+            Self::LockGranted { from_queue: true, .. } => format!("{name} from the line"),
+            Self::LockReleased { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::WaitEnded { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::Disbelieved { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::RequestRefused { code, .. } => format!("{name} {}", code.word()),
+            Self::Lost { why, .. } => format!("{name} {}", Word(why)),
+            Self::Answered { end, .. } => format!("{name} {}", Word(end)),
+            _ => name.to_owned(),
         }
-        let more = ["cause", "code", "why", "end"].into_iter().find_map(word);
-        more.map_or(kind.clone(), |more| format!("{kind} {more}"))
+    }
+}
+
+/// Shows something as the word that it is in JSON.
+struct Word<T>(T);
+
+impl<T: Serialize> fmt::Display for Word<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.serialize(f)
     }
 }
 
