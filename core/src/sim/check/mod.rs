@@ -187,11 +187,16 @@ impl Checks {
 
     /// The invariants that are violated, by the order of their witnesses.
     pub fn violated(&self) -> Vec<(Invariant, RecordNo)> {
-        let mut violated: Vec<_> = Invariant::ALL
-            .into_iter()
-            .filter_map(|invariant| Some((invariant, self.status(invariant).witness()?)))
-            .collect();
-        violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
-        violated
+        let witness = |invariant| Some((invariant, self.status(invariant).witness()?));
+        in_order(Invariant::ALL.into_iter().filter_map(witness))
     }
+}
+
+/// What is violated, by the order of the witnesses.
+pub(super) fn in_order(
+    violated: impl Iterator<Item = (Invariant, RecordNo)>,
+) -> Vec<(Invariant, RecordNo)> {
+    let mut violated: Vec<_> = violated.collect();
+    violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
+    violated
 }
