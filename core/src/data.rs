@@ -26,6 +26,18 @@ impl Data {
         STANDARD.decode(text).ok().map(|bytes| Self(bytes.into()))
     }
 
+    /// The bytes that one of JSON's two fields has, or why they have none.
+    pub(crate) fn of_fields(
+        data: Option<String>,
+        data_b64: Option<String>,
+    ) -> Result<Self, &'static str> {
+        match (data, data_b64) {
+            (Some(text), None) => Ok(Self::new(text.as_bytes())),
+            (None, Some(text)) => Self::from_base64(&text).ok_or("data_b64 is not base64"),
+            (None, None) | (Some(_), Some(_)) => Err("either data or data_b64"),
+        }
+    }
+
     /// The bytes in base64.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(&self.0)
@@ -79,13 +91,8 @@ impl<'de> Deserialize<'de> for Data {
             data: Option<String>,
             data_b64: Option<String>,
         }
-        match Fields::deserialize(deserializer)? {
-            Fields { data: Some(text), data_b64: None } => Ok(Self::new(text.as_bytes())),
-            Fields { data: None, data_b64: Some(text) } => {
-                Self::from_base64(&text).ok_or_else(|| D::Error::custom("data_b64 is not base64"))
-            }
-            Fields { .. } => Err(D::Error::custom("either data or data_b64")),
-        }
+        let Fields { data, data_b64 } = Fields::deserialize(deserializer)?;
+        Self::of_fields(data, data_b64).map_err(D::Error::custom)
     }
 }
 

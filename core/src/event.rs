@@ -5,6 +5,8 @@
 //! - What opens doors (session ids, nonces) never appears in an event's JSON. The journal writes
 //!   it by name.
 
+mod flat;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::Data;
@@ -14,9 +16,11 @@ use crate::op::{DropReason, Op};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::time::{Span, Time};
+use flat::Flat;
 
 /// One thing that happened, and its place in history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Flat")]
 pub struct Event {
     /// Its place: each event's is one more than that of the event before it.
     pub index: Index,
@@ -29,12 +33,11 @@ pub struct Event {
 }
 
 /// Which request led to an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Asked {
     /// Its number within the session.
     pub seq: Seq,
     /// Which transmission of it arrived.
-    #[serde(default)]
     pub attempt: Attempt,
     /// What it asked for, in short: the same `seq` with another digest is another request.
     #[serde(skip)]
@@ -70,7 +73,7 @@ pub enum WaitEndCause {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "Flat")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
 pub enum Fact {
     /// The server began to serve, for the first time or again. Every session that is alive has
@@ -113,7 +116,7 @@ pub enum Fact {
         asked: Asked,
         #[serde(rename = "wait_ms")]
         wait: Span,
-        #[serde(rename = "hold_ms", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "hold_ms", skip_serializing_if = "Option::is_none")]
         hold: Option<Span>,
     },
     LockGranted {
@@ -123,7 +126,7 @@ pub enum Fact {
         token: Token,
         #[serde(flatten)]
         asked: Asked,
-        #[serde(rename = "hold_ms", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "hold_ms", skip_serializing_if = "Option::is_none")]
         hold: Option<Span>,
         /// Whether it came out of the queue, so that its holder has yet to be heard from.
         from_queue: bool,
@@ -164,16 +167,16 @@ pub enum Fact {
     },
     RequestRefused {
         /// Unset where the session is not known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         session_no: Option<SessionNo>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<Name>,
         op: Op,
         /// The lock or file that it named.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Name>,
         /// The token that it named. In JSON `given`, since a refusal may add a `token`.
-        #[serde(rename = "given", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "given", skip_serializing_if = "Option::is_none")]
         token: Option<Token>,
         #[serde(flatten)]
         refusal: Refusal,

@@ -7,6 +7,9 @@
 //! so), [`service`] (what a datagram leads to), [`client`] (what a client does and believes). Each
 //! may use only those before it.
 
+#[macro_use]
+mod flat;
+
 pub mod client;
 pub mod data;
 pub mod digest;

@@ -316,7 +316,9 @@ impl LockClient {
 
     /// The locks that it no longer wants, of which the server may not know that yet.
     fn leaving(&self) -> BTreeSet<Name> {
-        self.calls.values().filter_map(Call::leaves).cloned().collect()
+        let mut leaving = BTreeSet::new();
+        leaving.extend(self.calls.values().filter_map(Call::leaves).cloned());
+        leaving
     }
 
     /// The oldest request that the server may not have answered: what comes after it has to stay

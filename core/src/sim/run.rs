@@ -1,5 +1,7 @@
 //! A run: everything that decides what happens. Small enough for a link; the rest is derived.
 
+mod flat;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use super::protection::Protection;
 use super::script::Step;
 use super::trace::{LinkNo, NodeNo};
 use crate::id::Name;
+use flat::Flat;
 
 /// The version of the model: runs of another one may differ.
 pub const VERSION: u32 = 1;
@@ -116,9 +119,10 @@ pub struct Disk {
 
 /// Something that is done to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Flat")]
 pub struct Intervention {
     /// When, in milliseconds. Unset for a packet: when it is sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at_ms: Option<u64>,
     /// What.
     #[serde(flatten)]
@@ -126,7 +130,7 @@ pub struct Intervention {
 }
 
 /// One packet among those of a run: the `nth`, from 1 on, of its kind on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct PacketName {
     /// From where to where.
     #[serde(flatten)]
@@ -138,7 +142,7 @@ pub struct PacketName {
 }
 
 /// What can be done to a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "fate", rename_all = "snake_case")]
 pub enum Fate {
     /// It is lost.
@@ -146,7 +150,6 @@ pub enum Fate {
     /// It arrives once more.
     Duplicate {
         /// How much later than the packet itself.
-        #[serde(default)]
         after_ms: u64,
     },
     /// It takes longer.
@@ -160,14 +163,13 @@ pub enum Fate {
 
 /// What can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
+#[serde(tag = "action", rename_all = "snake_case", try_from = "Flat")]
 pub enum Action {
     /// A node dies, and its memory with it.
     Crash {
         /// Which.
         node: NodeNo,
         /// Whether what the server wrote, and had not flushed, is there afterwards all the same.
-        #[serde(default)]
         keeps_unflushed: bool,
     },
     /// It starts again.
@@ -245,7 +247,6 @@ pub enum Action {
     /// The next flushes fail. Nobody knows then what the disk holds, so the server ends.
     FailFlush {
         /// Whether what was to be flushed is on disk all the same.
-        #[serde(default)]
         keeps: bool,
     },
     /// The next batches can't be written: the disk is full.

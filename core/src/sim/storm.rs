@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::check::{Invariant, Status};
+use super::check::{Invariant, Status, in_order};
 use super::message::Message;
 use super::moment::Moment;
 use super::protection::Protection;
@@ -296,9 +296,7 @@ impl Outcome {
     /// All that was violated, by the order of the witnesses.
     pub fn violations(&self) -> Vec<(Invariant, RecordNo)> {
         let witness = |(it, status): &(Invariant, Status)| Some((*it, status.witness()?));
-        let mut violated: Vec<_> = self.statuses.iter().filter_map(witness).collect();
-        violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
-        violated
+        in_order(self.statuses.iter().filter_map(witness))
     }
 
     /// How long the run was in the world.

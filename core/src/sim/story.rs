@@ -40,10 +40,10 @@ impl Story {
         least: Interest,
     ) -> Self {
         let places = (0_u32..).zip(trace);
-        let chosen = places
-            .filter(|(_, record)| Interest::of(record) >= least)
-            .map(|(place, _)| RecordNo(place));
-        Self::tell(run, trace, violated, chosen.collect())
+        let fit = places.filter(|(_, record)| Interest::of(record) >= least);
+        let mut chosen = BTreeSet::new();
+        chosen.extend(fit.map(|(place, _)| RecordNo(place)));
+        Self::tell(run, trace, violated, chosen)
     }
 
     /// What led to the first violation: the records that it rests on, directly or not.

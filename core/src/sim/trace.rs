@@ -3,6 +3,9 @@
 //! A record is small and has no text: the sentences are made of it when somebody reads them (see
 //! [`super::explain`]).
 
+mod flat;
+
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,7 @@ use super::fingerprint::Fingerprint;
 use super::message::{Code, Message};
 use super::moment::Moment;
 use crate::event::{ReleaseCause, WaitEndCause};
+use flat::Flat;
 
 /// A node: 0 is the server, the first client is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +72,7 @@ impl RecordNo {
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Flat")]
 pub struct Record {
     /// When, in the world.
     #[serde(rename = "at_us")]
@@ -80,7 +85,7 @@ pub struct Record {
     #[serde(flatten)]
     pub kind: Kind,
     /// What led to it directly, and what else it rests on.
-    #[serde(with = "causes")]
+    #[serde(serialize_with = "causes::serialize")]
     pub causes: [RecordNo; 2],
 }
 
@@ -163,7 +168,7 @@ pub enum CallEnd {
 /// What happened. The numbers of sessions, tokens, requests and of the service's own events are
 /// those of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "Flat")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
 pub enum Kind {
     /// A node runs for the first time.
@@ -418,21 +423,34 @@ impl Kind {
     }
 
     /// What it is, with its cause where it has one: what storms are counted by.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only these have a cause")]
     pub fn word(&self) -> String {
-        let json = serde_json::to_value(self).unwrap_or_default();
-        let word = |key: &str| json.get(key).and_then(|it| it.as_str()).map(str::to_owned);
-        let kind = word("kind").unwrap_or_default();
-        if json.get("from_queue").is_some_and(|it| it == true) {
-            return format!("{kind} from the line");
+        let name = self.name();
+        match *self {
+            Self::LockGranted { from_queue: true, .. } => format!("{name} from the line"),
+            Self::LockReleased { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::WaitEnded { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::Disbelieved { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::RequestRefused { code, .. } => format!("{name} {}", code.word()),
+            Self::Lost { why, .. } => format!("{name} {}", Word(why)),
+            Self::Answered { end, .. } => format!("{name} {}", Word(end)),
+            _ => name.to_owned(),
         }
-        let more = ["cause", "code", "why", "end"].into_iter().find_map(word);
-        more.map_or(kind.clone(), |more| format!("{kind} {more}"))
+    }
+}
+
+/// Shows something as the word that it is in JSON.
+struct Word<T>(T);
+
+impl<T: Serialize> fmt::Display for Word<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.serialize(f)
     }
 }
 
 /// Only the causes that there are are written.
 mod causes {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use serde::{Serialize as _, Serializer};
 
     use super::RecordNo;
 
@@ -449,14 +467,6 @@ mod causes {
             let direct = (direct != RecordNo::NONE).then_some(direct);
             (direct, also).serialize(serializer)
         }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<[RecordNo; 2], D::Error> {
-        let read: Vec<Option<RecordNo>> = Vec::deserialize(deserializer)?;
-        let cause = |place: usize| read.get(place).copied().flatten().unwrap_or(RecordNo::NONE);
-        Ok([cause(0), cause(1)])
     }
 }
 

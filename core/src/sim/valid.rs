@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::run::{Action, ClientConfig, Intervention, Run};
 use super::script::Step;
 use super::trace::NodeNo;
-use crate::id::Name;
 
 /// How many clients a run has at most: nodes have numbers of eight bits, and the server is one.
 const CLIENTS_MAX: usize = 200;
@@ -68,11 +67,12 @@ impl Run {
     }
 
     fn validate_clients(&self) -> Result<(), BadRun> {
-        let locks: BTreeSet<&Name> = self.config.locks.iter().collect();
-        if locks.len() < self.config.locks.len() {
+        let mut locks = BTreeSet::new();
+        if !self.config.locks.iter().all(|lock| locks.insert(lock.as_str())) {
             return bad("two locks have the same name");
         }
-        let mut names = BTreeSet::from(["server"]);
+        let mut names = BTreeSet::new();
+        names.insert("server");
         for ClientConfig { name, script, rate_ppm, starts_ms } in &self.config.clients {
             if !names.insert(name.as_str()) {
                 return bad(format!("two nodes are called {name}"));
@@ -90,7 +90,7 @@ impl Run {
                 else {
                     continue;
                 };
-                if !locks.contains(lock) {
+                if !locks.contains(lock.as_str()) {
                     return bad(format!("{name} uses {lock}, which is not among the locks"));
                 }
             }

@@ -1,7 +1,5 @@
 //! The state where the simulator has taken a protection away. Nobody else can reach any of this.
 
-use std::collections::BTreeMap;
-
 use super::{Outcome, State};
 use crate::id::{Name, Seq, SessionId, SessionNo, Token};
 use crate::secret::Secret;
@@ -21,12 +19,12 @@ impl State {
     }
 
     /// When each lease runs out.
-    pub(crate) fn leases(&self) -> BTreeMap<SessionNo, Time> {
+    pub(crate) fn leases(&self) -> Vec<(SessionNo, Time)> {
         self.sessions.iter().map(|(&no, session)| (no, session.expires_at)).collect()
     }
 
     /// Sets the leases back to what they were.
-    pub(crate) fn set_leases(&mut self, leases: &BTreeMap<SessionNo, Time>) {
+    pub(crate) fn set_leases(&mut self, leases: &[(SessionNo, Time)]) {
         for (session_no, expires_at) in leases {
             if let Some(session) = self.sessions.get_mut(session_no) {
                 session.expires_at = *expires_at;

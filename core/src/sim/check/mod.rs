@@ -99,7 +99,7 @@ impl fmt::Display for Invariant {
 }
 
 /// What a checker says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
 pub enum Status {
     /// It holds so far.
@@ -211,11 +211,16 @@ impl Checks {
 
     /// The invariants that are violated, by the order of their witnesses.
     pub fn violated(&self) -> Vec<(Invariant, RecordNo)> {
-        let mut violated: Vec<_> = Invariant::ALL
-            .into_iter()
-            .filter_map(|invariant| Some((invariant, self.status(invariant).witness()?)))
-            .collect();
-        violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
-        violated
+        let witness = |invariant| Some((invariant, self.status(invariant).witness()?));
+        in_order(Invariant::ALL.into_iter().filter_map(witness))
     }
+}
+
+/// What is violated, by the order of the witnesses.
+pub(super) fn in_order(
+    violated: impl Iterator<Item = (Invariant, RecordNo)>,
+) -> Vec<(Invariant, RecordNo)> {
+    let mut violated: Vec<_> = violated.collect();
+    violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
+    violated
 }

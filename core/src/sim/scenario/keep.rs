@@ -1,5 +1,7 @@
 //! Keeping a run that was found as a scenario of its own.
 
+use std::collections::BTreeSet;
+
 use super::{Choice, Expected, Mark, Measure, Question, Scenario, Stop, Value};
 use crate::sim::check::Invariant;
 use crate::sim::run::Run;
@@ -13,6 +15,8 @@ impl Scenario {
         let violated = outcome.violations();
         let (invariant, witness) = *violated.first()?;
         let at = mark_of(&outcome.trace, witness)?;
+        let mut broken = BTreeSet::new();
+        broken.extend(violated.iter().map(|(invariant, _)| *invariant));
         let count = run.interventions.len();
         let sentence = invariant.sentence();
         let (yes, no) = (Value::Word("yes".to_owned()), Value::Word("no".to_owned()));
@@ -45,8 +49,8 @@ impl Scenario {
             goal: None,
             expected: vec![Expected {
                 without: run.without.clone(),
-                violated: violated.into_iter().map(|(invariant, _)| invariant).collect(),
-                holds: [].into(),
+                violated: broken,
+                holds: BTreeSet::new(),
             }],
         })
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
 
+mod flat;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sim::check::Invariant;
@@ -9,10 +11,11 @@ use crate::sim::message::Message;
 use crate::sim::run::Run;
 use crate::sim::trace::{Kind, LockNo, LossCause, NodeNo, Record, RecordNo};
 use crate::sim::world::{Lines, World};
+use flat::Flat;
 
 /// What is to be computed. "Then" is the moment of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "of", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "of", rename_all = "snake_case", try_from = "Flat")]
 pub enum Measure {
     /// Who is the next to be granted a lock: a client's name, or `nobody`.
     NextHolder {
@@ -63,7 +66,7 @@ pub enum Measure {
 }
 
 /// What was computed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// A number.

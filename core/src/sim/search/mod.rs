@@ -49,13 +49,10 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            invariants: Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2).collect(),
-            faults: FaultKind::ALL.into_iter().collect(),
-            faults_max: 3,
-            events_max: 400,
-            states_max: 50_000_000,
-        }
+        let (mut invariants, mut faults) = (BTreeSet::new(), BTreeSet::new());
+        invariants.extend(Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2));
+        faults.extend(FaultKind::ALL);
+        Self { invariants, faults, faults_max: 3, events_max: 400, states_max: 50_000_000 }
     }
 }
 

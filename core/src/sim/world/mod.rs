@@ -61,8 +61,10 @@ impl Fixed {
                 on_sending.entry(*packet).or_default().push(*fate);
             }
         }
-        let locks = (0_u8..).zip(&run.config.locks);
-        let locks = locks.map(|(no, name)| (name.clone(), LockNo(no))).collect();
+        let mut locks = BTreeMap::new();
+        for (no, name) in (0_u8..).zip(&run.config.locks) {
+            locks.insert(name.clone(), LockNo(no));
+        }
         Self { run, guards, on_sending, locks }
     }
 }
