@@ -98,12 +98,9 @@ impl Books {
         }
         match record.kind {
             Kind::Sent(about) if record.node.is_server() => {
-                self.promise(about);
-                let executed = |it: &Session| it.executed_at(about.seq).is_some();
-                let lives = || self.sessions.values().any(executed);
-                findings.deny(Invariant::S3, no, !self.answers.answer(about, lives));
-                if about.refusal == Some(Code::StorageFailed) {
-                    self.calls.fail(about.peer, about.seq);
+                // What leaves most often promises nothing.
+                if !matches!(about.message, Message::Alive | Message::Queued) {
+                    self.say(no, about, findings);
                 }
             }
             Kind::Sent(About { message: Message::AppendFile, seq, .. }) => {
@@ -217,9 +214,9 @@ impl Books {
                 self.answers.end(client, index);
             }
             Kind::LeaseRenewed { client, session, seq } => {
-                let first = self.beat(session, seq) && !self.answers.is_refused(client, seq);
-                findings.deny(Invariant::S3, no, !first);
-                self.renew(session, record.local_ms);
+                let first = self.beat(session, seq, record.local_ms);
+                let refused = self.answers.is_refused(client, seq);
+                findings.deny(Invariant::S3, no, !first || refused);
                 self.judge_leases(no, record.local_ms, findings);
             }
             Kind::RequestRefused { client, code, token, seq, .. } => {
@@ -290,9 +287,12 @@ impl Books {
         }
     }
 
-    /// Notes what has renewed a lease. Says whether it was the first time.
-    fn beat(&mut self, session: u32, seq: u32) -> bool {
-        self.sessions.get_mut(&session).is_none_or(|session| session.beat(seq))
+    /// Renews a lease by a request that does nothing else. Says whether that was the first time.
+    fn beat(&mut self, session: u32, seq: u32, local_ms: u32) -> bool {
+        let Some(session) = self.sessions.get_mut(&session) else { return true };
+        session.renewed_ms = local_ms;
+        self.in_time_ms = self.in_time_ms.min(local_ms.saturating_add(self.lease_ms));
+        session.beat(seq)
     }
 
     /// Notes that a request was executed. Says whether that was the first time.
@@ -300,7 +300,18 @@ impl Books {
         self.sessions.get_mut(&session).is_none_or(|session| session.execute(seq, index))
     }
 
-    /// A reply leaves: what it says must be so for ever.
+    /// A reply leaves: what it says must be so, and have been said before if anything was.
+    fn say(&mut self, no: RecordNo, about: About, findings: &mut Findings) {
+        self.promise(about);
+        let executed = |it: &Session| it.executed_at(about.seq).is_some();
+        let lives = || self.sessions.values().any(executed);
+        findings.deny(Invariant::S3, no, !self.answers.answer(about, lives));
+        if about.refusal == Some(Code::StorageFailed) {
+            self.calls.fail(about.peer, about.seq);
+        }
+    }
+
+    /// What it says must be so for ever.
     fn promise(&mut self, about: About) {
         let index = match about.message {
             Message::Welcome => self.opened.index_of(about.number),

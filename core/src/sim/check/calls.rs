@@ -26,6 +26,8 @@ struct Caller {
     made: u32,
     /// Under which numbers of requests they were sent: that number, and which append.
     sent: Last<(u32, u32), KEPT>,
+    /// The largest of those numbers.
+    highest: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +73,10 @@ impl Calls {
 
     pub(super) fn send(&mut self, client: NodeNo, seq: u32) {
         let Some(caller) = self.caller(client) else { return };
-        if caller.sent.index_of(seq).is_none() {
+        // Nearly every one is newer than all before.
+        if seq > caller.highest || caller.sent.index_of(seq).is_none() {
             caller.sent.keep((seq, caller.made));
+            caller.highest = caller.highest.max(seq);
         }
     }
 

@@ -58,14 +58,14 @@ impl Lines {
 
     /// Somebody asks again for what it waits for. Says for which lock.
     pub(super) fn hear(&mut self, session: u32, seq: u32, local_ms: u32) -> Option<LockNo> {
-        let mut lock = None;
         for (no, line) in (0_u8..).zip(&mut self.waiting) {
-            for waiter in line.iter_mut().filter(|it| (it.session, it.seq) == (session, seq)) {
+            let mut waiters = line.iter_mut();
+            if let Some(waiter) = waiters.find(|it| (it.session, it.seq) == (session, seq)) {
                 (waiter.heard_ms, waiter.spoke) = (local_ms, true);
-                lock = Some(LockNo(no));
+                return Some(LockNo(no));
             }
         }
-        lock
+        None
     }
 
     /// Whether a grant passes over somebody who is heard; nothing where nobody waits.
