@@ -74,8 +74,9 @@ struct Call {
 }
 
 /// The calls about one lock that are of account: a grant, a line that is in the file, and a line
-/// that its writer was told to be in the file.
-fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Vec<Call> {
+/// that its writer was told to be in the file. Nothing where a writer was told of a line that is in
+/// the file that it is not.
+fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
     let mut calls: Vec<Call> = Vec::new();
     let mut entries: BTreeMap<NodeNo, u32> = BTreeMap::new();
     let mut open: BTreeMap<NodeNo, Call> = BTreeMap::new();
@@ -103,9 +104,10 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Vec<Call> {
                 call.end = match (&call.op, end) {
                     (Op::Acquire, CallEnd::Done) => Some((place, Ret::Granted(token))),
                     (Op::Append(_), CallEnd::Done) => Some((place, Ret::Written)),
-                    (Op::Append(line), CallEnd::Refused | CallEnd::Lost) => {
-                        assert!(!lines.contains(line), "refused, and in the file: {line:?}");
-                        None
+                    (Op::Append(line), CallEnd::Refused | CallEnd::Lost)
+                        if lines.contains(line) =>
+                    {
+                        return None;
                     }
                     _ => None,
                 };
@@ -121,12 +123,12 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Vec<Call> {
         Op::Append(line) => call.end.is_some() || lines.contains(line),
         Op::Acquire | Op::Read => call.end.is_some(),
     });
-    calls
+    Some(calls)
 }
 
 /// Whether a lock and its file could have been used like this by one call after the other.
 fn is_linearizable_at(trace: &[Record], lock: LockNo, lines: Vec<Line>) -> bool {
-    let calls = calls(trace, lock, &lines);
+    let Some(calls) = calls(trace, lock, &lines) else { return false };
     let mut moments: Vec<(usize, bool, usize)> = Vec::new();
     for (no, call) in calls.iter().enumerate() {
         moments.push((call.begun, false, no));
