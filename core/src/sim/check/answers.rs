@@ -6,8 +6,8 @@
 //!   that the client is too fast, is none.
 //! - What was refused for good is never done. Beyond that two answers have to be alike only as long
 //!   as the server can know of the first: while the session lives, and the answer is kept.
-//! - That the disk failed is said at once, and by a disk that fails it can't be remembered. So it is
-//!   final from when it was stored.
+//! - That the disk failed is said at once, and by a disk that fails it can't be remembered. So it
+//!   is final from when it was stored.
 
 use super::last::Last;
 use crate::limits::REPLIES_KEPT;
@@ -109,7 +109,7 @@ impl Answers {
         }
     }
 
-    /// A reply leaves. Says whether it is one that may follow on what was said before, `lives` being
+    /// A reply leaves. Says whether it is one that may follow on what was said before; `lives` is
     /// whether the session is alive in which the request was executed.
     pub(super) fn answer(&mut self, about: About, lives: impl FnOnce() -> bool) -> bool {
         if !is_final(about) {

@@ -89,13 +89,7 @@ impl Books {
     }
 
     pub(super) fn take(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
-        if self.recovering && !matches!(record.kind, Kind::Kept { .. } | Kind::KeptWait { .. }) {
-            self.recovering = false;
-            self.judge_all_beliefs(no, record.at, findings);
-        }
-        if self.lines.is_late(record.at) {
-            findings.violate(Invariant::S8, no);
-        }
+        self.judge_what_is_over(no, record, findings);
         match record.kind {
             Kind::Sent(about) if record.node.is_server() => {
                 // What leaves most often promises nothing.
@@ -161,6 +155,18 @@ impl Books {
             | Kind::Checked { .. }
             | Kind::Working { .. }
             | Kind::SessionLost => {}
+        }
+    }
+
+    /// What can be judged since something else has come: a recovery is told to its end, and a moment
+    /// is over.
+    fn judge_what_is_over(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
+        if self.recovering && !matches!(record.kind, Kind::Kept { .. } | Kind::KeptWait { .. }) {
+            self.recovering = false;
+            self.judge_all_beliefs(no, record.at, findings);
+        }
+        if self.lines.is_late(record.at) {
+            findings.violate(Invariant::S8, no);
         }
     }
 
