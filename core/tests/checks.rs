@@ -256,3 +256,15 @@ fn a_cancelled_wait_and_a_line_found_out_about_that_are_forgotten() {
         forget(trace, place + 1, index);
     });
 }
+
+#[test]
+fn a_lock_that_is_still_held_when_the_run_ends_though_its_lease_is_over() {
+    check(Invariant::L1, "a lease is over, and its lock is still held", |trace| {
+        let granted = find(trace, 0, |it| matches!(it.kind, Kind::LockGranted { .. }));
+        let mut end = *trace.last().unwrap();
+        trace.truncate(granted + 1);
+        end.local_ms = trace[granted].local_ms + 10_000;
+        end.causes = [RecordNo::NONE; 2];
+        trace.push(end);
+    });
+}

@@ -7,13 +7,14 @@ use super::beliefs::Beliefs;
 use super::calls::Calls;
 use super::last::Last;
 use super::lines::Lines;
+use super::node::Node;
 use super::session::Session;
 use super::{Findings, Invariant};
 use crate::event::{ReleaseCause, WaitEndCause};
 use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
 use crate::sim::run::Run;
-use crate::sim::trace::{About, Kind, LockNo, NodeNo, Record, RecordNo};
+use crate::sim::trace::{About, Kind, LockNo, Record, RecordNo};
 
 #[derive(Clone, Debug)]
 pub(super) struct Books {
@@ -32,7 +33,8 @@ pub(super) struct Books {
     sessions: BTreeMap<u32, Session>,
     /// As long as the server's clock shows no more than this, no tenure is overdue.
     in_time_ms: u32,
-    clients: Vec<Client>,
+    /// The first is the server.
+    nodes: Vec<Node>,
     beliefs: Beliefs,
     answers: Answers,
     calls: Calls,
@@ -56,15 +58,6 @@ struct Append {
     token: u32,
 }
 
-#[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is so or not, apart from the others")]
-struct Client {
-    started: bool,
-    alive: bool,
-    paused: bool,
-    finished: bool,
-}
-
 impl Books {
     pub(super) fn new(run: &Run) -> Self {
         let locks = run.config.locks.len();
@@ -79,7 +72,7 @@ impl Books {
             released: Last::default(),
             sessions: BTreeMap::new(),
             in_time_ms: u32::MAX,
-            clients: vec![Client::default(); run.config.clients.len() + 1],
+            nodes: vec![Node::default(); run.config.clients.len() + 1],
             beliefs: Beliefs::new(run.config.clients.len()),
             answers: Answers::new(run.config.clients.len()),
             calls: Calls::new(run.config.clients.len()),
@@ -158,8 +151,7 @@ impl Books {
         }
     }
 
-    /// What can be judged since something else has come: a recovery is told to its end, and a moment
-    /// is over.
+    /// What can be judged since something else has come: a recovery is told, a moment is over.
     fn judge_what_is_over(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
         if self.recovering && !matches!(record.kind, Kind::Kept { .. } | Kind::KeptWait { .. }) {
             self.recovering = false;
@@ -171,25 +163,14 @@ impl Books {
     }
 
     /// How a node is.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "called for what becomes of nodes alone")]
     fn live(&mut self, record: &Record) {
-        let Some(node) = self.client(record.node) else {
-            if matches!(record.kind, Kind::Crashed { .. }) {
-                self.lines.owe_nothing();
-                self.answers.crash();
-                self.calls.crash();
-            }
-            return;
-        };
-        match record.kind {
-            Kind::Started | Kind::Restarted => {
-                (node.started, node.alive, node.finished) = (true, true, false);
-            }
-            Kind::Crashed { .. } => (node.alive, node.paused) = (false, false),
-            Kind::Paused { .. } => node.paused = true,
-            Kind::Resumed => node.paused = false,
-            Kind::Finished => node.finished = true,
-            _ => {}
+        if let Some(node) = self.nodes.get_mut(usize::from(record.node.0)) {
+            node.take(&record.kind);
+        }
+        if record.node.is_server() && matches!(record.kind, Kind::Crashed { .. }) {
+            self.lines.owe_nothing();
+            self.answers.crash();
+            self.calls.crash();
         }
     }
 
@@ -253,10 +234,6 @@ impl Books {
             Kind::FileAppended { .. } => self.append(no, record, findings),
             _ => {}
         }
-    }
-
-    fn client(&mut self, node: NodeNo) -> Option<&mut Client> {
-        if node.is_server() { None } else { self.clients.get_mut(usize::from(node.0)) }
     }
 
     fn tenure(&self, lock: LockNo) -> Option<Tenure> {
@@ -491,14 +468,12 @@ impl Books {
 
     fn end(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
         // A server that does not run can't end anything.
-        if self.client(NodeNo::SERVER).is_some_and(|server| server.alive && !server.paused) {
+        if self.nodes.first().is_some_and(|server| server.alive && !server.paused) {
             self.judge_leases(no, record.local_ms.saturating_sub(1), findings);
         }
         if self.judges_l2 {
-            let stuck = self
-                .clients
-                .iter()
-                .any(|client| client.started && client.alive && !client.finished);
+            let mut clients = self.nodes.iter().skip(1);
+            let stuck = clients.any(|client| client.started && client.alive && !client.finished);
             findings.judge(Invariant::L2, no, !stuck);
         }
     }

@@ -10,6 +10,7 @@ mod books;
 mod calls;
 mod last;
 mod lines;
+mod node;
 mod session;
 
 use std::fmt;
