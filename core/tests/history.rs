@@ -169,7 +169,7 @@ fn a_world_can_be_looked_at() {
     let mut history = History::new(scenario.run());
     history.simulate(u32::MAX);
     let (mut seen, mut cut) = (0, false);
-    for place in 0..history.last() {
+    for place in (0..history.last()).step_by(5) {
         history.seek(place);
         let world = history.world();
         for packet in world.packets() {
@@ -181,7 +181,7 @@ fn a_world_can_be_looked_at() {
         cut |= world.link(link).is_cut && !world.link(back).is_cut;
         assert_eq!(world.clock_view(NodeNo(1)), ClockView::default());
     }
-    assert!(seen > 100 && cut);
+    assert!(seen > 20 && cut, "{seen} packets");
     let slow = History::new(Scenario::named("slow-clock").unwrap().run());
     assert!(slow.world().clock_view(NodeNo(1)).rate_ppm < 0);
 }
