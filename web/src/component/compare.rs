@@ -1,4 +1,4 @@
-//! Two runs of the same luck side by side, on top of each other, or in words.
+//! Two runs of the same luck side by side, one below the other, or in words.
 
 use std::rc::Rc;
 
@@ -10,7 +10,6 @@ use super::draw::{FigureProps, Pointing, figure};
 use crate::model::compare::{Compare, Difference, Mode, title};
 use crate::model::files::{FileView, files};
 use crate::model::film::Film;
-use crate::picture::gantt::{self, Names, gantt};
 use crate::picture::shape::{Picture, Place, Target};
 
 /// All that is shown of the two.
@@ -83,7 +82,7 @@ pub(crate) fn comparison(props: &ComparisonProps) -> Html {
 const fn mode_word(mode: Mode) -> &'static str {
     match mode {
         Mode::SideBySide => "side",
-        Mode::Overlay => "overlay",
+        Mode::Stacked => "stacked",
         Mode::Text => "text",
     }
 }
@@ -168,20 +167,11 @@ impl App {
     }
 
     fn side(&self, film: &Film, title: String, place: Place, differences: Vec<Difference>) -> Side {
-        let (locks, nodes) = self.names();
-        let subject = gantt::Subject {
-            bars: &film.bars(),
-            names: Names { locks: &locks, nodes: &nodes },
-            now: film.now(),
-            lease_us: film.run().config.lease_ms * 1_000,
-            violations: &film.violations(),
-            is_inferred: false,
-        };
         let statuses = film.statuses().into_iter();
         let violated = statuses.filter(|(_, here, _)| matches!(here, Status::Violated { .. }));
         Side {
             title,
-            picture: Rc::new(gantt(&subject, self.studio.shown(), place, None)),
+            picture: Rc::new(self.leases(film, place, None)),
             files: files(film.world(), None),
             violated: violated.map(|(it, ..)| it).collect(),
             differences,

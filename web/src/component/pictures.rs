@@ -5,6 +5,7 @@ use std::rc::Rc;
 use leasehold_core::sim::{Interest, Moment};
 
 use super::app::{App, Pictures};
+use crate::model::film::Film;
 use crate::picture::gantt::{self, Names, gantt};
 use crate::picture::shape::{Picture, Place, Target};
 use crate::picture::spacetime::{self, spacetime};
@@ -33,7 +34,11 @@ impl App {
 
     pub(super) fn gantt_picture(&self) -> Picture {
         let studio = &self.studio;
-        let film = studio.film();
+        self.leases(studio.film(), self.place(self.sizes.lower), studio.selected)
+    }
+
+    /// The leases of a run over the part of time that is shown.
+    pub(super) fn leases(&self, film: &Film, place: Place, selected: Option<Target>) -> Picture {
         let (locks, nodes) = self.names();
         let subject = gantt::Subject {
             bars: &film.bars(),
@@ -43,7 +48,7 @@ impl App {
             violations: &film.violations(),
             is_inferred: false,
         };
-        gantt(&subject, studio.shown(), self.place(self.sizes.lower), studio.selected)
+        gantt(&subject, self.studio.shown(), place, selected)
     }
 
     pub(super) fn spacetime_picture(&self) -> Picture {

@@ -20,17 +20,17 @@ pub(crate) struct Compare {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     SideBySide,
-    Overlay,
+    Stacked,
     Text,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 3] = [Self::SideBySide, Self::Overlay, Self::Text];
+    pub(crate) const ALL: [Self; 3] = [Self::SideBySide, Self::Stacked, Self::Text];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::SideBySide => "Side by side",
-            Self::Overlay => "Overlay",
+            Self::Stacked => "One below the other",
             Self::Text => "In words",
         }
     }

@@ -175,7 +175,10 @@ impl Drawing<'_> {
         let height = em * 1.35;
         let until = tenure.until.filter(|until| *until <= now);
         let (x1, x2) = (self.axis.x(tenure.from), self.axis.x(until.unwrap_or(now)));
-        let mut shapes = vec![rounded("tenure", (x1, top), ((x2 - x1).max(2.0), height), 2.0)];
+        // Where the next one follows at once, there is a line between them.
+        let gap = if until.is_some() { 1.5 } else { 0.0 };
+        let width = (x2 - x1 - gap).max(2.0);
+        let mut shapes = vec![rounded("tenure", (x1, top), (width, height), 2.0)];
         if until.is_none() {
             let heard = tenure.renewals.iter().rev().find(|at| **at <= now).copied();
             let promised = heard.unwrap_or(tenure.from) + self.subject.lease_us;
