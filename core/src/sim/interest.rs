@@ -106,6 +106,7 @@ impl Interest {
             | Kind::DiskSlowed { .. }
             | Kind::Calmed
             | Kind::Recovered { .. }
+            | Kind::Unseen { .. }
             | Kind::WriteFailed
             | Kind::FlushFailed => Self::Fault,
             Kind::SessionLost => Self::Expiry,

@@ -8,9 +8,11 @@ mod check;
 mod clock;
 mod explain;
 mod export;
+mod file;
 mod fingerprint;
 mod history;
 mod interest;
+mod ledger;
 mod message;
 mod moment;
 mod protection;
@@ -30,8 +32,10 @@ mod world;
 pub use check::{Checks, Invariant, Status};
 pub use explain::{Teller, Told, Violation};
 pub use export::{BadRecording, Recording, Trace, mermaid, shiviz};
+pub use file::{Line, Lines};
 pub use history::History;
 pub use interest::Interest;
+pub use ledger::{Decision, Ledger};
 pub use message::{Code, Message};
 pub use moment::Moment;
 pub use protection::Protection;
@@ -52,6 +56,4 @@ pub use trace::{
     RecordNo,
 };
 pub use valid::BadRun;
-pub use world::{
-    Belief, ClientView, ClockView, Line, Lines, LinkView, PacketView, ServerView, World,
-};
+pub use world::{Belief, ClientView, ClockView, LinkView, PacketView, ServerView, World};

@@ -49,6 +49,9 @@ impl NodeNo {
     /// The server.
     pub const SERVER: Self = Self(0);
 
+    /// Somebody of whom nothing is known.
+    pub const UNKNOWN: Self = Self(u8::MAX);
+
     /// Whether it is the server.
     pub const fn is_server(self) -> bool {
         self.0 == 0
@@ -68,6 +71,11 @@ impl RecordNo {
     pub fn place(self) -> Option<usize> {
         if self == Self::NONE { None } else { usize::try_from(self.0).ok() }
     }
+}
+
+/// A number of the service's, as a record has it.
+pub(super) fn number(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// One thing that happened.
@@ -370,6 +378,11 @@ pub enum Kind {
     Finished,
     /// The run is over.
     Ended,
+    /// Nobody looked: so many events of the service are not in the trace. What is so after them
+    /// follows.
+    Unseen {
+        events: u32,
+    },
 }
 
 impl Kind {
@@ -419,6 +432,7 @@ impl Kind {
             Self::SessionLost => "session_lost",
             Self::Finished => "finished",
             Self::Ended => "ended",
+            Self::Unseen { .. } => "unseen",
         }
     }
 

@@ -13,7 +13,6 @@ use super::{Findings, Invariant};
 use crate::event::{ReleaseCause, WaitEndCause};
 use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
-use crate::sim::run::Run;
 use crate::sim::trace::{About, Kind, LockNo, Record, RecordNo};
 
 #[derive(Clone, Debug)]
@@ -59,11 +58,10 @@ struct Append {
 }
 
 impl Books {
-    pub(super) fn new(run: &Run) -> Self {
-        let locks = run.config.locks.len();
+    pub(super) fn new(locks: usize, clients: usize, lease_ms: u64) -> Self {
         Self {
-            lease_ms: u32::try_from(run.config.lease_ms).unwrap_or(u32::MAX),
-            judges_l2: run.config.faults_end_ms.is_some(),
+            lease_ms: u32::try_from(lease_ms).unwrap_or(u32::MAX),
+            judges_l2: false,
             tenures: vec![None; locks],
             lines: Lines::new(locks),
             appends: vec![Last::default(); locks],
@@ -72,13 +70,23 @@ impl Books {
             released: Last::default(),
             sessions: BTreeMap::new(),
             in_time_ms: u32::MAX,
-            nodes: vec![Node::default(); run.config.clients.len() + 1],
-            beliefs: Beliefs::new(run.config.clients.len()),
-            answers: Answers::new(run.config.clients.len()),
-            calls: Calls::new(run.config.clients.len()),
+            nodes: vec![Node::default(); clients + 1],
+            beliefs: Beliefs::new(clients),
+            answers: Answers::new(clients),
+            calls: Calls::new(clients),
             promised: 0,
             recovering: false,
         }
+    }
+
+    /// Whether everybody has to come to a good end is judged at the end.
+    pub(super) const fn judge_l2(&mut self) {
+        self.judges_l2 = true;
+    }
+
+    /// No lease is longer than this.
+    pub(super) fn lengthen_leases(&mut self, lease_ms: u64) {
+        self.lease_ms = self.lease_ms.max(u32::try_from(lease_ms).unwrap_or(u32::MAX));
     }
 
     pub(super) fn take(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
@@ -116,6 +124,7 @@ impl Books {
             }
             Kind::Ended => self.end(no, record, findings),
             Kind::Recovered { .. }
+            | Kind::Unseen { .. }
             | Kind::Kept { .. }
             | Kind::KeptWait { .. }
             | Kind::SessionOpened { .. }
@@ -179,6 +188,7 @@ impl Books {
     fn take_decision(&mut self, no: RecordNo, record: &Record, findings: &mut Findings) {
         match record.kind {
             Kind::Recovered { through, .. } => self.recover(no, through, findings),
+            Kind::Unseen { .. } => self.forget(),
             Kind::Kept { lock, session, token, .. } => {
                 self.keep(lock, session, token);
                 self.renew(session, record.local_ms);
@@ -343,6 +353,12 @@ impl Books {
             session.recover(through);
         }
         self.recovering = true;
+    }
+
+    /// Nobody looked for a while: nothing is known but what is told from here on.
+    fn forget(&mut self) {
+        let empty = Self::new(self.tenures.len(), self.nodes.len() - 1, u64::from(self.lease_ms));
+        *self = Self { judges_l2: self.judges_l2, ..empty };
     }
 
     fn keep(&mut self, lock: LockNo, session: u32, token: u32) {

@@ -179,11 +179,32 @@ impl Findings {
 
 impl Checks {
     pub(super) fn new(run: &Run) -> Self {
+        let config = &run.config;
+        let (locks, clients) = (config.locks.len(), config.clients.len());
+        let mut books = Books::new(locks, clients, config.lease_ms);
         let mut findings = Findings([Status::NotYet; Invariant::ALL.len()]);
-        if run.config.faults_end_ms.is_none() {
+        if config.faults_end_ms.is_some() {
+            books.judge_l2();
+        } else {
             findings.0[Invariant::L2 as usize] = Status::Unchecked;
         }
-        Self { findings, books: Books::new(run) }
+        Self { findings, books }
+    }
+
+    /// For what a server says of itself, with at most so many locks and clients. What only the
+    /// others could tell isn't judged: what they were promised (S5), what they believe (S7),
+    /// whether they come to a good end (L2).
+    pub fn of_server(locks: usize, clients: usize) -> Self {
+        let mut findings = Findings([Status::NotYet; Invariant::ALL.len()]);
+        for unknown in [Invariant::S5, Invariant::S7, Invariant::L2] {
+            findings.0[unknown as usize] = Status::Unchecked;
+        }
+        Self { findings, books: Books::new(locks, clients, 0) }
+    }
+
+    /// Takes note that there is a lease as long as this. Where leases differ, the longest counts.
+    pub fn lengthen_leases(&mut self, lease_ms: u64) {
+        self.books.lengthen_leases(lease_ms);
     }
 
     /// What is said of a whole trace that this run left.
@@ -196,7 +217,7 @@ impl Checks {
     }
 
     /// Looks at the next record.
-    pub(super) fn take(&mut self, number: RecordNo, record: &Record) {
+    pub fn take(&mut self, number: RecordNo, record: &Record) {
         self.books.take(number, record, &mut self.findings);
     }
 

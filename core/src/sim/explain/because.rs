@@ -193,7 +193,6 @@ impl Teller<'_> {
 
     /// Why the server gave a client up.
     fn because_silent(&self, record: &Record, client: &str) -> Option<Because> {
-        let lease = super::seconds(i32::try_from(self.run.config.lease_ms).unwrap_or(i32::MAX));
         // A lock goes with its session, which rests on the last renewal.
         let expired = [record.causes[1], record.causes[0]]
             .into_iter()
@@ -206,10 +205,11 @@ impl Teller<'_> {
             Some(found) => found,
             None => return None,
         };
-        let text = format!(
-            "the server had last heard of {client} at {}, and its lease is {lease}",
-            last.at
-        );
+        let mut text = format!("the server had last heard of {client} at {}", last.at);
+        // Where nobody says how long leases are, each session has its own.
+        if let Some(lease) = self.run.config.lease_ms.try_into().ok().filter(|ms| *ms > 0) {
+            text = format!("{text}, and its lease is {}", super::seconds(lease));
+        }
         Some(Because { text, rests_on: vec![no] })
     }
 

@@ -73,9 +73,9 @@ impl<'a> Teller<'a> {
 
     /// The name of a node.
     pub fn node(&self, node: NodeNo) -> String {
-        let place = usize::from(node.0).checked_sub(1);
-        let client = place.and_then(|place| self.run.config.clients.get(place));
-        client.map_or_else(|| "server".to_owned(), |client| client.name.to_string())
+        let Some(place) = usize::from(node.0).checked_sub(1) else { return "server".to_owned() };
+        let client = self.run.config.clients.get(place);
+        client.map_or_else(|| "somebody".to_owned(), |client| client.name.to_string())
     }
 
     /// The name of a lock.
@@ -154,6 +154,8 @@ impl<'a> Teller<'a> {
                 words::count(tenures, "lock"),
                 words::count(waits, "client"),
             ),
+            Kind::Unseen { events: 0 } => "is watched from here on".to_owned(),
+            Kind::Unseen { events } => format!("was out of sight for {events} events"),
             Kind::Stored { through } => format!("has event {through} on disk"),
             Kind::WriteFailed => "can't write: the disk is full".to_owned(),
             Kind::FlushFailed => {

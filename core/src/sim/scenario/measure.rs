@@ -7,10 +7,11 @@ mod flat;
 use serde::{Deserialize, Serialize};
 
 use crate::sim::check::Invariant;
+use crate::sim::file::Lines;
 use crate::sim::message::Message;
 use crate::sim::run::Run;
 use crate::sim::trace::{Kind, LockNo, LossCause, NodeNo, Record, RecordNo};
-use crate::sim::world::{Lines, World};
+use crate::sim::world::World;
 use flat::Flat;
 
 /// What is to be computed. "Then" is the moment of the question.

@@ -39,6 +39,7 @@ pub(super) struct Flat {
     /// Why a tenure, a wait or a belief ended, which are different words.
     cause: Option<String>,
     through: Option<u32>,
+    events: Option<u32>,
     sessions: Option<u16>,
     tenures: Option<u16>,
     waits: Option<u16>,
@@ -110,6 +111,7 @@ impl TryFrom<Flat> for Kind {
             "session_lost" => Self::SessionLost,
             "finished" => Self::Finished,
             "ended" => Self::Ended,
+            "unseen" => take!(flat, Self::Unseen { events }),
             word => flat.of_service(word)?,
         })
     }

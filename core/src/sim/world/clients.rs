@@ -351,5 +351,5 @@ impl World {
 }
 
 fn number(token: Token) -> u32 {
-    super::server::number(token.number())
+    crate::sim::trace::number(token.number())
 }

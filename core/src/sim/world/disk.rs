@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::server::number;
 use super::{Due, Pen, World};
 use crate::event::Event;
 use crate::id::Index;
 use crate::rng::Rng;
 use crate::service::{Datagram, Stored};
-use crate::sim::trace::{Kind, NodeNo};
+use crate::sim::trace::{Kind, NodeNo, number};
 use crate::state::State;
 
 /// What the draws for flushes are keyed by: no link has this.
@@ -76,9 +75,7 @@ impl World {
         disk.unflushed.clear();
         let state = disk.state.clone();
         let through = state.index();
-        for file in &mut self.server.files {
-            file.forget_after(through);
-        }
+        self.server.ledger.forget_after(through);
         self.record_recovery(pen);
         let failed = self.server.outbox.fail(sent);
         let Some(core) = &mut self.server.core else { return };
@@ -128,7 +125,11 @@ impl World {
                 disk.keep(&event);
             }
         }
-        self.chain(pen, NodeNo::SERVER, Kind::Stored { through: self::number(through.number()) });
+        self.chain(
+            pen,
+            NodeNo::SERVER,
+            Kind::Stored { through: crate::sim::trace::number(through.number()) },
+        );
         let mut sent = Vec::new();
         if self.fixed.guards.durable_replies {
             self.server.outbox.release(Stored { through }, &mut sent);

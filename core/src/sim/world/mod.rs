@@ -8,10 +8,8 @@
 //!   the flush), so taking one thing away reshuffles nothing else.
 
 mod clients;
-mod decisions;
 mod disk;
 mod faults;
-mod file;
 mod network;
 mod packets;
 mod script;
@@ -36,7 +34,6 @@ use packets::Packets;
 use server::ServerNode;
 
 pub use clients::{Belief, ClientView};
-pub use file::{Line, Lines};
 pub use server::ServerView;
 pub use view::{ClockView, LinkView, PacketView};
 
@@ -47,7 +44,6 @@ pub(super) struct Fixed {
     pub(super) guards: Guards,
     /// What is done to packets when they are sent.
     pub(super) on_sending: BTreeMap<PacketName, Vec<Fate>>,
-    pub(super) locks: BTreeMap<Name, LockNo>,
 }
 
 impl Fixed {
@@ -61,11 +57,7 @@ impl Fixed {
                 on_sending.entry(*packet).or_default().push(*fate);
             }
         }
-        let mut locks = BTreeMap::new();
-        for (no, name) in (0_u8..).zip(&run.config.locks) {
-            locks.insert(name.clone(), LockNo(no));
-        }
-        Self { run, guards, on_sending, locks }
+        Self { run, guards, on_sending }
     }
 }
 
@@ -323,7 +315,7 @@ impl World {
     }
 
     fn lock_no(&self, name: &Name) -> LockNo {
-        self.fixed.locks.get(name).copied().unwrap_or(LockNo::NONE)
+        self.server.ledger.lock_no(name)
     }
 
     /// The same world at the same moment, to which these things will be done, too.

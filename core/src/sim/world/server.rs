@@ -1,18 +1,19 @@
 //! The server's node: the real lock service, its outbox, and a journal on a simulated disk.
 
 use super::disk::DiskState;
-use super::file::{Line, Lines};
 use super::network::Payload;
 use super::{Due, Pen, World};
-use crate::event::{Event, Fact, ReleaseCause};
-use crate::id::{Name, Peer, SessionId, SessionNo};
+use crate::event::Event;
+use crate::id::{Peer, SessionId, SessionNo};
 use crate::rng::Rng;
 use crate::secret::Secret;
 use crate::service::{Bounds, Config, Datagram, Input, LockServer, Outbox, Start, Step, Stored};
 use crate::sim::clock::Clock;
+use crate::sim::file::Lines;
+use crate::sim::ledger::Ledger;
 use crate::sim::moment::Moment;
 use crate::sim::run;
-use crate::sim::trace::{Kind, LockNo, NodeNo, RecordNo};
+use crate::sim::trace::{Kind, LockNo, NodeNo, number};
 use crate::state::State;
 use crate::time::Span;
 use crate::wire::{Key, Request};
@@ -33,14 +34,8 @@ pub(super) struct ServerNode {
     pub(super) starts: u32,
     waking: Option<Moment>,
     pub(super) disk: DiskState,
-    /// Who has each session, by its number.
-    owners: Vec<NodeNo>,
-    pub(super) files: Vec<Lines>,
+    pub(super) ledger: Ledger,
     inputs: u64,
-    /// The last record about each lock's tenure: the grant, or the release after it.
-    pub(super) tenures: Vec<RecordNo>,
-    /// The last record about each session's lease, or its end.
-    leases: Vec<RecordNo>,
 }
 
 /// What the server's node is like, for those who look.
@@ -68,38 +63,9 @@ impl ServerNode {
             starts: 0,
             waking: None,
             disk: DiskState::default(),
-            owners: vec![NodeNo::SERVER],
-            files: vec![Lines::default(); config.locks.len()],
+            ledger: Ledger::new(&config.locks),
             inputs: 0,
-            tenures: vec![RecordNo::NONE; config.locks.len()],
-            leases: vec![RecordNo::NONE],
         }
-    }
-
-    fn owner(&self, session_no: SessionNo) -> NodeNo {
-        let place = usize::try_from(session_no.number()).unwrap_or(0);
-        self.owners.get(place).copied().unwrap_or(NodeNo::SERVER)
-    }
-
-    fn lease(&self, session_no: SessionNo) -> RecordNo {
-        let place = usize::try_from(session_no.number()).unwrap_or(0);
-        self.leases.get(place).copied().unwrap_or(RecordNo::NONE)
-    }
-
-    fn set_lease(&mut self, session_no: SessionNo, record: RecordNo) {
-        let Ok(place) = usize::try_from(session_no.number()) else { return };
-        if self.leases.len() <= place {
-            self.leases.resize(place + 1, RecordNo::NONE);
-        }
-        self.leases[place] = record;
-    }
-
-    fn set_owner(&mut self, session_no: SessionNo, client: NodeNo) {
-        let Ok(place) = usize::try_from(session_no.number()) else { return };
-        if self.owners.len() <= place {
-            self.owners.resize(place + 1, NodeNo::SERVER);
-        }
-        self.owners[place] = client;
     }
 
     /// The process is gone. What was written and not flushed is there afterwards only by luck.
@@ -115,10 +81,7 @@ impl ServerNode {
         if keeps_unflushed {
             unflushed.iter().for_each(|event| self.disk.keep(event));
         }
-        let through = self.disk.state.index();
-        for file in &mut self.files {
-            file.forget_after(through);
-        }
+        self.ledger.forget_after(self.disk.state.index());
     }
 }
 
@@ -162,22 +125,8 @@ impl World {
                 waits: small(state.waiters()),
             },
         );
-        for (name, lock) in state.locks() {
-            let no = self.lock_no(name);
-            if let Some(tenure) = lock.tenure() {
-                let client = self.server.owner(tenure.session_no);
-                let session = number(tenure.session_no.number());
-                let token = number(tenure.token.number());
-                let also = self.tenure_record(no);
-                let kind = Kind::Kept { lock: no, client, session, token };
-                self.record_with(pen, NodeNo::SERVER, kind, also);
-            }
-            for waiter in lock.line() {
-                let client = self.server.owner(waiter.session_no);
-                let session = number(waiter.session_no.number());
-                let seq = number(waiter.seq.number());
-                self.record(pen, NodeNo::SERVER, Kind::KeptWait { lock: no, client, session, seq });
-            }
+        for (kind, also) in self.server.ledger.kept(&state) {
+            self.record_with(pen, NodeNo::SERVER, kind, also);
         }
     }
 
@@ -267,7 +216,7 @@ impl World {
 
     /// What stands in the file of a lock.
     pub fn file(&self, lock: LockNo) -> Option<&Lines> {
-        self.server.files.get(usize::from(lock.0))
+        self.server.ledger.file(lock)
     }
 
     /// The place of the line that begins here, from 1 on; 0 where none does.
@@ -283,93 +232,19 @@ impl World {
         session_no.map_or(0, SessionNo::number)
     }
 
-    pub(super) fn tenure_record(&self, lock: LockNo) -> RecordNo {
-        self.server.tenures.get(usize::from(lock.0)).copied().unwrap_or(RecordNo::NONE)
-    }
-
     /// Writes a decision of the service down, and what it rests on.
     pub(super) fn record_event(&mut self, event: &Event, by: NodeNo, pen: &mut Pen<'_>) {
-        let Some((kind, also)) = self.kind_of(event, by) else { return };
+        let state = self.server.core.as_ref().map(LockServer::state);
+        let Some((kind, also)) = self.server.ledger.decision(event, by, state) else { return };
         let no = self.record_with(pen, NodeNo::SERVER, kind, also);
         pen.cause = no;
-        let server = &mut self.server;
-        match &event.fact {
-            Fact::SessionOpened { session_no, .. } => {
-                server.set_owner(*session_no, by);
-                server.set_lease(*session_no, no);
-            }
-            Fact::LeaseRenewed { session_no, .. }
-            | Fact::SessionExpired { session_no, .. }
-            | Fact::LockQueued { session_no, .. } => {
-                server.set_lease(*session_no, no);
-            }
-            Fact::LockGranted { lock, session_no, .. }
-            | Fact::LockReleased { lock, session_no, .. } => {
-                // Whoever gets it out of the line, or loses it, was not heard of by that.
-                if matches!(
-                    event.fact,
-                    Fact::LockGranted { from_queue: false, .. }
-                        | Fact::LockReleased { cause: ReleaseCause::Released, .. }
-                ) {
-                    server.set_lease(*session_no, no);
-                }
-                let place = usize::from(self.lock_no(lock).0);
-                if let Some(tenure) = self.server.tenures.get_mut(place) {
-                    *tenure = no;
-                }
-            }
-            Fact::FileAppended { file, token, offset, data, session_no, asked, .. } => {
-                server.set_lease(*session_no, no);
-                let line = Line {
-                    record: no,
-                    index: event.index,
-                    client: self.author(*session_no, by),
-                    asked: (number(session_no.number()), number(asked.seq.number())),
-                    token: number(token.number()),
-                    offset: *offset,
-                    text: data.text().unwrap_or("(bytes)").trim_end().to_owned(),
-                };
-                let place = usize::from(self.lock_no(file).0);
-                if let Some(file) = self.server.files.get_mut(place) {
-                    file.push(line);
-                }
-            }
-            Fact::ServerStarted { .. }
-            | Fact::ServerStopped
-            | Fact::SessionClosed { .. }
-            | Fact::WaitEnded { .. }
-            | Fact::RequestRefused { .. }
-            | Fact::DuplicateAnswered { .. }
-            | Fact::DatagramDropped { .. } => {}
-        }
-    }
-
-    fn author(&self, session_no: SessionNo, by: NodeNo) -> NodeNo {
-        if by.is_server() { self.server.owner(session_no) } else { by }
-    }
-
-    pub(super) fn owner_of(&self, session_no: SessionNo) -> NodeNo {
-        self.server.owner(session_no)
-    }
-
-    pub(super) fn lease_record(&self, session_no: SessionNo) -> RecordNo {
-        self.server.lease(session_no)
-    }
-
-    pub(super) fn lines_of(&self, name: &Name) -> u16 {
-        let place = usize::from(self.lock_no(name).0);
-        let lines = self.server.files.get(place).map_or(0, Lines::len);
-        u16::try_from(lines).unwrap_or(u16::MAX)
+        self.server.ledger.take(event, by, no);
     }
 }
 
 /// Where a node's packets come from.
 pub(super) fn peer(node: NodeNo) -> Peer {
     Peer(([10, 0, 0, node.0], u16::from(node.0)).into())
-}
-
-pub(super) fn number(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn config(config: &run::Config, seed: u64) -> Config {
