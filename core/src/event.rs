@@ -251,6 +251,26 @@ impl Fact {
         }
     }
 
+    /// The lock or file that it is about, if it is about one.
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            Self::LockQueued { lock, .. }
+            | Self::LockGranted { lock, .. }
+            | Self::LockReleased { lock, .. }
+            | Self::WaitEnded { lock, .. } => Some(lock),
+            Self::FileAppended { file, .. } => Some(file),
+            Self::RequestRefused { name, .. } => name.as_ref(),
+            Self::ServerStarted { .. }
+            | Self::ServerStopped
+            | Self::SessionOpened { .. }
+            | Self::SessionExpired { .. }
+            | Self::SessionClosed { .. }
+            | Self::DuplicateAnswered { .. }
+            | Self::LeaseRenewed { .. }
+            | Self::DatagramDropped { .. } => None,
+        }
+    }
+
     /// The word in JSON's `type`.
     pub const fn word(&self) -> &'static str {
         match self {

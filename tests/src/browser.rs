@@ -69,6 +69,11 @@ impl Browser {
     /// Page down, as remotes send it.
     pub const PAGE_DOWN: &str = "\u{e00f}";
 
+    /// To the beginning.
+    pub const HOME: &str = "\u{e011}";
+    /// To the end.
+    pub const END: &str = "\u{e010}";
+
     /// Starts a driver, and a browser with a window of this size.
     ///
     /// # Panics
@@ -153,6 +158,49 @@ impl Browser {
     pub fn press(&self, keys: &str) {
         let focused = self.runtime.block_on(self.client.active_element()).expect("a focus");
         self.runtime.block_on(focused.send_keys(keys)).expect("keys are taken");
+    }
+
+    /// Clicks on the first element with this test hook.
+    pub fn click(&self, hook: &str) {
+        self.run(&format!("document.querySelector('[data-testid=\"{hook}\"]').click()"));
+    }
+
+    /// Clicks on the first button that says this.
+    pub fn click_named(&self, text: &str) {
+        let text = json!(text);
+        self.run(&format!(
+            "[...document.querySelectorAll('button')]
+                .find(it => it.innerText.trim() === {text}).click()"
+        ));
+    }
+
+    /// An attribute of the first element with this test hook; nothing where it has none.
+    pub fn attribute(&self, hook: &str, name: &str) -> String {
+        let value = self.run(&format!(
+            "return document.querySelector('[data-testid=\"{hook}\"]')?.getAttribute('{name}')
+                ?? ''"
+        ));
+        value.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// From here on what the page saves can be asked for.
+    pub fn keep_downloads(&self) {
+        self.run(
+            "window.saved = []; const make = URL.createObjectURL;
+             URL.createObjectURL = it => { it.text().then(it => saved.push(it)); return make(it) }",
+        );
+    }
+
+    /// The last file that the page has saved.
+    ///
+    /// # Panics
+    /// Where it saves none.
+    pub fn downloaded(&self) -> String {
+        let saved = wait_for("a download", || {
+            self.run("return saved.pop() ?? null").as_str().map(str::to_owned)
+        });
+        tell("browser", format!("{} bytes were saved", saved.len()));
+        saved
     }
 
     /// Chooses a file with this text in a field for files.

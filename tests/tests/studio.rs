@@ -14,21 +14,10 @@ fn studio(query: &str) -> (Pages, Browser) {
     (pages, browser)
 }
 
-fn attribute(browser: &Browser, hook: &str, name: &str) -> String {
-    let script = format!(
-        "return document.querySelector('[data-testid=\"{hook}\"]')?.getAttribute('{name}') ?? ''"
-    );
-    browser.run(&script).as_str().unwrap_or_default().to_owned()
-}
-
-fn click(browser: &Browser, hook: &str) {
-    browser.run(&format!("document.querySelector('[data-testid=\"{hook}\"]').click()"));
-}
-
 /// What one sees of a run: the fingerprint so far, and the stage as it is drawn.
 fn seen(browser: &Browser) -> (String, Value) {
     let stage = browser.run("return document.querySelector('#stage svg').outerHTML");
-    (attribute(browser, "digest", "data-here"), stage)
+    (browser.attribute("digest", "data-here"), stage)
 }
 
 #[test]
@@ -36,7 +25,7 @@ fn home_moves_by_itself_and_needs_no_server() {
     let (_pages, browser) = studio("");
     assert!(browser.text("scenario").unwrap().contains("Five clients"));
     browser.text_when("time", |time| !time.starts_with("0.0"));
-    click(&browser, "play");
+    browser.click("play");
     for (width, height) in [(1280, 720), (390, 844), (360, 740)] {
         browser.resize(width, height);
         assert!(!browser.scrolls_sideways(), "at {width} by {height}");
@@ -94,7 +83,7 @@ fn steps_forward_and_back_show_the_same_picture_in_every_scenario() {
         assert_eq!(seen(&browser), before, "{}", scenario.name);
         // The page goes through the very run that the core goes through.
         let fingerprint = format!("{:016x}", scenario.run().go().fingerprint);
-        assert_eq!(attribute(&browser, "digest", "data-digest"), fingerprint);
+        assert_eq!(browser.attribute("digest", "data-digest"), fingerprint);
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
@@ -103,13 +92,13 @@ fn steps_forward_and_back_show_the_same_picture_in_every_scenario() {
 fn a_protection_taken_away_violates_an_invariant_and_changes_the_file() {
     let (pages, browser) = studio("?scenario=gc-pause&without=&seed=7&t=18200");
     assert_eq!(browser.text("time").unwrap(), "18.2 s");
-    assert_eq!(attribute(&browser, "invariant-S2", "data-status"), "ok");
+    assert_eq!(browser.attribute("invariant-S2", "data-status"), "ok");
     let right = browser.text("file-file_0").unwrap();
-    click(&browser, "protection-fencing");
+    browser.click("protection-fencing");
     browser.text_when("file-file_0", |file| file.contains("stale"));
-    assert_eq!(attribute(&browser, "protection-fencing", "aria-pressed"), "false");
+    assert_eq!(browser.attribute("protection-fencing", "aria-pressed"), "false");
     for invariant in ["invariant-S2", "invariant-S4"] {
-        assert_eq!(attribute(&browser, invariant, "data-status"), "violated");
+        assert_eq!(browser.attribute(invariant, "data-status"), "violated");
     }
     let wrong = browser.text("file-file_0").unwrap();
     assert!(wrong.lines().count() > right.lines().count(), "{right}\n{wrong}");
@@ -150,11 +139,11 @@ fn a_search_finds_a_violation_and_plays_it() {
     let (_pages, browser) = studio("?scenario=gc-pause&without=fencing");
     browser.press("v");
     browser.text_when("search-start", |text| text == "Search");
-    click(&browser, "search-start");
+    browser.click("search-start");
     let found =
         browser.text_when("search-outcome", |text| text.contains("is violated with 1 fault"));
     assert!(found.contains("Without that fault nothing is violated."), "{found}");
-    click(&browser, "search-play");
+    browser.click("search-play");
     browser.text_when("scenario", |text| text.contains("Found"));
     browser.press("g");
     let violated = "return document.querySelectorAll('[data-status=violated]').length > 0";
@@ -188,11 +177,42 @@ fn traces_go_out_and_come_in() {
     browser.choose_file("import", "trace.json", &recording.to_json());
     browser.text_when("toast", |text| text.contains("exactly as it was recorded"));
     let fingerprint = format!("{:016x}", recording.fingerprint());
-    assert_eq!(attribute(&browser, "digest", "data-digest"), fingerprint);
+    assert_eq!(browser.attribute("digest", "data-digest"), fingerprint);
     assert!(recording.records().iter().any(|it| Interest::of(it) >= Interest::Append));
 
+    browser.keep_downloads();
     browser.press("e");
     browser.text_when("copy-link", |text| text == "Copy");
+    browser.click("export-json");
+    assert_eq!(browser.downloaded(), recording.to_json());
     browser.choose_file("import", "bad.json", "{\"format\": \"something\"}");
     browser.text_when("toast", |text| text.contains("That is no trace"));
+}
+
+/// Two lines for each event, read by the expression in the first line, which is the one that
+/// ShiViz has of itself: what happened, then the node and its clock, which counts up by one.
+#[test]
+fn a_log_for_shivi_fits_its_expression_line_by_line() {
+    let (_pages, browser) = studio("?scenario=gc-pause");
+    browser.keep_downloads();
+    browser.press("e");
+    browser.text_when("copy-link", |text| text == "Copy");
+    browser.click("export-shiviz");
+    let log = browser.downloaded();
+    let mut lines = log.lines();
+    assert_eq!(lines.next(), Some(r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})"));
+    assert_eq!(lines.next(), Some(""));
+    let lines: Vec<&str> = lines.collect();
+    assert!(lines.len() > 100 && lines.len().is_multiple_of(2), "{}", lines.len());
+    let mut own: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
+    for event in lines.chunks(2) {
+        assert!(!event[0].is_empty());
+        let (host, clock) = event[1].split_once(' ').unwrap();
+        assert!(!host.contains(char::is_whitespace) && !host.is_empty(), "{}", event[1]);
+        let clock: Value = serde_json::from_str(clock).unwrap();
+        let count = own.entry(host).or_default();
+        *count += 1;
+        assert_eq!(clock[host], json!(*count), "{}", event[1]);
+    }
+    assert_eq!(own.len(), 3, "the server and two clients");
 }

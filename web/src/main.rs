@@ -7,9 +7,7 @@
 mod browser;
 #[cfg(target_arch = "wasm32")]
 mod component;
-#[cfg(target_arch = "wasm32")]
 mod feed;
-mod live;
 mod model;
 mod picture;
 

@@ -76,6 +76,13 @@ impl Ledger {
         self.session_mut(session_no).owner = owner;
     }
 
+    /// Notes the last record about a lock's tenure.
+    pub fn set_tenure(&mut self, lock: LockNo, no: RecordNo) {
+        if let Some(tenure) = self.tenures.get_mut(usize::from(lock.0)) {
+            *tenure = no;
+        }
+    }
+
     /// What stands in the file of a lock.
     pub fn file(&self, lock: LockNo) -> Option<&Lines> {
         self.files.get(usize::from(lock.0))
@@ -84,11 +91,6 @@ impl Ledger {
     /// Forgets the lines that came after this place in history.
     pub fn forget_after(&mut self, through: Index) {
         self.files.iter_mut().for_each(|file| file.forget_after(through));
-    }
-
-    /// Forgets the sessions for which this doesn't hold.
-    pub fn retain_sessions(&mut self, keep: impl Fn(SessionNo) -> bool) {
-        self.sessions.retain(|held| keep(held.session_no));
     }
 
     /// The last record about a lock's tenure.
@@ -158,10 +160,7 @@ impl Ledger {
                 ) {
                     self.session_mut(*session_no).lease = no;
                 }
-                let place = usize::from(self.lock_no(lock).0);
-                if let Some(tenure) = self.tenures.get_mut(place) {
-                    *tenure = no;
-                }
+                self.set_tenure(self.lock_no(lock), no);
             }
             Fact::FileAppended { file, token, offset, data, session_no, asked, .. } => {
                 self.session_mut(*session_no).lease = no;

@@ -24,6 +24,7 @@ impl App {
                 Offer::Undo => (Offer::Undo, "Undo (U)"),
                 Offer::Compare => (Offer::Compare, "Compare"),
                 Offer::FromStart => (Offer::FromStart, "From the start"),
+                Offer::Save => (Offer::Save, "Save"),
             };
             let onclick = ctx.link().callback(move |_| Msg::Offer(offer));
             html! { <button class="small-button" {onclick}>{ text }</button> }

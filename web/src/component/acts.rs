@@ -2,7 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each takes its group, and passes on the rest")]
 
-use leasehold_core::sim::{Moment, Protection};
+use leasehold_core::sim::Protection;
 use yew::Context;
 
 use super::app::{App, Open, Theme};
@@ -23,10 +23,11 @@ impl App {
             Act::Step { forward } => studio.step(forward),
             Act::Interesting { forward } => studio.interesting(forward),
             Act::OfNode { forward } => studio.of_selected_node(forward),
-            Act::Start => studio.go_to(Moment::START),
+            Act::Start => studio.go_to(studio.film().begin()),
             Act::End => {
                 let end = studio.film().end();
                 studio.go_to(end);
+                studio.follows = studio.is_live;
             }
             Act::Slower => studio.player.slower(),
             Act::Faster => studio.player.faster(),
@@ -112,7 +113,9 @@ impl App {
             Act::FullScreen => browser::toggle_full_screen(),
             Act::Blank => self.ui.is_blank = !self.ui.is_blank,
             Act::Halo => self.ui.has_halo = !self.ui.has_halo,
-            Act::Live => self.set_live(!self.ui.is_live),
+            // Where one looks back, to what happens now; else to the server, or from it.
+            Act::Live if self.ui.is_live && !self.studio.follows => self.studio.follow(),
+            Act::Live => self.set_live(ctx, !self.ui.is_live),
             _ => return false,
         }
         true

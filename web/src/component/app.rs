@@ -12,6 +12,7 @@ use super::derived::Derived;
 use super::dialogs::Export;
 use super::draw::Pointing;
 use super::keyboard::listeners;
+use super::live::{Live, News};
 use crate::browser;
 use crate::feed::worker::{Searcher, Told};
 use crate::model::compare::Mode as CompareMode;
@@ -111,7 +112,11 @@ impl On {
 
 pub(crate) struct App {
     pub(crate) on: On,
+    /// What is shown …
     pub(crate) studio: Studio,
+    /// … and what is not: the server, or what is simulated.
+    pub(super) parked: Option<Studio>,
+    pub(super) live: Option<Live>,
     pub(crate) ui: Ui,
     pub(crate) sizes: Sizes,
     pub(crate) hunt: Hunt,
@@ -170,7 +175,10 @@ pub(crate) enum Msg {
     Import(File),
     Imported(Option<String>),
     Copied(bool),
-    Live(bool),
+    Mode {
+        is_live: bool,
+    },
+    Live(News),
 }
 
 impl Component for App {
@@ -190,14 +198,17 @@ impl Component for App {
             _ => View::Gantt,
         };
         let frames = browser::Frames::new(ctx.link().callback(Msg::Frame));
-        let app = Self {
+        let starts_live = can_live && link.is_live;
+        let mut app = Self {
             on: On::of(ctx),
             studio,
+            parked: None,
+            live: None,
             ui: Ui {
                 open: None,
                 lower,
                 tab: View::Gantt,
-                is_live: can_live && link.is_live,
+                is_live: false,
                 can_live,
                 presents: false,
                 is_blank: false,
@@ -221,6 +232,9 @@ impl Component for App {
             toast_ends: None,
             _listeners: listeners(ctx),
         };
+        if starts_live {
+            app.enter_live(ctx);
+        }
         app.want_frames();
         app
     }
@@ -256,7 +270,7 @@ impl App {
     /// Frames are asked for only while something moves.
     fn want_frames(&self) {
         let film = self.studio.film();
-        let moves = self.studio.player.is_playing && !self.ui.is_live;
+        let moves = self.studio.player.is_playing || (self.studio.follows && !self.is_stale());
         self.frames.want(moves || !film.is_whole());
     }
 

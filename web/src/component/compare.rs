@@ -8,7 +8,7 @@ use yew::{Callback, Html, classes, html};
 use super::app::App;
 use super::draw::{FigureProps, Pointing, figure};
 use crate::model::compare::{Compare, Difference, Mode, title};
-use crate::model::files::{FileView, files};
+use crate::model::files::FileView;
 use crate::model::film::Film;
 use crate::picture::shape::{Picture, Place, Target};
 
@@ -172,7 +172,7 @@ impl App {
         Side {
             title,
             picture: Rc::new(self.leases(film, place, None)),
-            files: files(film.world(), None),
+            files: film.files(None),
             violated: violated.map(|(it, ..)| it).collect(),
             differences,
         }

@@ -18,10 +18,11 @@ pub(crate) struct ControlsProps {
     pub(crate) is_asked: bool,
     pub(crate) speed: AttrValue,
     pub(crate) is_auto: bool,
+    pub(crate) begin: Moment,
     pub(crate) now: Moment,
     pub(crate) end: Moment,
-    /// The fingerprints of the whole run, and of what has happened of it.
-    pub(crate) digest: (u64, u64),
+    /// The fingerprints of the whole run, and of what has happened of it, where it has any.
+    pub(crate) digest: Option<(u64, u64)>,
     pub(crate) tape: Rc<Picture>,
     /// What the run can be let go on to: names, and how they are called.
     pub(crate) choices: Rc<Vec<(String, String)>>,
@@ -33,7 +34,8 @@ pub(crate) struct ControlsProps {
 
 /// The bar at the bottom.
 pub(crate) fn controls(props: &ControlsProps) -> Html {
-    let ControlsProps { is_playing, is_asked, speed, is_auto, now, end, onact, .. } = props.clone();
+    let ControlsProps { is_playing, is_asked, speed, is_auto, begin, now, end, onact, .. } =
+        props.clone();
     let button = |act: Act, hook: &'static str, label: &'static str, face: &'static str| {
         let onclick = onact.reform(move |_| act);
         html! {
@@ -76,26 +78,28 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 <button class="quiet faster" onclick={onact.reform(|_| Act::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
-            { until(props) }
+            if !props.choices.is_empty() { { until(props) } }
             <div class="tape" id="tape" data-testid="tape">
                 { figure(&FigureProps {
                     picture: Rc::clone(&props.tape),
                     focus: None,
                     onpoint: props.onpoint.clone(),
                 }) }
-                <input type="range" min="0" max={end.as_millis().to_string()} step="1"
+                <input type="range" min={begin.as_millis().to_string()}
+                    max={end.as_millis().to_string()} step="1"
                     value={now.as_millis().to_string()} {oninput}
                     aria-label="Time" aria-valuetext={spoken} />
             </div>
             <p class="clock">
                 <span data-testid="time">{ now.to_string() }</span>
                 <span class="of">{ " / " }{ end.to_string() }</span>
-                <output class="digest" data-testid="digest"
-                    data-digest={format!("{:016x}", props.digest.0)}
-                    data-here={format!("{:016x}", props.digest.1)}
-                    title="The fingerprint of this run: the same everywhere">
-                    { format!("run {}", digest(props.digest.0)) }
-                </output>
+                if let Some((whole, here)) = props.digest {
+                    <output class="digest" data-testid="digest"
+                        data-digest={format!("{whole:016x}")} data-here={format!("{here:016x}")}
+                        title="The fingerprint of this run: the same everywhere">
+                        { format!("run {}", digest(whole)) }
+                    </output>
+                }
             </p>
         </footer>
     }

@@ -8,7 +8,7 @@ use leasehold_core::sim::{Invariant, Status, World};
 use super::app::App;
 use crate::model::faults::Fault;
 use crate::model::fields::{Field, Sight, fields, with_changes};
-use crate::model::files::{FileView, files};
+use crate::model::files::FileView;
 use crate::model::log::{Filter, Row, rows};
 use crate::model::scene::Scene;
 use crate::model::until::Until;
@@ -92,8 +92,12 @@ impl Derived {
             rows: Rc::new(rows),
             has_more,
             statuses: Rc::new(film.statuses()),
-            files: Rc::new(files(film.world(), correct.as_deref())),
-            choices: Rc::new(Until::choices(film.run())),
+            files: Rc::new(film.files(correct.as_deref())),
+            choices: Rc::new(if film.footage().is_some() {
+                Vec::new()
+            } else {
+                Until::choices(film.run())
+            }),
         }
     }
 
@@ -120,10 +124,6 @@ impl Derived {
 
 /// The fields one step before.
 fn before(app: &App, target: Target) -> Vec<Field> {
-    let film = app.studio.film();
-    let Some(before) = film.one_step_before() else { return Vec::new() };
-    let past = film.past().len() - film.step_at(film.place()).len();
-    let trace = &film.trace()[..past];
-    let scene = Scene::of_world(&before, trace);
-    fields(Sight { world: &before, trace, now: before.now() }, &scene, target)
+    let look = |sight: Sight<'_>, scene: &Scene| fields(sight, scene, target);
+    app.studio.film().one_step_before(look).unwrap_or_default()
 }

@@ -152,6 +152,8 @@ pub(crate) fn legend(props: &LegendProps) -> Html {
                     { "for how long the client believes that it holds the lock" }</dd></div>
                 <div><dt>{ "red, dashed" }</dt><dd>{ "it believes for longer than it may" }</dd>
                     </div>
+                <div><dt>{ "blue, dashed" }</dt><dd>
+                    { "live: what a client may believe, inferred from what it was told" }</dd></div>
                 <div><dt>{ "#7" }</dt><dd>{ "a fencing token: each grant has a larger one" }</dd>
                     </div>
                 <div><dt>{ "outline" }</dt><dd>

@@ -1,12 +1,13 @@
 //! Taking something along, and bringing it back: links, pictures, traces, a test.
 
-use leasehold_core::sim::{Interest, Recording, Run, Scenario, Trace, mermaid, shiviz};
+use leasehold_core::sim::{self, Interest, Run, Scenario, Trace, mermaid, shiviz};
 use yew::Context;
 
 use super::app::{App, Msg};
 use super::dialogs::Export;
 use crate::browser;
 use crate::model::film::Film;
+use crate::model::footage::Recording;
 use crate::picture::shape::Picture;
 
 /// Does it.
@@ -14,6 +15,10 @@ pub(crate) fn export(app: &mut App, ctx: &Context<App>, export: Export) {
     let film = app.studio.film();
     let name = format!("{}-{}", app.studio.scenario.name, film.now().as_millis());
     match export {
+        Export::Link if film.footage().is_some() => {
+            app.studio.say("What was seen can't be put in a link: save it as a file.", Vec::new());
+            return;
+        }
         Export::Link => {
             let address = browser::address(&app.studio.link().write());
             browser::copy(&address, ctx.link().callback(Msg::Copied));
@@ -35,7 +40,14 @@ pub(crate) fn export(app: &mut App, ctx: &Context<App>, export: Export) {
         }
         Export::Steps(no) => stops(app, no),
         Export::Json => {
-            let json = recording(film).to_json();
+            let json = match (film.footage(), &app.studio.recorded) {
+                (None, _) => recording(film).to_json(),
+                (Some(_), Some(recorded)) => recorded.to_string(),
+                (Some(_), None) => {
+                    app.studio.say("Record first: what was recorded can be saved.", Vec::new());
+                    return;
+                }
+            };
             browser::download_text(&format!("{name}.json"), "application/json", &json);
         }
         Export::ShiViz => {
@@ -60,8 +72,8 @@ pub(crate) fn export(app: &mut App, ctx: &Context<App>, export: Export) {
     app.studio.say("Saved with your downloads.", Vec::new());
 }
 
-fn recording(film: &Film) -> Recording {
-    Recording::new(film.run().clone(), film.trace().to_vec())
+fn recording(film: &Film) -> sim::Recording {
+    sim::Recording::new(film.run().clone(), film.trace().to_vec())
 }
 
 /// A picture of each stop, numbered.
@@ -106,6 +118,19 @@ fn test_of(film: &Film, name: &str) -> String {
 impl App {
     /// A file that somebody chose.
     pub(super) fn import(&mut self, text: Option<&str>) {
+        self.leave_live();
+        if let Some(text) = text.filter(|text| Recording::is_one(text)) {
+            match self.studio.of_recording(text) {
+                Ok(recorded) => {
+                    (self.studio, self.ui.open, self.must_measure) = (recorded, None, true);
+                    self.studio.say("A recording of a real server.", Vec::new());
+                }
+                Err(error) => {
+                    self.studio.say(&format!("That is no recording: {error}."), Vec::new());
+                }
+            }
+            return;
+        }
         match read_trace(text.unwrap_or_default()) {
             Ok((scenario, note)) => {
                 self.ui.open = None;

@@ -7,6 +7,7 @@ use leasehold_core::sim::{Interest, Moment, RecordNo, Scenario};
 use yew::Context;
 
 use super::app::{App, Msg, Open};
+use super::dialogs::Export;
 use super::draw::Pointing;
 use super::exports;
 use crate::browser;
@@ -25,16 +26,23 @@ use crate::picture::shape::Target;
 /// How long a finger rests on something before its menu opens, in milliseconds.
 const LONG_PRESS_MS: u32 = 500;
 
+/// A live server is shown 30 times a second: more would only cost.
+const LIVE_FRAME_MS: f64 = 32.0;
+
 impl App {
     /// Takes in whatever it is. Says whether the page is to be drawn anew.
     pub(super) fn take(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
         match msg {
             Msg::Act(act) => return self.act(ctx, act),
             Msg::Frame(at) => {
-                let passed = self.last_frame.map_or(16.0, |last| at - last);
+                let passed = self.last_frame.map_or(LIVE_FRAME_MS, |last| at - last);
+                if self.ui.is_live && passed < LIVE_FRAME_MS {
+                    return false;
+                }
+                self.pass_live();
                 let was_playing = self.studio.player.is_playing;
                 let draws = self.studio.tick(passed);
-                let goes_on = self.studio.player.is_playing;
+                let goes_on = self.studio.player.is_playing || self.studio.follows;
                 self.last_frame = goes_on.then_some(at);
                 if was_playing && !goes_on && self.studio.lesson.phase == Phase::Asked {
                     self.ui.has_closed_answer = false;
@@ -113,7 +121,7 @@ impl App {
                     compare.mode = mode;
                 }
             }
-            Msg::Offer(offer) => self.take_offer(offer),
+            Msg::Offer(offer) => self.take_offer(ctx, offer),
             Msg::ToastEnds => self.studio.toast = None,
             Msg::Quiet => self.ui.is_quiet = !self.ui.is_quiet,
             Msg::Theme => self.next_theme(),
@@ -133,7 +141,8 @@ impl App {
                 };
                 self.studio.say(text, Vec::new());
             }
-            Msg::Live(is_live) => self.set_live(is_live),
+            Msg::Mode { is_live } => self.set_live(ctx, is_live),
+            Msg::Live(news) => return self.take_live(ctx, news),
             Msg::Bounds(bounds) => self.hunt.bounds = bounds,
             Msg::SearchStart => self.start_search(ctx),
             Msg::SearchStop => {
@@ -145,6 +154,7 @@ impl App {
                 let found = self.hunt.found.as_ref().and_then(Found::scenario);
                 if let Some(scenario) = found {
                     self.ui.open = None;
+                    self.leave_live();
                     self.studio.show(scenario);
                     self.studio.player.is_playing = !self.ui.is_still;
                 }
@@ -189,10 +199,11 @@ impl App {
         self.ui.open = Some(Open::Menu);
     }
 
-    fn take_offer(&mut self, offer: Offer) {
+    fn take_offer(&mut self, ctx: &Context<Self>, offer: Offer) {
         self.studio.toast = None;
         match offer {
             Offer::Undo => self.studio.undo(),
+            Offer::Save => exports::export(self, ctx, Export::Json),
             Offer::Compare => {
                 self.studio.compare = None;
                 self.studio.toggle_compare();
@@ -219,9 +230,9 @@ impl App {
     }
 
     pub(super) fn show(&mut self, scenario: Scenario) {
+        self.leave_live();
         self.studio.choose(scenario);
         self.ui.has_closed_answer = false;
-        self.ui.is_live = false;
         self.studio.player.is_playing = !self.ui.is_still;
         self.must_measure = true;
         self.keep_address();
@@ -229,29 +240,14 @@ impl App {
 
     /// The address says which run this is, so that it is the same one when the page is loaded anew.
     pub(super) fn keep_address(&self) {
+        if self.studio.film().footage().is_some() {
+            return;
+        }
         let mut link = self.studio.link();
         (link.at, link.digest) = (None, None);
         let query = link.write();
         if query.len() <= LINK_LEN_MAX {
             browser::set_query(&query);
-        }
-    }
-
-    pub(super) fn set_live(&mut self, is_live: bool) {
-        if is_live && !self.ui.can_live {
-            self.studio.say(
-                "This page was not served by a lock server. Start one: leasehold serve.",
-                Vec::new(),
-            );
-            return;
-        }
-        self.ui.is_live = is_live;
-        self.must_measure = true;
-        self.last_frame = None;
-        if is_live {
-            browser::set_query("?mode=live");
-        } else {
-            self.keep_address();
         }
     }
 

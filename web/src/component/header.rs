@@ -13,6 +13,8 @@ pub(crate) struct HeaderProps {
     /// The place of the scenario in the library, from 1 on; 0 for one from elsewhere.
     pub(crate) number: usize,
     pub(crate) seed: u64,
+    /// It was seen of a real server: there is nothing to switch.
+    pub(crate) is_seen: bool,
     pub(crate) without: BTreeSet<Protection>,
     /// The protections that the scenario is about.
     pub(crate) switches: Vec<Protection>,
@@ -35,11 +37,15 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
             <span class="title">{ title.clone() }</span>
             <span class="more" aria-hidden="true">{ "▾" }</span>
         </button>
-        { chips(props) }
-        <button class="seed quiet" onclick={other}
-            title="The seed decides every draw of luck. Draw another">
-            { "seed " }<b>{ seed }</b>
-        </button>
+        if props.is_seen {
+            <span class="spring"></span>
+        } else {
+            { chips(props) }
+            <button class="seed quiet" onclick={other}
+                title="The seed decides every draw of luck. Draw another">
+                { "seed " }<b>{ seed }</b>
+            </button>
+        }
     </> }
 }
 

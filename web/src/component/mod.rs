@@ -13,6 +13,8 @@ mod exports;
 mod hands;
 mod header;
 mod keyboard;
+mod live;
+mod live_head;
 mod log;
 mod page;
 mod panels;

@@ -28,18 +28,15 @@ impl App {
             ui.is_quiet.then_some("quiet-keys"),
             ui.has_halo.then_some("haloed"),
             self.studio.compare.is_some().then_some("comparing"),
+            self.is_stale().then_some("not-live"),
             format!("tab-{}", ui.tab.hook()),
         );
         html! {
             <div id="page" {class}>
                 { self.head(ctx) }
-                if ui.is_live {
-                    <crate::live::view::Live />
-                } else {
-                    { self.main(ctx) }
-                    { self.foot(ctx) }
-                    { self.toast(ctx) }
-                }
+                { self.main(ctx) }
+                { self.foot(ctx) }
+                { self.toast(ctx) }
                 { self.open(ctx) }
                 if ui.is_blank { <div class="blank" aria-hidden="true"></div> }
             </div>
@@ -54,7 +51,7 @@ impl App {
         let number = studio.library.iter().position(|it| it.name == studio.scenario.name);
         let is_live = self.ui.is_live;
         let mode = |hook: &'static str, text: &'static str, live: bool| {
-            let onclick = link.callback(move |_| Msg::Live(live));
+            let onclick = link.callback(move |_| Msg::Mode { is_live: live });
             html! {
                 <button class="mode" data-testid={hook} aria-pressed={(is_live == live).to_string()}
                     {onclick}>{ text }</button>
@@ -73,9 +70,10 @@ impl App {
             <header class="bar" role="banner">
                 <h1 class="brand">{ "leasehold" }</h1>
                 if is_live {
-                    <span class="spring"></span>
+                    { self.live_head(ctx) }
                 } else {
-                    <Header title={AttrValue::from(studio.scenario.title.clone())}
+                    <Header is_seen={studio.film().footage().is_some()}
+                        title={AttrValue::from(studio.scenario.title.clone())}
                         number={number.map_or(0, |no| no + 1)} seed={run.seed}
                         without={run.without.clone()} switches={studio.scenario.switches.clone()}
                         onact={self.on.act.clone()} onprotection={self.on.protection.clone()}
@@ -85,21 +83,21 @@ impl App {
                     { mode("mode-sim", "Simulated", false) }
                     if self.ui.can_live { { mode("mode-live", "Live", true) } }
                 </div>
-                if !is_live {
-                    <div class="tools" role="group" aria-label="Tools">
+                <div class="tools" role="group" aria-label="Tools">
+                    if studio.film().footage().is_none() {
                         { tool(
                             Act::Compare, "Compare with one protection different (M)",
                             "compare", "Compare",
                         ) }
                         { tool(Act::Search, "Find a violation (V)", "search", "Find") }
+                    }
                         { tool(Act::Export, "Share and export (E)", "share", "Share") }
                         { tool(Act::Present, "Present (P)", "present", "Present") }
                         <button class="quiet tool" title="Light or dark"
                             aria-label={self.theme_label()}
                             onclick={link.callback(|_| Msg::Theme)}>{ "◐" }</button>
                         { tool(Act::Help, "Keys (?)", "help", "?") }
-                    </div>
-                }
+                </div>
             </header>
         }
     }
@@ -127,7 +125,10 @@ impl App {
                 </button>
             }
         };
-        let views = View::ALL.into_iter().filter(|view| *view != View::Stage);
+        let is_seen = self.studio.film().footage().is_some();
+        let views = View::ALL
+            .into_iter()
+            .filter(|view| *view != View::Stage && !(is_seen && *view == View::SpaceTime));
         html! {
             <main class="studio">
                 <div class="left">
@@ -173,6 +174,12 @@ impl App {
                     onpointercancel={release}>
                     { figure(&FigureProps { picture, focus: self.studio.selected, onpoint }) }
                 </div>
+                if self.ui.is_live && self.studio.scene().clients.is_empty() {
+                    <p class="empty">
+                        { "No client has a session. Five that come and go: " }
+                        <code>{ "leasehold demo --loop" }</code>
+                    </p>
+                }
                 <button class="quiet legend-button" title="What the signs mean (I)"
                     onclick={ctx.link().callback(|_| Msg::Act(Act::Legend))}>{ "Signs" }</button>
             </section>
@@ -211,7 +218,9 @@ impl App {
             <section class="panel lower" aria-label="Over time">
                 <header class="panel-head">
                     <div class="tabs" role="group" aria-label="Which view">
-                        { tab(View::Gantt) }{ tab(View::SpaceTime) }
+                        { tab(View::Gantt) }
+                        // Of a real server no packets are seen.
+                        if self.studio.film().footage().is_none() { { tab(View::SpaceTime) } }
                     </div>
                     <div class="zoom" role="group" aria-label="Zoom">
                         if is_gantt {
@@ -254,7 +263,7 @@ impl App {
         let won = studio.goal_reached();
         let told = caption(&CaptionProps {
             text: AttrValue::from(studio.caption()),
-            is_spoken: !studio.player.is_playing,
+            is_spoken: !studio.player.is_playing && !studio.follows,
         });
         let question_panel = if is_open {
             ask(&QuestionProps {
@@ -344,13 +353,14 @@ impl App {
         let link = ctx.link();
         let film = studio.film();
         controls(&ControlsProps {
-            is_playing: studio.player.is_playing,
+            is_playing: studio.player.is_playing || studio.follows,
             is_asked: studio.lesson.phase == Phase::Asked,
             speed: AttrValue::from(studio.player.speed.label()),
             is_auto: studio.player.speed == crate::model::player::Speed::Auto,
+            begin: film.begin(),
             now: film.now(),
             end: film.end(),
-            digest: (film.fingerprint(), film.world().fingerprint()),
+            digest: film.world().map(|world| (film.fingerprint(), world.fingerprint())),
             tape: Rc::new(self.tape_picture()),
             choices: self.derived.of(self).choices,
             onuntil: link.callback(Msg::Until),

@@ -165,9 +165,10 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
 
 fn sheet(file: &FileView, onrecord: &Callback<RecordNo>) -> Html {
     let count = file.count;
+    let plural = if count == 1 { "" } else { "s" };
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
-            <h3>{ file.name.clone() }<small>{ format!("{count} lines") }</small></h3>
+            <h3>{ file.name.clone() }<small>{ format!("{count} line{plural}") }</small></h3>
             <div class="end" tabindex="0" role="region"
                 aria-label={format!("the lines of {}", file.name)}>
                 <ol>

@@ -46,7 +46,7 @@ impl App {
             now: film.now(),
             lease_us: film.run().config.lease_ms * 1_000,
             violations: &film.violations(),
-            is_inferred: false,
+            is_inferred: film.footage().is_some(),
         };
         gantt(&subject, self.studio.shown(), place, selected)
     }
@@ -78,6 +78,7 @@ impl App {
         let reel = Reel {
             bars: &film.bars(),
             locks: film.run().config.locks.len(),
+            begin: film.begin(),
             end: film.end(),
             now: film.now(),
             hidden_from: studio.lesson.hidden_from().map(|at| at.max(film.now())),
@@ -90,11 +91,14 @@ impl App {
 
     /// Those that can be taken along.
     pub(crate) fn pictures(&self) -> Pictures {
-        Rc::new(vec![
+        let mut pictures = vec![
             ("stage", Rc::new(self.stage_picture())),
             ("leases", Rc::new(self.gantt_picture())),
-            ("space-time", Rc::new(self.spacetime_picture())),
-            ("tape", Rc::new(self.tape_picture())),
-        ])
+        ];
+        if self.studio.film().footage().is_none() {
+            pictures.push(("space-time", Rc::new(self.spacetime_picture())));
+        }
+        pictures.push(("tape", Rc::new(self.tape_picture())));
+        Rc::new(pictures)
     }
 }

@@ -7,7 +7,7 @@
 
 use leasehold_core::event::ReleaseCause;
 use leasehold_core::sim::{
-    CallEnd, DisbeliefCause, Interest, Kind, LockNo, Message, Moment, NodeNo, Record, RecordNo,
+    CallEnd, Interest, Kind, LockNo, Message, Moment, NodeNo, Record, RecordNo,
 };
 
 /// All that lasts.
@@ -94,6 +94,8 @@ pub(crate) enum OutageKind {
     Paused,
     /// Nothing gets from it to that node.
     Cut(NodeNo),
+    /// Nobody looked.
+    Unseen,
 }
 
 impl Belief {
@@ -130,7 +132,7 @@ impl Bars {
             Kind::Resumed => self.end(node, OutageKind::Paused, at),
             Kind::Cut { to } => self.begin(node, OutageKind::Cut(to), at),
             Kind::Healed { to } => self.end(node, OutageKind::Cut(to), at),
-            Kind::Recovered { .. } => self.forget(at),
+            Kind::Recovered { .. } | Kind::Unseen { .. } => self.forget(at),
             Kind::Kept { lock, client, token, .. } => self.keep(no, at, (lock, client, token)),
             Kind::LockGranted { lock, client, token, .. } => {
                 self.finish(lock, at, TenureEnd::Forgotten);
@@ -157,11 +159,15 @@ impl Bars {
                 self.mark(no, at, (lock, node, token), MarkKind::Answered);
             }
             Kind::Believed { lock, token, until } => self.believe(at, (lock, node, token), until),
-            Kind::Disbelieved { lock, token, cause } => {
-                self.disbelieve(at, (lock, node, token), cause);
-            }
+            Kind::Disbelieved { lock, token, .. } => self.disbelieve(at, (lock, node, token)),
             _ => {}
         }
+    }
+
+    /// Nobody looked from the one to the other.
+    pub(crate) fn unseen(&mut self, from: Moment, until: Moment) {
+        let (node, what) = (NodeNo::SERVER, OutageKind::Unseen);
+        self.outages.push(Outage { node, what, from, until: Some(until) });
     }
 
     fn begin(&mut self, node: NodeNo, what: OutageKind, from: Moment) {
@@ -239,7 +245,8 @@ impl Bars {
         }
     }
 
-    fn believe(&mut self, at: Moment, key: (LockNo, NodeNo, u32), until: Moment) {
+    /// A client believes something, or may, until then unless it learns more.
+    pub(crate) fn believe(&mut self, at: Moment, key: (LockNo, NodeNo, u32), until: Moment) {
         let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         match known {
             Some(belief) if belief.ended.is_none() => belief.steps.push((at, until)),
@@ -251,7 +258,8 @@ impl Bars {
         }
     }
 
-    fn disbelieve(&mut self, at: Moment, key: (LockNo, NodeNo, u32), _: DisbeliefCause) {
+    /// A client believes no longer, or may not.
+    pub(crate) fn disbelieve(&mut self, at: Moment, key: (LockNo, NodeNo, u32)) {
         let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         if let Some(belief) = known {
             belief.ended = Some(at);

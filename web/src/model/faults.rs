@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn whatever_is_offered_can_be_done_and_is_seen() {
         let film = film_at(700);
-        let scene = Scene::of_world(film.world(), film.past());
+        let scene = film.scene();
         let packet = scene.packets.iter().max_by_key(|packet| packet.arrives).unwrap().no;
         let targets = [
             Target::Node(NodeNo(1)),
@@ -212,7 +212,7 @@ mod tests {
                 if fault.barred.is_some() || silent(&fault.action) {
                     continue;
                 }
-                let run_fork = film.fork(at(film.now(), fault.action.clone()));
+                let run_fork = film.fork(at(film.now(), fault.action.clone())).unwrap();
                 assert_ne!(run_fork.fingerprint(), film.fingerprint(), "{}", fault.text);
                 done += 1;
             }
@@ -224,9 +224,9 @@ mod tests {
     fn what_can_not_be_done_says_why() {
         let film = film_at(700);
         let crash = Action::Crash { node: NodeNo(1), keeps_unflushed: false };
-        let mut fork = film.fork(at(film.now(), crash));
+        let mut fork = film.fork(at(film.now(), crash)).unwrap();
         fork.go_to(film.now() + 10_000);
-        let scene = Scene::of_world(fork.world(), fork.past());
+        let scene = fork.scene();
         let all = faults(&scene, Target::Node(NodeNo(1)), 10_000);
         let find = |text: &str| all.iter().find(|fault| fault.text.starts_with(text)).unwrap();
         assert_eq!(find("Crash").barred.as_deref(), Some("it has crashed: restart it first"));
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn no_two_entries_of_a_menu_have_the_same_key() {
         let film = film_at(700);
-        let scene = Scene::of_world(film.world(), film.past());
+        let scene = film.scene();
         for target in [Target::Node(NodeNo(1)), Target::Link(NodeNo(1)), Target::Node(NodeNo(0))] {
             let mut keys: Vec<char> =
                 faults(&scene, target, 10_000).iter().filter_map(|fault| fault.key).collect();

@@ -1,7 +1,7 @@
 //! What the inspector says of a thing: rows of names and values, made anew at each step, so that
 //! what has changed can be told from what has not.
 
-use leasehold_core::sim::{LockNo, Moment, NodeNo, Record, Teller, World};
+use leasehold_core::sim::{LockNo, Moment, NodeNo, Record, Run, Teller, World};
 
 use super::scene::{Client, Condition, Scene};
 use crate::picture::shape::Target;
@@ -10,7 +10,9 @@ use crate::picture::stage::clock_text;
 /// The run at a moment, as the inspector looks at it.
 #[derive(Clone, Copy)]
 pub(crate) struct Sight<'a> {
-    pub(crate) world: &'a World,
+    pub(crate) run: &'a Run,
+    /// Unset where it was seen of a real server.
+    pub(crate) world: Option<&'a World>,
     pub(crate) trace: &'a [Record],
     pub(crate) now: Moment,
 }
@@ -59,7 +61,7 @@ pub(crate) fn fields(sight: Sight<'_>, scene: &Scene, target: Target) -> Vec<Fie
         Target::Lock(no) => lock(sight, scene, no),
         Target::Packet(_) => packet(scene, target, now),
         Target::Record(no) => {
-            let teller = Teller::new(sight.world.run(), sight.trace);
+            let teller = Teller::new(sight.run, sight.trace);
             let Some((told, record)) = teller.tell(no).zip(teller.record(no)) else {
                 return Vec::new();
             };
@@ -104,14 +106,17 @@ fn client(sight: Sight<'_>, scene: &Scene, client: &Client, now: Moment) -> Vec<
     };
     let mut fields = vec![
         field("is", condition(client.condition)),
-        field("holds? (own view)", own),
+        field(if sight.world.is_some() { "holds? (own view)" } else { "may believe so?" }, own),
         field("holds? (server)", truly),
         running("lease (server)", left(client.truth)),
-        running("belief (own clock)", left(client.belief.map(|belief| belief.term))),
+        running(
+            if sight.world.is_some() { "belief (own clock)" } else { "belief (inferred)" },
+            left(client.belief.map(|belief| belief.term)),
+        ),
         field("does", client.doing.clone()),
     ];
-    let view = sight.world.client_view(client.node);
-    let script = sight.world.run().config.clients.get(usize::from(client.node.0) - 1);
+    let view = sight.world.and_then(|world| world.client_view(client.node));
+    let script = sight.run.config.clients.get(usize::from(client.node.0) - 1);
     if let (Some(view), Some(config)) = (view, script) {
         let step = config.script.get(view.step).map_or("–".to_owned(), step_text);
         let count = config.script.len();
@@ -139,20 +144,21 @@ fn step_text(step: &leasehold_core::sim::Step) -> String {
 }
 
 fn server(sight: Sight<'_>, scene: &Scene) -> Vec<Field> {
-    let view = sight.world.server();
     let mut fields = vec![field("is", condition(scene.server.condition))];
-    if let Some(state) = view.state {
-        let held = state.locks().values().filter(|lock| lock.tenure().is_some()).count();
+    if let Some(counts) = scene.server.counts {
         fields.extend([
-            field("sessions", state.sessions().len().to_string()),
-            field("locks held", held.to_string()),
-            field("waiting", state.waiters().to_string()),
-            field("last token", state.last_token().to_string()),
-            field("events", state.index().to_string()),
+            field("sessions", counts.sessions.to_string()),
+            field("locks held", counts.held.to_string()),
+            field("waiting", counts.waiting.to_string()),
+            field("last token", counts.last_token.to_string()),
+            field("events", counts.index.to_string()),
         ]);
     }
-    fields.push(field("on disk, up to event", view.stored.index().to_string()));
-    fields.push(field("not flushed yet", view.unflushed.to_string()));
+    if let Some(world) = sight.world {
+        let view = world.server();
+        fields.push(field("on disk, up to event", view.stored.index().to_string()));
+        fields.push(field("not flushed yet", view.unflushed.to_string()));
+    }
     let clock = scene.server.clock;
     fields.extend(clock_text(clock.ahead_ms, clock.rate_ppm).map(|it| field("clock", it)));
     fields
@@ -165,7 +171,10 @@ fn link(sight: Sight<'_>, scene: &Scene, node: NodeNo) -> Vec<Field> {
         let link = packet.name.link;
         link.from == node || link.to == node
     });
-    let network = sight.world.run().config.network;
+    if sight.world.is_none() {
+        return vec![field("is", "not seen: only the server tells what it does")];
+    }
+    let network = sight.run.config.network;
     let (min, max) = (network.latency_min_us / 1_000, network.latency_max_us / 1_000);
     vec![
         field("towards the server", way(client.cut.0)),
@@ -242,7 +251,7 @@ mod tests {
     fn at(ms: u64) -> (Film, Scene) {
         let mut film = Film::new(Scenario::named("gc-pause").unwrap().run());
         film.go_to(Moment::from_millis(ms));
-        let scene = Scene::of_world(film.world(), film.past());
+        let scene = film.scene();
         (film, scene)
     }
 

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use leasehold_core::sim::{Lines, LockNo, NodeNo, RecordNo, World};
+use leasehold_core::sim::{Line, Lines, LockNo, NodeNo, RecordNo, Run, World};
+
+use super::film::Film;
+use super::footage::{Beginning, Footage};
+use super::scene::count_at;
 
 /// How many lines of a file are shown.
 const LINES_MAX: usize = 60;
@@ -71,16 +75,69 @@ impl LineView {
     }
 
     pub(crate) fn token_text(&self) -> String {
-        format!("#{}", self.token)
+        if self.token == 0 { "·".to_owned() } else { format!("#{}", self.token) }
     }
 
     pub(crate) fn hint(&self) -> String {
+        if self.token == 0 {
+            return "written before anybody watched".to_owned();
+        }
         format!("written by {} under token {}", self.client, self.token)
     }
 }
 
-/// All files at this moment; `correct` is the same run with all protections, at its end.
-pub(crate) fn files(world: &World, correct: Option<&World>) -> Vec<FileView> {
+impl Film {
+    /// All files at this moment; `correct` is the same run with all protections, at its end.
+    pub(crate) fn files(&self, correct: Option<&World>) -> Vec<FileView> {
+        match (self.world(), self.footage()) {
+            (Some(world), _) => files(world, correct),
+            (None, Some(footage)) => seen(footage, self.place()),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+fn seen(footage: &Footage, records: u32) -> Vec<FileView> {
+    let run = footage.run();
+    let locks = (0..).map(LockNo).zip(&run.config.locks);
+    let seen = locks.filter_map(|(no, name)| {
+        let all = footage.ledger().file(no)?;
+        let beginning = footage.beginning(no, records);
+        let mut shown = beginning.map_or_else(Vec::new, beginning_views);
+        let lines = beginning.map_or(0, |it| it.seen)..count_at(all, records);
+        shown.extend(views(run, lines.filter_map(|at| all.get(at))));
+        let count = shown.len();
+        let lines = shown.split_off(shown.len().saturating_sub(LINES_MAX));
+        Some(FileView { name: name.to_string(), count, lines })
+    });
+    seen.filter(|file| file.count > 0).collect()
+}
+
+/// What stood in a file before anybody looked.
+fn beginning_views(beginning: &Beginning) -> Vec<LineView> {
+    let view = |key: String, text: String| LineView {
+        key,
+        record: RecordNo::NONE,
+        text,
+        token: 0,
+        client: String::new(),
+        is_stale: false,
+        is_twice: false,
+        against: Against::Same,
+    };
+    match &beginning.text {
+        Some(text) => {
+            let lines = (0_usize..).zip(text.lines());
+            lines.map(|(no, line)| view(format!("before {no}"), line.to_owned())).collect()
+        }
+        None if beginning.len > 0 => {
+            vec![view("unseen".to_owned(), format!("… {} bytes before", beginning.len))]
+        }
+        None => Vec::new(),
+    }
+}
+
+fn files(world: &World, correct: Option<&World>) -> Vec<FileView> {
     let locks = (0..).map(LockNo).zip(&world.run().config.locks);
     locks
         .map(|(no, name)| {
@@ -96,13 +153,15 @@ pub(crate) fn files(world: &World, correct: Option<&World>) -> Vec<FileView> {
 }
 
 fn lines(world: &World, no: LockNo) -> Vec<LineView> {
-    let config = &world.run().config;
+    views(world.run(), world.file(no).into_iter().flat_map(Lines::iter))
+}
+
+fn views<'a>(run: &Run, lines: impl Iterator<Item = &'a Line>) -> Vec<LineView> {
     let author = |node: NodeNo| {
-        let client = usize::from(node.0).checked_sub(1).and_then(|it| config.clients.get(it));
+        let client = usize::from(node.0).checked_sub(1).and_then(|it| run.config.clients.get(it));
         client.map_or_else(String::new, |client| client.name.to_string())
     };
     let (mut highest, mut seen) = (0, BTreeSet::new());
-    let lines = world.file(no).into_iter().flat_map(Lines::iter);
     lines
         .map(|line| {
             let is_stale = line.token < highest;

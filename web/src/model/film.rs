@@ -1,4 +1,5 @@
-//! One run on the screen: as far as it is simulated, the place one is at, and what lasts in it.
+//! One run on the screen, simulated or seen: as far as it is known, the place one is at, and what
+//! lasts in it.
 
 use std::rc::Rc;
 
@@ -9,6 +10,8 @@ use leasehold_core::sim::{
 
 use super::bars::Bars;
 use super::fields::Sight;
+use super::footage::Footage;
+use super::scene::Scene;
 
 /// How many steps are simulated at once when a run is opened: all that lectures use.
 const STEPS_AT_FIRST: u32 = 60_000;
@@ -21,10 +24,22 @@ const RECORDS_MAX: u32 = 1_000_000;
 
 /// A run, and a place in it.
 pub(crate) struct Film {
-    history: History,
+    reel: Reel,
     bars: Rc<Bars>,
     /// The time one is at: between two steps, or at one.
     now: Moment,
+}
+
+/// Where it comes from.
+enum Reel {
+    Simulated(Box<History>),
+    Seen(Box<Seen>),
+}
+
+/// What was seen of a real server, and how many of its records have happened where one is.
+struct Seen {
+    footage: Footage,
+    place: u32,
 }
 
 impl Film {
@@ -35,16 +50,27 @@ impl Film {
 
     fn of(history: History) -> Self {
         let now = history.world().now();
-        let mut film = Self { history, bars: Rc::default(), now };
+        let mut film = Self { reel: Reel::Simulated(Box::new(history)), bars: Rc::default(), now };
         film.simulate(STEPS_AT_FIRST);
         film
     }
 
-    /// Another future: the same run, to which this is done too, at the same moment.
-    pub(crate) fn fork(&self, intervention: Intervention) -> Self {
-        let mut film = Self::of(self.history.fork(intervention));
-        film.go_to(self.now);
+    /// What was seen of a real server, from its beginning.
+    pub(crate) fn seen(footage: Footage, bars: Bars) -> Self {
+        let now = footage.begin();
+        let reel = Reel::Seen(Box::new(Seen { footage, place: 0 }));
+        let mut film = Self { reel, bars: Rc::new(bars), now };
+        film.go_to(now);
         film
+    }
+
+    /// Another future: the same run, to which this is done too, at the same moment. What was seen
+    /// has no other.
+    pub(crate) fn fork(&self, intervention: Intervention) -> Option<Self> {
+        let Reel::Simulated(history) = &self.reel else { return None };
+        let mut film = Self::of(history.fork(intervention));
+        film.go_to(self.now);
+        Some(film)
     }
 
     /// Another run, at the same moment.
@@ -64,55 +90,126 @@ impl Film {
     }
 
     fn simulate(&mut self, steps: u32) {
-        self.history.simulate(steps);
-        Rc::make_mut(&mut self.bars).take(self.history.trace());
+        if let Reel::Simulated(history) = &mut self.reel {
+            history.simulate(steps);
+            Rc::make_mut(&mut self.bars).take(history.trace());
+        }
+    }
+
+    /// What was seen, where it was.
+    pub(crate) fn footage(&self) -> Option<&Footage> {
+        match &self.reel {
+            Reel::Seen(seen) => Some(&seen.footage),
+            Reel::Simulated(_) => None,
+        }
+    }
+
+    /// Lets what was seen grow. One stays at the same moment.
+    pub(crate) fn grow<T>(&mut self, grow: impl FnOnce(&mut Footage, &mut Bars) -> T) -> Option<T> {
+        let Reel::Seen(seen) = &mut self.reel else { return None };
+        let begin = seen.footage.begin();
+        let grown = grow(&mut seen.footage, Rc::make_mut(&mut self.bars));
+        if seen.footage.begin() != begin {
+            // Other records have other numbers now.
+            let now = self.now.max(seen.footage.begin());
+            self.go_to(now);
+        }
+        Some(grown)
+    }
+
+    fn history(&self) -> Option<&History> {
+        match &self.reel {
+            Reel::Simulated(history) => Some(history),
+            Reel::Seen(_) => None,
+        }
     }
 
     /// Whether all of it is there.
     pub(crate) fn is_whole(&self) -> bool {
-        self.history.is_whole() || self.is_cut()
+        self.history().is_none_or(History::is_whole) || self.is_cut()
     }
 
     /// Whether it goes on beyond what is shown.
     pub(crate) fn is_cut(&self) -> bool {
-        self.history.head().records() >= RECORDS_MAX
+        self.head().is_some_and(|head| head.records() >= RECORDS_MAX)
     }
 
     pub(crate) fn run(&self) -> &Run {
-        self.history.run()
+        match &self.reel {
+            Reel::Simulated(history) => history.run(),
+            Reel::Seen(seen) => seen.footage.run(),
+        }
     }
 
-    pub(crate) fn world(&self) -> &World {
-        self.history.world()
+    /// The simulated world, where it is one.
+    pub(crate) fn world(&self) -> Option<&World> {
+        self.history().map(History::world)
     }
 
-    /// The world at the end of all that is known.
-    pub(crate) fn head(&self) -> &World {
-        self.history.head()
+    /// The world at the end of all that is known, where it is a simulated one.
+    pub(crate) fn head(&self) -> Option<&World> {
+        self.history().map(History::head)
     }
 
     pub(crate) fn trace(&self) -> &[Record] {
-        self.history.trace()
+        match &self.reel {
+            Reel::Simulated(history) => history.trace(),
+            Reel::Seen(seen) => seen.footage.records(),
+        }
     }
 
     /// What has happened up to here.
     pub(crate) fn past(&self) -> &[Record] {
-        self.history.past()
+        &self.trace()[..self.records_at(self.place())]
+    }
+
+    /// How many records there are at a place.
+    fn records_at(&self, place: u32) -> usize {
+        match &self.reel {
+            Reel::Simulated(history) => history.records_at(place),
+            // Each record is a step by itself.
+            Reel::Seen(seen) => place_of(place).min(seen.footage.records().len()),
+        }
+    }
+
+    /// What everybody is like here.
+    pub(crate) fn scene(&self) -> Scene {
+        match &self.reel {
+            Reel::Simulated(history) => Scene::of_world(history.world(), self.past()),
+            Reel::Seen(seen) => Scene::of_footage(&seen.footage, seen.place, self.now),
+        }
     }
 
     /// As the inspector looks at it.
     pub(crate) fn sight(&self) -> Sight<'_> {
-        Sight { world: self.world(), trace: self.trace(), now: self.now }
+        Sight { run: self.run(), world: self.world(), trace: self.trace(), now: self.now }
     }
 
-    /// The world one step before.
-    pub(crate) fn one_step_before(&self) -> Option<World> {
-        Some(self.history.world_at(self.place().checked_sub(1)?))
+    /// The scene one step before, and what there is to see of it.
+    pub(crate) fn one_step_before<T>(
+        &self,
+        look: impl FnOnce(Sight<'_>, &Scene) -> T,
+    ) -> Option<T> {
+        let before = self.place().checked_sub(1)?;
+        let trace = &self.trace()[..self.records_at(before)];
+        let run = self.run();
+        Some(match &self.reel {
+            Reel::Simulated(history) => {
+                let world = history.world_at(before);
+                let scene = Scene::of_world(&world, trace);
+                look(Sight { run, world: Some(&world), trace, now: world.now() }, &scene)
+            }
+            Reel::Seen(seen) => {
+                let now = trace.last().map_or(self.now, |record| record.at);
+                let scene = Scene::of_footage(&seen.footage, before, now);
+                look(Sight { run, world: None, trace, now }, &scene)
+            }
+        })
     }
 
     /// The first record of the step that leads to a place.
     pub(crate) fn first_record_of(&self, place: u32) -> u32 {
-        let from = if place == 0 { 0 } else { self.history.records_at(place - 1) };
+        let from = if place == 0 { 0 } else { self.records_at(place - 1) };
         u32::try_from(from).unwrap_or(u32::MAX)
     }
 
@@ -121,42 +218,74 @@ impl Film {
     }
 
     pub(crate) fn place(&self) -> u32 {
-        self.history.place()
+        match &self.reel {
+            Reel::Simulated(history) => history.place(),
+            Reel::Seen(seen) => seen.place,
+        }
     }
 
     /// The last place that is known.
     pub(crate) fn last_place(&self) -> u32 {
-        self.history.last()
+        match &self.reel {
+            Reel::Simulated(history) => history.last(),
+            Reel::Seen(seen) => u32::try_from(seen.footage.records().len()).unwrap_or(u32::MAX),
+        }
     }
 
     pub(crate) const fn now(&self) -> Moment {
         self.now
     }
 
+    /// When the last step was.
+    pub(crate) fn step_moment(&self) -> Moment {
+        let last = || self.past().last().map_or(self.begin(), |record| record.at);
+        self.world().map_or_else(last, World::now)
+    }
+
+    /// When it begins.
+    pub(crate) fn begin(&self) -> Moment {
+        self.footage().map_or(Moment::START, Footage::begin)
+    }
+
     /// When it ends, as far as it is known.
     pub(crate) fn end(&self) -> Moment {
-        self.history.head().now()
+        match &self.reel {
+            Reel::Simulated(history) => history.head().now(),
+            Reel::Seen(seen) => seen.footage.end(),
+        }
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
-        self.is_whole() && self.place() == self.history.last() && self.now >= self.end()
+        self.is_whole() && self.place() == self.last_place() && self.now >= self.end()
     }
 
-    /// The fingerprint of all of it.
+    /// The fingerprint of all of it; what was seen has none.
     pub(crate) fn fingerprint(&self) -> u64 {
-        self.history.head().fingerprint()
+        self.head().map_or(0, World::fingerprint)
     }
 
     /// What is said of an invariant up to here, and of the whole run.
     pub(crate) fn statuses(&self) -> Vec<(Invariant, Status, Status)> {
-        let whole = self.history.head();
-        let here = self.world().statuses().into_iter();
-        here.map(|(it, status)| (it, status, whole.checks().status(it))).collect()
+        match &self.reel {
+            Reel::Simulated(history) => {
+                let whole = history.head();
+                let here = history.world().statuses().into_iter();
+                here.map(|(it, status)| (it, status, whole.checks().status(it))).collect()
+            }
+            Reel::Seen(seen) => {
+                let status = |it, place| seen.footage.status(it, place);
+                let all = Invariant::ALL.into_iter();
+                all.map(|it| (it, status(it, seen.place), status(it, u32::MAX))).collect()
+            }
+        }
     }
 
     /// All that is violated in it, by the order of the witnesses.
     pub(crate) fn violated(&self) -> Vec<(Invariant, RecordNo)> {
-        self.history.head().checks().violated()
+        match &self.reel {
+            Reel::Simulated(history) => history.head().checks().violated(),
+            Reel::Seen(seen) => seen.footage.violated().to_vec(),
+        }
     }
 
     /// The same, each with its moment.
@@ -167,29 +296,47 @@ impl Film {
 
     /// Goes to a moment: whatever happened by then has happened.
     pub(crate) fn go_to(&mut self, moment: Moment) {
-        let moment = moment.min(self.end());
-        let place = self.history.place_at(moment);
-        if place != self.history.place() {
-            self.history.seek(place);
+        let moment = moment.clamp(self.begin(), self.end());
+        match &mut self.reel {
+            Reel::Simulated(history) => {
+                let place = history.place_at(moment);
+                if place != history.place() {
+                    history.seek(place);
+                }
+            }
+            Reel::Seen(seen) => {
+                let records = seen.footage.records();
+                let place = records.partition_point(|record| record.at <= moment);
+                seen.place = u32::try_from(place).unwrap_or(u32::MAX);
+            }
         }
         self.now = moment;
     }
 
     /// Goes to a place, and to the moment of its step.
     pub(crate) fn go_to_place(&mut self, place: u32) {
-        self.history.seek(place);
-        self.now = self.history.world().now();
+        match &mut self.reel {
+            Reel::Simulated(history) => history.seek(place),
+            Reel::Seen(seen) => {
+                let last = seen.footage.records().len();
+                seen.place = place.min(u32::try_from(last).unwrap_or(u32::MAX));
+            }
+        }
+        self.now = self.step_moment();
     }
 
     /// The place behind a record, so that it is the last thing that has happened.
     pub(crate) fn place_of(&self, record: RecordNo) -> u32 {
-        self.history.place_of(record)
+        match &self.reel {
+            Reel::Simulated(history) => history.place_of(record),
+            Reel::Seen(_) => record.0.saturating_add(1).min(self.last_place()),
+        }
     }
 
     /// The records of the step that led to a place.
     pub(crate) fn step_at(&self, place: u32) -> &[Record] {
-        let from = if place == 0 { 0 } else { self.history.records_at(place - 1) };
-        &self.trace()[from..self.history.records_at(place)]
+        let from = if place == 0 { 0 } else { self.records_at(place - 1) };
+        &self.trace()[from..self.records_at(place)]
     }
 
     /// The place of the next step that matters so much, or concerns this node; none where there
@@ -197,7 +344,7 @@ impl Film {
     pub(crate) fn next_place(&self, forward: bool, wanted: Wanted) -> Option<u32> {
         let violated = self.violated();
         let is_wanted = |place: &u32| {
-            let from = if *place == 0 { 0 } else { self.history.records_at(*place - 1) };
+            let from = if *place == 0 { 0 } else { self.records_at(*place - 1) };
             let step = self.step_at(*place);
             step.iter().enumerate().any(|(nth, record)| {
                 let no = u32::try_from(from + nth).unwrap_or(u32::MAX);
@@ -205,7 +352,7 @@ impl Film {
             })
         };
         if forward {
-            (self.place() + 1..=self.history.last()).find(is_wanted)
+            (self.place() + 1..=self.last_place()).find(is_wanted)
         } else {
             (0..self.place()).rev().find(|place| *place == 0 || is_wanted(place))
         }
@@ -236,6 +383,10 @@ impl Wanted {
     }
 }
 
+fn place_of(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 /// The moment of a record.
 pub(crate) fn moment_of(trace: &[Record], no: RecordNo) -> Option<Moment> {
     trace.get(no.place()?).map(|record| record.at)
@@ -254,14 +405,14 @@ mod tests {
     fn steps_forward_and_back_lead_to_the_same_place() {
         let mut film = film("gc-pause");
         film.go_to_place(40);
-        let (now, fingerprint) = (film.now(), film.world().fingerprint());
+        let (now, fingerprint) = (film.now(), film.world().unwrap().fingerprint());
         for _ in 0..25 {
             film.go_to_place(film.place() + 1);
         }
         for _ in 0..25 {
             film.go_to_place(film.place() - 1);
         }
-        assert_eq!((film.now(), film.world().fingerprint()), (now, fingerprint));
+        assert_eq!((film.now(), film.world().unwrap().fingerprint()), (now, fingerprint));
     }
 
     #[test]
@@ -279,7 +430,7 @@ mod tests {
         let mut film = film("gc-pause");
         film.go_to(Moment::from_millis(1_000));
         let crash = Action::Crash { node: NodeNo(1), keeps_unflushed: false };
-        let fork = film.fork(Intervention::at(1_001, crash));
+        let fork = film.fork(Intervention::at(1_001, crash)).unwrap();
         assert_eq!((fork.place(), fork.past()), (film.place(), film.past()));
         assert_ne!(fork.fingerprint(), film.fingerprint());
     }

@@ -79,8 +79,7 @@ impl Lesson {
         let asked = question.at.find(trace);
         self.asked_at = asked.map(|no| film.place_of(no));
         (self.seen_at, self.right) = (None, None);
-        if let (Some(no), Some(place)) = (asked, self.asked_at) {
-            let world = film.head();
+        if let (Some(no), Some(place), Some(world)) = (asked, self.asked_at, film.head()) {
             let value = question.measure.value_in(world, trace, no);
             let seen = question.measure.seen_at(world, trace, no);
             self.seen_at = Some(film.place_of(seen).max(place));

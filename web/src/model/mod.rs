@@ -6,6 +6,7 @@ pub(crate) mod faults;
 pub(crate) mod fields;
 pub(crate) mod files;
 pub(crate) mod film;
+pub(crate) mod footage;
 pub(crate) mod hunt;
 pub(crate) mod keys;
 pub(crate) mod lesson;

@@ -84,6 +84,7 @@ pub(crate) fn gantt(
         }
         drawing.lock(it, selected);
     }
+    drawing.gaps(bottom);
     drawing.violations(bottom);
     let x = axis.x(subject.now);
     drawing.shapes.push(line("now", (x, 0.0), (x, bottom)));
@@ -100,6 +101,19 @@ pub(crate) fn label_width(place: Place) -> f64 {
     if place.width < place.em * 34.0 { place.em * 5.2 } else { place.em * 8.5 }
 }
 
+/// Where there are more locks than this, those on which nothing happens have no rows.
+const LOCKS_ALWAYS_SHOWN: usize = 12;
+
+/// Whether a lock is held, or written under, in the part of time that is shown.
+fn happens(subject: &Subject<'_>, axis: &Axis, lock: LockNo) -> bool {
+    let mut tenures = subject.bars.tenures.iter().rev();
+    tenures.any(|it| {
+        it.lock == lock
+            && it.from <= subject.now
+            && axis.has(it.from, it.until.unwrap_or(subject.now).max(it.from))
+    })
+}
+
 const SERVER_ROW: f64 = 1.75;
 const BELIEF_ROW: f64 = 1.3;
 
@@ -110,7 +124,9 @@ fn height_of(rows: &Rows, em: f64) -> f64 {
 fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
     let mut top = em * 0.5;
     let locks = (0..).map(LockNo).take(subject.names.locks.len());
-    let rows = locks.map(|lock| {
+    let has_many = subject.names.locks.len() > LOCKS_ALWAYS_SHOWN;
+    let is_shown = |lock: &LockNo| !has_many || happens(subject, axis, *lock);
+    let rows = locks.filter(is_shown).map(|lock| {
         let beliefs = subject.bars.beliefs.iter();
         let seen = beliefs.filter(|it| {
             let until = it.until(subject.now).unwrap_or(it.from);
@@ -180,9 +196,7 @@ impl Drawing<'_> {
         let width = (x2 - x1 - gap).max(2.0);
         let mut shapes = vec![rounded("tenure", (x1, top), (width, height), 2.0)];
         if until.is_none() {
-            let heard = tenure.renewals.iter().rev().find(|at| **at <= now).copied();
-            let promised = heard.unwrap_or(tenure.from) + self.subject.lease_us;
-            let end = self.axis.x(promised);
+            let end = self.axis.x(self.promised(tenure)).max(x2);
             shapes.push(rounded("promise", (x2, top), (end - x2, height), 2.0));
         }
         for at in tenure.renewals.iter().filter(|at| **at <= now) {
@@ -222,6 +236,20 @@ impl Drawing<'_> {
         }));
     }
 
+    /// Until when a live tenure lasts, if nothing more is heard.
+    fn promised(&self, tenure: &Tenure) -> Moment {
+        let (subject, now) = (self.subject, self.subject.now);
+        if subject.is_inferred {
+            // What a client may believe is what the server grants it.
+            let key = (tenure.lock, tenure.client, tenure.token);
+            let mut beliefs = subject.bars.beliefs.iter().rev();
+            let belief = beliefs.find(|it| (it.lock, it.client, it.token) == key);
+            return belief.and_then(|it| it.until(now)).unwrap_or(now);
+        }
+        let heard = tenure.renewals.iter().rev().find(|at| **at <= now).copied();
+        heard.unwrap_or(tenure.from) + subject.lease_us
+    }
+
     fn belief(&mut self, belief: &Belief, y: f64) {
         let (em, now) = (self.em, self.subject.now);
         let Some(until) = belief.until(now) else { return };
@@ -249,6 +277,7 @@ impl Drawing<'_> {
                 OutageKind::Dead => "outage dead",
                 OutageKind::Paused => "outage paused",
                 OutageKind::Cut(_) => "outage cut",
+                OutageKind::Unseen => continue,
             };
             let (x1, x2) = (self.axis.x(outage.from), self.axis.x(until));
             let top = y - self.em * 0.2;
@@ -315,6 +344,24 @@ impl Drawing<'_> {
         let client = self.subject.names.node(mark.client);
         let what = if mark.what == MarkKind::Written { "writes" } else { "is refused" };
         format!("{client} {what} under token {} at {}", mark.token, mark.at)
+    }
+
+    /// What nobody saw.
+    fn gaps(&mut self, bottom: f64) {
+        let outages = self.subject.bars.outages.iter();
+        for gap in outages.filter(|it| it.what == OutageKind::Unseen) {
+            let until = gap.until.unwrap_or(self.subject.now).min(self.subject.now);
+            if gap.from > self.subject.now || !self.axis.has(gap.from, until) {
+                continue;
+            }
+            let (x1, x2) = (self.axis.x(gap.from), self.axis.x(until));
+            self.shapes.push(rect("unseen", (x1, 0.0), ((x2 - x1).max(2.0), bottom)));
+            let size = self.em_text * 0.85;
+            if x2 - x1 > text_width("not seen", size) {
+                let at = (x1.midpoint(x2), bottom - size * 0.4);
+                self.shapes.push(text("small", at, Anchor::Middle, size, "not seen"));
+            }
+        }
     }
 
     fn violations(&mut self, bottom: f64) {

@@ -176,7 +176,7 @@ fn lanes(
         let class = match outage.what {
             OutageKind::Dead => "outage dead",
             OutageKind::Paused => "outage paused",
-            OutageKind::Cut(_) => continue,
+            OutageKind::Cut(_) | OutageKind::Unseen => continue,
         };
         if outage.from > subject.now || from.is_none_or(|from| until < from) {
             continue;

@@ -24,7 +24,8 @@ pub(crate) struct Look {
 /// Everything on the stage at this moment.
 pub(crate) fn stage(scene: &Scene, now: Moment, place: Place, look: Look) -> Picture {
     let selected = look.selected;
-    let layout = Layout::new(place, scene.clients.len(), scene.locks.len());
+    let nodes = scene.clients.iter().map(|client| client.node).collect();
+    let layout = Layout::new(place, nodes, scene.locks.len());
     let mut shapes = Vec::new();
     for (no, client) in scene.clients.iter().enumerate() {
         shapes.push(link(&layout, no, client, selected));
@@ -42,6 +43,24 @@ pub(crate) fn stage(scene: &Scene, now: Moment, place: Place, look: Look) -> Pic
         if let Some(at) = layout.on_way(from, to, share) {
             shapes.extend(Sign::Reject.shapes(at, layout.packet_r * 0.8));
         }
+    }
+    for it in &scene.decisions {
+        // Where the link comes to the server: it has decided, whoever knows of it.
+        if let Some(at) = layout.on_way(it.client, NodeNo::SERVER, 0.94) {
+            let sign = it.sign.shapes((0.0, 0.0), layout.packet_r);
+            shapes.push(Shape::Group(Group {
+                class: "decision".into(),
+                at,
+                target: None,
+                label: String::new(),
+                shapes: sign,
+            }));
+        }
+    }
+    if scene.more_clients > 0 {
+        let more = format!("and {} more clients", scene.more_clients);
+        let at = (place.em * 0.6, place.height - place.em * 0.6);
+        shapes.push(text("small", at, Anchor::Start, place.em * 0.85, more));
     }
     for it in &scene.packets {
         shapes.extend(packet(&layout, it, scene, now, look));
@@ -91,7 +110,7 @@ fn link(layout: &Layout, no: usize, client: &Client, selected: Option<Target>) -
 }
 
 fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
-    let Server { condition, clock, unflushed } = scene.server;
+    let Server { condition, clock, unflushed, .. } = scene.server;
     let (em, (width, height)) = (layout.em, layout.server_size);
     let (left, top) = (layout.server.0 - width / 2.0, layout.server.1 - height / 2.0);
     let body = match condition {
@@ -384,7 +403,7 @@ mod tests {
     fn picture(scenario: &str, at_ms: u64, selected: Option<Target>) -> Picture {
         let mut film = Film::new(Scenario::named(scenario).unwrap().run());
         film.go_to(Moment::from_millis(at_ms));
-        let scene = Scene::of_world(film.world(), film.past());
+        let scene = film.scene();
         stage(&scene, film.now(), PLACE, Look { selected, shows_fates: true, is_still: false })
     }
 
@@ -409,7 +428,7 @@ mod tests {
             ] {
                 let mut film = Film::new(Scenario::named(scenario).unwrap().run());
                 film.go_to(Moment::from_millis(at_ms));
-                let scene = Scene::of_world(film.world(), film.past());
+                let scene = film.scene();
                 let picture = stage(&scene, film.now(), place, Look::default());
                 for shape in &picture.shapes {
                     if let Shape::Group(group) = shape {
@@ -432,7 +451,7 @@ mod tests {
         let mut marked = false;
         for ms in (0..film.end().as_millis()).step_by(50) {
             film.go_to(Moment::from_millis(ms));
-            let scene = Scene::of_world(film.world(), film.past());
+            let scene = film.scene();
             marked |= has(&stage(&scene, film.now(), PLACE, Look::default()), "arc gap");
         }
         assert!(marked);

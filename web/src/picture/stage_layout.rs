@@ -20,6 +20,8 @@ pub(crate) struct Layout {
     /// The radius of a client, and of a packet.
     pub(crate) r: f64,
     pub(crate) packet_r: f64,
+    /// Who stands where, by number.
+    nodes: Vec<NodeNo>,
     pub(crate) clients: Vec<(f64, f64)>,
     pub(crate) server: (f64, f64),
     pub(crate) server_size: (f64, f64),
@@ -37,12 +39,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(place: Place, clients: usize, locks: usize) -> Self {
-        if is_crowd(clients) {
-            Self::crowd(place, clients, locks)
+    /// For these clients, in the order of their numbers, and so many locks.
+    pub(crate) fn new(place: Place, nodes: Vec<NodeNo>, locks: usize) -> Self {
+        let layout = if is_crowd(nodes.len()) {
+            Self::crowd(place, nodes.len(), locks)
         } else {
-            Self::column(place, clients, locks)
-        }
+            Self::column(place, nodes.len(), locks)
+        };
+        Self { nodes, ..layout }
     }
 
     fn column(place: Place, count: usize, locks: usize) -> Self {
@@ -71,6 +75,7 @@ impl Layout {
             em,
             r,
             packet_r: (em * 0.62).min(r * 0.8).max(6.0),
+            nodes: Vec::new(),
             clients: clients.collect(),
             server: (right - server_width / 2.0, height / 2.0),
             server_size: (server_width, server_height),
@@ -102,6 +107,7 @@ impl Layout {
             em,
             r,
             packet_r: (r * 0.75).clamp(3.0, em * 0.55),
+            nodes: Vec::new(),
             clients: clients.collect(),
             server: (center_x, center_y),
             server_size: ((em * 15.5).min(width * 0.5), server_height),
@@ -131,7 +137,7 @@ impl Layout {
     /// The place of a packet that has gone this share of its way.
     pub(crate) fn on_way(&self, from: NodeNo, to: NodeNo, share: f64) -> Option<(f64, f64)> {
         let client = if from.is_server() { to } else { from };
-        let place = usize::from(client.0).checked_sub(1)?;
+        let place = self.nodes.binary_search(&client).ok()?;
         let (near, far) = self.ends(place)?;
         let (a, b) = if from.is_server() { (far, near) } else { (near, far) };
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);

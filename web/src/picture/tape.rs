@@ -11,6 +11,7 @@ use crate::model::bars::{Bars, MarkKind, TenureEnd};
 pub(crate) struct Reel<'a> {
     pub(crate) bars: &'a Bars,
     pub(crate) locks: usize,
+    pub(crate) begin: Moment,
     pub(crate) end: Moment,
     pub(crate) now: Moment,
     /// From where on nothing is told, where somebody has to guess.
@@ -21,13 +22,13 @@ pub(crate) struct Reel<'a> {
 }
 
 /// The axis of a tape in this place.
-pub(crate) fn tape_axis(end: Moment, place: Place) -> Axis {
-    Axis { from: Moment::START, to: end, left: 8.0, right: place.width - 8.0 }
+pub(crate) fn tape_axis((from, to): (Moment, Moment), place: Place) -> Axis {
+    Axis { from, to, left: 8.0, right: place.width - 8.0 }
 }
 
 /// The strip.
 pub(crate) fn tape(reel: &Reel<'_>, place: Place) -> Picture {
-    let axis = tape_axis(reel.end, place);
+    let axis = tape_axis((reel.begin, reel.end), place);
     let Place { width, height, .. } = place;
     let mut shapes = vec![rect("strip", (axis.left, 6.0), (axis.right - axis.left, height - 12.0))];
     let shown = reel.hidden_from.unwrap_or(Moment::NEVER);
@@ -108,6 +109,7 @@ mod tests {
             let reel = Reel {
                 bars: &bars,
                 locks: 1,
+                begin: Moment::START,
                 end: film.end(),
                 now: Moment::from_millis(16_000),
                 hidden_from,

@@ -93,6 +93,11 @@ impl Teller<'_> {
                 }
                 Some(Tenure { text, rests_on })
             }
+            Kind::Kept { lock, client, token, .. } => {
+                let (client, lock) = (self.node(client), self.lock(lock));
+                let text = format!("{client} had {lock} already, under token {token}");
+                Some(Tenure { text, rests_on: vec![rests] })
+            }
             Kind::LockReleased { .. } => self.tenure_end(rests),
             _ => None,
         }

@@ -118,8 +118,20 @@ impl<'a> Teller<'a> {
             Kind::Moved { about, by_ms } => {
                 format!("{}: it is held up for {}", self.travels(record, about), seconds(by_ms))
             }
+            Kind::Kept { lock, client, token, .. } if self.is_seen_first(record) => {
+                format!("says that {} holds {}, token {token}", self.node(client), self.lock(lock))
+            }
+            Kind::KeptWait { lock, client, .. } if self.is_seen_first(record) => {
+                format!("says that {} waits for {}", self.node(client), self.lock(lock))
+            }
             kind => self.event(kind).unwrap_or_else(|| self.of_a_node(kind)),
         }
+    }
+
+    /// Whether it tells what was so when somebody began to look.
+    fn is_seen_first(&self, record: &Record) -> bool {
+        let cause = self.record(record.causes[0]);
+        cause.is_some_and(|cause| matches!(cause.kind, Kind::Unseen { .. }))
     }
 
     /// What a node does, or what is done to it.

@@ -11,12 +11,18 @@ use crate::model::fields;
 use crate::model::film::Film;
 use crate::picture::shape::Target;
 
+/// What is said where somebody would change what was seen of a real server.
+const NO_FUTURE: &str = "This was seen of a real server: it can be looked at, and not changed.";
+
 /// How many futures are kept at most.
 const BRANCHES_MAX: usize = 16;
 
 impl Studio {
     /// What can be done to what is selected.
     pub(crate) fn faults(&self, target: Target) -> Vec<Fault> {
+        if self.film().footage().is_some() {
+            return Vec::new();
+        }
         faults::faults(&self.scene, target, self.film().run().config.lease_ms)
     }
 
@@ -42,7 +48,10 @@ impl Studio {
         let what = self.selected.map(|it| fields::title(&self.scene, it));
         let label = format!("{text}: {}", what.unwrap_or_default());
         let at = film.now();
-        let mut fork = film.fork(faults::at(at, action));
+        let Some(mut fork) = film.fork(faults::at(at, action)) else {
+            self.say(NO_FUTURE, Vec::new());
+            return;
+        };
         // One sees at once what one has done.
         fork.go_to(Moment::from_millis(at.as_millis() + 1));
         self.branch(fork, label.clone());
@@ -51,6 +60,10 @@ impl Studio {
 
     /// Takes a protection away, or gives it back: the same run again, at the same moment.
     pub(crate) fn toggle(&mut self, protection: Protection) {
+        if self.film().footage().is_some() {
+            self.say(NO_FUTURE, Vec::new());
+            return;
+        }
         let mut without = self.film().run().without.clone();
         let off = without.insert(protection);
         if !off {
@@ -69,6 +82,9 @@ impl Studio {
     }
 
     fn rerun(&mut self, change: impl FnOnce(&mut Run), label: &str) {
+        if self.film().footage().is_some() {
+            return;
+        }
         let mut run = self.film().run().clone();
         change(&mut run);
         let film = self.film().other(run);
@@ -127,6 +143,10 @@ impl Studio {
 
     pub(crate) fn toggle_compare(&mut self) {
         if self.compare.take().is_some() {
+            return;
+        }
+        if self.film().footage().is_some() {
+            self.say(NO_FUTURE, Vec::new());
             return;
         }
         match counterpart(&self.scenario, self.film().run()) {

@@ -2,6 +2,7 @@
 //! is selected; and what the keys and buttons do to all of these.
 
 mod futures;
+mod live;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -33,6 +34,11 @@ pub(crate) struct Studio {
     pub(crate) window: Option<(Moment, Moment)>,
     pub(crate) filter: Filter,
     pub(crate) rows: usize,
+    /// Whether a server adds to what is seen, and whether one stays at its end.
+    pub(crate) is_live: bool,
+    pub(crate) follows: bool,
+    /// The file of what was seen, where it was recorded.
+    pub(crate) recorded: Option<Rc<str>>,
     /// Where somebody wants the run to go on to.
     until: Option<u32>,
     pub(crate) toast: Option<Toast>,
@@ -60,6 +66,8 @@ pub(crate) enum Offer {
     Undo,
     Compare,
     FromStart,
+    /// What was recorded, as a file.
+    Save,
 }
 
 impl Studio {
@@ -94,6 +102,9 @@ impl Studio {
             window: None,
             filter: Filter::default(),
             rows: ROWS_STEP,
+            is_live: false,
+            follows: false,
+            recorded: None,
             until: None,
             toast: None,
             compare: None,
@@ -129,7 +140,7 @@ impl Studio {
     /// Everything that is derived is derived anew.
     fn changed(&mut self) {
         let film = self.film();
-        self.scene = Rc::new(Scene::of_world(film.world(), film.past()));
+        self.scene = Rc::new(film.scene());
         self.version += 1;
         if let Some(Target::Packet(no)) = self.selected
             && !self.scene.packets.iter().any(|packet| packet.no == no)
@@ -151,7 +162,7 @@ impl Studio {
         self.at = 0;
         self.player = Player::default();
         (self.selected, self.window, self.toast, self.compare) = (None, None, None, None);
-        self.until = None;
+        (self.until, self.recorded) = (None, None);
         self.filter = Filter::default();
         self.rows = ROWS_STEP;
         self.changed();

@@ -20,14 +20,21 @@ impl Studio {
             self.reveal();
             return;
         }
-        if self.film().is_at_end() {
-            self.go_to(Moment::START);
+        if std::mem::take(&mut self.follows) {
+            return;
+        }
+        if self.film().is_at_end() && !self.is_live {
+            self.go_to(self.film().begin());
         }
         self.player.is_playing = !self.player.is_playing;
     }
 
     /// A frame of so many milliseconds has gone by. Says whether anything is to be drawn anew.
     pub(crate) fn tick(&mut self, frame_ms: f64) -> bool {
+        if self.follows {
+            self.keep_up();
+            return true;
+        }
         let grew = self.film_mut().simulate_more();
         if grew {
             self.lesson.look(&Rc::clone(&self.scenario), &self.branches[self.at].film);
@@ -56,16 +63,19 @@ impl Studio {
         self.move_to(|film| film.go_to(target));
         self.lesson.arrive(self.film().place(), false);
         if self.film().is_at_end() {
-            self.player.is_playing = false;
+            (self.player.is_playing, self.follows) = (false, self.is_live);
         }
         true
     }
 
-    fn move_to(&mut self, go: impl FnOnce(&mut Film)) {
+    pub(super) fn move_to(&mut self, go: impl FnOnce(&mut Film)) {
         let before = self.film().place();
         go(self.film_mut());
         if self.film().place() != before {
             self.changed();
+        } else if self.film().footage().is_some() {
+            // Who has left is seen for a while.
+            self.scene = Rc::new(self.film().scene());
         } else if let Some(compare) = &mut self.compare {
             compare.film.go_to(self.branches[self.at].film.now());
         }
@@ -78,13 +88,13 @@ impl Studio {
 
     /// Somebody goes somewhere: nothing plays any more.
     fn go(&mut self, place: u32) {
-        (self.player.is_playing, self.until) = (false, None);
+        (self.player.is_playing, self.until, self.follows) = (false, None, false);
         self.move_to(|film| film.go_to_place(place));
         self.lesson.arrive(place, true);
     }
 
     pub(crate) fn go_to(&mut self, moment: Moment) {
-        (self.player.is_playing, self.until) = (false, None);
+        (self.player.is_playing, self.until, self.follows) = (false, None, false);
         self.move_to(|film| film.go_to(moment));
         self.lesson.arrive(self.film().place(), false);
     }
@@ -98,7 +108,7 @@ impl Studio {
     pub(crate) fn step(&mut self, forward: bool) {
         let film = self.film();
         // Between two steps the one before is that which has just happened.
-        let is_between = film.now() > film.world().now();
+        let is_between = film.now() > film.step_moment();
         let place = match (forward, is_between) {
             (true, _) => film.place() + 1,
             (false, true) => film.place(),
@@ -170,7 +180,14 @@ impl Studio {
 
     /// The part of the run that time lines show.
     pub(crate) fn shown(&self) -> (Moment, Moment) {
-        self.window.unwrap_or((Moment::START, self.film().end().max(Moment::from_millis(1_000))))
+        if let Some(window) = self.window {
+            return window;
+        }
+        let film = self.film();
+        if self.is_live {
+            return self.last_seen();
+        }
+        (film.begin(), film.end().max(film.begin() + 1_000_000))
     }
 
     pub(crate) fn zoom(&mut self, closer: bool) {

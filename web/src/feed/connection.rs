@@ -26,7 +26,7 @@ const PAUSE_MAX: f64 = 15_000.0;
 
 /// The connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Feed {
+pub(crate) struct Connection {
     phase: Phase,
     /// How often in a row connecting has failed.
     failures: i32,
@@ -64,7 +64,7 @@ pub(crate) enum Status {
     },
 }
 
-impl Feed {
+impl Connection {
     /// Begins to connect: the caller opens the first connection.
     pub(crate) fn connecting(now: f64) -> Self {
         Self { phase: Phase::Connecting { since: now }, failures: 0, was_open: false }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn it_is_live_only_while_the_server_is_heard() {
-        let mut feed = Feed::connecting(0.0);
+        let mut feed = Connection::connecting(0.0);
         assert_eq!(feed.status(5.0), Status::Connecting);
         feed.heard(10.0);
         assert_eq!(feed.status(10.0 + STALE_AFTER), Status::Live);
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_an_end_and_begin_anew_after_a_success() {
-        let mut feed = Feed::connecting(0.0);
+        let mut feed = Connection::connecting(0.0);
         let mut now = 0.0;
         let mut pauses = Vec::new();
         for _ in 0..8 {
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_who_looks_again() {
-        let mut feed = Feed::connecting(0.0);
+        let mut feed = Connection::connecting(0.0);
         feed.lost(0.0, 1.0);
         assert_eq!(feed.wake(1.0), Order::Connect);
         assert_eq!(feed.wake(2.0), Order::Nothing, "it is on its way");
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_attempt_that_leads_nowhere_is_given_up() {
-        let mut feed = Feed::connecting(0.0);
+        let mut feed = Connection::connecting(0.0);
         assert_eq!(feed.tick(CONNECT_MAX + 1.0, 0.5), Order::Nothing);
         assert_eq!(feed.status(CONNECT_MAX + 1.0).word(), "lost");
     }

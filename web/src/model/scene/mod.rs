@@ -1,20 +1,21 @@
 //! What everybody is like at one moment: what the stage shows. The truth is the service's own
-//! state; the beliefs are the clients'.
+//! state; the beliefs are the clients', where one can look into them.
+
+mod footage;
+mod world;
+
+pub(crate) use footage::count_at;
 
 use leasehold_core::id::{Name, SessionNo};
 use leasehold_core::sim::{
-    ClientView, ClockView, Kind, LinkNo, LockNo, LossCause, Message, Moment, NodeNo, PacketName,
-    PacketNo, Record, World,
+    ClockView, Lines, LinkNo, LockNo, Message, Moment, NodeNo, PacketName, PacketNo, Run,
 };
 use leasehold_core::state::{Session, State};
 
-use super::player::is_routine;
+use crate::picture::glyph::Sign;
 
 /// How many of a file's last lines are shown beside it.
 const LINES_SHOWN: usize = 3;
-
-/// For how long a lost packet leaves a mark, in microseconds of the run.
-const LOSS_SHOWN_US: u64 = 600_000;
 
 /// Everybody at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +25,10 @@ pub(crate) struct Scene {
     pub(crate) locks: Vec<Lock>,
     pub(crate) packets: Vec<Packet>,
     pub(crate) losses: Vec<Loss>,
+    /// What the server decided a moment ago, where no packets are seen.
+    pub(crate) decisions: Vec<Decision>,
+    /// How many clients there are beyond those that are shown.
+    pub(crate) more_clients: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +47,18 @@ pub(crate) struct Server {
     pub(crate) clock: ClockView,
     /// How many events are not on disk yet.
     pub(crate) unflushed: usize,
+    /// What is in its memory, in numbers; unset where it has none.
+    pub(crate) counts: Option<Counts>,
+}
+
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) sessions: usize,
+    pub(crate) held: usize,
+    pub(crate) waiting: usize,
+    pub(crate) last_token: u64,
+    pub(crate) index: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +138,26 @@ pub(crate) struct Loss {
     pub(crate) is_late: bool,
 }
 
+/// Something that the server has decided about a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) client: NodeNo,
+    pub(crate) sign: Sign,
+    pub(crate) at: Moment,
+}
+
+impl Counts {
+    fn of(state: &State) -> Self {
+        Self {
+            sessions: state.sessions().len(),
+            held: state.locks().values().filter(|lock| lock.tenure().is_some()).count(),
+            waiting: state.waiters(),
+            last_token: state.last_token().number(),
+            index: state.index().number(),
+        }
+    }
+}
+
 impl Packet {
     /// How far it is on its way at this moment, from 0 to 1.
     pub(crate) fn progress(&self, now: Moment) -> f64 {
@@ -154,96 +191,10 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 impl Scene {
-    /// The scene of a simulated world.
-    pub(crate) fn of_world(world: &World, past: &[Record]) -> Self {
-        let server = world.server();
-        let condition = match server.state {
-            None if past.is_empty() => Condition::NotStarted,
-            None => Condition::Dead,
-            Some(_) if server.paused => Condition::Paused,
-            Some(_) => Condition::Up,
-        };
-        let state = server.state.unwrap_or(server.stored);
-        let config = &world.run().config;
-        let nodes = (1..).zip(&config.clients);
-        let clients = nodes.filter_map(|(no, client)| {
-            let node = NodeNo(no);
-            Some(of_client(world, state, node, &client.name, world.client_view(node)?))
-        });
-        let locks = (0..).zip(&config.locks);
-        Self {
-            server: Server {
-                condition,
-                clock: world.clock_view(NodeNo::SERVER),
-                unflushed: server.unflushed,
-            },
-            clients: clients.collect(),
-            locks: locks.map(|(no, name)| of_lock(world, state, LockNo(no), name)).collect(),
-            packets: packets(world),
-            losses: losses(past, world.now()),
-        }
-    }
-
     /// The client of this node.
     pub(crate) fn client(&self, node: NodeNo) -> Option<&Client> {
         self.clients.iter().find(|client| client.node == node)
     }
-}
-
-fn of_client(
-    world: &World,
-    state: &State,
-    node: NodeNo,
-    name: &Name,
-    view: ClientView<'_>,
-) -> Client {
-    let condition = match view {
-        ClientView { alive: false, step: 0, .. } if !has_started(world, node) => {
-            Condition::NotStarted
-        }
-        ClientView { alive: false, .. } => Condition::Dead,
-        ClientView { paused: true, .. } => Condition::Paused,
-        ClientView { finished: true, .. } => Condition::Finished,
-        _ => Condition::Up,
-    };
-    let session = session_of(state, name);
-    let lease_us = world.run().config.lease_ms * 1_000;
-    let truth = session.map(|(_, session)| Term {
-        until: world.moment_when(NodeNo::SERVER, session.expires_at),
-        whole_us: lease_us,
-    });
-    let belief = view.beliefs.iter().max_by_key(|belief| belief.until).map(|belief| Believed {
-        term: Term { until: world.moment_when(node, belief.until), whole_us: lease_us },
-        lock: belief.lock,
-        token: belief.token,
-        is_inferred: false,
-    });
-    // A clock that has not been looked at yet may say more.
-    let holds_on = belief.is_some();
-    let belief = belief.filter(|it| it.term.until > world.now());
-    let is_unaware = holds_on && belief.is_none() && condition == Condition::Up;
-    let is_cut = |from, to| world.link(LinkNo { from, to }).is_cut;
-    let session = session.map(|(_, session)| session);
-    Client {
-        node,
-        name: name.clone(),
-        condition,
-        cut: (is_cut(node, NodeNo::SERVER), is_cut(NodeNo::SERVER, node)),
-        clock: world.clock_view(node),
-        truth,
-        belief,
-        doing: if is_unaware {
-            "unaware: its time is over".to_owned()
-        } else {
-            doing(condition, world, state, session, view)
-        },
-        holds: session.is_some_and(|session| !session.held.is_empty()),
-    }
-}
-
-fn has_started(world: &World, node: NodeNo) -> bool {
-    let config = world.run().config.clients.get(usize::from(node.0) - 1);
-    config.is_some_and(|config| world.now() >= Moment::from_millis(config.starts_ms))
 }
 
 /// The youngest live session of a client.
@@ -253,46 +204,22 @@ fn session_of<'a>(state: &'a State, client: &Name) -> Option<(SessionNo, &'a Ses
     found.map(|(no, session)| (*no, session))
 }
 
-fn doing(
-    condition: Condition,
-    world: &World,
-    state: &State,
-    session: Option<&Session>,
-    view: ClientView<'_>,
-) -> String {
-    let locks = &world.run().config.locks;
-    let name = |lock: LockNo| locks.get(usize::from(lock.0)).map_or("", Name::as_str);
-    let held = session.and_then(|session| session.held.first());
-    let believed = view.beliefs.first();
-    match condition {
-        Condition::NotStarted => return "not here yet".to_owned(),
-        Condition::Dead => return "crashed".to_owned(),
-        Condition::Paused => return "stands still".to_owned(),
-        Condition::Up | Condition::Finished => {}
-    }
-    if let Some(belief) = believed {
-        let lock = name(belief.lock);
-        let is_held = session.is_some_and(|it| it.held.iter().any(|held| held.as_str() == lock));
-        return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
-    }
-    if let Some(lock) = held {
-        return format!("not counting on {lock}");
-    }
-    if let Some(wait) = session.and_then(|session| session.waits.first()) {
-        let line = state.locks().get(&wait.lock);
-        let mut waiters = line.into_iter().flat_map(leasehold_core::state::Lock::line);
-        let place = waiters.position(|waiter| waiter.ticket == wait.ticket).unwrap_or(0);
-        return format!("waits for {}, place {}", wait.lock, place + 1);
-    }
-    let state = match (condition, view.open) {
-        (Condition::Finished, _) => "is through",
-        (_, true) => "idle",
-        (_, false) => "has no session",
-    };
-    state.to_owned()
+/// What a session waits for, in words.
+fn waits_for(state: &State, session: &Session) -> Option<String> {
+    let wait = session.waits.first()?;
+    let line = state.locks().get(&wait.lock);
+    let mut waiters = line.into_iter().flat_map(leasehold_core::state::Lock::line);
+    let place = waiters.position(|waiter| waiter.ticket == wait.ticket).unwrap_or(0);
+    Some(format!("waits for {}, place {}", wait.lock, place + 1))
 }
 
-fn of_lock(world: &World, state: &State, no: LockNo, name: &Name) -> Lock {
+/// A lock, and its file, of which so many lines are there.
+fn lock(
+    state: &State,
+    run: &Run,
+    (no, name): (LockNo, &Name),
+    (lines, count): (Option<&Lines>, usize),
+) -> Lock {
     let lock = state.locks().get(name);
     let client = |session_no| {
         let session = state.session(session_no);
@@ -303,57 +230,19 @@ fn of_lock(world: &World, state: &State, no: LockNo, name: &Name) -> Lock {
         token: u32::try_from(tenure.token.number()).unwrap_or(u32::MAX),
     });
     let line = lock.into_iter().flat_map(leasehold_core::state::Lock::line);
-    let lines = world.file(no);
-    let config = &world.run().config;
     let author = |node: NodeNo| {
-        let client = usize::from(node.0).checked_sub(1).and_then(|it| config.clients.get(it));
+        let client = usize::from(node.0).checked_sub(1).and_then(|it| run.config.clients.get(it));
         client.map_or_else(String::new, |client| client.name.to_string())
     };
-    let last = lines.into_iter().flat_map(|lines| lines.iter().rev().take(LINES_SHOWN));
-    let mut last: Vec<_> = last.map(|line| (line.token, author(line.client))).collect();
-    last.reverse();
+    let shown = (count.saturating_sub(LINES_SHOWN)..count).filter_map(|at| lines?.get(at));
     Lock {
         no,
         name: name.clone(),
         holder,
         line: line.map(|waiter| client(waiter.session_no)).collect(),
-        lines: lines.map_or(0, leasehold_core::sim::Lines::len),
-        last,
+        lines: count,
+        last: shown.map(|line| (line.token, author(line.client))).collect(),
     }
-}
-
-fn packets(world: &World) -> Vec<Packet> {
-    let packets = world.packets().map(|packet| Packet {
-        no: packet.about.packet,
-        name: packet.name,
-        message: packet.about.message,
-        lock: packet.about.lock,
-        number: packet.about.number,
-        sent_at: packet.sent_at,
-        arrives: packet.arrives,
-        is_doomed: packet.is_doomed,
-        is_routine: is_routine(world, &packet),
-    });
-    packets.collect()
-}
-
-/// What was lost a moment ago.
-#[allow(clippy::wildcard_enum_match_arm, reason = "one kind tells of losses")]
-fn losses(past: &[Record], now: Moment) -> Vec<Loss> {
-    let is_recent = |record: &&Record| now.as_micros() - record.at.as_micros() < LOSS_SHOWN_US;
-    let recent = past.iter().rev().take_while(is_recent);
-    let losses = recent.filter_map(|record| match record.kind {
-        Kind::Lost { about, why } => {
-            // Nobody was there: it is told by the one who would have got it.
-            let is_late = why == LossCause::Dead;
-            let (from, to) =
-                if is_late { (about.peer, record.node) } else { (record.node, about.peer) };
-            let link = LinkNo { from, to };
-            Some(Loss { packet: about.packet, link, at: record.at, is_late })
-        }
-        _ => None,
-    });
-    losses.collect()
 }
 
 #[cfg(test)]
@@ -365,7 +254,7 @@ mod tests {
     fn scene(name: &str, at_ms: u64) -> Scene {
         let mut film = Film::new(Scenario::named(name).unwrap().run());
         film.go_to(Moment::from_millis(at_ms));
-        Scene::of_world(film.world(), film.past())
+        film.scene()
     }
 
     #[test]
@@ -390,7 +279,7 @@ mod tests {
         let mut seen = (false, false);
         for ms in (0..30_000).step_by(100) {
             film.go_to(Moment::from_millis(ms));
-            let scene = Scene::of_world(film.world(), film.past());
+            let scene = film.scene();
             seen.0 |= scene.client(NodeNo(1)).unwrap().cut == (true, false);
             seen.1 |= !scene.losses.is_empty();
         }

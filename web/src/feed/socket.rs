@@ -60,6 +60,12 @@ fn base() -> Option<String> {
     Some(format!("{scheme}://{}{folder}", location.host().ok()?))
 }
 
+/// The server's state, where it can be had.
+pub(crate) async fn state() -> Option<String> {
+    let answer = Request::get("api/state").send().await.ok()?;
+    if answer.ok() { answer.text().await.ok() } else { None }
+}
+
 /// The bytes of a guarded file, where they can be had.
 pub(crate) async fn file(name: &Name) -> Option<Vec<u8>> {
     let answer = Request::get(&format!("api/files/{name}")).send().await.ok()?;
