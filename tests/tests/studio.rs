@@ -216,3 +216,27 @@ fn a_log_for_shivi_fits_its_expression_line_by_line() {
     }
     assert_eq!(own.len(), 3, "the server and two clients");
 }
+
+/// A second window is told what comes next, and the answer; and follows the first one.
+#[test]
+fn the_lecturers_notes_follow_the_page() {
+    let (pages, browser) = studio("?scenario=gc-pause");
+    browser.run(
+        "window.notes = []; window.ear = new BroadcastChannel('leasehold-notes');
+         ear.onmessage = it => notes.push(it.data); ear.postMessage('hello')",
+    );
+    browser.press(" ");
+    browser.text_when("caption", |caption| caption.starts_with("client_1 stands still"));
+    let heard = "return window.notes.at(-1) ?? ''";
+    let notes = browser.run(heard).as_str().unwrap().to_owned();
+    assert!(notes.contains("client_1 stands still") && notes.contains('✓'), "{notes}");
+
+    browser.open(&format!("{}?mode=notes", pages.address()));
+    browser.text_when("notes", |text| text.contains("follow the page in another window"));
+    browser.run(&format!(
+        "new BroadcastChannel('leasehold-notes').postMessage({})",
+        Value::String(notes)
+    ));
+    browser.text_when("notes", |text| text.contains("✓") && text.contains("Next"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}

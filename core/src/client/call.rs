@@ -2,7 +2,7 @@
 
 use super::sending::{Pauses, Sending};
 use crate::data::Data;
-use crate::id::{Name, Seq, SessionId, Token};
+use crate::id::{Attempt, Name, Seq, SessionId, Token};
 use crate::limits::POLL;
 use crate::refusal::Refusal;
 use crate::rng::Rng;
@@ -43,6 +43,19 @@ pub enum Verdict {
     Unknown,
     /// It was no longer wanted.
     Cancelled,
+}
+
+/// A request that has no answer yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its number.
+    pub seq: Seq,
+    /// What it asks for.
+    pub operation: Operation,
+    /// Its last transmission, counted from 0.
+    pub attempt: Attempt,
+    /// When it is sent again, on the client's own clock.
+    pub next_at: Time,
 }
 
 /// What a call is about.
@@ -167,6 +180,13 @@ impl Call {
             Kind::Cancel { lock, .. } | Kind::Release { lock, .. } => Some(lock),
             Kind::Append { .. } | Kind::Outcome { .. } | Kind::Close => None,
         }
+    }
+
+    /// For those who look, where it has been sent and has no answer yet.
+    pub(super) fn pending(&self) -> Option<Pending> {
+        let (_, seq) = self.request.filter(|_| !self.silent)?;
+        let (attempt, next_at) = (self.sending.attempt(), self.sending.next_at());
+        Some(Pending { seq, operation: self.operation(), attempt, next_at })
     }
 
     fn operation(&self) -> Operation {

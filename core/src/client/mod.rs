@@ -21,7 +21,7 @@ mod session;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use call::{CallId, Verdict};
+pub use call::{CallId, Pending, Verdict};
 
 use crate::data::Data;
 use crate::id::{Name, Seq, SessionId, Token};
@@ -245,6 +245,16 @@ impl LockClient {
     /// Whether it has a session, as far as it knows.
     pub const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open(_))
+    }
+
+    /// The requests that have no answer yet, in the order of being asked.
+    pub fn pending(&self) -> impl Iterator<Item = Pending> {
+        self.calls.values().filter_map(Call::pending)
+    }
+
+    /// When its next heartbeat is due, on its own clock, as long as it has a session.
+    pub const fn next_beat(&self) -> Option<Time> {
+        self.phase.next_beat()
     }
 
     /// Whether nothing is under way any more but the heartbeats of its session.

@@ -52,6 +52,13 @@ impl Phase {
             Self::Open(session) => Some(session.beat_at),
         }
     }
+
+    pub(super) const fn next_beat(&self) -> Option<Time> {
+        match self {
+            Self::Open(session) => Some(session.beat_at),
+            Self::Closed | Self::Opening(_) => None,
+        }
+    }
 }
 
 impl OpenSession {

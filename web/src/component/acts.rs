@@ -8,6 +8,7 @@ use yew::Context;
 use super::app::{App, Open, Theme};
 use super::dialogs::Export;
 use super::exports;
+use super::notes;
 use crate::browser;
 use crate::model::keys::{Act, View};
 use crate::model::lesson::Phase;
@@ -110,6 +111,7 @@ impl App {
             Act::Export => self.ui.open = Some(Open::Exports),
             Act::CopyLink => exports::export(self, ctx, Export::Link),
             Act::Present => self.present(),
+            Act::Notes => notes::open_window(),
             Act::FullScreen => browser::toggle_full_screen(),
             Act::Blank => self.ui.is_blank = !self.ui.is_blank,
             Act::Halo => self.ui.has_halo = !self.ui.has_halo,

@@ -13,6 +13,8 @@ use super::dialogs::Export;
 use super::draw::Pointing;
 use super::keyboard::listeners;
 use super::live::{Live, News};
+use super::notes::Channel;
+use super::question::Timer;
 use crate::browser;
 use crate::feed::worker::{Searcher, Told};
 use crate::model::compare::Mode as CompareMode;
@@ -20,6 +22,7 @@ use crate::model::faults::Fault;
 use crate::model::hunt::Hunt;
 use crate::model::keys::{Act, View};
 use crate::model::link::Link;
+use crate::model::notes::Notes;
 use crate::model::studio::{Offer, Studio};
 use crate::picture::shape::{Picture, Place, Target};
 
@@ -120,6 +123,9 @@ pub(crate) struct App {
     pub(crate) ui: Ui,
     pub(crate) sizes: Sizes,
     pub(crate) hunt: Hunt,
+    pub(super) notes: Option<Channel>,
+    /// How long hands may still be raised, where that is limited.
+    pub(super) timer: Option<Timer>,
     pub(crate) derived: Derived,
     pub(super) searcher: Option<Searcher>,
     pub(super) heard_at: f64,
@@ -179,6 +185,11 @@ pub(crate) enum Msg {
         is_live: bool,
     },
     Live(News),
+    /// The second window has said something.
+    Noted(String),
+    /// Hands may be raised for so long; time passes.
+    TimerStart,
+    TimerTick,
 }
 
 impl Component for App {
@@ -222,6 +233,8 @@ impl Component for App {
             },
             sizes: Sizes::default(),
             hunt: Hunt::new(),
+            notes: Channel::open(ctx.link().callback(Msg::Noted)),
+            timer: None,
             derived: Derived::default(),
             searcher: None,
             heard_at: 0.0,
@@ -243,6 +256,9 @@ impl Component for App {
         let toast = self.studio.toast.clone();
         let draws = self.take(ctx, msg);
         self.want_frames();
+        if let Some(notes) = &mut self.notes {
+            notes.tell(|| Notes::of(&self.studio));
+        }
         if self.studio.toast.is_some() && self.studio.toast != toast {
             let ends = ctx.link().callback(|()| Msg::ToastEnds);
             self.toast_ends = Some(Timeout::new(TOAST_MS, move || ends.emit(())));

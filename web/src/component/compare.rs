@@ -1,4 +1,4 @@
-//! Two runs of the same luck side by side, one below the other, or in words.
+//! Two runs of the same luck: side by side, one below the other, one over the other, or in words.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use super::draw::{FigureProps, Pointing, figure};
 use crate::model::compare::{Compare, Difference, Mode, title};
 use crate::model::files::FileView;
 use crate::model::film::Film;
-use crate::picture::shape::{Picture, Place, Target};
+use crate::picture::shape::{Picture, Target};
 
 /// All that is shown of the two.
 #[derive(Clone, PartialEq)]
@@ -25,7 +25,8 @@ pub(crate) struct View {
 #[derive(Clone, PartialEq)]
 struct Side {
     title: String,
-    picture: Rc<Picture>,
+    /// Unset where the other side's has it too.
+    picture: Option<Rc<Picture>>,
     files: Vec<FileView>,
     violated: Vec<Invariant>,
     differences: Vec<Difference>,
@@ -83,6 +84,7 @@ const fn mode_word(mode: Mode) -> &'static str {
     match mode {
         Mode::SideBySide => "side",
         Mode::Stacked => "stacked",
+        Mode::Overlaid => "overlaid",
         Mode::Text => "text",
     }
 }
@@ -124,11 +126,13 @@ fn side(
                     }) }
                 </ol>
             } else {
-                { figure(&FigureProps {
-                    picture: Rc::clone(&side.picture),
-                    focus: Some(Target::Record(RecordNo::NONE)),
-                    onpoint: Callback::from(|_: Pointing| {}),
-                }) }
+                if let Some(picture) = &side.picture {
+                    { figure(&FigureProps {
+                        picture: Rc::clone(picture),
+                        focus: Some(Target::Record(RecordNo::NONE)),
+                        onpoint: Callback::from(|_: Pointing| {}),
+                    }) }
+                }
                 <div class="sheets">
                     { for side.files.iter().map(|file| html! {
                         <div class="sheet" key={file.name.clone()}>
@@ -157,24 +161,33 @@ impl App {
         let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
         let place = self.place((width.max(240.0), (height * 0.4).clamp(110.0, 320.0)));
         let (here, there) = compare.differences(film);
+        let own = |film| Some(self.leases((film, None), place, None));
+        let is_over = compare.mode == Mode::Overlaid;
+        let over = is_over.then(|| self.leases((film, Some(&compare.film)), place, None));
+        let other = if is_over { None } else { own(&compare.film) };
+        let dashed = if is_over { ", dashed where it is otherwise" } else { "" };
         View {
             mode: compare.mode,
             parts: compare.parts,
             now: film.now(),
-            here: self.side(film, title(film.run()), place, here),
-            there: self.side(&compare.film, compare.title.clone(), place, there),
+            here: side_of(film, (title(film.run()), over.or_else(|| own(film))), here),
+            there: side_of(&compare.film, (format!("{}{dashed}", compare.title), other), there),
         }
     }
+}
 
-    fn side(&self, film: &Film, title: String, place: Place, differences: Vec<Difference>) -> Side {
-        let statuses = film.statuses().into_iter();
-        let violated = statuses.filter(|(_, here, _)| matches!(here, Status::Violated { .. }));
-        Side {
-            title,
-            picture: Rc::new(self.leases(film, place, None)),
-            files: film.files(None),
-            violated: violated.map(|(it, ..)| it).collect(),
-            differences,
-        }
+fn side_of(
+    film: &Film,
+    (title, picture): (String, Option<Picture>),
+    differences: Vec<Difference>,
+) -> Side {
+    let statuses = film.statuses().into_iter();
+    let violated = statuses.filter(|(_, here, _)| matches!(here, Status::Violated { .. }));
+    Side {
+        title,
+        picture: picture.map(Rc::new),
+        files: film.files(None),
+        violated: violated.map(|(it, ..)| it).collect(),
+        differences,
     }
 }

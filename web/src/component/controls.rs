@@ -34,8 +34,7 @@ pub(crate) struct ControlsProps {
 
 /// The bar at the bottom.
 pub(crate) fn controls(props: &ControlsProps) -> Html {
-    let ControlsProps { is_playing, is_asked, speed, is_auto, begin, now, end, onact, .. } =
-        props.clone();
+    let ControlsProps { is_playing, is_asked, speed, is_auto, now, end, onact, .. } = props.clone();
     let button = |act: Act, hook: &'static str, label: &'static str, face: &'static str| {
         let onclick = onact.reform(move |_| act);
         html! {
@@ -46,15 +45,6 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
     };
     let play = if is_playing { ("Pause (Space)", "pause") } else { ("Play (Space)", "play") };
     let pace = onact.reform(move |_| if is_auto { Act::Faster } else { Act::AutoPace });
-    let ontime = props.ontime.clone();
-    let oninput = move |event: InputEvent| {
-        let field = event.target().and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
-        let at = field.and_then(|field| field.value().parse::<u64>().ok());
-        if let Some(at) = at {
-            ontime.emit(Moment::from_millis(at));
-        }
-    };
-    let spoken = format!("{now} of {end}");
     html! {
         <footer class="controls">
             <div class="transports" role="group" aria-label="Time">
@@ -79,17 +69,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
             if !props.choices.is_empty() { { until(props) } }
-            <div class="tape" id="tape" data-testid="tape">
-                { figure(&FigureProps {
-                    picture: Rc::clone(&props.tape),
-                    focus: None,
-                    onpoint: props.onpoint.clone(),
-                }) }
-                <input type="range" min={begin.as_millis().to_string()}
-                    max={end.as_millis().to_string()} step="1"
-                    value={now.as_millis().to_string()} {oninput}
-                    aria-label="Time" aria-valuetext={spoken} />
-            </div>
+            { strip(props) }
             <p class="clock">
                 <span data-testid="time">{ now.to_string() }</span>
                 <span class="of">{ " / " }{ end.to_string() }</span>
@@ -102,6 +82,33 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 }
             </p>
         </footer>
+    }
+}
+
+/// The tape, on which one goes anywhere.
+fn strip(props: &ControlsProps) -> Html {
+    let (begin, now, end) = (props.begin, props.now, props.end);
+    let ontime = props.ontime.clone();
+    let oninput = move |event: InputEvent| {
+        let field = event.target().and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
+        let at = field.and_then(|field| field.value().parse::<u64>().ok());
+        if let Some(at) = at {
+            ontime.emit(Moment::from_millis(at));
+        }
+    };
+    let spoken = format!("{now} of {end}");
+    html! {
+        <div class="tape" id="tape" data-testid="tape">
+            { figure(&FigureProps {
+                picture: Rc::clone(&props.tape),
+                focus: None,
+                onpoint: props.onpoint.clone(),
+            }) }
+            <input type="range" min={begin.as_millis().to_string()}
+                max={end.as_millis().to_string()} step="1"
+                value={now.as_millis().to_string()} {oninput}
+                aria-label="Time" aria-valuetext={spoken} />
+        </div>
     }
 }
 

@@ -179,6 +179,8 @@ pub(crate) enum Export {
     /// The run that a search has found, as a test.
     Found,
     Steps(usize),
+    /// The notes, in a window of their own.
+    Notes,
 }
 
 #[derive(Clone)]
@@ -242,7 +244,13 @@ pub(crate) fn exports(props: &ExportsProps) -> Html {
                 </div>
             </section>
             <section>
-                <h3>{ "Open a trace" }</h3>
+                <h3>{ "For the one who talks" }</h3>
+                <div class="row">
+                    { button(Export::Notes, "Notes in a second window (J)", "open-notes") }
+                </div>
+            </section>
+            <section>
+                <h3>{ "Open a trace or a recording" }</h3>
                 <input type="file" accept=".json,application/json" {onchange} data-testid="import"
                     aria-label="A file with a trace, a run or a scenario" />
             </section>

@@ -39,6 +39,10 @@ pub(crate) fn export(app: &mut App, ctx: &Context<App>, export: Export) {
             }
         }
         Export::Steps(no) => stops(app, no),
+        Export::Notes => {
+            super::notes::open_window();
+            return;
+        }
         Export::Json => {
             let json = match (film.footage(), &app.studio.recorded) {
                 (None, _) => recording(film).to_json(),

@@ -10,9 +10,8 @@ use super::app::{App, Msg, Open};
 use super::dialogs::Export;
 use super::draw::Pointing;
 use super::exports;
+use super::question::Timer;
 use crate::browser;
-use crate::feed::worker::{Searcher, Told};
-use crate::model::hunt::{Found, Report};
 use crate::model::keys::View;
 use crate::model::lesson::Phase;
 use crate::model::link::LINK_LEN_MAX;
@@ -143,23 +142,29 @@ impl App {
             }
             Msg::Mode { is_live } => self.set_live(ctx, is_live),
             Msg::Live(news) => return self.take_live(ctx, news),
-            Msg::Bounds(bounds) => self.hunt.bounds = bounds,
-            Msg::SearchStart => self.start_search(ctx),
-            Msg::SearchStop => {
-                self.searcher = None;
-                self.hunt.stop();
+            other => return self.take_rest(ctx, other),
+        }
+        true
+    }
+
+    /// What a search, a second window, or a limit of time has to say.
+    fn take_rest(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
+        match msg {
+            Msg::Noted(text) => {
+                if let Some(notes) = &mut self.notes {
+                    notes.hear(&text);
+                }
+                return false;
             }
-            Msg::SearchTold(told) => self.hear_search(told),
-            Msg::SearchPlay => {
-                let found = self.hunt.found.as_ref().and_then(Found::scenario);
-                if let Some(scenario) = found {
-                    self.ui.open = None;
-                    self.leave_live();
-                    self.studio.show(scenario);
-                    self.studio.player.is_playing = !self.ui.is_still;
+            Msg::TimerStart => {
+                self.timer = Some(Timer::start(ctx.link().callback(|()| Msg::TimerTick)));
+            }
+            Msg::TimerTick => {
+                if self.studio.lesson.phase != Phase::Asked {
+                    self.timer = None;
                 }
             }
-            _ => return false,
+            other => return self.take_search(ctx, other),
         }
         true
     }
@@ -248,34 +253,6 @@ impl App {
         let query = link.write();
         if query.len() <= LINK_LEN_MAX {
             browser::set_query(&query);
-        }
-    }
-
-    fn start_search(&mut self, ctx: &Context<Self>) {
-        let order = self.hunt.begin(self.studio.film().run(), &self.studio.scenario);
-        self.heard_at = browser::now();
-        self.searcher = Searcher::start(&order, &ctx.link().callback(Msg::SearchTold));
-        if self.searcher.is_none() {
-            self.hunt.stop();
-            self.hunt.say("The browser can't start a worker for the search here.");
-        }
-    }
-
-    fn hear_search(&mut self, told: Told) {
-        let now = browser::now();
-        match told {
-            Told::Report(text) => match serde_json::from_str::<Report>(&text) {
-                Ok(report) => self.hunt.hear(report, now - self.heard_at),
-                Err(error) => self.hunt.text = format!("The worker is not understood: {error}"),
-            },
-            Told::Failed => {
-                self.hunt.stop();
-                self.hunt.say("The search could not be loaded.");
-            }
-        }
-        self.heard_at = now;
-        if !self.hunt.is_running {
-            self.searcher = None;
         }
     }
 }

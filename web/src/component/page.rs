@@ -12,7 +12,7 @@ use super::draw::{FigureProps, Pointing, figure, target_of};
 use super::header::Header;
 use super::log::Log;
 use super::panels::{Files, Inspector, Invariants};
-use super::question::{CaptionProps, QuestionProps, ask, caption};
+use super::question::{CaptionProps, QuestionProps, Timer, ask, caption};
 use crate::model::compare::Compare;
 use crate::model::fields;
 use crate::model::keys::{Act, View};
@@ -273,6 +273,8 @@ impl App {
                 phase: lesson.phase,
                 answer: lesson.answer(),
                 why: AttrValue::from(question.why.clone()),
+                left: self.timer.as_ref().map(Timer::left),
+                ontimer: link.callback(|()| Msg::TimerStart),
                 onvote: link.callback(Msg::Vote),
                 onreveal: link.callback(|()| Msg::Reveal),
                 onwhy: link.callback(|()| Msg::Why),

@@ -34,11 +34,17 @@ impl App {
 
     pub(super) fn gantt_picture(&self) -> Picture {
         let studio = &self.studio;
-        self.leases(studio.film(), self.place(self.sizes.lower), studio.selected)
+        self.leases((studio.film(), None), self.place(self.sizes.lower), studio.selected)
     }
 
-    /// The leases of a run over the part of time that is shown.
-    pub(super) fn leases(&self, film: &Film, place: Place, selected: Option<Target>) -> Picture {
+    /// The leases of a run over the part of time that is shown, and those of another one over it.
+    pub(super) fn leases(
+        &self,
+        (film, other): (&Film, Option<&Film>),
+        place: Place,
+        selected: Option<Target>,
+    ) -> Picture {
+        let ghost = other.map(Film::bars);
         let (locks, nodes) = self.names();
         let subject = gantt::Subject {
             bars: &film.bars(),
@@ -47,6 +53,7 @@ impl App {
             lease_us: film.run().config.lease_ms * 1_000,
             violations: &film.violations(),
             is_inferred: film.footage().is_some(),
+            ghost: ghost.as_deref(),
         };
         gantt(&subject, self.studio.shown(), place, selected)
     }

@@ -2,9 +2,14 @@
 
 use std::rc::Rc;
 
+use gloo_timers::callback::Interval;
 use yew::{AttrValue, Callback, Html, classes, html};
 
+use crate::browser;
 use crate::model::lesson::Phase;
+
+/// How long a while for raising hands is, in milliseconds.
+const TIMER_MS: f64 = 30_000.0;
 
 #[derive(Clone)]
 pub(crate) struct CaptionProps {
@@ -31,10 +36,47 @@ pub(crate) struct QuestionProps {
     pub(crate) phase: Phase,
     pub(crate) answer: Option<usize>,
     pub(crate) why: AttrValue,
+    /// For how many seconds hands may still be raised, where that is limited.
+    pub(crate) left: Option<u32>,
+    pub(crate) ontimer: Callback<()>,
     pub(crate) onvote: Callback<usize>,
     pub(crate) onreveal: Callback<()>,
     pub(crate) onwhy: Callback<()>,
     pub(crate) onclose: Callback<()>,
+}
+
+/// A while in which hands may be raised.
+pub(crate) struct Timer {
+    ends: f64,
+    /// Kept, since it ends when it is dropped.
+    _ticks: Interval,
+}
+
+impl Timer {
+    pub(crate) fn start(tick: Callback<()>) -> Self {
+        let ends = browser::now() + TIMER_MS;
+        Self { ends, _ticks: Interval::new(250, move || tick.emit(())) }
+    }
+
+    /// How many seconds are left of it.
+    pub(crate) fn left(&self) -> u32 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let left = ((self.ends - browser::now()) / 1_000.0).ceil().clamp(0.0, 99.0) as u32;
+        left
+    }
+}
+
+fn timer(props: &QuestionProps) -> Html {
+    let text = match props.left {
+        None => "30 s for it".to_owned(),
+        Some(0) => "time is up".to_owned(),
+        Some(left) => format!("{left} s left"),
+    };
+    let class = classes!("quiet", "timer", props.left.map(|_| "runs"));
+    html! {
+        <button {class} data-testid="timer" title="Give them 30 seconds"
+            onclick={props.ontimer.reform(|_| ())}>{ text }</button>
+    }
 }
 
 /// The question: hands first, then the run itself gives the answer.
@@ -75,6 +117,7 @@ pub(crate) fn ask(props: &QuestionProps) -> Html {
             <footer>
                 if phase == Phase::Asked {
                     <p>{ "Count hands with the digits." }</p>
+                    { timer(props) }
                     <button class="primary" data-testid="reveal"
                         onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
                 } else if is_out {

@@ -21,16 +21,18 @@ pub(crate) struct Compare {
 pub(crate) enum Mode {
     SideBySide,
     Stacked,
+    Overlaid,
     Text,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 3] = [Self::SideBySide, Self::Stacked, Self::Text];
+    pub(crate) const ALL: [Self; 4] = [Self::SideBySide, Self::Stacked, Self::Overlaid, Self::Text];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::SideBySide => "Side by side",
             Self::Stacked => "One below the other",
+            Self::Overlaid => "One over the other",
             Self::Text => "In words",
         }
     }

@@ -2,6 +2,7 @@
 //! what has changed can be told from what has not.
 
 use leasehold_core::sim::{LockNo, Moment, NodeNo, Record, Run, Teller, World};
+use leasehold_core::state::Answer;
 
 use super::scene::{Client, Condition, Scene};
 use crate::picture::shape::Target;
@@ -16,6 +17,9 @@ pub(crate) struct Sight<'a> {
     pub(crate) trace: &'a [Record],
     pub(crate) now: Moment,
 }
+
+/// How many kept answers are told of.
+const REPLIES_SHOWN: usize = 3;
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +119,9 @@ fn client(sight: Sight<'_>, scene: &Scene, client: &Client, now: Moment) -> Vec<
         ),
         field("does", client.doing.clone()),
     ];
+    if let Some(world) = sight.world {
+        fields.extend(library(world, client, now));
+    }
     let view = sight.world.and_then(|world| world.client_view(client.node));
     let script = sight.run.config.clients.get(usize::from(client.node.0) - 1);
     if let (Some(view), Some(config)) = (view, script) {
@@ -126,6 +133,56 @@ fn client(sight: Sight<'_>, scene: &Scene, client: &Client, now: Moment) -> Vec<
         clock_text(client.clock.ahead_ms, client.clock.rate_ppm).map(|it| field("clock", it)),
     );
     fields
+}
+
+/// What its library is about, and what the server keeps for it.
+fn library(world: &World, client: &Client, now: Moment) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let library = world.client_view(client.node).and_then(|view| view.library);
+    let wait = |at| {
+        let at = world.moment_when(client.node, at);
+        let left = at.as_micros().saturating_sub(now.as_micros()) / 1_000;
+        format!("in {left} ms")
+    };
+    if let Some(library) = library {
+        if let Some(at) = library.next_beat() {
+            fields.push(running("next heartbeat", wait(at)));
+        }
+        let mut pending = library.pending();
+        if let Some(first) = pending.next() {
+            let (op, tries) = (first.operation.op(), first.attempt.number() + 1);
+            let what = op.word().replace('_', " ");
+            let more = match pending.count() {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            fields.push(field("no answer yet", format!("{what}, try {tries}{more}")));
+            fields.push(running("asks again", wait(first.next_at)));
+        }
+    }
+    let state = world.server().state;
+    let session = state.and_then(|state| super::scene::session_of(state, &client.name));
+    if let Some((_, session)) = session {
+        let kept = session.replies.kept();
+        let last = kept.iter().rev().take(REPLIES_SHOWN).map(|kept| answer_text(&kept.answer));
+        let last: Vec<String> = last.collect();
+        let more = if kept.len() > last.len() { ", …" } else { "" };
+        let shown =
+            if last.is_empty() { "none".to_owned() } else { format!("{}{more}", last.join(", ")) };
+        fields.push(field("answers kept (server)", shown));
+    }
+    fields
+}
+
+/// An answer that the server keeps, so that it is given again and nothing is done twice.
+fn answer_text(answer: &Answer) -> String {
+    match answer {
+        Answer::Granted { lock, token } => format!("granted {lock} #{token}"),
+        Answer::Cancelled { lock } => format!("left the line for {lock}"),
+        Answer::Released { lock } => format!("freed {lock}"),
+        Answer::Appended { file, .. } => format!("written to {file}"),
+        Answer::Refused(refusal) => format!("refused: {}", refusal.code().replace('_', " ")),
+    }
 }
 
 /// A step of a script, as one says it.
@@ -269,6 +326,23 @@ mod tests {
         let fields = super::fields(film.sight(), &scene, Target::Node(NodeNo(1)));
         assert_eq!(value(&fields, "holds? (own view)"), "yes: file_0 #1");
         assert_eq!(value(&fields, "holds? (server)"), "yes: file_0 #1");
+    }
+
+    #[test]
+    fn what_a_client_waits_for_and_what_is_kept_for_it_is_told() {
+        let mut film = Film::new(Scenario::named("lost-reply").unwrap().run());
+        let (mut tries, mut kept) = (0, false);
+        for ms in (0..20_000).step_by(50) {
+            film.go_to(Moment::from_millis(ms));
+            let fields = fields(film.sight(), &film.scene(), Target::Node(NodeNo(1)));
+            let told = |name: &str| fields.iter().find(|it| it.name == name).map(|it| &it.value);
+            if let Some(waiting) = told("no answer yet").filter(|it| it.starts_with("append")) {
+                tries = tries.max(waiting.split(' ').nth(3).unwrap().parse().unwrap());
+            }
+            kept |=
+                told("answers kept (server)").is_some_and(|it| it.contains("written to file_0"));
+        }
+        assert_eq!((tries, kept), (2, true), "its answer was lost, and given once more");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(crate) enum Act {
     Live,
     Quiz,
     Help,
+    /// What the lecturer reads, in a second window.
+    Notes,
     /// To the item above or below, in a picture.
     Item {
         forward: bool,
@@ -187,6 +189,7 @@ pub(crate) const LIST: &[(&str, &[(&str, &str)])] = &[
             ("Q", "stops and question on, off"),
             ("1 – 4, Enter", "at a question: count a hand, reveal"),
             ("P · F", "present, full screen"),
+            ("J", "notes for the lecturer, in a second window"),
             ("B", "blank screen (a remote's «.» too, while presenting)"),
             ("H", "a halo around the pointer"),
             ("E · Shift E", "export, copy a link to this moment"),
@@ -282,6 +285,7 @@ fn lettered(press: Press<'_>, at: Where) -> Option<Act> {
         "b" | "B" => Act::Blank,
         "h" | "H" => Act::Halo,
         "i" | "I" => Act::Legend,
+        "j" | "J" => Act::Notes,
         "l" | "L" => Act::Live,
         "q" | "Q" => Act::Quiz,
         _ => return None,

@@ -179,6 +179,11 @@ impl Lesson {
         self.right.filter(|_| self.phase == Phase::Out)
     }
 
+    /// Which option is right, for the one who asks.
+    pub(crate) const fn right(&self) -> Option<usize> {
+        self.right
+    }
+
     /// When the answer has been seen.
     pub(crate) const fn seen_at(&self) -> Option<u32> {
         self.seen_at

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod lesson;
 pub(crate) mod link;
 pub(crate) mod log;
+pub(crate) mod notes;
 pub(crate) mod player;
 pub(crate) mod scene;
 pub(crate) mod studio;

@@ -55,6 +55,8 @@ pub struct ClientView<'a> {
     pub open: bool,
     /// Whether its script is through.
     pub finished: bool,
+    /// Its library, while it runs.
+    pub library: Option<&'a LockClient>,
     /// What it believes to hold.
     pub beliefs: &'a [Belief],
     /// The step of its script that it is at, counted from 0.
@@ -344,6 +346,7 @@ impl World {
             paused: client.paused,
             open: client.core.as_ref().is_some_and(LockClient::is_open),
             finished: client.progress.finished,
+            library: client.core.as_ref(),
             beliefs: &client.beliefs,
             step: client.progress.at,
         })

@@ -198,7 +198,7 @@ impl Scene {
 }
 
 /// The youngest live session of a client.
-fn session_of<'a>(state: &'a State, client: &Name) -> Option<(SessionNo, &'a Session)> {
+pub(crate) fn session_of<'a>(state: &'a State, client: &Name) -> Option<(SessionNo, &'a Session)> {
     let mut sessions = state.sessions().iter().rev();
     let found = sessions.find(|(_, session)| session.client == *client);
     found.map(|(no, session)| (*no, session))

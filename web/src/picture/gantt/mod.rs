@@ -3,15 +3,17 @@
 //!
 //! Only what has happened by now is drawn; what is promised from now on has an outline.
 
+mod ghost;
+
 use leasehold_core::sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
 
-use super::axis::Axis;
-use super::glyph::Sign;
-use super::shape::{
+use crate::model::bars::{Bars, Belief, Mark, MarkKind, OutageKind, Tenure, TenureEnd};
+use crate::picture::axis::Axis;
+use crate::picture::glyph::Sign;
+use crate::picture::shape::{
     Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, rect, rounded, text,
     text_width,
 };
-use crate::model::bars::{Bars, Belief, Mark, MarkKind, OutageKind, Tenure, TenureEnd};
 
 /// What the bars are called.
 pub(crate) struct Names<'a> {
@@ -40,6 +42,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) violations: &'a [(Invariant, Moment, RecordNo)],
     /// Beliefs are inferred from what clients were told, and not told by them.
     pub(crate) is_inferred: bool,
+    /// Another run of the same luck, to be seen over this one.
+    pub(crate) ghost: Option<&'a Bars>,
 }
 
 /// The rows of one lock.
@@ -127,7 +131,8 @@ fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
     let has_many = subject.names.locks.len() > LOCKS_ALWAYS_SHOWN;
     let is_shown = |lock: &LockNo| !has_many || happens(subject, axis, *lock);
     let rows = locks.filter(is_shown).map(|lock| {
-        let beliefs = subject.bars.beliefs.iter();
+        let ghosts = subject.ghost.into_iter().flat_map(|ghost| &ghost.beliefs);
+        let beliefs = subject.bars.beliefs.iter().chain(ghosts);
         let seen = beliefs.filter(|it| {
             let until = it.until(subject.now).unwrap_or(it.from);
             it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
@@ -182,6 +187,7 @@ impl Drawing<'_> {
                 self.belief(belief, y);
             }
         }
+        self.ghosts(rows);
         self.overlaps(rows);
         self.marks(rows);
     }
@@ -416,6 +422,7 @@ mod tests {
             lease_us: 10_000_000,
             violations: &film.violations(),
             is_inferred: false,
+            ghost: None,
         };
         let place = Place { width: 760.0, height: 200.0, em: 12.0 };
         gantt(&subject, (Moment::START, film.end()), place, None)
@@ -440,6 +447,35 @@ mod tests {
         );
         let before = picture("gc-pause", &[Protection::Fencing], 10_000);
         assert!(!before.labels().iter().any(|it| it.contains("violated")));
+    }
+
+    /// What one run has and the other hasn't is outlined over it, and nothing else.
+    #[test]
+    fn another_run_is_seen_over_this_one() {
+        let scenario = Scenario::named("gc-pause").unwrap();
+        let mut film = Film::new(scenario.run());
+        film.go_to(Moment::from_millis(30_000));
+        let mut other = film.other(scenario.run_without(&[Protection::Fencing].into()));
+        other.go_to(film.now());
+        let (own, others) = (film.bars(), other.bars());
+        let locks = ["file_0".to_owned()];
+        let nodes = ["server", "client_1", "client_2"].map(str::to_owned);
+        let over = |ghost| {
+            let names = Names { locks: &locks, nodes: &nodes };
+            let subject = Subject {
+                bars: &own,
+                names,
+                now: film.now(),
+                lease_us: 10_000_000,
+                violations: &[],
+                is_inferred: false,
+                ghost: Some(ghost),
+            };
+            let place = Place { width: 760.0, height: 200.0, em: 12.0 };
+            format!("{:?}", gantt(&subject, (Moment::START, film.end()), place, None))
+        };
+        assert!(over(&others).contains("ghost-mark"), "the line that fencing refuses");
+        assert!(!over(&own).contains("ghost"), "nothing is otherwise");
     }
 
     #[test]
