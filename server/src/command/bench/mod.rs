@@ -47,10 +47,10 @@ const LINE_MAX: i64 = 900;
 
 /// Put load on a server, and tell how fast it is.
 ///
-/// Each client is a session of its own, which says hello, asks, asks again when no answer comes, and
-/// renews its lease, as any client does. By default each begins its next operation when its last
-/// one has ended. With --rate operations begin at fixed moments, whatever became of those before
-/// them, and their latency counts from there: so a server that stalls is seen to.
+/// Each client is a session of its own, which says hello, asks, asks again when no answer comes,
+/// and renews its lease, as any client does. By default each begins its next operation when its
+/// last one has ended. With --rate operations begin at fixed moments, whatever became of those
+/// before them, and their latency counts from there: so a server that stalls is seen to.
 ///
 /// Locks are called bench-0, bench-1, and so on; so are the files that `append` leaves behind.
 #[derive(Args, Debug)]
