@@ -17,9 +17,11 @@ use serde_json::Value;
 /// For a short time, as JSON.
 const BRIEFLY: [&str; 6] = ["bench", "--json", "--warm-up", "100ms", "--duration", "500ms"];
 
-/// A server whose leases don't run out because a machine is busy with other tests.
+/// Leases that are longer than any test waits: what is over by then was ended by somebody.
+const LEASE: [&str; 2] = ["--lease-ms", "60000"];
+
 fn server() -> Server {
-    Server::start_with(&["--lease-ms", "5000"])
+    Server::start_with(&LEASE)
 }
 
 /// What it reports where a twentieth of all packets is lost, and more are doubled or late.
@@ -148,6 +150,7 @@ fn clients_that_share_a_socket_are_told_apart() {
     for (file, contents) in files.iter().zip(&lines) {
         let own = |line: &&str| line.starts_with(&format!("{file} "));
         assert!(contents.lines().all(|line| own(&line)), "{file} holds\n{contents}");
+        assert!(!contents.is_empty(), "what a client began was waited for, so {file} has a line");
     }
     assert_eq!(lines.iter().map(|it| it.lines().count() as u64).sum::<u64>(), told);
     expect_nobody(&server);
@@ -190,7 +193,7 @@ fn it_speaks_with_a_key() {
     let path = folder.path().join("key");
     fs::write(&path, "what only this class knows\n").expect("a key");
     let path = path.to_str().expect("a path");
-    let server = Server::start_with(&["--lease-ms", "5000", "--key-file", path]);
+    let server = Server::start_with(&["--key-file", path]);
     let report = report(&server, &["--clients", "2", "--key-file", path]);
     assert!(count(&report, "/operations") > 0, "{report:#}");
 }
@@ -213,9 +216,9 @@ fn who_is_interrupted_leaves_no_session_behind() {
 
 #[test]
 fn a_server_without_room_refuses_and_that_is_told() {
-    let server = Server::start_with(&["--max-sessions", "3"]);
+    let server = Server::start_with(&[&LEASE[..], &["--max-sessions", "3"]].concat());
     let outcome = run_at(&server, &["bench", "--clients", "4"]).expect(1);
-    assert!(outcome.errors.contains("overloaded"), "{outcome:#?}");
+    assert!(outcome.errors.contains("refused a session (overloaded)"), "{outcome:#?}");
     assert_eq!(outcome.errors.trim_end().lines().count(), 1, "{outcome:#?}");
     expect_nobody(&server);
 }

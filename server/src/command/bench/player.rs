@@ -154,9 +154,9 @@ impl Player {
         }
     }
 
-    /// Gives up on whatever is under way.
-    pub(super) fn give_up(&mut self) {
-        self.work = None;
+    /// Gives up on whatever is under way. Says whether there was anything.
+    pub(super) fn give_up(&mut self) -> bool {
+        self.work.take().is_some()
     }
 
     /// The next request to send.

@@ -154,6 +154,13 @@ impl Tally {
         }
     }
 
+    /// An operation was not answered long after the end: that is a failure, whenever it began.
+    pub(super) fn gave_up(&mut self) {
+        if self.window.is_some() {
+            *self.failed.entry("no_answer").or_default() += 1;
+        }
+    }
+
     pub(super) fn sent(&mut self, sort: Sort) {
         self.sent += 1;
         match sort {

@@ -265,7 +265,9 @@ impl Worker {
     fn say_farewell(&mut self) {
         let deadline = Instant::now() + FAREWELL_MAX;
         for index in 0..self.players.len() {
-            self.players[index].give_up();
+            if self.players[index].give_up() {
+                self.tally.gave_up();
+            }
             self.begin(index, Action::Leave, Instant::now());
         }
         while !self.players.iter().all(Player::is_idle) && Instant::now() < deadline {
