@@ -139,13 +139,16 @@ impl Worker {
 
     /// Does its part, and gives back what it has counted.
     pub(super) fn run(mut self, shared: &Shared) -> Result<Tally, Trouble> {
-        self.open(shared)?;
-        if let Some(begin) = self.wait_for_begin(shared) {
+        let opened = self.open(shared);
+        if opened.is_ok()
+            && let Some(begin) = self.wait_for_begin(shared)
+        {
             self.work(shared, begin);
+            self.drain();
         }
-        self.drain();
+        // Whatever went wrong: what was opened is closed.
         self.say_farewell();
-        Ok(self.tally)
+        opened.map(|()| self.tally)
     }
 
     /// Opens the sessions: those of one socket one after the other.
