@@ -175,6 +175,32 @@ fn more_than_can_be_done_is_told_as_not_finished() {
     assert!(count(&report, "/not_finished") > 0, "{report:#}");
 }
 
+/// Clients that wait for a server can't ask it anything, so a closed loop hardly notices that it
+/// stood still: a handful of operations were slow. Latencies have lower bounds here, no upper ones.
+#[test]
+fn a_server_that_stands_still_is_seen_in_all_that_was_to_begin_meanwhile() {
+    let server = server();
+    let mut command = leasehold_at(&server);
+    command.args(["bench", "--json", "--clients", "4", "--rate", "100"]);
+    command.args(["--warm-up", "0", "--duration", "3s"]);
+    let mut bench = Process::start("bench", &mut command);
+    wait_for("its sessions", || {
+        let json = run_at(&server, &["status", "--json"]).expect(0).output;
+        json.contains("bench-3").then_some(())
+    });
+    thread::sleep(Duration::from_millis(500));
+    server.process().pause();
+    thread::sleep(Duration::from_millis(1_500));
+    server.process().resume();
+    let status = bench.ended_within(2 * PATIENCE).expect("it ends");
+    assert_eq!(status.code(), Some(0));
+    let report = read(&bench.rest().0);
+    let latencies = &report["latency_us"];
+    // Half of them were to begin while it stood still, and waited for half of that on average.
+    assert!(latencies["mean"].as_f64().expect("a mean") > 100_000.0, "{report:#}");
+    assert_eq!(count(&report, "/offered"), 300);
+}
+
 #[test]
 fn it_starts_a_server_of_its_own_and_ends_it() {
     let folder = tempfile::tempdir().expect("a folder");

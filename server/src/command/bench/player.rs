@@ -430,3 +430,6 @@ fn code(verdict: &Verdict) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
