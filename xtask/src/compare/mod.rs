@@ -27,9 +27,6 @@ use table::{CLIENTS, Row};
 
 pub(crate) use servers::serve_echo;
 
-/// What all others are compared with.
-const BASE: &str = "leasehold";
-
 /// How long nothing counts at the beginning of each measurement.
 const WARM_UP: Duration = Duration::from_secs(1);
 
@@ -90,7 +87,7 @@ pub(crate) fn compare_built(arguments: &[String]) -> anyhow::Result<ExitCode> {
         }
     }
     let rows: Vec<Row> = contestants.into_iter().map(|it| it.row).collect();
-    let tables = table::markdown(&rows, BASE);
+    let tables = table::markdown(&rows);
     print!("{tables}");
     let document = document(&rows, &missing, &tables, options);
     fs::write(top().join("docs/performance.md"), document)?;
@@ -121,7 +118,7 @@ fn contestants(program: &Path) -> anyhow::Result<(Vec<Contestant>, Vec<&'static 
     add("leasehold, in memory", false, Kind::Leasehold, in_memory, no_memory);
     add("Python, coursework", false, Kind::Coursework, Server::coursework()?, no_python);
     let own = Server::leasehold(program, false)?;
-    add(BASE, true, Kind::Leasehold, Some(own), "");
+    add("leasehold", true, Kind::Leasehold, Some(own), "");
     add("Redis, flushed", true, Kind::Redis, Server::redis(true)?, no_redis);
     add("etcd", true, Kind::Etcd, Server::etcd()?, no_etcd);
     Ok((there, missing))

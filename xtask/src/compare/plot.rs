@@ -27,7 +27,7 @@ pub(crate) fn svg(rows: &[Row]) -> String {
     let high = all.iter().copied().fold(1.0, f64::max).log10();
     let scale = |rate: f64| (rate.log10() - low) / (high - low).max(1.0) * (WIDTH - LABEL - VALUE);
     let mut bars = String::new();
-    let mut y = 30.0;
+    let mut y = 44.0;
     for (column, clients) in CLIENTS.into_iter().enumerate() {
         let plural = if clients == 1 { "" } else { "s" };
         // Writing to a string can't fail.
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn faster_is_longer() {
-        let svg = svg(&[row("slow", &[10.0]), row("fast", &[1_000.0])]);
+        let svg = svg(&[row("slow", true, &[10.0]), row("fast", false, &[1_000.0])]);
         let width = |name: &str| -> f64 {
             let bar = svg.split(&format!(">{name}<")).nth(1).unwrap();
             bar.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
