@@ -178,6 +178,7 @@ fn where_nobody_answers_the_commands_say_so() {
         &["cat", "f"],
         &["status"],
         &["log"],
+        &["bench"],
         &["lock", "f", "--", "echo", "ran"],
         &["lock", "--try", "f", "--", "echo", "ran"],
     ] {
@@ -202,7 +203,7 @@ fn wrong_usage_is_told_apart_and_help_is_none() {
         let outcome = run(leasehold().args(arguments)).expect(2);
         assert_eq!(outcome.output, "", "{arguments:?}");
     }
-    for command in ["serve", "demo", "lock", "append", "cat", "status", "log"] {
+    for command in ["serve", "demo", "lock", "append", "cat", "status", "log", "bench"] {
         let outcome = run(leasehold().args([command, "--help"])).expect(0);
         assert!(outcome.output.contains("leasehold "), "no example in\n{}", outcome.output);
     }

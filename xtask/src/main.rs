@@ -1,5 +1,6 @@
 //! `cargo xtask`: the chores of this project, with nothing installed by hand but Rust.
 
+mod compare;
 mod page;
 mod run;
 mod serve;
@@ -18,6 +19,10 @@ cargo xtask test
 
 cargo xtask build-page
     Builds the page into dist/, which any static host serves
+
+cargo xtask compare [--rounds N] [--seconds N]
+    Measures leasehold beside a UDP echo, Redis, etcd and a Python server, as far as they are
+    installed, and writes docs/performance.md and docs/performance.svg
 ";
 
 fn main() -> ExitCode {
@@ -28,6 +33,10 @@ fn main() -> ExitCode {
         Some("serve") => serve::serve(&rest),
         Some("test") => Ok(test::test()),
         Some("build-page") => page::build().map(|()| ExitCode::SUCCESS),
+        Some("compare") => compare::compare(&rest),
+        // Called by `compare`, of a build that is as fast as what it measures.
+        Some("compare-built") => compare::compare_built(&rest),
+        Some("compare-echo") => compare::serve_echo().map(|()| ExitCode::SUCCESS),
         // Called by trunk when it has built the page.
         Some("finish-page") => page::finish().map(|()| ExitCode::SUCCESS),
         Some("help" | "--help" | "-h") | None => {

@@ -111,8 +111,9 @@ impl LockClient {
         }
     }
 
-    /// Sends a heartbeat at once, and sets the moment of the next.
-    pub(super) fn beat(&mut self, now: Time) {
+    /// Sends a heartbeat at once, where there is a session, and sets the moment of the next. For
+    /// whoever wants to renew before it is due.
+    pub fn beat(&mut self, now: Time) {
         let seq = self.next_seq();
         let Phase::Open(session) = &mut self.phase else { return };
         session.beats.push_back((seq, now));

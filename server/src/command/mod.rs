@@ -5,6 +5,7 @@
 //!   is one line that says what to do.
 
 mod append;
+mod bench;
 mod cat;
 mod demo;
 mod failure;
@@ -47,6 +48,7 @@ Examples:
   leasehold append notes 'a line'              append to a guarded file
   leasehold status --watch                     who holds what, as it changes
   leasehold sim gc-pause --without fencing     a simulated run, told as text
+  leasehold bench --own-server                 how fast a server is
 
 Exit codes: 0 done, 1 refused, 2 usage, 69 no answer from the server, 75 lost the lock.";
 
@@ -60,6 +62,7 @@ enum Command {
     Status(status::Status),
     Log(log::Log),
     Sim(sim::Sim),
+    Bench(bench::Bench),
 }
 
 /// Run the lock server.
@@ -114,6 +117,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Status(command) => within_runtime(command.run()),
         Command::Log(command) => within_runtime(command.run()),
         Command::Sim(command) => command.run(),
+        Command::Bench(command) => within_runtime(command.run(names_server(&matches))),
     };
     done.unwrap_or_else(|failure| {
         let paint = Paint::of_stderr();

@@ -1,4 +1,4 @@
-//! A server of the demonstration's own: this very program, in a temporary folder.
+//! A server of a command's own: this very program, in a temporary folder.
 
 use std::env;
 use std::fmt;
@@ -33,7 +33,7 @@ impl ServerChild {
             Failure::refused(format!("no server of its own: {what}: {why}"))
         };
         let program = env::current_exe().map_err(|error| failed("its program", &error))?;
-        let folder = TempDir::with_prefix("leasehold-demo-");
+        let folder = TempDir::with_prefix("leasehold-own-");
         let folder = folder.map_err(|error| failed("a folder", &error))?;
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"]);
@@ -41,7 +41,7 @@ impl ServerChild {
         if let Some(key_file) = key_file {
             command.arg("--key-file").arg(key_file);
         }
-        // Ctrl-C is for the demonstration, which ends the server when it has said farewell.
+        // Ctrl-C is for the command, which ends the server when it has said farewell.
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| failed("its process", &error))?;

@@ -68,17 +68,25 @@ impl Target {
     /// A client to be connected to the server, under this name.
     pub(crate) fn builder(&self, name: &str) -> Result<Builder, Failure> {
         let builder = Client::builder(name).patience(PATIENCE);
-        let Some(path) = &self.key_file else { return Ok(builder) };
+        Ok(match self.key()? {
+            Some(key) => builder.key(&key),
+            None => builder,
+        })
+    }
+
+    /// The key that is shared with the server, if there is one.
+    pub(crate) fn key(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(path) = &self.key_file else { return Ok(None) };
         let told = |why: &dyn fmt::Display| {
             Failure::refused(format!("can't read the key in {}: {why}", path.display()))
         };
-        let bytes = fs::read(path).map_err(|error| told(&error))?;
+        let mut bytes = fs::read(path).map_err(|error| told(&error))?;
         // As the server reads it: without the newline that editors add.
-        let key = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        if key.is_empty() {
+        bytes.pop_if(|last| *last == b'\n');
+        if bytes.is_empty() {
             return Err(told(&"it is empty"));
         }
-        Ok(builder.key(key))
+        Ok(Some(bytes))
     }
 
     /// A client of this command's own: named after it and its process.

@@ -1,0 +1,295 @@
+//! What a bench has found, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::tally::{Latencies, Tally};
+use super::worker::Plan;
+use crate::command::paint::Paint;
+
+/// The shares of operations whose latency is told.
+const SHARES: [f64; 3] = [0.5, 0.99, 0.999];
+
+/// A report, as its JSON is.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Report {
+    format: &'static str,
+    server: String,
+    mix: &'static str,
+    clients: u32,
+    locks: u32,
+    /// Unset where each client begins when its last operation has ended.
+    rate: Option<u64>,
+    seed: u64,
+    warm_up_s: f64,
+    duration_s: f64,
+    operations: u64,
+    per_second: f64,
+    latency_us: Percentiles,
+    /// By kind of request.
+    requests: BTreeMap<&'static str, Percentiles>,
+    /// Set at a fixed rate: how many operations were to begin.
+    offered: Option<u64>,
+    /// Set at a fixed rate: how many of them never came to an end.
+    not_finished: Option<u64>,
+    failed: u64,
+    failed_by_code: BTreeMap<&'static str, u64>,
+    whole_run: WholeRun,
+}
+
+/// Latencies in microseconds, of so many.
+#[derive(Clone, Debug, Serialize)]
+struct Percentiles {
+    count: u64,
+    mean: f64,
+    p50: f64,
+    p99: f64,
+    p99_9: f64,
+    max: f64,
+}
+
+/// What counts from the first hello to the last farewell.
+#[derive(Clone, Debug, Serialize)]
+struct WholeRun {
+    sent: u64,
+    received: u64,
+    retransmissions: u64,
+    polls: u64,
+    background_heartbeats: u64,
+    sessions_lost: u64,
+    appended_lines: u64,
+    appended_bytes: u64,
+}
+
+impl Report {
+    pub(super) fn new(plan: &Plan, tally: &Tally) -> Self {
+        let duration_s = plan.duration.as_secs_f64();
+        let requests = tally.calls.iter().map(|(call, it)| (call.word(), Percentiles::of(it)));
+        Self {
+            format: "leasehold-bench",
+            server: plan.server.to_string(),
+            mix: plan.mix.word(),
+            clients: plan.clients,
+            locks: plan.locks,
+            rate: plan.rate,
+            seed: plan.seed,
+            warm_up_s: plan.warm_up.as_secs_f64(),
+            duration_s,
+            operations: tally.operations.count(),
+            per_second: per_second(tally.in_time, duration_s),
+            latency_us: Percentiles::of(&tally.operations),
+            requests: requests.collect(),
+            offered: tally.offered,
+            not_finished: tally.not_finished(),
+            failed: tally.failures(),
+            failed_by_code: tally.failed.clone(),
+            whole_run: WholeRun {
+                sent: tally.sent,
+                received: tally.received,
+                retransmissions: tally.sent_again,
+                polls: tally.polls,
+                background_heartbeats: tally.background,
+                sessions_lost: tally.sessions_lost,
+                appended_lines: tally.appended_lines,
+                appended_bytes: tally.appended_bytes,
+            },
+        }
+    }
+
+    /// The report as text.
+    pub(super) fn text(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = self.write(&mut text, paint);
+        text
+    }
+
+    fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
+        let Self { mix, clients, duration_s, warm_up_s, .. } = self;
+        let pace = self.rate.map_or_else(
+            || "as fast as they are answered".to_owned(),
+            |rate| format!("{} a second offered", grouped(rate)),
+        );
+        let title = format!("{mix}, {clients} client{}, {pace}", plural(u64::from(*clients)));
+        writeln!(out, "{}", paint.bold(&title))?;
+        writeln!(out, "server {}, {duration_s} s after {warm_up_s} s of warm-up\n", self.server)?;
+        let rate = grouped(rounded(self.per_second));
+        writeln!(out, "operations {:>12}  {rate} a second", grouped(self.operations))?;
+        if let (Some(offered), Some(not_finished)) = (self.offered, self.not_finished) {
+            writeln!(out, "offered    {:>12}", grouped(offered))?;
+            writeln!(out, "unfinished {:>12}", grouped(not_finished))?;
+        }
+        for (code, count) in &self.failed_by_code {
+            let line = format!("failed     {:>12}  {code}", grouped(*count));
+            writeln!(out, "{}", paint.warning(&line))?;
+        }
+        let columns = ["p50", "p99", "p99.9", "max"];
+        let [p50, p99, p99_9, max] = columns;
+        writeln!(out, "\n{:<11}{p50:>12}{p99:>12}{p99_9:>12}{max:>12}", "latency, µs")?;
+        self.latency_us.write(out, "operation")?;
+        for (call, percentiles) in &self.requests {
+            percentiles.write(out, &format!("  {call}"))?;
+        }
+        self.whole_run.write(out)
+    }
+}
+
+impl WholeRun {
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "\nwhole run  {} datagrams sent ({} again, {} polls, {} heartbeats beside the work), \
+             {} received",
+            grouped(self.sent),
+            grouped(self.retransmissions),
+            grouped(self.polls),
+            grouped(self.background_heartbeats),
+            grouped(self.received)
+        )?;
+        if self.appended_lines > 0 {
+            let (lines, bytes) = (grouped(self.appended_lines), grouped(self.appended_bytes));
+            writeln!(out, "           {lines} lines of {bytes} bytes appended")?;
+        }
+        if self.sessions_lost > 0 {
+            let lost = self.sessions_lost;
+            writeln!(out, "           {} session{} lost", grouped(lost), plural(lost))?;
+        }
+        Ok(())
+    }
+}
+
+impl Percentiles {
+    fn of(latencies: &Latencies) -> Self {
+        let [p50, p99, p99_9] = SHARES.map(|share| latencies.micros_at(share));
+        let (count, mean) = (latencies.count(), latencies.micros_mean());
+        Self { count, mean, p50, p99, p99_9, max: latencies.micros_max() }
+    }
+
+    fn write(&self, out: &mut String, name: &str) -> std::fmt::Result {
+        if self.count == 0 {
+            return writeln!(out, "{name:<11}{:>12}{:>12}{:>12}{:>12}", "-", "-", "-", "-");
+        }
+        let shown = [self.p50, self.p99, self.p99_9, self.max].map(|it| grouped(rounded(it)));
+        let [p50, p99, p99_9, max] = shown;
+        writeln!(out, "{name:<11}{p50:>12}{p99:>12}{p99_9:>12}{max:>12}")
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "no bench does 2^52 operations")]
+fn per_second(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounds, from 0 on")]
+fn rounded(number: f64) -> u64 {
+    number.round().max(0.0) as u64
+}
+
+const fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// A number with a comma between thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::command::bench::mix::Mix;
+    use crate::command::bench::schedule::Window;
+    use crate::command::bench::tally::{Call, Sort};
+
+    fn plan(rate: Option<u64>) -> Plan {
+        Plan {
+            mix: Mix::Lock,
+            clients: 16,
+            locks: 16,
+            file: None,
+            line_len: 64,
+            rate,
+            warm_up: Duration::ZERO,
+            duration: Duration::from_secs(2),
+            seed: 7,
+            workers: 1,
+            lanes_max: 1,
+            server: SocketAddr::from(([127, 0, 0, 1], 7_700)),
+            key: None,
+        }
+    }
+
+    /// A thousand operations, of 1 to 1,000 ms: so each share is known.
+    fn tally(offered: Option<u64>) -> Tally {
+        let begin = Instant::now();
+        let window = Window::new(begin, Duration::ZERO, Duration::from_secs(2));
+        let mut tally = Tally { window: Some(window), offered, ..Tally::default() };
+        for millis in 1..=1_000 {
+            tally.end(begin, begin + Duration::from_millis(millis), Ok(()));
+        }
+        tally.end(begin, begin, Err("overloaded"));
+        tally.call(Call::Acquire, begin, begin + Duration::from_micros(50));
+        tally.sent(Sort::Again);
+        tally
+    }
+
+    #[test]
+    fn percentiles_are_told_to_three_digits() {
+        let report = Report::new(&plan(None), &tally(None));
+        let expected = [(0.5, 500_000.0), (0.99, 990_000.0), (0.999, 999_000.0)];
+        let Percentiles { p50, p99, p99_9, max, .. } = report.latency_us;
+        for ((share, expected), found) in expected.into_iter().zip([p50, p99, p99_9]) {
+            assert!((found - expected).abs() < expected / 1_000.0, "{share}: {found}");
+        }
+        assert!((max - 1_000_000.0).abs() < 1_000.0, "{max}");
+        assert!((report.per_second - 500.0).abs() < f64::EPSILON, "{}", report.per_second);
+    }
+
+    #[test]
+    fn the_text_is_a_table() {
+        let text = Report::new(&plan(Some(500)), &tally(Some(1_003))).text(Paint::off());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "lock, 16 clients, 500 a second offered");
+        assert_eq!(lines[1], "server 127.0.0.1:7700, 2 s after 0 s of warm-up");
+        assert_eq!(lines[3], "operations        1,000  500 a second");
+        assert_eq!(lines[4], "offered           1,003");
+        assert_eq!(lines[5], "unfinished            2");
+        assert_eq!(lines[6], "failed                1  overloaded");
+        assert_eq!(lines[8], "latency, µs         p50         p99       p99.9         max");
+        assert!(lines[9].starts_with("operation       500,"), "{}", lines[9]);
+        let acquire = "  acquire            50          50          50          50";
+        assert_eq!(lines[10], acquire);
+        assert!(lines[12].starts_with("whole run  1 datagrams sent (1 again, 0 polls"), "{text}");
+        assert_eq!(lines.len(), 13, "and nothing else\n{text}");
+        let closed = Report::new(&plan(None), &tally(None)).text(Paint::off());
+        assert!(closed.starts_with("lock, 16 clients, as fast as they are answered\n"));
+        assert!(!closed.contains("offered"), "{closed}");
+    }
+
+    #[test]
+    fn where_nothing_was_done_nothing_is_told_as_fast() {
+        let text = Report::new(&plan(None), &Tally::default()).text(Paint::off());
+        let row = "operation             -           -           -           -";
+        assert!(text.contains(row), "{text}");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567];
+        let texts = ["0", "12", "123", "1,234", "123,456", "1,234,567"];
+        assert_eq!(numbers.map(grouped), texts);
+    }
+}
