@@ -230,8 +230,18 @@ impl Browser {
         self.run("return document.documentElement.scrollWidth > innerWidth") == json!(true)
     }
 
+    /// From here on every page runs this before anything of its own.
+    pub fn run_on_every_page(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": script}));
+    }
+
+    /// What the browser answers to a command of its tools for developers.
+    pub fn ask_devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.own("goog/cdp/execute", json!({"cmd": command, "params": parameters}))
+    }
+
     fn devtools(&self, command: &str, parameters: &Value) {
-        self.own("goog/cdp/execute", json!({"cmd": command, "params": parameters}));
+        self.ask_devtools(command, parameters);
     }
 
     fn own(&self, path: &'static str, body: Value) -> Value {

@@ -81,6 +81,14 @@ fn core_on_wasm() -> anyhow::Result<()> {
     run(cargo(&tests).env("CARGO_TARGET_WASM32_WASIP1_RUNNER", runner))
 }
 
+/// What the page weighs and how fast it is.
+pub(crate) fn measure_page() -> anyhow::Result<()> {
+    page::build()?;
+    tools::need_browser()?;
+    let bench = ["bench", "--package", "leasehold-tests", "--features", "measure"];
+    run(cargo(&bench).args(["--bench", "page"]))
+}
+
 fn in_a_browser() -> anyhow::Result<()> {
     let manifest = fs::read_to_string(top().join("tests/Cargo.toml"))?;
     if !manifest.contains("\nbrowser = [") {

@@ -131,6 +131,9 @@ pub(crate) struct App {
     pub(super) heard_at: f64,
     frames: browser::Frames,
     pub(super) last_frame: Option<f64>,
+    /// When the page was last told to be drawn, and how long that took, in milliseconds.
+    draw_began: f64,
+    pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
     pub(super) press: Option<Timeout>,
     toast_ends: Option<Timeout>,
@@ -240,6 +243,8 @@ impl Component for App {
             heard_at: 0.0,
             frames,
             last_frame: None,
+            draw_began: 0.0,
+            draw_ms: 0.0,
             must_measure: true,
             press: None,
             toast_ends: None,
@@ -263,6 +268,9 @@ impl Component for App {
             let ends = ctx.link().callback(|()| Msg::ToastEnds);
             self.toast_ends = Some(Timeout::new(TOAST_MS, move || ends.emit(())));
         }
+        if draws {
+            self.draw_began = browser::now();
+        }
         draws
     }
 
@@ -271,6 +279,7 @@ impl Component for App {
     }
 
     fn rendered(&mut self, ctx: &Context<Self>, _: bool) {
+        self.draw_ms = browser::now() - self.draw_began;
         if !std::mem::take(&mut self.must_measure) {
             return;
         }

@@ -35,7 +35,8 @@ impl App {
             Msg::Act(act) => return self.act(ctx, act),
             Msg::Frame(at) => {
                 let passed = self.last_frame.map_or(LIVE_FRAME_MS, |last| at - last);
-                if self.ui.is_live && passed < LIVE_FRAME_MS {
+                // A page that takes long to draw must leave time for what comes in.
+                if self.ui.is_live && passed < LIVE_FRAME_MS.max(self.draw_ms * 3.0) {
                     return false;
                 }
                 self.pass_live();

@@ -21,6 +21,14 @@ impl Axis {
         self.left + (self.right - self.left) * float(part) / float(whole)
     }
 
+    /// How many microseconds a pixel is, at least one.
+    pub(crate) fn pixel_us(&self) -> u64 {
+        let whole = self.to.as_micros() - self.from.as_micros();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let pixels = (self.right - self.left).clamp(1.0, 1e5) as u64;
+        (whole / pixels).max(1)
+    }
+
     /// Whether a stretch is to be seen at all.
     pub(crate) fn has(&self, from: Moment, to: Moment) -> bool {
         from <= self.to && to >= self.from

@@ -13,6 +13,9 @@ use crate::model::footage::{Footage, Heard, Recording};
 use crate::model::lesson::Lesson;
 use crate::picture::shape::Target;
 
+/// How long what is written stays the same at least, in milliseconds.
+const READ_MS: f64 = 120.0;
+
 /// How much of what happened last the time lines show.
 const SHOWN_US: u64 = 30_000_000;
 
@@ -58,6 +61,8 @@ impl Studio {
             toast: None,
             compare: None,
             scene: Rc::default(),
+            shown_ms: 0.0,
+            shown_place: None,
             version: 0,
         };
         studio.changed();
@@ -77,8 +82,10 @@ impl Studio {
         let dropped = |film: &Film| film.footage().map_or(0, Footage::dropped);
         let before = dropped(self.film());
         let heard = self.film_mut().grow(|footage, bars| footage.take(message, now, bars));
-        if dropped(self.film()) != before && matches!(self.selected, Some(Target::Record(_))) {
-            self.selected = None;
+        if dropped(self.film()) != before {
+            // Other records have these numbers now.
+            self.shown_place = None;
+            self.selected = self.selected.filter(|it| !matches!(it, Target::Record(_)));
         }
         heard.unwrap_or_else(|| Err("this was not seen of a server".to_owned()))
     }
@@ -103,12 +110,22 @@ impl Studio {
     /// Goes to the end of what was seen, and stays there.
     pub(crate) fn follow(&mut self) {
         (self.follows, self.player.is_playing, self.window) = (true, false, None);
-        self.keep_up();
+        self.keep_up(f64::MAX);
     }
 
-    pub(super) fn keep_up(&mut self) {
+    /// Goes to the end. The pictures show each moment; what is written beside them changes less
+    /// often, since nobody could read it.
+    pub(super) fn keep_up(&mut self, frame_ms: f64) {
         let end = self.film().end();
-        self.move_to(|film| film.go_to(end));
+        self.film_mut().go_to(end);
+        self.shown_ms += frame_ms;
+        let place = self.film().place();
+        if self.shown_place != Some(place) && self.shown_ms >= READ_MS {
+            (self.shown_place, self.shown_ms) = (Some(place), 0.0);
+            self.changed();
+        } else {
+            self.scene = Rc::new(self.film().scene());
+        }
     }
 
     /// How many events have come since where one is.

@@ -16,6 +16,7 @@ use crate::picture::shape::{
 };
 
 /// What the bars are called.
+#[derive(Clone, Copy)]
 pub(crate) struct Names<'a> {
     pub(crate) locks: &'a [String],
     /// The first is the server.
@@ -72,6 +73,10 @@ pub(crate) fn gantt(
 ) -> Picture {
     let em = place.em;
     let axis = Axis { from, to, left: label_width(place), right: place.width - em };
+    let label = label(subject);
+    // Of a real server there can be more than a picture has room for.
+    let thinned = subject.is_inferred.then(|| subject.bars.thinned(from, to, axis.pixel_us()));
+    let subject = &Subject { bars: thinned.as_ref().unwrap_or(subject.bars), ..*subject };
     let room = place.height - em * 1.7;
     let needed = rows(subject, &axis, em).last().map_or(em, |last| last.top + height_of(last, em));
     // Where there is room the rows are higher, and so are their letters.
@@ -92,12 +97,15 @@ pub(crate) fn gantt(
     drawing.violations(bottom);
     let x = axis.x(subject.now);
     drawing.shapes.push(line("now", (x, 0.0), (x, bottom)));
+    Picture { width: place.width, height: bottom + em * 1.7, label, shapes: drawing.shapes }
+}
+
+fn label(subject: &Subject<'_>) -> String {
     let held = subject.bars.tenures.iter().filter(|it| it.until.is_none()).count();
-    let label = format!(
+    format!(
         "tenures and beliefs over time: {} tenures so far, {held} live at the end of the run",
         subject.bars.tenures.iter().filter(|it| it.from <= subject.now).count()
-    );
-    Picture { width: place.width, height: bottom + em * 1.7, label, shapes: drawing.shapes }
+    )
 }
 
 /// How wide the names before the bars are.

@@ -5,6 +5,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "most of what happens lasts no time")]
 
+mod thin;
+
 use leasehold_core::event::ReleaseCause;
 use leasehold_core::sim::{
     CallEnd, Interest, Kind, LockNo, Message, Moment, NodeNo, Record, RecordNo,
