@@ -4,10 +4,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, Object, Promise, Reflect};
+use leasehold_core::sim::Moment;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{
-    Blob, BlobPropertyBag, Document, Element, HtmlAnchorElement, HtmlElement, Url, Window,
+    Blob, BlobPropertyBag, Document, Element, HtmlAnchorElement, HtmlElement, HtmlInputElement,
+    Url, Window,
 };
 use yew::Callback;
 use yew::platform::spawn_local;
@@ -212,6 +214,21 @@ pub(crate) fn keep_awake() {
 /// The element of this id.
 pub(crate) fn element(id: &str) -> Option<Element> {
     document()?.get_element_by_id(id)
+}
+
+/// Shows the time at the clock, and on the tape.
+pub(crate) fn show_time(now: Moment, end: Moment) {
+    let text = now.to_string();
+    if let Some(clock) = element("time").filter(|it| it.text_content().as_ref() != Some(&text)) {
+        clock.set_text_content(Some(&text));
+    }
+    let range = element("when").and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
+    let value = now.as_millis().to_string();
+    if let Some(range) = range.filter(|range| range.value() != value) {
+        range.set_value(&value);
+        // The name is well formed, so this can't fail.
+        range.set_attribute("aria-valuetext", &format!("{text} of {end}")).ok();
+    }
 }
 
 /// How large its inside is.

@@ -1,5 +1,7 @@
 //! The whole page as a component: what it keeps, and what comes in.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use gloo_events::EventListener;
@@ -14,6 +16,7 @@ use super::draw::Pointing;
 use super::keyboard::listeners;
 use super::live::{Live, News};
 use super::notes::Channel;
+use super::paint::Painter;
 use super::question::Timer;
 use crate::browser;
 use crate::feed::worker::{Searcher, Told};
@@ -127,6 +130,9 @@ pub(crate) struct App {
     /// How long hands may still be raised, where that is limited.
     pub(super) timer: Option<Timer>,
     pub(crate) derived: Derived,
+    pub(super) painters: RefCell<BTreeMap<&'static str, Painter>>,
+    /// What is written on the page: which version of the run, and since when.
+    pub(super) written: (u64, f64),
     pub(super) searcher: Option<Searcher>,
     pub(super) heard_at: f64,
     frames: browser::Frames,
@@ -239,6 +245,8 @@ impl Component for App {
             notes: Channel::open(ctx.link().callback(Msg::Noted)),
             timer: None,
             derived: Derived::default(),
+            painters: RefCell::default(),
+            written: (0, 0.0),
             searcher: None,
             heard_at: 0.0,
             frames,
@@ -279,7 +287,11 @@ impl Component for App {
     }
 
     fn rendered(&mut self, ctx: &Context<Self>, _: bool) {
-        self.draw_ms = browser::now() - self.draw_began;
+        self.paint();
+        // The first time nobody has asked for it.
+        if self.draw_began > 0.0 {
+            self.draw_ms = browser::now() - self.draw_began;
+        }
         if !std::mem::take(&mut self.must_measure) {
             return;
         }

@@ -6,11 +6,11 @@ use leasehold_core::sim::{Invariant, Moment, RecordNo, Status};
 use yew::{Callback, Html, classes, html};
 
 use super::app::App;
-use super::draw::{FigureProps, Pointing, figure};
+use super::draw::{Pointing, figure};
 use crate::model::compare::{Compare, Difference, Mode, title};
 use crate::model::files::FileView;
 use crate::model::film::Film;
-use crate::picture::shape::{Picture, Target};
+use crate::picture::shape::Picture;
 
 /// All that is shown of the two.
 #[derive(Clone, PartialEq)]
@@ -25,8 +25,6 @@ pub(crate) struct View {
 #[derive(Clone, PartialEq)]
 struct Side {
     title: String,
-    /// Unset where the other side's has it too.
-    picture: Option<Rc<Picture>>,
     files: Vec<FileView>,
     violated: Vec<Invariant>,
     differences: Vec<Difference>,
@@ -80,6 +78,15 @@ pub(crate) fn comparison(props: &ComparisonProps) -> Html {
     }
 }
 
+/// The picture of a side; one over the other they have one, in words none.
+fn picture_id(letter: &str, mode: Mode) -> Option<&'static str> {
+    match (letter, mode) {
+        (_, Mode::Text) | ("B", Mode::Overlaid) => None,
+        ("A", _) => Some("picture-a"),
+        _ => Some("picture-b"),
+    }
+}
+
 const fn mode_word(mode: Mode) -> &'static str {
     match mode {
         Mode::SideBySide => "side",
@@ -126,12 +133,8 @@ fn side(
                     }) }
                 </ol>
             } else {
-                if let Some(picture) = &side.picture {
-                    { figure(&FigureProps {
-                        picture: Rc::clone(picture),
-                        focus: Some(Target::Record(RecordNo::NONE)),
-                        onpoint: Callback::from(|_: Pointing| {}),
-                    }) }
+                if let Some(id) = picture_id(letter, mode) {
+                    { figure(id, &Callback::from(|_: Pointing| {})) }
                 }
                 <div class="sheets">
                     { for side.files.iter().map(|file| html! {
@@ -156,36 +159,43 @@ impl App {
     /// Both sides at this moment.
     pub(crate) fn comparison(&self, compare: &Compare) -> View {
         let film = self.studio.film();
-        let (width, height) = self.sizes.stage;
-        let is_wide = compare.mode == Mode::SideBySide && width > 700.0;
-        let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
-        let place = self.place((width.max(240.0), (height * 0.4).clamp(110.0, 320.0)));
         let (here, there) = compare.differences(film);
-        let own = |film| Some(self.leases((film, None), place, None));
         let is_over = compare.mode == Mode::Overlaid;
-        let over = is_over.then(|| self.leases((film, Some(&compare.film)), place, None));
-        let other = if is_over { None } else { own(&compare.film) };
         let dashed = if is_over { ", dashed where it is otherwise" } else { "" };
         View {
             mode: compare.mode,
             parts: compare.parts,
             now: film.now(),
-            here: side_of(film, (title(film.run()), over.or_else(|| own(film))), here),
-            there: side_of(&compare.film, (format!("{}{dashed}", compare.title), other), there),
+            here: side_of(film, title(film.run()), here),
+            there: side_of(&compare.film, format!("{}{dashed}", compare.title), there),
         }
+    }
+
+    /// The pictures of the two, by their ids.
+    pub(crate) fn compared(&self, compare: &Compare) -> Vec<(&'static str, Picture)> {
+        let film = self.studio.film();
+        let (width, height) = self.sizes.stage;
+        let is_wide = compare.mode == Mode::SideBySide && width > 700.0;
+        let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
+        let place = self.place((width.max(240.0), (height * 0.4).clamp(110.0, 320.0)));
+        let other = &compare.film;
+        let over = (compare.mode == Mode::Overlaid).then_some(other);
+        let mut pictures = Vec::new();
+        if let Some(id) = picture_id("A", compare.mode) {
+            pictures.push((id, self.leases((film, over), place, None)));
+        }
+        if let Some(id) = picture_id("B", compare.mode) {
+            pictures.push((id, self.leases((other, None), place, None)));
+        }
+        pictures
     }
 }
 
-fn side_of(
-    film: &Film,
-    (title, picture): (String, Option<Picture>),
-    differences: Vec<Difference>,
-) -> Side {
+fn side_of(film: &Film, title: String, differences: Vec<Difference>) -> Side {
     let statuses = film.statuses().into_iter();
     let violated = statuses.filter(|(_, here, _)| matches!(here, Status::Violated { .. }));
     Side {
         title,
-        picture: picture.map(Rc::new),
         files: film.files(None),
         violated: violated.map(|(it, ..)| it).collect(),
         differences,

@@ -1,4 +1,5 @@
-//! The controls of time: play, step, pace, and the tape on which one goes anywhere.
+//! The controls of time: play, step, pace, and the tape on which one goes anywhere. What moves with
+//! time is painted like the pictures.
 
 use std::rc::Rc;
 
@@ -7,10 +8,9 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement, HtmlSelectElement, InputEvent};
 use yew::{AttrValue, Callback, Html, classes, html};
 
-use super::draw::{FigureProps, Pointing, figure};
+use super::draw::{Pointing, figure};
 use crate::model::keys::Act;
 use crate::model::link::digest;
-use crate::picture::shape::Picture;
 
 #[derive(Clone)]
 pub(crate) struct ControlsProps {
@@ -19,11 +19,9 @@ pub(crate) struct ControlsProps {
     pub(crate) speed: AttrValue,
     pub(crate) is_auto: bool,
     pub(crate) begin: Moment,
-    pub(crate) now: Moment,
     pub(crate) end: Moment,
     /// The fingerprints of the whole run, and of what has happened of it, where it has any.
     pub(crate) digest: Option<(u64, u64)>,
-    pub(crate) tape: Rc<Picture>,
     /// What the run can be let go on to: names, and how they are called.
     pub(crate) choices: Rc<Vec<(String, String)>>,
     pub(crate) onuntil: Callback<String>,
@@ -34,7 +32,7 @@ pub(crate) struct ControlsProps {
 
 /// The bar at the bottom.
 pub(crate) fn controls(props: &ControlsProps) -> Html {
-    let ControlsProps { is_playing, is_asked, speed, is_auto, now, end, onact, .. } = props.clone();
+    let ControlsProps { is_playing, is_asked, speed, is_auto, end, onact, .. } = props.clone();
     let button = |act: Act, hook: &'static str, label: &'static str, face: &'static str| {
         let onclick = onact.reform(move |_| act);
         html! {
@@ -71,7 +69,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
             if !props.choices.is_empty() { { until(props) } }
             { strip(props) }
             <p class="clock">
-                <span data-testid="time">{ now.to_string() }</span>
+                <span data-testid="time" id="time"></span>
                 <span class="of">{ " / " }{ end.to_string() }</span>
                 if let Some((whole, here)) = props.digest {
                     <output class="digest" data-testid="digest"
@@ -87,7 +85,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
 
 /// The tape, on which one goes anywhere.
 fn strip(props: &ControlsProps) -> Html {
-    let (begin, now, end) = (props.begin, props.now, props.end);
+    let (begin, end) = (props.begin, props.end);
     let ontime = props.ontime.clone();
     let oninput = move |event: InputEvent| {
         let field = event.target().and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
@@ -96,18 +94,11 @@ fn strip(props: &ControlsProps) -> Html {
             ontime.emit(Moment::from_millis(at));
         }
     };
-    let spoken = format!("{now} of {end}");
     html! {
         <div class="tape" id="tape" data-testid="tape">
-            { figure(&FigureProps {
-                picture: Rc::clone(&props.tape),
-                focus: None,
-                onpoint: props.onpoint.clone(),
-            }) }
-            <input type="range" min={begin.as_millis().to_string()}
-                max={end.as_millis().to_string()} step="1"
-                value={now.as_millis().to_string()} {oninput}
-                aria-label="Time" aria-valuetext={spoken} />
+            { figure("picture-tape", &props.onpoint) }
+            <input type="range" id="when" min={begin.as_millis().to_string()}
+                max={end.as_millis().to_string()} step="1" {oninput} aria-label="Time" />
         </div>
     }
 }

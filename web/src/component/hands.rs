@@ -25,6 +25,12 @@ use crate::picture::shape::Target;
 /// How long a finger rests on something before its menu opens, in milliseconds.
 const LONG_PRESS_MS: u32 = 500;
 
+/// How long what is written stays the same at least while something plays, in milliseconds.
+const READ_MS: f64 = 90.0;
+
+/// How long the first frame is taken to have lasted.
+const FIRST_FRAME_MS: f64 = 16.0;
+
 /// A live server is shown 30 times a second: more would only cost.
 const LIVE_FRAME_MS: f64 = 32.0;
 
@@ -33,22 +39,7 @@ impl App {
     pub(super) fn take(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
         match msg {
             Msg::Act(act) => return self.act(ctx, act),
-            Msg::Frame(at) => {
-                let passed = self.last_frame.map_or(LIVE_FRAME_MS, |last| at - last);
-                // A page that takes long to draw must leave time for what comes in.
-                if self.ui.is_live && passed < LIVE_FRAME_MS.max(self.draw_ms * 3.0) {
-                    return false;
-                }
-                self.pass_live();
-                let was_playing = self.studio.player.is_playing;
-                let draws = self.studio.tick(passed);
-                let goes_on = self.studio.player.is_playing || self.studio.follows;
-                self.last_frame = goes_on.then_some(at);
-                if was_playing && !goes_on && self.studio.lesson.phase == Phase::Asked {
-                    self.ui.has_closed_answer = false;
-                }
-                return draws;
-            }
+            Msg::Frame(at) => return self.frame(at),
             Msg::Resized => self.must_measure = true,
             Msg::Measured(sizes) => self.sizes = sizes,
             Msg::Point(view, pointing) => self.point(view, pointing),
@@ -97,6 +88,42 @@ impl App {
             Msg::CloseAnswer => self.ui.has_closed_answer = true,
             other => return self.take_more(ctx, other),
         }
+        true
+    }
+
+    /// Time has passed. Says whether the page is to be drawn anew: the pictures are painted here.
+    fn frame(&mut self, at: f64) -> bool {
+        let passed = self.last_frame.map(|last| at - last);
+        // A page that takes long to draw must leave time for what comes in.
+        let pause = LIVE_FRAME_MS.max(self.draw_ms * 3.0);
+        if self.ui.is_live && passed.is_some_and(|passed| passed < pause) {
+            return false;
+        }
+        self.pass_live();
+        let was_playing = self.studio.player.is_playing;
+        let moves = self.studio.tick(passed.unwrap_or(FIRST_FRAME_MS));
+        let goes_on = self.studio.player.is_playing || self.studio.follows;
+        self.last_frame = goes_on.then_some(at);
+        if was_playing && !goes_on && self.studio.lesson.phase == Phase::Asked {
+            self.ui.has_closed_answer = false;
+        }
+        if !moves || !goes_on || self.has_to_write(at) {
+            return moves;
+        }
+        self.paint();
+        false
+    }
+
+    /// Whether what is written beside the pictures is to be written anew in this frame: it changes
+    /// less often than they do, since nobody could read it.
+    fn has_to_write(&mut self, at: f64) -> bool {
+        let (version, since) = self.written;
+        // Of what is selected, some fields run down.
+        let is_due = version != self.studio.version || self.studio.selected.is_some();
+        if !is_due || at - since < READ_MS {
+            return false;
+        }
+        self.written = (self.studio.version, at);
         true
     }
 

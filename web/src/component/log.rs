@@ -40,6 +40,25 @@ pub(crate) fn Log(props: &LogProps) -> Html {
             </button>
         }
     };
+    // All of them have keys, so that a new row at the top leaves the others alone.
+    let mut items: Vec<Html> =
+        rows.iter().map(|row| log_row(row, selected, &props.onrecord)).collect();
+    if rows.is_empty() {
+        items.push(html! {
+            <li key="nothing" class="nothing">
+                { "Nothing has happened yet. Play (Space), or go one step (→)." }
+            </li>
+        });
+    }
+    if has_more {
+        items.push(html! {
+            <li key="more" class="more-rows">
+                <button class="quiet" onclick={props.onmore.reform(|_| ())}>
+                    { "Earlier events" }
+                </button>
+            </li>
+        });
+    }
     html! { <>
         <header class="panel-head">
             <h2>{ "Log" }</h2>
@@ -52,19 +71,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
             </div>
         </header>
         <ol class="log-rows" tabindex="0" aria-label="Log, newest first">
-            if rows.is_empty() {
-                <li class="nothing">
-                    { "Nothing has happened yet. Play (Space), or go one step (→)." }
-                </li>
-            }
-            { for rows.iter().map(|row| log_row(row, selected, &props.onrecord)) }
-            if has_more {
-                <li class="more-rows">
-                    <button class="quiet" onclick={props.onmore.reform(|_| ())}>
-                        { "Earlier events" }
-                    </button>
-                </li>
-            }
+            { for items }
         </ol>
     </> }
 }

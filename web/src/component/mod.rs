@@ -19,6 +19,7 @@ mod live_head;
 mod log;
 pub(crate) mod notes;
 mod page;
+mod paint;
 mod panels;
 mod pictures;
 mod question;

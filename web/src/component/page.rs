@@ -8,7 +8,7 @@ use super::app::{App, Msg};
 use super::compare::{ComparisonProps, comparison};
 use super::controls::{ControlsProps, controls};
 use super::derived::Shown;
-use super::draw::{FigureProps, Pointing, figure, target_of};
+use super::draw::{Pointing, figure, target_of};
 use super::header::Header;
 use super::log::Log;
 use super::panels::{Files, Inspector, Invariants};
@@ -17,7 +17,7 @@ use crate::model::compare::Compare;
 use crate::model::fields;
 use crate::model::keys::{Act, View};
 use crate::model::lesson::Phase;
-use crate::picture::shape::{Picture, Target};
+use crate::picture::shape::Target;
 
 impl App {
     pub(crate) fn page(&self, ctx: &Context<Self>) -> Html {
@@ -161,7 +161,6 @@ impl App {
     }
 
     fn stage_panel(&self, ctx: &Context<Self>) -> Html {
-        let picture = Rc::new(self.stage_picture());
         let onpoint = ctx.link().callback(|pointing| Msg::Point(View::Stage, pointing));
         let onpointerdown = ctx.link().callback(|event: PointerEvent| {
             let by_finger = event.pointer_type() != "mouse";
@@ -172,7 +171,7 @@ impl App {
             <section class="panel stage" id="panel-stage" data-testid="stage" aria-label="Stage">
                 <div class="picture-place" id="stage" {onpointerdown} onpointerup={release.clone()}
                     onpointercancel={release}>
-                    { figure(&FigureProps { picture, focus: self.studio.selected, onpoint }) }
+                    { figure("picture-stage", &onpoint) }
                 </div>
                 if self.ui.is_live && self.studio.scene().clients.is_empty() {
                     <p class="empty">
@@ -207,11 +206,9 @@ impl App {
                     aria-label={view.title()}>{ inside }</div>
             }
         };
-        let figure = |view: View, picture: Option<Picture>| {
+        let figure = |view: View, id: &'static str| {
             let onpoint = link.callback(move |pointing| Msg::Point(view, pointing));
-            picture.map_or_else(Html::default, |picture| {
-                figure(&FigureProps { picture: Rc::new(picture), focus: None, onpoint })
-            })
+            if lower == view { figure(id, &onpoint) } else { Html::default() }
         };
         let is_gantt = lower == View::Gantt;
         html! {
@@ -237,12 +234,8 @@ impl App {
                     </div>
                 </header>
                 <div class="lower-place" id="lower">
-                    { section(View::Gantt, figure(
-                        View::Gantt, is_gantt.then(|| self.gantt_picture()),
-                    )) }
-                    { section(View::SpaceTime, figure(
-                        View::SpaceTime, (!is_gantt).then(|| self.spacetime_picture()),
-                    )) }
+                    { section(View::Gantt, figure(View::Gantt, "picture-gantt")) }
+                    { section(View::SpaceTime, figure(View::SpaceTime, "picture-spacetime")) }
                 </div>
             </section>
         }
@@ -360,10 +353,8 @@ impl App {
             speed: AttrValue::from(studio.player.speed.label()),
             is_auto: studio.player.speed == crate::model::player::Speed::Auto,
             begin: film.begin(),
-            now: film.now(),
             end: film.end(),
             digest: film.world().map(|world| (film.fingerprint(), world.fingerprint())),
-            tape: Rc::new(self.tape_picture()),
             choices: self.derived.of(self).choices,
             onuntil: link.callback(Msg::Until),
             onact: link.callback(Msg::Act),

@@ -8,7 +8,7 @@ use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 use super::header::capital;
 use crate::model::faults::Fault;
 use crate::model::fields::Field;
-use crate::model::files::FileView;
+use crate::model::files::{FileView, LineView};
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InspectorProps {
@@ -166,29 +166,34 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
 fn sheet(file: &FileView, onrecord: &Callback<RecordNo>) -> Html {
     let count = file.count;
     let plural = if count == 1 { "" } else { "s" };
+    let mut lines: Vec<Html> = file.lines.iter().map(|line| written(line, onrecord)).collect();
+    if lines.is_empty() {
+        lines.push(html! { <li key="nothing" class="unseen">{ "nothing written yet" }</li> });
+    }
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
             <h3>{ file.name.clone() }<small>{ format!("{count} line{plural}") }</small></h3>
             <div class="end" tabindex="0" role="region"
                 aria-label={format!("the lines of {}", file.name)}>
                 <ol>
-                    if file.lines.is_empty() { <li class="unseen">{ "nothing written yet" }</li> }
-                    { for file.lines.iter().map(|line| {
-                        let record = line.record;
-                        let onclick = onrecord.reform(move |_| record);
-                        let signs = line.signs();
-                        html! {
-                            <li key={line.key.clone()} class={classes!(line.class())}>
-                                <button class="line" {onclick} title={line.hint()}>
-                                    <span class="token">{ line.token_text() }</span>
-                                    <span class="text">{ line.text.clone() }</span>
-                                    if !signs.is_empty() { <span class="signs">{ signs }</span> }
-                                </button>
-                            </li>
-                        }
-                    }) }
+                    { for lines }
                 </ol>
             </div>
         </article>
+    }
+}
+
+fn written(line: &LineView, onrecord: &Callback<RecordNo>) -> Html {
+    let record = line.record;
+    let onclick = onrecord.reform(move |_| record);
+    let signs = line.signs();
+    html! {
+        <li key={line.key.clone()} class={classes!(line.class())}>
+            <button class="line" {onclick} title={line.hint()}>
+                <span class="token">{ line.token_text() }</span>
+                <span class="text">{ line.text.clone() }</span>
+                if !signs.is_empty() { <span class="signs">{ signs }</span> }
+            </button>
+        </li>
     }
 }

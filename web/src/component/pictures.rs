@@ -5,7 +5,9 @@ use std::rc::Rc;
 use leasehold_core::sim::{Interest, Moment};
 
 use super::app::{App, Pictures};
+use crate::browser;
 use crate::model::film::Film;
+use crate::model::keys::View;
 use crate::picture::gantt::{self, Names, gantt};
 use crate::picture::shape::{Picture, Place, Target};
 use crate::picture::spacetime::{self, spacetime};
@@ -94,6 +96,31 @@ impl App {
         };
         let (width, height) = self.sizes.tape;
         tape(&reel, Place { width: width.max(120.0), height: height.max(40.0), em: 12.0 })
+    }
+
+    /// Paints all pictures that are on the page, and what else moves with time.
+    pub(super) fn paint(&self) {
+        let mut painters = self.painters.borrow_mut();
+        let mut paint = |id: &'static str, picture: Picture, focus: Option<Target>| {
+            if let Some(svg) = browser::element(id) {
+                painters.entry(id).or_default().paint(&svg, picture, focus);
+            }
+        };
+        if let Some(compare) = &self.studio.compare {
+            for (id, picture) in self.compared(compare) {
+                paint(id, picture, None);
+            }
+        } else {
+            paint("picture-stage", self.stage_picture(), self.studio.selected);
+            if self.ui.lower == View::SpaceTime {
+                paint("picture-spacetime", self.spacetime_picture(), None);
+            } else {
+                paint("picture-gantt", self.gantt_picture(), None);
+            }
+        }
+        paint("picture-tape", self.tape_picture(), None);
+        let film = self.studio.film();
+        browser::show_time(film.now(), film.end());
     }
 
     /// Those that can be taken along.

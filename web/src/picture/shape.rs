@@ -200,6 +200,15 @@ pub(crate) const fn float(count: usize) -> f64 {
     count as f64
 }
 
+/// A number with one decimal at most: more of a pixel is not to be seen.
+pub(crate) fn tenths(number: f64) -> String {
+    #[allow(clippy::cast_possible_truncation, reason = "places on a screen")]
+    let tenths = (number * 10.0).round() as i64;
+    let (whole, rest) = (tenths.abs() / 10, tenths.abs() % 10);
+    let sign = if tenths < 0 { "-" } else { "" };
+    if rest == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") }
+}
+
 impl Picture {
     /// What its groups are called.
     #[cfg(test)]
@@ -294,6 +303,12 @@ mod tests {
             assert_eq!(Target::of_key(&target.key()), Some(target));
         }
         assert_eq!(Target::of_key("node-x"), None);
+    }
+
+    #[test]
+    fn places_have_one_decimal() {
+        let shown = [0.0, 1.04, 1.05, -0.96, -0.04, 120.0].map(tenths);
+        assert_eq!(shown, ["0", "1", "1.1", "-1", "0", "120"]);
     }
 
     #[test]

@@ -13,9 +13,6 @@ use crate::model::footage::{Footage, Heard, Recording};
 use crate::model::lesson::Lesson;
 use crate::picture::shape::Target;
 
-/// How long what is written stays the same at least, in milliseconds.
-const READ_MS: f64 = 120.0;
-
 /// How much of what happened last the time lines show.
 const SHOWN_US: u64 = 30_000_000;
 
@@ -61,8 +58,6 @@ impl Studio {
             toast: None,
             compare: None,
             scene: Rc::default(),
-            shown_ms: 0.0,
-            shown_place: None,
             version: 0,
         };
         studio.changed();
@@ -84,7 +79,7 @@ impl Studio {
         let heard = self.film_mut().grow(|footage, bars| footage.take(message, now, bars));
         if dropped(self.film()) != before {
             // Other records have these numbers now.
-            self.shown_place = None;
+            self.version += 1;
             self.selected = self.selected.filter(|it| !matches!(it, Target::Record(_)));
         }
         heard.unwrap_or_else(|| Err("this was not seen of a server".to_owned()))
@@ -110,22 +105,13 @@ impl Studio {
     /// Goes to the end of what was seen, and stays there.
     pub(crate) fn follow(&mut self) {
         (self.follows, self.player.is_playing, self.window) = (true, false, None);
-        self.keep_up(f64::MAX);
+        self.keep_up();
     }
 
-    /// Goes to the end. The pictures show each moment; what is written beside them changes less
-    /// often, since nobody could read it.
-    pub(super) fn keep_up(&mut self, frame_ms: f64) {
+    /// Goes to the end.
+    pub(super) fn keep_up(&mut self) {
         let end = self.film().end();
-        self.film_mut().go_to(end);
-        self.shown_ms += frame_ms;
-        let place = self.film().place();
-        if self.shown_place != Some(place) && self.shown_ms >= READ_MS {
-            (self.shown_place, self.shown_ms) = (Some(place), 0.0);
-            self.changed();
-        } else {
-            self.scene = Rc::new(self.film().scene());
-        }
+        self.move_to(|film| film.go_to(end));
     }
 
     /// How many events have come since where one is.

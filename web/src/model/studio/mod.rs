@@ -44,9 +44,6 @@ pub(crate) struct Studio {
     pub(crate) toast: Option<Toast>,
     pub(crate) compare: Option<Compare>,
     scene: Rc<Scene>,
-    /// How long the panels have shown the same of a live server, in milliseconds, and which place.
-    shown_ms: f64,
-    shown_place: Option<u32>,
     /// Counts up whenever something happened, or another run is shown.
     pub(crate) version: u64,
 }
@@ -112,8 +109,6 @@ impl Studio {
             toast: None,
             compare: None,
             scene: Rc::default(),
-            shown_ms: 0.0,
-            shown_place: None,
             version: 0,
         };
         let said = if refused {

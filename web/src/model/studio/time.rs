@@ -32,7 +32,7 @@ impl Studio {
     /// A frame of so many milliseconds has gone by. Says whether anything is to be drawn anew.
     pub(crate) fn tick(&mut self, frame_ms: f64) -> bool {
         if self.follows {
-            self.keep_up(frame_ms);
+            self.keep_up();
             return true;
         }
         let grew = self.film_mut().simulate_more();
