@@ -115,7 +115,7 @@ fn busy(clients: usize, ends_ms: u64) -> Run {
         ];
         ClientConfig { name: name("client", no), script, starts_ms: 10 * no as u64, rate_ppm: 0 }
     });
-    let latency_us = 900_000;
+    let latency_us = 450_000;
     Run {
         config: Config {
             clients: scripted.collect(),

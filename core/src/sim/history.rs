@@ -53,6 +53,13 @@ impl History {
         self.head.run()
     }
 
+    /// Makes room for so many records and steps at once. What grows by and by is copied each time,
+    /// and takes twice the room meanwhile.
+    pub fn reserve(&mut self, records: usize) {
+        self.trace.reserve_exact(records.saturating_sub(self.trace.len()));
+        self.records.reserve_exact(records.saturating_sub(self.records.len()));
+    }
+
     /// Simulates up to this many steps more than there are so far, without going there. Says
     /// whether the run is now known to its end.
     pub fn simulate(&mut self, steps: u32) -> bool {

@@ -68,6 +68,20 @@ impl Run {
         Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
     }
 
+    /// Goes through the whole of it, where it leaves no more records than this.
+    pub fn go_within(&self, records_max: u32) -> Option<Outcome> {
+        let mut world = World::new(self.clone());
+        let mut trace = Vec::new();
+        while world.step(&mut trace) {
+            if world.records() > records_max {
+                return None;
+            }
+        }
+        let violated = world.checks().violated().first().copied();
+        let (statuses, fingerprint) = (world.statuses(), world.fingerprint());
+        Some(Outcome { violated, statuses, fingerprint, trace })
+    }
+
     /// Goes through it until something is violated.
     pub fn go_until_violated(&self) -> Outcome {
         let mut world = World::new(self.clone());

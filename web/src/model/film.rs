@@ -20,7 +20,10 @@ const STEPS_AT_FIRST: u32 = 60_000;
 const STEPS_MORE: u32 = 5_000;
 
 /// Longer runs than this are shown up to here.
-const RECORDS_MAX: u32 = 1_000_000;
+const RECORDS_MAX: u32 = 600_000;
+
+/// What one step may add at most.
+const RECORDS_SPARE: u32 = 50_000;
 
 /// A run, and a place in it.
 pub(crate) struct Film {
@@ -52,6 +55,9 @@ impl Film {
         let now = history.world().now();
         let mut film = Self { reel: Reel::Simulated(Box::new(history)), bars: Rc::default(), now };
         film.simulate(STEPS_AT_FIRST);
+        if let (false, Reel::Simulated(history)) = (film.is_whole(), &mut film.reel) {
+            history.reserve(place_of(RECORDS_MAX + RECORDS_SPARE));
+        }
         film
     }
 

@@ -11,6 +11,9 @@ use super::shape::{
 use super::stage_layout::Layout;
 use crate::model::scene::{Client, Condition, Lock, Packet, Scene, Server};
 
+/// More packets than this are drawn without their letters.
+const PACKETS_MANY: usize = 300;
+
 /// How one looks at it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Look {
@@ -360,11 +363,17 @@ fn packet(
     let target = Target::Packet(packet.no);
     let sign = Sign::of_message(packet.message);
     let r = if packet.is_routine { layout.packet_r * 0.7 } else { layout.packet_r };
-    let mut shapes = vec![circle("reach", (0.0, 0.0), layout.packet_r.max(12.0))];
+    let is_crowded = scene.packets.len() > PACKETS_MANY;
+    let mut shapes = Vec::new();
+    if !is_crowded {
+        shapes.push(circle("reach", (0.0, 0.0), layout.packet_r.max(12.0)));
+    }
     if selected == Some(target) {
         shapes.push(circle("halo", (0.0, 0.0), layout.packet_r + 5.0));
     }
-    shapes.extend(sign.shapes((0.0, 0.0), r));
+    // In such a crowd nobody reads letters.
+    let letters = if is_crowded { 1 } else { usize::MAX };
+    shapes.extend(sign.shapes((0.0, 0.0), r).into_iter().take(letters));
     if shows_fates && packet.is_doomed {
         shapes.push(circle("doomed", (0.0, 0.0), layout.packet_r + 3.0));
     }

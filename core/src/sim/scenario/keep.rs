@@ -7,11 +7,14 @@ use crate::sim::check::Invariant;
 use crate::sim::run::Run;
 use crate::sim::trace::{Record, RecordNo};
 
+/// Longer runs are not gone through to their end.
+const RECORDS_MAX: u32 = 200_000;
+
 impl Scenario {
     /// A scenario of a run that violates something: it stops where it does, and asks for it.
-    /// Nothing where it violates nothing.
+    /// Nothing where it violates nothing, or is longer than one would go through in a lecture.
     pub fn keep(name: &str, run: &Run) -> Option<Self> {
-        let outcome = run.go();
+        let outcome = run.go_within(RECORDS_MAX)?;
         let violated = outcome.violations();
         let (invariant, witness) = *violated.first()?;
         let at = mark_of(&outcome.trace, witness)?;

@@ -74,8 +74,9 @@ pub(crate) fn gantt(
     let em = place.em;
     let axis = Axis { from, to, left: label_width(place), right: place.width - em };
     let label = label(subject);
-    // Of a real server there can be more than a picture has room for.
-    let thinned = subject.is_inferred.then(|| subject.bars.thinned(from, to, axis.pixel_us()));
+    // Of a real server, or of a long run, there can be more than a picture has room for.
+    let is_much = subject.is_inferred || subject.bars.tenures.len() > TENURES_MUCH;
+    let thinned = is_much.then(|| subject.bars.thinned(from, to, axis.pixel_us()));
     let subject = &Subject { bars: thinned.as_ref().unwrap_or(subject.bars), ..*subject };
     let room = place.height - em * 1.7;
     let needed = rows(subject, &axis, em).last().map_or(em, |last| last.top + height_of(last, em));
@@ -112,6 +113,9 @@ fn label(subject: &Subject<'_>) -> String {
 pub(crate) fn label_width(place: Place) -> f64 {
     if place.width < place.em * 34.0 { place.em * 5.2 } else { place.em * 8.5 }
 }
+
+/// More tenures than this are not all drawn: not every one of them has a pixel of its own.
+const TENURES_MUCH: usize = 500;
 
 /// Where there are more locks than this, those on which nothing happens have no rows.
 const LOCKS_ALWAYS_SHOWN: usize = 12;
