@@ -15,6 +15,7 @@ pub mod data;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod op;
 pub mod protections;

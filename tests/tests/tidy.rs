@@ -21,8 +21,19 @@ const LONG_FUNCTIONS: &[(&str, usize, &str)] =
     &[("server/src/journal/record.rs", 80, "one match over all facts, an arm for each")];
 
 /// Each module of `core`, from the bottom up, and the modules that it may name.
-const BASE: &[&str] =
-    &["data", "digest", "id", "limits", "op", "protections", "refusal", "rng", "secret", "time"];
+const BASE: &[&str] = &[
+    "data",
+    "digest",
+    "id",
+    "json",
+    "limits",
+    "op",
+    "protections",
+    "refusal",
+    "rng",
+    "secret",
+    "time",
+];
 const MAY_USE: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("sentence", &["event"]),

@@ -1,5 +1,6 @@
 //! Taking something along, and bringing it back: links, pictures, traces, a test.
 
+use leasehold_core::json;
 use leasehold_core::sim::{Interest, Recording, Run, Scenario, Trace, mermaid, shiviz};
 use yew::Context;
 
@@ -120,12 +121,12 @@ impl App {
 
 /// A scenario, a run or a recording, whichever the text is; and a word on it.
 fn read_trace(text: &str) -> Result<(Scenario, String), String> {
-    if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
+    if let Ok(scenario) = json::read::<Scenario>(text) {
         scenario.run().validate().map_err(|error| error.to_string())?;
         let note = format!("A scenario: {}.", scenario.title);
         return Ok((scenario, note));
     }
-    if let Ok(run) = serde_json::from_str::<Run>(text) {
+    if let Ok(run) = json::read::<Run>(text) {
         run.validate().map_err(|error| error.to_string())?;
         return Ok((of_run("run", &run), "A run, from its beginning.".to_owned()));
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "each takes its group, and passes on the rest")]
 
 use gloo_timers::callback::Timeout;
+use leasehold_core::json;
 use leasehold_core::sim::{Interest, Moment, RecordNo, Scenario};
 use yew::Context;
 
@@ -268,7 +269,7 @@ impl App {
     fn hear_search(&mut self, told: Told) {
         let now = browser::now();
         match told {
-            Told::Report(text) => match serde_json::from_str::<Report>(&text) {
+            Told::Report(text) => match json::read::<Report>(&text) {
                 Ok(report) => self.hunt.hear(report, now - self.heard_at),
                 Err(error) => self.hunt.text = format!("The worker is not understood: {error}"),
             },

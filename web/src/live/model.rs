@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{Index, Name};
+use leasehold_core::json;
 use leasehold_core::state::State;
 use leasehold_core::time::{Span, Time};
 use serde::Deserialize;
@@ -93,7 +94,7 @@ impl Model {
     /// Where it isn't one, or doesn't follow what was told before: then the stream has to be
     /// opened anew.
     pub(crate) fn take(&mut self, message: &str, now: f64) -> Result<(), String> {
-        let fields: Fields = serde_json::from_str(message).map_err(|error| error.to_string())?;
+        let fields: Fields = json::read(message).map_err(|error| error.to_string())?;
         match (fields.kind.as_str(), fields.state) {
             ("snapshot", Some(state)) => {
                 let restarted = fields.recovered.is_some_and(|recovered| {

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use leasehold_core::json;
 use leasehold_core::sim::{Config, Intervention, Moment, Protection, Run, Scenario};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A longer link is refused by some mail programs; then there is the file.
@@ -152,9 +154,9 @@ fn pack(value: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
 }
 
-fn unpack<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
+fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    serde_json::from_str(std::str::from_utf8(&bytes).ok()?).ok()
+    json::read(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
 #[cfg(test)]
