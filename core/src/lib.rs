@@ -18,6 +18,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod op;
+pub mod ordered;
 pub mod protections;
 pub mod refusal;
 pub mod rng;

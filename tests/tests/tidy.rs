@@ -28,6 +28,7 @@ const BASE: &[&str] = &[
     "json",
     "limits",
     "op",
+    "ordered",
     "protections",
     "refusal",
     "rng",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Interest, Moment, Protection, RecordNo, Run, Scenario, Teller};
 
 use super::film::Film;
@@ -97,8 +98,7 @@ fn only_in(a: &Film, b: &Film) -> Vec<Difference> {
         });
         told.collect::<Vec<_>>()
     };
-    let there: BTreeSet<(String, String)> =
-        told(b).into_iter().map(|it| (it.at, it.text)).collect();
+    let there: Set<(String, String)> = told(b).into_iter().map(|it| (it.at, it.text)).collect();
     let mut here = told(a);
     here.retain(|it| !there.contains(&(it.at.clone(), it.text.clone())));
     here

@@ -1,8 +1,7 @@
 //! The files line by line: whose each is and under which token, what is stale, what stands there
 //! twice, and what a correct run would not have.
 
-use std::collections::BTreeSet;
-
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Lines, LockNo, NodeNo, RecordNo, World};
 
 /// How many lines of a file are shown.
@@ -101,7 +100,7 @@ fn lines(world: &World, no: LockNo) -> Vec<LineView> {
         let client = usize::from(node.0).checked_sub(1).and_then(|it| config.clients.get(it));
         client.map_or_else(String::new, |client| client.name.to_string())
     };
-    let (mut highest, mut seen) = (0, BTreeSet::new());
+    let (mut highest, mut seen) = (0, Set::new());
     let lines = world.file(no).into_iter().flat_map(Lines::iter);
     lines
         .map(|line| {

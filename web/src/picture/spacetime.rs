@@ -6,8 +6,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a few kinds have a place of their own")]
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use leasehold_core::ordered::{Map, Set};
 use leasehold_core::sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Record, RecordNo};
 
 use super::gantt::Names;
@@ -94,7 +93,7 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
             && (subject.has_beats || !asked.contains(place))
             && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
     });
-    let mut moments = BTreeSet::new();
+    let mut moments = Set::new();
     let mut shown = Vec::new();
     for (no, record) in wanted {
         if moments.len() >= most && !moments.contains(&record.at) {
@@ -109,9 +108,9 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
 
 /// The packets of those who stand in line already and ask again, and the answers to them: they go
 /// to and fro all the time, and tell nothing new.
-fn asked_again(past: &[Record]) -> BTreeSet<usize> {
+fn asked_again(past: &[Record]) -> Set<usize> {
     let from = past.len().saturating_sub(LOOKED_AT);
-    let (mut asked, mut first, mut again) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut asked, mut first, mut again) = (Set::new(), Set::new(), Set::new());
     for (place, record) in past.iter().enumerate().skip(from) {
         let about = match record.kind {
             Kind::Sent(about) => {
@@ -209,13 +208,13 @@ fn gaps(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
 
 /// What an event rests on, and what rests on it.
 struct Cones {
-    past: BTreeSet<RecordNo>,
-    future: BTreeSet<RecordNo>,
+    past: Set<RecordNo>,
+    future: Set<RecordNo>,
 }
 
 impl Cones {
     fn of(records: &[Record], chosen: RecordNo) -> Self {
-        let mut past = BTreeSet::new();
+        let mut past = Set::new();
         let mut open = vec![chosen];
         while let Some(no) = open.pop() {
             if past.insert(no)
@@ -224,7 +223,8 @@ impl Cones {
                 open.extend(record.causes.iter().filter(|cause| **cause < no));
             }
         }
-        let mut future = BTreeSet::from([chosen]);
+        let mut future = Set::new();
+        future.insert(chosen);
         for (no, record) in (0_u32..).zip(records).skip(chosen.place().unwrap_or(0)) {
             if record.causes.iter().any(|cause| future.contains(cause)) {
                 future.insert(RecordNo(no));
@@ -257,7 +257,7 @@ fn arrows(
     cones: Option<&Cones>,
     em: f64,
 ) -> Vec<Shape> {
-    let mut ends: BTreeMap<PacketNo, (Moment, bool)> = BTreeMap::new();
+    let mut ends: Map<PacketNo, (Moment, bool)> = Map::new();
     for (_, record) in shown {
         match record.kind {
             Kind::Arrived(about) => drop(ends.insert(about.packet, (record.at, true))),

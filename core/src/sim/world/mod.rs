@@ -19,7 +19,7 @@ mod server;
 mod view;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::check::Checks;
@@ -28,6 +28,7 @@ use super::protection::Guards;
 use super::run::{Action, Fate, Intervention, PacketName, Run};
 use super::trace::{Kind, LockNo, NodeNo, PacketNo, Record, RecordNo};
 use crate::id::Name;
+use crate::ordered::Map;
 use crate::rng::mix;
 use crate::time::Time;
 use clients::ClientNode;
@@ -46,22 +47,22 @@ pub(super) struct Fixed {
     pub(super) run: Run,
     pub(super) guards: Guards,
     /// What is done to packets when they are sent.
-    pub(super) on_sending: BTreeMap<PacketName, Vec<Fate>>,
-    pub(super) locks: BTreeMap<Name, LockNo>,
+    pub(super) on_sending: Map<PacketName, Vec<Fate>>,
+    pub(super) locks: Map<Name, LockNo>,
 }
 
 impl Fixed {
     fn new(run: Run) -> Self {
         let guards = Guards::without(&run.without);
-        let mut on_sending: BTreeMap<PacketName, Vec<Fate>> = BTreeMap::new();
+        let mut on_sending: Map<PacketName, Vec<Fate>> = Map::new();
         for intervention in &run.interventions {
             if let (None, Action::Packet { packet, fate }) =
                 (intervention.at_ms, &intervention.action)
             {
-                on_sending.entry(*packet).or_default().push(*fate);
+                on_sending.or_default(*packet).push(*fate);
             }
         }
-        let mut locks = BTreeMap::new();
+        let mut locks = Map::new();
         for (no, name) in (0_u8..).zip(&run.config.locks) {
             locks.insert(name.clone(), LockNo(no));
         }
