@@ -2,8 +2,6 @@
 
 mod flat;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
@@ -11,6 +9,7 @@ use super::protection::Protection;
 use super::script::Step;
 use super::trace::{LinkNo, NodeNo};
 use crate::id::Name;
+use crate::ordered::Set;
 use flat::Flat;
 
 /// The version of the model: runs of another one may differ.
@@ -25,8 +24,8 @@ pub struct Run {
     #[serde(default)]
     pub seed: u64,
     /// The protections that are taken away.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub without: BTreeSet<Protection>,
+    #[serde(default, skip_serializing_if = "Set::is_empty")]
+    pub without: Set<Protection>,
     /// What is done to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interventions: Vec<Intervention>,

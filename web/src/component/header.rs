@@ -1,7 +1,6 @@
 //! The head of the page: which scenario, which protections, which luck, simulated or live.
 
-use std::collections::BTreeSet;
-
+use leasehold_core::ordered::{Set, sort_short};
 use leasehold_core::sim::Protection;
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
@@ -13,7 +12,7 @@ pub(crate) struct HeaderProps {
     /// The place of the scenario in the library, from 1 on; 0 for one from elsewhere.
     pub(crate) number: usize,
     pub(crate) seed: u64,
-    pub(crate) without: BTreeSet<Protection>,
+    pub(crate) without: Set<Protection>,
     /// The protections that the scenario is about.
     pub(crate) switches: Vec<Protection>,
     pub(crate) onact: Callback<Act>,
@@ -63,7 +62,7 @@ fn chips(props: &HeaderProps) -> Html {
     };
     // What the scenario is about comes first.
     let mut all: Vec<(usize, Protection)> = Protection::ALL.into_iter().enumerate().collect();
-    all.sort_by_key(|(no, it)| (!props.switches.contains(it), *no));
+    sort_short(&mut all, |(no, it)| (!props.switches.contains(it), *no));
     html! {
         <div class="chips" role="group" aria-label="Protections" tabindex="-1">
             { for all.into_iter().map(chip) }

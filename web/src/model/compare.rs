@@ -1,7 +1,5 @@
 //! Two runs of the same seed, in which one protection differs.
 
-use std::collections::BTreeSet;
-
 use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Interest, Moment, Protection, RecordNo, Run, Scenario, Teller};
 
@@ -40,10 +38,10 @@ impl Mode {
 /// Which run to compare this one with: the one with all protections where some are off here, else
 /// the one without what the scenario is about. None where there is nothing that differs.
 pub(crate) fn counterpart(scenario: &Scenario, run: &Run) -> Option<Run> {
-    let without: BTreeSet<Protection> = if run.without.is_empty() {
+    let without: Set<Protection> = if run.without.is_empty() {
         scenario.switches.iter().copied().take(1).collect()
     } else {
-        BTreeSet::new()
+        Set::new()
     };
     (without != run.without).then(|| Run { without, ..run.clone() })
 }

@@ -1,12 +1,12 @@
 //! A link to a moment: the run in short, and where to look. Nothing in a link is ever executed;
 //! what is not understood is left out.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leasehold_core::json;
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Config, Intervention, Moment, Protection, Run, Scenario};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub(crate) struct Link {
     pub(crate) scenario: Option<String>,
     pub(crate) seed: Option<u64>,
     /// The protections that are off, where the link says so.
-    pub(crate) without: Option<BTreeSet<Protection>>,
+    pub(crate) without: Option<Set<Protection>>,
     pub(crate) at: Option<Moment>,
     /// What was done, instead of what the scenario does.
     pub(crate) interventions: Option<Vec<Intervention>>,
@@ -145,7 +145,7 @@ pub(crate) fn digest(fingerprint: u64) -> String {
     format!("{:08x}", fingerprint >> 32)
 }
 
-fn protections(names: &str) -> BTreeSet<Protection> {
+fn protections(names: &str) -> Set<Protection> {
     names.split(',').filter_map(Protection::from_name).collect()
 }
 
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_run_of_nobody_travels_whole_and_a_bad_one_is_none() {
         let scenario = Scenario::named("five-clients").unwrap();
-        let run = storm(3, &BTreeSet::new());
+        let run = storm(3, &Set::new());
         let link = Link::read(&Link::to(&scenario, &run, true).write());
         assert_eq!(link.run(&scenario).unwrap(), run);
         let mut bad = run;

@@ -3,6 +3,7 @@
 //!
 //! Only what has happened by now is drawn; what is promised from now on has an outline.
 
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
 
 use super::axis::Axis;
@@ -116,9 +117,8 @@ fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
             let until = it.until(subject.now).unwrap_or(it.from);
             it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
         });
-        let mut believers: Vec<NodeNo> = seen.map(|it| it.client).collect();
-        believers.sort();
-        believers.dedup();
+        let believers: Set<NodeNo> = seen.map(|it| it.client).collect();
+        let believers: Vec<NodeNo> = believers.iter().copied().collect();
         let rows = Rows { lock, top, believers };
         top += height_of(&rows, em);
         rows

@@ -223,8 +223,7 @@ impl Cones {
                 open.extend(record.causes.iter().filter(|cause| **cause < no));
             }
         }
-        let mut future = Set::new();
-        future.insert(chosen);
+        let mut future = Set::from([chosen]);
         for (no, record) in (0_u32..).zip(records).skip(chosen.place().unwrap_or(0)) {
             if record.causes.iter().any(|cause| future.contains(cause)) {
                 future.insert(RecordNo(no));
