@@ -14,6 +14,7 @@ use super::glyph::Sign;
 use super::shape::{
     Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, path, rect, text,
 };
+use super::turn::{length, turn};
 use crate::model::bars::{Bars, OutageKind};
 
 /// How wide a step is at least, in em, where all are as wide as each other.
@@ -292,12 +293,14 @@ fn arrows(
 }
 
 fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
-    let angle = (to.1 - from.1).atan2(to.0 - from.0);
+    let way = (to.0 - from.0, to.1 - from.1);
+    let length = length(way).max(0.1);
+    let back = (-way.0 / length * size, -way.1 / length * size);
     let side = |off: f64| {
-        let at = angle + std::f64::consts::PI + off;
-        (to.0 + size * at.cos(), to.1 + size * at.sin())
+        let (cosine, sine) = turn(off);
+        (to.0 + back.0 * cosine - back.1 * sine, to.1 + back.0 * sine + back.1 * cosine)
     };
-    let (a, b) = (side(0.4), side(-0.4));
+    let (a, b) = (side(0.064), side(-0.064));
     let (x, y) = to;
     path(
         format!("{class} head"),
