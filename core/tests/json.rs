@@ -147,6 +147,16 @@ fn what_is_passed_over_may_be_anything_but_endless() {
 }
 
 #[test]
+fn what_is_indented_is_so_as_ever() {
+    let mut scenarios = library();
+    scenarios[0].title = r#"\" {"a": [1, 2], "\\"#.to_owned();
+    for scenario in scenarios {
+        let compact = serde_json::to_string(&scenario).unwrap();
+        assert_eq!(json::indented(&compact), serde_json::to_string_pretty(&scenario).unwrap());
+    }
+}
+
+#[test]
 fn an_error_says_where() {
     let told = |text: &str| json::read::<Trace>(text).unwrap_err().to_string();
     assert_eq!(told("{\n \"run\": 7}"), "expected an object at line 2 column 8");

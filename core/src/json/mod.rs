@@ -10,6 +10,7 @@
 //!   over does no harm.
 //! - A struct is an object.
 
+mod indented;
 mod reader;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use std::fmt;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 
 use reader::Reader;
+
+pub use indented::indented;
 
 /// Reads a value, and nothing else may be in the text.
 ///

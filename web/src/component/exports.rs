@@ -87,7 +87,7 @@ fn stops(app: &mut App, no: usize) {
 
 /// A test in Rust that goes through the run and expects what came of it.
 fn test_of(film: &Film, name: &str) -> String {
-    let run = serde_json::to_string_pretty(film.run()).unwrap_or_default();
+    let run = json::indented(&serde_json::to_string(film.run()).unwrap_or_default());
     let violated: Vec<String> =
         film.violated().iter().map(|(it, _)| format!("Invariant::{it}")).collect();
     let name = name.replace('-', "_");

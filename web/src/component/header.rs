@@ -74,9 +74,12 @@ fn words(protection: Protection) -> String {
     protection.name().replace('-', " ")
 }
 
-/// With a capital at its beginning.
+/// With a capital at its beginning. Ours begin with plain letters; the table of all others would
+/// weigh more than this header.
 pub(crate) fn capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
+    let mut sentence = sentence.to_owned();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    sentence
 }
