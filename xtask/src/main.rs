@@ -3,6 +3,7 @@
 mod page;
 mod run;
 mod serve;
+mod small;
 mod test;
 mod tools;
 

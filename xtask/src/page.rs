@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 use crate::run::{command, run, top};
-use crate::tools;
+use crate::{small, tools};
 
 /// Builds the page into `dist/`.
 pub(crate) fn build() -> anyhow::Result<()> {
@@ -23,6 +23,8 @@ pub(crate) fn finish() -> anyhow::Result<()> {
     let html = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
     let finished = without_inline_script(&html, &folder)?;
     let finished = with_worker(&finished, &folder)?;
+    let named = |style: &str| named_by_content("style", "css", style);
+    let finished = small::with_one_style(&finished, &folder, named)?;
     fs::write(&path, finished).with_context(|| format!("can't write {}", path.display()))
 }
 
@@ -40,7 +42,10 @@ fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
                 strip_names(&path)?;
                 program = Some(name);
             }
-            Some("js") => script = Some(name),
+            Some("js") => {
+                fs::write(&path, small::without_comments(&fs::read_to_string(&path)?))?;
+                script = Some(name);
+            }
             Some(_) | None => {}
         }
     }
@@ -48,7 +53,7 @@ fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
     let worker = format!(
         "import init from './{script}';\nawait init({{ module_or_path: './{program}' }});\n"
     );
-    let name = named_by_content("worker", &worker);
+    let name = named_by_content("worker", "js", &worker);
     fs::write(folder.join(&name), worker)?;
     let empty = "<meta name=\"leasehold-worker\" content=\"\"";
     ensure!(html.contains(empty), "the page has no place for its worker");
@@ -95,11 +100,11 @@ fn leb128(bytes: &[u8], at: &mut usize) -> anyhow::Result<usize> {
 }
 
 /// A name that changes with what is in the file, so that browsers may keep it for good.
-fn named_by_content(prefix: &str, script: &str) -> String {
-    let sum = script.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+fn named_by_content(prefix: &str, ending: &str, text: &str) -> String {
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    format!("{prefix}-{sum:016x}.js")
+    format!("{prefix}-{sum:016x}.{ending}")
 }
 
 fn without_inline_script(html: &str, folder: &Path) -> anyhow::Result<String> {
@@ -111,7 +116,7 @@ fn without_inline_script(html: &str, folder: &Path) -> anyhow::Result<String> {
         return Ok(html.to_owned());
     }
     let (script, after) = rest.split_once("</script>").context("a script without an end")?;
-    let name = named_by_content("start", script);
+    let name = named_by_content("start", "js", script);
     fs::write(folder.join(&name), script)?;
     let html = format!("{before}<script type=\"module\" src=\"./{name}\"></script>{after}");
     ensure!(!html.contains("<script type=\"module\">"), "there are two scripts in the page");
