@@ -2,11 +2,12 @@
 //! that the server uses, the last events, and what is in the files. Pure, so it is tested
 //! natively.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{Index, Name};
 use leasehold_core::json;
+use leasehold_core::ordered::Map;
 use leasehold_core::state::State;
 use leasehold_core::time::{Span, Time};
 use serde::Deserialize;
@@ -48,7 +49,7 @@ pub(crate) struct Model {
     /// The last entries of the log, newest first.
     pub(crate) recent: VecDeque<Entry>,
     /// What is in the files, as far as it was seen.
-    pub(crate) files: BTreeMap<Name, FileText>,
+    pub(crate) files: Map<Name, FileText>,
     /// Clients whose sessions ended a moment ago.
     pub(crate) gone: Vec<Gone>,
     /// The server's clock less the browser's, in milliseconds.

@@ -1,9 +1,8 @@
 //! What is so on a live server, as rows to be shown: who, what, and how much of a lease is left.
 
-use std::collections::BTreeSet;
-
 use leasehold_core::event::Fact;
 use leasehold_core::id::{Name, SessionNo, Token};
+use leasehold_core::ordered::Set;
 use leasehold_core::sentence::{what, who};
 use leasehold_core::state::State;
 use leasehold_core::time::{Span, Time};
@@ -160,9 +159,9 @@ pub(crate) fn clients(model: &Model, now: Time) -> (Vec<ClientRow>, usize) {
 
 /// The locks, by name, and how many there are.
 pub(crate) fn locks(state: &State, now: Time) -> (Vec<LockRow>, usize) {
-    let names: BTreeSet<&Name> = state.locks().keys().chain(state.files().keys()).collect();
+    let names: Set<&Name> = state.locks().keys().chain(state.files().keys()).collect();
     let all = names.len();
-    let mut names: Vec<&Name> = names.into_iter().collect();
+    let mut names: Vec<&Name> = names.iter().copied().collect();
     names.sort_by_cached_key(|name| natural(name.as_str()));
     let rows = names.into_iter().take(ROWS_MAX).map(|name| lock(state, name, now));
     (rows.collect(), all)
