@@ -42,14 +42,12 @@ fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
                 strip_names(&path)?;
                 program = Some(name);
             }
-            Some("js") => {
-                fs::write(&path, small::without_comments(&fs::read_to_string(&path)?))?;
-                script = Some(name);
-            }
+            Some("js") => script = Some(name),
             Some(_) | None => {}
         }
     }
     let (script, program) = script.zip(program).context("trunk has left no program")?;
+    make_small(&folder.join(&script), &folder.join(&program))?;
     let worker = format!(
         "import init from './{script}';\nawait init({{ module_or_path: './{program}' }});\n"
     );
@@ -58,6 +56,13 @@ fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
     let empty = "<meta name=\"leasehold-worker\" content=\"\"";
     ensure!(html.contains(empty), "the page has no place for its worker");
     Ok(html.replace(empty, &format!("<meta name=\"leasehold-worker\" content=\"./{name}\"")))
+}
+
+fn make_small(script: &Path, program: &Path) -> anyhow::Result<()> {
+    let mut bytes = fs::read(program)?;
+    let text = small::number_names(&fs::read_to_string(script)?, &mut bytes)?;
+    fs::write(script, small::without_comments(&text))?;
+    fs::write(program, bytes).with_context(|| format!("can't write {}", program.display()))
 }
 
 /// Takes out what a program for wasm says of itself for debuggers: a fifth of what travels.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 /// What trunk writes for each file of styles, up to its name.
 const LINK: &str = "<link rel=\"stylesheet\" href=\"./";
@@ -49,9 +49,49 @@ pub(crate) fn without_comments(text: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
+/// Numbers the names by which a script and its program know each other. They end in digests of 16
+/// digits, which can't be compressed; a number of as many zeros takes no room, and moves nothing.
+pub(crate) fn number_names(script: &str, program: &mut [u8]) -> anyhow::Result<String> {
+    let mut numbered = script.to_owned();
+    // What the program calls stands at its beginning.
+    let (imports, _) = program.split_at_mut(program.len().min(64 << 10));
+    let mut done = Vec::new();
+    for rest in script.split("__wbg_").skip(1) {
+        let name = rest.split(|it: char| !it.is_alphanumeric() && it != '_').next();
+        let digest = name.and_then(|name| name.rsplit('_').next()).unwrap_or_default();
+        let is_digest = digest.len() == 16 && digest.bytes().all(|it| it.is_ascii_hexdigit());
+        if !is_digest || done.contains(&digest) {
+            continue;
+        }
+        let number = format!("{:016}", done.len());
+        done.push(digest);
+        numbered = numbered.replace(digest, &number);
+        let places = imports.windows(16).enumerate();
+        let places = places.filter(|(_, bytes)| *bytes == digest.as_bytes());
+        let places: Vec<usize> = places.map(|(at, _)| at).collect();
+        ensure!(!places.is_empty(), "the program doesn't know {digest} of its script");
+        for at in places {
+            imports[at..at + 16].copy_from_slice(number.as_bytes());
+        }
+    }
+    Ok(numbered)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_sides_get_the_same_numbers() {
+        let script = "{ __wbg_a_b_0123456789abcdef: 1, __wbg_c_fedcba9876543210: 2, __wbg_d: 3 }";
+        let mut program = *b"\x05__wbg_c_fedcba9876543210__wbg_a_b_0123456789abcdef\0";
+        let script = number_names(script, &mut program).unwrap();
+        let expected = "{ __wbg_a_b_0000000000000000: 1, __wbg_c_0000000000000001: 2, __wbg_d: 3 }";
+        assert_eq!(script, expected);
+        let expected = *b"\x05__wbg_c_0000000000000001__wbg_a_b_0000000000000000\0";
+        assert_eq!(program, expected);
+        assert!(number_names("__wbg_c_fedcba9876543210", &mut program).is_err());
+    }
 
     #[test]
     fn what_only_people_read_is_left_out() {
