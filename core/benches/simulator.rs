@@ -6,11 +6,11 @@
 
 #![allow(clippy::disallowed_types, reason = "what is measured here is real time")]
 
-use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::Instant;
 
 use leasehold_core::id::Name;
+use leasehold_core::ordered::Set;
 use leasehold_core::rng::Rng;
 use leasehold_core::sim::{ClientConfig, Config, History, Record, Run, Step, World};
 
@@ -47,7 +47,7 @@ fn busy(clients: usize, locks: usize) -> Run {
             ..Config::default()
         },
         seed: 1,
-        without: BTreeSet::new(),
+        without: Set::new(),
         interventions: Vec::new(),
     }
 }

@@ -10,6 +10,11 @@
 //!
 //! Writing is derived as ever.
 
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, Visitor};
+
 /// A field of a flat struct that has to be there, or the error that says that it is not.
 macro_rules! need {
     ($flat:ident.$field:ident) => {
@@ -17,6 +22,17 @@ macro_rules! need {
             <serde::de::value::Error as serde::de::Error>::missing_field(stringify!($field))
         })
     };
+}
+
+/// The word for the variant, which has to be there under this name.
+macro_rules! tag {
+    ($flat:ident.$field:ident, $name:literal) => {{
+        let word = std::mem::take(&mut $flat.$field);
+        if word.is_empty() {
+            return Err(<serde::de::value::Error as serde::de::Error>::missing_field($name));
+        }
+        word
+    }};
 }
 
 /// The same for a number that stands in a wider type, since other variants have it wider.
@@ -61,4 +77,87 @@ macro_rules! unknown {
             $word
         )))
     };
+}
+
+/// Reads a struct of which each field may be missing, and is then as by default. serde derives that
+/// as well, with ten times the code to notice that a field comes twice; here the last one counts.
+/// What has another name is passed over, or refused where `only` these may stand there.
+macro_rules! fields {
+    ($type:ident { $($field:ident $(= $name:literal)?),* $(,)? }) => {
+        fields!(@ $type, false, $($field $($name)?),*);
+    };
+    ($type:ident only { $($field:ident $(= $name:literal)?),* $(,)? }) => {
+        fields!(@ $type, true, $($field $($name)?),*);
+    };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $name:literal) => { $name };
+    (@ $type:ident, $only:literal, $($field:ident $($name:literal)?),*) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                const NAMES: &[&str] = &[$(fields!(@name $field $($name)?)),*];
+                #[allow(non_camel_case_types, reason = "called like the fields")]
+                enum Place { $($field),* }
+                struct Fields;
+                impl<'de> serde::de::Visitor<'de> for Fields {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> Result<$type, A::Error> {
+                        let mut read = <$type>::default();
+                        // All of them have to be listed.
+                        let $type { $($field: _),* } = &read;
+                        let seed = crate::flat::PlaceIn { names: NAMES, only: $only };
+                        while let Some(place) = map.next_key_seed(seed)? {
+                            match place {
+                                $(place if place == Place::$field as usize => {
+                                    read.$field = map.next_value()?;
+                                })*
+                                _ => drop(map.next_value::<serde::de::IgnoredAny>()?),
+                            }
+                        }
+                        Ok(read)
+                    }
+                }
+                from.deserialize_struct(stringify!($type), NAMES, Fields)
+            }
+        }
+    };
+}
+
+/// Reads a name as its place among these; how many there are where it is none of them.
+#[derive(Clone, Copy)]
+pub(crate) struct PlaceIn {
+    pub(crate) names: &'static [&'static str],
+    /// Whether there may be no other.
+    pub(crate) only: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for PlaceIn {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<usize, D::Error> {
+        name.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for PlaceIn {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
+        match self.names.iter().position(|it| *it == name) {
+            Some(place) => Ok(place),
+            None if self.only => Err(E::unknown_field(name, self.names)),
+            None => Ok(self.names.len()),
+        }
+    }
 }

@@ -85,17 +85,19 @@ impl Ord for Text {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Short { bytes, .. }, Self::Short { bytes: others, .. }) => {
-                let compare = |from| word(bytes, from).cmp(&word(others, from));
-                compare(0).then_with(|| compare(8)).then_with(|| compare(SHORT_MAX - 8))
+                let compare = |eight: Option<&[u8; 8]>, other| word(eight).cmp(&word(other));
+                compare(bytes.first_chunk(), others.first_chunk())
+                    .then_with(|| compare(bytes[8..].first_chunk(), others[8..].first_chunk()))
+                    .then_with(|| compare(bytes.last_chunk(), others.last_chunk()))
             }
             _ => self.as_str().cmp(other.as_str()),
         }
     }
 }
 
-/// Eight of the bytes as a number in the same order: one comparison, and mostly the only one.
-fn word(bytes: &[u8; SHORT_MAX], from: usize) -> u64 {
-    u64::from_be_bytes(std::array::from_fn(|place| bytes[from + place]))
+/// Eight bytes as a number in the same order: one comparison, and mostly the only one.
+fn word(eight: Option<&[u8; 8]>) -> u64 {
+    u64::from_be_bytes(*eight.expect("each word lies within the bytes"))
 }
 
 impl PartialOrd for Text {

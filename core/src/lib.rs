@@ -10,13 +10,16 @@
 #[macro_use]
 mod flat;
 
+pub mod base64;
 pub mod client;
 pub mod data;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod op;
+pub mod ordered;
 pub mod protections;
 pub mod refusal;
 pub mod rng;

@@ -100,7 +100,7 @@ pub enum Refusal {
 }
 
 /// A refusal as it is read: its code, and the fields of all refusals.
-#[derive(Deserialize)]
+#[derive(Default)]
 pub(crate) struct Flat {
     pub(crate) code: String,
     pub(crate) limit: Option<u64>,
@@ -111,11 +111,13 @@ pub(crate) struct Flat {
     pub(crate) current: Option<Token>,
 }
 
+fields!(Flat { code, limit, window, bound, retry_after, token, current });
+
 impl TryFrom<Flat> for Refusal {
     type Error = Error;
 
     fn try_from(mut flat: Flat) -> Result<Self, Error> {
-        let code = std::mem::take(&mut flat.code);
+        let code = tag!(flat.code, "code");
         Ok(match code.as_str() {
             "bad_request" => Self::BadRequest { why: String::new() },
             "too_large" => take!(flat, Self::TooLarge { limit }),

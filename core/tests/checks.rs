@@ -3,9 +3,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for one kind among all")]
 
-use std::collections::BTreeSet;
-
 use leasehold_core::id::Name;
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::*;
 
 const ANN: NodeNo = NodeNo(1);
@@ -38,7 +37,7 @@ fn ann_and_bob() -> Run {
             ..Config::default()
         },
         seed: 1,
-        without: BTreeSet::new(),
+        without: Set::new(),
         interventions: Vec::new(),
     }
 }

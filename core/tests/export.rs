@@ -1,7 +1,8 @@
 //! Runs as files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::*;
 use serde_json::Value as Json;
 
@@ -11,7 +12,7 @@ fn recordings() -> impl Iterator<Item = Recording> {
         runs.collect::<Vec<_>>()
     };
     let scenarios: Vec<Run> = library().iter().flat_map(of).collect();
-    let storms = (0..20).map(|seed| storm(seed, &BTreeSet::new()));
+    let storms = (0..20).map(|seed| storm(seed, &Set::new()));
     scenarios.into_iter().chain(storms).map(Recording::of)
 }
 

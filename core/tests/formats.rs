@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use leasehold_core::event::{Event, Fact};
+use leasehold_core::json;
 use leasehold_core::refusal::Refusal;
 use leasehold_core::sim::*;
 use serde::Serialize;
@@ -23,6 +24,7 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(
         assert_eq!(serde_json::to_string(&read).unwrap(), line);
         // The same by way of a tree, where texts are not borrowed.
         let tree: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(json::read::<T>(line).unwrap(), read);
         words.insert(tree[tag].as_str().unwrap().to_owned());
         assert_eq!(serde_json::from_value::<T>(tree).unwrap(), read);
     }
@@ -34,6 +36,8 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(
 fn refuse<T: DeserializeOwned + Debug>(all: &[(&str, &str)]) {
     for (text, expected) in all {
         let error = serde_json::from_str::<T>(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+        let error = json::read::<T>(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
 }

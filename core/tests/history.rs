@@ -1,8 +1,7 @@
 //! Going back and forth in a run, and making another future of it.
 
-use std::collections::BTreeSet;
-
 use leasehold_core::id::Name;
+use leasehold_core::ordered::Set;
 use leasehold_core::rng::Rng;
 use leasehold_core::sim::*;
 
@@ -22,7 +21,7 @@ fn pictures(run: &Run) -> Vec<(u32, u32, u64, Moment)> {
 }
 
 fn runs() -> Vec<Run> {
-    let storms = (0..20).map(|seed| storm(seed, &BTreeSet::new()));
+    let storms = (0..20).map(|seed| storm(seed, &Set::new()));
     library().iter().map(Scenario::run).chain(storms).collect()
 }
 
@@ -51,7 +50,7 @@ fn endless(clients: u8, locks: u8, ends_ms: u64) -> Run {
         file_len_max: u64::MAX,
         ..Config::default()
     };
-    Run { config, seed: 1, without: BTreeSet::new(), interventions: Vec::new() }
+    Run { config, seed: 1, without: Set::new(), interventions: Vec::new() }
 }
 
 #[test]

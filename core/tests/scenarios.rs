@@ -1,7 +1,6 @@
 //! The scenarios of lectures: each shows what it is there to show, and can be read.
 
-use std::collections::BTreeSet;
-
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::*;
 
 /// A run to its end.
@@ -14,7 +13,7 @@ fn go(run: &Run) -> (World, Vec<Record>) {
 #[test]
 fn each_scenario_violates_what_it_teaches_and_nothing_else() {
     for scenario in library() {
-        let off: BTreeSet<Protection> =
+        let off: Set<Protection> =
             scenario.expected.iter().flat_map(|it| it.without.iter().copied()).collect();
         for switch in &scenario.switches {
             assert!(off.contains(switch), "{}: nothing is said of {switch}", scenario.name);
@@ -23,9 +22,9 @@ fn each_scenario_violates_what_it_teaches_and_nothing_else() {
             let (world, _) = go(&scenario.run_without(&expected.without));
             let context = format!("{} without {:?}", scenario.name, expected.without);
             let violated = world.checks().violated();
-            let violated: BTreeSet<Invariant> = violated.iter().map(|(it, _)| *it).collect();
+            let violated: Set<Invariant> = violated.iter().map(|(it, _)| *it).collect();
             assert_eq!(violated, expected.violated, "{context}");
-            for invariant in &expected.holds {
+            for invariant in expected.holds.iter() {
                 assert_eq!(world.checks().status(*invariant), Status::Ok, "{context}: {invariant}");
             }
         }
@@ -35,7 +34,7 @@ fn each_scenario_violates_what_it_teaches_and_nothing_else() {
 #[test]
 fn each_question_has_one_right_answer_and_a_protection_that_matters_changes_it() {
     for scenario in library() {
-        let mut answers = BTreeSet::new();
+        let mut answers = Set::new();
         for expected in &scenario.expected {
             let (world, trace) = go(&scenario.run_without(&expected.without));
             let question = &scenario.question;

@@ -1,8 +1,9 @@
 //! Simulated runs: they go the same way every time, and keep what has to be kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use leasehold_core::id::Name;
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::*;
 
 /// What 300 storms have to come by.
@@ -75,7 +76,7 @@ fn five_clients() -> Run {
             ..Config::default()
         },
         seed: 7,
-        without: BTreeSet::new(),
+        without: Set::new(),
         interventions: Vec::new(),
     }
 }
@@ -102,7 +103,7 @@ fn five_clients_write_three_files() {
 #[test]
 fn a_run_goes_the_same_way_every_time_also_from_a_snapshot() {
     for seed in 0..20 {
-        let run = storm(seed, &BTreeSet::new());
+        let run = storm(seed, &Set::new());
         let (world, trace) = go(&run);
         let (again, same) = go(&run);
         assert_eq!((world.fingerprint(), &trace), (again.fingerprint(), &same));
@@ -122,7 +123,7 @@ fn a_run_goes_the_same_way_every_time_also_from_a_snapshot() {
 fn no_storm_violates_anything() {
     let mut reached: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..300 {
-        let outcome = storm(seed, &BTreeSet::new()).go();
+        let outcome = storm(seed, &Set::new()).go();
         assert_eq!(outcome.violated, None, "seed {seed}");
         for record in &outcome.trace {
             *reached.entry(record.kind.word()).or_default() += 1;

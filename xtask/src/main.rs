@@ -4,6 +4,7 @@ mod compare;
 mod page;
 mod run;
 mod serve;
+mod small;
 mod test;
 mod tools;
 

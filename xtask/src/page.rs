@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 use crate::run::{command, run, top};
-use crate::tools;
+use crate::{small, tools};
 
 /// Builds the page into `dist/`.
 pub(crate) fn build() -> anyhow::Result<()> {
@@ -23,6 +23,8 @@ pub(crate) fn finish() -> anyhow::Result<()> {
     let html = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
     let finished = without_inline_script(&html, &folder)?;
     let finished = with_worker(&finished, &folder)?;
+    let named = |style: &str| named_by_content("style", "css", style);
+    let finished = small::with_one_style(&finished, &folder, named)?;
     fs::write(&path, finished).with_context(|| format!("can't write {}", path.display()))
 }
 
@@ -45,14 +47,22 @@ fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
         }
     }
     let (script, program) = script.zip(program).context("trunk has left no program")?;
+    make_small(&folder.join(&script), &folder.join(&program))?;
     let worker = format!(
         "import init from './{script}';\nawait init({{ module_or_path: './{program}' }});\n"
     );
-    let name = named_by_content("worker", &worker);
+    let name = named_by_content("worker", "js", &worker);
     fs::write(folder.join(&name), worker)?;
     let empty = "<meta name=\"leasehold-worker\" content=\"\"";
     ensure!(html.contains(empty), "the page has no place for its worker");
     Ok(html.replace(empty, &format!("<meta name=\"leasehold-worker\" content=\"./{name}\"")))
+}
+
+fn make_small(script: &Path, program: &Path) -> anyhow::Result<()> {
+    let mut bytes = fs::read(program)?;
+    let text = small::number_names(&fs::read_to_string(script)?, &mut bytes)?;
+    fs::write(script, small::without_comments(&text))?;
+    fs::write(program, bytes).with_context(|| format!("can't write {}", program.display()))
 }
 
 /// Takes out what a program for wasm says of itself for debuggers: a fifth of what travels.
@@ -95,11 +105,11 @@ fn leb128(bytes: &[u8], at: &mut usize) -> anyhow::Result<usize> {
 }
 
 /// A name that changes with what is in the file, so that browsers may keep it for good.
-fn named_by_content(prefix: &str, script: &str) -> String {
-    let sum = script.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+fn named_by_content(prefix: &str, ending: &str, text: &str) -> String {
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    format!("{prefix}-{sum:016x}.js")
+    format!("{prefix}-{sum:016x}.{ending}")
 }
 
 fn without_inline_script(html: &str, folder: &Path) -> anyhow::Result<String> {
@@ -111,7 +121,7 @@ fn without_inline_script(html: &str, folder: &Path) -> anyhow::Result<String> {
         return Ok(html.to_owned());
     }
     let (script, after) = rest.split_once("</script>").context("a script without an end")?;
-    let name = named_by_content("start", script);
+    let name = named_by_content("start", "js", script);
     fs::write(folder.join(&name), script)?;
     let html = format!("{before}<script type=\"module\" src=\"./{name}\"></script>{after}");
     ensure!(!html.contains("<script type=\"module\">"), "there are two scripts in the page");

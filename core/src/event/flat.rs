@@ -1,6 +1,5 @@
 //! An event as it is read: the fields of all kinds of facts, side by side.
 
-use serde::Deserialize;
 use serde::de::Error as _;
 use serde::de::value::Error;
 
@@ -13,11 +12,10 @@ use crate::refusal::{self, Bound};
 use crate::time::{Span, Time};
 
 /// What may stand in an event.
-#[derive(Deserialize)]
+#[derive(Default)]
 pub(super) struct Flat {
     index: Option<Index>,
     at_ms: Option<Time>,
-    #[serde(rename = "type")]
     word: String,
     unix_ms: Option<u64>,
     token_floor: Option<Token>,
@@ -43,7 +41,6 @@ pub(super) struct Flat {
     op: Option<Op>,
     reason: Option<DropReason>,
     seq: Option<Seq>,
-    #[serde(default)]
     attempt: Attempt,
     code: Option<String>,
     limit: Option<u64>,
@@ -52,6 +49,12 @@ pub(super) struct Flat {
     retry_after: Option<Span>,
     current: Option<Token>,
 }
+
+fields!(Flat {
+    index, at_ms, word = "type", unix_ms, token_floor, session_no, client, lock, file, name,
+    lease_ms, wait_ms, hold_ms, token, given, from_queue, cause, waited, offset, data, data_b64,
+    op, reason, seq, attempt, code, limit, window, bound, retry_after, current,
+});
 
 impl TryFrom<Flat> for Event {
     type Error = Error;
@@ -67,7 +70,7 @@ impl TryFrom<Flat> for Fact {
     type Error = Error;
 
     fn try_from(mut flat: Flat) -> Result<Self, Error> {
-        let word = std::mem::take(&mut flat.word);
+        let word = tag!(flat.word, "type");
         Ok(match word.as_str() {
             "server_started" => take!(flat, Self::ServerStarted { unix_ms, token_floor }),
             "server_stopped" => Self::ServerStopped,

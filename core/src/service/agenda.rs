@@ -5,10 +5,9 @@
 //!   the lease was renewed meanwhile. So a heartbeat is cheap, and each lease costs one look.
 //! - What ends early is taken out at once, so the agenda is no larger than what it is about.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::event::{Event, Fact};
 use crate::id::{Name, Seq, SessionNo, Token};
+use crate::ordered::{Map, Set};
 use crate::state::State;
 use crate::time::Time;
 
@@ -27,8 +26,8 @@ pub enum Due {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
-    entries: BTreeSet<(Time, Due)>,
-    leases: BTreeMap<SessionNo, Time>,
+    entries: Set<(Time, Due)>,
+    leases: Map<SessionNo, Time>,
 }
 
 impl Agenda {

@@ -20,8 +20,6 @@ mod request;
 mod step;
 mod unguarded;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 pub use agenda::Due;
 pub use config::{Bounds, Config};
 pub use step::{Datagram, Failed, Outbox, Step, Stored};
@@ -30,6 +28,7 @@ use crate::event::{Event, Fact};
 use crate::id::{Index, Name, Peer, Seq, SessionNo, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
+use crate::ordered::{Map, Set};
 use crate::protections::Protections;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -76,14 +75,14 @@ pub struct LockServer {
     state: State,
     agenda: Agenda,
     /// Where the answer to each wait goes. Lost in a crash: the waiters poll.
-    waiting_at: BTreeMap<(SessionNo, Seq), Peer>,
+    waiting_at: Map<(SessionNo, Seq), Peer>,
     now: Time,
     /// The place in history that was given last.
     index: Index,
     /// The last place that the journal has to hold.
     durable: Index,
     /// Files that can't be written out at present.
-    blocked: BTreeSet<Name>,
+    blocked: Set<Name>,
     /// What was answered `storage_failed` and is not in the journal as such yet.
     owed: Vec<Cause>,
     /// What the input at hand has led to so far.
@@ -121,12 +120,12 @@ impl LockServer {
             config,
             protections,
             agenda: Agenda::default(),
-            waiting_at: BTreeMap::new(),
+            waiting_at: Map::new(),
             now: now.max(state.now()),
             index: after.max(state.index()),
             durable: state.index(),
             state,
-            blocked: BTreeSet::new(),
+            blocked: Set::new(),
             owed: Vec::new(),
             step: Step::default(),
         };

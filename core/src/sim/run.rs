@@ -2,8 +2,6 @@
 
 mod flat;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
@@ -11,6 +9,7 @@ use super::protection::Protection;
 use super::script::Step;
 use super::trace::{LinkNo, NodeNo};
 use crate::id::Name;
+use crate::ordered::Set;
 use flat::Flat;
 
 /// The version of the model: runs of another one may differ.
@@ -25,16 +24,15 @@ pub struct Run {
     #[serde(default)]
     pub seed: u64,
     /// The protections that are taken away.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub without: BTreeSet<Protection>,
+    #[serde(default, skip_serializing_if = "Set::is_empty")]
+    pub without: Set<Protection>,
     /// What is done to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interventions: Vec<Intervention>,
 }
 
 /// What a world is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// The locks, and so the files.
     pub locks: Vec<Name>,
@@ -70,6 +68,11 @@ pub struct Config {
     pub ends_ms: u64,
 }
 
+fields!(Config only {
+    locks, clients, lease_ms, drift_ppm, retransmit_ms, network, disk, server_rate_ppm,
+    sessions_max, locks_max, waiters_max, file_len_max, cookies, faults_end_ms, ends_ms,
+});
+
 /// One client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,8 +90,7 @@ pub struct ClientConfig {
 }
 
 /// How packets travel. Chances are in parts per million.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Network {
     /// The shortest way of a packet.
     pub latency_min_us: u64,
@@ -104,9 +106,12 @@ pub struct Network {
     pub late_max_us: u64,
 }
 
+fields!(Network only {
+    latency_min_us, latency_max_us, loss_ppm, duplicate_ppm, late_ppm, late_max_us,
+});
+
 /// How the journal is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Disk {
     /// The shortest flush.
     pub flush_min_us: u64,
@@ -116,6 +121,8 @@ pub struct Disk {
     /// `durable-replies`).
     pub write_back_ms: u64,
 }
+
+fields!(Disk only { flush_min_us, flush_max_us, write_back_ms });
 
 /// Something that is done to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

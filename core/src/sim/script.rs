@@ -51,29 +51,30 @@ pub enum Step {
 }
 
 /// A step as it is read: the fields of all steps.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Flat {
-    #[serde(rename = "do")]
     word: String,
     lock: Option<Name>,
     file: Option<Name>,
-    #[serde(default)]
     wait_ms: u64,
     hold_ms: Option<u64>,
     give_up_ms: Option<u64>,
     ms: Option<u64>,
     check: Option<bool>,
-    #[serde(default)]
     gap_ms: u64,
     times: Option<u32>,
 }
+
+fields!(Flat {
+    word = "do", lock, file, wait_ms, hold_ms, give_up_ms, ms, check, gap_ms, times,
+});
 
 impl TryFrom<Flat> for Step {
     type Error = Error;
 
     fn try_from(mut flat: Flat) -> Result<Self, Error> {
         let Flat { wait_ms, hold_ms, give_up_ms, gap_ms, .. } = flat;
-        Ok(match flat.word.as_str() {
+        Ok(match tag!(flat.word, "do").as_str() {
             "acquire" => Self::Acquire { lock: need!(flat.lock)?, wait_ms, hold_ms, give_up_ms },
             "work" => take!(flat, Self::Work { ms }),
             "append" => {

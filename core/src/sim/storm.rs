@@ -6,8 +6,6 @@
 //! - First anything breaks, and nothing unsafe may happen. Then the faults end, and everything must
 //!   come to a good end.
 
-use std::collections::BTreeSet;
-
 use super::check::{Invariant, Status, in_order};
 use super::message::Message;
 use super::moment::Moment;
@@ -20,6 +18,7 @@ use super::trace::{LinkNo, NodeNo, Record, RecordNo};
 use super::world::World;
 use crate::id::Name;
 use crate::limits::DRIFT_PPM;
+use crate::ordered::{Set, sort_short};
 use crate::rng::Rng;
 
 /// A network without any way to speak of.
@@ -93,7 +92,7 @@ impl Run {
 }
 
 /// The storm of this seed, without these protections.
-pub fn storm(seed: u64, without: &BTreeSet<Protection>) -> Run {
+pub fn storm(seed: u64, without: &Set<Protection>) -> Run {
     let mut rng = Rng::keyed(seed, 0x5707);
     let (config, interventions) = weather(&mut rng, DRIFT_PPM);
     Run { config, seed, without: without.clone(), interventions }
@@ -111,7 +110,7 @@ pub fn weather(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Intervention>) {
         let place = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
         draw_fault(rng, kinds[place], clients, drift_ppm, &mut interventions);
     }
-    interventions.sort_by_key(|it| it.at_ms);
+    sort_short(&mut interventions, |it| it.at_ms);
     (config, interventions)
 }
 

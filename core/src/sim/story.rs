@@ -1,6 +1,6 @@
 //! A run, or what led to a violation, as a story that one reads from top to bottom.
 
-use std::collections::BTreeSet;
+use crate::ordered::Set;
 use std::fmt::Write as _;
 
 use super::check::Invariant;
@@ -41,7 +41,7 @@ impl Story {
     ) -> Self {
         let places = (0_u32..).zip(trace);
         let fit = places.filter(|(_, record)| Interest::of(record) >= least);
-        let mut chosen = BTreeSet::new();
+        let mut chosen = Set::new();
         chosen.extend(fit.map(|(place, _)| RecordNo(place)));
         Self::tell(run, trace, violated, chosen)
     }
@@ -52,7 +52,7 @@ impl Story {
             return Self { parts: Vec::new() };
         };
         let teller = Teller::new(run, trace);
-        let mut chosen: BTreeSet<RecordNo> = BTreeSet::new();
+        let mut chosen: Set<RecordNo> = Set::new();
         // What a reason speaks of belongs to the story too.
         let mut open = vec![*witness];
         let violation = teller.violation(*invariant, *witness);
@@ -82,11 +82,11 @@ impl Story {
         run: &Run,
         trace: &[Record],
         violated: &[(Invariant, RecordNo)],
-        mut chosen: BTreeSet<RecordNo>,
+        mut chosen: Set<RecordNo>,
     ) -> Self {
         chosen.extend(violated.iter().map(|(_, witness)| *witness));
         let teller = Teller::new(run, trace);
-        let parts = chosen.into_iter().filter_map(|no| {
+        let parts = chosen.iter().filter_map(|&no| {
             let told = teller.tell(no)?;
             let at = teller.record(no)?.at.to_string();
             let mine = violated.iter().filter(|(_, witness)| *witness == no);

@@ -1,10 +1,9 @@
 //! Whether a run that somebody sends is one that can be gone through.
 
-use std::collections::BTreeSet;
-
 use super::run::{Action, ClientConfig, Intervention, Run};
 use super::script::Step;
 use super::trace::NodeNo;
+use crate::ordered::Set;
 
 /// How many clients a run has at most: nodes have numbers of eight bits, and the server is one.
 const CLIENTS_MAX: usize = 200;
@@ -67,11 +66,11 @@ impl Run {
     }
 
     fn validate_clients(&self) -> Result<(), BadRun> {
-        let mut locks = BTreeSet::new();
+        let mut locks = Set::new();
         if !self.config.locks.iter().all(|lock| locks.insert(lock.as_str())) {
             return bad("two locks have the same name");
         }
-        let mut names = BTreeSet::new();
+        let mut names = Set::new();
         names.insert("server");
         for ClientConfig { name, script, rate_ppm, starts_ms } in &self.config.clients {
             if !names.insert(name.as_str()) {
@@ -90,7 +89,7 @@ impl Run {
                 else {
                     continue;
                 };
-                if !locks.contains(lock.as_str()) {
+                if !locks.contains(&lock.as_str()) {
                     return bad(format!("{name} uses {lock}, which is not among the locks"));
                 }
             }

@@ -95,7 +95,7 @@ impl State {
             nonce: *nonce,
             lease: *lease,
             expires_at: event.at + *lease,
-            held: std::collections::BTreeSet::new(),
+            held: crate::ordered::Set::new(),
             waits: Vec::new(),
             replies: super::Replies::default(),
             beats: super::Beats::default(),
@@ -128,7 +128,7 @@ impl State {
             attempt: asked.attempt,
             digest: asked.digest,
         };
-        self.locks.entry(lock.clone()).or_default().enqueue(waiter);
+        self.locks.or_default(lock.clone()).enqueue(waiter);
         self.waiters += 1;
         let session = self.hear(*session_no);
         assert!(session.wait_for(lock).is_none(), "a session stands in a line at most once");
@@ -148,7 +148,7 @@ impl State {
         if *from_queue {
             self.leave_line(*session_no, asked.seq);
         }
-        self.locks.entry(lock.clone()).or_default().begin(Tenure {
+        self.locks.or_default(lock.clone()).begin(Tenure {
             session_no: *session_no,
             token: *token,
             since: event.at,
@@ -205,7 +205,7 @@ impl State {
             offset: *offset,
             len: data.len(),
         };
-        let forgotten = self.files.entry(name.clone()).or_default().append(applied);
+        let forgotten = self.files.or_default(name.clone()).append(applied);
         self.lookup.appends.insert((*session_no, asked.seq), name.clone());
         if let Some(forgotten) = forgotten {
             self.forget(forgotten);

@@ -15,8 +15,6 @@ mod replies;
 mod session;
 mod unguarded;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 pub use file::{Applied, File};
@@ -25,6 +23,7 @@ pub use replies::{Answer, KeptReply, Replies};
 pub use session::{Beats, Session, Wait};
 
 use crate::id::{Index, Name, Nonce, Seq, SessionId, SessionNo, Token};
+use crate::ordered::Map;
 use crate::secret::Secret;
 use crate::time::Time;
 use departed::Departed;
@@ -37,9 +36,9 @@ pub struct State {
     now: Time,
     last_token: Token,
     last_session_no: SessionNo,
-    sessions: BTreeMap<SessionNo, Session>,
-    locks: BTreeMap<Name, Lock>,
-    files: BTreeMap<Name, File>,
+    sessions: Map<SessionNo, Session>,
+    locks: Map<Name, Lock>,
+    files: Map<Name, File>,
     #[serde(default)]
     departed: Departed,
     waiters: usize,
@@ -54,9 +53,9 @@ pub struct State {
 /// Ways to find what a request names. Derived, so never written anywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Lookup {
-    ids: BTreeMap<Secret<SessionId>, SessionNo>,
-    hellos: BTreeMap<(Secret<Nonce>, Name), SessionNo>,
-    appends: BTreeMap<(SessionNo, Seq), Name>,
+    ids: Map<Secret<SessionId>, SessionNo>,
+    hellos: Map<(Secret<Nonce>, Name), SessionNo>,
+    appends: Map<(SessionNo, Seq), Name>,
 }
 
 /// What opens the door of one session, for the journal alone.
@@ -91,7 +90,11 @@ pub enum Outcome {
 impl State {
     /// What is left after a loss of the journal: how long each file is, and which place in
     /// history and which token nobody may have seen.
-    pub fn after_loss(files: BTreeMap<Name, u64>, index: Index, last_token: Token) -> Self {
+    pub fn after_loss(
+        files: impl IntoIterator<Item = (Name, u64)>,
+        index: Index,
+        last_token: Token,
+    ) -> Self {
         let files = files.into_iter().map(|(name, len)| (name, File::of_len(len))).collect();
         Self { index, last_token, files, ..Self::default() }
     }
@@ -154,7 +157,7 @@ impl State {
     }
 
     /// The live sessions.
-    pub const fn sessions(&self) -> &BTreeMap<SessionNo, Session> {
+    pub const fn sessions(&self) -> &Map<SessionNo, Session> {
         &self.sessions
     }
 
@@ -174,7 +177,7 @@ impl State {
     }
 
     /// The locks that are held or waited for.
-    pub const fn locks(&self) -> &BTreeMap<Name, Lock> {
+    pub const fn locks(&self) -> &Map<Name, Lock> {
         &self.locks
     }
 
@@ -184,7 +187,7 @@ impl State {
     }
 
     /// The guarded files, also those whose lock is free.
-    pub const fn files(&self) -> &BTreeMap<Name, File> {
+    pub const fn files(&self) -> &Map<Name, File> {
         &self.files
     }
 

@@ -1,7 +1,6 @@
 //! The head of the page: which scenario, which protections, which luck, simulated or live.
 
-use std::collections::BTreeSet;
-
+use leasehold_core::ordered::{Set, sort_short};
 use leasehold_core::sim::Protection;
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
@@ -15,7 +14,7 @@ pub(crate) struct HeaderProps {
     pub(crate) seed: u64,
     /// It was seen of a real server: there is nothing to switch.
     pub(crate) is_seen: bool,
-    pub(crate) without: BTreeSet<Protection>,
+    pub(crate) without: Set<Protection>,
     /// The protections that the scenario is about.
     pub(crate) switches: Vec<Protection>,
     pub(crate) onact: Callback<Act>,
@@ -69,7 +68,7 @@ fn chips(props: &HeaderProps) -> Html {
     };
     // What the scenario is about comes first.
     let mut all: Vec<(usize, Protection)> = Protection::ALL.into_iter().enumerate().collect();
-    all.sort_by_key(|(no, it)| (!props.switches.contains(it), *no));
+    sort_short(&mut all, |(no, it)| (!props.switches.contains(it), *no));
     html! {
         <div class="chips" role="group" aria-label="Protections" tabindex="-1">
             { for all.into_iter().map(chip) }
@@ -81,9 +80,12 @@ fn words(protection: Protection) -> String {
     protection.name().replace('-', " ")
 }
 
-/// With a capital at its beginning.
+/// With a capital at its beginning. Ours begin with plain letters; the table of all others would
+/// weigh more than this header.
 pub(crate) fn capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
+    let mut sentence = sentence.to_owned();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    sentence
 }

@@ -2,7 +2,7 @@
 //! changed in the document, nothing else. They move too often to be put together anew like the
 //! panels.
 
-use std::collections::BTreeSet;
+use leasehold_core::ordered::Set;
 
 use web_sys::{Document, Element};
 
@@ -72,7 +72,7 @@ fn update(
     shapes: Vec<Shape>,
     stop: Option<Target>,
 ) {
-    let wanted: BTreeSet<Target> = shapes.iter().filter_map(key).collect();
+    let wanted: Set<Target> = shapes.iter().filter_map(key).collect();
     painted.retain(|it| {
         let stays = key(&it.shape).is_none_or(|key| wanted.contains(&key));
         if !stays {

@@ -103,7 +103,7 @@ impl App {
         let mut painters = self.painters.borrow_mut();
         let mut paint = |id: &'static str, picture: Picture, focus: Option<Target>| {
             if let Some(svg) = browser::element(id) {
-                painters.entry(id).or_default().paint(&svg, picture, focus);
+                painters.or_default(id).paint(&svg, picture, focus);
             }
         };
         if let Some(compare) = &self.studio.compare {

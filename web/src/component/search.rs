@@ -1,7 +1,6 @@
 //! "Find a violation": what is looked for, how far, how far it is, and what came of it.
 
-use std::collections::BTreeSet;
-
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Bounds, FaultKind, Invariant};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement};
@@ -90,10 +89,8 @@ pub(crate) fn search(props: &SearchProps) -> Html {
     }
 }
 
-fn toggle<T: Ord>(set: &mut BTreeSet<T>, it: T) {
-    if let Some(there) = set.take(&it) {
-        drop(there);
-    } else {
+fn toggle<T: Ord>(set: &mut Set<T>, it: T) {
+    if !set.remove(&it) {
         set.insert(it);
     }
 }

@@ -1,7 +1,6 @@
 //! Two runs of the same seed, in which one protection differs.
 
-use std::collections::BTreeSet;
-
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Interest, Moment, Protection, RecordNo, Run, Scenario, Teller};
 
 use super::film::Film;
@@ -41,10 +40,10 @@ impl Mode {
 /// Which run to compare this one with: the one with all protections where some are off here, else
 /// the one without what the scenario is about. None where there is nothing that differs.
 pub(crate) fn counterpart(scenario: &Scenario, run: &Run) -> Option<Run> {
-    let without: BTreeSet<Protection> = if run.without.is_empty() {
+    let without: Set<Protection> = if run.without.is_empty() {
         scenario.switches.iter().copied().take(1).collect()
     } else {
-        BTreeSet::new()
+        Set::new()
     };
     (without != run.without).then(|| Run { without, ..run.clone() })
 }
@@ -99,8 +98,7 @@ fn only_in(a: &Film, b: &Film) -> Vec<Difference> {
         });
         told.collect::<Vec<_>>()
     };
-    let there: BTreeSet<(String, String)> =
-        told(b).into_iter().map(|it| (it.at, it.text)).collect();
+    let there: Set<(String, String)> = told(b).into_iter().map(|it| (it.at, it.text)).collect();
     let mut here = told(a);
     here.retain(|it| !there.contains(&(it.at.clone(), it.text.clone())));
     here

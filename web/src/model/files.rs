@@ -1,8 +1,7 @@
 //! The files line by line: whose each is and under which token, what is stale, what stands there
 //! twice, and what a correct run would not have.
 
-use std::collections::BTreeSet;
-
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Line, Lines, LockNo, NodeNo, RecordNo, Run, World};
 
 use super::film::Film;
@@ -161,7 +160,7 @@ fn views<'a>(run: &Run, lines: impl Iterator<Item = &'a Line>) -> Vec<LineView> 
         let client = usize::from(node.0).checked_sub(1).and_then(|it| run.config.clients.get(it));
         client.map_or_else(String::new, |client| client.name.to_string())
     };
-    let (mut highest, mut seen) = (0, BTreeSet::new());
+    let (mut highest, mut seen) = (0, Set::new());
     lines
         .map(|line| {
             let is_stale = line.token < highest;

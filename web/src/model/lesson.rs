@@ -4,6 +4,7 @@
 //! - As long as it is not out, nothing is told that would give it away.
 //! - What hands were raised for stays on this page.
 
+use leasehold_core::ordered::sort_short;
 use leasehold_core::sim::{Moment, Question, Scenario, Value};
 
 use super::film::{Film, moment_of};
@@ -92,7 +93,7 @@ impl Lesson {
                 stops.push(Stop { place, at, caption, is_question: true });
             }
         }
-        stops.sort_by_key(|stop| stop.place);
+        sort_short(&mut stops, |stop| stop.place);
         self.stops = stops;
         // In this run the question may not have come up yet, or be long past.
         if self.phase != Phase::Out {

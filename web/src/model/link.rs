@@ -1,12 +1,13 @@
 //! A link to a moment: the run in short, and where to look. Nothing in a link is ever executed;
 //! what is not understood is left out.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use leasehold_core::base64::{self, Alphabet};
+use leasehold_core::json;
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Config, Intervention, Moment, Protection, Run, Scenario};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A longer link is refused by some mail programs; then there is the file.
@@ -19,7 +20,7 @@ pub(crate) struct Link {
     pub(crate) scenario: Option<String>,
     pub(crate) seed: Option<u64>,
     /// The protections that are off, where the link says so.
-    pub(crate) without: Option<BTreeSet<Protection>>,
+    pub(crate) without: Option<Set<Protection>>,
     pub(crate) at: Option<Moment>,
     /// What was done, instead of what the scenario does.
     pub(crate) interventions: Option<Vec<Intervention>>,
@@ -143,18 +144,19 @@ pub(crate) fn digest(fingerprint: u64) -> String {
     format!("{:08x}", fingerprint >> 32)
 }
 
-fn protections(names: &str) -> BTreeSet<Protection> {
+fn protections(names: &str) -> Set<Protection> {
     names.split(',').filter_map(Protection::from_name).collect()
 }
 
 /// JSON, in letters that an address may have.
 fn pack(value: &impl Serialize) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
+    let json = serde_json::to_vec(value).unwrap_or_default();
+    base64::encode(&json, Alphabet::Address)
 }
 
-fn unpack<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    serde_json::from_str(std::str::from_utf8(&bytes).ok()?).ok()
+fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let bytes = base64::decode(text, Alphabet::Address)?;
+    json::read(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -193,7 +195,7 @@ mod tests {
     #[test]
     fn a_run_of_nobody_travels_whole_and_a_bad_one_is_none() {
         let scenario = Scenario::named("five-clients").unwrap();
-        let run = storm(3, &BTreeSet::new());
+        let run = storm(3, &Set::new());
         let link = Link::read(&Link::to(&scenario, &run, true).write());
         assert_eq!(link.run(&scenario).unwrap(), run);
         let mut bad = run;

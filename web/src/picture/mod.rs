@@ -8,3 +8,4 @@ pub(crate) mod spacetime;
 pub(crate) mod stage;
 mod stage_layout;
 pub(crate) mod tape;
+mod turn;

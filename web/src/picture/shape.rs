@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use leasehold_core::sim::{LockNo, NodeNo, PacketNo, RecordNo};
 
+use super::turn::turn;
+
 /// A picture, as large as the place that there is for it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Picture {
@@ -187,8 +189,8 @@ pub(crate) fn fitted(text: &str, size: f64, width: f64) -> String {
 pub(crate) fn arc((x, y): (f64, f64), r: f64, from: f64, share: f64) -> String {
     let share = share.clamp(0.0, 0.9999);
     let point = |at: f64| {
-        let angle = at * std::f64::consts::TAU;
-        (x + r * angle.sin(), y - r * angle.cos())
+        let (cosine, sine) = turn(at);
+        (x + r * sine, y - r * cosine)
     };
     let ((x1, y1), (x2, y2)) = (point(from), point(from + share));
     let large = u8::from(share > 0.5);
@@ -320,7 +322,7 @@ mod tests {
 
     #[test]
     fn an_arc_goes_clockwise_from_the_top() {
-        assert_eq!(arc((0.0, 0.0), 10.0, 0.0, 0.25), "M0.0 -10.0A10.0 10.0 0 0 1 10.0 -0.0");
+        assert_eq!(arc((0.0, 0.0), 10.0, 0.0, 0.25), "M0.0 -10.0A10.0 10.0 0 0 1 10.0 0.0");
         assert!(arc((0.0, 0.0), 10.0, 0.0, 0.75).contains(" 0 1 1 "));
     }
 }

@@ -6,8 +6,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a few kinds have a place of their own")]
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use leasehold_core::ordered::{Map, Set};
 use leasehold_core::sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Record, RecordNo};
 
 use super::gantt::Names;
@@ -15,6 +14,7 @@ use super::glyph::Sign;
 use super::shape::{
     Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, path, rect, text,
 };
+use super::turn::{length, turn};
 use crate::model::bars::{Bars, OutageKind};
 
 /// How wide a step is at least, in em, where all are as wide as each other.
@@ -94,7 +94,7 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
             && (subject.has_beats || !asked.contains(place))
             && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
     });
-    let mut moments = BTreeSet::new();
+    let mut moments = Set::new();
     let mut shown = Vec::new();
     for (no, record) in wanted {
         if moments.len() >= most && !moments.contains(&record.at) {
@@ -109,9 +109,9 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
 
 /// The packets of those who stand in line already and ask again, and the answers to them: they go
 /// to and fro all the time, and tell nothing new.
-fn asked_again(past: &[Record]) -> BTreeSet<usize> {
+fn asked_again(past: &[Record]) -> Set<usize> {
     let from = past.len().saturating_sub(LOOKED_AT);
-    let (mut asked, mut first, mut again) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut asked, mut first, mut again) = (Set::new(), Set::new(), Set::new());
     for (place, record) in past.iter().enumerate().skip(from) {
         let about = match record.kind {
             Kind::Sent(about) => {
@@ -209,13 +209,13 @@ fn gaps(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
 
 /// What an event rests on, and what rests on it.
 struct Cones {
-    past: BTreeSet<RecordNo>,
-    future: BTreeSet<RecordNo>,
+    past: Set<RecordNo>,
+    future: Set<RecordNo>,
 }
 
 impl Cones {
     fn of(records: &[Record], chosen: RecordNo) -> Self {
-        let mut past = BTreeSet::new();
+        let mut past = Set::new();
         let mut open = vec![chosen];
         while let Some(no) = open.pop() {
             if past.insert(no)
@@ -224,7 +224,7 @@ impl Cones {
                 open.extend(record.causes.iter().filter(|cause| **cause < no));
             }
         }
-        let mut future = BTreeSet::from([chosen]);
+        let mut future = Set::from([chosen]);
         for (no, record) in (0_u32..).zip(records).skip(chosen.place().unwrap_or(0)) {
             if record.causes.iter().any(|cause| future.contains(cause)) {
                 future.insert(RecordNo(no));
@@ -257,7 +257,7 @@ fn arrows(
     cones: Option<&Cones>,
     em: f64,
 ) -> Vec<Shape> {
-    let mut ends: BTreeMap<PacketNo, (Moment, bool)> = BTreeMap::new();
+    let mut ends: Map<PacketNo, (Moment, bool)> = Map::new();
     for (_, record) in shown {
         match record.kind {
             Kind::Arrived(about) => drop(ends.insert(about.packet, (record.at, true))),
@@ -293,12 +293,14 @@ fn arrows(
 }
 
 fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
-    let angle = (to.1 - from.1).atan2(to.0 - from.0);
+    let way = (to.0 - from.0, to.1 - from.1);
+    let length = length(way).max(0.1);
+    let back = (-way.0 / length * size, -way.1 / length * size);
     let side = |off: f64| {
-        let at = angle + std::f64::consts::PI + off;
-        (to.0 + size * at.cos(), to.1 + size * at.sin())
+        let (cosine, sine) = turn(off);
+        (to.0 + back.0 * cosine - back.1 * sine, to.1 + back.0 * sine + back.1 * cosine)
     };
-    let (a, b) = (side(0.4), side(-0.4));
+    let (a, b) = (side(0.064), side(-0.064));
     let (x, y) = to;
     path(
         format!("{class} head"),

@@ -7,6 +7,7 @@ use leasehold_core::sim::NodeNo;
 
 use super::shape::{Place, float};
 use super::stage::{is_crowd, spread};
+use super::turn::{length, turn};
 
 /// How far apart the two lanes of a link are, from its middle.
 const LANE: f64 = 3.5;
@@ -99,8 +100,8 @@ impl Layout {
         let (center_x, center_y) = (width / 2.0, height / 2.0);
         let (radius_x, radius_y) = (center_x - edge, center_y - edge);
         let clients = (0..count).map(|no| {
-            let angle = spread(no, count, std::f64::consts::TAU);
-            (center_x - radius_x * angle.cos(), center_y - radius_y * angle.sin())
+            let (cosine, sine) = turn(spread(no, count, 1.0));
+            (center_x - radius_x * cosine, center_y - radius_y * sine)
         });
         let (rows, server_height) = server_rows(height * 0.62, em, locks);
         Self {
@@ -141,7 +142,7 @@ impl Layout {
         let (near, far) = self.ends(place)?;
         let (a, b) = if from.is_server() { (far, near) } else { (near, far) };
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
-        let length = dx.hypot(dy).max(1.0);
+        let length = length((dx, dy)).max(1.0);
         // Each way keeps to its right.
         let (off_x, off_y) = (-dy / length * LANE, dx / length * LANE);
         Some((a.0 + dx * share + off_x, a.1 + dy * share + off_y))
@@ -161,7 +162,7 @@ impl Layout {
             (self.server.0 - half_width, self.server.1 + y)
         };
         let (dx, dy) = (end.0 - at.0, end.1 - at.1);
-        let length = dx.hypot(dy).max(1.0);
+        let length = length((dx, dy)).max(1.0);
         let gap = self.r + 9.0;
         Some(((at.0 + dx / length * gap, at.1 + dy / length * gap), end))
     }

@@ -1,7 +1,5 @@
 //! What the checkers know, from the records alone.
 
-use std::collections::BTreeMap;
-
 use super::answers::Answers;
 use super::beliefs::Beliefs;
 use super::calls::Calls;
@@ -11,6 +9,7 @@ use super::node::Node;
 use super::session::Session;
 use super::{Findings, Invariant};
 use crate::event::{ReleaseCause, WaitEndCause};
+use crate::ordered::Map;
 use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
 use crate::sim::trace::{About, Kind, LockNo, Record, RecordNo};
@@ -29,7 +28,7 @@ pub(super) struct Books {
     granted: Last<(u32, u32)>,
     /// The last tokens whose tenures ended, likewise.
     released: Last<(u32, u32)>,
-    sessions: BTreeMap<u32, Session>,
+    sessions: Map<u32, Session>,
     /// As long as the server's clock shows no more than this, no tenure is overdue.
     in_time_ms: u32,
     /// The first is the server.
@@ -68,7 +67,7 @@ impl Books {
             opened: Last::default(),
             granted: Last::default(),
             released: Last::default(),
-            sessions: BTreeMap::new(),
+            sessions: Map::new(),
             in_time_ms: u32::MAX,
             nodes: vec![Node::default(); clients + 1],
             beliefs: Beliefs::new(clients),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::Run;
 use super::trace::{Record, RecordNo};
+use crate::ordered::sort_short;
 pub(super) use answers::is_final;
 use books::Books;
 
@@ -243,6 +244,6 @@ pub(super) fn in_order(
     violated: impl Iterator<Item = (Invariant, RecordNo)>,
 ) -> Vec<(Invariant, RecordNo)> {
     let mut violated: Vec<_> = violated.collect();
-    violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
+    sort_short(&mut violated, |(invariant, witness)| (*witness, *invariant));
     violated
 }

@@ -13,6 +13,7 @@ mod words;
 use super::run::Run;
 use super::trace::{DisbeliefCause, Kind, LockNo, NodeNo, Record, RecordNo};
 use crate::event::{ReleaseCause, WaitEndCause};
+use crate::ordered::sort_short;
 
 /// What is said of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl<'a> Teller<'a> {
         let mut causes: Vec<RecordNo> = record.causes.to_vec();
         causes.extend(because.iter().flat_map(|because| because.rests_on.iter().copied()));
         causes.retain(|cause| *cause != RecordNo::NONE);
-        causes.sort();
+        sort_short(&mut causes, |cause| *cause);
         causes.dedup();
         Some(Told {
             who: self.node(record.node),
@@ -97,7 +98,7 @@ impl<'a> Teller<'a> {
             // What comes later than its effect is no cause.
             open.extend(record.causes.iter().filter(|cause| **cause < next));
         }
-        chain.sort();
+        sort_short(&mut chain, |cause| *cause);
         chain
     }
 

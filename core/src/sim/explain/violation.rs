@@ -2,10 +2,9 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
 
-use std::collections::BTreeMap;
-
 use super::Teller;
 use crate::event::ReleaseCause;
+use crate::ordered::Map;
 use crate::sim::check::Invariant;
 use crate::sim::moment::Moment;
 use crate::sim::trace::{Kind, LockNo, NodeNo, Record, RecordNo};
@@ -141,7 +140,7 @@ impl Teller<'_> {
 
     /// A lock that is free, and somebody who waits for it.
     fn left_lying(&self, record: &Record, before: &[Record]) -> Option<Violation> {
-        let mut free: BTreeMap<LockNo, RecordNo> = BTreeMap::new();
+        let mut free: Map<LockNo, RecordNo> = Map::new();
         let mut heard: Vec<(LockNo, NodeNo, u32, RecordNo)> = Vec::new();
         for (place, it) in (0_u32..).zip(before.iter().filter(|it| it.at < record.at)) {
             let place = RecordNo(place);

@@ -4,8 +4,7 @@
 //! was sent. Source: Fidge, "Timestamps in message-passing systems that preserve the partial
 //! ordering", ACSC 1988; Mattern, "Virtual time and global states of distributed systems", 1988.
 
-use std::collections::BTreeMap;
-
+use crate::ordered::Map;
 use crate::sim::trace::{Kind, PacketNo, Record};
 
 /// Goes through a trace, and keeps the clock of every node.
@@ -13,12 +12,12 @@ use crate::sim::trace::{Kind, PacketNo, Record};
 pub(super) struct Clocks {
     nodes: Vec<Vec<u32>>,
     /// What senders knew, of each packet on its way.
-    sent: BTreeMap<PacketNo, Vec<u32>>,
+    sent: Map<PacketNo, Vec<u32>>,
 }
 
 impl Clocks {
     pub(super) fn new(nodes: usize) -> Self {
-        Self { nodes: vec![vec![0; nodes]; nodes], sent: BTreeMap::new() }
+        Self { nodes: vec![vec![0; nodes]; nodes], sent: Map::new() }
     }
 
     /// The clock of the record's node, behind it.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::{self, BadJson};
 use crate::rng::mix;
 use crate::sim::check::{Checks, Invariant};
 use crate::sim::explain::Teller;
@@ -34,7 +35,7 @@ pub enum BadRecording {
     TooLong,
     /// It is no JSON, or has not the fields of one.
     #[error("it can't be read: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] BadJson),
     /// It is something else.
     #[error("it says that it is {0:?}, and not {FORMAT:?}")]
     Format(String),
@@ -112,9 +113,9 @@ impl Trace {
         if text.len() > LEN_MAX {
             return Err(BadRecording::TooLong.to_string());
         }
-        let head: Head = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let head: Head = json::read(text).map_err(|error| error.to_string())?;
         head.check().map_err(|error| error.to_string())?;
-        let trace: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let trace: Self = json::read(text).map_err(|error| error.to_string())?;
         trace.run.validate().map_err(|error| error.to_string())?;
         Ok(trace)
     }
@@ -225,9 +226,9 @@ impl Recording {
         if text.len() > LEN_MAX {
             return Err(BadRecording::TooLong);
         }
-        let head: Head = serde_json::from_str(text)?;
+        let head: Head = json::read(text)?;
         head.check()?;
-        let Read { run, events } = serde_json::from_str(text)?;
+        let Read { run, events } = json::read(text)?;
         run.validate()?;
         let mut before = None;
         for (no, record) in events.iter().enumerate() {

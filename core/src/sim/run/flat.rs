@@ -1,6 +1,5 @@
 //! What is done to a run, as it is read: the fields of all actions, side by side.
 
-use serde::Deserialize;
 use serde::de::value::Error;
 
 use super::{Action, Fate, Intervention, PacketName};
@@ -8,14 +7,12 @@ use crate::sim::message::Message;
 use crate::sim::trace::{LinkNo, NodeNo};
 
 /// What may stand in an intervention.
-#[derive(Deserialize)]
+#[derive(Default)]
 pub(super) struct Flat {
     at_ms: Option<u64>,
     action: String,
     node: Option<NodeNo>,
-    #[serde(default)]
     keeps_unflushed: bool,
-    #[serde(default)]
     keeps: bool,
     /// A pause is never negative, but a clock is set back too.
     ms: Option<i64>,
@@ -27,11 +24,30 @@ pub(super) struct Flat {
     message: Option<Message>,
     nth: Option<u32>,
     fate: Option<String>,
-    #[serde(default)]
     after_ms: u64,
     by_ms: Option<u64>,
     count: Option<u32>,
 }
+
+fields!(Flat {
+    at_ms,
+    action,
+    node,
+    keeps_unflushed,
+    keeps,
+    ms,
+    ppm,
+    from,
+    to,
+    loss_ppm,
+    delay_us,
+    message,
+    nth,
+    fate,
+    after_ms,
+    by_ms,
+    count,
+});
 
 impl TryFrom<Flat> for Intervention {
     type Error = Error;
@@ -46,7 +62,7 @@ impl TryFrom<Flat> for Action {
 
     fn try_from(mut flat: Flat) -> Result<Self, Error> {
         let Flat { keeps_unflushed, keeps, .. } = flat;
-        Ok(match flat.action.as_str() {
+        Ok(match tag!(flat.action, "action").as_str() {
             "crash" => Self::Crash { node: need!(flat.node)?, keeps_unflushed },
             "restart" => take!(flat, Self::Restart { node }),
             "pause" => take!(flat, Self::Pause { node, ms: need_narrow!(flat.ms)? }),

@@ -1,8 +1,7 @@
 //! Keeping a run that was found as a scenario of its own.
 
-use std::collections::BTreeSet;
-
 use super::{Choice, Expected, Mark, Measure, Question, Scenario, Stop, Value};
+use crate::ordered::Set;
 use crate::sim::check::Invariant;
 use crate::sim::run::Run;
 use crate::sim::trace::{Record, RecordNo};
@@ -18,7 +17,7 @@ impl Scenario {
         let violated = outcome.violations();
         let (invariant, witness) = *violated.first()?;
         let at = mark_of(&outcome.trace, witness)?;
-        let mut broken = BTreeSet::new();
+        let mut broken = Set::new();
         broken.extend(violated.iter().map(|(invariant, _)| *invariant));
         let count = run.interventions.len();
         let sentence = invariant.sentence();
@@ -53,7 +52,7 @@ impl Scenario {
             expected: vec![Expected {
                 without: run.without.clone(),
                 violated: broken,
-                holds: BTreeSet::new(),
+                holds: Set::new(),
             }],
         })
     }

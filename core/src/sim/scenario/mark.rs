@@ -1,14 +1,13 @@
 //! Pointing at one record of a run.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
 use crate::sim::trace::{LockNo, NodeNo, Record, RecordNo};
 
 /// The `nth` record that is like this.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Mark {
     /// Its kind, by the word that it has in a trace; empty for any.
     pub kind: String,
@@ -34,6 +33,8 @@ pub struct Mark {
     #[serde(skip_serializing_if = "is_first")]
     pub nth: u32,
 }
+
+fields!(Mark only { kind, node, client, lock, message, code, from_ms, nth });
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 const fn is_first(nth: &u32) -> bool {

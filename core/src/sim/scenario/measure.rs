@@ -206,7 +206,7 @@ fn believers(trace: &[Record], until: usize, of: LockNo) -> u64 {
     let Some(now) = until.checked_sub(1).and_then(|last| trace.get(last)).map(|it| it.at) else {
         return 0;
     };
-    let mut believing = std::collections::BTreeMap::new();
+    let mut believing = crate::ordered::Map::new();
     for record in &trace[..until] {
         match record.kind {
             Kind::Believed { lock, until, .. } if lock == of => {

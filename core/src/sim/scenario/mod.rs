@@ -8,8 +8,7 @@ mod keep;
 mod mark;
 mod measure;
 
-use std::collections::BTreeSet;
-
+use crate::ordered::Set;
 use serde::{Deserialize, Serialize};
 
 use super::check::Invariant;
@@ -36,8 +35,8 @@ pub struct Scenario {
     /// Decides every draw of luck.
     pub seed: u64,
     /// The protections that are off from the start.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub without: BTreeSet<Protection>,
+    #[serde(default, skip_serializing_if = "Set::is_empty")]
+    pub without: Set<Protection>,
     /// What is done to it.
     #[serde(default)]
     pub interventions: Vec<Intervention>,
@@ -110,11 +109,11 @@ pub struct Goal {
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// Those that are off.
-    pub without: BTreeSet<Protection>,
+    pub without: Set<Protection>,
     /// All that is violated.
-    pub violated: BTreeSet<Invariant>,
+    pub violated: Set<Invariant>,
     /// What could have been violated, and is not.
-    pub holds: BTreeSet<Invariant>,
+    pub holds: Set<Invariant>,
 }
 
 impl Scenario {
@@ -124,7 +123,7 @@ impl Scenario {
     }
 
     /// The run without these protections.
-    pub fn run_without(&self, without: &BTreeSet<Protection>) -> Run {
+    pub fn run_without(&self, without: &Set<Protection>) -> Run {
         Run {
             config: self.config.clone(),
             seed: self.seed,
@@ -190,7 +189,7 @@ library! {
 ///
 /// When a file that was built in is not one, which the tests rule out.
 pub fn library() -> Vec<Scenario> {
-    let read = |(name, json): &(&str, &str)| match serde_json::from_str(json) {
+    let read = |(name, json): &(&str, &str)| match crate::json::read(json) {
         Ok(scenario) => scenario,
         Err(error) => panic!("the scenario {name}: {error}"),
     };

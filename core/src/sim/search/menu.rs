@@ -9,10 +9,9 @@
     reason = "only packets that are sent can be meddled with"
 )]
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use crate::ordered::Map;
 use crate::sim::message::Message;
 use crate::sim::run::{Action, Config, Fate, Intervention, PacketName};
 use crate::sim::trace::{Kind, LinkNo, NodeNo, Record};
@@ -75,7 +74,7 @@ pub(super) struct Menu {
     retransmit_ms: u64,
     drift_ppm: i64,
     /// How many packets there were of each name.
-    sent: BTreeMap<(LinkNo, Message), u32>,
+    sent: Map<(LinkNo, Message), u32>,
 }
 
 impl Menu {
@@ -85,7 +84,7 @@ impl Menu {
             lease_ms: config.lease_ms,
             retransmit_ms: config.retransmit_ms,
             drift_ppm: i64::try_from(config.drift_ppm / 2).unwrap_or(i64::MAX),
-            sent: BTreeMap::new(),
+            sent: Map::new(),
         }
     }
 
@@ -103,7 +102,7 @@ impl Menu {
         for record in records {
             if let Kind::Sent(about) = record.kind {
                 let link = LinkNo { from: record.node, to: about.peer };
-                let nth = self.sent.entry((link, about.message)).or_default();
+                let nth = self.sent.or_default((link, about.message));
                 *nth += 1;
                 let packet = PacketName { link, message: about.message, nth: *nth };
                 self.offer_packet(packet, &mut faults);

@@ -12,7 +12,7 @@
 
 mod menu;
 
-use std::collections::BTreeSet;
+use crate::ordered::Set;
 use std::fmt;
 use std::hash::Hash as _;
 
@@ -32,13 +32,12 @@ pub use menu::FaultKind;
 const FRONTIER_MAX: usize = 200_000;
 
 /// How far a search goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     /// What it looks for.
-    pub invariants: BTreeSet<Invariant>,
+    pub invariants: Set<Invariant>,
     /// Which faults it tries.
-    pub faults: BTreeSet<FaultKind>,
+    pub faults: Set<FaultKind>,
     /// How many of them at most.
     pub faults_max: usize,
     /// How many events a run may have.
@@ -47,9 +46,11 @@ pub struct Bounds {
     pub states_max: u64,
 }
 
+fields!(Bounds only { invariants, faults, faults_max, events_max, states_max });
+
 impl Default for Bounds {
     fn default() -> Self {
-        let (mut invariants, mut faults) = (BTreeSet::new(), BTreeSet::new());
+        let (mut invariants, mut faults) = (Set::new(), Set::new());
         invariants.extend(Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2));
         faults.extend(FaultKind::ALL);
         Self { invariants, faults, faults_max: 3, events_max: 400, states_max: 50_000_000 }
@@ -112,7 +113,7 @@ pub struct Search {
     parents: Vec<Vec<Intervention>>,
     /// What will be added to next.
     children: Vec<Vec<Intervention>>,
-    seen: BTreeSet<u64>,
+    seen: Set<u64>,
     walk: Option<Walk>,
 }
 
@@ -140,7 +141,7 @@ impl Search {
             best: None,
             parents: Vec::new(),
             children: Vec::new(),
-            seen: BTreeSet::new(),
+            seen: Set::new(),
             walk: None,
         };
         search.attempt(World::new(search.run.clone()), Vec::new());

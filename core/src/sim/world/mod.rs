@@ -17,7 +17,7 @@ mod server;
 mod view;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::check::Checks;
@@ -26,6 +26,7 @@ use super::protection::Guards;
 use super::run::{Action, Fate, Intervention, PacketName, Run};
 use super::trace::{Kind, LockNo, NodeNo, PacketNo, Record, RecordNo};
 use crate::id::Name;
+use crate::ordered::Map;
 use crate::rng::mix;
 use crate::time::Time;
 use clients::ClientNode;
@@ -43,18 +44,18 @@ pub(super) struct Fixed {
     pub(super) run: Run,
     pub(super) guards: Guards,
     /// What is done to packets when they are sent.
-    pub(super) on_sending: BTreeMap<PacketName, Vec<Fate>>,
+    pub(super) on_sending: Map<PacketName, Vec<Fate>>,
 }
 
 impl Fixed {
     fn new(run: Run) -> Self {
         let guards = Guards::without(&run.without);
-        let mut on_sending: BTreeMap<PacketName, Vec<Fate>> = BTreeMap::new();
+        let mut on_sending: Map<PacketName, Vec<Fate>> = Map::new();
         for intervention in &run.interventions {
             if let (None, Action::Packet { packet, fate }) =
                 (intervention.at_ms, &intervention.action)
             {
-                on_sending.entry(*packet).or_default().push(*fate);
+                on_sending.or_default(*packet).push(*fate);
             }
         }
         Self { run, guards, on_sending }

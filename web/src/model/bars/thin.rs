@@ -1,7 +1,7 @@
 //! The part of it that one looks at, without what is too close together to be told apart: a busy
 //! server does thousands of things in the width of a screen.
 
-use std::collections::BTreeMap;
+use leasehold_core::ordered::Map;
 
 use leasehold_core::sim::Moment;
 
@@ -15,7 +15,7 @@ impl Bars {
     /// microseconds.
     pub(crate) fn thinned(&self, from: Moment, to: Moment, pixel_us: u64) -> Self {
         let is_near = |at: Moment| from <= at && at <= to;
-        let mut ends = BTreeMap::new();
+        let mut ends = Map::new();
         let tenures = self.tenures.iter().filter(|it| {
             let until = it.until.unwrap_or(Moment::NEVER);
             it.from <= to && until >= from && is_apart(&mut ends, it.lock.0, until, pixel_us)
@@ -24,13 +24,13 @@ impl Bars {
             renewals: spread(it.renewals.iter().copied().filter(|at| is_near(*at)), pixel_us),
             ..it.clone()
         });
-        let mut ends = BTreeMap::new();
+        let mut ends = Map::new();
         let beliefs = self.beliefs.iter().filter(|it| {
             let until = lasts(it);
             let row = (it.lock.0, it.client.0);
             it.from <= to && until >= from && is_apart(&mut ends, row, until, pixel_us)
         });
-        let mut last = BTreeMap::new();
+        let mut last = Map::new();
         let marks = self.marks.iter().filter(|it| {
             let row = (it.lock.0, it.what as u8);
             is_near(it.at) && is_apart(&mut last, row, it.at, pixel_us * APART)
@@ -51,7 +51,7 @@ fn lasts(belief: &Belief) -> Moment {
 }
 
 /// Whether something in a row is far enough behind the last that is shown there.
-fn is_apart<K: Ord>(last: &mut BTreeMap<K, u64>, row: K, at: Moment, apart_us: u64) -> bool {
+fn is_apart<K: Ord>(last: &mut Map<K, u64>, row: K, at: Moment, apart_us: u64) -> bool {
     let at = at.as_micros();
     let is_apart = last.get(&row).is_none_or(|last| at.saturating_sub(*last) >= apart_us);
     if is_apart {
@@ -61,7 +61,7 @@ fn is_apart<K: Ord>(last: &mut BTreeMap<K, u64>, row: K, at: Moment, apart_us: u
 }
 
 fn spread(moments: impl Iterator<Item = Moment>, pixel_us: u64) -> Vec<Moment> {
-    let mut last = BTreeMap::new();
+    let mut last = Map::new();
     moments.filter(|at| is_apart(&mut last, (), *at, pixel_us * APART)).collect()
 }
 

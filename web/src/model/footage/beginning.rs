@@ -1,6 +1,6 @@
 //! What was in the files before anybody looked: fetched, since the stream doesn't tell it.
 
-use std::collections::BTreeMap;
+use leasehold_core::ordered::Map;
 
 use leasehold_core::id::Name;
 use leasehold_core::sim::{Ledger, Lines, LockNo};
@@ -26,7 +26,7 @@ pub(crate) struct Beginning {
 
 /// The beginnings of all files.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Beginnings(BTreeMap<LockNo, Beginning>);
+pub(super) struct Beginnings(Map<LockNo, Beginning>);
 
 impl Beginnings {
     /// As a state has them.
@@ -45,13 +45,13 @@ impl Beginnings {
 
     /// The files whose beginning is to be fetched. Each is named once.
     pub(super) fn unfetched(&mut self, locks: &[Name]) -> Vec<Name> {
-        let wanted = self
-            .0
-            .iter_mut()
-            .take(FETCHED_MAX)
-            .filter(|(_, it)| !it.is_asked_for && (1..=FETCHED_LEN_MAX).contains(&it.len));
-        let names = wanted.filter_map(|(no, it)| {
-            it.is_asked_for = true;
+        let unasked = self.0.keys().filter(|no| {
+            let it = &self.0[*no];
+            !it.is_asked_for && (1..=FETCHED_LEN_MAX).contains(&it.len)
+        });
+        let wanted: Vec<LockNo> = unasked.copied().take(FETCHED_MAX).collect();
+        let names = wanted.into_iter().filter_map(|no| {
+            self.0.get_mut(&no)?.is_asked_for = true;
             locks.get(usize::from(no.0)).cloned()
         });
         names.collect()

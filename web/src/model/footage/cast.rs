@@ -2,7 +2,7 @@
 //!
 //! A client is known by its name. One that has several sessions at a time appears as often.
 
-use std::collections::BTreeMap;
+use leasehold_core::ordered::Map;
 
 use leasehold_core::id::{Name, SessionNo};
 use leasehold_core::sim::{ClientConfig, Config, NodeNo};
@@ -13,7 +13,7 @@ pub(super) const CLIENTS_MAX: usize = 240;
 /// The clients by their numbers, and which session each of them has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cast {
-    live: BTreeMap<SessionNo, NodeNo>,
+    live: Map<SessionNo, NodeNo>,
 }
 
 impl Cast {

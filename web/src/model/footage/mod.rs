@@ -12,6 +12,7 @@ mod stream;
 
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{Index, Name, SessionNo};
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{
     Checks, Config, Invariant, Kind, Ledger, LockNo, Moment, NodeNo, Record, RecordNo, Run, Status,
 };
@@ -83,7 +84,7 @@ impl Footage {
             run: Run {
                 config: Config { lease_ms: 0, ..Config::default() },
                 seed: 0,
-                without: std::collections::BTreeSet::new(),
+                without: Set::new(),
                 interventions: Vec::new(),
             },
             ledger: Ledger::default(),
@@ -410,7 +411,7 @@ impl Footage {
         let Some(session) = self.head.session(session_no) else { return };
         let until = self.moment(session.expires_at, self.number());
         let client = self.ledger.owner(session_no);
-        for name in &session.held {
+        for name in session.held.iter() {
             let lock = self.ledger.lock_no(name);
             let tenure = self.head.tenure(name);
             let Some(tenure) = tenure.filter(|it| it.claim_by.is_none() || session.has_claimed(it))

@@ -2,6 +2,7 @@
 
 use leasehold_core::event::Event;
 use leasehold_core::id::Index;
+use leasehold_core::json;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use serde::Deserialize;
@@ -40,7 +41,7 @@ impl Said {
     /// # Errors
     /// Where it isn't a message of the stream.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        json::read(text).map_err(|error| error.to_string())
     }
 
     pub(super) fn understood(self) -> Told {

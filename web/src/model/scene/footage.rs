@@ -1,7 +1,7 @@
 //! The scene of a real server, as far as it tells.
 
+use leasehold_core::ordered::Map;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use leasehold_core::id::SessionNo;
 use leasehold_core::sim::{ClockView, Interest, Kind, Line, Lines, LockNo, Moment, NodeNo, Record};
@@ -64,17 +64,19 @@ pub(crate) fn count_at(lines: &Lines, records: u32) -> usize {
 }
 
 fn clients(footage: &Footage, state: &State, past: &[Record], now: Moment) -> (Vec<Client>, usize) {
-    let mut here: BTreeMap<NodeNo, (SessionNo, &Session)> = BTreeMap::new();
+    let mut here: Map<NodeNo, (SessionNo, &Session)> = Map::new();
     for (session_no, session) in state.sessions() {
         let node = footage.ledger().owner(*session_no);
         if node != NodeNo::UNKNOWN && !node.is_server() {
             here.insert(node, (*session_no, session));
         }
     }
-    let mut gone: BTreeMap<NodeNo, &str> = BTreeMap::new();
+    let mut gone: Map<NodeNo, &str> = Map::new();
     for (client, how) in ended(past, now) {
         if !here.contains_key(&client) {
-            gone.entry(client).or_insert(how);
+            if !gone.contains_key(&client) {
+                gone.insert(client, how);
+            }
         }
     }
     let records = u32::try_from(past.len()).unwrap_or(u32::MAX);

@@ -199,9 +199,8 @@ impl Scene {
 
 /// The youngest live session of a client.
 pub(crate) fn session_of<'a>(state: &'a State, client: &Name) -> Option<(SessionNo, &'a Session)> {
-    let mut sessions = state.sessions().iter().rev();
-    let found = sessions.find(|(_, session)| session.client == *client);
-    found.map(|(no, session)| (*no, session))
+    let mine = state.sessions().iter().filter(|(_, session)| session.client == *client);
+    mine.last().map(|(no, session)| (*no, session))
 }
 
 /// What a session waits for, in words.

@@ -7,9 +7,9 @@ mod live;
 mod tests;
 mod time;
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Moment, Scenario, library};
 
 use super::compare::Compare;
@@ -208,7 +208,7 @@ impl Studio {
     pub(crate) fn goal_reached(&self) -> Option<bool> {
         let goal = self.scenario.goal.as_ref()?;
         let run = self.film().run();
-        let own: BTreeSet<String> =
+        let own: Set<String> =
             self.scenario.interventions.iter().map(|it| format!("{it:?}")).collect();
         let done = run.interventions.iter().filter(|it| !own.contains(&format!("{it:?}"))).count();
         let violated = self.film().violations().into_iter();

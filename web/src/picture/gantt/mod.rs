@@ -5,6 +5,7 @@
 
 mod ghost;
 
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
 
 use crate::model::bars::{Bars, Belief, Mark, MarkKind, OutageKind, Tenure, TenureEnd};
@@ -149,9 +150,8 @@ fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
             let until = it.until(subject.now).unwrap_or(it.from);
             it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
         });
-        let mut believers: Vec<NodeNo> = seen.map(|it| it.client).collect();
-        believers.sort();
-        believers.dedup();
+        let believers: Set<NodeNo> = seen.map(|it| it.client).collect();
+        let believers: Vec<NodeNo> = believers.iter().copied().collect();
         let rows = Rows { lock, top, believers };
         top += height_of(&rows, em);
         rows
