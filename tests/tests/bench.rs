@@ -260,6 +260,24 @@ fn who_is_interrupted_leaves_no_session_behind() {
 }
 
 #[test]
+fn who_is_interrupted_does_not_wait_for_a_server_that_is_silent() {
+    let server = server();
+    let mut command = leasehold_at(&server);
+    let mut bench = Process::start("bench", command.args(["bench", "--clients", "3"]));
+    wait_for("its sessions", || {
+        let json = run_at(&server, &["status", "--json"]).expect(0).output;
+        json.contains("bench-2").then_some(())
+    });
+    thread::sleep(Duration::from_millis(500));
+    server.process().pause();
+    bench.signal(Signal::INT);
+    // What is under way could be answered for longer than this.
+    let status = bench.ended_within(PATIENCE).expect("it ends when it is asked to");
+    assert_eq!(status.code(), Some(130));
+    server.process().resume();
+}
+
+#[test]
 fn a_server_without_room_refuses_and_that_is_told() {
     let server = Server::start_with(&[&LEASE[..], &["--max-sessions", "3"]].concat());
     let outcome = run_at(&server, &["bench", "--clients", "4"]).expect(1);
