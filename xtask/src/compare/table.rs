@@ -7,6 +7,11 @@ use super::driver::Measured;
 /// How many clients there are, from one table to the next.
 pub(crate) const CLIENTS: [usize; 3] = [1, 16, 128];
 
+/// The head of a table.
+const HEAD: &str = "\
+    | | flushed | operations a second | lowest to highest | ratio | of the highest | p50, µs | \
+    p99, µs |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |";
+
 /// One server's figures: for each number of clients those of all rounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -48,19 +53,14 @@ impl Row {
     }
 }
 
-/// The tables in Markdown. Each ratio is to leasehold's row of the same kind, flushed to flushed: of
-/// the medians, and of the rounds that were disturbed least.
+/// The tables in Markdown. Each ratio is to leasehold's row of the same kind, flushed to flushed:
+/// of the medians, and of the rounds that were disturbed least.
 pub(crate) fn markdown(rows: &[Row]) -> String {
     let mut text = String::new();
     for (column, clients) in CLIENTS.into_iter().enumerate() {
         let plural = if clients == 1 { "" } else { "s" };
         // Writing to a string can't fail.
-        let _ = writeln!(
-            text,
-            "### {clients} client{plural}\n\n| | flushed | operations a second | lowest to highest \
-             | ratio | of the highest | p50, µs | p99, µs |\n\
-             | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-        );
+        let _ = writeln!(text, "### {clients} client{plural}\n\n{HEAD}");
         for row in rows {
             let Some(medians) = row.medians(column) else { continue };
             let (low, high) = row.span(column);
