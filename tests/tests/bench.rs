@@ -115,6 +115,25 @@ fn each_mix_is_measured() {
     }
 }
 
+/// Both look at the same lock, which the one that came first keeps, and then the other.
+#[test]
+fn two_benches_at_once_are_in_no_others_way() {
+    let server = server();
+    let mut command = leasehold_at(&server);
+    let mut first = Process::start("first", command.args(BRIEFLY).args(["--mix", "chubby"]));
+    wait_for("its sessions", || {
+        let json = run_at(&server, &["status", "--json"]).expect(0).output;
+        json.contains("bench-keeper").then_some(())
+    });
+    let arguments = ["bench", "--json", "--warm-up", "0", "--duration", "2s", "--mix", "chubby"];
+    let outcome = run_at(&server, &[&arguments[..], &["--threads", "2"]].concat()).expect(0);
+    let report = read(&outcome.output);
+    assert!(count(&report, "/requests/look/count") > 0, "{report:#}");
+    let status = first.ended_within(PATIENCE).expect("it ends");
+    assert_eq!(status.code(), Some(0));
+    expect_nobody(&server);
+}
+
 #[test]
 fn the_file_has_as_many_lines_as_were_told() {
     let server = server();
@@ -238,6 +257,24 @@ fn who_is_interrupted_leaves_no_session_behind() {
     let status = bench.ended_within(PATIENCE).expect("it ends when it is asked to");
     assert_eq!(status.code(), Some(130));
     expect_nobody(&server);
+}
+
+#[test]
+fn who_is_interrupted_does_not_wait_for_a_server_that_is_silent() {
+    let server = server();
+    let mut command = leasehold_at(&server);
+    let mut bench = Process::start("bench", command.args(["bench", "--clients", "3"]));
+    wait_for("its sessions", || {
+        let json = run_at(&server, &["status", "--json"]).expect(0).output;
+        json.contains("bench-2").then_some(())
+    });
+    thread::sleep(Duration::from_millis(500));
+    server.process().pause();
+    bench.signal(Signal::INT);
+    // What is under way could be answered for longer than this.
+    let status = bench.ended_within(PATIENCE).expect("it ends when it is asked to");
+    assert_eq!(status.code(), Some(130));
+    server.process().resume();
 }
 
 #[test]

@@ -205,7 +205,8 @@ fn wrong_usage_is_told_apart_and_help_is_none() {
     }
     for command in ["serve", "demo", "lock", "append", "cat", "status", "log", "bench"] {
         let outcome = run(leasehold().args([command, "--help"])).expect(0);
-        assert!(outcome.output.contains("leasehold "), "no example in\n{}", outcome.output);
+        let example = format!("Examples:\n  leasehold {command}");
+        assert!(outcome.output.contains(&example), "no example in\n{}", outcome.output);
     }
 }
 

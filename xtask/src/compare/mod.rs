@@ -44,6 +44,12 @@ struct Contestant {
     row: Row,
 }
 
+/// What is to be said besides the figures.
+struct Notes {
+    missing: Vec<&'static str>,
+    load_before: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Echo,
@@ -68,6 +74,8 @@ pub(crate) fn compare(arguments: &[String]) -> anyhow::Result<ExitCode> {
 pub(crate) fn compare_built(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let options = Options::read(arguments)?;
     let program = release("leasehold");
+    let load_before = load_before();
+    eprintln!("xtask: load of other work: {load_before}");
     let (mut contestants, missing) = contestants(&program)?;
     let mut number = 0;
     for round in 0..options.rounds {
@@ -89,7 +97,7 @@ pub(crate) fn compare_built(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let rows: Vec<Row> = contestants.into_iter().map(|it| it.row).collect();
     let tables = table::markdown(&rows);
     print!("{tables}");
-    let document = document(&rows, &missing, &tables, options);
+    let document = document(&rows, &Notes { missing, load_before }, &tables, options);
     fs::write(top().join("docs/performance.md"), document)?;
     fs::write(top().join("docs/performance.svg"), plot::svg(&rows))?;
     eprintln!("xtask: written to docs/performance.md and docs/performance.svg");
@@ -170,19 +178,27 @@ fn release(program: &str) -> PathBuf {
     target.unwrap_or_else(|| top().join("target")).join("release").join(program)
 }
 
+/// How many programs wanted a processor in the last minute, as far as the system says it. Asked
+/// before anything is measured, so it tells of other work.
+fn load_before() -> String {
+    let told = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    told.split(' ').next().filter(|it| !it.is_empty()).unwrap_or("not known").to_owned()
+}
+
 /// The page that says what was measured.
-fn document(rows: &[Row], missing: &[&str], tables: &str, options: Options) -> String {
+fn document(rows: &[Row], notes: &Notes, tables: &str, options: Options) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut versions: Vec<String> = rows.iter().map(|row| format!("- {}", row.version)).collect();
     versions.retain(|version| version != "- UDP echo");
     versions.sort();
     versions.dedup();
-    versions.extend(missing.iter().map(|it| format!("- Left out: {it}.")));
+    versions.extend(notes.missing.iter().map(|it| format!("- Left out: {it}.")));
     include_str!("performance.md")
         .replace("{rounds}", &options.rounds.to_string())
         .replace("{seconds}", &options.seconds.to_string())
         .replace("{cores}", &cores.to_string())
         .replace("{kernel}", &kernel())
+        .replace("{load}", &notes.load_before)
         .replace("{versions}", &versions.join("\n"))
         .replace("{tables}", tables)
 }

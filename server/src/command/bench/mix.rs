@@ -34,7 +34,7 @@ pub(super) enum Action {
     Look,
     /// Closes its session, and opens another.
     Open,
-    /// Acquires a lock and holds on to it.
+    /// Acquires the lock that is looked at, and holds on to it.
     Keep,
     /// Closes its session.
     Leave,

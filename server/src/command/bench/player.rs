@@ -98,8 +98,8 @@ impl Player {
                 Stage::Asking { call, queued: false }
             }
             Action::Keep => {
-                let lock = self.locks.kept.clone();
-                let call = self.client.acquire(now.time, lock, Span::ZERO, None, deadline);
+                let (lock, until) = (self.locks.kept.clone(), now.time + LINE_PATIENCE);
+                let call = self.client.acquire(now.time, lock, LINE_PATIENCE, None, until);
                 Stage::Asking { call, queued: false }
             }
             Action::Look => {
@@ -214,10 +214,7 @@ impl Player {
             let ended = match notice {
                 Notice::Opened { .. } => self.opened(now, tally),
                 Notice::NotOpened { refusal } => self.not_opened(&refusal),
-                Notice::Queued { call, .. } => {
-                    self.queued(call);
-                    None
-                }
+                Notice::Queued { call, .. } => self.queued(call),
                 Notice::Answered { call, verdict } => self.verdict(now, call, verdict, tally),
                 Notice::SessionLost => {
                     tally.sessions_lost += 1;
@@ -267,10 +264,12 @@ impl Player {
         }
     }
 
-    fn queued(&mut self, queued_call: CallId) {
-        if let Some(Work { stage: Stage::Asking { call, queued }, .. }) = &mut self.work {
-            *queued |= *call == queued_call;
-        }
+    fn queued(&mut self, queued_call: CallId) -> Option<Ended> {
+        let work = self.work.as_mut()?;
+        let Stage::Asking { call, queued } = &mut work.stage else { return None };
+        *queued |= *call == queued_call;
+        // Another bench keeps the lock. When that ends, it comes to who stands in line for it.
+        if *queued && work.action == Action::Keep { self.end() } else { None }
     }
 
     /// What became of a call.
@@ -332,8 +331,7 @@ impl Player {
         tally: &mut Tally,
     ) -> Option<Ended> {
         let Verdict::Granted { lock, token } = verdict else {
-            let kept_by_another = action == Action::Keep && is_held(&verdict);
-            return if kept_by_another { self.end() } else { self.end_with(code(&verdict)) };
+            return self.end_with(code(&verdict));
         };
         self.answered(now, Call::Acquire, tally);
         match action {

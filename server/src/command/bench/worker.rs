@@ -144,7 +144,7 @@ impl Worker {
             && let Some(begin) = self.wait_for_begin(shared)
         {
             self.work(shared, begin);
-            self.drain();
+            self.drain(shared);
         }
         // Whatever went wrong: what was opened is closed.
         self.say_farewell();
@@ -162,6 +162,7 @@ impl Worker {
         for index in 0..self.lanes.len() {
             begin(self, index);
         }
+        let keeper = self.keeper();
         let (mut opened, mut progress) = (0, Instant::now());
         while opened < count && !shared.stop.load(Ordering::Relaxed) {
             if progress.elapsed() > OPENING_PATIENCE {
@@ -171,7 +172,8 @@ impl Worker {
             for (index, _, ended) in std::mem::take(&mut self.ended) {
                 ended.outcome.map_err(Trouble::Refused)?;
                 (opened, progress) = (opened + 1, Instant::now());
-                shared.opened.fetch_add(1, Ordering::Relaxed);
+                // The keeper counts when it has its lock: nobody looks before that.
+                shared.opened.fetch_add(u64::from(Some(index) != keeper), Ordering::Relaxed);
                 begin(self, index + self.lanes.len());
             }
         }
@@ -187,6 +189,7 @@ impl Worker {
         }
         for (_, _, ended) in std::mem::take(&mut self.ended) {
             ended.outcome.map_err(Trouble::Refused)?;
+            shared.opened.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -247,9 +250,10 @@ impl Worker {
     }
 
     /// Lets what is under way come to its end. Who stands in line leaves it.
-    fn drain(&mut self) {
+    fn drain(&mut self, shared: &Shared) {
         let deadline = Instant::now() + DRAIN_MAX;
-        loop {
+        // Whoever has interrupted it wants no more than that the sessions are closed.
+        while !shared.stop.load(Ordering::Relaxed) {
             let now = Moment::now();
             for index in 0..self.players.len() {
                 self.players[index].leave_line(now);

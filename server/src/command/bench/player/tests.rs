@@ -168,3 +168,16 @@ fn who_leaves_the_line_tells_the_server() {
     let left = stage.sent(Sort::First);
     assert!(matches!(left.operation, Operation::CancelAcquire { .. }), "{left:?}");
 }
+
+#[test]
+fn who_finds_the_kept_lock_taken_waits_for_it_and_keeps_it_then() {
+    let mut stage = Stage::new();
+    stage.begin(Action::Keep);
+    let asked = stage.sent(Sort::First);
+    assert_eq!(stage.hears(&asked, Status::Queued { lock: ledger(), position: 1 }), Some(Ok(())));
+    assert!(stage.player.is_idle(), "others may look already");
+    assert_eq!(stage.hears(&asked, granted(7)), None);
+    let left: Vec<_> = std::iter::from_fn(|| stage.player.request()).collect();
+    let kept = |(_, request): &(Sort, Request)| matches!(request.operation, Operation::Heartbeat);
+    assert!(left.iter().all(kept), "it gives nothing back: {left:?}");
+}
