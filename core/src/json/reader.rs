@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use super::{BadJson, bad};
 
+/// How deep arrays and objects may stand in each other in what is passed over.
+const DEPTH_MAX: u32 = 100;
+
 /// A text, and how far it has been read.
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
@@ -76,42 +79,33 @@ impl<'t> Reader<'t> {
 
     /// A whole number from 0 on.
     pub(super) fn unsigned(&mut self) -> Result<u64, BadJson> {
-        let number = self.number()?.parse();
-        number.map_err(|_| bad("expected a whole number from 0 on"))
+        self.peek();
+        let digits = self.number();
+        // A leading zero is no JSON, and a plus neither.
+        let is_plain = digits.bytes().all(|it| it.is_ascii_digit());
+        let is_short = digits == "0" || !digits.starts_with('0');
+        let number = digits.parse().ok().filter(|_| is_plain && is_short);
+        number.ok_or_else(|| bad("expected a whole number from 0 on"))
     }
 
     pub(super) fn signed(&mut self) -> Result<i64, BadJson> {
-        self.number()?.parse().map_err(|_| bad("expected a whole number"))
+        let is_negative = self.take(b'-');
+        if is_negative && !matches!(self.text.as_bytes().get(self.at), Some(b'0'..=b'9')) {
+            return Err(bad("expected a whole number"));
+        }
+        let size = self.unsigned()?;
+        let number =
+            if is_negative { 0_i64.checked_sub_unsigned(size) } else { i64::try_from(size).ok() };
+        number.ok_or_else(|| bad("a number is out of range"))
     }
 
-    /// A number of any kind, as it stands there.
-    fn number(&mut self) -> Result<&'t str, BadJson> {
-        self.peek();
-        let start = self.at;
-        let has_whole = {
-            self.one_of(b"-");
-            self.one_of(b"0") || self.digits()
-        };
-        let has_fraction = !self.one_of(b".") || self.digits();
-        let has_exponent = !self.one_of(b"eE") || {
-            self.one_of(b"+-");
-            self.digits()
-        };
-        let number = &self.text[start..self.at];
-        let is_whole = has_whole && has_fraction && has_exponent;
-        if is_whole { Ok(number) } else { Err(bad("expected a number")) }
-    }
-
-    fn one_of(&mut self, bytes: &[u8]) -> bool {
-        let is_there = self.text.as_bytes().get(self.at).is_some_and(|it| bytes.contains(it));
-        self.at += usize::from(is_there);
-        is_there
-    }
-
-    fn digits(&mut self) -> bool {
-        let start = self.at;
-        while self.one_of(b"0123456789") {}
-        self.at > start
+    /// All that can belong to a number.
+    fn number(&mut self) -> &'t str {
+        let rest = &self.text[self.at..];
+        let is_part = |it: &u8| matches!(it, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        let len = rest.bytes().take_while(is_part).count();
+        self.at += len;
+        &rest[..len]
     }
 
     /// A text in quotes.
@@ -168,49 +162,34 @@ impl<'t> Reader<'t> {
         unit.ok_or_else(|| bad("expected four hex digits"))
     }
 
-    /// Passes over a value, whatever it is. Without recursion: nesting has no bound.
-    pub(super) fn skip(&mut self) -> Result<(), BadJson> {
-        let mut ends = Vec::new();
-        loop {
-            match self.peek() {
-                Some(b'"') => drop(self.text()?),
-                Some(b'{') => {
-                    self.at += 1;
-                    if !self.take(b'}') {
-                        self.name()?;
-                        ends.push(b'}');
-                        continue;
-                    }
+    /// Passes over a value, whatever it is.
+    pub(super) fn skip(&mut self, depth: u32) -> Result<(), BadJson> {
+        let mut is_first = true;
+        match self.peek() {
+            _ if depth > DEPTH_MAX => return Err(bad("too many brackets")),
+            Some(b'"') => drop(self.text()?),
+            Some(b'{') => {
+                self.at += 1;
+                while self.next(b'}', &mut is_first)? {
+                    self.text()?;
+                    self.need(b':')?;
+                    self.skip(depth + 1)?;
                 }
-                Some(b'[') => {
-                    self.at += 1;
-                    if !self.take(b']') {
-                        ends.push(b']');
-                        continue;
-                    }
+                self.at += 1;
+            }
+            Some(b'[') => {
+                self.at += 1;
+                while self.next(b']', &mut is_first)? {
+                    self.skip(depth + 1)?;
                 }
-                Some(b't' | b'f') => drop(self.bool()?),
-                Some(b'n') => self.null()?,
-                Some(_) | None => drop(self.number()?),
+                self.at += 1;
             }
-            while let Some(&end) = ends.last()
-                && !self.take(b',')
-            {
-                self.need(end)?;
-                ends.pop();
-            }
-            match ends.last() {
-                None => return Ok(()),
-                Some(b'}') => self.name()?,
-                Some(_) => {}
-            }
+            Some(b't' | b'f') => drop(self.bool()?),
+            Some(b'n') => self.null()?,
+            Some(b'-' | b'0'..=b'9') => drop(self.number()),
+            Some(_) | None => return Err(bad("expected a value")),
         }
-    }
-
-    /// The name of a field, which is passed over, and its colon.
-    fn name(&mut self) -> Result<(), BadJson> {
-        self.text()?;
-        self.need(b':')
+        Ok(())
     }
 
     /// The error, with the place at which it came up.

@@ -5,7 +5,6 @@ use serde::Deserialize;
 use super::request::{Cookie, VERSION};
 use super::text::Object;
 use crate::id::{Attempt, Name, Seq, SessionId, Token};
-use crate::json;
 use crate::refusal::{Bound, Refusal};
 use crate::secret::Secret;
 use crate::time::Span;
@@ -81,7 +80,7 @@ impl Reply {
     /// # Errors
     /// Where it isn't a reply of this protocol.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadReply> {
-        let fields: Fields = json::read_bytes(bytes).map_err(|e| BadReply(e.to_string()))?;
+        let fields: Fields = serde_json::from_slice(bytes).map_err(|e| BadReply(e.to_string()))?;
         if fields.v != VERSION {
             return Err(BadReply("another version".to_owned()));
         }

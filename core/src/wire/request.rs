@@ -10,7 +10,6 @@ use super::text::Object;
 use crate::data::Data;
 use crate::digest::{Digest, Digester};
 use crate::id::{Attempt, Name, Nonce, Seq, SessionId, Token};
-use crate::json::{self, BadJson};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::{DropReason, Op};
 use crate::refusal::Refusal;
@@ -143,13 +142,13 @@ impl Request {
     /// # Errors
     /// Where it isn't a request of this protocol; says how that is to be answered.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        // What isn't an object is no request, whatever else it is.
+        // A struct may also be read from an array, which is no request.
         if bytes.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
             return Err(
                 too_large(bytes, Seq::default(), Attempt::default()).unwrap_or(Malformed::NotJson)
             );
         }
-        let fields: Fields<'_> = match json::read_bytes(bytes) {
+        let fields: Fields<'_> = match serde_json::from_slice(bytes) {
             Ok(fields) => fields,
             Err(error) => return Err(unreadable(bytes, &error)),
         };
@@ -237,14 +236,14 @@ fn too_large(bytes: &[u8], re: Seq, attempt: Attempt) -> Option<Malformed> {
 }
 
 /// What to say of bytes that begin like an object and can't be read as a request.
-fn unreadable(bytes: &[u8], error: &BadJson) -> Malformed {
+fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Malformed {
     if let Some(refused) = too_large(bytes, Seq::default(), Attempt::default()) {
         return refused;
     }
-    if json::read_bytes::<IgnoredAny>(bytes).is_err() {
+    if serde_json::from_slice::<IgnoredAny>(bytes).is_err() {
         return Malformed::NotJson;
     }
-    let envelope = json::read_bytes::<Envelope<'_>>(bytes).unwrap_or_default();
+    let envelope = serde_json::from_slice::<Envelope<'_>>(bytes).unwrap_or_default();
     if envelope.re.is_some() {
         return Malformed::Drop(DropReason::IsReply);
     }
@@ -436,6 +435,10 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
         Ok(Value::Other)
     }
 
