@@ -10,7 +10,6 @@
 #[macro_use]
 mod flat;
 
-pub mod base64;
 pub mod client;
 pub mod data;
 pub mod digest;

@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use leasehold_core::base64::{self, Alphabet};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leasehold_core::json;
 use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Config, Intervention, Moment, Protection, Run, Scenario};
@@ -150,12 +151,11 @@ fn protections(names: &str) -> Set<Protection> {
 
 /// JSON, in letters that an address may have.
 fn pack(value: &impl Serialize) -> String {
-    let json = serde_json::to_vec(value).unwrap_or_default();
-    base64::encode(&json, Alphabet::Address)
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
 }
 
 fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let bytes = base64::decode(text, Alphabet::Address)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     json::read(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
