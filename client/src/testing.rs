@@ -174,7 +174,7 @@ impl Machine {
             }
         }
         let entropy = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
-        self.server.step(now(), Input::Datagram { from: Peer(from), bytes, entropy })
+        self.server.receive(now(), Peer(from), bytes, entropy)
     }
 
     /// A disk that takes everything at once.

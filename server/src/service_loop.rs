@@ -199,7 +199,8 @@ impl ServiceLoop {
             return;
         };
         let entropy = self.entropy.bits();
-        self.step(Input::Datagram { from: Peer(from), bytes, entropy });
+        let step = self.server.receive(self.clock.now(), Peer(from), bytes, entropy);
+        self.hold(step);
     }
 
     fn step(&mut self, input: Input<'_>) {

@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use leasehold_core::id::Name;
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{ClientConfig, Config, Network, Run, Step};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::client::RawClient;
@@ -131,7 +132,7 @@ fn busy(clients: usize, ends_ms: u64) -> Run {
             ..Config::default()
         },
         seed: 1,
-        without: std::collections::BTreeSet::new(),
+        without: Set::new(),
         interventions: Vec::new(),
     }
 }

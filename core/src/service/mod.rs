@@ -38,25 +38,17 @@ use agenda::Agenda;
 use request::Ask;
 use step::{Cause, Withheld};
 
-/// Everything that can happen to the server. A list of these replays a run exactly.
+/// Everything that can happen to the server, beside the bytes that it receives. A list of these and
+/// of those replays a run exactly.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// A datagram has arrived, its key checked and its trailer taken off.
-    Datagram {
-        /// From where.
-        from: Peer,
-        /// What it says.
-        bytes: &'a [u8],
-        /// New for each datagram: session ids are made of it, not of a hidden generator.
-        entropy: u128,
-    },
-    /// A datagram that has been read already: what the simulator delivers.
+    /// A request that need not be read: what the simulator delivers.
     Request {
         /// From where.
         from: Peer,
         /// What it asks.
         request: &'a Request,
-        /// As above.
+        /// New for each request: session ids are made of it, not of a hidden generator.
         entropy: u128,
     },
     /// A datagram was thrown away before it came here.
@@ -167,7 +159,6 @@ impl LockServer {
         self.now = self.now.max(now);
         self.look_after_what_is_due();
         match input {
-            Input::Datagram { from, bytes, entropy } => self.datagram(from, bytes, entropy),
             Input::Request { from, request, entropy } => {
                 self.request(from, request, entropy, DATAGRAM_LEN_MAX);
             }
@@ -175,6 +166,15 @@ impl LockServer {
             Input::Wake => {}
             Input::Stop => self.record(Fact::ServerStopped),
         }
+        std::mem::take(&mut self.step)
+    }
+
+    /// The same for a datagram that has arrived, its key checked and its trailer taken off. A
+    /// function of its own, since the page has no use for it, and shouldn't carry it.
+    pub fn receive(&mut self, now: Time, from: Peer, bytes: &[u8], entropy: u128) -> Step {
+        self.now = self.now.max(now);
+        self.look_after_what_is_due();
+        self.datagram(from, bytes, entropy);
         std::mem::take(&mut self.step)
     }
 

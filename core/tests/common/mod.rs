@@ -91,7 +91,7 @@ impl World {
     pub fn send_bytes(&mut self, from: Peer, bytes: &[u8]) {
         self.entropy += 1;
         let entropy = self.entropy;
-        let step = self.server.step(self.now, Input::Datagram { from, bytes, entropy });
+        let step = self.server.receive(self.now, from, bytes, entropy);
         self.take(step);
     }
 

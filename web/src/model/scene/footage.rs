@@ -73,10 +73,8 @@ fn clients(footage: &Footage, state: &State, past: &[Record], now: Moment) -> (V
     }
     let mut gone: Map<NodeNo, &str> = Map::new();
     for (client, how) in ended(past, now) {
-        if !here.contains_key(&client) {
-            if !gone.contains_key(&client) {
-                gone.insert(client, how);
-            }
+        if !here.contains_key(&client) && !gone.contains_key(&client) {
+            gone.insert(client, how);
         }
     }
     let records = u32::try_from(past.len()).unwrap_or(u32::MAX);

@@ -4,8 +4,8 @@
 //! Only what has happened by now is drawn; what is promised from now on has an outline.
 
 mod ghost;
+mod rows;
 
-use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
 
 use crate::model::bars::{Bars, Belief, Mark, MarkKind, OutageKind, Tenure, TenureEnd};
@@ -15,6 +15,7 @@ use crate::picture::shape::{
     Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, rect, rounded, text,
     text_width,
 };
+use rows::{BELIEF_ROW, Rows, SERVER_ROW, height_of, rows};
 
 /// What the bars are called.
 #[derive(Clone, Copy)]
@@ -46,14 +47,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) is_inferred: bool,
     /// Another run of the same luck, to be seen over this one.
     pub(crate) ghost: Option<&'a Bars>,
-}
-
-/// The rows of one lock.
-struct Rows {
-    lock: LockNo,
-    top: f64,
-    /// The clients that have a row, in the order of their numbers.
-    believers: Vec<NodeNo>,
 }
 
 struct Drawing<'a> {
@@ -117,47 +110,6 @@ pub(crate) fn label_width(place: Place) -> f64 {
 
 /// More tenures than this are not all drawn: not every one of them has a pixel of its own.
 const TENURES_MUCH: usize = 500;
-
-/// Where there are more locks than this, those on which nothing happens have no rows.
-const LOCKS_ALWAYS_SHOWN: usize = 12;
-
-/// Whether a lock is held, or written under, in the part of time that is shown.
-fn happens(subject: &Subject<'_>, axis: &Axis, lock: LockNo) -> bool {
-    let mut tenures = subject.bars.tenures.iter().rev();
-    tenures.any(|it| {
-        it.lock == lock
-            && it.from <= subject.now
-            && axis.has(it.from, it.until.unwrap_or(subject.now).max(it.from))
-    })
-}
-
-const SERVER_ROW: f64 = 1.75;
-const BELIEF_ROW: f64 = 1.3;
-
-fn height_of(rows: &Rows, em: f64) -> f64 {
-    em * (SERVER_ROW + BELIEF_ROW * float(rows.believers.len()) + 0.55)
-}
-
-fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
-    let mut top = em * 0.5;
-    let locks = (0..).map(LockNo).take(subject.names.locks.len());
-    let has_many = subject.names.locks.len() > LOCKS_ALWAYS_SHOWN;
-    let is_shown = |lock: &LockNo| !has_many || happens(subject, axis, *lock);
-    let rows = locks.filter(is_shown).map(|lock| {
-        let ghosts = subject.ghost.into_iter().flat_map(|ghost| &ghost.beliefs);
-        let beliefs = subject.bars.beliefs.iter().chain(ghosts);
-        let seen = beliefs.filter(|it| {
-            let until = it.until(subject.now).unwrap_or(it.from);
-            it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
-        });
-        let believers: Set<NodeNo> = seen.map(|it| it.client).collect();
-        let believers: Vec<NodeNo> = believers.iter().copied().collect();
-        let rows = Rows { lock, top, believers };
-        top += height_of(&rows, em);
-        rows
-    });
-    rows.collect()
-}
 
 impl Drawing<'_> {
     fn lock(&mut self, rows: &Rows, selected: Option<Target>) {
