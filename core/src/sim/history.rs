@@ -13,7 +13,7 @@ use super::world::World;
 const INTERVAL: u32 = 256;
 
 /// How many snapshots there are at most.
-const SNAPSHOTS_MAX: usize = 128;
+const SNAPSHOTS_MAX: usize = 32;
 
 /// A run, as far as it was simulated, and a place in it.
 ///

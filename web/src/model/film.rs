@@ -20,7 +20,7 @@ const STEPS_AT_FIRST: u32 = 60_000;
 const STEPS_MORE: u32 = 5_000;
 
 /// Longer runs than this are shown up to here.
-const RECORDS_MAX: u32 = 600_000;
+const RECORDS_MAX: u32 = 500_000;
 
 /// What one step may add at most.
 const RECORDS_SPARE: u32 = 50_000;

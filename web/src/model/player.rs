@@ -6,6 +6,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a few messages are routine")]
 
+use leasehold_core::id::Name;
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Interest, Message, Moment, PacketView, World};
 
 /// How long a message takes on the screen, in milliseconds.
@@ -109,7 +111,8 @@ impl Speed {
 }
 
 fn wanted_pace(world: &World, next: Option<Moment>) -> f64 {
-    let is_followed = |packet: &PacketView| !is_routine(world, packet);
+    let routine = Routine::of(world);
+    let is_followed = |packet: &PacketView| !routine.has(packet);
     let way = |packet: PacketView| packet.arrives.as_micros() - packet.sent_at.as_micros();
     let ways = world.packets().filter(is_followed).map(way).filter(|way| *way <= MESSAGE_MAX_US);
     let pace = if let Some(way) = ways.min() {
@@ -122,22 +125,34 @@ fn wanted_pace(world: &World, next: Option<Moment>) -> f64 {
     pace.clamp(AUTO_MIN, AUTO_MAX)
 }
 
-/// Whether a packet is of those that go to and fro all the time: heartbeats, and the questions of
-/// those who stand in line already.
-pub(crate) fn is_routine(world: &World, packet: &PacketView) -> bool {
-    let link = packet.name.link;
-    let client = if link.from.is_server() { link.to } else { link.from };
-    match packet.about.message {
-        Message::Heartbeat | Message::Alive => true,
-        Message::Queued => packet.name.nth > 1,
-        Message::AcquireLock => {
-            let place = usize::from(client.0).wrapping_sub(1);
-            let name = world.run().config.clients.get(place).map(|client| &client.name);
-            let state = world.server().state;
-            let mut sessions = state.into_iter().flat_map(|state| state.sessions().values());
-            sessions.any(|it| Some(&it.client) == name && !it.waits.is_empty())
+/// Tells which packets go to and fro all the time: heartbeats, and the questions of those who stand
+/// in line already.
+pub(crate) struct Routine {
+    /// Whether each client stands in a line, as far as the server knows.
+    waits: Vec<bool>,
+}
+
+impl Routine {
+    pub(crate) fn of(world: &World) -> Self {
+        let sessions = world.server().state.into_iter().flat_map(|state| state.sessions().values());
+        let waiting: Set<&Name> =
+            sessions.filter(|it| !it.waits.is_empty()).map(|it| &it.client).collect();
+        let clients = world.run().config.clients.iter();
+        Self { waits: clients.map(|client| waiting.contains(&&client.name)).collect() }
+    }
+
+    pub(crate) fn has(&self, packet: &PacketView) -> bool {
+        let link = packet.name.link;
+        let client = if link.from.is_server() { link.to } else { link.from };
+        match packet.about.message {
+            Message::Heartbeat | Message::Alive => true,
+            Message::Queued => packet.name.nth > 1,
+            Message::AcquireLock => {
+                let place = usize::from(client.0).wrapping_sub(1);
+                self.waits.get(place).copied().unwrap_or(false)
+            }
+            _ => false,
         }
-        _ => false,
     }
 }
 

@@ -377,18 +377,24 @@ fn packet(
     if shows_fates && packet.is_doomed {
         shapes.push(circle("doomed", (0.0, 0.0), layout.packet_r + 3.0));
     }
+    let label = if is_crowded { String::new() } else { packet_label(packet, scene) };
+    Some(Shape::Group(Group {
+        class: class("packet", target, selected).into(),
+        at,
+        target: Some(target),
+        label,
+        shapes,
+    }))
+}
+
+fn packet_label(packet: &Packet, scene: &Scene) -> String {
+    let link = packet.name.link;
     let lock = scene.locks.get(usize::from(packet.lock.0)).filter(|_| packet.lock != LockNo::NONE);
     let lock = lock.map_or_else(String::new, |lock| format!(" {}", lock.name));
     let who = scene.client(if link.from.is_server() { link.to } else { link.from });
     let who = who.map_or_else(String::new, |client| client.name.to_string());
     let way = if link.from.is_server() { "to" } else { "from" };
-    Some(Shape::Group(Group {
-        class: class("packet", target, selected).into(),
-        at,
-        target: Some(target),
-        label: format!("packet {}{lock} {way} {who}", packet.message.word()),
-        shapes,
-    }))
+    format!("packet {}{lock} {way} {who}", packet.message.word())
 }
 
 /// How many clients there are to draw, and so how crowded it is.

@@ -10,7 +10,7 @@ use super::{
     Believed, Client, Condition, Counts, Loss, Packet, Scene, Server, Term, lock, session_of,
     waits_for,
 };
-use crate::model::player::is_routine;
+use crate::model::player::Routine;
 
 /// For how long a lost packet leaves a mark, in microseconds of the run.
 const LOSS_SHOWN_US: u64 = 600_000;
@@ -142,6 +142,7 @@ fn doing(
 }
 
 fn packets(world: &World) -> Vec<Packet> {
+    let routine = Routine::of(world);
     let packets = world.packets().map(|packet| Packet {
         no: packet.about.packet,
         name: packet.name,
@@ -151,7 +152,7 @@ fn packets(world: &World) -> Vec<Packet> {
         sent_at: packet.sent_at,
         arrives: packet.arrives,
         is_doomed: packet.is_doomed,
-        is_routine: is_routine(world, &packet),
+        is_routine: routine.has(&packet),
     });
     packets.collect()
 }
