@@ -18,6 +18,8 @@ pub(crate) struct ControlsProps {
     pub(crate) is_asked: bool,
     pub(crate) speed: AttrValue,
     pub(crate) is_auto: bool,
+    /// One is at the end of what still grows.
+    pub(crate) is_growing: bool,
     pub(crate) begin: Moment,
     pub(crate) end: Moment,
     /// The fingerprints of the whole run, and of what has happened of it, where it has any.
@@ -66,11 +68,11 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 <button class="quiet faster" onclick={onact.reform(|_| Act::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
-            if !props.choices.is_empty() { { until(props) } }
+            if props.choices.is_empty() { <span></span> } else { { until(props) } }
             { strip(props) }
             <p class="clock">
                 <span data-testid="time" id="time"></span>
-                <span class="of">{ " / " }{ end.to_string() }</span>
+                if !props.is_growing { <span class="of">{ " / " }{ end.to_string() }</span> }
                 if let Some((whole, here)) = props.digest {
                     <output class="digest" data-testid="digest"
                         data-digest={format!("{whole:016x}")} data-here={format!("{here:016x}")}

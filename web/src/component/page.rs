@@ -352,6 +352,7 @@ impl App {
             is_asked: studio.lesson.phase == Phase::Asked,
             speed: AttrValue::from(studio.player.speed.label()),
             is_auto: studio.player.speed == crate::model::player::Speed::Auto,
+            is_growing: studio.follows,
             begin: film.begin(),
             end: film.end(),
             digest: film.world().map(|world| (film.fingerprint(), world.fingerprint())),
