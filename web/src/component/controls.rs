@@ -68,7 +68,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 <button class="quiet faster" onclick={onact.reform(|_| Act::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
-            if props.choices.is_empty() { <span></span> } else { { until(props) } }
+            if props.choices.is_empty() { <span class="no-until"></span> } else { { until(props) } }
             { strip(props) }
             <p class="clock">
                 <span data-testid="time" id="time"></span>

@@ -50,11 +50,15 @@ impl App {
         let run = studio.film().run();
         let number = studio.library.iter().position(|it| it.name == studio.scenario.name);
         let is_live = self.ui.is_live;
+        // A recording is neither of the two.
+        let is_seen = studio.film().footage().is_some();
         let mode = |hook: &'static str, text: &'static str, live: bool| {
             let onclick = link.callback(move |_| Msg::Mode { is_live: live });
             html! {
-                <button class="mode" data-testid={hook} aria-pressed={(is_live == live).to_string()}
-                    {onclick}>{ text }</button>
+                <button class="mode" data-testid={hook} {onclick}
+                    aria-pressed={(is_live == live && (live || !is_seen)).to_string()}>
+                    { text }
+                </button>
             }
         };
         let tool = |act: Act, label: &'static str, hook: &'static str, text: &'static str| {
@@ -72,7 +76,7 @@ impl App {
                 if is_live {
                     { self.live_head(ctx) }
                 } else {
-                    <Header is_seen={studio.film().footage().is_some()}
+                    <Header {is_seen}
                         title={AttrValue::from(studio.scenario.title.clone())}
                         number={number.map_or(0, |no| no + 1)} seed={run.seed}
                         without={run.without.clone()} switches={studio.scenario.switches.clone()}
@@ -84,7 +88,7 @@ impl App {
                     if self.ui.can_live { { mode("mode-live", "Live", true) } }
                 </div>
                 <div class="tools" role="group" aria-label="Tools">
-                    if studio.film().footage().is_none() {
+                    if !is_seen {
                         { tool(
                             Act::Compare, "Compare with one protection different (M)",
                             "compare", "Compare",

@@ -11,6 +11,9 @@ use super::scene::count_at;
 /// How many lines of a file are shown.
 const LINES_MAX: usize = 60;
 
+/// The key of what stands for bytes that nobody has seen.
+const UNSEEN: &str = "unseen";
+
 /// One file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FileView {
@@ -105,11 +108,12 @@ fn seen(footage: &Footage, records: u32) -> Vec<FileView> {
         let mut shown = beginning.map_or_else(Vec::new, beginning_views);
         let lines = beginning.map_or(0, |it| it.seen)..count_at(all, records);
         shown.extend(views(run, lines.filter_map(|at| all.get(at))));
-        let count = shown.len();
+        // How many there were before isn't known where only their bytes are.
+        let count = shown.iter().filter(|line| line.key != UNSEEN).count();
         let lines = shown.split_off(shown.len().saturating_sub(LINES_MAX));
         Some(FileView { name: name.to_string(), count, lines })
     });
-    seen.filter(|file| file.count > 0).collect()
+    seen.filter(|file| !file.lines.is_empty()).collect()
 }
 
 /// What stood in a file before anybody looked.
@@ -130,7 +134,7 @@ fn beginning_views(beginning: &Beginning) -> Vec<LineView> {
             lines.map(|(no, line)| view(format!("before {no}"), line.to_owned())).collect()
         }
         None if beginning.len > 0 => {
-            vec![view("unseen".to_owned(), format!("… {} bytes before", beginning.len))]
+            vec![view(UNSEEN.to_owned(), format!("… {} bytes before", beginning.len))]
         }
         None => Vec::new(),
     }

@@ -254,7 +254,8 @@ impl Footage {
             self.ledger.set_owner(*session_no, node);
             self.checks.lengthen_leases(session.lease.as_millis());
         }
-        for name in state.locks().keys().chain(state.files().keys()) {
+        let names: Set<&Name> = state.locks().keys().chain(state.files().keys()).collect();
+        for name in names.iter() {
             self.know_lock(name);
         }
         if gap.restarted {
