@@ -13,6 +13,7 @@ use crate::model::keys::Act;
 use crate::model::link::digest;
 
 #[derive(Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is shown by itself")]
 pub(crate) struct ControlsProps {
     pub(crate) is_playing: bool,
     pub(crate) is_asked: bool,
