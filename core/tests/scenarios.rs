@@ -74,3 +74,26 @@ fn each_stop_comes_in_its_order() {
         assert!(scenario.question.at.find(&trace).is_some(), "{}", scenario.name);
     }
 }
+
+/// The guide for lecturers has the answers, with the protections and without the first of those
+/// that a scenario is about.
+#[test]
+fn the_guide_for_lecturers_tells_the_answers() {
+    let guide = include_str!("../../docs/lecturing.md");
+    for scenario in library() {
+        let named = format!("`{}` |", scenario.name);
+        let row = guide.lines().find(|line| line.starts_with('|') && line.contains(&named));
+        let row = row.unwrap_or_else(|| panic!("{} is not in the guide", scenario.name));
+        let first = scenario.switches.first().filter(|_| scenario.without.is_empty());
+        let without = first.map(|switch| [*switch].into());
+        for without in [Some(scenario.without.clone()), without].into_iter().flatten() {
+            let (world, trace) = go(&scenario.run_without(&without));
+            let question = &scenario.question;
+            let asked = question.at.find(&trace).expect("it is asked");
+            let value = question.measure.value_in(&world, &trace, asked);
+            let right = question.options.iter().find(|option| option.is_right(&value));
+            let right = format!("**{}**", right.expect("one is right").text);
+            assert!(row.contains(&right), "{right} without {without:?} is not in\n{row}");
+        }
+    }
+}

@@ -7,7 +7,9 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use leasehold_tests::browser::Browser;
+use leasehold_tests::client::RawClient;
 use leasehold_tests::pages::Pages;
+use leasehold_tests::server::Server;
 use serde_json::Value;
 
 /// The views: what they are called, where they are, and which keys lead there.
@@ -45,10 +47,14 @@ fn complaints(browser: &Browser, axe: &str) -> Vec<String> {
     found.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+fn checker() -> String {
+    let axe = env::var("LEASEHOLD_AXE").expect("LEASEHOLD_AXE names the checker's script");
+    fs::read_to_string(&axe).unwrap_or_else(|error| panic!("{axe}: {error}"))
+}
+
 #[test]
 fn a_checker_of_others_finds_nothing_serious() {
-    let axe = env::var("LEASEHOLD_AXE").expect("LEASEHOLD_AXE names the checker's script");
-    let axe = fs::read_to_string(&axe).unwrap_or_else(|error| panic!("{axe}: {error}"));
+    let axe = checker();
     let pages = Pages::serve("page");
     let browser = Browser::start(1280, 720);
     let mut all = Vec::new();
@@ -71,11 +77,42 @@ fn a_checker_of_others_finds_nothing_serious() {
     assert!(all.is_empty(), "{all:#?}");
 }
 
+#[test]
+fn nor_does_it_in_what_is_live_or_for_the_lecturer() {
+    let axe = checker();
+    let server = Server::start();
+    let mut ann = RawClient::connect_for("ann", server.udp(), 60_000);
+    ann.acquire("ledger");
+    let page = format!("http://{}/", server.http());
+    let browser = Browser::start(1280, 720);
+    let mut all = Vec::new();
+    for scheme in ["light", "dark"] {
+        browser.set_scheme(scheme);
+        for (width, height) in [(1280, 720), (390, 844)] {
+            browser.resize(width, height);
+            browser.open(&format!("{page}?mode=live"));
+            browser.text_when("live-status", |status| status == "live");
+            let mut look = |view: &str| {
+                thread::sleep(Duration::from_millis(300));
+                let found = complaints(&browser, &axe);
+                all.extend(found.into_iter().map(|it| format!("{scheme}, {width}, {view}: {it}")));
+            };
+            look("live");
+            browser.press(" ");
+            browser.text_when("live-return", |text| text.contains("behind"));
+            look("the view that stands still");
+            browser.open(&format!("{page}?mode=notes"));
+            browser.text_when("notes", |text| text.contains("follow the page"));
+            look("notes");
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
 /// A checker that finds nothing anywhere would be none.
 #[test]
 fn the_checker_finds_what_is_wrong() {
-    let axe = env::var("LEASEHOLD_AXE").expect("LEASEHOLD_AXE names the checker's script");
-    let axe = fs::read_to_string(&axe).unwrap_or_else(|error| panic!("{axe}: {error}"));
+    let axe = checker();
     let pages = Pages::serve("page");
     let browser = Browser::start(1280, 720);
     browser.open(&format!("{}?scenario=gc-pause", pages.address()));
