@@ -116,7 +116,7 @@ fn busy(clients: usize, ends_ms: u64) -> Run {
         ];
         ClientConfig { name: name("client", no), script, starts_ms: 10 * no as u64, rate_ppm: 0 }
     });
-    let latency_us = 450_000;
+    let latency_us = 700_000;
     Run {
         config: Config {
             clients: scripted.collect(),
