@@ -97,6 +97,8 @@ fn a_gap_is_marked_and_what_is_so_after_it_goes_on() {
     assert!(matches!(kinds[4], Kind::Kept { token: 1, client: NodeNo(1), .. }), "{kinds:?}");
     assert_eq!(bars.tenures.len(), 1, "it was never over");
     assert_eq!(footage.end(), at(9_000));
+    let gaps: Vec<_> = bars.outages.iter().map(|it| (it.from, it.until)).collect();
+    assert_eq!(gaps, [(at(100), Some(at(9_000)))], "from when it was last heard");
     let restarted = r#""missed":0,"recovered":2"#;
     footage.take(&snapshot(&state, restarted), at(12_000), &mut bars).unwrap();
     assert!(footage.records().iter().any(|record| record.kind == Kind::Restarted));

@@ -38,6 +38,10 @@ impl Studio {
         let grew = self.film_mut().simulate_more();
         if grew {
             self.lesson.look(&Rc::clone(&self.scenario), &self.branches[self.at].film);
+            if self.film().is_cut() {
+                let end = self.film().end();
+                self.say(&format!("The run is longer: it is shown up to {end}."), Vec::new());
+            }
         }
         if !self.player.is_playing {
             return grew;
