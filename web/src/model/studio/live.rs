@@ -6,7 +6,7 @@ use leasehold_core::id::{Index, Name};
 use leasehold_core::sim::{Config, Moment, Run, Scenario};
 use leasehold_core::time::Time;
 
-use super::{Branch, Studio};
+use super::Studio;
 use crate::model::bars::Bars;
 use crate::model::film::Film;
 use crate::model::footage::{Footage, Heard, Recording};
@@ -40,26 +40,7 @@ impl Studio {
         let scenario = Scenario { title: title.to_owned(), ..Scenario::around(name, &run) };
         let film = Film::seen(footage, bars);
         let lesson = Lesson::new(&scenario, &film, false);
-        let mut studio = Self {
-            library: Rc::clone(&self.library),
-            scenario: Rc::new(scenario),
-            branches: vec![Branch { film, label: String::new() }],
-            at: 0,
-            player: crate::model::player::Player::default(),
-            lesson,
-            selected: None,
-            window: None,
-            filter: crate::model::log::Filter::default(),
-            rows: crate::model::log::ROWS_STEP,
-            is_live: false,
-            follows: false,
-            recorded: None,
-            until: None,
-            toast: None,
-            compare: None,
-            scene: Rc::default(),
-            version: 0,
-        };
+        let mut studio = Self::holding(Rc::clone(&self.library), scenario, film, lesson);
         studio.changed();
         studio
     }

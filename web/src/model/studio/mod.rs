@@ -91,7 +91,24 @@ impl Studio {
             .as_ref()
             .is_some_and(|digest| *digest != super::link::digest(film.fingerprint()));
         let lesson = Lesson::new(&scenario, &film, link.scenario.is_some());
-        let mut studio = Self {
+        let mut studio = Self::holding(library, scenario, film, lesson);
+        let said = if refused {
+            Some("The link says what can't be. This is the scenario as it is.")
+        } else if unknown {
+            Some("There is no scenario of that name. This is the first one.")
+        } else if differs {
+            Some("Replayed with a newer model: the result differs from what was shared.")
+        } else {
+            None
+        };
+        studio.toast = said.map(|text| Toast { text: text.to_owned(), offers: Vec::new() });
+        studio.changed();
+        studio
+    }
+
+    /// A film in hand, of which nothing was changed yet.
+    fn holding(library: Rc<Vec<Scenario>>, scenario: Scenario, film: Film, lesson: Lesson) -> Self {
+        Self {
             library,
             scenario: Rc::new(scenario),
             branches: vec![Branch { film, label: String::new() }],
@@ -110,19 +127,7 @@ impl Studio {
             compare: None,
             scene: Rc::default(),
             version: 0,
-        };
-        let said = if refused {
-            Some("The link says what can't be. This is the scenario as it is.")
-        } else if unknown {
-            Some("There is no scenario of that name. This is the first one.")
-        } else if differs {
-            Some("Replayed with a newer model: the result differs from what was shared.")
-        } else {
-            None
-        };
-        studio.toast = said.map(|text| Toast { text: text.to_owned(), offers: Vec::new() });
-        studio.changed();
-        studio
+        }
     }
 
     pub(crate) fn film(&self) -> &Film {
