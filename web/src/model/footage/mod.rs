@@ -266,7 +266,12 @@ impl Footage {
         if let Some(since) = gap.since {
             bars.unseen(since, self.end);
         }
-        for (kind, also) in self.ledger.kept(&state) {
+        let kept = self.ledger.kept(&state);
+        // Who had a lock before is no reason any more: nobody knows how that ended.
+        for lock in (0_u8..).map(LockNo).take(self.run.config.locks.len()) {
+            self.ledger.set_tenure(lock, RecordNo::NONE);
+        }
+        for (kind, also) in kept {
             let no = self.record(NodeNo::SERVER, kind, [cause, also], bars);
             if let Kind::Kept { lock, .. } = kind {
                 self.ledger.set_tenure(lock, no);
@@ -297,7 +302,7 @@ impl Footage {
             self.checks.lengthen_leases(lease.as_millis());
         }
         if let Some((kind, also)) = self.ledger.decision(&event, by, Some(&self.head))
-            && kind.subject().lock.is_none_or(|lock| lock != LockNo::NONE)
+            && event.fact.name().is_none_or(|name| self.ledger.lock_no(name) != LockNo::NONE)
         {
             // What nobody asked for follows from what happened just before.
             let follows = by.is_server() && before == self.end;

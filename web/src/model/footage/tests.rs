@@ -178,6 +178,16 @@ fn a_recording_is_gone_through_again() {
     assert!(Recording::read("{}").is_err());
 }
 
+#[test]
+fn a_refusal_that_names_no_lock_is_told_too() {
+    let (mut footage, mut bars) = seen();
+    let refused = r#"{"index":7,"at_ms":12100,"type":"request_refused","op":"heartbeat",
+        "code":"unknown_session","seq":9,"attempt":0}"#;
+    footage.take(&events(refused), Moment::START, &mut bars).unwrap();
+    let last = footage.records().last().unwrap();
+    assert!(matches!(last.kind, Kind::RequestRefused { client: NodeNo::UNKNOWN, .. }), "{last:?}");
+}
+
 trait Tap: Sized {
     fn tap(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);

@@ -11,7 +11,6 @@ use crate::model::bars::Bars;
 use crate::model::film::Film;
 use crate::model::footage::{Footage, Heard, Recording};
 use crate::model::lesson::Lesson;
-use crate::picture::shape::Target;
 
 /// How much of what happened last the time lines show.
 const SHOWN_US: u64 = 30_000_000;
@@ -59,9 +58,10 @@ impl Studio {
         let before = dropped(self.film());
         let heard = self.film_mut().grow(|footage, bars| footage.take(message, now, bars));
         if dropped(self.film()) != before {
-            // Other records have these numbers now.
+            // Other records, clients and locks have these numbers now.
             self.version += 1;
-            self.selected = self.selected.filter(|it| !matches!(it, Target::Record(_)));
+            self.selected = None;
+            (self.filter.node, self.filter.lock) = (None, None);
         }
         heard.unwrap_or_else(|| Err("this was not seen of a server".to_owned()))
     }
