@@ -52,14 +52,6 @@ struct Message {
     said: Said,
 }
 
-impl Message {
-    /// What the server's clock showed when it came, where it tells.
-    fn clock(&self) -> Option<Clock> {
-        let time = self.said.last_at()?;
-        Some(Clock { time, moment: Moment::from_millis(self.seen_ms) })
-    }
-}
-
 impl Recorder {
     /// Begins at this moment.
     pub(crate) const fn new(since: Moment) -> Self {
@@ -124,12 +116,10 @@ impl Footage {
         let (mut footage, mut bars) = (Self::new(), Bars::default());
         footage.events_max = usize::MAX;
         let state = *recording.first.state;
-        // The state tells when its last event was, which may be long ago.
-        let told = recording.messages.iter().find_map(Message::clock);
-        let clock = told.unwrap_or(Clock { time: state.now(), moment: Moment::START });
+        let clock = Clock { time: state.now(), moment: Moment::START };
         footage.open(state, clock, Gap { since: None, missed: 0, restarted: false }, &mut bars);
         for Message { seen_ms, said } in recording.messages {
-            let (now, at) = (Moment::from_millis(seen_ms), said.at);
+            let now = Moment::from_millis(seen_ms);
             match said.understood() {
                 // What came while the state was on its way is in the state.
                 Told::Events(events) => {
@@ -140,7 +130,7 @@ impl Footage {
                     }
                 }
                 told @ (Told::Snapshot { .. } | Told::Nothing) => {
-                    footage.hear(told, at, now, &mut bars)?;
+                    footage.hear(told, None, now, &mut bars)?;
                 }
             }
             footage.end = footage.end.max(now);

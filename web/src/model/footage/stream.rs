@@ -44,11 +44,6 @@ impl Said {
         json::read(text).map_err(|error| error.to_string())
     }
 
-    /// What the server's clock showed at last, where it says so.
-    pub(super) fn last_at(&self) -> Option<Time> {
-        self.at.max(self.events.last().map(|event| event.at))
-    }
-
     pub(super) fn understood(self) -> Told {
         match (self.kind.as_str(), self.state) {
             ("snapshot", Some(state)) => Told::Snapshot {
