@@ -218,12 +218,12 @@ impl SessionId {
 
     /// The 32 hex digits of the wire as an id; upper and lower case are the same.
     pub fn from_hex(text: &str) -> Option<Self> {
-        all_hex(text, 32).then(|| u128::from_str_radix(text, 16).ok()).flatten().map(Self)
+        of_hex(text, 32).map(Self)
     }
 
     /// The id as the 32 hex digits of the wire.
     pub fn to_hex(self) -> String {
-        format!("{:032x}", self.0)
+        to_hex(self.0, 32)
     }
 }
 
@@ -244,12 +244,12 @@ impl Nonce {
 
     /// The 16 hex digits of the wire as a nonce.
     pub fn from_hex(text: &str) -> Option<Self> {
-        all_hex(text, 16).then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Self)
+        of_hex(text, 16).and_then(|bits| u64::try_from(bits).ok()).map(Self)
     }
 
     /// The nonce as the 16 hex digits of the wire.
     pub fn to_hex(self) -> String {
-        format!("{:016x}", self.0)
+        to_hex(self.0.into(), 16)
     }
 }
 
@@ -257,9 +257,25 @@ impl Nonce {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer(pub SocketAddr);
 
-/// `from_str_radix` alone would take a sign.
-fn all_hex(text: &str, len: usize) -> bool {
-    text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit())
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The number that these hex digits are, where there are `len` of them and nothing else.
+fn of_hex(text: &str, len: usize) -> Option<u128> {
+    if text.len() != len {
+        return None;
+    }
+    text.bytes().try_fold(0, |bits, digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        Some(bits << 4 | u128::from(digit))
+    })
+}
+
+/// The lowest `len` hex digits of a number.
+fn to_hex(bits: u128, len: usize) -> String {
+    let mut text = String::with_capacity(len);
+    let nibbles = bits.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    text.extend(nibbles.skip(32 - len).map(|nibble| char::from(HEX[usize::from(nibble)])));
+    text
 }
 
 #[cfg(test)]

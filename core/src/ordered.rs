@@ -4,7 +4,7 @@
 //! compiled, which is done for each kind of key and value. The page would weigh a tenth more.
 //!
 //! - In each piece and over all of them, keys rise.
-//! - No piece is empty, or longer than [`PIECE_MAX`].
+//! - No piece is empty, but maybe an only one, which is kept for what comes next; none is longer than [`PIECE_MAX`].
 //! - An entry put in or taken out moves those behind it in its piece: at most [`PIECE_MAX`],
 //!   however many there are. Each [`PIECE_MAX`]th time or so, it moves the places of the pieces.
 //! - Pieces are not put together again when they get shorter, so there are never more of them than
@@ -108,7 +108,7 @@ impl<K, V> Map<K, V> {
 
     fn take(&mut self, Place { piece, at }: Place) -> (K, V) {
         let entry = self.pieces[piece].remove(at);
-        if self.pieces[piece].is_empty() {
+        if self.pieces[piece].is_empty() && self.pieces.len() > 1 {
             self.pieces.remove(piece);
         }
         self.len -= 1;

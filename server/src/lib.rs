@@ -2,6 +2,7 @@
 //! that decides, the storage that makes it last, what may be seen of it, and the page.
 
 pub mod clock;
+pub mod datagrams;
 pub mod entropy;
 pub mod files;
 pub mod http;
@@ -9,6 +10,7 @@ pub mod journal;
 pub mod published;
 pub mod recovery;
 pub mod serve;
+pub mod service;
 pub mod service_loop;
 pub mod state_file;
 pub mod storage;

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::http;
 use crate::published::Published;
 use crate::recovery::{self, Ground};
+use crate::service;
 use crate::service_loop::{Command, Parts, ServiceLoop};
 use crate::state_file;
 use crate::storage::Storage;
@@ -154,8 +155,9 @@ impl Service {
         let (storage, batches) = channel();
         let (completed, completions) = channel();
         let (commands, orders) = channel();
+        let deciding = service::Service::new(key, clock, server, step);
         let parts =
-            Parts { socket: udp, key, clock, server, step, storage, completions, commands: orders };
+            Parts { socket: udp, service: deciding, storage, completions, commands: orders };
         let (service_loop, waker) = ServiceLoop::new(parts)?;
         let storage = Storage {
             journal,

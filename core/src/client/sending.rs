@@ -55,11 +55,11 @@ impl Sending {
     }
 
     fn note(&mut self, now: Time) {
-        self.sent.push_back(now);
-        if self.sent.len() > KNOWN {
+        if self.sent.len() == KNOWN {
             self.sent.pop_front();
             self.first += 1;
         }
+        self.sent.push_back(now);
     }
 
     /// Whether it is to be transmitted by now.

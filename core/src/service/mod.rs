@@ -178,6 +178,12 @@ impl LockServer {
         std::mem::take(&mut self.step)
     }
 
+    /// Takes back the room of a step that nothing is left of, for the next one.
+    pub fn reuse(&mut self, step: Step) {
+        assert!(step.is_empty(), "a step that is lost never happened");
+        self.step = step;
+    }
+
     /// Says whether a file can be written out. While it can't, appends to it are refused, since
     /// their bytes would have nowhere to go.
     pub fn set_writable(&mut self, file: &Name, writable: bool) {

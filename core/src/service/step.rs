@@ -71,6 +71,13 @@ pub struct Outbox {
     stored: Stored,
 }
 
+impl Step {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.replies.is_empty()
+    }
+}
+
 impl Datagram {
     pub(super) const fn new(to: Peer, reply: Reply, len_max: usize) -> Self {
         Self { to, reply, len_max }
@@ -85,15 +92,32 @@ impl Datagram {
 impl Outbox {
     /// Takes in what a step promises. What rests on nothing that isn't stored yet goes to `out`
     /// at once. Gives back the step's events, for the journal.
-    pub fn hold(&mut self, step: Step, out: &mut Vec<Datagram>) -> Vec<Event> {
-        for withheld in step.replies {
+    pub fn hold(&mut self, mut step: Step, out: &mut Vec<Datagram>) -> Vec<Event> {
+        self.hold_replies(&mut step, out);
+        step.events
+    }
+
+    /// The same, with the step's events put behind those of the steps before. Gives back the step,
+    /// of which only the room is left, for [`super::LockServer::reuse`].
+    pub fn hold_with(
+        &mut self,
+        mut step: Step,
+        out: &mut Vec<Datagram>,
+        events: &mut Vec<Event>,
+    ) -> Step {
+        self.hold_replies(&mut step, out);
+        events.append(&mut step.events);
+        step
+    }
+
+    fn hold_replies(&mut self, step: &mut Step, out: &mut Vec<Datagram>) {
+        for withheld in step.replies.drain(..) {
             if withheld.after <= self.stored.through {
                 out.push(withheld.datagram);
             } else {
                 self.waiting.push_back(withheld);
             }
         }
-        step.events
     }
 
     /// Lets go what is true for good, in the order in which it was promised.

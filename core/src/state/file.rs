@@ -44,8 +44,10 @@ impl File {
         assert_eq!(applied.offset, self.len, "S3: an append begins where the file ends");
         self.len += applied.len;
         self.last_token = self.last_token.max(applied.token);
+        let is_full = self.recent.len() == APPENDS_KEPT;
+        let forgotten = if is_full { self.recent.pop_front() } else { None };
         self.recent.push_back(applied);
-        if self.recent.len() > APPENDS_KEPT { self.recent.pop_front() } else { None }
+        forgotten
     }
 
     /// Its length in bytes.

@@ -59,12 +59,13 @@ impl KeptReply {
 impl Replies {
     pub(super) fn keep(&mut self, reply: KeptReply) {
         self.highest = self.highest.max(reply.seq);
-        self.kept.push_back(reply);
-        if self.kept.len() > REPLIES_KEPT
+        // Room is made first: with one more at times, twice the memory would be set aside.
+        if self.kept.len() == REPLIES_KEPT
             && let Some(oldest) = self.kept.pop_front()
         {
             self.forgotten = self.forgotten.max(oldest.seq);
         }
+        self.kept.push_back(reply);
     }
 
     pub(super) fn heard(&mut self, seq: Seq, attempt: Attempt) {

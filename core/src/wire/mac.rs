@@ -46,7 +46,12 @@ impl Key {
 
 /// Adds the trailer to the datagram in `out`.
 pub fn seal(key: &Key, out: &mut Vec<u8>) {
-    let tag = key.mac(out);
+    seal_from(key, out, 0);
+}
+
+/// Adds the trailer to the datagram that begins at `start`, and is the last one in `out`.
+pub fn seal_from(key: &Key, out: &mut Vec<u8>, start: usize) {
+    let tag = key.mac(&out[start..]);
     out.push(b'\n');
     // 16 bytes as hex digits: the same form as a session id.
     out.extend_from_slice(SessionId::from_bytes(tag).to_hex().as_bytes());

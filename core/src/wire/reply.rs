@@ -1,7 +1,10 @@
 //! What the server answers.
 
-use serde::Deserialize;
+use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
+use super::quick::{self, Scalar};
 use super::request::{Cookie, VERSION};
 use super::text::Object;
 use crate::id::{Attempt, Name, Seq, SessionId, Token};
@@ -48,7 +51,7 @@ impl Reply {
     /// Writes the datagram onto the end of `out`, without the trailer of a key. At most 400 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         if let Status::Refused(refusal) = &self.status {
-            self.encode_refusal(refusal, &refusal.to_string(), out);
+            self.encode_refusal(refusal, &format_args!("{refusal}"), out);
             return;
         }
         let mut object = self.begin(self.status.word(), out);
@@ -80,7 +83,7 @@ impl Reply {
     /// # Errors
     /// Where it isn't a reply of this protocol.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadReply> {
-        let fields: Fields = serde_json::from_slice(bytes).map_err(|e| BadReply(e.to_string()))?;
+        let fields = Fields::read(bytes).map_err(|error| BadReply(error.to_string()))?;
         if fields.v != VERSION {
             return Err(BadReply("another version".to_owned()));
         }
@@ -98,7 +101,12 @@ impl Reply {
         object
     }
 
-    fn encode_refusal(&self, refusal: &Refusal, message: &str, out: &mut Vec<u8>) {
+    fn encode_refusal<T: Serialize + ?Sized>(
+        &self,
+        refusal: &Refusal,
+        message: &T,
+        out: &mut Vec<u8>,
+    ) {
         let mut object = self.begin("error", out);
         object.word("code", refusal.code());
         match refusal {
@@ -186,17 +194,23 @@ impl Status {
 }
 
 /// The fields of every reply, as they stand there.
-#[derive(Deserialize)]
-struct Fields {
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
+struct Fields<'a> {
     v: u64,
     re: u64,
     #[serde(default)]
     attempt: u64,
-    status: String,
-    code: Option<String>,
-    message: Option<String>,
-    session: Option<String>,
-    cookie: Option<String>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow)]
+    code: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    message: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    session: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    cookie: Option<Cow<'a, str>>,
     lock: Option<Name>,
     file: Option<Name>,
     token: Option<u64>,
@@ -214,10 +228,77 @@ struct Fields {
     released: Option<u64>,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
+    /// The fields of any object that is JSON.
+    ///
+    /// # Errors
+    /// Where it isn't, has one of the fields twice, or not those that every reply has.
+    fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
+        Self::read_quickly(bytes).map_or_else(|| serde_json::from_slice(bytes), Ok)
+    }
+
+    /// The same of most objects; unset for the others.
+    fn read_quickly(bytes: &'a [u8]) -> Option<Self> {
+        let (mut fields, mut v, mut re, mut attempt, mut status) =
+            (Self::default(), None, None, None, None);
+        quick::read(bytes, |key, value| match value {
+            Scalar::Number(number) => {
+                let place = match key {
+                    b"v" => Some(&mut v),
+                    b"re" => Some(&mut re),
+                    b"attempt" => Some(&mut attempt),
+                    _ => fields.number(key),
+                };
+                place.is_some_and(|place| place.replace(number).is_none())
+            }
+            Scalar::Text(text) => match key {
+                b"lock" | b"file" => fields.take_name(key, &text),
+                b"status" => status.replace(text).is_none(),
+                _ => fields.text(key).is_some_and(|place| place.replace(text).is_none()),
+            },
+        })?;
+        Some(Self { v: v?, re: re?, attempt: attempt.unwrap_or(0), status: status?, ..fields })
+    }
+
+    fn number(&mut self, key: &[u8]) -> Option<&mut Option<u64>> {
+        Some(match key {
+            b"token" => &mut self.token,
+            b"current" => &mut self.current,
+            b"lease_ms" => &mut self.lease_ms,
+            b"hold_ms" => &mut self.hold_ms,
+            b"heartbeat_ms" => &mut self.heartbeat_ms,
+            b"poll_ms" => &mut self.poll_ms,
+            b"retry_after_ms" => &mut self.retry_after_ms,
+            b"window" => &mut self.window,
+            b"position" => &mut self.position,
+            b"offset" => &mut self.offset,
+            b"len" => &mut self.len,
+            b"held" => &mut self.held,
+            b"released" => &mut self.released,
+            _ => return None,
+        })
+    }
+
+    fn text(&mut self, key: &[u8]) -> Option<&mut Option<Cow<'a, str>>> {
+        Some(match key {
+            b"code" => &mut self.code,
+            b"message" => &mut self.message,
+            b"session" => &mut self.session,
+            b"cookie" => &mut self.cookie,
+            _ => return None,
+        })
+    }
+
+    fn take_name(&mut self, key: &[u8], text: &str) -> bool {
+        let place = if key == b"lock" { &mut self.lock } else { &mut self.file };
+        Name::new(text).is_ok_and(|name| place.replace(name).is_none())
+    }
+}
+
+impl Fields<'_> {
     fn status(self) -> Option<Status> {
         let span = |millis: Option<u64>| millis.map(Span::from_millis);
-        Some(match self.status.as_str() {
+        Some(match self.status.as_ref() {
             "welcome" => Status::Welcome {
                 session: Secret::new(SessionId::from_hex(&self.session?)?),
                 lease: span(self.lease_ms)?,
@@ -251,8 +332,10 @@ impl Fields {
     /// What a code leaves unsaid (which bound, which limit) is made up; only the server knows.
     fn refusal(self) -> Option<Refusal> {
         let retry_after = self.retry_after_ms.map(Span::from_millis);
-        Some(match self.code?.as_str() {
-            "bad_request" => Refusal::BadRequest { why: self.message.unwrap_or_default() },
+        Some(match self.code?.as_ref() {
+            "bad_request" => {
+                Refusal::BadRequest { why: self.message.unwrap_or_default().into_owned() }
+            }
             "too_large" => Refusal::TooLarge { limit: crate::limits::DATAGRAM_LEN_MAX as u64 },
             "bad_name" => Refusal::BadName,
             "unknown_session" => Refusal::UnknownSession,
@@ -270,5 +353,46 @@ impl Fields {
             "stale_token" => Refusal::StaleToken { current: Token::new(self.current?) },
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quick::testing::changed;
+    use super::*;
+    use crate::rng::Rng;
+
+    /// Replies as the server writes them, and such as only others would.
+    const WRITTEN: [&str; 8] = [
+        r#"{"v":1,"re":7,"attempt":0,"status":"granted","lock":"f","token":9,"lease_ms":5000}"#,
+        r#"{"v":1,"re":0,"attempt":2,"status":"welcome","session":"00","window":32,"poll_ms":500}"#,
+        r#"{"v":1,"re":8,"attempt":0,"status":"error","code":"bad_name","message":"a \"b\" c"}"#,
+        r#"{"v":1,"re":9,"attempt":0,"status":"appended","file":"file_0","offset":17,"len":4}"#,
+        r#"{"v":1,"re":9,"status":"released","lock":"file_0"}"#,
+        r#"{"v":1,"re":9,"status":"released","lock":".hidden"}"#,
+        r#"{"v":1,"re":9,"re":8,"status":"released","lock":"f"}"#,
+        r#"{"v":1,"re":-9,"status":"new","more":[],"token":null}"#,
+    ];
+
+    #[test]
+    fn what_is_read_quickly_is_what_any_reader_reads() {
+        let (mut rng, mut quickly) = (Rng::new(4), 0);
+        for _ in 0..400_000 {
+            let bytes = changed(&WRITTEN, &mut rng);
+            let Some(fields) = Fields::read_quickly(&bytes) else { continue };
+            let read: Fields<'_> = serde_json::from_slice(&bytes)
+                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)));
+            assert_eq!(fields, read, "{}", String::from_utf8_lossy(&bytes));
+            quickly += 1;
+        }
+        assert!((50_000..350_000).contains(&quickly), "{quickly}");
+    }
+
+    #[test]
+    fn what_the_server_writes_is_read_quickly() {
+        for (number, written) in WRITTEN.iter().enumerate() {
+            let quickly = Fields::read_quickly(written.as_bytes()).is_some();
+            assert_eq!(quickly, number < 5, "{written}");
+        }
     }
 }

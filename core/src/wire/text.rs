@@ -1,7 +1,7 @@
 //! Writing JSON objects field by field. The fields of the protocol are few and flat, and this is
 //! on the path of every datagram.
 
-use std::io::Write as _;
+use serde::Serialize;
 
 /// Writes one JSON object onto the end of a buffer.
 pub(super) struct Object<'a> {
@@ -17,7 +17,7 @@ impl<'a> Object<'a> {
 
     pub(super) fn number(&mut self, key: &str, number: u64) {
         self.key(key);
-        write!(self.out, "{number}").expect("a vector takes any bytes");
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// A text that needs no escapes: names, words, hex digits.
@@ -28,7 +28,8 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
-    pub(super) fn text(&mut self, key: &str, text: &str) {
+    /// Any text, escaped where it has to be.
+    pub(super) fn text<T: Serialize + ?Sized>(&mut self, key: &str, text: &T) {
         self.key(key);
         serde_json::to_writer(&mut *self.out, text).expect("a vector takes any bytes");
     }

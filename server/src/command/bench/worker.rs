@@ -292,7 +292,9 @@ impl Worker {
     /// Waits until there is something to do, at most until then, and does it.
     fn turn(&mut self, until: Instant) {
         for lane in self.wait(until) {
-            while let Some((place, reply)) = self.lanes[lane].receive() {
+            // No more than its clients wait for: that there is nothing else needs no call to learn.
+            for _ in 0..self.players.len().div_ceil(self.lanes.len()) {
+                let Some((place, reply)) = self.lanes[lane].receive() else { break };
                 self.tally.received += 1;
                 let index = place as usize * self.lanes.len() + lane;
                 if index < self.players.len() {
