@@ -100,12 +100,12 @@ pub(crate) fn drive(server: SocketAddr, talk: &dyn Talk, load: Load) -> anyhow::
         for number in ready(&clients)? {
             let client = &mut clients[number];
             // As the bench does it: what else there is shows at the next look.
-            if let Some(len) = client.socket.read(&mut buffer)? {
-                if let Some(begun) = client.hear(number, talk, &buffer[..len])? {
-                    let now = Instant::now();
-                    if from <= now && now < until {
-                        latencies.push(now - begun);
-                    }
+            if let Some(len) = client.socket.read(&mut buffer)?
+                && let Some(begun) = client.hear(number, talk, &buffer[..len])?
+            {
+                let now = Instant::now();
+                if from <= now && now < until {
+                    latencies.push(now - begun);
                 }
             }
         }
