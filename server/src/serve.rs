@@ -15,6 +15,7 @@ use leasehold_core::service::{Bounds, Config, LockServer};
 use leasehold_core::time::Span;
 use leasehold_core::wire::Key;
 use mio::Waker;
+use rustix::net::sockopt;
 use tracing::{error, info};
 
 use crate::clock::Clock;
@@ -28,6 +29,10 @@ use crate::storage::Storage;
 
 /// How often the state is written out for people, where it has changed.
 const STATE_FILE_EVERY: Duration = Duration::from_secs(10);
+
+/// What the kernel may keep of datagrams until they are read or have left, in bytes: a request of
+/// each of ten thousand clients at once, at about 800 bytes with what the kernel adds.
+const SOCKET_BUFFER: usize = 8 << 20;
 
 /// Run the lock server.
 #[derive(Args, Clone, Debug)]
@@ -95,8 +100,7 @@ impl Serve {
             info!(?silence, "what the journal held is lost: silent until every old lease is over");
             thread::sleep(silence);
         }
-        let udp = UdpSocket::bind(self.listen)
-            .with_context(|| format!("can't listen on UDP {}", self.listen))?;
+        let udp = listen_udp(self.listen)?;
         Service::start(self, key, ground, udp)?.run_to_end()
     }
 
@@ -248,6 +252,18 @@ impl Service {
     fn write_state(&self) {
         write_state(&self.published, &self.data_dir);
     }
+}
+
+fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {
+    let socket =
+        UdpSocket::bind(address).with_context(|| format!("can't listen on UDP {address}"))?;
+    // As much as the system grants. With less, more is lost and asked again.
+    let _ = sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
+    // Beyond its bound, where the server may.
+    #[cfg(target_os = "linux")]
+    let _ = sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BUFFER);
+    let _ = sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER);
+    Ok(socket)
 }
 
 fn listen_http(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
