@@ -2,17 +2,21 @@
 //! run, and what an event weighs. `cargo bench -p leasehold-core --bench simulator`, natively and,
 //! with a runner, on wasm.
 //!
-//! An event is a record of the trace. Every figure is the median of several goes.
+//! An event is a record of the trace. Every figure is the median of several goes. The library by
+//! which the other benches are measured can't be had on wasm, and has no word for the worst seek.
 
 #![allow(clippy::disallowed_types, reason = "what is measured here is real time")]
+
+#[path = "fixtures/busy.rs"]
+mod busy;
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use leasehold_core::id::Name;
-use leasehold_core::ordered::Set;
 use leasehold_core::rng::Rng;
-use leasehold_core::sim::{ClientConfig, Config, History, Record, Run, Step, World};
+use leasehold_core::sim::{History, Record, Run, World};
+
+use busy::busy;
 
 /// How often each thing is measured.
 const GOES: usize = 7;
@@ -22,35 +26,6 @@ const EVENTS: u32 = 300_000;
 
 /// How long the run is in which places are gone to.
 const LONG: u32 = 100_000;
-
-/// Clients that take turns for ever on so many locks.
-fn busy(clients: usize, locks: usize) -> Run {
-    let name = |prefix: &str, no: usize| Name::new(&format!("{prefix}_{no}")).expect("a name");
-    let clients = (0..clients).map(|no| {
-        let lock = name("file", no % locks);
-        let script = vec![
-            Step::Acquire { lock: lock.clone(), wait_ms: 60_000, hold_ms: None, give_up_ms: None },
-            Step::Work { ms: 500 },
-            Step::Append { file: lock.clone(), check: true, gap_ms: 0 },
-            Step::Release { lock },
-            Step::Work { ms: 300 },
-            Step::Repeat { times: u32::MAX },
-        ];
-        ClientConfig { name: name("client", no), script, starts_ms: 10 * no as u64, rate_ppm: 0 }
-    });
-    Run {
-        config: Config {
-            clients: clients.collect(),
-            locks: (0..locks).map(|no| name("file", no)).collect(),
-            file_len_max: 1 << 40,
-            ends_ms: u64::MAX / 2_000,
-            ..Config::default()
-        },
-        seed: 1,
-        without: Set::new(),
-        interventions: Vec::new(),
-    }
-}
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -1,0 +1,154 @@
+//! Reading and writing one datagram, for each operation: what the server does with it (reads the
+//! request, writes the reply), and what the client does (writes the request, reads the reply); and
+//! what a key costs besides. `cargo bench -p leasehold-core --bench codec`.
+
+mod fixtures;
+
+use divan::counter::BytesCount;
+use divan::{AllocProfiler, Bencher, black_box};
+use leasehold_core::id::{Attempt, Nonce, Seq, SessionId, Token};
+use leasehold_core::limits::{DATAGRAM_LEN_MAX, POLL, WINDOW};
+use leasehold_core::op::Op;
+use leasehold_core::refusal::Refusal;
+use leasehold_core::secret::Secret;
+use leasehold_core::time::Span;
+use leasehold_core::wire::{self, Key, Operation, Reply, Request, Status};
+
+use fixtures::{LEASE, line, name};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+/// What each operation is answered where all goes well, and what one is refused.
+const ANSWERS: [&str; 9] = [
+    "welcome",
+    "granted",
+    "queued",
+    "cancelled",
+    "released",
+    "appended",
+    "applied",
+    "alive",
+    "error",
+];
+
+fn main() {
+    divan::main();
+}
+
+fn session() -> Secret<SessionId> {
+    Secret::new(SessionId::from_entropy(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210))
+}
+
+fn request(op: &str) -> Request {
+    let (lock, token) = (name("reports"), Token::new(123_456));
+    let operation = match Op::from_word(op).expect("one of the operations") {
+        Op::Hello => Operation::Hello {
+            client: name("client-17"),
+            nonce: Secret::new(Nonce::new(0x0123_4567_89ab_cdef)),
+            lease: Some(LEASE),
+            cookie: None,
+        },
+        Op::AcquireLock => Operation::AcquireLock { lock, wait: LEASE, hold: None },
+        Op::CancelAcquire => Operation::CancelAcquire { lock },
+        Op::ReleaseLock => Operation::ReleaseLock { lock, token },
+        Op::AppendFile => Operation::AppendFile { file: lock, token, data: line() },
+        Op::AppendOutcome => Operation::AppendOutcome { of: Seq::new(41) },
+        Op::Heartbeat => Operation::Heartbeat,
+        Op::Close => Operation::Close,
+    };
+    let is_hello = operation.op() == Op::Hello;
+    let seq = Seq::new(if is_hello { 0 } else { 123_456_789 });
+    let session = (!is_hello).then(session);
+    Request { session, seq, attempt: Attempt::default(), operation }
+}
+
+fn reply(word: &str) -> Reply {
+    let (lock, token, lease) = (name("reports"), Token::new(123_456), Span::from_millis(4_987));
+    let (offset, len) = (1_234_567, 100);
+    let status = match word {
+        "welcome" => Status::Welcome {
+            session: session(),
+            lease: LEASE,
+            heartbeat: LEASE.part(3),
+            poll: POLL,
+            window: WINDOW as u64,
+        },
+        "granted" => Status::Granted { lock, token, lease, hold: None },
+        "queued" => Status::Queued { lock, position: 17 },
+        "cancelled" => Status::Cancelled { lock },
+        "released" => Status::Released { lock },
+        "appended" => Status::Appended { file: lock, offset, len },
+        "applied" => Status::Applied { file: lock, offset, len },
+        "alive" => Status::Alive { lease, held: 1 },
+        "error" => Status::Refused(Refusal::LockHeld { retry_after: POLL }),
+        other => panic!("{other} is no answer"),
+    };
+    Reply { re: Seq::new(123_456_789), attempt: Attempt::default(), status }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut bytes);
+    bytes
+}
+
+/// What is written goes to the end of a buffer that is used again and again.
+fn writing(bencher: Bencher<'_, '_>, write: impl Fn(&mut Vec<u8>)) {
+    let mut out = Vec::with_capacity(2 * DATAGRAM_LEN_MAX);
+    let len = written(&write).len();
+    bencher.counter(BytesCount::new(len)).bench_local(|| {
+        out.clear();
+        write(&mut out);
+        black_box(out.len())
+    });
+}
+
+#[divan::bench(args = Op::ALL.map(Op::word))]
+fn server_reads_request(bencher: Bencher<'_, '_>, op: &str) {
+    let bytes = written(|out| request(op).encode(out));
+    bencher.counter(BytesCount::of_slice(&bytes)).bench(|| Request::decode(black_box(&bytes)));
+}
+
+#[divan::bench(args = ANSWERS)]
+fn server_writes_reply(bencher: Bencher<'_, '_>, word: &str) {
+    let reply = reply(word);
+    writing(bencher, |out| {
+        black_box(&reply).encode_within(DATAGRAM_LEN_MAX, out);
+    });
+}
+
+#[divan::bench(args = Op::ALL.map(Op::word))]
+fn client_writes_request(bencher: Bencher<'_, '_>, op: &str) {
+    let request = request(op);
+    writing(bencher, |out| black_box(&request).encode(out));
+}
+
+#[divan::bench(args = ANSWERS)]
+fn client_reads_reply(bencher: Bencher<'_, '_>, word: &str) {
+    let bytes = written(|out| reply(word).encode(out));
+    bencher.counter(BytesCount::of_slice(&bytes)).bench(|| Reply::decode(black_box(&bytes)));
+}
+
+/// The trailer of a key, which both sides put on and take off.
+#[divan::bench]
+fn key_seals(bencher: Bencher<'_, '_>) {
+    let (key, body) = (Key::new(b"a key of both"), written(|out| request("heartbeat").encode(out)));
+    writing(bencher, |out| {
+        out.extend_from_slice(&body);
+        wire::seal(&key, out);
+    });
+}
+
+#[divan::bench]
+fn key_opens(bencher: Bencher<'_, '_>) {
+    let key = Key::new(b"a key of both");
+    let bytes = written(|out| {
+        request("heartbeat").encode(out);
+        wire::seal(&key, out);
+    });
+    assert!(wire::open(&key, &bytes).is_some(), "it was sealed with the same key");
+    bencher
+        .counter(BytesCount::of_slice(&bytes))
+        .bench(|| wire::open(&key, black_box(&bytes)).is_some());
+}

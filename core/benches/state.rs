@@ -1,0 +1,28 @@
+//! How fast history is folded: `State::apply` alone, over what a thousand clients did that take
+//! their locks, append a line and give them back. `cargo bench -p leasehold-core --bench state`.
+
+mod fixtures;
+
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher};
+use leasehold_core::event::Event;
+use leasehold_core::state::State;
+
+use fixtures::Turns;
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = [100_000, 1_000_000], sample_size = 1, sample_count = 10)]
+fn apply(bencher: Bencher<'_, '_>, count: usize) {
+    let events: Vec<Event> = Turns::new().next(count);
+    bencher.counter(ItemsCount::new(count)).bench(|| {
+        let mut state = State::default();
+        events.iter().for_each(|event| state.apply(event));
+        state
+    });
+}
