@@ -167,7 +167,7 @@ fn a_client_that_is_cut_off_stops_believing_before_the_server_gives_the_lock_awa
     let call = link.acquire(0, "a", 0);
     link.pass(millis(12_345));
     let token = link.granted(0, call);
-    let ann = link.world.server.state().sessions().values().next().and_then(Session::id);
+    let ann = link.world.server.state().sessions().values().next().and_then(|session| session.id());
     let cut = move |packet: &Packet| match packet {
         Packet::Up(request) if request.session.is_some() && request.session == ann => vec![],
         _ => vec![millis(10)],

@@ -103,7 +103,7 @@ impl State {
             durable: event.index,
         };
         self.lookup.insert(*session_no, &session);
-        self.sessions.insert(*session_no, session);
+        self.sessions.insert(*session_no, Box::new(session));
     }
 
     fn depart(&mut self, session_no: SessionNo) {

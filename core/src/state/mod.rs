@@ -36,7 +36,7 @@ pub struct State {
     now: Time,
     last_token: Token,
     last_session_no: SessionNo,
-    sessions: Map<SessionNo, Session>,
+    sessions: Map<SessionNo, Box<Session>>,
     locks: Map<Name, Lock>,
     files: Map<Name, File>,
     #[serde(default)]
@@ -157,13 +157,13 @@ impl State {
     }
 
     /// The live sessions.
-    pub const fn sessions(&self) -> &Map<SessionNo, Session> {
+    pub const fn sessions(&self) -> &Map<SessionNo, Box<Session>> {
         &self.sessions
     }
 
     /// The live session of this number.
     pub fn session(&self, session_no: SessionNo) -> Option<&Session> {
-        self.sessions.get(&session_no)
+        self.sessions.get(&session_no).map(AsRef::as_ref)
     }
 
     /// The live session that this capability opens.

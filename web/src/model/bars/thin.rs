@@ -51,7 +51,7 @@ fn lasts(belief: &Belief) -> Moment {
 }
 
 /// Whether something in a row is far enough behind the last that is shown there.
-fn is_apart<K: Ord>(last: &mut Map<K, u64>, row: K, at: Moment, apart_us: u64) -> bool {
+fn is_apart<K: Ord + Clone>(last: &mut Map<K, u64>, row: K, at: Moment, apart_us: u64) -> bool {
     let at = at.as_micros();
     let is_apart = last.get(&row).is_none_or(|last| at.saturating_sub(*last) >= apart_us);
     if is_apart {
