@@ -14,7 +14,6 @@ use leasehold_core::limits::DRIFT_PPM;
 use leasehold_core::refusal::{Bound, Refusal};
 use leasehold_core::rng::Rng;
 use leasehold_core::secret::Secret;
-use leasehold_core::state::Session;
 use leasehold_core::time::{Span, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
 

@@ -4,7 +4,8 @@
 //!   shared with other threads but what [`Shared`] has.
 //! - The clock is read anew for every datagram, so that a latency ends when its answer is read.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -84,9 +85,11 @@ pub(super) struct Worker {
     number: u32,
     lanes: Vec<Lane>,
     players: Vec<Player>,
-    /// When each player wants to be woken.
-    wakes: BTreeSet<(Time, usize)>,
-    wake_of: Vec<Option<Time>>,
+    /// When to look after which player: no later than it wants to be woken. That it wants it later
+    /// by now shows then, so hardly any answer moves anything here.
+    looks: BinaryHeap<Reverse<(Time, usize)>>,
+    /// The look at each player that counts; others are left over.
+    look_at: Vec<Option<Time>>,
     ended: Vec<(usize, Moment, Ended)>,
     rng: Rng,
     tally: Tally,
@@ -127,8 +130,8 @@ impl Worker {
         Ok(Self {
             number,
             lanes,
-            wakes: BTreeSet::new(),
-            wake_of: vec![None; players.len()],
+            looks: BinaryHeap::new(),
+            look_at: vec![None; players.len()],
             players,
             ended: Vec::new(),
             rng: Rng::keyed(plan.seed, u64::from(number)),
@@ -308,11 +311,20 @@ impl Worker {
             }
         }
         let now = Moment::now();
-        while let Some(&(at, index)) = self.wakes.first()
+        while let Some(&Reverse((at, index))) = self.looks.peek()
             && at <= now.time
         {
-            let ended = self.players[index].wake(now, &mut self.tally);
-            self.settle(index, now, ended);
+            self.looks.pop();
+            if self.look_at[index] != Some(at) {
+                continue;
+            }
+            self.look_at[index] = None;
+            if self.players[index].next_wake().is_some_and(|wake| wake <= now.time) {
+                let ended = self.players[index].wake(now, &mut self.tally);
+                self.settle(index, now, ended);
+            } else {
+                self.look_after(index);
+            }
         }
     }
 
@@ -320,8 +332,8 @@ impl Worker {
     fn wait(&self, until: Instant) -> Vec<usize> {
         let now = Moment::now();
         let mut left = until.saturating_duration_since(now.instant).min(LOOK);
-        if let Some(&(at, _)) = self.wakes.first() {
-            left = left.min(Duration::from_millis(now.time.until(at).as_millis()));
+        if let Some(Reverse((at, _))) = self.looks.peek() {
+            left = left.min(Duration::from_millis(now.time.until(*at).as_millis()));
         }
         let timeout = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
         let sockets = self.lanes.iter().map(|lane| PollFd::new(lane.socket(), PollFlags::IN));
@@ -348,11 +360,15 @@ impl Worker {
         while let Some((sort, request)) = self.players[index].request() {
             self.send_one(lane, Outgoing { place, sort, request });
         }
-        let wake = self.players[index].next_wake();
-        if wake != self.wake_of[index] {
-            let before = std::mem::replace(&mut self.wake_of[index], wake);
-            before.map(|at| self.wakes.remove(&(at, index)));
-            wake.map(|at| self.wakes.insert((at, index)));
+        self.look_after(index);
+    }
+
+    /// Sees to it that the player is looked at when it wants to be woken.
+    fn look_after(&mut self, index: usize) {
+        let Some(wake) = self.players[index].next_wake() else { return };
+        if self.look_at[index].is_none_or(|at| wake < at) {
+            self.look_at[index] = Some(wake);
+            self.looks.push(Reverse((wake, index)));
         }
     }
 
