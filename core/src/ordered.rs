@@ -4,7 +4,8 @@
 //! compiled, which is done for each kind of key and value. The page would weigh a tenth more.
 //!
 //! - In each piece and over all of them, keys rise.
-//! - No piece is empty, but maybe an only one, which is kept for what comes next; none is longer than [`PIECE_MAX`].
+//! - No piece is empty, but maybe an only one, which is kept for what comes next; none is longer
+//!   than [`PIECE_MAX`].
 //! - The last key of each piece stands beside the others' too: with 100,000 entries these few are in
 //!   the processor's nearest memory, and what is looked for is found with a few reads from afar.
 //! - An entry put in or taken out moves those behind it in its piece: at most [`PIECE_MAX`],
