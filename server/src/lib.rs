@@ -7,6 +7,7 @@ pub mod entropy;
 pub mod files;
 pub mod http;
 pub mod journal;
+pub mod pace;
 pub mod published;
 pub mod recovery;
 pub mod serve;

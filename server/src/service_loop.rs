@@ -21,6 +21,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use tracing::{error, info, warn};
 
 use crate::datagrams::{Incoming, Outgoing};
+use crate::pace::Pace;
 use crate::service::Service;
 
 const SOCKET: Token = Token(0);
@@ -60,6 +61,7 @@ pub struct ServiceLoop {
     socket: UdpSocket,
     outgoing: Outgoing,
     service: Service,
+    pace: Pace,
     storing: bool,
     retry: Option<(Instant, Duration)>,
     storage: Sender<Vec<Event>>,
@@ -97,6 +99,7 @@ impl ServiceLoop {
             socket,
             outgoing: Outgoing::default(),
             service: parts.service,
+            pace: Pace::default(),
             storing: false,
             retry: None,
             storage: parts.storage,
@@ -115,6 +118,9 @@ impl ServiceLoop {
         let (mut incoming, mut stopping) = (Incoming::default(), false);
         loop {
             self.take_completions()?;
+            // What was decided while the disk was busy goes there first, and what it has stored leaves.
+            self.hand_on()?;
+            self.transmit();
             stopping |= self.commands.try_recv().is_ok_and(|command| command == Command::Stop);
             let more = !stopping && self.receive(&mut incoming)?;
             self.service.wake();
@@ -127,7 +133,8 @@ impl ServiceLoop {
                 warn!("stopping, though the last batch could not be stored");
                 return Ok(());
             }
-            let timeout = if more { Some(Duration::ZERO) } else { self.timeout() };
+            let timeout =
+                if more || self.pace.holds() { Some(Duration::ZERO) } else { self.timeout() };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(error).context("polling failed");
@@ -154,14 +161,19 @@ impl ServiceLoop {
         Ok(true)
     }
 
-    /// Hands the batch to the storage, where that is free.
+    /// Hands the batch to the storage, where that is free and no more is to be waited for.
     fn hand_on(&mut self) -> anyhow::Result<()> {
         if self.storing || self.service.waiting() == 0 {
             return Ok(());
         }
-        if self.retry.is_some_and(|(at, _)| Instant::now() < at) {
+        let now = Instant::now();
+        if self.retry.is_some_and(|(at, _)| now < at) {
             return Ok(());
         }
+        if self.pace.lets_go(self.service.waiting(), now) { self.store() } else { Ok(()) }
+    }
+
+    fn store(&mut self) -> anyhow::Result<()> {
         self.storing = true;
         self.storage.send(self.service.take_batch()).context("the storage is gone")
     }
@@ -217,7 +229,7 @@ impl ServiceLoop {
 
     fn stop(mut self) -> anyhow::Result<()> {
         self.service.stop();
-        self.hand_on()?;
+        self.store()?;
         while self.storing {
             match self.completions.recv().context("the storage is gone")? {
                 Completion::Stored(_) | Completion::Failed(_) => self.storing = false,
