@@ -21,6 +21,9 @@ static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 /// When each call is given up: never, as time stands still.
 const DEADLINE: Time = Time::from_millis(30_000);
 
+/// How often a thing is done for one figure: what a session keeps of it has grown by then.
+const GOES: u32 = 100;
+
 fn main() {
     divan::main();
 }
@@ -123,7 +126,7 @@ fn answers_at(re: Seq, status: Status) -> Vec<u8> {
     bytes
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = GOES)]
 fn acquire_and_release(bencher: Bencher<'_, '_>) {
     let (mut side, mut other) = open();
     let mut token = Token::default();
@@ -140,7 +143,7 @@ fn acquire_and_release(bencher: Bencher<'_, '_>) {
         });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = GOES)]
 fn append(bencher: Bencher<'_, '_>) {
     let (mut side, mut other) = open();
     let token = Token::new(1);
@@ -154,7 +157,7 @@ fn append(bencher: Bencher<'_, '_>) {
         .bench_local_refs(|appended| side.appends(token, appended));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = GOES)]
 fn heartbeat(bencher: Bencher<'_, '_>) {
     let (mut side, mut other) = open();
     bencher

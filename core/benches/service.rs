@@ -21,6 +21,9 @@ static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 /// How many stand in the line of the lock that is handed on.
 const WAITERS: usize = 10_000;
 
+/// How often a thing is done for one figure: what a session keeps of it has grown by then.
+const GOES: u32 = 100;
+
 fn main() {
     divan::main();
 }
@@ -31,7 +34,7 @@ fn drawn<'a>(callers: &'a mut [Caller], luck: &mut Rng) -> &'a mut Caller {
 }
 
 /// Each takes a lock of its own and gives it back.
-#[divan::bench(args = [1, 1_000, 100_000])]
+#[divan::bench(args = [1, 1_000, 100_000], sample_size = GOES)]
 fn acquire_and_release(bencher: Bencher<'_, '_>, sessions: usize) {
     let (mut house, mut callers) = House::with_callers(sessions);
     let (mut luck, mut token) = (Rng::new(2), Token::default());
@@ -47,7 +50,7 @@ fn acquire_and_release(bencher: Bencher<'_, '_>, sessions: usize) {
         });
 }
 
-#[divan::bench(args = [100, 100_000])]
+#[divan::bench(args = [100, 100_000], sample_size = GOES)]
 fn heartbeat(bencher: Bencher<'_, '_>, sessions: usize) {
     let (mut house, mut callers) = House::with_callers(sessions);
     let mut luck = Rng::new(2);
@@ -58,7 +61,7 @@ fn heartbeat(bencher: Bencher<'_, '_>, sessions: usize) {
 }
 
 /// A holder appends line after line.
-#[divan::bench]
+#[divan::bench(sample_size = GOES)]
 fn append(bencher: Bencher<'_, '_>) {
     let (mut house, mut callers) = House::with_callers(1);
     let (caller, token, line) = (&mut callers[0], Token::new(1), line());
@@ -70,7 +73,7 @@ fn append(bencher: Bencher<'_, '_>) {
 }
 
 /// The same request again: its kept answer is found and given again.
-#[divan::bench]
+#[divan::bench(sample_size = GOES)]
 fn copy(bencher: Bencher<'_, '_>) {
     let (mut house, mut callers) = House::with_callers(1);
     let letter = callers[0].acquires();
