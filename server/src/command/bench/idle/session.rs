@@ -15,7 +15,8 @@ use leasehold_core::wire::{Cookie, Operation, Reply, Request, Status};
 
 use crate::command::bench::tally::Sort;
 
-/// How long an answer is waited for: not as a client does that is in a hurry.
+/// How long an answer is waited for: longer than by a client that is in a hurry; but no longer than
+/// half the time between two heartbeats.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What all idle sessions have in common.
@@ -142,7 +143,7 @@ impl Session {
         };
         let request = self.request(terms);
         self.attempt += 1;
-        self.due = now + AGAIN_AFTER;
+        self.due = now + AGAIN_AFTER.min(self.beat_every / 2);
         Due::Send(sort, request)
     }
 
