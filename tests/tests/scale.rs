@@ -35,7 +35,7 @@ fn rates_are_beside_the_echo() {
 #[test]
 fn sessions_cost_throughput_and_memory() {
     let table = quickly("sessions");
-    expect_rows(&table, &["`lock`: 300 sessions", "memory of a session", "sent again"]);
+    expect_rows(&table, &["`lock`: 300 sessions", "`heartbeats`: 300", "memory of a session"]);
 }
 
 #[test]

@@ -3,15 +3,20 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::Size;
+use super::{Size, process};
 
 /// What a bench has found.
 #[derive(Clone, Debug)]
-pub(super) struct Report(Value);
+pub(super) struct Report {
+    found: Value,
+    /// For how long processors were at the clients, from the first hello to the last farewell.
+    pub(super) spent: Duration,
+}
 
 /// Puts load on a server by one thread of clients, for as long as the size says.
 pub(super) fn bench(
@@ -34,16 +39,18 @@ pub(super) fn bench_for(
     let mut command = Command::new(program);
     command.args(["bench", "--json", "--quiet", "--threads", "1"]);
     command.args(["--server", &server.to_string()]).args(arguments).stdin(Stdio::null());
+    let before = process::children_time()?;
     let output = command.output().context("leasehold can't be run")?;
+    let spent = process::children_time()? - before;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "bench {}: {errors}", arguments.join(" "));
-    Ok(Report(serde_json::from_slice(&output.stdout)?))
+    Ok(Report { found: serde_json::from_slice(&output.stdout)?, spent })
 }
 
 impl Report {
     /// A figure, by its path in the report.
     pub(super) fn figure(&self, path: &str) -> anyhow::Result<f64> {
-        let figure = self.0.pointer(path).and_then(Value::as_f64);
+        let figure = self.found.pointer(path).and_then(Value::as_f64);
         figure.with_context(|| format!("no {path} in the report of a bench"))
     }
 

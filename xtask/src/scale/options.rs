@@ -101,7 +101,7 @@ impl Part {
 
 impl Size {
     const FULL: Self = Self {
-        rounds: 5,
+        rounds: 3,
         seconds: 5,
         warm_up: "1s",
         clients: 128,

@@ -6,7 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 /// Which of the words after a process's name are its ticks, in its own code and in the kernel.
-const TICKS: [usize; 2] = [11, 12];
+const OWN: [usize; 2] = [11, 12];
+
+/// Which are those of its children that have ended.
+const CHILDREN: [usize; 2] = [13, 14];
 
 /// How much of it is in memory, in bytes.
 pub(super) fn resident(pid: u32) -> anyhow::Result<u64> {
@@ -19,15 +22,20 @@ pub(super) fn resident(pid: u32) -> anyhow::Result<u64> {
 
 /// For how long a processor was at it, in all its threads. Counted in hundredths of a second.
 pub(super) fn processor_time(pid: u32) -> anyhow::Result<Duration> {
-    ticks(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+    ticks(&fs::read_to_string(format!("/proc/{pid}/stat"))?, OWN)
 }
 
-fn ticks(stat: &str) -> anyhow::Result<Duration> {
+/// For how long processors were at those children of this process that have ended.
+pub(super) fn children_time() -> anyhow::Result<Duration> {
+    ticks(&fs::read_to_string("/proc/self/stat")?, CHILDREN)
+}
+
+fn ticks(stat: &str, places: [usize; 2]) -> anyhow::Result<Duration> {
     // Its name may have blanks and parentheses of its own.
     let (_, rest) = stat.rsplit_once(')').context("no name in it")?;
     let words: Vec<&str> = rest.split_whitespace().collect();
     let mut ticks = 0;
-    for place in TICKS {
+    for place in places {
         ticks += words.get(place).context("too short")?.parse::<u64>()?;
     }
     Ok(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second()))
@@ -39,10 +47,11 @@ mod tests {
 
     #[test]
     fn ticks_are_those_of_code_and_kernel() {
-        let stat = "7 (a b) c) S 1 7 7 0 -1 4194304 99 0 0 0 150 50 0 0 20 0 4 0 9 1 1";
+        let stat = "7 (a b) c) S 1 7 7 0 -1 4194304 99 0 0 0 150 50 30 20 20 0 4 0 9 1 1";
         let expected = Duration::from_millis(200_000 / rustix::param::clock_ticks_per_second());
-        assert_eq!(ticks(stat).unwrap(), expected);
-        assert!(ticks("7 (a) S 1").is_err());
+        assert_eq!(ticks(stat, OWN).unwrap(), expected);
+        assert_eq!(ticks(stat, CHILDREN).unwrap(), expected / 4);
+        assert!(ticks("7 (a) S 1", OWN).is_err());
     }
 
     #[test]

@@ -24,6 +24,9 @@ const LEAST: f64 = 0.9;
 /// The most memory of a session, in bytes.
 const MEMORY_MOST: f64 = 1_024.0;
 
+/// The clients where memory is measured: nearly none, so that what they do adds nothing to it.
+const NEARLY_NONE: [&str; 6] = ["--mix", "heartbeats", "--clients", "1", "--rate", "10"];
+
 /// One run, with few sessions or with many.
 struct Run {
     per_second: f64,
@@ -34,66 +37,84 @@ struct Run {
     resident: f64,
 }
 
+/// Figures of all rounds, of runs with few sessions and with many.
+#[derive(Default)]
+struct Rounds(Vec<[Run; 2]>);
+
 pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> {
     let [few, many] = size.sessions;
-    let (mut goals, mut memory, mut again) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let clients = few.to_string();
+    let mut goals = Vec::new();
     for (mix, datagrams) in MIXES {
-        let (mut alone, mut counted, mut beats) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..size.rounds {
-            let mut order = [few, many];
-            order.rotate_left(round % 2);
-            let mut runs = Vec::new();
-            for sessions in order {
-                let run = run(program, size, mix, sessions)?;
-                let [rate, beats] = [run.per_second, run.beats].map(grouped);
-                let kilobytes = grouped(run.resident / 1_024.0);
-                eprintln!(
-                    "{mix}, {sessions} sessions: {rate} a second, {beats} beats, {kilobytes} KB"
-                );
-                runs.push(run);
-            }
-            runs.rotate_right(round % 2);
-            let (base, loaded) = (&runs[0], &runs[1]);
-            alone.push(loaded.per_second / base.per_second);
-            let datagrams = |run: &Run| run.per_second * datagrams + run.beats;
-            counted.push(datagrams(loaded) / datagrams(base));
-            beats.push(loaded.beats);
-            memory.push((loaded.resident - base.resident) / f64::from(many - few));
-            again[0].push(base.retransmissions);
-            again[1].push(loaded.retransmissions);
-        }
+        let arguments = ["--mix", mix, "--clients", &clients];
+        let rounds = Rounds::run(program, size, &arguments, few)?;
+        let alone = rounds.ratios(|run| run.per_second);
+        let counted = rounds.ratios(|run| run.per_second * datagrams + run.beats);
         let goal = format!("`{mix}`: {} sessions, at least {LEAST} of {few}", grouped(many.into()));
         let told = format!(
-            "{}; {} with the heartbeats counted, {} a second of them",
+            "{}; {} with the heartbeats counted, {} a second of them; {} datagrams sent again, \
+             and {} with {few} sessions",
             ratios(&alone),
             ratios(&counted),
-            grouped(median(beats))
+            grouped(rounds.median(1, |run| run.beats)),
+            grouped(rounds.median(1, |run| run.retransmissions)),
+            grouped(rounds.median(0, |run| run.retransmissions))
         );
         goals.push(Goal::at_least(&goal, LEAST, median(alone), &told));
     }
-    let bytes = median(memory);
-    let told = format!("{} bytes", grouped(bytes));
-    goals.push(Goal::at_most(
-        "memory of a session: at most 1,024 bytes",
-        MEMORY_MOST,
-        bytes,
-        &told,
-    ));
-    let [base, loaded] = again.map(|it| grouped(median(it)));
+    let rounds = Rounds::run(program, size, &NEARLY_NONE, 1)?;
+    let [small, large] = [0, 1].map(|which| rounds.median(which, |run| run.resident));
+    let bytes = (large - small) / f64::from(many - few);
+    let told = format!("{} bytes: {:.1} MB, and {:.1}", grouped(bytes), large / 1e6, small / 1e6);
+    let goal = "memory of a session: at most 1,024 bytes";
+    goals.push(Goal::at_most(goal, MEMORY_MOST, bytes, &told));
     goals.push(Goal::told("sessions lost", "0"));
-    goals.push(Goal::told(
-        "datagrams sent again in a run",
-        &format!("{loaded}, and {base} with {few} sessions"),
-    ));
     Ok(goals)
 }
 
-/// Measures the clients beside as many idle sessions as are wanted, with a server of its own.
-fn run(program: &Path, size: &Size, mix: &str, sessions: u32) -> anyhow::Result<Run> {
+impl Rounds {
+    /// Measures the clients that `arguments` ask for, `clients` of them.
+    fn run(program: &Path, size: &Size, arguments: &[&str], clients: u32) -> anyhow::Result<Self> {
+        let mut rounds = Self::default();
+        for round in 0..size.rounds {
+            let mut order = size.sessions;
+            order.rotate_left(round % 2);
+            let mut runs = order.map(|sessions| {
+                let run = run(program, size, arguments, sessions, sessions - clients)?;
+                let [rate, beats] = [run.per_second, run.beats].map(grouped);
+                let (mix, megabytes) = (arguments[1], run.resident / 1e6);
+                eprintln!(
+                    "{mix}, {sessions} sessions: {rate} a second, {beats} beats, {megabytes:.1} MB"
+                );
+                anyhow::Ok(run)
+            });
+            runs.rotate_right(round % 2);
+            let [few, many] = runs;
+            rounds.0.push([few?, many?]);
+        }
+        Ok(rounds)
+    }
+
+    fn ratios(&self, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
+        self.0.iter().map(|[few, many]| figure(many) / figure(few)).collect()
+    }
+
+    fn median(&self, which: usize, figure: impl Fn(&Run) -> f64) -> f64 {
+        median(self.0.iter().map(|runs| figure(&runs[which])).collect())
+    }
+}
+
+/// Measures the clients beside so many idle sessions, with a server of its own.
+fn run(
+    program: &Path,
+    size: &Size,
+    arguments: &[&str],
+    sessions: u32,
+    idle: u32,
+) -> anyhow::Result<Run> {
     let server = Server::start(program, &[])?;
-    let few = size.sessions[0];
-    let (clients, idle) = (few.to_string(), (sessions - few).to_string());
-    let arguments = ["--mix", mix, "--clients", &clients, "--idle-sessions", &idle];
+    let idle = idle.to_string();
+    let arguments = [arguments, &["--idle-sessions", &idle]].concat();
     let mut residents = Vec::new();
     let report = thread::scope(|scope| {
         let bench = scope.spawn(|| bench(program, server.udp, size, &arguments));
