@@ -43,7 +43,12 @@ pub(super) fn bench_for(
     let output = command.output().context("leasehold can't be run")?;
     let spent = process::children_time()? - before;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "bench {}: {errors}", arguments.join(" "));
+    let words = arguments.join(" ");
+    // What has failed or was lost is told in the report, and by the figures that are made of it.
+    if !output.status.success() {
+        eprintln!("bench {words}: {errors}");
+    }
+    ensure!(!output.stdout.is_empty(), "bench {words} has measured nothing");
     Ok(Report { found: serde_json::from_slice(&output.stdout)?, spent })
 }
 
@@ -56,6 +61,12 @@ impl Report {
 
     pub(super) fn per_second(&self) -> anyhow::Result<f64> {
         self.figure("/per_second")
+    }
+
+    /// Operations that failed and sessions that were lost.
+    pub(super) fn failures(&self) -> anyhow::Result<f64> {
+        let idle = self.figure("/idle/sessions_lost").unwrap_or(0.0);
+        Ok(self.figure("/failed")? + self.figure("/whole_run/sessions_lost")? + idle)
     }
 
     /// Datagrams that were sent again, by clients and by idle sessions.

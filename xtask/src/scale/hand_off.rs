@@ -13,12 +13,12 @@ use crate::compare::table::grouped;
 const MOST: f64 = 2.0;
 
 /// One run.
-#[derive(Default)]
 struct Run {
     p50: f64,
     p99: f64,
     per_second: f64,
     retransmissions: f64,
+    failures: f64,
     /// The server's share of a processor.
     busy: f64,
 }
@@ -41,8 +41,10 @@ pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> 
     let waiters = grouped(waiters.into());
     let goal =
         format!("p99, {locks} locks held, {waiters} waiters: at most {MOST} of two clients'");
+    let failures: f64 = calm.iter().chain(&crowded).map(|run| run.failures).sum();
     Ok(vec![
         Goal::at_most(&goal, MOST, median(ratio.clone()), &ratios(&ratio)),
+        Goal::new("no session lost, no operation failed", failures == 0.0, &grouped(failures)),
         Goal::told("two clients", &told(&calm)),
         Goal::told(&format!("{waiters} waiters, {locks} locks"), &told(&crowded)),
     ])
@@ -82,6 +84,7 @@ fn run(program: &Path, size: &Size, is_crowded: bool) -> anyhow::Result<Run> {
         p99: figure("/requests/hand_off/p99")?,
         per_second: figure("/requests/hand_off/count")? / figure("/duration_s")?,
         retransmissions: report.retransmissions()?,
+        failures: report.failures()?,
         busy,
     })
 }

@@ -126,11 +126,15 @@ impl Session {
             return Due::Lost;
         }
         let sort = match self.stage {
-            Stage::Resting | Stage::Beating => {
-                let sort =
-                    if self.stage == Stage::Beating { Sort::Again } else { Sort::Background };
+            Stage::Resting => {
                 self.ask(Stage::Beating, now);
-                sort
+                Sort::Background
+            }
+            // Another heartbeat, while an answer to the first would do as well: so it counts from
+            // that one, whichever is answered.
+            Stage::Beating => {
+                self.seq += 1;
+                Sort::Again
             }
             Stage::Entering | Stage::Taking(_) | Stage::Leaving => {
                 if self.attempt == 0 {
@@ -189,11 +193,7 @@ impl Session {
                 self.take(lock + 1, now, terms, share)
             }
             (Status::Alive { .. }, Stage::Beating) => {
-                self.answered = re;
-                // The answer may be to an earlier one than the last: that counts from before.
-                if re == self.seq {
-                    self.proven = self.asked;
-                }
+                (self.answered, self.proven) = (re, self.asked);
                 (self.stage, self.due) = (Stage::Resting, self.asked + self.beat_every);
                 Heard::Alive
             }
@@ -321,6 +321,7 @@ mod tests {
         assert_eq!(sent(&mut session, again).seq, Seq::new(3));
         // The answer to the first is late: it counts from then.
         assert_eq!(session.receive(again, &reply(2, alive()), &TERMS, 0), Heard::Alive);
+        assert_eq!(session.due(), Some(first + Duration::from_secs(20)));
         assert_eq!(session.receive(again, &reply(2, alive()), &TERMS, 0), Heard::Nothing);
     }
 
