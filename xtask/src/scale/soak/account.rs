@@ -17,11 +17,13 @@ pub(super) enum Fate {
     /// Acknowledged, as the bytes from there on.
     Applied {
         file: u16,
+        token: u64,
         offset: u64,
     },
     /// It was never known.
     Unknown {
         file: u16,
+        token: u64,
     },
     Refused,
 }
@@ -73,7 +75,7 @@ impl Audit {
                 if last.is_some_and(|last| last >= number) {
                     self.complain(format!("file {file}, {offset}: out of order: {text:?}"));
                 }
-                self.look(file, offset, client, number);
+                self.look(file, offset, token, (client, number));
             } else {
                 self.complain(format!("file {file}, {offset}: nobody sent {text:?}"));
             }
@@ -95,19 +97,21 @@ impl Audit {
         }
     }
 
-    fn look(&mut self, file: u16, offset: u64, client: usize, number: usize) {
+    fn look(&mut self, file: u16, offset: u64, token: u64, (client, number): (usize, usize)) {
         let fate = self.accounts.get(client).and_then(|account| account.get(number).copied());
         let what = format!("file {file}, {offset}: line {number} of client {client}");
         match fate {
             None => return self.complain(format!("{what}: nobody sent it")),
             Some(Fate::Refused) => self.complain(format!("{what}: it was refused")),
-            Some(Fate::Unknown { file: own }) if own != file => {
-                self.complain(format!("{what}: it was for file {own}"));
+            Some(Fate::Unknown { file: own, token: sent }) if (own, sent) != (file, token) => {
+                self.complain(format!("{what}: it was for file {own}, under token {sent}"));
             }
             Some(Fate::Unknown { .. }) => self.unanswered += 1,
-            Some(Fate::Applied { file: own, offset: at }) => {
-                if (own, at) != (file, offset) {
-                    self.complain(format!("{what}: it was acknowledged in file {own} at {at}"));
+            Some(Fate::Applied { file: own, token: sent, offset: at }) => {
+                if (own, sent, at) != (file, token, offset) {
+                    self.complain(format!(
+                        "{what}: it was acknowledged in file {own} at {at}, under token {sent}"
+                    ));
                 }
             }
         }
@@ -139,8 +143,9 @@ mod tests {
 
     /// Two clients and one file, of which the first line is at 0 and the third at 12.
     fn accounts() -> Vec<Account> {
-        let applied = |offset| Fate::Applied { file: 0, offset };
-        vec![vec![applied(0), Fate::Refused, applied(12)], vec![Fate::Unknown { file: 0 }]]
+        let applied = |token, offset| Fate::Applied { file: 0, token, offset };
+        let unknown = Fate::Unknown { file: 0, token: 2 };
+        vec![vec![applied(1, 0), Fate::Refused, applied(3, 12)], vec![unknown]]
     }
 
     const GOOD: &str = "1 0 0\n2 1 0\n3 0 2\n";
@@ -171,13 +176,15 @@ mod tests {
         check(&format!("{GOOD}4 9 0\n"), &["nobody sent it"]);
         check(&format!("{GOOD}junk\n"), &["nobody sent \"junk"]);
         check(&format!("{GOOD}4 0 1\n"), &["it was refused", "out of order"]);
+        check("1 0 0\n3 1 0\n3 0 2\n", &["it was for file 0, under token 2"]);
+        check("1 0 0\n2 1 0\n4 0 2\n", &["under token 3"]);
         check(&format!("{GOOD}4 1"), &["nobody sent \"4 1\""]);
         check("3 0 2\n1 0 0\n2 1 0\n", &["token 1 after 3", "it was acknowledged in file 0 at"]);
     }
 
     #[test]
     fn what_was_never_answered_may_be_missing() {
-        let mut audit = Audit::new(vec![vec![Fate::Unknown { file: 0 }]]);
+        let mut audit = Audit::new(vec![vec![Fate::Unknown { file: 0, token: 1 }]]);
         audit.finish();
         assert_eq!(audit.complaints, 0);
         audit.read(1, "1 0 0\n".as_bytes()).unwrap();

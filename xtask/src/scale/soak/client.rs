@@ -74,7 +74,7 @@ impl<'a> Client<'a> {
         for _ in 0..self.rng.between(1, LINES_MAX) {
             let line = line(token, self.number, self.account.len());
             let answer = peer.append(&name, token, &line)?;
-            let fate = fate(file, &answer);
+            let fate = fate(file, token, &answer);
             self.account.push(fate);
             let (count, is_applied) = match fate {
                 Fate::Applied { .. } => (&self.counts.acknowledged, true),
@@ -94,13 +94,13 @@ impl<'a> Client<'a> {
 }
 
 /// What an answer says of an append.
-fn fate(file: u16, answer: &Answer) -> Fate {
+fn fate(file: u16, token: u64, answer: &Answer) -> Fate {
     if answer.is("appended")
         && let Some(offset) = answer.number("offset")
     {
-        return Fate::Applied { file, offset };
+        return Fate::Applied { file, token, offset };
     }
     // A refusal that came to a second asking says nothing of the first: that may have been done
     // before the session ended.
-    if answer.at_once { Fate::Refused } else { Fate::Unknown { file } }
+    if answer.at_once { Fate::Refused } else { Fate::Unknown { file, token } }
 }
