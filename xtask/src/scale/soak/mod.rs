@@ -138,8 +138,8 @@ fn told(audit: &Audit, counts: &Counts, watched: &Watched, time: Duration) -> Ve
     let acknowledged = grouped(acknowledged);
     let minutes = time.as_secs_f64() / 60.0;
     let lines = format!(
-        "{} complaints; {acknowledged} acknowledged ({rate} a second), {} lines in the files, {} of \
-         them never answered; {} appends without an answer, {} refused",
+        "{} complaints; {acknowledged} acknowledged ({rate} a second), {} lines in the files, {} \
+         of them never answered; {} appends without an answer, {} refused",
         audit.complaints,
         audit.lines,
         audit.unanswered,
