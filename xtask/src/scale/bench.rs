@@ -41,7 +41,7 @@ pub(super) fn bench_for(
     command.args(["--server", &server.to_string()]).args(arguments).stdin(Stdio::null());
     let before = process::children_time()?;
     let output = command.output().context("leasehold can't be run")?;
-    let spent = process::children_time()? - before;
+    let spent = process::children_time()?.saturating_sub(before);
     let errors = String::from_utf8_lossy(&output.stderr);
     let words = arguments.join(" ");
     // What has failed or was lost is told in the report, and by the figures that are made of it.

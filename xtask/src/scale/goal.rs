@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 /// One goal, and what became of it.
 #[derive(Clone, Debug)]
 pub(super) struct Goal {
-    pub(super) goal: String,
+    /// What is to be reached, or what a figure is of.
+    pub(super) what: String,
     pub(super) measured: String,
     /// Unset where a figure is told that is no goal by itself.
     pub(super) reached: Option<bool>,
@@ -23,26 +24,26 @@ impl Goal {
     }
 
     pub(super) fn new(goal: &str, reached: bool, told: &str) -> Self {
-        Self { goal: goal.to_owned(), measured: told.to_owned(), reached: Some(reached) }
+        Self { what: goal.to_owned(), measured: told.to_owned(), reached: Some(reached) }
     }
 
     /// What explains the others.
     pub(super) fn told(what: &str, told: &str) -> Self {
-        Self { goal: what.to_owned(), measured: told.to_owned(), reached: None }
+        Self { what: what.to_owned(), measured: told.to_owned(), reached: None }
     }
 }
 
 /// The table in Markdown.
 pub(super) fn markdown(goals: &[Goal]) -> String {
     let mut text = "| goal | measured | reached |\n| --- | --- | --- |\n".to_owned();
-    for Goal { goal, measured, reached } in goals {
+    for Goal { what, measured, reached } in goals {
         let reached = match reached {
             Some(true) => "yes",
             Some(false) => "**no**",
             None => "",
         };
         // Writing to a string can't fail.
-        let _ = writeln!(text, "| {goal} | {measured} | {reached} |");
+        let _ = writeln!(text, "| {what} | {measured} | {reached} |");
     }
     text
 }

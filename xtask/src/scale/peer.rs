@@ -51,7 +51,7 @@ impl Peer {
             r#""op":"hello","client":"{name}","nonce":"{nonce:016x}","lease_ms":{lease_ms}"#
         );
         let answer = peer.hear(&hello)?;
-        peer.session = answer.text("session").context("it was not welcome")?.to_owned();
+        answer.text("session").context("it was not welcome")?.clone_into(&mut peer.session);
         Ok(peer)
     }
 

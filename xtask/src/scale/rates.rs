@@ -73,7 +73,7 @@ fn echo_run(echo: &EchoServer, size: &Size) -> anyhow::Result<Run> {
     let load = Load { clients: size.clients as usize, warm_up, duration };
     let before = process::processor_time(echo.pid())?;
     let per_second = ECHOED * drive(echo.address, &Echo, load)?.per_second;
-    let spent = (process::processor_time(echo.pid())? - before).as_secs_f64();
+    let spent = process::processor_time(echo.pid())?.saturating_sub(before).as_secs_f64();
     // As fast in the warm-up as after it.
     let count = per_second * (warm_up + duration).as_secs_f64();
     Ok(Run { per_second, served: spent * 1e6 / count, asked: 0.0 })
@@ -83,7 +83,7 @@ fn mix_run(program: &Path, server: &Server, size: &Size, mix: &str) -> anyhow::R
     let clients = size.clients.to_string();
     let before = server.processor_time()?;
     let report = bench(program, server.udp, size, &["--mix", mix, "--clients", &clients])?;
-    let spent = (server.processor_time()? - before).as_secs_f64();
+    let spent = server.processor_time()?.saturating_sub(before).as_secs_f64();
     let sent = report.figure("/whole_run/sent")?;
     let asked = report.spent.as_secs_f64() * 1e6 / sent;
     Ok(Run { per_second: report.per_second()?, served: spent * 1e6 / sent, asked })

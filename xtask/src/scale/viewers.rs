@@ -115,7 +115,7 @@ fn run(program: &Path, server: &Server, size: &Size, who: Who) -> anyhow::Result
     let (begun, grants) = (Instant::now(), server.metric(&GRANTS)?);
     let (time, reading) = (server.processor_time()?, readers.as_ref().map(Readers::time));
     let report = bench(program, server.udp, size, &["--mix", "lock", "--clients", &clients])?;
-    let spent = (server.processor_time()? - time).as_secs_f64();
+    let spent = server.processor_time()?.saturating_sub(time).as_secs_f64();
     let operations = server.metric(&GRANTS)? - grants;
     ensure!(operations > 0.0, "not one lock was granted");
     let mut run = Run {
@@ -125,7 +125,7 @@ fn run(program: &Path, server: &Server, size: &Size, who: Who) -> anyhow::Result
         seen: Seen::default(),
     };
     if let (Some(readers), Some(before)) = (readers, reading) {
-        let read = readers.time()? - before?;
+        let read = readers.time()?.saturating_sub(before?);
         run.readers = read.as_secs_f64() / begun.elapsed().as_secs_f64();
         run.seen = readers.end()?;
     }

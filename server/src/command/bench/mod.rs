@@ -48,6 +48,7 @@ const SOCKETS_MAX: u32 = 64;
 const THREADS_MAX: u32 = 4;
 
 /// How many idle sessions there may be: as many as a server has.
+#[allow(clippy::cast_possible_wrap, reason = "it is far from 2^63")]
 const IDLE_MAX: i64 = SESSIONS_MAX as i64;
 
 /// The longest line that fits a datagram with all that goes around it.

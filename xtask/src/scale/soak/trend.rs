@@ -20,9 +20,9 @@ impl Trend {
         let (Some((first, _)), Some((last, _))) = (self.0.first(), self.0.last()) else {
             return highest;
         };
-        let span = (*last - *first).as_secs_f64().max(f64::EPSILON);
+        let span = last.saturating_sub(*first).as_secs_f64().max(f64::EPSILON);
         for (at, figure) in &self.0 {
-            let share = (*at - *first).as_secs_f64() / span;
+            let share = at.saturating_sub(*first).as_secs_f64() / span;
             let third = if share < 1.0 / 3.0 { 0 } else { 1 + usize::from(share >= 2.0 / 3.0) };
             highest[third] = highest[third].max(*figure);
         }

@@ -216,7 +216,7 @@ impl Session {
             self.ask(Stage::Taking(lock), now);
             return Heard::Next;
         }
-        let part = u128::from(share) * self.beat_every.as_nanos() >> 32;
+        let part = (u128::from(share) * self.beat_every.as_nanos()) >> 32;
         let pause = Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX));
         (self.stage, self.due) = (Stage::Resting, self.asked + pause);
         Heard::Settled
@@ -286,7 +286,7 @@ mod tests {
     fn sent(session: &mut Session, now: Instant) -> Request {
         match session.wake(now, &TERMS) {
             Due::Send(_, request) => request,
-            other => panic!("{other:?}"),
+            Due::Lost | Due::Nothing => panic!("it has nothing to send"),
         }
     }
 
