@@ -138,10 +138,8 @@ impl Drop for Server {
 
 fn sum(text: &str, names: &[&str]) -> f64 {
     let values = text.lines().filter_map(|line| line.strip_prefix("leasehold_")?.split_once(' '));
-    values
-        .filter(|(name, _)| names.contains(name))
-        .filter_map(|(_, it)| it.parse::<f64>().ok())
-        .sum()
+    let values = values.filter(|(name, _)| names.contains(name));
+    values.filter_map(|(_, value)| value.parse::<f64>().ok()).fold(0.0, |sum, value| sum + value)
 }
 
 /// Starts a process, and waits until it is ready.

@@ -120,6 +120,6 @@ mod tests {
         assert_eq!(draw(Mix::Lock), Action::Turn { appends: false });
         assert_eq!(draw(Mix::Append), Action::Turn { appends: true });
         assert_eq!(draw(Mix::Heartbeats), Action::Beat);
-        assert_eq!(draw(Mix::Contended), Action::Turn { appends: false });
+        assert_eq!(draw(Mix::Contended), Action::Pass);
     }
 }
