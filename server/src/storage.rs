@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use leasehold_core::event::Event;
 use leasehold_core::id::Index;
 use mio::Waker;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::files::FileStore;
 use crate::journal::{self, AppendError, Journal as _, RedbJournal};
@@ -128,11 +128,13 @@ impl Storage {
             return Ok(None);
         }
         self.files.sync_all().context("the files could not be flushed")?;
+        debug!(bytes = bytes.len(), "the snapshot is encoded");
         self.journal.begin_snapshot(index, bytes);
         Ok(None)
     }
 
     fn encode_snapshot(&self) -> Option<Encoding> {
+        debug!("a snapshot is begun");
         let (sender, receiver) = channel();
         let published = self.published.clone();
         let encode = move || {

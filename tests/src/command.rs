@@ -85,9 +85,16 @@ fn program() -> &'static Path {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| match env::var_os("LEASEHOLD_PROGRAM") {
         Some(path) => Some(PathBuf::from(path)),
-        None => build(),
+        None => build("leasehold-server", "leasehold"),
     });
     program.as_deref().expect("cargo can build the program under test")
+}
+
+/// The program of the chores, built as this test was.
+pub fn xtask() -> Command {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| build("xtask", "xtask"));
+    Command::new(program.as_deref().expect("cargo can build the chores"))
 }
 
 /// Where cargo puts the programs of the profile that this test was built in.
@@ -100,7 +107,7 @@ pub fn artifacts() -> PathBuf {
 }
 
 /// Builds it as this test was built: the same profile, the same target folder.
-fn build() -> Option<PathBuf> {
+fn build(package: &str, program: &str) -> Option<PathBuf> {
     let artifacts = artifacts();
     let target = artifacts.parent().expect("a profile's folder is in the target folder");
     let profile = match artifacts.file_name().and_then(|name| name.to_str()) {
@@ -108,9 +115,9 @@ fn build() -> Option<PathBuf> {
         Some(other) => other,
     };
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "leasehold-server", "--bin", "leasehold"]);
+    cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
     cargo.args(["--profile", profile, "--target-dir"]).arg(target);
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let status = cargo.stdin(Stdio::null()).status().expect("cargo can be run");
-    status.success().then(|| artifacts.join(format!("leasehold{}", env::consts::EXE_SUFFIX)))
+    status.success().then(|| artifacts.join(format!("{program}{}", env::consts::EXE_SUFFIX)))
 }

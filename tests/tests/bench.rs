@@ -221,6 +221,59 @@ fn a_server_that_stands_still_is_seen_in_all_that_was_to_begin_meanwhile() {
 }
 
 #[test]
+fn a_hand_off_is_from_one_client_to_another() {
+    let server = server();
+    let report = report(&server, &["--mix", "contended", "--clients", "3", "--threads", "1"]);
+    let hand_offs = count(&report, "/requests/hand_off/count");
+    let grants = count(&report, "/requests/acquire/count");
+    assert!(0 < hand_offs && hand_offs <= grants, "{report:#}");
+    assert!(report["requests"]["hand_off"]["p99"].as_f64().expect("a latency") > 0.0, "{report:#}");
+}
+
+#[test]
+fn idle_sessions_stay_alive_beside_the_clients() {
+    let server = server();
+    let idle = ["--idle-sessions", "200", "--idle-locks", "2", "--idle-lease", "3s"];
+    let report = report(&server, &[&idle[..], &["--clients", "2"]].concat());
+    assert_eq!(count(&report, "/idle/sessions"), 200);
+    assert!(count(&report, "/idle/heartbeats") > 0, "{report:#}");
+    // A hello, two locks, and a farewell each, and the heartbeats.
+    let sent = count(&report, "/idle/sent");
+    assert!(sent >= 800 + count(&report, "/idle/heartbeats"), "{report:#}");
+    assert_eq!(count(&report, "/idle/sessions_lost"), 0);
+    assert!(count(&report, "/operations") > 0, "{report:#}");
+    expect_nobody(&server);
+}
+
+#[test]
+fn what_idle_sessions_lose_is_asked_again() {
+    let server = server();
+    let report = report_in_weather(&server, 9, &["--idle-sessions", "100", "--clients", "2"]);
+    assert!(count(&report, "/idle/retransmissions") > 0, "{report:#}");
+    assert_eq!(count(&report, "/idle/sessions_lost"), 0);
+    expect_nobody(&server);
+}
+
+#[test]
+fn an_idle_session_that_is_lost_is_told() {
+    let server = server();
+    let mut command = leasehold_at(&server);
+    command.args(["bench", "--clients", "1", "--idle-sessions", "5", "--idle-lease", "500ms"]);
+    let mut bench = Process::start("bench", command.args(["--warm-up", "0", "--duration", "3s"]));
+    wait_for("its sessions", || {
+        let json = run_at(&server, &["status", "--json"]).expect(0).output;
+        json.contains("idle-4").then_some(())
+    });
+    server.process().pause();
+    thread::sleep(Duration::from_millis(1_200));
+    server.process().resume();
+    let status = bench.ended_within(2 * PATIENCE).expect("it ends");
+    assert_eq!(status.code(), Some(1));
+    let (_, errors) = bench.rest();
+    assert!(errors.contains("idle sessions were lost"), "{errors}");
+}
+
+#[test]
 fn it_starts_a_server_of_its_own_and_ends_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = leasehold();
@@ -295,6 +348,7 @@ fn what_makes_no_sense_is_wrong_usage() {
         &["--duration", "0"],
         &["--duration", "soon"],
         &["--file", "ledger"],
+        &["--idle-sessions", "2", "--idle-lease", "2m"],
         &["--own-server", "--server", "127.0.0.1:7700"],
     ] {
         let outcome = run(leasehold().arg("bench").args(arguments)).expect(2);

@@ -3,6 +3,7 @@
 mod compare;
 mod page;
 mod run;
+mod scale;
 mod serve;
 mod small;
 mod test;
@@ -27,6 +28,12 @@ cargo xtask build-page
 cargo xtask compare [--rounds N] [--seconds N]
     Measures leasehold beside a UDP echo, Redis, etcd and a Python server, as far as they are
     installed, and writes docs/performance.md and docs/performance.svg
+
+cargo xtask scale [PART...] [--rounds N] [--seconds N] [--soak TIME] [--quick]
+    Measures leasehold at scale, each figure beside its goal, and writes docs/scale.md. Parts:
+    rates, sessions, hand-off, recovery, snapshot, viewers; and soak, which is not run unless it
+    is named, or --soak says for how long (20m), and fails where an acknowledged line is lost
+    --quick  all small and short, and nothing is written: to see that it works
 ";
 
 fn main() -> ExitCode {
@@ -42,6 +49,10 @@ fn main() -> ExitCode {
         // Called by `compare`, of a build that is as fast as what it measures.
         Some("compare-built") => compare::compare_built(&rest),
         Some("compare-echo") => compare::serve_echo().map(|()| ExitCode::SUCCESS),
+        Some("scale") => scale::scale(&rest),
+        // Called by `scale`, as above.
+        Some("scale-built") => scale::scale_built(&rest),
+        Some("scale-view") => scale::view(&rest).map(|()| ExitCode::SUCCESS),
         // Called by trunk when it has built the page.
         Some("finish-page") => page::finish().map(|()| ExitCode::SUCCESS),
         Some("help" | "--help" | "-h") | None => {

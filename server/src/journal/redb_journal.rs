@@ -143,6 +143,9 @@ impl RedbJournal {
         if let Err(error) = transaction.commit() {
             self.look_after(error.into(), batch, through)?;
         }
+        if self.progress.is_under_way() && !progress.is_under_way() {
+            tracing::debug!("the snapshot is complete");
+        }
         self.progress = progress;
         self.bytes_since_snapshot += batch.map_or(0, |batch| batch.len() as u64);
         Ok(())

@@ -4,11 +4,11 @@
 //!   on all of them alike.
 //! - The clients of all are closed loops in one thread, and programs of the release profile.
 
-mod driver;
-mod others;
+pub(crate) mod driver;
+pub(crate) mod others;
 mod plot;
-mod servers;
-mod table;
+pub(crate) mod servers;
+pub(crate) mod table;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -173,14 +173,14 @@ fn bench(program: &Path, server: SocketAddr, load: Load) -> anyhow::Result<Measu
 }
 
 /// Where the release profile leaves a program.
-fn release(program: &str) -> PathBuf {
+pub(crate) fn release(program: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| top().join("target")).join("release").join(program)
 }
 
 /// How many programs wanted a processor in the last minute, as far as the system says it. Asked
 /// before anything is measured, so it tells of other work.
-fn load_before() -> String {
+pub(crate) fn load_before() -> String {
     let told = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     told.split(' ').next().filter(|it| !it.is_empty()).unwrap_or("not known").to_owned()
 }
@@ -204,7 +204,7 @@ fn document(rows: &[Row], notes: &Notes, tables: &str, options: Options) -> Stri
 }
 
 /// The kernel and its version, without what a builder of it has added.
-fn kernel() -> String {
+pub(crate) fn kernel() -> String {
     let printed = output("uname", &["-sr"]).unwrap_or_default();
     printed.split('-').next().unwrap_or_default().to_owned()
 }

@@ -99,6 +99,11 @@ impl Server {
         Self::that_prints_its_port(command.arg("compare-echo"), "UDP echo".to_owned())
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn that_prints_its_port(command: &mut Command, version: String) -> anyhow::Result<Self> {
         let folder = TempDir::new().context("no folder")?;
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped());

@@ -28,6 +28,8 @@ pub(super) enum Action {
     Enter,
     /// Acquires its lock, maybe appends to its file, and releases it.
     Turn { appends: bool },
+    /// Acquires a lock that many want, and hands it on.
+    Pass,
     /// Renews its lease.
     Beat,
     /// Tries the lock that is always held.
@@ -55,7 +57,8 @@ impl Mix {
     /// What a client does next.
     pub(super) const fn draw(self, rng: &mut Rng) -> Action {
         match self {
-            Self::Lock | Self::Contended => Action::Turn { appends: false },
+            Self::Lock => Action::Turn { appends: false },
+            Self::Contended => Action::Pass,
             Self::Append => Action::Turn { appends: true },
             Self::Heartbeats => Action::Beat,
             Self::Chubby => match rng.below(100) {
@@ -117,6 +120,6 @@ mod tests {
         assert_eq!(draw(Mix::Lock), Action::Turn { appends: false });
         assert_eq!(draw(Mix::Append), Action::Turn { appends: true });
         assert_eq!(draw(Mix::Heartbeats), Action::Beat);
-        assert_eq!(draw(Mix::Contended), Action::Turn { appends: false });
+        assert_eq!(draw(Mix::Contended), Action::Pass);
     }
 }

@@ -1,5 +1,6 @@
 //! `leasehold bench`: how fast a server is, measured by clients that speak the real protocol.
 
+mod idle;
 mod lane;
 mod mix;
 mod player;
@@ -12,6 +13,7 @@ mod worker;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +23,8 @@ use std::time::Duration;
 use clap::Args;
 use leasehold_client::Error;
 use leasehold_core::id::Name;
+use leasehold_core::limits::{LEASE_MAX, LEASE_MIN, SESSIONS_MAX};
+use leasehold_core::time::Span;
 use leasehold_core::wire::Key;
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
@@ -30,6 +34,7 @@ use super::paint::Paint;
 use super::server_child::ServerChild;
 use super::signals::{Signals, exit_code};
 use super::target::Target;
+use idle::{Idle, IdlePlan, IdleTally};
 use mix::Mix;
 use report::Report;
 use tally::Tally;
@@ -41,6 +46,10 @@ const SOCKETS_MAX: u32 = 64;
 
 /// How many threads there are at most, unless more are asked for.
 const THREADS_MAX: u32 = 4;
+
+/// How many idle sessions there may be: as many as a server has.
+#[allow(clippy::cast_possible_wrap, reason = "it is far from 2^63")]
+const IDLE_MAX: i64 = SESSIONS_MAX as i64;
 
 /// The longest line that fits a datagram with all that goes around it.
 const LINE_MAX: i64 = 900;
@@ -90,6 +99,18 @@ pub(crate) struct Bench {
     /// at most 4.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: Option<u32>,
+    /// So many more sessions are open meanwhile, and do nothing but renew their leases, as often as
+    /// these ask for it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=IDLE_MAX))]
+    idle_sessions: u32,
+    /// How many locks each of them holds.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "idle_sessions")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    idle_locks: u32,
+    /// The lease of each of them.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span::span)]
+    idle_lease: Duration,
     /// Start a server for this alone, in a temporary folder (TMPDIR says on which disk).
     #[arg(long)]
     own_server: bool,
@@ -106,9 +127,15 @@ Examples:
   leasehold bench --mix append --clients 128 --duration 30s
   leasehold bench --mix contended --clients 100 --locks 5     # from hand to hand
   leasehold bench --mix heartbeats --clients 10000 --json
+  leasehold bench --idle-sessions 100000                      # beside many that are idle
   leasehold bench --mix chubby --rate 5000                    # latency from the intended start
 
 Ends with 1 where an operation failed, with 69 where none was answered.";
+
+/// The leases that a session can have.
+const fn idle_leases() -> RangeInclusive<Duration> {
+    Duration::from_millis(LEASE_MIN.as_millis())..=Duration::from_millis(LEASE_MAX.as_millis())
+}
 
 /// Where a worker ends up.
 type Outcome = Result<Tally, Trouble>;
@@ -141,6 +168,9 @@ impl Bench {
         if self.file.is_some() && self.mix != Mix::Append {
             return Err(Failure::usage("--file goes with --mix append"));
         }
+        if !idle_leases().contains(&self.idle_lease) {
+            return Err(Failure::usage("--idle-lease is to be from 250ms to 60s"));
+        }
         Ok(())
     }
 
@@ -161,6 +191,7 @@ impl Bench {
         let luck = getrandom::u64()
             .map_err(|error| Failure::refused(format!("the system has no luck: {error}")))?;
         let shared = Arc::new(Shared::default());
+        let idle = self.start_idle(&plan, luck, &shared)?;
         let (done, mut outcomes) = mpsc::unbounded_channel();
         for number in 0..plan.workers {
             let (plan, shared, done) = (plan.clone(), Arc::clone(&shared), done.clone());
@@ -174,18 +205,50 @@ impl Bench {
             spawned.map_err(|error| Failure::refused(format!("no thread: {error}")))?;
         }
         drop(done);
-        let mut watch = Watch::new(&plan, Arc::clone(&shared), self.target.loudness);
+        let (idle_sessions, loudness) = (self.idle_sessions, self.target.loudness);
+        let mut watch = Watch::new(&plan, idle_sessions, Arc::clone(&shared), loudness);
         let tally = tokio::select! {
-            tally = self.collect(&plan, &mut watch, &shared, &mut outcomes) => tally?,
+            tally = self.collect(&plan, &mut watch, &shared, &mut outcomes) => tally,
             signal = signals.next() => {
                 watch.clear();
                 shared.stop.store(true, Ordering::Relaxed);
                 // The sessions are closed first, so that nothing of this is left at the server.
                 while outcomes.recv().await.is_some() {}
+                if let Some(idle) = idle {
+                    let _ = idle.end().await;
+                }
                 return Ok(ExitCode::from(exit_code(signal.as_raw())));
             }
         };
-        self.tell(&plan, &tally)
+        let idle = match idle {
+            Some(idle) => Some(idle.end().await.map_err(|trouble| self.failure(&trouble))?),
+            None => None,
+        };
+        self.tell(&plan, &tally?, idle.as_ref())
+    }
+
+    /// Starts the sessions that only stay alive, where there are to be some.
+    fn start_idle(
+        &self,
+        plan: &Plan,
+        luck: u64,
+        shared: &Arc<Shared>,
+    ) -> Result<Option<Idle>, Failure> {
+        if self.idle_sessions == 0 {
+            return Ok(None);
+        }
+        let lease = u64::try_from(self.idle_lease.as_millis()).expect("it was looked at");
+        let idle = IdlePlan {
+            sessions: self.idle_sessions,
+            locks: self.idle_locks,
+            lease: Span::from_millis(lease),
+            warm_up: plan.warm_up,
+            duration: plan.duration,
+            server: plan.server,
+            key: plan.key.clone(),
+        };
+        let idle = idle.start(luck, Arc::clone(shared));
+        idle.map(Some).map_err(|error| Failure::refused(format!("no thread: {error}")))
     }
 
     /// Waits for all workers.
@@ -221,8 +284,13 @@ impl Bench {
         Ok(tally)
     }
 
-    fn tell(&self, plan: &Plan, tally: &Tally) -> Result<ExitCode, Failure> {
-        let report = Report::new(plan, tally);
+    fn tell(
+        &self,
+        plan: &Plan,
+        tally: &Tally,
+        idle: Option<&IdleTally>,
+    ) -> Result<ExitCode, Failure> {
+        let report = Report::new(plan, tally).with_idle(idle);
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
@@ -231,6 +299,9 @@ impl Bench {
             out.write_all(report.text(Paint::of_stdout()).as_bytes())?;
         }
         out.flush()?;
+        if let Some(lost) = idle.map(|idle| idle.lost).filter(|lost| *lost > 0) {
+            return Err(Failure::refused(format!("{lost} idle sessions were lost")));
+        }
         let silent = tally.failed.get("no_answer").copied().unwrap_or(0);
         match tally.failures() {
             0 => Ok(ExitCode::SUCCESS),

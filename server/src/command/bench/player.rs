@@ -90,7 +90,7 @@ impl Player {
         let deadline = now.time + PATIENCE;
         let stage = match action {
             Action::Enter => self.open(now.time),
-            Action::Turn { .. } => {
+            Action::Turn { .. } | Action::Pass => {
                 let wait = LINE_PATIENCE;
                 let until = now.time + wait;
                 let lock = self.locks.own.clone();
@@ -343,6 +343,11 @@ impl Player {
                 self.go_on(now, Stage::Appending { call, token })
             }
             Action::Turn { appends: false } => self.release(now, token),
+            Action::Pass => {
+                tally.granted(&lock, &self.name, now.instant);
+                tally.released(&lock, &self.name, now.instant);
+                self.release(now, token)
+            }
             Action::Enter | Action::Beat | Action::Look | Action::Open | Action::Leave => {
                 unreachable!("these ask for no lock, or look at it only")
             }

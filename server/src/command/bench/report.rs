@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::tally::{Latencies, Tally};
+use super::idle::IdleTally;
+use super::tally::{Call, Latencies, Tally};
 use super::worker::Plan;
 use crate::command::paint::Paint;
 
@@ -37,6 +38,8 @@ pub(super) struct Report {
     failed: u64,
     failed_by_code: BTreeMap<&'static str, u64>,
     whole_run: WholeRun,
+    /// Set where there are idle sessions beside the clients.
+    idle: Option<IdleReport>,
 }
 
 /// Latencies in microseconds, of so many.
@@ -48,6 +51,22 @@ struct Percentiles {
     p99: f64,
     p99_9: f64,
     max: f64,
+}
+
+/// What became of the idle sessions.
+#[derive(Clone, Debug, Serialize)]
+struct IdleReport {
+    sessions: u32,
+    /// Of each of them.
+    locks: u32,
+    /// Those that were answered while the work of the clients counted.
+    heartbeats: u64,
+    heartbeats_per_second: f64,
+    /// From the first hello to the last farewell.
+    sent: u64,
+    received: u64,
+    retransmissions: u64,
+    sessions_lost: u64,
 }
 
 /// What counts from the first hello to the last farewell.
@@ -66,7 +85,10 @@ struct WholeRun {
 impl Report {
     pub(super) fn new(plan: &Plan, tally: &Tally) -> Self {
         let duration_s = plan.duration.as_secs_f64();
-        let requests = tally.calls.iter().map(|(call, it)| (call.word(), Percentiles::of(it)));
+        // Of threads each sees the hand-offs among its own clients alone.
+        let told = |call: Call| call != Call::HandOff || plan.workers == 1;
+        let calls = tally.calls.iter().filter(|(call, _)| told(**call));
+        let requests = calls.map(|(call, it)| (call.word(), Percentiles::of(it)));
         Self {
             format: "leasehold-bench",
             server: plan.server.to_string(),
@@ -95,7 +117,23 @@ impl Report {
                 appended_lines: tally.appended_lines,
                 appended_bytes: tally.appended_bytes,
             },
+            idle: None,
         }
+    }
+
+    /// Adds what became of the idle sessions.
+    pub(super) fn with_idle(mut self, tally: Option<&IdleTally>) -> Self {
+        self.idle = tally.map(|tally| IdleReport {
+            sessions: tally.sessions,
+            locks: tally.locks,
+            heartbeats: tally.beats,
+            heartbeats_per_second: per_second(tally.beats, self.duration_s),
+            sent: tally.sent,
+            received: tally.received,
+            retransmissions: tally.sent_again,
+            sessions_lost: tally.lost,
+        });
+        self
     }
 
     /// The report as text.
@@ -132,7 +170,28 @@ impl Report {
         for (call, percentiles) in &self.requests {
             percentiles.write(out, &format!("  {call}"))?;
         }
-        self.whole_run.write(out)
+        self.whole_run.write(out)?;
+        self.idle.as_ref().map_or(Ok(()), |idle| idle.write(out))
+    }
+}
+
+impl IdleReport {
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let Self { sessions, locks, .. } = self;
+        writeln!(
+            out,
+            "idle       {} session{} with {locks} lock{} each: {} heartbeats, {} a second; {} \
+             datagrams sent ({} again), {} received, {} sessions lost",
+            grouped(u64::from(*sessions)),
+            plural(u64::from(*sessions)),
+            plural(u64::from(*locks)),
+            grouped(self.heartbeats),
+            grouped(rounded(self.heartbeats_per_second)),
+            grouped(self.sent),
+            grouped(self.retransmissions),
+            grouped(self.received),
+            grouped(self.sessions_lost)
+        )
     }
 }
 

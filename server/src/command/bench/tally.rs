@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use leasehold_core::id::Name;
 
 use super::schedule::Window;
 
@@ -28,6 +29,8 @@ pub(super) enum Call {
     Look,
     Close,
     Open,
+    /// No request: from a client's release to the grant that the next in line hears of.
+    HandOff,
 }
 
 /// Why a datagram leaves.
@@ -71,6 +74,8 @@ pub(super) struct Tally {
     pub(super) sessions_lost: u64,
     pub(super) appended_lines: u64,
     pub(super) appended_bytes: u64,
+    /// When a lock that goes from hand to hand was last released, and by whom.
+    pub(super) released: BTreeMap<Name, (Instant, Name)>,
 }
 
 impl Call {
@@ -83,6 +88,7 @@ impl Call {
             Self::Look => "look",
             Self::Close => "close",
             Self::Open => "open",
+            Self::HandOff => "hand_off",
         }
     }
 }
@@ -128,6 +134,21 @@ impl Tally {
     pub(super) fn call(&mut self, call: Call, asked: Instant, now: Instant) {
         if self.window.is_some_and(|window| window.contains(now)) {
             self.calls.entry(call).or_default().record(now.saturating_duration_since(asked));
+        }
+    }
+
+    /// A client sends the release of a lock that others wait for.
+    pub(super) fn released(&mut self, lock: &Name, by: &Name, now: Instant) {
+        self.released.insert(lock.clone(), (now, by.clone()));
+    }
+
+    /// A client hears that such a lock is its own now. Where it comes from somebody else, it was
+    /// handed over.
+    pub(super) fn granted(&mut self, lock: &Name, to: &Name, now: Instant) {
+        if let Some((released, by)) = self.released.remove(lock)
+            && by != *to
+        {
+            self.call(Call::HandOff, released, now);
         }
     }
 

@@ -32,8 +32,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(plan: &Plan, shared: Arc<Shared>, loudness: Loudness) -> Self {
-        let sessions = u64::from(plan.clients) + u64::from(plan.mix.has_looks());
+    /// `idle` is how many sessions there are beside those of the clients.
+    pub(super) fn new(plan: &Plan, idle: u32, shared: Arc<Shared>, loudness: Loudness) -> Self {
+        let clients = u64::from(plan.clients) + u64::from(plan.mix.has_looks());
+        let sessions = clients + u64::from(idle);
         let shows = !loudness.quiet && io::stderr().is_terminal();
         let total = plan.warm_up + plan.duration;
         Self { shared, sessions, total, shows, looks: 0, last: None }
