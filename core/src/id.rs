@@ -198,32 +198,42 @@ number! {
 
 /// What `hello` gave to a client: whoever knows it, speaks for the session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SessionId(u128);
+pub struct SessionId {
+    // Two words: as one number it would stand at multiples of 16 bytes, and tables of it would be
+    // a third larger.
+    high: u64,
+    low: u64,
+}
 
 impl SessionId {
     /// A session id made of 128 bits that nobody could guess.
+    #[allow(clippy::cast_possible_truncation, reason = "each half has 64 bits")]
     pub const fn from_entropy(entropy: u128) -> Self {
-        Self(entropy)
+        Self { high: (entropy >> 64) as u64, low: entropy as u64 }
+    }
+
+    const fn bits(self) -> u128 {
+        (self.high as u128) << 64 | self.low as u128
     }
 
     /// The id in 16 bytes, for the journal and the wire.
     pub const fn to_bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
+        self.bits().to_be_bytes()
     }
 
     /// The id in these 16 bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(u128::from_be_bytes(bytes))
+        Self::from_entropy(u128::from_be_bytes(bytes))
     }
 
     /// The 32 hex digits of the wire as an id; upper and lower case are the same.
     pub fn from_hex(text: &str) -> Option<Self> {
-        of_hex(text, 32).map(Self)
+        of_hex(text, 32).map(Self::from_entropy)
     }
 
     /// The id as the 32 hex digits of the wire.
     pub fn to_hex(self) -> String {
-        to_hex(self.0, 32)
+        to_hex(self.bits(), 32)
     }
 }
 
