@@ -6,8 +6,8 @@
 //! - In each piece and over all of them, keys rise.
 //! - No piece is empty, but maybe an only one, which is kept for what comes next; none is longer
 //!   than [`PIECE_MAX`].
-//! - The last key of each piece stands beside the others' too: with 100,000 entries these few are in
-//!   the processor's nearest memory, and what is looked for is found with a few reads from afar.
+//! - The last key of each piece stands beside the others' too: with 100,000 entries these few are
+//!   in the processor's nearest memory, and what is looked for is found with few reads from afar.
 //! - An entry put in or taken out moves those behind it in its piece: at most [`PIECE_MAX`],
 //!   however many there are. Each [`PIECE_MAX`]th time or so, it moves the places of the pieces.
 //! - Pieces are not put together again when they get shorter, so there are never more of them than

@@ -118,7 +118,7 @@ impl ServiceLoop {
         let (mut incoming, mut stopping) = (Incoming::default(), false);
         loop {
             self.take_completions()?;
-            // What was decided while the disk was busy goes there first, and what it has stored leaves.
+            // What was decided while the disk was busy goes there first.
             self.hand_on()?;
             self.transmit();
             stopping |= self.commands.try_recv().is_ok_and(|command| command == Command::Stop);
