@@ -126,11 +126,7 @@ impl Archive {
 
     /// After a commit that failed: is what was to be stored there or not? All else would be a lie
     /// to somebody.
-    fn look_after(
-        &mut self,
-        error: redb::Error,
-        entry: &Entry<'_>,
-    ) -> Result<(), AppendError> {
+    fn look_after(&mut self, error: redb::Error, entry: &Entry<'_>) -> Result<(), AppendError> {
         let written = self.watch.was_written();
         let failure = self.close(error);
         if !written || matches!(failure, AppendError::Flush(_)) {

@@ -13,3 +13,4 @@ mod files;
 mod power;
 mod record;
 mod run;
+mod tail;

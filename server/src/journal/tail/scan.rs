@@ -12,8 +12,8 @@ use std::io;
 
 use redb::StorageBackend;
 
-use super::layout::{HEADER, Half, MARK};
 use super::super::{OpenError, damaged};
+use super::layout::{HEADER, Half, MARK};
 
 /// How far the archive says that the tail has been moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
