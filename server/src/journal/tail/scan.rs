@@ -5,8 +5,8 @@
 //!   and is damaged.
 //! - All that is found is flushed again before it is believed: a flush that failed may have left
 //!   it in memory only, where it looks like any other.
-//! - What is cut off is overwritten before anything goes on. A record whose half's header was lost
-//!   would turn up again otherwise, with the next header.
+//! - A record whose half's header was lost is overwritten before anything goes on. It would turn up
+//!   again otherwise, with the next header. Any other is written over by the next one.
 
 use std::io;
 
@@ -175,9 +175,6 @@ fn settle(backend: &dyn StorageBackend, newest: &Walk, is_first: bool) -> io::Re
         &newest.bytes[place(begin)..place(end)]
     };
     backend.write(half.base() + begin, slice(begin, newest.end()))?;
-    if newest.end() + MARK as u64 <= half.len {
-        backend.write(half.base() + newest.end(), &[0; MARK])?;
-    }
     if is_first {
         backend.write(half.next().base(), &[0; HEADER + MARK])?;
     }
