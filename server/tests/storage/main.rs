@@ -14,3 +14,4 @@ mod power;
 mod record;
 mod run;
 mod tail;
+mod tail_faults;
