@@ -43,7 +43,7 @@ fn records(run: &Run, files: &Files) -> Vec<(usize, usize)> {
     let mut from = 0;
     let place = |batch: &Vec<_>| {
         let body = encode_batch(batch);
-        let at = (from..).find(|at| files.tail[*at..].starts_with(&body)).unwrap();
+        let at = (from..files.tail.len()).find(|at| files.tail[*at..].starts_with(&body)).unwrap();
         from = at + body.len();
         (at - 40, at + body.len().next_multiple_of(8) + 8)
     };
