@@ -283,6 +283,9 @@ fn do_it(files: &mut Files, note: &Note, tear: Option<u64>) {
             let bytes = files.at_mut(*place);
             let len = data.len() as u64;
             let kept = usize::try_from(tear.map_or(len, |tear| tear % (len + 1))).unwrap();
+            // No disk tears a sector, and the tail relies on that: on none of its words being torn.
+            let word = if *place == Place::Tail { 8 } else { 1 };
+            let kept = if kept == data.len() { kept } else { kept - kept % word };
             let from_end = tear.is_some_and(|tear| tear >> 63 == 1);
             let kept = if from_end { data.len() - kept..data.len() } else { 0..kept };
             let at = usize::try_from(*offset).unwrap();
