@@ -1,5 +1,5 @@
-//! What one commit puts into the database: a batch, how far the tail is moved by that, and a bounded
-//! part of what a snapshot asks for.
+//! What one commit puts into the database: a batch, how far the tail is moved by that, and a
+//! bounded part of what a snapshot asks for.
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,

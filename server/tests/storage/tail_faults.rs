@@ -100,7 +100,10 @@ fn a_record_whose_header_was_lost_never_turns_up_with_the_next_header() {
     let half_len = 3_000;
     let run = Run::new(56, 60, 6);
     let (disk, mut journal) = Disk::journal(half_len);
-    let is_switch = |note: &&Note| matches!(note, Note::Write(Place::Tail, at, data) if at % half_len == 0 && data.len() > 104);
+    let is_switch = |note: &&Note| {
+        let Note::Write(Place::Tail, at, data) = note else { return false };
+        at % half_len == 0 && data.len() > 104
+    };
     let mut looked_at = 0;
     for (number, batch) in run.batches.iter().enumerate() {
         let before = disk.begin();
