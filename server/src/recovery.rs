@@ -16,8 +16,9 @@ use crate::files::FileStore;
 use crate::journal::{OpenError, Recovered, RedbJournal};
 use crate::state_file;
 
-/// The name of the journal in the data folder.
+/// The names of the journal's files in the data folder.
 const JOURNAL: &str = "journal.redb";
+const TAIL: &str = "journal.tail";
 
 /// Everything that a server stands on.
 pub struct Ground {
@@ -47,6 +48,7 @@ pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<Ground> {
                 path.display()
             );
         }
+        keep_aside(dir)?;
         return begin_after_loss(dir);
     }
     match RedbJournal::open(dir) {
@@ -59,7 +61,7 @@ pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<Ground> {
                     path.display()
                 );
             }
-            keep_aside(&path)?;
+            keep_aside(dir)?;
             begin_after_loss(dir)
         }
         Err(error) => Err(error).with_context(|| format!("can't open {}", path.display())),
@@ -92,12 +94,24 @@ fn begin_after_loss(dir: &Path) -> anyhow::Result<Ground> {
     Ok(Ground { journal, files, start, lost: true })
 }
 
-/// Keeps the damaged journal for whoever can still read something from it. It keeps its own name
-/// too until the new one takes that: a folder without a journal could be taken for a new one.
-fn keep_aside(path: &Path) -> anyhow::Result<()> {
-    let aside = path.with_extension(format!("redb.damaged-{}", unix_millis()));
-    fs::hard_link(path, &aside)
-        .with_context(|| format!("can't keep the damaged journal as {}", aside.display()))?;
-    warn!(aside = %aside.display(), "the damaged journal is kept");
+/// Keeps what there is of the damaged journal for whoever can still read something from it.
+///
+/// Its archive keeps its own name too until the new one takes that: a folder without a journal
+/// could be taken for a new one. Its tail does not, since the new journal would write into it;
+/// without it the old archive stays what it is, damaged or without its last events.
+fn keep_aside(dir: &Path) -> anyhow::Result<()> {
+    let now = unix_millis();
+    let aside = |name: &str| dir.join(format!("{name}.damaged-{now}"));
+    let told = |path: &Path| format!("can't keep the damaged journal as {}", path.display());
+    if dir.join(TAIL).try_exists()? {
+        let aside = aside(TAIL);
+        fs::rename(dir.join(TAIL), &aside).with_context(|| told(&aside))?;
+        warn!(aside = %aside.display(), "the tail of the damaged journal is kept");
+    }
+    if dir.join(JOURNAL).try_exists()? {
+        let aside = aside(JOURNAL);
+        fs::hard_link(dir.join(JOURNAL), &aside).with_context(|| told(&aside))?;
+        warn!(aside = %aside.display(), "the damaged journal is kept");
+    }
     Ok(())
 }

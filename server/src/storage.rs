@@ -5,7 +5,7 @@
 //! loop, which lets the replies go.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use leasehold_core::id::Index;
 use mio::Waker;
 use tracing::{debug, error, info, warn};
 
-use crate::files::FileStore;
+use crate::files::{FileStore, Flush, FlushError};
 use crate::journal::{self, AppendError, Journal as _, RedbJournal};
 use crate::published::Published;
 use crate::service_loop::Completion;
@@ -42,8 +42,25 @@ pub struct Storage {
     pub waker: Arc<Waker>,
 }
 
-/// A snapshot that is being encoded by a thread of its own.
-type Encoding = Receiver<(Index, Vec<u8>)>;
+/// A snapshot that another thread is at work for.
+enum Making {
+    /// The state is being encoded.
+    Encoding(Receiver<Snapshot>),
+    /// The files are being flushed.
+    Flushing(Arc<Flush>, Receiver<Flushed>),
+}
+
+/// A state that goes up to an event, encoded.
+struct Snapshot {
+    index: Index,
+    bytes: Vec<u8>,
+}
+
+/// A snapshot, and what became of the flush that has to come before it.
+struct Flushed {
+    snapshot: Snapshot,
+    result: Result<(), FlushError>,
+}
 
 impl Storage {
     /// Stores what comes until the loop is gone.
@@ -52,7 +69,7 @@ impl Storage {
     /// Where a flush failed: what the disk holds is unknown then, so nothing can be promised any
     /// more and the process has to end.
     pub fn run(mut self, batches: &Receiver<Vec<Event>>) -> anyhow::Result<()> {
-        let mut encoding = None;
+        let mut making = None;
         let mut looked_at = Instant::now();
         self.tell_writable();
         loop {
@@ -68,7 +85,7 @@ impl Storage {
                 self.files.retry();
                 self.tell_writable();
             }
-            encoding = self.look_after_snapshot(encoding)?;
+            making = self.look_after_snapshot(making)?;
         }
     }
 
@@ -113,36 +130,67 @@ impl Storage {
         }
     }
 
-    /// Begins a snapshot when one is due: encoded by another thread, written piece by piece.
-    fn look_after_snapshot(
-        &mut self,
-        encoding: Option<Encoding>,
-    ) -> anyhow::Result<Option<Encoding>> {
-        let Some(encoding) = encoding else {
-            let due = self.journal.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES;
-            return Ok((due && self.files.is_complete()).then(|| self.encode_snapshot()).flatten());
-        };
-        let Ok((index, bytes)) = encoding.try_recv() else { return Ok(Some(encoding)) };
-        // What the snapshot covers leaves the journal, so the files have to hold it by then.
-        if !self.files.is_complete() {
-            return Ok(None);
+    /// Goes on with the snapshot that is being made, or begins one when it is due. What takes long
+    /// is done by other threads: here nothing waits for it.
+    fn look_after_snapshot(&mut self, making: Option<Making>) -> anyhow::Result<Option<Making>> {
+        match making {
+            None => {
+                let due = self.journal.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES;
+                Ok((due && self.files.is_complete()).then(|| self.encode_snapshot()).flatten())
+            }
+            Some(Making::Encoding(encoded)) => match encoded.try_recv() {
+                Ok(snapshot) => Ok(self.flush_files(snapshot)),
+                Err(TryRecvError::Empty) => Ok(Some(Making::Encoding(encoded))),
+                Err(TryRecvError::Disconnected) => Ok(None),
+            },
+            Some(Making::Flushing(flush, flushed)) => match flushed.try_recv() {
+                Ok(flushed) => self.begin_snapshot(&flush, flushed).map(|()| None),
+                Err(TryRecvError::Empty) => Ok(Some(Making::Flushing(flush, flushed))),
+                Err(TryRecvError::Disconnected) => {
+                    self.files.flush_again(&flush);
+                    Ok(None)
+                }
+            },
         }
-        self.files.sync_all().context("the files could not be flushed")?;
-        debug!(bytes = bytes.len(), "the snapshot is encoded");
-        self.journal.begin_snapshot(index, bytes);
-        Ok(None)
     }
 
-    fn encode_snapshot(&self) -> Option<Encoding> {
+    fn encode_snapshot(&self) -> Option<Making> {
         debug!("a snapshot is begun");
-        let (sender, receiver) = channel();
         let published = self.published.clone();
         let encode = move || {
             let state = published.state();
-            // Nobody listens any more where the server has ended meanwhile.
-            let _ = sender.send((state.index(), journal::encode_snapshot(&state)));
+            Snapshot { index: state.index(), bytes: journal::encode_snapshot(&state) }
         };
-        thread::Builder::new().name("snapshot".to_owned()).spawn(encode).ok().map(|_| receiver)
+        in_thread(encode).map(Making::Encoding)
+    }
+
+    /// What the snapshot covers leaves the journal, so the files have to hold it by then.
+    fn flush_files(&mut self, snapshot: Snapshot) -> Option<Making> {
+        debug!(bytes = snapshot.bytes.len(), "the snapshot is encoded");
+        let flush = Arc::new(self.files.begin_flush()?);
+        let its = Arc::clone(&flush);
+        let run = move || {
+            let result = its.run();
+            Flushed { snapshot, result }
+        };
+        let Some(flushed) = in_thread(run) else {
+            self.files.flush_again(&flush);
+            return None;
+        };
+        Some(Making::Flushing(flush, flushed))
+    }
+
+    fn begin_snapshot(&mut self, flush: &Flush, flushed: Flushed) -> anyhow::Result<()> {
+        let Flushed { snapshot, result } = flushed;
+        match result {
+            Ok(()) => {}
+            Err(FlushError::Gone { .. }) => self.files.flush_again(flush),
+            Err(error @ FlushError::Failed { .. }) => {
+                return Err(error).context("the files could not be flushed");
+            }
+        }
+        self.journal.begin_snapshot(snapshot.index, snapshot.bytes);
+        Ok(())
     }
 
     fn complete(&self, completion: Completion) {
@@ -152,4 +200,15 @@ impl Storage {
             error!(%error, "the loop can't be woken");
         }
     }
+}
+
+/// Does something in a thread of its own, and gives what it comes to; nothing where there can be
+/// no thread just now.
+fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<Receiver<T>> {
+    let (sender, receiver) = channel();
+    let run = move || {
+        // Nobody listens any more where the server has ended meanwhile.
+        let _ = sender.send(work());
+    };
+    thread::Builder::new().name("snapshot".to_owned()).spawn(run).ok().map(|_| receiver)
 }

@@ -20,7 +20,8 @@ pub struct Flush {
 /// Why not everything is on the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
-    /// Somebody has taken the file away since it was written. See [`FileStore::flush_again`].
+    /// Somebody has taken the file away since it was written; the others are on the disk. See
+    /// [`FileStore::flush_again`].
     #[error("the guarded file {name} can't be opened: {source}")]
     Gone {
         /// Which file.
@@ -46,8 +47,8 @@ impl FileStore {
     }
 
     /// Takes back a flush that came to nothing.
-    pub fn flush_again(&mut self, flush: Flush) {
-        self.dirty.extend(flush.names);
+    pub fn flush_again(&mut self, flush: &Flush) {
+        self.dirty.extend(flush.names.iter().cloned());
     }
 
     pub(super) fn flush_of_what_is_written(&mut self) -> Flush {
@@ -61,13 +62,24 @@ impl Flush {
     /// # Errors
     /// Where not everything is on the disk.
     pub fn run(&self) -> Result<(), FlushError> {
+        let mut gone = None;
         for name in &self.names {
-            let file = open_plain(&self.folder, name, OFlags::RDWR)
-                .map_err(|source| FlushError::Gone { name: name.clone(), source })?;
-            file.sync_data().map_err(|source| FlushError::Failed { name: name.clone(), source })?;
+            match open_plain(&self.folder, name, OFlags::RDWR) {
+                Ok(file) => file
+                    .sync_data()
+                    .map_err(|source| FlushError::Failed { name: name.clone(), source })?,
+                // The others have to last all the same.
+                Err(source) => {
+                    gone.get_or_insert_with(|| FlushError::Gone { name: name.clone(), source });
+                }
+            }
         }
         // Where files were made, the folder has to last too.
-        let Some(last) = self.names.last() else { return Ok(()) };
-        self.folder.sync_all().map_err(|source| FlushError::Failed { name: last.clone(), source })
+        if let Some(last) = self.names.last() {
+            self.folder
+                .sync_all()
+                .map_err(|source| FlushError::Failed { name: last.clone(), source })?;
+        }
+        gone.map_or(Ok(()), Err)
     }
 }

@@ -134,7 +134,7 @@ impl FileStore {
         let flush = self.flush_of_what_is_written();
         match flush.run() {
             Err(FlushError::Gone { .. }) => {
-                self.flush_again(flush);
+                self.flush_again(&flush);
                 Ok(())
             }
             Err(FlushError::Failed { source, .. }) => Err(source),

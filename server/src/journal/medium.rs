@@ -52,6 +52,19 @@ impl FileMedium {
         Ok(Self { file: Arc::new(options.open(dir.join(name))?), folder })
     }
 
+    /// Opens the file of this name beside another one, which is locked for both. It is made, and
+    /// empty, where it isn't there.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn beside(&self, dir: &Path, name: &str) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = Arc::new(options.open(dir.join(name))?);
+        self.folder.sync_all()?;
+        Ok(Self { file, folder: Arc::clone(&self.folder) })
+    }
+
     /// Gives the file its proper name, for good. What had that name before is gone then.
     ///
     /// # Errors

@@ -1,24 +1,30 @@
 //! The journal: the events, durable.
 //!
-//! - One batch is one row and one commit, and one commit is one flush: so many steps share it.
+//! - A batch is one write and one flush, into the *tail*: a file that is as long as it will ever
+//!   be. So many steps share a flush, and it has nothing else to do.
+//! - What is in the tail is moved, in large pieces, to the *archive*, a redb database, while nobody
+//!   waits for it. After a stop in good order the archive holds everything.
 //! - A batch that is answered with [`AppendError::Write`] is not stored, and never turns up again,
 //!   also not after a crash. The journal goes on when there is room again.
 //! - A flush that fails ends it: what the disk holds is unknown then (Rebello et al., "Can
 //!   Applications Recover from fsync Failures?", ATC 2020).
 //! - It is bounded: a snapshot takes the place of the batches before it. It is written piece by
-//!   piece along with the batches, so that nobody waits for it.
+//!   piece beside them, so that nobody waits for it.
 //! - No place in history is given twice, though events that need not be durable are not stored:
-//!   each commit sees to it that a stretch of places ahead is reserved.
+//!   each record sees to it that a stretch of places ahead is reserved.
 //!
 //! It knows nothing of files: what of an append is on disk as a file is the file store's.
 
+mod archive;
 mod caught;
 mod commit;
 mod medium;
+mod mover;
 mod reading;
 mod record;
 mod redb_journal;
 mod snapshot;
+mod tail;
 mod watched;
 
 use std::io;
@@ -31,7 +37,7 @@ use leasehold_core::state::State;
 
 pub use medium::{FileMedium, Medium};
 pub use record::{RecordError, decode_batch, encode_batch};
-pub use redb_journal::RedbJournal;
+pub use redb_journal::{Moving, RedbJournal, TailOptions};
 pub use snapshot::{decode_snapshot, encode_snapshot};
 
 /// Makes events last. Where a journal of several servers would take the place of this one's.
@@ -116,4 +122,8 @@ pub struct Append {
 #[allow(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
 fn damaged(why: impl ToString) -> OpenError {
     OpenError::Damaged { why: why.to_string() }
+}
+
+fn damaged_while_running() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "journal.tail was changed by somebody else")
 }

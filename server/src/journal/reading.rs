@@ -1,4 +1,4 @@
-//! Reads a journal: the newest snapshot, and the batches after it.
+//! Reads a journal: the newest snapshot, the batches after it, and then those of the tail.
 
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use leasehold_core::state::State;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError};
 
 use super::caught::catch;
-use super::commit::{BATCHES, NUMBERS, PIECES, Progress, RESERVED, SNAPSHOT, SNAPSHOT_PIECES};
+use super::commit::{
+    BATCHES, NUMBERS, PIECES, Progress, RESERVED, SNAPSHOT, SNAPSHOT_PIECES, tail_in,
+};
 use super::record::decode_batch;
 use super::snapshot::{self, decode_snapshot};
 use super::watched::{Watch, Watched};
@@ -19,9 +21,21 @@ const CACHE_BYTES: usize = 16 << 20;
 
 /// What there is in a database.
 pub(super) struct Read {
-    pub(super) recovered: Recovered,
+    pub(super) fold: Fold,
     pub(super) progress: Progress,
-    pub(super) bytes_since_snapshot: u64,
+}
+
+/// What the batches that were read come to.
+pub(super) struct Fold {
+    state: State,
+    /// The place up to which the snapshot goes.
+    covered: u64,
+    /// The place of the last batch.
+    last: u64,
+    appends: Vec<Append>,
+    events: usize,
+    /// How long all batches are that the snapshot doesn't cover.
+    pub(super) bytes: u64,
 }
 
 /// Opens the database and looks at all of it, so that damage is found before anybody is served.
@@ -58,9 +72,10 @@ pub(super) fn read(database: &Database) -> Result<Read, OpenError> {
             Some(index) => read_snapshot(&transaction, index, number(SNAPSHOT_PIECES)?)?,
             None => State::default(),
         };
-        let (recovered, bytes) = read_batches(&transaction, state, reserved)?;
-        let progress = Progress { reserved, writing: None, superseded: covered };
-        Ok(Read { recovered, progress, bytes_since_snapshot: bytes })
+        let fold = read_batches(&transaction, state)?;
+        let tail = tail_in(&numbers).map_err(damaged)?;
+        let progress = Progress { reserved, tail, writing: None, superseded: covered };
+        Ok(Read { fold, progress })
     })
 }
 
@@ -80,36 +95,55 @@ fn read_snapshot(
     }
 }
 
-fn read_batches(
-    transaction: &ReadTransaction,
-    mut state: State,
-    reserved: u64,
-) -> Result<(Recovered, u64), OpenError> {
-    let (mut appends, mut events, mut bytes) = (Vec::new(), 0, 0);
-    let batches = transaction.open_table(BATCHES).map_err(damaged)?;
+fn read_batches(transaction: &ReadTransaction, state: State) -> Result<Fold, OpenError> {
     let covered = state.index().number();
-    let mut last = 0;
+    let (appends, events, bytes) = (Vec::new(), 0, 0);
+    let mut fold = Fold { state, covered, last: 0, appends, events, bytes };
+    let batches = transaction.open_table(BATCHES).map_err(damaged)?;
     for row in batches.range(covered + 1..).map_err(damaged)? {
         let (key, batch) = row.map_err(damaged)?;
-        bytes += batch.value().len() as u64;
-        for event in decode_batch(batch.value()).map_err(damaged)? {
+        fold.take(key.value(), batch.value())?;
+    }
+    Ok(fold)
+}
+
+impl Fold {
+    /// Takes in the next batch, which ends at `through`.
+    fn take(&mut self, through: u64, batch: &[u8]) -> Result<(), OpenError> {
+        self.bytes += batch.len() as u64;
+        for event in decode_batch(batch).map_err(damaged)? {
             let index = event.index.number();
-            if index <= last || key.value() < index {
+            if index <= self.last || through < index {
                 return Err(damaged(format_args!("the event {index} is out of order")));
             }
-            last = index;
+            self.last = index;
             // A snapshot may end within a batch, whose last events were none that last.
-            if index <= covered {
+            if index <= self.covered {
                 continue;
             }
-            state.apply(&event);
-            events += 1;
-            appends.extend(append_of(event));
+            self.state.apply(&event);
+            self.events += 1;
+            self.appends.extend(append_of(event));
         }
-        last = key.value();
+        self.last = through;
+        Ok(())
     }
-    let after = Index::new(reserved.max(last).max(covered));
-    Ok((Recovered { state, after, appends, events }, bytes))
+
+    /// Takes in the batches of a tail.
+    pub(super) fn take_tail(&mut self, batches: &[(u64, Vec<u8>)]) -> Result<(), OpenError> {
+        catch(|| batches.iter().try_for_each(|(through, batch)| self.take(*through, batch)))
+    }
+
+    /// The place of the last event that is stored.
+    pub(super) fn last(&self) -> u64 {
+        self.last.max(self.covered)
+    }
+
+    /// All that was read.
+    pub(super) fn finish(self, reserved: u64) -> Recovered {
+        let after = Index::new(reserved.max(self.last()));
+        Recovered { state: self.state, after, appends: self.appends, events: self.events }
+    }
 }
 
 fn append_of(event: Event) -> Option<Append> {

@@ -34,17 +34,45 @@ pub enum RecordError {
     Malformed(&'static str),
 }
 
+/// The length of what comes before the events of a batch: version and checksum.
+const HEAD: usize = 5;
+
 /// Writes the durable ones among `events`.
 pub fn encode_batch(events: &[Event]) -> Vec<u8> {
-    let mut out = Writer(vec![VERSION, 0, 0, 0, 0]);
+    let mut batch = Vec::new();
+    encode_batch_into(&mut batch, events);
+    batch
+}
+
+/// Writes the durable ones among `events` behind what is there.
+pub(super) fn encode_batch_into(bytes: &mut Vec<u8>, events: &[Event]) {
+    let begin = bytes.len();
+    bytes.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
+    let mut out = Writer(bytes);
     for event in events.iter().filter(|event| event.fact.is_durable()) {
         out.number(event.index.number());
         out.number(event.at.as_millis());
         out.fact(&event.fact);
     }
-    let checksum = crc32fast::hash(&out.0[5..]);
-    out.0[1..5].copy_from_slice(&checksum.to_le_bytes());
-    out.0
+    seal(&mut bytes[begin..]);
+}
+
+/// Makes one batch of some that follow each other. Of none it makes nothing.
+pub(super) fn join<'a>(batches: impl Iterator<Item = &'a [u8]>, joined: &mut Vec<u8>) {
+    joined.clear();
+    for batch in batches {
+        assert!(batch.first() == Some(&VERSION), "a batch of this version");
+        let events = if joined.is_empty() { batch } else { &batch[HEAD..] };
+        joined.extend_from_slice(events);
+    }
+    if !joined.is_empty() {
+        seal(joined);
+    }
+}
+
+fn seal(batch: &mut [u8]) {
+    let checksum = crc32fast::hash(&batch[HEAD..]);
+    batch[1..HEAD].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Reads a batch of events.
@@ -52,7 +80,7 @@ pub fn encode_batch(events: &[Event]) -> Vec<u8> {
 /// # Errors
 /// Where the bytes aren't one, or aren't any more.
 pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Event>, RecordError> {
-    let (head, body) = bytes.split_at_checked(5).ok_or(RecordError::CutOff)?;
+    let (head, body) = bytes.split_at_checked(HEAD).ok_or(RecordError::CutOff)?;
     if head[0] != VERSION {
         return Err(RecordError::Version(head[0]));
     }
@@ -69,9 +97,9 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Event>, RecordError> {
     Ok(events)
 }
 
-struct Writer(Vec<u8>);
+struct Writer<'a>(&'a mut Vec<u8>);
 
-impl Writer {
+impl Writer<'_> {
     fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push(number.to_le_bytes()[0] | 0x80);

@@ -1,45 +1,74 @@
-//! The journal on redb: when it commits, and how it goes on after a failure.
+//! The journal of one server: a tail before a redb database, which is its archive.
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
 
 use leasehold_core::event::Event;
 use leasehold_core::id::Index;
 use leasehold_core::service::Stored;
 use leasehold_core::state::State;
-use redb::Database;
+use redb::StorageBackend;
+use tracing::warn;
 
-use super::commit::{self, Filled, Progress};
+use super::archive::Archive;
 use super::medium::{FileMedium, Medium};
-use super::reading;
-use super::record::encode_batch;
-use super::snapshot::{Writing, encode_snapshot};
-use super::watched::{Watch, no_room};
-use super::{AppendError, Journal, OpenError, Recovered};
+use super::mover::{self, Mover, Shared};
+use super::snapshot::Writing;
+use super::tail::scan::scan;
+use super::tail::{self, Tail};
+use super::{AppendError, Journal, OpenError, Recovered, damaged};
 
-/// The journal's name in the data folder.
+/// The archive's name in the data folder.
 const NAME: &str = "journal.redb";
 /// Its name until it is complete.
 const NEW: &str = "journal.redb.new";
+/// The tail's name.
+const TAIL: &str = "journal.tail";
 
-/// A journal that has failed is opened again no sooner than this, and no sooner than ten times of
-/// what the last try took: a full disk must not make a busy machine.
-const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+/// How many places are reserved at a time: ten seconds of heartbeats at full load.
+const RESERVE: u64 = 1 << 20;
 
-/// Stores events in a redb database.
+/// How a tail is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct TailOptions {
+    /// How long each of its two halves is, in bytes: a multiple of 8.
+    pub half_len: u64,
+    /// Who moves what is in it to the archive.
+    pub moving: Moving,
+}
+
+/// Who moves what is in the tail to the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moving {
+    /// A thread of its own.
+    ByThread,
+    /// Whoever calls [`Journal::work`], one piece with each call.
+    ByCaller,
+}
+
+impl Default for TailOptions {
+    /// Halves of 4 MiB: a second of full load, so that the archive may be slow for as long without
+    /// being felt; read in a few milliseconds; and little beside the 64 MiB between snapshots.
+    fn default() -> Self {
+        Self { half_len: 4 << 20, moving: Moving::ByThread }
+    }
+}
+
+/// Stores events in a tail and a redb database.
 #[derive(Debug)]
 pub struct RedbJournal {
-    medium: Arc<dyn Medium>,
-    /// Unset after a failure, until it could be opened again.
-    database: Option<Database>,
-    watch: Arc<Watch>,
-    /// When to try again what failed.
-    retry_at: Option<Instant>,
+    tail: Tail,
+    mover: Arc<Mutex<Mover>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
     /// The last place in history that was let pass.
     passed: u64,
-    progress: Progress,
+    /// The place of the last event of the last batch that was stored.
+    stored: u64,
+    /// The last place in history that anybody may have seen.
+    reserved: u64,
     bytes_since_snapshot: u64,
 }
 
@@ -50,13 +79,19 @@ impl RedbJournal {
     /// Where it is damaged, can't be read, or belongs to a server that runs.
     pub fn open(dir: &Path) -> Result<(Self, Recovered), OpenError> {
         if !dir.join(NAME).try_exists()? {
+            if tail::holds_anything(&dir.join(TAIL))? {
+                return Err(damaged("it is missing, though journal.tail holds its last events"));
+            }
             Self::begin(dir, &State::default())?;
         }
-        Self::open_on(Arc::new(FileMedium::open(dir, NAME)?))
+        let archive = FileMedium::open(dir, NAME)?;
+        let tail = archive.beside(dir, TAIL)?;
+        Self::open_on(Arc::new(archive), &tail, TailOptions::default())
     }
 
     /// Begins a journal that holds a state and nothing else. What journal there was before is gone
-    /// then. There is either the old one or the new one, whenever the power fails.
+    /// then. There is either the old one or the new one, whenever the power fails: a tail of the
+    /// old one is not in use for the new one.
     ///
     /// # Errors
     /// As [`RedbJournal::open`].
@@ -66,157 +101,136 @@ impl RedbJournal {
         Ok(medium.rename(dir, NEW, NAME)?)
     }
 
-    /// Opens the journal on a medium.
+    /// Opens the journal on two media.
     ///
     /// # Errors
     /// As [`RedbJournal::open`], and where there is none.
-    pub fn open_on(medium: Arc<dyn Medium>) -> Result<(Self, Recovered), OpenError> {
-        let watch = Watch::new(medium.open()?);
-        if redb::StorageBackend::len(&super::watched::Watched(Arc::clone(&watch)))? == 0 {
-            return Err(super::damaged("it is empty"));
-        }
-        let database = reading::open_database(&watch)?;
-        let read = reading::read(&database)?;
-        let journal = Self {
-            medium,
-            database: Some(database),
-            watch,
-            retry_at: None,
-            passed: read.recovered.state.index().number(),
-            progress: read.progress,
-            bytes_since_snapshot: read.bytes_since_snapshot,
+    pub fn open_on(
+        archive: Arc<dyn Medium>,
+        tail: &dyn Medium,
+        options: TailOptions,
+    ) -> Result<(Self, Recovered), OpenError> {
+        assert!(options.half_len.is_multiple_of(8), "records begin at multiples of 8");
+        let (archive, mut fold) = Archive::open(archive)?;
+        let backend: Arc<dyn StorageBackend> = tail.open()?.into();
+        let (mut stored, mut reserved) = (fold.last(), archive.reserved());
+        let (tail, from) = if let Some(in_use) = archive.tail() {
+            let scan = scan(&*backend, in_use)?;
+            fold.take_tail(&scan.batches)?;
+            (stored, reserved) = (stored.max(scan.through), reserved.max(scan.reserved));
+            (Tail::going_on(Arc::clone(&backend), &scan), Some(scan.from))
+        } else {
+            let mut tail = Tail::unused(Arc::clone(&backend), options.half_len);
+            tail.make(options.half_len)?;
+            (tail, None)
         };
-        Ok((journal, read.recovered))
+        let bytes_since_snapshot = fold.bytes;
+        let recovered = fold.finish(reserved);
+        let shared = Arc::new(Shared::new(options.piece_len()));
+        let mover = Mover::new(archive, backend, tail.end(), from, &shared);
+        let mut this = Self {
+            tail,
+            mover: Arc::new(Mutex::new(mover)),
+            shared,
+            thread: None,
+            passed: recovered.state.index().number(),
+            stored,
+            reserved,
+            bytes_since_snapshot,
+        };
+        if options.moving == Moving::ByThread {
+            this.thread = Some(this.start_mover()?);
+        }
+        Ok((this, recovered))
     }
 
     /// Begins a journal on an empty medium.
     ///
     /// # Errors
     /// As [`RedbJournal::open`].
-    pub fn begin_on(medium: Arc<dyn Medium>, state: &State) -> Result<(), OpenError> {
-        let watch = Watch::new(medium.open()?);
-        let database = reading::open_database(&watch)?;
-        commit::make_tables(&database).map_err(io_error)?;
-        let mut journal = Self {
-            medium,
-            database: Some(database),
-            watch,
-            retry_at: None,
-            passed: state.index().number(),
-            progress: Progress::default(),
-            bytes_since_snapshot: 0,
-        };
-        if *state != State::default() {
-            journal.begin_snapshot(state.index(), encode_snapshot(state));
-            journal.finish_snapshot().map_err(|error| OpenError::Io(io::Error::other(error)))?;
-        }
-        Ok(())
+    pub fn begin_on(archive: Arc<dyn Medium>, state: &State) -> Result<(), OpenError> {
+        Archive::begin(archive, state)
     }
 
-    /// Writes the snapshot that was begun to its end.
+    /// Moves all that is in the tail, and writes the snapshot that was begun to its end.
     ///
     /// # Errors
     /// As [`Journal::append`].
     pub fn finish_snapshot(&mut self) -> Result<(), AppendError> {
-        while self.progress.is_under_way() {
-            self.work()?;
-        }
+        while self.step()? {}
         Ok(())
     }
 
-    fn commit(&mut self, batch: Option<&[u8]>, through: u64) -> Result<(), AppendError> {
-        self.be_ready()?;
-        let database = self.database.as_ref().expect("it is open where it is ready");
-        let filled = commit::fill(database, &self.progress, batch, through);
-        let Filled { transaction, progress } = match filled {
-            Ok(filled) => filled,
-            // Nothing of a transaction is in the file before its commit.
-            Err(error) => return Err(self.close(error)),
-        };
-        if self.watch.is_short() {
-            return match transaction.abort() {
-                Ok(()) => Err(AppendError::Write(no_room())),
-                Err(error) => Err(self.close(error.into())),
-            };
-        }
-        self.watch.begin_commit();
-        if let Err(error) = transaction.commit() {
-            self.look_after(error.into(), batch, through)?;
-        }
-        if self.progress.is_under_way() && !progress.is_under_way() {
-            tracing::debug!("the snapshot is complete");
-        }
-        self.progress = progress;
-        self.bytes_since_snapshot += batch.map_or(0, |batch| batch.len() as u64);
-        Ok(())
+    fn start_mover(&self) -> io::Result<JoinHandle<()>> {
+        let (mover, shared) = (Arc::clone(&self.mover), Arc::clone(&self.shared));
+        thread::Builder::new().name("mover".to_owned()).spawn(move || mover::run(&mover, &shared))
     }
 
-    /// After a commit that failed: is what was to be stored there or not? All else would be a lie
-    /// to somebody.
-    fn look_after(
+    fn step(&self) -> Result<bool, AppendError> {
+        self.be_whole()?;
+        self.shared.note(self.mover().step(&self.shared))
+    }
+
+    /// Stores a batch, or only reserves places where it has no durable events.
+    fn store(
         &mut self,
-        error: redb::Error,
-        batch: Option<&[u8]>,
+        events: Option<&[Event]>,
         through: u64,
+        reserved: u64,
     ) -> Result<(), AppendError> {
-        let written = self.watch.was_written();
-        let failure = self.close(error);
-        if !written || matches!(failure, AppendError::Flush(_)) {
-            return Err(failure);
+        self.tail.encode(events);
+        if self.tail.is_too_long() {
+            return self.store_past_tail(through, reserved);
         }
-        // Opening settles it for good: it decides which commit was the last, and flushes that.
-        self.reopen().map_err(AppendError::Flush)?;
-        let database = self.database.as_ref().expect("it was opened");
-        let stored =
-            batch.is_some() && commit::is_stored(database, through).map_err(flush_error)?;
-        if stored { Ok(()) } else { Err(failure) }
-    }
-
-    /// Gives the database up: redb does nothing more with it either.
-    fn close(&mut self, error: redb::Error) -> AppendError {
-        self.database = None;
-        self.pause(Duration::ZERO);
-        if self.watch.has_flush_failed() { flush_error(error) } else { write_error(error) }
-    }
-
-    /// Sees to it that something can be stored, if it can.
-    fn be_ready(&mut self) -> Result<(), AppendError> {
-        if self.database.is_some() && !self.watch.is_short() {
-            return Ok(());
+        if self.tail.end().is_none() {
+            self.begin_tail()?;
         }
-        if self.retry_at.is_some_and(|at| Instant::now() < at) {
-            return Err(AppendError::Write(no_room_yet()));
+        while !self.tail.has_room() && !self.shared.is_other_half_free() {
+            // The disk can't keep up. Whoever has the mover is waited for; then there is less.
+            self.mover().move_piece(&self.shared)?;
         }
-        let begun = Instant::now();
-        let tried = self.try_again();
-        if tried.is_err() {
-            self.pause(begun.elapsed());
-        }
-        tried.map_err(|error| {
-            if self.watch.has_flush_failed() {
-                AppendError::Flush(error)
-            } else {
-                AppendError::Write(error)
-            }
-        })
-    }
-
-    fn try_again(&mut self) -> io::Result<()> {
-        // First, since it is cheap: opening reads everything.
-        self.watch.make_room()?;
-        if self.database.is_none() { self.reopen() } else { Ok(()) }
-    }
-
-    fn reopen(&mut self) -> io::Result<()> {
-        self.watch = Watch::new(self.medium.open()?);
-        let database = reading::open_database(&self.watch);
-        self.database = Some(database.map_err(io::Error::other)?);
-        self.retry_at = None;
+        let end = self.tail.write(through, reserved)?;
+        self.shared.extend(end);
         Ok(())
     }
 
-    fn pause(&mut self, took: Duration) {
-        self.retry_at = Some(Instant::now() + REOPEN_PAUSE.max(took * 10));
+    /// Takes the tail into use: the archive has everything so far.
+    fn begin_tail(&mut self) -> Result<(), AppendError> {
+        let run = getrandom::u64().expect("the system has random bits");
+        let half = self.tail.begin(run, self.stored)?;
+        self.mover().begin_tail(&self.shared, half, self.stored)?;
+        self.tail.take_into_use(half, self.stored);
+        Ok(())
+    }
+
+    /// Stores a batch for which the tail is too small: in the archive, behind all that was in the
+    /// tail, which is taken into use again with the next batch.
+    fn store_past_tail(&mut self, through: u64, reserved: u64) -> Result<(), AppendError> {
+        let batch = Some((through, self.tail.batch()));
+        self.mover().leave_tail(&self.shared, batch, reserved)?;
+        self.tail.leave();
+        Ok(())
+    }
+
+    /// Ends in good order: everything is in the archive then.
+    fn put_away(&mut self) -> Result<(), AppendError> {
+        if self.tail.end().is_some() {
+            self.mover().leave_tail(&self.shared, None, self.reserved)?;
+            self.tail.empty().map_err(AppendError::Write)?;
+        }
+        Ok(())
+    }
+
+    /// Where a flush has failed nothing may be done any more.
+    fn be_whole(&self) -> Result<(), AppendError> {
+        if self.shared.is_broken() {
+            return Err(AppendError::Flush(io::Error::other("a flush has failed before")));
+        }
+        Ok(())
+    }
+
+    fn mover(&self) -> MutexGuard<'_, Mover> {
+        self.mover.lock().expect("whoever panics with it ends the server")
     }
 }
 
@@ -227,10 +241,16 @@ impl Journal for RedbJournal {
         };
         let through = last.index.number();
         assert!(self.passed < first.index.number(), "events come to the journal in order");
+        self.be_whole()?;
         let durable = events.iter().any(|event| event.fact.is_durable());
-        if durable || self.progress.is_reserve_low(through) {
-            let batch = durable.then(|| encode_batch(events));
-            self.commit(batch.as_deref(), through)?;
+        // Before so few places are left that a batch might go beyond them.
+        let is_reserve_low = through + RESERVE / 2 > self.reserved;
+        if durable || is_reserve_low {
+            let reserved = if is_reserve_low { through + RESERVE } else { self.reserved };
+            let stored = self.store(durable.then_some(events), through, reserved);
+            self.shared.note(stored)?;
+            self.bytes_since_snapshot += self.tail.batch().len() as u64;
+            (self.stored, self.reserved) = (through, reserved);
         }
         self.passed = through;
         Ok(Stored { through: last.index })
@@ -239,11 +259,11 @@ impl Journal for RedbJournal {
     fn begin_snapshot(&mut self, index: Index, bytes: Vec<u8>) {
         assert!(index.number() <= self.passed, "a snapshot is made of what is stored");
         self.bytes_since_snapshot = 0;
-        self.progress.writing = Some(Writing::new(index.number(), bytes));
+        self.shared.begin_snapshot(Writing::new(index.number(), bytes));
     }
 
     fn work(&mut self) -> Result<(), AppendError> {
-        if self.progress.is_under_way() { self.commit(None, self.passed) } else { Ok(()) }
+        if self.thread.is_none() { self.step().map(drop) } else { self.be_whole() }
     }
 
     fn bytes_since_snapshot(&self) -> u64 {
@@ -251,18 +271,25 @@ impl Journal for RedbJournal {
     }
 }
 
-fn io_error(error: redb::Error) -> io::Error {
-    if let redb::Error::Io(error) = error { error } else { io::Error::other(error) }
+impl Drop for RedbJournal {
+    fn drop(&mut self) {
+        self.shared.stop();
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            return;
+        }
+        if self.shared.is_broken() || thread::panicking() {
+            return;
+        }
+        if let Err(error) = self.put_away() {
+            warn!(%error, "the last events stay in journal.tail, which belongs to the journal");
+        }
+    }
 }
 
-fn write_error(error: redb::Error) -> AppendError {
-    AppendError::Write(io_error(error))
-}
-
-fn flush_error(error: redb::Error) -> AppendError {
-    AppendError::Flush(io_error(error))
-}
-
-fn no_room_yet() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "the journal has failed a moment ago")
+impl TailOptions {
+    /// How much is moved at a time: a commit of a few milliseconds. A little less than a power of
+    /// two, which is what redb sets aside for it.
+    const fn piece_len(&self) -> u64 {
+        self.half_len / 4 - self.half_len / 1024
+    }
 }

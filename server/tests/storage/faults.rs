@@ -1,31 +1,29 @@
 //! Writes that fail, flushes that fail, and disks that are full.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leasehold_core::state::State;
 use leasehold_server::journal::{AppendError, Journal, OpenError, RedbJournal, encode_snapshot};
 
-use super::disk::{Cut, Disk, HowItFails};
+use super::disk::{Cut, Disk, Files, HowItFails};
 use super::run::Run;
 
+/// Halves of the tail that a few batches fill.
+const HALF: u64 = 4_096;
+
 fn begin() -> (Disk, RedbJournal) {
-    let disk = Disk::default();
-    RedbJournal::begin_on(Arc::new(disk.clone()), &State::default()).unwrap();
-    let (journal, _) = RedbJournal::open_on(Arc::new(disk.clone())).unwrap();
-    disk.begin();
-    (disk, journal)
+    Disk::journal(HALF)
 }
 
-fn state_on(bytes: Vec<u8>) -> State {
-    RedbJournal::open_on(Arc::new(Disk::of(bytes))).unwrap().1.state
+fn state_on(files: Files) -> State {
+    Disk::of(files).open(HALF).unwrap().1.state
 }
 
 /// Panics where a disk that loses its power now could hold anything but this state.
 #[track_caller]
-fn expect_after_power_cut(begun: &[u8], disk: &Disk, state: &State, seed: u64) {
-    assert_eq!(state_on(disk.look().bytes.clone()), *state, "all that was written is there");
-    let mut cut = Cut::new(begun.to_vec());
+fn expect_after_power_cut(begun: &Files, disk: &Disk, state: &State, seed: u64) {
+    assert_eq!(state_on(disk.files()), *state, "all that was written is there");
+    let mut cut = Cut::new(begun.clone());
     let notes = disk.look().notes.clone();
     notes.iter().for_each(|note| cut.take(note));
     for seed in [seed, seed + 1] {
@@ -67,7 +65,7 @@ fn a_batch_that_could_not_be_written_is_not_stored_and_never_turns_up() {
             reopened += disk.look().opened;
             let over = disk.look().writes < failing;
             drop(journal);
-            assert_eq!(state_on(disk.look().bytes.clone()), *snapshot);
+            assert_eq!(state_on(disk.files()), *snapshot);
             if over {
                 break;
             }
@@ -116,7 +114,7 @@ fn a_full_disk_stores_nothing_and_the_journal_goes_on_where_there_is_room() {
         let run = Run::new(seed, 90, 1 + seed % 12);
         let (disk, mut journal) = begin();
         let begun = disk.begin();
-        let mut len_max = disk.look().bytes.len() as u64;
+        let mut len_max = disk.files().len();
         disk.look().len_max = Some(len_max);
         for (number, batch) in run.batches.iter().enumerate() {
             match journal.append(batch) {
@@ -133,7 +131,7 @@ fn a_full_disk_stores_nothing_and_the_journal_goes_on_where_there_is_room() {
             }
             assert!(tried.elapsed() < Duration::from_millis(500), "{:?}", tried.elapsed());
             assert_eq!(disk.look().opened, opened, "it was opened while there was no room");
-            assert!(disk.look().bytes.len() as u64 <= len_max);
+            assert!(disk.files().len() <= len_max);
             expect_after_power_cut(&begun, &disk, &run.folds[number], seed);
             len_max *= 2;
             disk.look().len_max = Some(len_max);
@@ -142,7 +140,7 @@ fn a_full_disk_stores_nothing_and_the_journal_goes_on_where_there_is_room() {
         }
         reopened += disk.look().opened;
         drop(journal);
-        assert_eq!(state_on(disk.look().bytes.clone()), *run.folds.last().unwrap());
+        assert_eq!(state_on(disk.files()), *run.folds.last().unwrap());
     }
     println!("{full} times full, {reopened} times opened again");
     assert!(full > 20, "{full}");
@@ -156,7 +154,7 @@ fn a_snapshot_that_finds_no_room_waits_for_it() {
         journal.append(batch).unwrap();
     }
     let fold = run.folds.last().unwrap();
-    let len = disk.look().bytes.len() as u64;
+    let len = disk.files().len();
     disk.look().len_max = Some(len);
     // Larger than all that there is room for; bytes of a snapshot are not looked into here.
     let mut bytes = encode_snapshot(fold);
@@ -164,7 +162,7 @@ fn a_snapshot_that_finds_no_room_waits_for_it() {
     journal.begin_snapshot(fold.index(), bytes);
     let failed = (0..20).filter(|_| journal.work().is_err()).count();
     assert!(failed > 5, "{failed}");
-    assert_eq!(state_on(disk.look().bytes.clone()), *fold);
+    assert_eq!(state_on(disk.files()), *fold);
     journal.begin_snapshot(fold.index(), encode_snapshot(fold));
     disk.look().len_max = None;
     let begun = Instant::now();
@@ -172,7 +170,7 @@ fn a_snapshot_that_finds_no_room_waits_for_it() {
         assert!(begun.elapsed() < Duration::from_secs(5), "it never goes on");
     }
     drop(journal);
-    let (_, recovered) = RedbJournal::open_on(Arc::new(disk)).unwrap();
+    let (_, recovered) = disk.open(HALF).unwrap();
     assert_eq!((&recovered.state, recovered.events), (fold, 0));
 }
 
@@ -198,8 +196,8 @@ fn places_in_history_are_never_given_twice_though_not_all_events_are_stored() {
     let mut flushes = disk.look().flushes;
     for index in (1..8_000_000).step_by(100_000) {
         journal.append(&[event(index)]).unwrap();
-        let bytes = disk.look().bytes.clone();
-        let (_, recovered) = RedbJournal::open_on(Arc::new(Disk::of(bytes))).unwrap();
+        let files = disk.files();
+        let (_, recovered) = Disk::of(files).open(HALF).unwrap();
         assert!(recovered.after >= Index::new(index), "{index}");
     }
     flushes = disk.look().flushes - flushes;

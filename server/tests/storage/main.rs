@@ -13,3 +13,5 @@ mod files;
 mod power;
 mod record;
 mod run;
+mod tail;
+mod tail_faults;
