@@ -225,7 +225,7 @@ fn a_flush_that_finds_a_file_gone_comes_to_nothing_and_can_be_begun_again() {
     fs::rename(dir.path().join("files/a"), dir.path().join("elsewhere")).unwrap();
     let flush = store.begin_flush().unwrap();
     assert!(matches!(flush.run(), Err(FlushError::Gone { .. })));
-    store.flush_again(flush);
+    store.flush_again(&flush);
     fs::rename(dir.path().join("elsewhere"), dir.path().join("files/a")).unwrap();
     store.begin_flush().unwrap().run().unwrap();
     assert!(State::default().files().is_empty());
