@@ -47,7 +47,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What the core may depend on.
-const CORE_DEPENDENCIES: &[&str] = &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"];
+const CORE_DEPENDENCIES: &[&str] =
+    &["base64", "hmac", "itoa", "serde", "serde_json", "sha2", "thiserror"];
 
 /// What is left open must not be committed.
 const MARKS: &[&str] =

@@ -10,9 +10,10 @@ use yew::platform::spawn_local;
 
 use super::app::{App, Msg};
 use crate::browser::{self, now as monotonic, random};
+use crate::feed::clock::ServerClock;
 use crate::feed::connection::{Connection, Order, Status};
 use crate::feed::socket::{self, Brought, Socket};
-use crate::model::footage::Recorder;
+use crate::model::footage::{Heard, Recorder};
 use crate::model::studio::{Offer, Studio};
 
 /// How often the connection is looked after.
@@ -24,8 +25,7 @@ pub(crate) struct Live {
     socket: Option<Socket>,
     /// When it began, on the browser's clock.
     began: f64,
-    /// The server's clock less the browser's, in milliseconds.
-    ahead: Option<f64>,
+    clock: ServerClock,
     pub(super) recorder: Option<Recorder>,
     told: &'static str,
     /// Kept, since they end when they are dropped.
@@ -55,7 +55,7 @@ impl Live {
             connection: Connection::connecting(now),
             socket: None,
             began: now,
-            ahead: None,
+            clock: ServerClock::default(),
             recorder: None,
             told: "",
             _ticks: Interval::new(TICK_MS, move || tick.emit(())),
@@ -77,17 +77,23 @@ impl Live {
 
     /// What the server's clock shows, as long as it is heard.
     fn server_time(&self) -> Option<Time> {
-        let ahead = self.ahead.filter(|_| self.status() == Status::Live)?;
+        let shown = self.clock.shows(monotonic()).filter(|_| self.status() == Status::Live)?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let millis = (monotonic() + ahead).max(0.0) as u64;
+        let millis = shown.max(0.0) as u64;
         Some(Time::from_millis(millis))
     }
 
-    /// What came with less delay is nearer to the truth.
+    /// A message has come. What was known of the server's clock before a silence is worth nothing:
+    /// it stands still while its machine sleeps.
     #[allow(clippy::cast_precision_loss, reason = "a server's clock stays below 2^53 ms")]
-    fn set_clock(&mut self, at: Time) {
-        let ahead = at.as_millis() as f64 - monotonic();
-        self.ahead = Some(self.ahead.map_or(ahead, |known| known.max(ahead)));
+    fn heard(&mut self, heard: Heard) {
+        if heard.is_anew || self.status() != Status::Live {
+            self.clock = ServerClock::default();
+        }
+        self.connection.heard(monotonic());
+        if let Some(at) = heard.at {
+            self.clock.heard(at.as_millis() as f64, monotonic());
+        }
     }
 
     fn lose(&mut self) {
@@ -210,13 +216,7 @@ impl App {
         let Some(live) = &mut self.live else { return };
         match heard {
             Ok(heard) => {
-                live.connection.heard(monotonic());
-                if heard.is_anew {
-                    live.ahead = None;
-                }
-                if let Some(at) = heard.at {
-                    live.set_clock(at);
-                }
+                live.heard(heard);
                 if let Some(recorder) = &mut live.recorder {
                     recorder.keep(text, now);
                     if recorder.is_full() {
@@ -258,7 +258,7 @@ impl App {
     fn record(&mut self, ctx: &Context<Self>) {
         let Some(live) = &mut self.live else { return };
         let Some(recorder) = live.recorder.take() else {
-            live.recorder = Some(Recorder::new(live.moment()));
+            live.recorder = Some(Recorder::new(live.moment(), live.server_time()));
             let link = ctx.link().clone();
             spawn_local(async move {
                 link.send_message(Msg::Live(News::Began(socket::state().await)));

@@ -113,9 +113,10 @@ impl Film {
     /// Lets what was seen grow. One stays at the same moment.
     pub(crate) fn grow<T>(&mut self, grow: impl FnOnce(&mut Footage, &mut Bars) -> T) -> Option<T> {
         let Reel::Seen(seen) = &mut self.reel else { return None };
-        let begin = seen.footage.begin();
+        let numbering = |footage: &Footage| (footage.generation(), footage.begin());
+        let before = numbering(&seen.footage);
         let grown = grow(&mut seen.footage, Rc::make_mut(&mut self.bars));
-        if seen.footage.begin() != begin {
+        if numbering(&seen.footage) != before {
             // Other records have other numbers now.
             let now = self.now.max(seen.footage.begin());
             self.go_to(now);

@@ -100,11 +100,11 @@ impl Hunt {
         self.text = format!("stopped: {}", self.text);
     }
 
-    /// How much of this round is done, from 0 to 1, where that is known.
-    pub(crate) fn share(&self) -> Option<f64> {
+    /// How much of this round is done, in per cent, where that is known.
+    pub(crate) fn percent(&self) -> Option<f64> {
         let progress = self.progress.filter(|progress| progress.parents > 0)?;
         #[allow(clippy::cast_precision_loss, reason = "a bar on the screen")]
-        Some(progress.parents_done as f64 / progress.parents as f64)
+        Some(progress.parents_done as f64 * 100.0 / progress.parents as f64)
     }
 
     /// How fast it goes, in words.

@@ -6,6 +6,7 @@ use leasehold_core::ordered::Map;
 
 use leasehold_core::id::{Name, SessionNo};
 use leasehold_core::sim::{ClientConfig, Config, NodeNo};
+use leasehold_core::state::Session;
 
 /// So many can be told apart. Who comes later is somebody.
 pub(super) const CLIENTS_MAX: usize = 240;
@@ -17,9 +18,13 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    /// Nobody is here any more, until it is told.
-    pub(super) fn leave_all(&mut self) {
-        self.live.clear();
+    /// These sessions are here, and no others. Whoever was here before stays who it was.
+    pub(super) fn keep(&mut self, here: &Map<SessionNo, Session>, config: &Config) {
+        self.live.retain(|session_no, node| {
+            let known = usize::from(node.0).checked_sub(1).and_then(|it| config.clients.get(it));
+            let session = here.get(session_no);
+            known.zip(session).is_some_and(|(known, session)| known.name == session.client)
+        });
     }
 
     /// A session begins: says who has it.
@@ -29,6 +34,9 @@ impl Cast {
         client: &Name,
         config: &mut Config,
     ) -> NodeNo {
+        if let Some(known) = self.live.get(&session_no) {
+            return *known;
+        }
         let free = self.free(client, config);
         let node = free.unwrap_or_else(|| add(client, config));
         if node != NodeNo::UNKNOWN {

@@ -10,6 +10,8 @@ mod piece;
 mod recording;
 mod stream;
 
+use std::iter;
+
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{Index, Name, SessionNo};
 use leasehold_core::ordered::Set;
@@ -22,7 +24,7 @@ use leasehold_core::time::Time;
 use super::bars::Bars;
 use beginning::Beginnings;
 use cast::{CLIENTS_MAX, Cast};
-use piece::{Clock, Piece};
+use piece::{Clock, Gap, INTERVAL, Piece, Seen};
 use stream::{Said, Told};
 
 pub(crate) use beginning::Beginning;
@@ -33,18 +35,11 @@ pub(crate) use recording::Recording;
 /// How many events are kept.
 const EVENTS_MAX: usize = 200_000;
 
+/// So many gaps are kept at least: each costs a state.
+const GAPS_MIN: usize = 32;
+
 /// So many locks can be told apart. What happens to others is counted, not shown.
 const LOCKS_MAX: usize = 240;
-
-/// What was not seen before a state that was told.
-#[derive(Clone, Copy, Debug)]
-struct Gap {
-    /// Since when nothing was seen; unset where nothing ever was.
-    since: Option<Moment>,
-    missed: u64,
-    /// The server was started again meanwhile.
-    restarted: bool,
-}
 
 /// What came of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +69,8 @@ pub(crate) struct Footage {
     end: Moment,
     /// How many events were dropped since they were too many.
     dropped: u64,
+    /// How often anything was dropped.
+    generation: u32,
     events_max: usize,
 }
 
@@ -98,6 +95,7 @@ impl Footage {
             violated: Vec::new(),
             end: Moment::START,
             dropped: 0,
+            generation: 0,
             events_max: EVENTS_MAX,
         }
     }
@@ -124,9 +122,10 @@ impl Footage {
         self.records.first().map_or(Moment::START, |record| record.at)
     }
 
-    /// How many events were dropped.
-    pub(crate) const fn dropped(&self) -> u64 {
-        self.dropped
+    /// Another one once anything was dropped: then other records, clients and locks have the
+    /// numbers that these have now.
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// The last event that is known, if any is.
@@ -248,7 +247,7 @@ impl Footage {
     fn open(&mut self, state: State, clock: Clock, gap: Gap, bars: &mut Bars) {
         let first = self.number();
         self.end = self.end.max(clock.moment);
-        self.cast.leave_all();
+        self.cast.keep(state.sessions(), &self.run.config);
         for (session_no, session) in state.sessions() {
             let node = self.cast.enter(*session_no, &session.client, &mut self.run.config);
             self.ledger.set_owner(*session_no, node);
@@ -279,7 +278,7 @@ impl Footage {
         }
         self.beginnings = Beginnings::of(&state, &self.ledger);
         self.head = state;
-        self.pieces.push(Piece::new(self.head.clone(), clock, first + 1));
+        self.pieces.push(Piece::new(self.head.clone(), clock, gap, first + 1));
         self.infer_all(bars);
     }
 
@@ -432,29 +431,65 @@ impl Footage {
     /// Drops what is oldest, where there is too much; and whom nobody remembers, where there are
     /// too many to tell apart.
     fn drop_old(&mut self, bars: &mut Bars) {
-        let events: usize = self.pieces.iter().map(Piece::len).sum();
         let is_crowded = self.run.config.clients.len() == CLIENTS_MAX
             && self.head.sessions().len() < CLIENTS_MAX / 2;
-        if events < self.events_max && !is_crowded {
+        if !is_crowded && self.is_kept(1) {
             return;
         }
-        let Some(last) = self.pieces.pop() else { return };
-        let (clock, end) = (last.clock(), self.end);
-        let head = std::mem::take(&mut self.head);
-        let (state, younger) = if is_crowded { (head, Vec::new()) } else { last.younger_half() };
-        let dropped = self.dropped + (events - younger.len()) as u64;
-        *self = Self { events_max: self.events_max, dropped, ..Self::new() };
+        let seen = count(&self.pieces);
+        while self.pieces.len() > 1 && (is_crowded || !self.is_kept(2)) {
+            self.pieces.remove(0);
+        }
+        let mut pieces = std::mem::take(&mut self.pieces).into_iter();
+        let Some(first) = pieces.next() else { return };
+        let first = if is_crowded {
+            let (state, clock) = (std::mem::take(&mut self.head), first.clock());
+            let clock = clock.at(state.now());
+            Seen { state, clock, gap: Gap::before_all(0), events: Vec::new() }
+        } else if first.len() > self.events_max / 2 {
+            first.younger_half()
+        } else {
+            first.whole()
+        };
+        self.go_through_again(
+            iter::once(first).chain(pieces.map(Piece::whole)).collect(),
+            seen,
+            bars,
+        );
+    }
+
+    /// Whether there is no more than one so manieth of what may be kept.
+    fn is_kept(&self, part: usize) -> bool {
+        let states: usize = self.pieces.iter().map(Piece::states).sum();
+        let states_max = GAPS_MIN + self.events_max / INTERVAL;
+        count(&self.pieces) < self.events_max / part && states < states_max / part
+    }
+
+    /// Begins anew with these, which are left of so many events.
+    fn go_through_again(&mut self, mut pieces: Vec<Seen>, seen: usize, bars: &mut Bars) {
+        let left: usize = pieces.iter().map(|piece| piece.events.len()).sum();
+        let dropped = self.dropped + (seen - left) as u64;
+        let (generation, end) = (self.generation + 1, self.end);
+        *self = Self { events_max: self.events_max, dropped, generation, ..Self::new() };
         *bars = Bars::default();
-        let clock = Clock { time: state.now(), moment: clock.moment(state.now()) };
-        self.open(state, clock, Gap { since: None, missed: dropped, restarted: false }, bars);
-        for event in younger {
-            // They followed upon each other before.
-            if self.event(event, bars).is_err() {
-                break;
+        if let Some(first) = pieces.first_mut() {
+            first.gap = Gap::before_all(dropped);
+        }
+        for Seen { state, clock, gap, events } in pieces {
+            self.open(state, clock, gap, bars);
+            for event in events {
+                // They followed upon each other before.
+                if self.event(event, bars).is_err() {
+                    break;
+                }
             }
         }
         self.end = self.end.max(end);
     }
+}
+
+fn count(pieces: &[Piece]) -> usize {
+    pieces.iter().map(Piece::len).sum()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use leasehold_core::state::State;
 use leasehold_core::time::Time;
 
 /// How many events there are between two states that are kept.
-const INTERVAL: usize = 2_048;
+pub(super) const INTERVAL: usize = 2_048;
 
 /// A state, and how many events and records there are before it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,32 @@ pub(super) struct Piece {
     /// Each with how many records there are after it.
     events: Vec<(u32, Event)>,
     clock: Clock,
+    gap: Gap,
+}
+
+/// What a piece was made of: a state, and what was seen after it.
+pub(super) struct Seen {
+    pub(super) state: State,
+    pub(super) clock: Clock,
+    pub(super) gap: Gap,
+    pub(super) events: Vec<Event>,
+}
+
+/// What was not seen before a state that was told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    /// Since when nothing was seen; unset where nothing ever was.
+    pub(super) since: Option<Moment>,
+    pub(super) missed: u64,
+    /// The server was started again meanwhile.
+    pub(super) restarted: bool,
+}
+
+impl Gap {
+    /// Nothing was seen before, and so much is known to have been missed.
+    pub(super) const fn before_all(missed: u64) -> Self {
+        Self { since: None, missed, restarted: false }
+    }
 }
 
 /// What the server's clock showed at a moment.
@@ -45,12 +71,18 @@ impl Clock {
         };
         Moment::from_micros(micros)
     }
+
+    /// The same clock, as it shows this; at the earliest what it showed at first.
+    pub(super) fn at(self, time: Time) -> Self {
+        let time = time.max(self.time);
+        Self { time, moment: self.moment(time) }
+    }
 }
 
 impl Piece {
     /// Begins with a state, before which there are so many records.
-    pub(super) fn new(state: State, clock: Clock, records: u32) -> Self {
-        Self { kept: vec![Kept { events: 0, records, state }], events: Vec::new(), clock }
+    pub(super) fn new(state: State, clock: Clock, gap: Gap, records: u32) -> Self {
+        Self { kept: vec![Kept { events: 0, records, state }], events: Vec::new(), clock, gap }
     }
 
     pub(super) const fn clock(&self) -> Clock {
@@ -59,6 +91,11 @@ impl Piece {
 
     pub(super) const fn len(&self) -> usize {
         self.events.len()
+    }
+
+    /// How many states are kept in it.
+    pub(super) const fn states(&self) -> usize {
+        self.kept.len()
     }
 
     /// How many records there are before it.
@@ -85,11 +122,22 @@ impl Piece {
         state
     }
 
-    /// The piece without its older half, to be gone through again: what it begins with, and its
-    /// events. All of it where it is short.
-    pub(super) fn younger_half(mut self) -> (State, Vec<Event>) {
-        let Kept { events, state, .. } = self.kept.swap_remove(self.kept.len() / 2);
+    /// All of it, to be gone through again.
+    pub(super) fn whole(self) -> Seen {
+        self.from(0)
+    }
+
+    /// Its younger half. All of it where it is short.
+    pub(super) fn younger_half(self) -> Seen {
+        let middle = self.kept.len() / 2;
+        self.from(middle)
+    }
+
+    fn from(mut self, kept: usize) -> Seen {
+        let Kept { events, state, .. } = self.kept.swap_remove(kept);
         let younger = self.events.split_off(events);
-        (state, younger.into_iter().map(|(_, event)| event).collect())
+        let events = younger.into_iter().map(|(_, event)| event).collect();
+        let clock = if kept == 0 { self.clock } else { self.clock.at(state.now()) };
+        Seen { state, clock, gap: self.gap, events }
     }
 }

@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use leasehold_core::json;
 use leasehold_core::sim::Moment;
 use leasehold_core::state::State;
+use leasehold_core::time::Time;
 use serde::Deserialize;
 
-use super::piece::Clock;
+use super::Footage;
+use super::piece::{Clock, Gap};
 use super::stream::{Said, Told};
-use super::{Footage, Gap};
 use crate::model::bars::Bars;
 
 /// What a file of this kind says of itself.
@@ -26,6 +27,8 @@ const LEN_MAX: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Recorder {
     since: Moment,
+    /// What the server's clock showed then, as far as it was known.
+    at: Option<Time>,
     /// What was so at first, once it was told.
     first: Option<String>,
     messages: String,
@@ -36,6 +39,9 @@ pub(crate) struct Recorder {
 pub(crate) struct Recording {
     format: String,
     version: u32,
+    /// What the server's clock showed when it was begun, as far as it was known.
+    #[serde(rename = "at_ms")]
+    at: Option<Time>,
     first: First,
     messages: Vec<Message>,
 }
@@ -53,9 +59,9 @@ struct Message {
 }
 
 impl Recorder {
-    /// Begins at this moment.
-    pub(crate) const fn new(since: Moment) -> Self {
-        Self { since, first: None, messages: String::new() }
+    /// Begins at this moment, at which the server's clock shows this.
+    pub(crate) const fn new(since: Moment, at: Option<Time>) -> Self {
+        Self { since, at, first: None, messages: String::new() }
     }
 
     pub(crate) const fn since(&self) -> Moment {
@@ -83,8 +89,9 @@ impl Recorder {
     /// The file; nothing where it was never told what was so at first.
     pub(crate) fn finish(self) -> Option<String> {
         let (first, messages) = (self.first?, self.messages);
+        let at = self.at.map_or_else(String::new, |at| format!("\"at_ms\":{},", at.as_millis()));
         Some(format!(
-            "{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\"first\":{},\n\"messages\":[{messages}]}}\n",
+            "{{\"format\":\"{FORMAT}\",\"version\":{VERSION},{at}\"first\":{},\n\"messages\":[{messages}]}}\n",
             first.trim()
         ))
     }
@@ -105,6 +112,16 @@ impl Recording {
         }
         Ok(recording)
     }
+
+    /// What the server's clock showed at its beginning: less than at whatever was seen after it.
+    fn began_at(&self) -> Time {
+        let known = self.first.state.index();
+        let mut events = self.messages.iter().flat_map(|message| message.said.events());
+        let next = events.find(|event| event.index > known).map(|event| event.at);
+        let before = next.map(|at| Time::from_millis(at.as_millis().saturating_sub(1)));
+        let at = self.at.unwrap_or_else(|| self.first.state.now());
+        before.map_or(at, |before| at.min(before))
+    }
 }
 
 impl Footage {
@@ -115,11 +132,12 @@ impl Footage {
     pub(crate) fn replay(recording: Recording) -> Result<(Self, Bars), String> {
         let (mut footage, mut bars) = (Self::new(), Bars::default());
         footage.events_max = usize::MAX;
+        let clock = Clock { time: recording.began_at(), moment: Moment::START };
         let state = *recording.first.state;
-        let clock = Clock { time: state.now(), moment: Moment::START };
-        footage.open(state, clock, Gap { since: None, missed: 0, restarted: false }, &mut bars);
+        footage.open(state, clock, Gap::before_all(0), &mut bars);
         for Message { seen_ms, said } in recording.messages {
             let now = Moment::from_millis(seen_ms);
+            let at = said.at;
             match said.understood() {
                 // What came while the state was on its way is in the state.
                 Told::Events(events) => {
@@ -130,7 +148,7 @@ impl Footage {
                     }
                 }
                 told @ (Told::Snapshot { .. } | Told::Nothing) => {
-                    footage.hear(told, None, now, &mut bars)?;
+                    footage.hear(told, at, now, &mut bars)?;
                 }
             }
             footage.end = footage.end.max(now);

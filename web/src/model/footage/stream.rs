@@ -44,6 +44,11 @@ impl Said {
         json::read(text).map_err(|error| error.to_string())
     }
 
+    /// What it says has happened.
+    pub(super) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     pub(super) fn understood(self) -> Told {
         match (self.kind.as_str(), self.state) {
             ("snapshot", Some(state)) => Told::Snapshot {

@@ -127,12 +127,77 @@ fn what_is_oldest_is_dropped_and_the_rest_stays_true() {
         );
         footage.take(&events(&event), Moment::START, &mut bars).unwrap();
     }
-    assert!(footage.dropped() > 10_000, "{}", footage.dropped());
+    assert!(footage.dropped > 10_000, "{}", footage.dropped);
+    assert!(footage.generation() > 0);
     assert_eq!(footage.index(), Some(Index::new(24_999)));
     assert_eq!(footage.end(), Moment::from_millis(12_000 + 24_999 - 5_000));
-    let events = u32::try_from(footage.dropped()).unwrap();
+    let events = u32::try_from(footage.dropped).unwrap();
     assert_eq!(footage.records()[0].kind, Kind::Unseen { events });
     assert_eq!(bars, Bars::default().tap(|it| it.take(footage.records())));
+}
+
+/// A session of ann of this number begins.
+fn ann(no: u64) -> String {
+    OPENED
+        .replace("\"index\":1", &format!("\"index\":{no}"))
+        .replace("\"session_no\":1", &format!("\"session_no\":{no}"))
+}
+
+#[test]
+fn two_sessions_of_a_name_keep_their_rows_over_a_gap() {
+    let (mut footage, mut bars) = (Footage::new(), Bars::default());
+    let mut take = |message: &str| footage.take(message, Moment::START, &mut bars).unwrap();
+    let mut state = State::default();
+    take(&snapshot(&state, "\"recovered\":0"));
+    for opened in [ann(1), ann(2)] {
+        take(&events(&opened));
+        state.apply(&serde_json::from_str(&opened).unwrap());
+    }
+    let closed = r#"{"index":3,"at_ms":5000,"type":"session_closed","session_no":1,
+        "client":"ann","seq":1,"attempt":0}"#;
+    state.apply(&serde_json::from_str(closed).unwrap());
+    take(&snapshot(&state, "\"missed\":1,\"recovered\":0"));
+    let node = |no| footage.ledger().owner(SessionNo::new(no));
+    assert_eq!((node(1), node(2)), (NodeNo(1), NodeNo(2)), "the second one stays the second");
+    footage.take(&events(&ann(4)), Moment::START, &mut bars).unwrap();
+    assert_eq!(footage.ledger().owner(SessionNo::new(4)), NodeNo(1), "that one is free");
+}
+
+#[test]
+fn gap_upon_gap_takes_no_more_room_in_the_end() {
+    let (mut footage, mut bars) = seen();
+    let state = footage.head().clone();
+    let at = |nth| Moment::from_millis(12_000 + nth * 1_000);
+    let mut states = 0;
+    for nth in 1..1_000 {
+        footage.take(&snapshot(&state, "\"missed\":1"), at(nth), &mut bars).unwrap();
+        states = states.max(footage.pieces.iter().map(Piece::states).sum());
+    }
+    assert!(states <= GAPS_MIN + EVENTS_MAX / INTERVAL, "{states}");
+    assert!(footage.pieces.len() >= GAPS_MIN, "the last ones are still there");
+    assert_eq!((footage.dropped, footage.end()), (6, at(999)));
+    let first = footage.records()[0];
+    assert_eq!(first.kind, Kind::Unseen { events: 6 });
+    assert_eq!(first.at, at(999 - footage.pieces.len() as u64 + 1), "when it was seen");
+    assert!(footage.records().len() < 500 && bars.outages.len() < 500);
+}
+
+#[test]
+fn whom_nobody_remembers_gives_way_and_that_is_noticed() {
+    let (mut footage, mut bars) = (Footage::new(), Bars::default());
+    let mut state = State::default();
+    for no in 1..=240 {
+        let client = ann(no).replace("\"ann\"", &format!("\"c{no}\""));
+        state.apply(&serde_json::from_str(&client).unwrap());
+    }
+    footage.take(&snapshot(&state, "\"recovered\":0"), Moment::START, &mut bars).unwrap();
+    let before = footage.generation();
+    assert_eq!(footage.run().config.clients.len(), CLIENTS_MAX);
+    let nobody = snapshot(&State::default(), "\"recovered\":0");
+    footage.take(&nobody, Moment::from_millis(10), &mut bars).unwrap();
+    assert_eq!(footage.run().config.clients.len(), 0);
+    assert_eq!(footage.dropped, 0, "there was no event at all");
+    assert_ne!(footage.generation(), before, "who selects the 7th client means nobody now");
 }
 
 #[test]
@@ -153,7 +218,7 @@ fn a_server_that_breaks_its_word_is_found_out() {
 
 #[test]
 fn a_recording_is_gone_through_again() {
-    let mut recorder = Recorder::new(Moment::from_millis(100));
+    let mut recorder = Recorder::new(Moment::from_millis(100), None);
     for (no, event) in (1..).zip([OPENED, GRANTED, WRITTEN, RENEWED, TAKEN, EXPIRED]) {
         recorder.keep(&events(event), Moment::from_millis(100 + no * 10));
     }
@@ -176,6 +241,31 @@ fn a_recording_is_gone_through_again() {
     assert_eq!(kinds, expected);
     assert!(Recording::read(&text.replace("\"version\":1", "\"version\":9")).is_err());
     assert!(Recording::read("{}").is_err());
+}
+
+#[test]
+fn a_recording_begins_when_it_was_begun() {
+    let recorded = |at: Option<u64>| {
+        let mut recorder = Recorder::new(Moment::from_millis(100), at.map(Time::from_millis));
+        let granted = GRANTED.replace("5100", "905000");
+        recorder.keep(&events(&granted), Moment::from_millis(1_100));
+        recorder.keep(&snapshot(&State::default(), "\"missed\":1"), Moment::from_millis(2_000));
+        let mut first = State::default();
+        first.apply(&serde_json::from_str(OPENED).unwrap());
+        recorder.begin_with(format!("{{\"state\":{}}}", serde_json::to_string(&first).unwrap()));
+        let recording = Recording::read(&recorder.finish().unwrap()).unwrap();
+        let (footage, _) = Footage::replay(recording).unwrap();
+        let at = footage.records().iter().map(|record| record.at.as_millis());
+        (footage.begin(), at.collect::<Vec<_>>(), footage.end())
+    };
+    // The server had been idle for a quarter of an hour.
+    let end = Moment::from_millis(1_900);
+    assert_eq!(recorded(Some(904_010)), (Moment::START, vec![0, 990, 1_900], end));
+    // Its clock was not known well: even so nothing happens before the beginning, or at it.
+    assert_eq!(recorded(Some(905_300)), (Moment::START, vec![0, 1, 1_900], end));
+    // Nothing was known of its clock: then it begins with what the server knew last.
+    let long = recorded(None);
+    assert_eq!((long.0, &long.1[..2]), (Moment::START, &[0, 900_000][..]));
 }
 
 #[test]

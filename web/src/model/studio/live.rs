@@ -54,10 +54,10 @@ impl Studio {
     /// # Errors
     /// Where it is not understood.
     pub(crate) fn hear(&mut self, message: &str, now: Moment) -> Result<Heard, String> {
-        let dropped = |film: &Film| film.footage().map_or(0, Footage::dropped);
-        let before = dropped(self.film());
+        let generation = |film: &Film| film.footage().map(Footage::generation);
+        let before = generation(self.film());
         let heard = self.film_mut().grow(|footage, bars| footage.take(message, now, bars));
-        if dropped(self.film()) != before {
+        if generation(self.film()) != before {
             // Other records, clients and locks have these numbers now.
             self.version += 1;
             self.selected = None;
