@@ -118,6 +118,7 @@ fn draw_bars(bencher: Bencher<'_, '_>, nodes: usize) {
         violations: &[],
         is_inferred: false,
         ghost: None,
+        must_fit: false,
     };
     let shown = (Moment::START, film.now());
     let picture = || gantt(black_box(&subject), shown, PLACE, None);

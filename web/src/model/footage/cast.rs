@@ -19,7 +19,7 @@ pub(super) struct Cast {
 
 impl Cast {
     /// These sessions are here, and no others. Whoever was here before stays who it was.
-    pub(super) fn keep(&mut self, here: &Map<SessionNo, Session>, config: &Config) {
+    pub(super) fn keep(&mut self, here: &Map<SessionNo, Box<Session>>, config: &Config) {
         self.live.retain(|session_no, node| {
             let known = usize::from(node.0).checked_sub(1).and_then(|it| config.clients.get(it));
             let session = here.get(session_no);
