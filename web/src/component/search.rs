@@ -90,7 +90,7 @@ pub(crate) fn search(props: &SearchProps) -> Html {
     }
 }
 
-fn toggle<T: Ord>(set: &mut Set<T>, it: T) {
+fn toggle<T: Ord + Clone>(set: &mut Set<T>, it: T) {
     if !set.remove(&it) {
         set.insert(it);
     }
