@@ -6,8 +6,8 @@
 //! - In each piece and over all of them, keys rise.
 //! - No piece is empty, but maybe an only one, which is kept for what comes next; none is longer
 //!   than [`PIECE_MAX`].
-//! - The last key of each piece stands beside the others' too: with 100,000 entries these few are
-//!   in the processor's nearest memory, and what is looked for is found with few reads from afar.
+//! - The last key of a piece stands beside it: with 100,000 entries these few are in the
+//!   processor's nearest memory, and what is looked for is found with few reads from afar.
 //! - An entry put in or taken out moves those behind it in its piece: at most [`PIECE_MAX`],
 //!   however many there are. Each [`PIECE_MAX`]th time or so, it moves the places of the pieces.
 //! - Pieces are not put together again when they get shorter, so there are never more of them than
@@ -38,10 +38,16 @@ pub fn sort_short<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
 /// Values by their keys.
 #[derive(Clone)]
 pub struct Map<K, V> {
-    pieces: Vec<Vec<(K, V)>>,
-    /// The last key of each piece. That of an empty one is any.
-    lasts: Vec<K>,
+    pieces: Vec<Piece<K, V>>,
     len: usize,
+}
+
+/// Some entries, one behind the other.
+#[derive(Clone, Debug)]
+struct Piece<K, V> {
+    /// The key of the last one. That of none is any.
+    last: K,
+    entries: Vec<(K, V)>,
 }
 
 /// Where an entry is, or where it would be.
@@ -54,7 +60,7 @@ struct Place {
 impl<K, V> Map<K, V> {
     /// An empty one.
     pub const fn new() -> Self {
-        Self { pieces: Vec::new(), lasts: Vec::new(), len: 0 }
+        Self { pieces: Vec::new(), len: 0 }
     }
 
     /// How many entries there are.
@@ -84,12 +90,13 @@ impl<K, V> Map<K, V> {
 
     /// The values, to be changed.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.pieces.iter_mut().flatten().map(|(_, value)| value)
+        let entries = self.pieces.iter_mut().flat_map(|piece| &mut piece.entries);
+        entries.map(|(_, value)| value)
     }
 
     /// The entry with the lowest key.
     pub fn first(&self) -> Option<&(K, V)> {
-        self.pieces.first()?.first()
+        self.pieces.first()?.entries.first()
     }
 
     /// Takes all of them out.
@@ -107,24 +114,19 @@ impl<K: Clone, V> Map<K, V> {
     /// Keeps those of which that is so.
     pub fn retain(&mut self, mut keeps: impl FnMut(&K, &mut V) -> bool) {
         self.pieces.retain_mut(|piece| {
-            piece.retain_mut(|(key, value)| keeps(key, value));
-            !piece.is_empty()
+            piece.entries.retain_mut(|(key, value)| keeps(key, value));
+            piece.note_last();
+            !piece.entries.is_empty()
         });
-        let last = |piece: &Vec<(K, V)>| piece.last().map(|(key, _)| key.clone());
-        self.lasts = self.pieces.iter().filter_map(last).collect();
-        self.len = self.pieces.iter().map(Vec::len).sum();
+        self.len = self.pieces.iter().map(|piece| piece.entries.len()).sum();
     }
 
-    fn take(&mut self, Place { piece, at }: Place) -> (K, V) {
-        let entries = &mut self.pieces[piece];
-        let entry = entries.remove(at);
-        if let Some((last, _)) = entries.last() {
-            if at == entries.len() {
-                self.lasts[piece].clone_from(last);
-            }
-        } else if self.pieces.len() > 1 {
-            self.pieces.remove(piece);
-            self.lasts.remove(piece);
+    fn take(&mut self, Place { piece: number, at }: Place) -> (K, V) {
+        let piece = &mut self.pieces[number];
+        let entry = piece.entries.remove(at);
+        piece.note_last();
+        if piece.entries.is_empty() && self.pieces.len() > 1 {
+            self.pieces.remove(number);
         }
         self.len -= 1;
         entry
@@ -132,26 +134,31 @@ impl<K: Clone, V> Map<K, V> {
 
     fn put(&mut self, Place { mut piece, mut at }: Place, entry: (K, V)) -> Place {
         if self.pieces.is_empty() {
-            self.pieces.push(Vec::new());
-            self.lasts.push(entry.0.clone());
+            self.pieces.push(Piece { last: entry.0.clone(), entries: Vec::new() });
         }
-        if self.pieces[piece].len() == PIECE_MAX {
+        let full = &mut self.pieces[piece];
+        if full.entries.len() == PIECE_MAX {
             // Keys often come in their order: then each piece is left behind full.
             let half = if at == PIECE_MAX { PIECE_MAX } else { PIECE_MAX / 2 };
-            let rest = self.pieces[piece].split_off(half);
+            let rest = Piece { last: full.last.clone(), entries: full.entries.split_off(half) };
+            full.note_last();
             self.pieces.insert(piece + 1, rest);
-            self.lasts.insert(piece, self.pieces[piece][half - 1].0.clone());
             if at >= half {
                 (piece, at) = (piece + 1, at - half);
             }
         }
-        let entries = &mut self.pieces[piece];
-        if at == entries.len() {
-            self.lasts[piece].clone_from(&entry.0);
-        }
-        entries.insert(at, entry);
+        self.pieces[piece].entries.insert(at, entry);
+        self.pieces[piece].note_last();
         self.len += 1;
         Place { piece, at }
+    }
+}
+
+impl<K: Clone, V> Piece<K, V> {
+    fn note_last(&mut self) {
+        if let Some((last, _)) = self.entries.last() {
+            self.last = last.clone();
+        }
     }
 }
 
@@ -160,8 +167,8 @@ impl<K: Ord + Clone, V> Map<K, V> {
     fn find(&self, key: &K) -> Result<Place, Place> {
         // What comes behind all others still belongs to the last piece.
         let last = self.pieces.len().saturating_sub(1);
-        let piece = self.lasts.partition_point(|last| last < key).min(last);
-        let entries = self.pieces.get(piece).map_or(&[][..], |piece| piece);
+        let piece = self.pieces.partition_point(|piece| piece.last < *key).min(last);
+        let entries = self.pieces.get(piece).map_or(&[][..], |piece| &piece.entries);
         match entries.binary_search_by(|(it, _)| it.cmp(key)) {
             Ok(at) => Ok(Place { piece, at }),
             Err(at) => Err(Place { piece, at }),
@@ -171,13 +178,13 @@ impl<K: Ord + Clone, V> Map<K, V> {
     /// The value of this key.
     pub fn get(&self, key: &K) -> Option<&V> {
         let Place { piece, at } = self.find(key).ok()?;
-        Some(&self.pieces[piece][at].1)
+        Some(&self.pieces[piece].entries[at].1)
     }
 
     /// The value of this key, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let Place { piece, at } = self.find(key).ok()?;
-        Some(&mut self.pieces[piece][at].1)
+        Some(&mut self.pieces[piece].entries[at].1)
     }
 
     /// Whether there is an entry with this key.
@@ -189,7 +196,7 @@ impl<K: Ord + Clone, V> Map<K, V> {
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
             Ok(Place { piece, at }) => {
-                Some(std::mem::replace(&mut self.pieces[piece][at].1, value))
+                Some(std::mem::replace(&mut self.pieces[piece].entries[at].1, value))
             }
             Err(place) => {
                 self.put(place, (key, value));
@@ -211,7 +218,7 @@ impl<K: Ord + Clone, V> Map<K, V> {
         let place = self.find(&key);
         let Place { piece, at } =
             place.unwrap_or_else(|place| self.put(place, (key, V::default())));
-        &mut self.pieces[piece][at].1
+        &mut self.pieces[piece].entries[at].1
     }
 }
 
@@ -262,7 +269,7 @@ impl<K: Ord + Clone, V> FromIterator<(K, V)> for Map<K, V> {
 /// The entries of a [`Map`], by the order of their keys.
 #[derive(Debug)]
 pub struct Iter<'a, K, V> {
-    pieces: slice::Iter<'a, Vec<(K, V)>>,
+    pieces: slice::Iter<'a, Piece<K, V>>,
     piece: slice::Iter<'a, (K, V)>,
 }
 
@@ -280,7 +287,7 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
             if let Some((key, value)) = self.piece.next() {
                 return Some((key, value));
             }
-            self.piece = self.pieces.next()?.iter();
+            self.piece = self.pieces.next()?.entries.iter();
         }
     }
 }
