@@ -99,7 +99,7 @@ fn outcome(props: &SearchProps) -> Html {
     let hunt = &props.hunt;
     let search = props.onsearch.reform(|_| ());
     html! {
-        <section class="outcome" data-testid="search-outcome" role="status">
+        <section class="outcome" data-testid="search-outcome" role="status" tabindex="-1">
             if hunt.is_running {
                 <progress max="1" value={hunt.share().map(|share| format!("{share:.3}"))} />
                 <p>{ hunt.text.clone() }{ hunt.rate() }</p>

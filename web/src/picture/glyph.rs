@@ -147,7 +147,24 @@ impl Sign {
             Self::Release => {
                 rounded(class, (x - r * 0.9, y - r * 0.9), (r * 1.8, r * 1.8), r * 0.15)
             }
-            Self::Reject | Self::Fault | Self::Expiry => {
+            // An hourglass that has run out.
+            Self::Expiry => {
+                let (a, b) = (r * 0.75, r * 0.95);
+                let (left, right, top, bottom) = (x - a, x + a, y - b, y + b);
+                path(
+                    class,
+                    format!("M{left:.1} {top:.1}H{right:.1}L{left:.1} {bottom:.1}H{right:.1}Z"),
+                )
+            }
+            // An exclamation mark: a stroke, and a dot.
+            Self::Fault => {
+                let (top, low, dot) = (y - r * 0.9, y + r * 0.2, y + r * 0.85);
+                path(
+                    format!("{class} cross"),
+                    format!("M{x:.1} {top:.1}V{low:.1}M{x:.1} {dot:.1}v0.1"),
+                )
+            }
+            Self::Reject => {
                 let a = r * 0.85;
                 path(
                     format!("{class} cross"),
@@ -168,7 +185,7 @@ impl Sign {
             Self::Other => circle(class, (x, y), r * 0.55),
         };
         let has_room =
-            r >= 6.0 && matches!(self, Self::Acquire | Self::Grant | Self::Append | Self::Release);
+            r >= 5.5 && matches!(self, Self::Acquire | Self::Grant | Self::Append | Self::Release);
         let mut shapes = vec![body];
         if has_room {
             let down = if self == Self::Acquire { 0.55 } else { 0.38 };

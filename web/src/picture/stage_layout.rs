@@ -12,12 +12,17 @@ use super::turn::{length, turn};
 /// How far apart the two lanes of a link are, from its middle.
 const LANE: f64 = 3.5;
 
+/// How high the line is that says how much is in a file.
+pub(crate) const COUNT_ROW: f64 = 1.15;
+
 /// Narrower than this there is no room for names beside the clients, nor for files.
 const NARROW_EM: f64 = 40.0;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) em: f64,
+    /// How large the clients' names are: one above the other, they need room.
+    pub(crate) em_names: f64,
     /// The radius of a client, and of a packet.
     pub(crate) r: f64,
     pub(crate) packet_r: f64,
@@ -34,6 +39,8 @@ pub(crate) struct Layout {
     files_count: usize,
     height: f64,
     pub(crate) has_names: bool,
+    /// The server says how many lines the files have, which have no sheets.
+    pub(crate) has_counts: bool,
     pub(crate) has_names_below: bool,
     pub(crate) name_width: f64,
     is_crowd: bool,
@@ -65,7 +72,8 @@ impl Layout {
             let up = if is_narrow { em * 0.6 } else { 0.0 };
             (x + bulge * (1.0 - off * off) - bulge * 0.3, y - up)
         });
-        let (rows, server_height) = server_rows(height, em, locks);
+        let more = if is_narrow { COUNT_ROW } else { 0.0 };
+        let (rows, server_height) = server_rows(height, em, locks, more);
         let server_width = if is_narrow { (width * 0.42).max(em * 10.0) } else { em * 15.5 };
         let files = (!is_narrow).then(|| {
             let file_width = (width * 0.2).clamp(em * 8.5, em * 13.0);
@@ -74,6 +82,7 @@ impl Layout {
         let right = files.map_or(width - 8.0, |(x, _)| x - em * 1.6);
         Self {
             em,
+            em_names: if is_narrow { em } else { em.min(step / 2.5) },
             r,
             packet_r: (em * 0.62).min(r * 0.8).max(6.0),
             nodes: Vec::new(),
@@ -86,6 +95,7 @@ impl Layout {
             files_count: locks,
             height,
             has_names: !is_narrow,
+            has_counts: is_narrow,
             has_names_below: is_narrow,
             name_width,
             is_crowd: false,
@@ -103,9 +113,10 @@ impl Layout {
             let (cosine, sine) = turn(spread(no, count, 1.0));
             (center_x - radius_x * cosine, center_y - radius_y * sine)
         });
-        let (rows, server_height) = server_rows(height * 0.62, em, locks);
+        let (rows, server_height) = server_rows(height * 0.62, em, locks, 0.0);
         Self {
             em,
+            em_names: em,
             r,
             packet_r: (r * 0.75).clamp(3.0, em * 0.55),
             nodes: Vec::new(),
@@ -118,6 +129,7 @@ impl Layout {
             files_count: 0,
             height,
             has_names: false,
+            has_counts: false,
             has_names_below: false,
             name_width: 0.0,
             is_crowd: true,
@@ -168,14 +180,16 @@ impl Layout {
     }
 }
 
-/// For how many locks there are rows in this height, and how high the server is then.
-fn server_rows(height: f64, em: f64, locks: usize) -> (usize, f64) {
+/// For how many locks there are rows in this height, and how high the server is then. Each row is
+/// higher by so much than its name needs.
+fn server_rows(height: f64, em: f64, locks: usize, added: f64) -> (usize, f64) {
     let room = height - em * 2.6;
+    let row = em * (1.55 + added);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
-    let most = (room / (em * 1.55)).max(1.0) as usize;
+    let most = (room / row).max(1.0) as usize;
     let rows = if locks <= most { locks } else { most.saturating_sub(1) };
     let more = if rows < locks { em * 1.4 } else { 0.0 };
-    (rows, em * 2.2 + em * 1.55 * float(rows) + more)
+    (rows, em * 2.2 + row * float(rows) + more)
 }
 
 fn sheet_rows(height: f64, em: f64, locks: usize) -> usize {
