@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::base64::STANDARD;
 
 /// What an append adds to its file. Cheap to clone.
 ///
@@ -23,7 +23,7 @@ impl Data {
 
     /// The bytes that this base64 (standard alphabet, padded) stands for, if it is well formed.
     pub fn from_base64(text: &str) -> Option<Self> {
-        STANDARD.decode(text).ok().map(|bytes| Self(bytes.into()))
+        STANDARD.decode(text).map(|bytes| Self(bytes.into()))
     }
 
     /// The bytes that one of JSON's two fields has, or why they have none.

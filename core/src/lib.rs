@@ -10,6 +10,7 @@
 #[macro_use]
 mod flat;
 
+pub mod base64;
 pub mod client;
 pub mod data;
 pub mod digest;

@@ -59,9 +59,9 @@ fn with_worker(html: &str, folder: &Path) -> anyhow::Result<String> {
 }
 
 fn make_small(script: &Path, program: &Path) -> anyhow::Result<()> {
-    let mut bytes = fs::read(program)?;
-    let text = small::number_names(&fs::read_to_string(script)?, &mut bytes)?;
-    fs::write(script, small::without_comments(&text))?;
+    let text = small::without_comments(&fs::read_to_string(script)?);
+    let (text, bytes) = small::short_names(&text, &fs::read(program)?)?;
+    fs::write(script, text)?;
     fs::write(program, bytes).with_context(|| format!("can't write {}", program.display()))
 }
 
@@ -74,12 +74,12 @@ fn strip_names(path: &Path) -> anyhow::Result<()> {
         let start = at;
         let is_custom = bytes[at] == 0;
         at += 1;
-        let len = leb128(&bytes, &mut at)?;
+        let len = small::leb128(&bytes, &mut at)?;
         let inside = at;
         at = inside + len;
         let mut name_at = inside;
         let is_names = is_custom && {
-            let name_len = leb128(&bytes, &mut name_at)?;
+            let name_len = small::leb128(&bytes, &mut name_at)?;
             let name = bytes.get(name_at..name_at + name_len);
             name == Some(b"name") || name == Some(b"producers")
         };
@@ -88,20 +88,6 @@ fn strip_names(path: &Path) -> anyhow::Result<()> {
         }
     }
     fs::write(path, kept).with_context(|| format!("can't write {}", path.display()))
-}
-
-/// A number as wasm has them, seven bits a byte.
-fn leb128(bytes: &[u8], at: &mut usize) -> anyhow::Result<usize> {
-    let (mut number, mut shift) = (0, 0);
-    loop {
-        let byte = *bytes.get(*at).context("a number without an end")?;
-        *at += 1;
-        number |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
 }
 
 /// A name that changes with what is in the file, so that browsers may keep it for good.

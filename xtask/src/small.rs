@@ -49,32 +49,86 @@ pub(crate) fn without_comments(text: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Numbers the names by which a script and its program know each other. They end in digests of 16
-/// digits, which can't be compressed; a number of as many zeros takes no room, and moves nothing.
-pub(crate) fn number_names(script: &str, program: &mut [u8]) -> anyhow::Result<String> {
-    let mut numbered = script.to_owned();
-    // What the program calls stands at its beginning.
-    let (imports, _) = program.split_at_mut(program.len().min(64 << 10));
-    let mut done = Vec::new();
-    for rest in script.split("__wbg_").skip(1) {
-        let name = rest.split(|it: char| !it.is_alphanumeric() && it != '_').next();
-        let digest = name.and_then(|name| name.rsplit('_').next()).unwrap_or_default();
-        let is_digest = digest.len() == 16 && digest.bytes().all(|it| it.is_ascii_hexdigit());
-        if !is_digest || done.contains(&digest) {
-            continue;
-        }
-        let number = format!("{:016}", done.len());
-        done.push(digest);
-        numbered = numbered.replace(digest, &number);
-        let places = imports.windows(16).enumerate();
-        let places = places.filter(|(_, bytes)| *bytes == digest.as_bytes());
-        let places: Vec<usize> = places.map(|(at, _)| at).collect();
-        ensure!(!places.is_empty(), "the program doesn't know {digest} of its script");
-        for at in places {
-            imports[at..at + 16].copy_from_slice(number.as_bytes());
+/// Gives short names to what the program calls of its script: theirs say what it is, and end in
+/// digests, which can't be compressed.
+pub(crate) fn short_names(script: &str, program: &[u8]) -> anyhow::Result<(String, Vec<u8>)> {
+    let (mut script, mut short) = (script.to_owned(), program[..program.len().min(8)].to_vec());
+    let mut at = short.len();
+    while at < program.len() {
+        let start = at;
+        at += 1;
+        let len = leb128(program, &mut at)?;
+        let inside = program.get(at..at + len).context("a section without an end")?;
+        at += len;
+        if program[start] == IMPORTS {
+            let imports = short_imports(inside, &mut script)?;
+            short.push(IMPORTS);
+            put_leb128(&mut short, imports.len());
+            short.extend(imports);
+        } else {
+            short.extend(&program[start..at]);
         }
     }
-    Ok(numbered)
+    Ok((script, short))
+}
+
+/// The section of a program that names what it calls.
+const IMPORTS: u8 = 2;
+
+fn short_imports(section: &[u8], script: &mut String) -> anyhow::Result<Vec<u8>> {
+    let (mut at, mut short) = (0, Vec::new());
+    let count = leb128(section, &mut at)?;
+    put_leb128(&mut short, count);
+    for no in 0..count {
+        let module = name(section, &mut at)?;
+        let called = name(section, &mut at)?;
+        let kind = at;
+        ensure!(section.get(kind) == Some(&0), "{called} is no function");
+        at += 1;
+        leb128(section, &mut at)?;
+        // What has no digest is called so elsewhere too.
+        let digest = called.rsplit('_').next().unwrap_or_default();
+        let is_digest = digest.len() == 16 && digest.bytes().all(|it| it.is_ascii_hexdigit());
+        let new = if is_digest { format!("i{no}") } else { called.to_owned() };
+        let (old, key) = (format!("\n{called}: "), format!("\n{new}: "));
+        ensure!(script.matches(&old).count() == 1, "the script doesn't know {called}");
+        *script = script.replace(&old, &key);
+        for name in [module, &new] {
+            put_leb128(&mut short, name.len());
+            short.extend(name.as_bytes());
+        }
+        short.extend(&section[kind..at]);
+    }
+    Ok(short)
+}
+
+fn name<'a>(section: &'a [u8], at: &mut usize) -> anyhow::Result<&'a str> {
+    let len = leb128(section, at)?;
+    let name = section.get(*at..*at + len).context("a name without an end")?;
+    *at += len;
+    Ok(std::str::from_utf8(name)?)
+}
+
+/// A number as wasm has them, seven bits a byte.
+pub(crate) fn leb128(bytes: &[u8], at: &mut usize) -> anyhow::Result<usize> {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let byte = *bytes.get(*at).context("a number without an end")?;
+        *at += 1;
+        number |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+}
+
+fn put_leb128(bytes: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        bytes.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number.to_le_bytes()[0]);
 }
 
 #[cfg(test)]
@@ -82,15 +136,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sides_get_the_same_numbers() {
-        let script = "{ __wbg_a_b_0123456789abcdef: 1, __wbg_c_fedcba9876543210: 2, __wbg_d: 3 }";
-        let mut program = *b"\x05__wbg_c_fedcba9876543210__wbg_a_b_0123456789abcdef\0";
-        let script = number_names(script, &mut program).unwrap();
-        let expected = "{ __wbg_a_b_0000000000000000: 1, __wbg_c_0000000000000001: 2, __wbg_d: 3 }";
-        assert_eq!(script, expected);
-        let expected = *b"\x05__wbg_c_0000000000000001__wbg_a_b_0000000000000000\0";
-        assert_eq!(program, expected);
-        assert!(number_names("__wbg_c_fedcba9876543210", &mut program).is_err());
+    fn both_sides_get_the_same_names() {
+        let script = "{\n__wbg_a_b_0123456789abcdef: 1,\n__wbg_init: 2,\n}";
+        let head = b"\0asm\x01\0\0\0";
+        let import = |name: &str| {
+            let len = |text: &str| vec![u8::try_from(text.len()).unwrap()];
+            [len("./s"), b"./s".to_vec(), len(name), name.as_bytes().to_vec(), vec![0, 7]].concat()
+        };
+        let program = |name: &str| {
+            let section = [vec![2], import(name), import("__wbg_init")].concat();
+            let len = u8::try_from(section.len()).unwrap();
+            [head.to_vec(), vec![1, 1, 0, IMPORTS, len], section, vec![10, 1, 9]].concat()
+        };
+        let long = program("__wbg_a_b_0123456789abcdef");
+        let (named, short) = short_names(script, &long).unwrap();
+        assert_eq!(named, "{\ni0: 1,\n__wbg_init: 2,\n}");
+        assert_eq!(short, program("i0"));
+        assert!(short_names("{\n__wbg_init: 2,\n}", &long).is_err());
+        let mut at = 0;
+        let mut bytes = Vec::new();
+        put_leb128(&mut bytes, 1_234_567);
+        assert_eq!((leb128(&bytes, &mut at).unwrap(), at), (1_234_567, 3));
     }
 
     #[test]

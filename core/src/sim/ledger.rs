@@ -4,7 +4,6 @@
 //! of each lease and each tenure, how many lines a file has. The simulated world keeps one, and so
 //! does whoever follows a server from outside.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::file::{Line, Lines};
@@ -12,13 +11,14 @@ use super::message::{Code, Message};
 use super::trace::{Kind, LockNo, NodeNo, RecordNo, number};
 use crate::event::{Event, Fact, ReleaseCause};
 use crate::id::{Index, Name, SessionNo};
+use crate::ordered::Map;
 use crate::refusal::Refusal;
 use crate::state::{Lock, State};
 
 /// What records of the service's decisions are made with.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    locks: Arc<BTreeMap<Name, LockNo>>,
+    locks: Arc<Map<Name, LockNo>>,
     /// By the numbers of the sessions, which only grow.
     sessions: Vec<Held>,
     /// The last record about each lock's tenure: the grant, or the release after it.

@@ -176,6 +176,8 @@ pub(crate) enum Msg {
     Tab(View),
     Lower(View),
     Scale,
+    HideLane,
+    AllLanes,
     AgainstCorrect,
     CompareMode(CompareMode),
     Offer(Offer),

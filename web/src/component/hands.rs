@@ -142,6 +142,8 @@ impl App {
                 self.must_measure = true;
             }
             Msg::Lower(view) => self.ui.lower = view,
+            Msg::HideLane => self.studio.hide_lane(),
+            Msg::AllLanes => self.studio.hidden.clear(),
             Msg::Scale => self.ui.is_to_scale = !self.ui.is_to_scale,
             Msg::AgainstCorrect => self.ui.compares_files = !self.ui.compares_files,
             Msg::CompareMode(mode) => {

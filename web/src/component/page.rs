@@ -237,6 +237,15 @@ impl App {
                         } else {
                             <button class="quiet" aria-pressed={self.ui.is_to_scale.to_string()}
                                 onclick={link.callback(|_| Msg::Scale)}>{ "To scale" }</button>
+                            <button class="quiet" data-testid="hide-lane"
+                                title="Leave out the lane of the selected node"
+                                disabled={self.studio.selected_node().is_none()}
+                                onclick={link.callback(|_| Msg::HideLane)}>{ "Hide lane" }</button>
+                            if !self.studio.hidden.is_empty() {
+                                <button class="quiet" data-testid="all-lanes"
+                                    onclick={link.callback(|_| Msg::AllLanes)}>{ "All lanes" }
+                                        </button>
+                            }
                         }
                     </div>
                 </header>

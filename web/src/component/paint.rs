@@ -41,7 +41,7 @@ impl Painter {
             *self = Self { svg: Some(svg.clone()), ..Self::default() };
         }
         let Picture { width, height, label, shapes } = picture;
-        let size = (format!("{width:.0}"), format!("{height:.0}"));
+        let size = (tenths(width.round()), tenths(height.round()));
         if size != self.size {
             set(svg, "viewBox", &format!("0 0 {} {}", size.0, size.1));
             set(svg, "width", &size.0);

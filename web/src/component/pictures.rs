@@ -9,7 +9,7 @@ use crate::browser;
 use crate::model::film::Film;
 use crate::model::keys::View;
 use crate::picture::gantt::{self, Names, gantt};
-use crate::picture::shape::{Picture, Place, Target};
+use crate::picture::shape::{Picture, Place, Target, float, within};
 use crate::picture::spacetime::{self, spacetime};
 use crate::picture::stage::{Look, stage};
 use crate::picture::tape::{Reel, tape};
@@ -17,13 +17,19 @@ use crate::picture::tape::{Reel, tape};
 impl App {
     pub(super) fn stage_picture(&self) -> Picture {
         let studio = &self.studio;
-        let place = self.place(self.sizes.stage);
+        let scene = studio.scene();
+        let mut place = self.place(self.sizes.stage);
+        if self.ui.presents {
+            // Two lines for each client, and none of them on another.
+            let lines = 2.1 * float(scene.clients.len().max(1));
+            place.em = within(place.height / lines, 13.0, place.em);
+        }
         let look = Look {
             selected: studio.selected,
             shows_fates: studio.lesson.hidden_from().is_none() && !studio.lesson.is_on,
             is_still: self.ui.is_still,
         };
-        stage(&studio.scene(), studio.film().now(), place, look)
+        stage(&scene, studio.film().now(), place, look)
     }
 
     pub(crate) fn names(&self) -> (Vec<String>, Vec<String>) {
@@ -55,6 +61,7 @@ impl App {
             lease_us: film.run().config.lease_ms * 1_000,
             violations: &film.violations(),
             is_inferred: film.footage().is_some(),
+            must_fit: self.ui.presents,
             ghost: ghost.as_deref(),
         };
         gantt(&subject, self.studio.shown(), place, selected)
@@ -75,6 +82,8 @@ impl App {
             now: film.now(),
             is_to_scale: self.ui.is_to_scale,
             chosen,
+            selected: studio.selected_node(),
+            hidden: &studio.hidden,
             has_beats: studio.filter.least <= Interest::Heartbeat,
         };
         spacetime(&subject, self.place(self.sizes.lower))

@@ -7,6 +7,7 @@ use yew::{AttrValue, Callback, Html, classes, html};
 
 use crate::browser;
 use crate::model::lesson::Phase;
+use crate::picture::shape::tenths;
 
 /// How long a while for raising hands is, in milliseconds.
 const TIMER_MS: f64 = 30_000.0;
@@ -129,7 +130,7 @@ pub(crate) fn ask(props: &QuestionProps) -> Html {
                     if !is_alone {
                         <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
                             aria-hidden="true">
-                            <rect width={format!("{share:.0}")} height="4" />
+                            <rect width={tenths(share.round())} height="4" />
                         </svg>
                     }
                     <span class="count">{ shown }</span>

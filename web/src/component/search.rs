@@ -8,6 +8,7 @@ use yew::{AttrValue, Callback, Html, html};
 
 use super::dialog::Dialog;
 use crate::model::hunt::Hunt;
+use crate::picture::shape::tenths;
 
 #[derive(Clone)]
 pub(crate) struct SearchProps {
@@ -101,7 +102,7 @@ fn outcome(props: &SearchProps) -> Html {
     html! {
         <section class="outcome" data-testid="search-outcome" role="status" tabindex="-1">
             if hunt.is_running {
-                <progress max="1" value={hunt.share().map(|share| format!("{share:.3}"))} />
+                <progress max="100" value={hunt.percent().map(tenths)} />
                 <p>{ hunt.text.clone() }{ hunt.rate() }</p>
                 <button class="small-button" onclick={props.oncancel.reform(|_| ())}>{ "Stop" }
                     </button>

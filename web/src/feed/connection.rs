@@ -149,13 +149,19 @@ impl Status {
         match self {
             Self::Connecting => "connecting…".to_owned(),
             Self::Live => "live".to_owned(),
-            Self::Stale { silent } => format!("nothing heard for {:.0} s", silent / 1_000.0),
+            Self::Stale { silent } => format!("nothing heard for {} s", seconds(silent)),
             Self::Lost { again } if again >= 1_000.0 => {
-                format!("server lost; trying again in {:.0} s", again / 1_000.0)
+                format!("server lost; trying again in {} s", seconds(again))
             }
             Self::Lost { .. } => "server lost; trying again…".to_owned(),
         }
     }
+}
+
+fn seconds(millis: f64) -> u64 {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
+    let seconds = (millis / 1_000.0).round() as u64;
+    seconds
 }
 
 #[cfg(test)]

@@ -113,19 +113,21 @@ impl Hunt {
         self.text = format!("stopped: {}", self.text);
     }
 
-    /// How much of this round is done, from 0 to 1, where that is known.
-    pub(crate) fn share(&self) -> Option<f64> {
+    /// How much of this round is done, in per cent, where that is known.
+    pub(crate) fn percent(&self) -> Option<f64> {
         let progress = self.progress.filter(|progress| progress.parents > 0)?;
         #[allow(clippy::cast_precision_loss, reason = "a bar on the screen")]
-        Some(progress.parents_done as f64 / progress.parents as f64)
+        Some(progress.parents_done as f64 * 100.0 / progress.parents as f64)
     }
 
     /// How fast it goes, and how long this round may still take, in words.
     pub(crate) fn rate(&self) -> String {
         let pace = self.pace.map(|pace| format!(", {} k states/s", pace / 1_000));
-        let share = self.share().filter(|share| (0.02..1.0).contains(share));
-        let left = share.map(|share| self.round_ms / share * (1.0 - share) / 1_000.0);
-        let left = left.map(|left| format!("; about {left:.0} s for the rest of this round"));
+        let done = self.percent().filter(|done| (2.0..100.0).contains(done));
+        let left = done.map(|done| self.round_ms / done * (100.0 - done));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+        let left = left.map(|ms| ms as u64 / 1_000 + 1);
+        let left = left.map(|left| format!("; about {left} s for the rest of this round"));
         pace.unwrap_or_default() + &left.unwrap_or_default()
     }
 }

@@ -3,8 +3,7 @@
 
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use leasehold_core::base64::OF_ADDRESSES;
 use leasehold_core::json;
 use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Config, Intervention, Moment, Protection, Run, Scenario};
@@ -157,11 +156,11 @@ fn protections(names: &str) -> Set<Protection> {
 
 /// JSON, in letters that an address may have.
 fn pack(value: &impl Serialize) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
+    OF_ADDRESSES.encode(&serde_json::to_vec(value).unwrap_or_default())
 }
 
 fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let bytes = OF_ADDRESSES.decode(text)?;
     json::read(std::str::from_utf8(&bytes).ok()?).ok()
 }
 

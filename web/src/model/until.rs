@@ -2,7 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for one kind")]
 
-use leasehold_core::sim::{Interest, Kind, LockNo, NodeNo, Record, Run};
+use leasehold_core::sim::{Interest, Kind, LockNo, NodeNo, Record, Run, Step};
 
 use super::film::{Film, Wanted};
 
@@ -29,8 +29,9 @@ impl Until {
         let mut choices = Vec::from(plain);
         for (lock_no, lock) in (0_u8..).zip(&run.config.locks) {
             let users = (1_u8..).zip(&run.config.clients).filter(|(_, client)| {
-                let script = format!("{:?}", client.script);
-                script.contains(&format!("lock: {lock:?},"))
+                client.script.iter().any(
+                    |step| matches!(step, Step::Acquire { lock: wanted, .. } if wanted == lock),
+                )
             });
             for (node, client) in users {
                 choices.push((

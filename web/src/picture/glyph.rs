@@ -3,7 +3,7 @@
 
 use leasehold_core::sim::{Interest, Kind, Message, Record};
 
-use super::shape::{Anchor, Shape, circle, path, rounded, text};
+use super::shape::{Anchor, Shape, circle, drawn, path, rounded, text};
 
 /// What a sign stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,22 +126,15 @@ impl Sign {
                 let (top, bottom) = (y - r * 1.15, y + r * 0.85);
                 path(
                     class,
-                    format!(
-                        "M{x:.1} {top:.1}L{:.1} {bottom:.1}L{:.1} {bottom:.1}Z",
-                        x + r * 1.1,
-                        x - r * 1.1
-                    ),
+                    drawn("M_ _L_ _L_ _Z", &[x, top, x + r * 1.1, bottom, x - r * 1.1, bottom]),
                 )
             }
             Self::Grant => circle(class, (x, y), r),
             Self::Append => path(
                 class,
-                format!(
-                    "M{x:.1} {:.1}L{:.1} {y:.1}L{x:.1} {:.1}L{:.1} {y:.1}Z",
-                    y - r * 1.2,
-                    x + r * 1.2,
-                    y + r * 1.2,
-                    x - r * 1.2
+                drawn(
+                    "M_ _L_ _L_ _L_ _Z",
+                    &[x, y - r * 1.2, x + r * 1.2, y, x, y + r * 1.2, x - r * 1.2, y],
                 ),
             ),
             Self::Release => {
@@ -151,33 +144,20 @@ impl Sign {
             Self::Expiry => {
                 let (a, b) = (r * 0.75, r * 0.95);
                 let (left, right, top, bottom) = (x - a, x + a, y - b, y + b);
-                path(
-                    class,
-                    format!("M{left:.1} {top:.1}H{right:.1}L{left:.1} {bottom:.1}H{right:.1}Z"),
-                )
+                path(class, drawn("M_ _H_L_ _H_Z", &[left, top, right, left, bottom, right]))
             }
             // An exclamation mark: a stroke, and a dot.
             Self::Fault => {
                 let (top, low, dot) = (y - r * 0.9, y + r * 0.2, y + r * 0.85);
-                path(
-                    format!("{class} cross"),
-                    format!("M{x:.1} {top:.1}V{low:.1}M{x:.1} {dot:.1}v0.1"),
-                )
+                path(format!("{class} cross"), drawn("M_ _V_M_ _v0.1", &[x, top, low, x, dot]))
             }
             Self::Reject => {
                 let a = r * 0.85;
                 path(
                     format!("{class} cross"),
-                    format!(
-                        "M{:.1} {:.1}L{:.1} {:.1}M{:.1} {:.1}L{:.1} {:.1}",
-                        x - a,
-                        y - a,
-                        x + a,
-                        y + a,
-                        x + a,
-                        y - a,
-                        x - a,
-                        y + a
+                    drawn(
+                        "M_ _L_ _M_ _L_ _",
+                        &[x - a, y - a, x + a, y + a, x + a, y - a, x - a, y + a],
                     ),
                 )
             }

@@ -3,6 +3,7 @@
 pub(crate) mod axis;
 pub(crate) mod gantt;
 pub(crate) mod glyph;
+mod lanes;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
 pub(crate) mod stage;

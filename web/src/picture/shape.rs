@@ -193,13 +193,32 @@ pub(crate) fn arc((x, y): (f64, f64), r: f64, from: f64, share: f64) -> String {
         (x + r * sine, y - r * cosine)
     };
     let ((x1, y1), (x2, y2)) = (point(from), point(from + share));
-    let large = u8::from(share > 0.5);
-    format!("M{x1:.1} {y1:.1}A{r:.1} {r:.1} 0 {large} 1 {x2:.1} {y2:.1}")
+    let large = f64::from(u8::from(share > 0.5));
+    drawn("M_ _A_ _ 0 _ 1 _ _", &[x1, y1, r, r, large, x2, y2])
+}
+
+/// A pattern with the next of the numbers in place of each `_`.
+pub(crate) fn drawn(pattern: &str, numbers: &[f64]) -> String {
+    let mut numbers = numbers.iter();
+    let mut data = String::new();
+    for part in pattern.split_inclusive('_') {
+        data.push_str(part.trim_end_matches('_'));
+        if let (true, Some(number)) = (part.ends_with('_'), numbers.next()) {
+            data.push_str(&tenths(*number));
+        }
+    }
+    data
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts on a screen")]
 pub(crate) const fn float(count: usize) -> f64 {
     count as f64
+}
+
+/// A size within its bounds. The library's `clamp` writes out the numbers where it fails, and all
+/// that it takes to write out a number would travel for that.
+pub(crate) const fn within(size: f64, least: f64, most: f64) -> f64 {
+    size.max(least).min(most)
 }
 
 /// A number with one decimal at most: more of a pixel is not to be seen.
@@ -224,11 +243,11 @@ impl Picture {
     /// As a file that stands by itself. `style` is the page's, as far as pictures need it.
     pub(crate) fn svg(&self, style: &str) -> String {
         let Self { width, height, label, shapes } = self;
+        let size = drawn("width=\"_\" height=\"_\"", &[width.round(), height.round()]);
+        let view = drawn("0 0 _ _", &[width.round(), height.round()]);
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
-             viewBox=\"0 0 {width:.0} {height:.0}\" class=\"picture\" role=\"img\" \
-             aria-label=\"{}\"><style>{style}</style>\
-             <rect class=\"paper\" width=\"{width:.0}\" height=\"{height:.0}\"/>",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" {size} viewBox=\"{view}\" class=\"picture\" \
+             role=\"img\" aria-label=\"{}\"><style>{style}</style><rect class=\"paper\" {size}/>",
             escaped(label),
         );
         for shape in shapes {
@@ -243,32 +262,36 @@ impl Shape {
     fn write(&self, svg: &mut String) {
         // Writing to a string can't fail.
         match self {
-            Self::Rect { class, x, y, width, height, round } => write!(
-                svg,
-                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" \
-                 height=\"{height:.1}\" rx=\"{round:.1}\"/>"
-            ),
-            Self::Circle { class, x, y, r } => {
-                write!(svg, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r:.1}\"/>")
+            Self::Rect { class, x, y, width, height, round } => {
+                let place = drawn(
+                    "x=\"_\" y=\"_\" width=\"_\" height=\"_\" rx=\"_\"",
+                    &[*x, *y, *width, *height, *round],
+                );
+                write!(svg, "<rect class=\"{class}\" {place}/>")
             }
-            Self::Line { class, from: (x1, y1), to: (x2, y2) } => write!(
-                svg,
-                "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" \
-                 y2=\"{y2:.1}\"/>"
-            ),
+            Self::Circle { class, x, y, r } => {
+                let place = drawn("cx=\"_\" cy=\"_\" r=\"_\"", &[*x, *y, *r]);
+                write!(svg, "<circle class=\"{class}\" {place}/>")
+            }
+            Self::Line { class, from: (x1, y1), to: (x2, y2) } => {
+                let ends = [*x1, *y1, *x2, *y2];
+                let place = drawn("x1=\"_\" y1=\"_\" x2=\"_\" y2=\"_\"", &ends);
+                write!(svg, "<line class=\"{class}\" {place}/>")
+            }
             Self::Path { class, d } => write!(svg, "<path class=\"{class}\" d=\"{d}\"/>"),
-            Self::Text { class, x, y, anchor, size, text } => write!(
-                svg,
-                "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{}\" \
-                 font-size=\"{size:.1}\">{}</text>",
-                anchor.word(),
-                escaped(text)
-            ),
+            Self::Text { class, x, y, anchor, size, text } => {
+                let place = drawn("x=\"_\" y=\"_\" font-size=\"_\"", &[*x, *y, *size]);
+                let (anchor, text) = (anchor.word(), escaped(text));
+                write!(
+                    svg,
+                    "<text class=\"{class}\" {place} text-anchor=\"{anchor}\">{text}</text>"
+                )
+            }
             Self::Group(group) => {
                 let (x, y) = group.at;
                 let label = escaped(&group.label);
-                write!(svg, "<g class=\"{}\" transform=\"translate({x:.1} {y:.1})\">", group.class)
-                    .ok();
+                let place = drawn("translate(_ _)", &[x, y]);
+                write!(svg, "<g class=\"{}\" transform=\"{place}\">", group.class).ok();
                 if !label.is_empty() {
                     write!(svg, "<title>{label}</title>").ok();
                 }
@@ -322,7 +345,7 @@ mod tests {
 
     #[test]
     fn an_arc_goes_clockwise_from_the_top() {
-        assert_eq!(arc((0.0, 0.0), 10.0, 0.0, 0.25), "M0.0 -10.0A10.0 10.0 0 0 1 10.0 0.0");
+        assert_eq!(arc((0.0, 0.0), 10.0, 0.0, 0.25), "M0 -10A10 10 0 0 1 10 0");
         assert!(arc((0.0, 0.0), 10.0, 0.0, 0.75).contains(" 0 1 1 "));
     }
 }

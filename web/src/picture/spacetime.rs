@@ -11,8 +11,10 @@ use leasehold_core::sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Rec
 
 use super::gantt::Names;
 use super::glyph::Sign;
+use super::lanes::Lanes;
 use super::shape::{
-    Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, path, rect, text,
+    Anchor, Group, Picture, Place, Shape, Target, drawn, fitted, float, line, path, rect, text,
+    within,
 };
 use super::turn::{length, turn};
 use crate::model::bars::{Bars, OutageKind};
@@ -35,6 +37,9 @@ pub(crate) struct Subject<'a> {
     /// How far the world's steps are apart: each as far, or as long as they take.
     pub(crate) is_to_scale: bool,
     pub(crate) chosen: Option<RecordNo>,
+    pub(crate) selected: Option<NodeNo>,
+    /// Whose lanes are left out.
+    pub(crate) hidden: &'a Set<NodeNo>,
     /// Whether heartbeats are drawn too.
     pub(crate) has_beats: bool,
 }
@@ -63,17 +68,19 @@ impl Columns {
 pub(crate) fn spacetime(subject: &Subject<'_>, place: Place) -> Picture {
     let em = place.em;
     let nodes = subject.names.nodes.len();
-    let lane = ((place.height - em) / float(nodes.max(1))).clamp(em * 1.6, em * 4.5);
+    let count = float(nodes.saturating_sub(subject.hidden.len()).max(1));
+    let lane = within((place.height - em) / count, em * 1.6, em * 4.5);
+    let lanes = Lanes { hidden: subject.hidden, height: lane };
     let left = super::gantt::label_width(place);
     let shown: Vec<(RecordNo, &Record)> = shown(subject, place, left);
     let columns = columns(subject, &shown, place, left);
-    let height = (lane * float(nodes) + em).max(place.height);
-    let y = |node: NodeNo| lane * (float(usize::from(node.0)) + 0.5);
-    let mut shapes = lanes(subject, place, &columns, &y);
+    let height = (lane * count + em).max(place.height);
+    let mut shapes = names(subject, place, &columns, &lanes);
     shapes.extend(gaps(&columns, height, em));
     let cones = subject.chosen.map(|chosen| Cones::of(subject.past, chosen));
-    shapes.extend(arrows(subject, &shown, &columns, &y, cones.as_ref(), em));
-    shapes.extend(dots(subject, &shown, &columns, &y, cones.as_ref(), em));
+    shapes.extend(through(subject, &shown, &columns, &lanes, cones.as_ref()));
+    shapes.extend(arrows(subject, &shown, &columns, &lanes, cones.as_ref(), em));
+    shapes.extend(dots(subject, &shown, &columns, &lanes, cones.as_ref(), em));
     let x = columns.x(subject.now).min(place.width - 4.0);
     shapes.push(line("now", (x, 0.0), (x, height)));
     let label = format!("the last {} events of {nodes} nodes, with their packets", shown.len());
@@ -91,6 +98,7 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
         let interest = Interest::of(record);
         let least = if subject.has_beats { Interest::Heartbeat } else { Interest::Step };
         interest >= least
+            && !subject.hidden.contains(&record.node)
             && (subject.has_beats || !asked.contains(place))
             && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
     });
@@ -156,19 +164,30 @@ fn columns(
     Columns { at, left, step, scale: None }
 }
 
-fn lanes(
-    subject: &Subject<'_>,
-    place: Place,
-    columns: &Columns,
-    y: &impl Fn(NodeNo) -> f64,
-) -> Vec<Shape> {
+/// The lanes with their names, and when their nodes were not as they should be.
+fn names(subject: &Subject<'_>, place: Place, columns: &Columns, lanes: &Lanes<'_>) -> Vec<Shape> {
     let em = place.em;
     let from = columns.scale.map(|(from, _)| from).or(columns.at.first().copied());
     let mut shapes = Vec::new();
     for (no, name) in (0_u8..).zip(subject.names.nodes) {
-        let y = y(NodeNo(no));
-        let name = fitted(name, em, columns.left - em);
-        shapes.push(text("name", (em * 0.4, y + em * 0.35), Anchor::Start, em, name));
+        let node = NodeNo(no);
+        if !lanes.has(node) {
+            continue;
+        }
+        let y = lanes.y(node);
+        let reach = (columns.left, lanes.height.min(em * 2.0));
+        let title = fitted(name, em, columns.left - em);
+        shapes.push(Shape::Group(Group {
+            class: if subject.selected == Some(node) { "row-label selected" } else { "row-label" }
+                .into(),
+            at: (0.0, y),
+            target: Some(Target::Node(node)),
+            label: format!("lane of {name}"),
+            shapes: vec![
+                rect("reach", (0.0, reach.1 * -0.5), reach),
+                text("name", (em * 0.4, em * 0.35), Anchor::Start, em, title),
+            ],
+        }));
         shapes.push(line("lane", (columns.left, y), (place.width, y)));
     }
     for outage in &subject.bars.outages {
@@ -178,12 +197,13 @@ fn lanes(
             OutageKind::Paused => "outage paused",
             OutageKind::Cut(_) | OutageKind::Unseen => continue,
         };
-        if outage.from > subject.now || from.is_none_or(|from| until < from) {
+        let is_out = !lanes.has(outage.node) || outage.from > subject.now;
+        if is_out || from.is_none_or(|from| until < from) {
             continue;
         }
         let x1 = columns.x(outage.from).max(columns.left);
         let width = columns.x(until) - x1;
-        shapes.push(rect(class, (x1, y(outage.node) - em * 0.5), (width, em)));
+        shapes.push(rect(class, (x1, lanes.y(outage.node) - em * 0.5), (width, em)));
     }
     shapes
 }
@@ -248,12 +268,31 @@ fn cone_class(cones: Option<&Cones>, no: RecordNo) -> &'static str {
     cones.map_or("", |cones| cones.class(no))
 }
 
+/// What led to what by way of lanes that are left out.
+fn through(
+    subject: &Subject<'_>,
+    shown: &[(RecordNo, &Record)],
+    columns: &Columns,
+    lanes: &Lanes<'_>,
+    cones: Option<&Cones>,
+) -> Vec<Shape> {
+    let Some((first, _)) = shown.first() else { return Vec::new() };
+    let ways = shown.iter().filter_map(|(no, record)| {
+        let cause = lanes.through(subject.past, record, *first)?;
+        let before = subject.past.get(cause.place()?)?;
+        let place = |record: &Record| (columns.x(record.at), lanes.y(record.node));
+        let class = format!("through {}", cone_class(cones, *no));
+        Some(line(class, place(before), place(record)))
+    });
+    ways.collect()
+}
+
 /// The packets: from where they were sent to where they came to.
 fn arrows(
     subject: &Subject<'_>,
     shown: &[(RecordNo, &Record)],
     columns: &Columns,
-    y: &impl Fn(NodeNo) -> f64,
+    lanes: &Lanes<'_>,
     cones: Option<&Cones>,
     em: f64,
 ) -> Vec<Shape> {
@@ -273,7 +312,10 @@ fn arrows(
             Kind::Doubled { about, copy } => (about, copy),
             _ => continue,
         };
-        let (from, to) = ((columns.x(record.at), y(record.node)), y(about.peer));
+        if !lanes.has(about.peer) {
+            continue;
+        }
+        let (from, to) = ((columns.x(record.at), lanes.y(record.node)), lanes.y(about.peer));
         let sign = Sign::of_message(about.message);
         let class = format!("arrow {} {}", sign.class(), cone_class(cones, *no));
         let end = ends.get(&packet).copied();
@@ -302,10 +344,7 @@ fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape
     };
     let (a, b) = (side(0.064), side(-0.064));
     let (x, y) = to;
-    path(
-        format!("{class} head"),
-        format!("M{x:.1} {y:.1}L{:.1} {:.1}L{:.1} {:.1}Z", a.0, a.1, b.0, b.1),
-    )
+    path(format!("{class} head"), drawn("M_ _L_ _L_ _Z", &[x, y, a.0, a.1, b.0, b.1]))
 }
 
 /// What happened at a node, as signs on its lane.
@@ -313,7 +352,7 @@ fn dots(
     subject: &Subject<'_>,
     shown: &[(RecordNo, &Record)],
     columns: &Columns,
-    y: &impl Fn(NodeNo) -> f64,
+    lanes: &Lanes<'_>,
     cones: Option<&Cones>,
     em: f64,
 ) -> Vec<Shape> {
@@ -334,7 +373,7 @@ fn dots(
         shapes.extend(signs);
         Shape::Group(Group {
             class: format!("dot{extra}{chosen} {}", cone_class(cones, *no)).into(),
-            at: (columns.x(record.at), y(record.node)),
+            at: (columns.x(record.at), lanes.y(record.node)),
             target: Some(Target::Record(*no)),
             label: format!("{} at {}", record.kind.name().replace('_', " "), record.at),
             shapes,
@@ -349,7 +388,7 @@ mod tests {
     use crate::model::film::Film;
     use leasehold_core::sim::Scenario;
 
-    fn picture(film: &Film, is_to_scale: bool, chosen: Option<RecordNo>) -> Picture {
+    fn picture(film: &Film, is_to_scale: bool, hidden: &Set<NodeNo>) -> Picture {
         let config = &film.run().config;
         let mut nodes = vec!["server".to_owned()];
         nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
@@ -359,7 +398,9 @@ mod tests {
             names: Names { locks: &[], nodes: &nodes },
             now: film.now(),
             is_to_scale,
-            chosen,
+            chosen: None,
+            selected: None,
+            hidden,
             has_beats: false,
         };
         spacetime(&subject, Place { width: 700.0, height: 200.0, em: 12.0 })
@@ -371,7 +412,7 @@ mod tests {
         film.go_to(Moment::from_millis(18_000));
         for is_to_scale in [false, true] {
             let mut last = 0.0;
-            for shape in picture(&film, is_to_scale, None).shapes {
+            for shape in picture(&film, is_to_scale, &Set::new()).shapes {
                 if let Shape::Group(group) = shape {
                     assert!(group.at.0 >= last && group.at.0 <= 700.0, "{is_to_scale} {last}");
                     last = group.at.0;
@@ -379,6 +420,28 @@ mod tests {
             }
             assert!(last > 100.0);
         }
+    }
+
+    #[test]
+    fn what_goes_through_a_hidden_lane_is_still_to_be_seen() {
+        let mut film = Film::new(Scenario::named("five-clients").unwrap().run());
+        film.go_to(Moment::from_millis(6_000));
+        let lines = |picture: &Picture, wanted: &str| {
+            let lines = picture
+                .shapes
+                .iter()
+                .filter(|it| matches!(it, Shape::Line { class, .. } if class.starts_with(wanted)));
+            lines.count()
+        };
+        let all = picture(&film, true, &Set::new());
+        assert_eq!((lines(&all, "lane"), lines(&all, "through")), (6, 0));
+        assert!(lines(&all, "arrow") > 0);
+        let server = picture(&film, true, &Set::from([NodeNo::SERVER]));
+        assert_eq!((lines(&server, "lane"), lines(&server, "arrow")), (5, 0));
+        assert!(lines(&server, "through") > 0, "who was given what another released");
+        let client = picture(&film, true, &Set::from([NodeNo(3)]));
+        assert_eq!(lines(&client, "lane"), 5);
+        assert!((1..lines(&all, "arrow")).contains(&lines(&client, "arrow")));
     }
 
     #[test]

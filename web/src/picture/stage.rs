@@ -5,8 +5,8 @@ use leasehold_core::sim::{LockNo, Moment, NodeNo};
 
 use super::glyph::Sign;
 use super::shape::{
-    Anchor, Group, Picture, Place, Shape, Target, arc, circle, fitted, float, line, path, rect,
-    rounded, text, text_width,
+    Anchor, Group, Picture, Place, Shape, Target, arc, circle, drawn, fitted, float, line, path,
+    rect, rounded, text, text_width,
 };
 use super::stage_layout::{COUNT_ROW, Layout};
 use crate::model::files::lines_text;
@@ -193,11 +193,7 @@ fn sheet(layout: &Layout, no: usize, lock: &Lock) -> Option<Shape> {
     let top = layout.sheet_top(no, height)?;
     let fold = em * 0.7;
     let (right, bottom) = (x + width, top + height);
-    let outline = format!(
-        "M{x:.1} {top:.1}H{:.1}L{right:.1} {:.1}V{bottom:.1}H{x:.1}Z",
-        right - fold,
-        top + fold
-    );
+    let outline = drawn("M_ _H_L_ _V_H_Z", &[x, top, right - fold, right, top + fold, bottom, x]);
     let mut shapes = vec![path("sheet", outline)];
     let inside = x + em * 0.6;
     let mut y = top + em * 1.2;

@@ -5,7 +5,7 @@
 
 use leasehold_core::sim::NodeNo;
 
-use super::shape::{Place, float};
+use super::shape::{Place, float, within};
 use super::stage::{is_crowd, spread};
 use super::turn::{length, turn};
 
@@ -62,7 +62,7 @@ impl Layout {
         let is_narrow = width < NARROW_EM * em;
         let step = height / float(count.max(1));
         let room = if is_narrow { step - em * 1.3 } else { step };
-        let r = (room / 2.0 - 9.0).clamp(8.0, em * 1.45);
+        let r = within(room / 2.0 - 9.0, 8.0, em * 1.45);
         let name_width = if is_narrow { em * 5.5 } else { em * 12.5 };
         let x = if is_narrow { r + em * 1.6 } else { name_width + r + 24.0 };
         let bulge = if count > 2 && !is_narrow { (width * 0.04).min(30.0) } else { 0.0 };
@@ -76,7 +76,7 @@ impl Layout {
         let (rows, server_height) = server_rows(height, em, locks, more);
         let server_width = if is_narrow { (width * 0.42).max(em * 10.0) } else { em * 15.5 };
         let files = (!is_narrow).then(|| {
-            let file_width = (width * 0.2).clamp(em * 8.5, em * 13.0);
+            let file_width = within(width * 0.2, em * 8.5, em * 13.0);
             (width - file_width - 10.0, file_width)
         });
         let right = files.map_or(width - 8.0, |(x, _)| x - em * 1.6);
@@ -105,7 +105,7 @@ impl Layout {
     fn crowd(place: Place, count: usize, locks: usize) -> Self {
         let Place { width, height, em } = place;
         let around = std::f64::consts::PI * (width + height) / 2.0;
-        let r = (around / float(count) / 2.0 - 9.0).clamp(3.5, em * 1.1);
+        let r = within(around / float(count) / 2.0 - 9.0, 3.5, em * 1.1);
         let edge = r + 12.0;
         let (center_x, center_y) = (width / 2.0, height / 2.0);
         let (radius_x, radius_y) = (center_x - edge, center_y - edge);
@@ -118,7 +118,7 @@ impl Layout {
             em,
             em_names: em,
             r,
-            packet_r: (r * 0.75).clamp(3.0, em * 0.55),
+            packet_r: within(r * 0.75, 3.0, em * 0.55),
             nodes: Vec::new(),
             clients: clients.collect(),
             server: (center_x, center_y),

@@ -4,7 +4,7 @@ use leasehold_core::sim::{Invariant, LockNo, Moment, RecordNo};
 
 use super::axis::Axis;
 use super::glyph::Sign;
-use super::shape::{Picture, Place, Shape, float, line, path, rect};
+use super::shape::{Picture, Place, Shape, drawn, float, line, path, rect};
 use crate::model::bars::{Bars, MarkKind, TenureEnd};
 
 /// What is on it.
@@ -41,7 +41,7 @@ pub(crate) fn tape(reel: &Reel<'_>, place: Place) -> Picture {
     }
     for stop in reel.stops.iter().filter(|stop| **stop <= shown) {
         let x = axis.x(*stop);
-        shapes.push(path("stop", format!("M{:.1} 0h9l-4.5 6.5z", x - 4.5)));
+        shapes.push(path("stop", drawn("M_ 0h9l-4.5 6.5z", &[x - 4.5])));
     }
     if let Some(from) = reel.hidden_from {
         let x = axis.x(from);
@@ -49,7 +49,7 @@ pub(crate) fn tape(reel: &Reel<'_>, place: Place) -> Picture {
     }
     let x = axis.x(reel.now);
     shapes.push(line("now", (x, 0.0), (x, height)));
-    shapes.push(path("head", format!("M{:.1} {height:.1}h12l-6 -8z", x - 6.0)));
+    shapes.push(path("head", drawn("M_ _h12l-6 -8z", &[x - 6.0, height])));
     let label = format!("{} of {}", reel.now, reel.end);
     Picture { width, height, label, shapes }
 }

@@ -1,6 +1,6 @@
 //! The scene of a real server, as far as it tells.
 
-use leasehold_core::ordered::Map;
+use leasehold_core::ordered::{Map, sort_short};
 use std::borrow::Cow;
 
 use leasehold_core::id::SessionNo;
@@ -91,9 +91,9 @@ fn clients(footage: &Footage, state: &State, past: &[Record], now: Moment) -> (V
             (session.held.is_empty() && session.waits.is_empty(), *node)
         }),
     );
-    nodes.sort_unstable();
+    sort_short(&mut nodes, |it| *it);
     nodes.truncate(CLIENTS_SHOWN);
-    nodes.sort_unstable_by_key(|(_, node)| *node);
+    sort_short(&mut nodes, |(_, node)| *node);
     let client = |(_, node): &(bool, NodeNo)| {
         let place = usize::from(node.0).checked_sub(1)?;
         let name = footage.run().config.clients.get(place)?.name.clone();

@@ -10,7 +10,7 @@ mod time;
 use std::rc::Rc;
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Moment, Scenario, library};
+use leasehold_core::sim::{Moment, NodeNo, Scenario, library};
 
 use super::compare::Compare;
 use super::film::Film;
@@ -34,6 +34,8 @@ pub(crate) struct Studio {
     pub(crate) window: Option<(Moment, Moment)>,
     pub(crate) filter: Filter,
     pub(crate) rows: usize,
+    /// Whose lanes are left out of the space-time diagram.
+    pub(crate) hidden: Set<NodeNo>,
     /// Whether a server adds to what is seen, and whether one stays at its end.
     pub(crate) is_live: bool,
     pub(crate) follows: bool,
@@ -123,6 +125,7 @@ impl Studio {
             window: None,
             filter: Filter::default(),
             rows: ROWS_STEP,
+            hidden: Set::new(),
             is_live: false,
             follows: false,
             recorded: None,
@@ -174,6 +177,7 @@ impl Studio {
         (self.until, self.recorded) = (None, None);
         self.filter = Filter::default();
         self.rows = ROWS_STEP;
+        self.hidden.clear();
         self.changed();
     }
 
@@ -191,6 +195,30 @@ impl Studio {
         };
     }
 
+    /// The node that is selected.
+    pub(crate) fn selected_node(&self) -> Option<NodeNo> {
+        match self.selected {
+            Some(Target::Node(node)) => Some(node),
+            Some(Target::Link(_) | Target::Lock(_) | Target::Packet(_) | Target::Record(_))
+            | None => None,
+        }
+    }
+
+    /// Leaves the lane of the selected node out of the space-time diagram.
+    pub(crate) fn hide_lane(&mut self) {
+        let nodes = self.film().run().config.clients.len() + 1;
+        match self.selected_node() {
+            Some(_) if self.hidden.len() + 1 == nodes => {
+                self.say("The last lane stays.", Vec::new());
+            }
+            Some(node) => {
+                self.hidden.insert(node);
+                self.selected = None;
+            }
+            None => {}
+        }
+    }
+
     pub(crate) fn say(&mut self, text: &str, offers: Vec<Offer>) {
         self.toast = Some(Toast { text: text.to_owned(), offers });
     }
@@ -204,7 +232,8 @@ impl Studio {
         if film.past().is_empty() && !self.scenario.point.is_empty() {
             return self.scenario.point.clone();
         }
-        super::log::caption(film.run(), film.past())
+        let told = super::log::caption(film.run(), film.past());
+        if film.footage().is_some() { super::log::unnumbered(&told) } else { told }
     }
 
     /// Why the answer is what it is. What a scenario says of that is said of the run as it is there.

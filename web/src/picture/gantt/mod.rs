@@ -13,9 +13,9 @@ use crate::picture::axis::Axis;
 use crate::picture::glyph::Sign;
 use crate::picture::shape::{
     Anchor, Group, Picture, Place, Shape, Target, circle, fitted, float, line, rect, rounded, text,
-    text_width,
+    text_width, within,
 };
-use rows::{BELIEF_ROW, Rows, SERVER_ROW, height_of, rows};
+use rows::{BELIEF_ROW, Rows, SERVER_ROW, height, rows};
 
 /// What the bars are called.
 #[derive(Clone, Copy)]
@@ -45,6 +45,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) violations: &'a [(Invariant, Moment, RecordNo)],
     /// Beliefs are inferred from what clients were told, and not told by them.
     pub(crate) is_inferred: bool,
+    /// Nobody can look at what is below: all of it has to be in its place.
+    pub(crate) must_fit: bool,
     /// Another run of the same luck, to be seen over this one.
     pub(crate) ghost: Option<&'a Bars>,
 }
@@ -73,13 +75,16 @@ pub(crate) fn gantt(
     let thinned = is_much.then(|| subject.bars.thinned(from, to, axis.pixel_us()));
     let subject = &Subject { bars: thinned.as_ref().unwrap_or(subject.bars), ..*subject };
     let room = place.height - em * 1.7;
-    let needed = rows(subject, &axis, em).last().map_or(em, |last| last.top + height_of(last, em));
+    let needed = |believe| height(&rows(subject, &axis, em, believe), em);
+    // What is inferred says little that the tenures don't.
+    let believe = !(subject.must_fit && subject.is_inferred && needed(true) > room);
     // Where there is room the rows are higher, and so are their letters.
-    let em_row = em * (room / needed).clamp(1.0, 1.6);
-    let rows = rows(subject, &axis, em_row);
-    let content = rows.last().map_or(em * 2.0, |last| last.top + height_of(last, em_row));
-    let bottom = content.max(room);
-    let mut drawing = Drawing { subject, axis, em: em_row, em_text: em, shapes: Vec::new() };
+    let em_min = if subject.must_fit { 0.5 } else { 1.0 };
+    let em_row = em * within(room / needed(believe), em_min, 1.6);
+    let em_text = em.min(em_row * 1.35);
+    let rows = rows(subject, &axis, em_row, believe);
+    let bottom = height(&rows, em_row).max(room);
+    let mut drawing = Drawing { subject, axis, em: em_row, em_text, shapes: Vec::new() };
     drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
     // Below what is drawn: what happens now would be half hidden.
     let x = axis.x(subject.now);
@@ -259,6 +264,9 @@ impl Drawing<'_> {
     /// Where more than one client believes that it holds the lock.
     fn overlaps(&mut self, rows: &Rows) {
         let (em, now) = (self.em, self.subject.now);
+        if rows.believers.is_empty() {
+            return;
+        }
         let beliefs = self.subject.bars.beliefs.iter();
         let held: Vec<(Moment, Moment, NodeNo)> = beliefs
             .filter(|it| it.lock == rows.lock && it.from <= now)
@@ -380,6 +388,15 @@ mod tests {
     use leasehold_core::sim::{Protection, Scenario};
 
     fn picture(scenario: &str, without: &[Protection], at_ms: u64) -> Picture {
+        in_place(scenario, without, at_ms, |_, place| place)
+    }
+
+    fn in_place(
+        scenario: &str,
+        without: &[Protection],
+        at_ms: u64,
+        change: impl FnOnce(&mut Subject<'_>, Place) -> Place,
+    ) -> Picture {
         let scenario = Scenario::named(scenario).unwrap();
         let mut film = Film::new(scenario.run_without(&without.iter().copied().collect()));
         film.go_to(Moment::from_millis(at_ms));
@@ -387,16 +404,18 @@ mod tests {
         let locks: Vec<String> = config.locks.iter().map(ToString::to_string).collect();
         let mut nodes = vec!["server".to_owned()];
         nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
-        let subject = Subject {
+        let mut subject = Subject {
             bars: &film.bars(),
             names: Names { locks: &locks, nodes: &nodes },
             now: film.now(),
             lease_us: 10_000_000,
             violations: &film.violations(),
             is_inferred: false,
+            must_fit: false,
             ghost: None,
         };
         let place = Place { width: 760.0, height: 200.0, em: 12.0 };
+        let place = change(&mut subject, place);
         gantt(&subject, (Moment::START, film.end()), place, None)
     }
 
@@ -441,6 +460,7 @@ mod tests {
                 lease_us: 10_000_000,
                 violations: &[],
                 is_inferred: false,
+                must_fit: false,
                 ghost: Some(ghost),
             };
             let place = Place { width: 760.0, height: 200.0, em: 12.0 };
@@ -448,6 +468,21 @@ mod tests {
         };
         assert!(over(&others).contains("ghost-mark"), "the line that fencing refuses");
         assert!(!over(&own).contains("ghost"), "nothing is otherwise");
+    }
+
+    #[test]
+    fn all_rows_are_in_their_place_while_somebody_presents() {
+        for is_inferred in [false, true] {
+            let height = |must_fit| {
+                let place = Place { width: 1_264.0, height: 280.0, em: 27.0 };
+                let all = in_place("five-clients", &[], 40_000, |subject, _| {
+                    (subject.is_inferred, subject.must_fit) = (is_inferred, must_fit);
+                    place
+                });
+                all.height
+            };
+            assert!(height(false) > 281.0 && height(true) <= 281.0, "{is_inferred}");
+        }
     }
 
     #[test]

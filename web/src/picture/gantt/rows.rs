@@ -32,11 +32,17 @@ fn happens(subject: &Subject<'_>, axis: &Axis, lock: LockNo) -> bool {
 pub(super) const SERVER_ROW: f64 = 1.75;
 pub(super) const BELIEF_ROW: f64 = 1.3;
 
-pub(super) fn height_of(rows: &Rows, em: f64) -> f64 {
+fn height_of(rows: &Rows, em: f64) -> f64 {
     em * (SERVER_ROW + BELIEF_ROW * float(rows.believers.len()) + 0.55)
 }
 
-pub(super) fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
+/// How high they are together.
+pub(super) fn height(rows: &[Rows], em: f64) -> f64 {
+    rows.last().map_or(em * 2.0, |last| last.top + height_of(last, em))
+}
+
+/// The rows that there are, with those for the believers where they are wanted.
+pub(super) fn rows(subject: &Subject<'_>, axis: &Axis, em: f64, believe: bool) -> Vec<Rows> {
     let mut top = em * 0.5;
     let locks = (0..).map(LockNo).take(subject.names.locks.len());
     let has_many = subject.names.locks.len() > LOCKS_ALWAYS_SHOWN;
@@ -46,7 +52,7 @@ pub(super) fn rows(subject: &Subject<'_>, axis: &Axis, em: f64) -> Vec<Rows> {
         let beliefs = subject.bars.beliefs.iter().chain(ghosts);
         let seen = beliefs.filter(|it| {
             let until = it.until(subject.now).unwrap_or(it.from);
-            it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
+            believe && it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
         });
         let believers: Set<NodeNo> = seen.map(|it| it.client).collect();
         let believers: Vec<NodeNo> = believers.iter().copied().collect();
