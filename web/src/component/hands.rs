@@ -260,6 +260,11 @@ impl App {
 
     /// Goes to what the answer rests on.
     fn why(&mut self) {
+        if browser::prefers(NARROW) {
+            // There it is the log, or the answer.
+            self.studio.lesson.close();
+            self.ui.tab = View::Log;
+        }
         if let Some(place) = self.studio.lesson.seen_at() {
             let film = self.studio.film();
             let records = film.step_at(place);

@@ -87,7 +87,7 @@ fn condition(condition: Condition) -> &'static str {
         Condition::Up => "runs",
         Condition::Paused => "stands still",
         Condition::Dead => "crashed",
-        Condition::Finished => "through with its script",
+        Condition::Finished => "has finished",
     }
 }
 

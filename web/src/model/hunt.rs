@@ -186,19 +186,31 @@ mod tests {
         let order = hunt.begin(&run, &scenario);
         assert!(order.run.interventions.is_empty() && hunt.is_running);
         let mut search = Search::new(order.run, order.bounds);
-        let mut told_left = false;
         while search.go(1_000) == Stage::Searching {
             hunt.hear(Report::of(&search), 10.0);
             assert!(hunt.is_running && hunt.found.is_none());
-            told_left |= hunt.rate().contains("s for the rest of this round");
         }
-        assert!(told_left, "how long it takes is estimated");
         hunt.hear(Report::of(&search), 10.0);
         let found = hunt.found.as_ref().unwrap();
         assert!(found.steps.last().unwrap().contains("is violated"), "{found:#?}");
         assert_eq!(found.why_minimal, "Without that fault nothing is violated.");
         let kept = found.scenario().unwrap();
         assert!(kept.expected[0].violated.contains(&found.invariant));
+    }
+
+    #[test]
+    fn what_is_left_of_a_round_is_estimated() {
+        let scenario = Scenario::named("gc-pause").unwrap();
+        let mut hunt = Hunt::new();
+        let order = hunt.begin(&scenario.run(), &scenario);
+        let search = Search::new(order.run, order.bounds);
+        let progress = Progress { parents: 100, parents_done: 20, ..search.progress() };
+        hunt.hear(Report { progress, ..Report::of(&search) }, 10_000.0);
+        assert!(
+            hunt.rate().ends_with("; about 41 s for the rest of this round"),
+            "{}",
+            hunt.rate()
+        );
     }
 
     #[test]

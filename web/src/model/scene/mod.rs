@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn who_has_not_started_has_not_crashed() {
-        let scene = scene("five-clients", 0);
+        let scene = Film::new(Scenario::named("five-clients").unwrap().run()).scene();
         assert_eq!(scene.server.condition, Condition::NotStarted);
         for client in &scene.clients {
             let is = (client.condition, client.doing.as_str());

@@ -124,7 +124,7 @@ fn doing(
         return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
     }
     if let Some(lock) = held {
-        return format!("doesn't think it holds {lock}");
+        return format!("doesn't use {lock}");
     }
     if let Some(waits) = session.and_then(|session| waits_for(state, session)) {
         return waits;
