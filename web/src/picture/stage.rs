@@ -170,7 +170,8 @@ fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
 }
 
 fn lock_row(lock: &Lock, (left, right): (f64, f64), y: f64, em: f64) -> Vec<Shape> {
-    let name_width = (right - left) * 0.4;
+    // The holder has what the name leaves.
+    let name_width = (text_width(lock.name.as_str(), em * 0.9) + em).min((right - left) * 0.5);
     let name = fitted(lock.name.as_str(), em * 0.9, name_width);
     let mut shapes = vec![text("name", (left, y), Anchor::Start, em * 0.9, name)];
     let waiting =
