@@ -2,7 +2,7 @@
 //! left out.
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{NodeNo, Record, RecordNo};
+use leasehold_core::sim::{Kind, NodeNo, Record, RecordNo};
 
 use super::shape::float;
 
@@ -43,10 +43,27 @@ impl Lanes<'_> {
             let found = past.get(last.place()?)?;
             if !self.has(found.node) {
                 open.extend(found.causes);
+                open.extend(decided(past, found, first));
             } else if found.node != record.node {
                 return Some(last);
             }
         }
         None
     }
+}
+
+/// The decision about its receiver that a packet tells of: the disk stands between the two.
+fn decided(past: &[Record], record: &Record, first: RecordNo) -> Option<RecordNo> {
+    let Kind::Sent(about) = record.kind else { return None };
+    let (first, stored) = (first.place()?, record.causes[0].place()?);
+    if !matches!(past.get(stored)?.kind, Kind::Stored { .. }) {
+        return None;
+    }
+    let mut before = past.get(first..stored)?.iter();
+    let nth = before.rposition(|it| {
+        it.node == record.node
+            && it.causes[0] != RecordNo::NONE
+            && it.kind.subject().client == Some(about.peer)
+    })?;
+    u32::try_from(first + nth).ok().map(RecordNo)
 }
