@@ -56,7 +56,9 @@ impl App {
         let since = self.studio.film().now();
         Some(match status {
             Status::Connecting => "Connecting to the server …".to_owned(),
-            other => format!("{}. What you see is of {since}.", capital(&other.sentence())),
+            Status::Live | Status::Stale { .. } | Status::Lost { .. } => {
+                format!("{}. What you see is of {since}.", capital(&status.sentence()))
+            }
         })
     }
 

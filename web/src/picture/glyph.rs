@@ -142,8 +142,8 @@ impl Sign {
             }
             // An hourglass that has run out.
             Self::Expiry => {
-                let (a, b) = (r * 0.75, r * 0.95);
-                let (left, right, top, bottom) = (x - a, x + a, y - b, y + b);
+                let (left, right) = (x - r * 0.75, x + r * 0.75);
+                let (top, bottom) = (y - r * 0.95, y + r * 0.95);
                 path(class, drawn("M_ _H_L_ _H_Z", &[left, top, right, left, bottom, right]))
             }
             // An exclamation mark: a stroke, and a dot.

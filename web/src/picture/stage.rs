@@ -143,7 +143,7 @@ fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
         y += em * 1.55;
         shapes.push(line("rule", (left, y - em * 1.1), (left + width, y - em * 1.1)));
         shapes.extend(lock_row(lock, (inside, right), y, em));
-        if layout.has_counts {
+        if layout.has_names_below {
             // Where there are no sheets, how much is in the file is told here.
             y += em * COUNT_ROW;
             let count = lines_text(lock.lines, lock.is_since);

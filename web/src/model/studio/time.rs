@@ -176,6 +176,8 @@ impl Studio {
         let Some(first) = first else { return };
         self.go_to(Moment::from_micros(first.as_micros().saturating_sub(BEFORE_US)));
         self.play_until(Until::Violation);
+        // Slow enough to be followed, and there before a class has lost its patience.
+        self.player.speed = Speed::Fixed(0.5);
         self.player.is_playing &= plays;
     }
 
