@@ -97,9 +97,39 @@ fn outcome(props: &QuestionProps) -> Option<String> {
     })
 }
 
+/// What there is to do, and why the answer is what it is.
+fn footer(props: &QuestionProps) -> Html {
+    let (phase, why) = (props.phase, props.why.clone());
+    html! {
+        <footer>
+            if phase == Phase::Asked {
+                if props.is_alone {
+                    <p>{ "Your guess? Press a digit, or one of them." }</p>
+                } else {
+                    <p>{ "Count hands with the digits; Backspace takes one back." }</p>
+                    { timer(props) }
+                }
+                <button class="primary" data-testid="reveal"
+                    onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
+            } else if phase == Phase::Out {
+                <p class="why" role="status">
+                    if let Some(said) = outcome(props) { <b>{ said }</b>{ " " } }
+                    { why }
+                </p>
+                <button class="quiet" onclick={props.onwhy.reform(|_| ())}>{ "Show why" }
+                    </button>
+                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
+                    </button>
+            } else {
+                <p>{ "Watch …" }</p>
+            }
+        </footer>
+    }
+}
+
 /// The question: hands first, then the run itself gives the answer.
 pub(crate) fn ask(props: &QuestionProps) -> Html {
-    let QuestionProps { ask, options, votes, is_alone, phase, answer, why, .. } = props.clone();
+    let QuestionProps { ask, options, votes, is_alone, phase, answer, .. } = props.clone();
     let is_out = phase == Phase::Out;
     let all: u32 = votes.iter().sum();
     let option = |(no, text): (usize, &String)| {
@@ -113,13 +143,8 @@ pub(crate) fn ask(props: &QuestionProps) -> Html {
         let shown = match (is_alone, props.guess == Some(no)) {
             (true, true) => "your guess".to_owned(),
             (true, false) => String::new(),
-            (false, _) => {
-                if all > 0 {
-                    hands
-                } else {
-                    String::new()
-                }
-            }
+            (false, _) if all > 0 => hands,
+            (false, _) => String::new(),
         };
         html! {
             <li key={no}>
@@ -145,29 +170,7 @@ pub(crate) fn ask(props: &QuestionProps) -> Html {
             aria-label="Question">
             <h2>{ ask }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
-            <footer>
-                if phase == Phase::Asked {
-                    if is_alone {
-                        <p>{ "Your guess? Press a digit, or one of them." }</p>
-                    } else {
-                        <p>{ "Count hands with the digits; Backspace takes one back." }</p>
-                        { timer(props) }
-                    }
-                    <button class="primary" data-testid="reveal"
-                        onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
-                } else if is_out {
-                    <p class="why" role="status">
-                        if let Some(said) = outcome(props) { <b>{ said }</b>{ " " } }
-                        { why }
-                    </p>
-                    <button class="quiet" onclick={props.onwhy.reform(|_| ())}>{ "Show why" }
-                        </button>
-                    <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
-                        </button>
-                } else {
-                    <p>{ "Watch …" }</p>
-                }
-            </footer>
+            { footer(props) }
         </section>
     }
 }

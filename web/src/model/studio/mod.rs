@@ -236,7 +236,7 @@ impl Studio {
         if film.footage().is_some() { super::log::unnumbered(&told) } else { told }
     }
 
-    /// Why the answer is what it is. What a scenario says of that is said of the run as it is there.
+    /// Why the answer is what it is. What a scenario says of that it says of its own run.
     pub(crate) fn why(&self) -> String {
         let run = self.film().run();
         if *run == self.scenario.run() {
