@@ -69,6 +69,11 @@ impl Browser {
     /// Page down, as remotes send it.
     pub const PAGE_DOWN: &str = "\u{e00f}";
 
+    /// Takes back.
+    pub const BACKSPACE: &str = "\u{e003}";
+    /// Closes.
+    pub const ESCAPE: &str = "\u{e00c}";
+
     /// To the beginning.
     pub const HOME: &str = "\u{e011}";
     /// To the end.

@@ -118,8 +118,8 @@ fn the_checker_finds_what_is_wrong() {
     browser.open(&format!("{}?scenario=gc-pause", pages.address()));
     browser.text_when("time", |time| time.ends_with(" s"));
     browser.run(
-        "document.querySelector('[data-testid=play]').removeAttribute('aria-label');
-        document.querySelector('[data-testid=play]').removeAttribute('title')",
+        "document.querySelector('[data-testid=step]').removeAttribute('aria-label');
+        document.querySelector('[data-testid=step]').removeAttribute('title')",
     );
     let found = complaints(&browser, &axe);
     assert!(found.iter().any(|it| it.starts_with("button-name")), "{found:#?}");

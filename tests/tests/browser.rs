@@ -96,6 +96,11 @@ fn the_page_never_says_live_when_the_server_is_gone() {
     browser.text_when("live-status", |status| status.contains("server lost"));
     let stale = "return document.querySelector('.page').className";
     assert!(browser.run(stale).as_str().unwrap().contains("not-live"));
+    // Who presents has no head of the page to read it from.
+    browser.press("p");
+    browser.text_when("caption", |text| text.starts_with("Server lost"));
+    browser.text_when("from", |text| text == "lost");
+    browser.press("p");
 
     server.start_again();
     browser.text_when("live-status", |status| status == "live");
@@ -153,7 +158,7 @@ fn what_is_recorded_is_gone_through_saved_and_opened_again() {
     let token = ann.acquire("ledger");
     let fields = json!({"file": "ledger", "token": token, "data": "one\n"});
     ann.ask("append_file", &fields);
-    browser.text_when("caption", |caption| caption.contains("writes line 1 of ledger"));
+    browser.text_when("caption", |caption| caption.contains("writes a line of ledger"));
     browser.keep_downloads();
     browser.click("record");
     browser.text_when("toast", |text| text.starts_with("Recorded."));
@@ -175,7 +180,7 @@ fn what_is_recorded_is_gone_through_saved_and_opened_again() {
 /// To the end of the recording, to its beginning, and to the first thing that happens after it.
 fn goes_through(browser: &Browser) {
     browser.press(Browser::END);
-    browser.text_when("caption", |caption| caption.contains("writes line 1 of ledger"));
+    browser.text_when("caption", |caption| caption.contains("writes a line of ledger"));
     browser.text_when("file-ledger", |file| file.contains("one"));
     assert!(labels(browser).contains("ann, holds before, ledger"), "{}", labels(browser));
     assert_eq!(browser.attribute("invariant-S4", "data-status"), "ok");

@@ -54,15 +54,90 @@ fn a_lecture_is_held_by_keyboard_alone() {
         browser.text_when("caption", |text| text.starts_with(caption));
     }
     browser.text_when("question", |text| text.contains("What happens?"));
-    browser.press("2");
-    browser.press("2");
+    // Somebody alone has one guess; who presents counts hands, and can take the last one back.
     browser.press("1");
+    browser.text_when("option-1", |text| text.contains("your guess"));
+    browser.press("p");
+    for key in ["2", "2", "3", Browser::BACKSPACE] {
+        browser.press(key);
+    }
     browser.text_when("option-2", |text| text.contains("2 hands"));
+    browser.text_when("option-3", |text| text.contains("0 hands"));
     browser.press(Browser::ENTER);
     let told = browser.text_when("question", |text| text.contains("The file takes an append"));
     assert!(told.contains('✓'), "{told}");
     assert!(browser.text("log").unwrap().contains("token 1 is not 2"));
+    // The right answer is to be seen, presenting and on a phone.
+    let height = "return document.querySelector('.option.correct').offsetHeight";
+    for width in [1280, 390] {
+        browser.resize(width, 720);
+        assert!(browser.run(height).as_u64().unwrap() >= 30, "at {width}");
+    }
+    // What says Esc goes first, and what is compared is not covered.
+    browser.press(Browser::ESCAPE);
+    assert_eq!(browser.text("question"), None);
+    let presents = "return document.querySelector('.page').classList.contains('presenting')";
+    assert_eq!(browser.run(presents), json!(true));
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// To the open question of the scenario.
+fn asked() -> (Pages, Browser) {
+    let (pages, browser) = studio("?scenario=gc-pause");
+    for _ in 0..3 {
+        browser.press(Browser::PAGE_DOWN);
+    }
+    browser.text_when("question", |text| text.contains("What happens?"));
+    (pages, browser)
+}
+
+#[test]
+fn a_link_copied_at_the_open_question_opens_it_and_tells_no_more() {
+    let (_pages, browser) = asked();
+    let before = seen(&browser);
+    browser.press("e");
+    browser.text_when("copy-link", |text| text == "Copy");
+    let link = browser.run("return document.querySelector('[data-testid=link]').value");
+    browser.open(link.as_str().unwrap());
+    browser.text_when("question", |text| text.contains("What happens?"));
+    assert_eq!(seen(&browser), before);
+    let spans = "return document.querySelectorAll('#tape .hidden').length";
+    assert_eq!(browser.run(spans), json!(1), "what comes is not on the tape");
+    assert!(!browser.text("log").unwrap().contains("sends its append"));
+}
+
+#[test]
+fn whoever_gave_them_time_reveals_with_the_same_keys() {
+    let (_pages, browser) = asked();
+    browser.press("p");
+    browser.run("document.querySelector('[data-testid=timer]').focus()");
+    browser.press(Browser::ENTER);
+    browser.text_when("timer", |text| text.contains("s left"));
+    browser.press(Browser::ENTER);
+    browser.text_when("question", |text| text.contains("The file takes an append"));
+    // Comparing closes the answer, and Esc what is compared.
+    browser.press("m");
+    browser.text_when("comparison", |text| text.contains("They part at"));
+    assert_eq!(browser.text("question"), None);
+    browser.press(Browser::ESCAPE);
+    assert_eq!(browser.text("comparison"), None);
+}
+
+#[test]
+fn a_protection_given_back_while_comparing_leaves_the_pictures_their_room() {
+    let (_pages, browser) = studio("?scenario=gc-pause&t=18200");
+    browser.click("protection-fencing");
+    browser.press("m");
+    browser.text_when("comparison", |text| text.contains("They part at"));
+    browser.click("protection-fencing");
+    browser.text_when("stage", |_| true);
+    let rooms = "return ['stage', 'gantt'].map(it => {
+        const box = document.querySelector(`[data-testid=${it}]`);
+        const picture = box.querySelector('svg.picture');
+        return box.clientHeight > 150 && picture.clientHeight <= box.clientHeight + 2; })";
+    leasehold_tests::story::wait_for("the room", || {
+        (browser.run(rooms) == json!([true, true])).then_some(())
+    });
 }
 
 #[test]
@@ -139,13 +214,13 @@ fn a_search_finds_a_violation_and_plays_it() {
     let (_pages, browser) = studio("?scenario=gc-pause&without=fencing");
     browser.press("v");
     browser.text_when("search-start", |text| text == "Search");
-    browser.click("search-start");
+    browser.press(Browser::ENTER);
     let found =
         browser.text_when("search-outcome", |text| text.contains("is violated with 1 fault"));
     assert!(found.contains("Without that fault nothing is violated."), "{found}");
-    browser.click("search-play");
+    browser.press(Browser::ENTER);
     browser.text_when("scenario", |text| text.contains("Found"));
-    browser.press("g");
+    // It plays up to what was found.
     let violated = "return document.querySelectorAll('[data-status=violated]').length > 0";
     leasehold_tests::story::wait_for("the violation", || {
         (browser.run(violated) == json!(true)).then_some(())

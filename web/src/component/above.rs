@@ -15,16 +15,21 @@ use crate::browser;
 use crate::model::compare::title;
 use crate::model::fields;
 use crate::model::link::LINK_LEN_MAX;
-use crate::model::studio::Offer;
+use crate::model::studio::{Offer, Toast};
 
 impl App {
     pub(super) fn toast(&self, ctx: &Context<Self>) -> Html {
-        let offer = |offer: &Offer| {
-            let (offer, text) = match offer {
-                Offer::Undo => (Offer::Undo, "Undo (U)"),
-                Offer::Compare => (Offer::Compare, "Compare"),
-                Offer::FromStart => (Offer::FromStart, "From the start"),
-                Offer::Save => (Offer::Save, "Save"),
+        let is_compared = self.studio.compare.is_some();
+        let offers = |toast: &Toast| {
+            let offers = toast.offers.clone().into_iter();
+            offers.filter(move |it| *it != Offer::Compare || !is_compared)
+        };
+        let offer = |offer: Offer| {
+            let text = match offer {
+                Offer::Undo => "Undo (U)",
+                Offer::Compare => "Compare (M)",
+                Offer::FromStart => "From the start",
+                Offer::Save => "Save",
             };
             let onclick = ctx.link().callback(move |_| Msg::Offer(offer));
             html! { <button class="small-button" {onclick}>{ text }</button> }
@@ -34,7 +39,7 @@ impl App {
                 if let Some(toast) = &self.studio.toast {
                     <div class="toast" data-testid="toast">
                         <span>{ toast.text.clone() }</span>
-                        { for toast.offers.iter().map(offer) }
+                        { for offers(toast).map(offer) }
                         <button class="quiet close" aria-label="Close"
                             onclick={ctx.link().callback(|_| Msg::ToastEnds)}>{ icon("close") }
                                 </button>

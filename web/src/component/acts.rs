@@ -8,6 +8,7 @@ use yew::Context;
 use super::app::{App, Open, Theme};
 use super::dialogs::Export;
 use super::exports;
+use super::hunting::START;
 use super::notes;
 use crate::browser;
 use crate::model::keys::{Act, View};
@@ -24,7 +25,7 @@ impl App {
             Act::Step { forward } => studio.step(forward),
             Act::Interesting { forward } => studio.interesting(forward),
             Act::OfNode { forward } => studio.of_selected_node(forward),
-            Act::Start => studio.go_to(studio.film().begin()),
+            Act::Start => studio.start(),
             Act::End => {
                 let end = studio.film().end();
                 studio.go_to(end);
@@ -35,7 +36,8 @@ impl App {
             Act::AutoPace => studio.player.speed = Speed::Auto,
             Act::Nudge { forward } => studio.nudge(forward),
             Act::Stop { forward } => studio.stop(forward),
-            Act::Vote(option) => studio.lesson.vote(option),
+            Act::Vote(option) => studio.lesson.vote(option, !self.ui.presents),
+            Act::TakeBack => studio.lesson.take_back(),
             Act::Fault(key) => studio.fault_by_key(key),
             Act::NextViolation => studio.next_violation(),
             Act::Protection(no) => {
@@ -56,7 +58,6 @@ impl App {
         }
         if matches!(act, Act::Undo | Act::Redo | Act::Compare) {
             self.keep_address();
-            self.must_measure = true;
         }
         true
     }
@@ -75,12 +76,13 @@ impl App {
                 let studio = &mut self.studio;
                 if self.ui.is_blank {
                     self.ui.is_blank = false;
-                } else if studio.toast.take().is_some() {
-                } else if studio.compare.take().is_some() {
-                    self.must_measure = true;
-                } else if studio.lesson.phase == Phase::Out && !self.ui.has_closed_answer {
-                    self.ui.has_closed_answer = true;
-                } else if studio.selected.take().is_none() && self.ui.presents {
+                } else if studio.lesson.close()
+                    || studio.compare.take().is_some()
+                    || studio.selected.take().is_some()
+                    || studio.toast.take().is_some()
+                {
+                    // What says that Esc closes it goes first, then what lies over the page.
+                } else if self.ui.presents {
                     self.present();
                 }
             }
@@ -105,7 +107,10 @@ impl App {
     fn arrange(&mut self, ctx: &Context<Self>, act: Act) -> bool {
         match act {
             Act::Scenarios => self.ui.open = Some(Open::Scenarios),
-            Act::Search => self.ui.open = Some(Open::Search),
+            Act::Search => {
+                self.ui.open = Some(Open::Search);
+                self.focus_next = Some(START);
+            }
             Act::Help => self.ui.open = Some(Open::Help),
             Act::Legend => self.ui.open = Some(Open::Legend),
             Act::Export => self.ui.open = Some(Open::Exports),

@@ -61,8 +61,6 @@ pub(crate) struct Ui {
     pub(crate) is_quiet: bool,
     pub(crate) is_to_scale: bool,
     pub(crate) compares_files: bool,
-    /// Whether the answer's panel was closed.
-    pub(crate) has_closed_answer: bool,
     pub(crate) theme: Theme,
     pub(crate) is_still: bool,
 }
@@ -142,6 +140,8 @@ pub(crate) struct App {
     draw_began: f64,
     pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
+    /// What gets the focus when it is there.
+    pub(super) focus_next: Option<&'static str>,
     pub(super) press: Option<Timeout>,
     toast_ends: Option<Timeout>,
     _listeners: Vec<EventListener>,
@@ -239,7 +239,6 @@ impl Component for App {
                 is_quiet: false,
                 is_to_scale: false,
                 compares_files: false,
-                has_closed_answer: false,
                 theme: Theme::System,
                 is_still,
             },
@@ -257,6 +256,7 @@ impl Component for App {
             draw_began: 0.0,
             draw_ms: 0.0,
             must_measure: true,
+            focus_next: None,
             press: None,
             toast_ends: None,
             _listeners: listeners(ctx),
@@ -270,14 +270,21 @@ impl Component for App {
 
     fn update(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
         let toast = self.studio.toast.clone();
+        let layout = |app: &Self| (app.studio.compare.is_some(), app.is_stale(), app.ui.presents);
+        let before = layout(self);
         let draws = self.take(ctx, msg);
+        self.must_measure |= layout(self) != before;
         self.want_frames();
         if let Some(notes) = &mut self.notes {
-            notes.tell(|| Notes::of(&self.studio));
+            let left = self.timer.as_ref().map(Timer::left);
+            notes.tell(|| Notes::of(&self.studio, left));
         }
         if self.studio.toast.is_some() && self.studio.toast != toast {
             let ends = ctx.link().callback(|()| Msg::ToastEnds);
-            self.toast_ends = Some(Timeout::new(TOAST_MS, move || ends.emit(())));
+            // What offers something is to be read and pressed.
+            let offers = self.studio.toast.as_ref().is_some_and(|it| !it.offers.is_empty());
+            let shown_ms = if offers { TOAST_MS } else { TOAST_MS / 2 };
+            self.toast_ends = Some(Timeout::new(shown_ms, move || ends.emit(())));
         }
         if draws {
             self.draw_began = browser::now();
@@ -295,7 +302,12 @@ impl Component for App {
         if self.draw_began > 0.0 {
             self.draw_ms = browser::now() - self.draw_began;
         }
-        if !std::mem::take(&mut self.must_measure) {
+        if let Some(wanted) = self.focus_next.take() {
+            browser::focus(wanted);
+        }
+        // Whatever opens or closes leaves the pictures more room or less. Of a server there is too
+        // much news to look each time.
+        if !std::mem::take(&mut self.must_measure) && self.studio.follows {
             return;
         }
         let size = |id: &str| browser::size_of(id).unwrap_or_default();

@@ -177,7 +177,9 @@ impl App {
         let (width, height) = self.sizes.stage;
         let is_wide = compare.mode == Mode::SideBySide && width > 700.0;
         let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
-        let place = self.place((width.max(240.0), (height * 0.4).clamp(110.0, 320.0)));
+        // Stacked, two of them and their files have to fit.
+        let share = if compare.mode == Mode::Stacked || !is_wide { 0.3 } else { 0.55 };
+        let place = self.place((width.max(240.0), (height * share).clamp(110.0, 420.0)));
         let other = &compare.film;
         let over = (compare.mode == Mode::Overlaid).then_some(other);
         let mut pictures = Vec::new();

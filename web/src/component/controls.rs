@@ -17,6 +17,8 @@ use crate::model::link::digest;
 pub(crate) struct ControlsProps {
     pub(crate) is_playing: bool,
     pub(crate) is_asked: bool,
+    /// Nothing has happened yet: to play is what there is to do.
+    pub(crate) is_first: bool,
     pub(crate) speed: AttrValue,
     pub(crate) is_auto: bool,
     /// One is at the end of what still grows.
@@ -36,6 +38,7 @@ pub(crate) struct ControlsProps {
 /// The bar at the bottom.
 pub(crate) fn controls(props: &ControlsProps) -> Html {
     let ControlsProps { is_playing, is_asked, speed, is_auto, end, onact, .. } = props.clone();
+    let is_first = props.is_first && !is_playing;
     let button = |act: Act, hook: &'static str, label: &'static str, face: &'static str| {
         let onclick = onact.reform(move |_| act);
         html! {
@@ -51,9 +54,12 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
             <div class="transports" role="group" aria-label="Time">
                 { button(Act::Start, "start", "To the beginning (Home)", "start") }
                 { button(Act::Step { forward: false }, "step-back", "One step back (←)", "back") }
-                <button class={classes!("transport", "play", is_asked.then_some("asked"))}
+                <button class={classes!("transport", "play", is_asked.then_some("asked"),
+                    is_first.then_some("first"))}
                     data-testid="play" aria-label={play.0} title={play.0}
-                    onclick={onact.reform(|_| Act::PlayPause)}>{ icon(play.1) }</button>
+                    onclick={onact.reform(|_| Act::PlayPause)}>{ icon(play.1) }
+                    if is_first { <span>{ "Play" }</span> }
+                </button>
                 { button(Act::Step { forward: true }, "step", "One step on (→)", "step") }
                 { button(
                     Act::Interesting { forward: true }, "next-interesting",

@@ -9,7 +9,7 @@ use super::app::App;
 use crate::model::faults::Fault;
 use crate::model::fields::{Field, Sight, fields, with_changes};
 use crate::model::files::FileView;
-use crate::model::log::{Filter, Row, rows};
+use crate::model::log::{Filter, Row, rows, unnumbered};
 use crate::model::scene::Scene;
 use crate::model::until::Until;
 use crate::picture::shape::Target;
@@ -75,8 +75,11 @@ impl Derived {
         let past = film.past();
         let step_from = past.len() - film.step_at(film.place()).len();
         let violated = film.violated();
-        let (rows, has_more) =
+        let (mut rows, has_more) =
             rows(film.run(), past, step_from, &violated, studio.filter, studio.rows);
+        if film.footage().is_some() {
+            rows.iter_mut().for_each(|row| row.what = unnumbered(&row.what));
+        }
         let (fields, faults) = match studio.selected {
             Some(target) => {
                 let now = fields(film.sight(), &scene, target);

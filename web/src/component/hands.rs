@@ -25,6 +25,9 @@ use crate::picture::shape::Target;
 /// How long a finger rests on something before its menu opens, in milliseconds.
 const LONG_PRESS_MS: u32 = 500;
 
+/// Where the page has room for one panel alone, as its style has it.
+const NARROW: &str = "(max-width: 860px)";
+
 /// How long what is written stays the same at least while something plays, in milliseconds.
 const READ_MS: f64 = 90.0;
 
@@ -82,10 +85,12 @@ impl App {
                 }
             }
             Msg::Close => self.ui.open = None,
-            Msg::Vote(option) => self.studio.lesson.vote(option),
+            Msg::Vote(option) => self.studio.lesson.vote(option, !self.ui.presents),
             Msg::Reveal => self.studio.reveal(),
             Msg::Why => self.why(),
-            Msg::CloseAnswer => self.ui.has_closed_answer = true,
+            Msg::CloseAnswer => {
+                self.studio.lesson.close();
+            }
             other => return self.take_more(ctx, other),
         }
         true
@@ -100,13 +105,9 @@ impl App {
             return false;
         }
         self.pass_live();
-        let was_playing = self.studio.player.is_playing;
         let moves = self.studio.tick(passed.unwrap_or(FIRST_FRAME_MS));
         let goes_on = self.studio.player.is_playing || self.studio.follows;
         self.last_frame = goes_on.then_some(at);
-        if was_playing && !goes_on && self.studio.lesson.phase == Phase::Asked {
-            self.ui.has_closed_answer = false;
-        }
         if !moves || !goes_on || self.has_to_write(at) {
             return moves;
         }
@@ -188,6 +189,8 @@ impl App {
             }
             Msg::TimerStart => {
                 self.timer = Some(Timer::start(ctx.link().callback(|()| Msg::TimerTick)));
+                // Enter and Space are for the answer now, not for more time.
+                self.focus_next = Some("[data-testid=reveal]");
             }
             Msg::TimerTick => {
                 if self.studio.lesson.phase != Phase::Asked {
@@ -207,6 +210,10 @@ impl App {
             (Some(target), None) => {
                 let again = self.studio.selected == Some(target);
                 self.studio.selected = (!again).then_some(target);
+                // Where one panel is shown at a time, the one with what can be done to it.
+                if !again && view == View::Stage && browser::prefers(NARROW) {
+                    self.ui.tab = View::Inspector;
+                }
             }
             (None, _) => match self.axis_of(view) {
                 Some(axis) if pointing.x >= axis.left => {
@@ -242,7 +249,6 @@ impl App {
             Offer::Compare => {
                 self.studio.compare = None;
                 self.studio.toggle_compare();
-                self.must_measure = true;
             }
             Offer::FromStart => {
                 self.studio.go_to(Moment::START);
@@ -254,6 +260,11 @@ impl App {
 
     /// Goes to what the answer rests on.
     fn why(&mut self) {
+        if browser::prefers(NARROW) {
+            // There it is the log, or the answer.
+            self.studio.lesson.close();
+            self.ui.tab = View::Log;
+        }
         if let Some(place) = self.studio.lesson.seen_at() {
             let film = self.studio.film();
             let records = film.step_at(place);
@@ -267,7 +278,6 @@ impl App {
     pub(super) fn show(&mut self, scenario: Scenario) {
         self.leave_live();
         self.studio.choose(scenario);
-        self.ui.has_closed_answer = false;
         self.studio.player.is_playing = !self.ui.is_still;
         self.must_measure = true;
         self.keep_address();

@@ -8,6 +8,10 @@ use crate::browser;
 use crate::feed::worker::{Searcher, Told};
 use crate::model::hunt::{Found, Report};
 
+/// The buttons that begin it, and show what came of it.
+pub(super) const START: &str = "[data-testid=search-start]";
+const PLAY: &str = "[data-testid=search-play]";
+
 impl App {
     /// What concerns the search. Says whether the page is to be drawn anew.
     #[allow(clippy::wildcard_enum_match_arm, reason = "all else was taken in before")]
@@ -26,7 +30,7 @@ impl App {
                     self.ui.open = None;
                     self.leave_live();
                     self.studio.show(scenario);
-                    self.studio.player.is_playing = !self.ui.is_still;
+                    self.studio.play_to_violation(!self.ui.is_still);
                 }
             }
             _ => return false,
@@ -37,6 +41,8 @@ impl App {
     fn start_search(&mut self, ctx: &Context<Self>) {
         let order = self.hunt.begin(self.studio.film().run(), &self.studio.scenario);
         self.heard_at = browser::now();
+        // Not on what stops it: a second Enter would.
+        self.focus_next = Some("[data-testid=search-outcome]");
         self.searcher = Searcher::start(&order, &ctx.link().callback(Msg::SearchTold));
         if self.searcher.is_none() {
             self.hunt.stop();
@@ -58,6 +64,8 @@ impl App {
         }
         self.heard_at = now;
         if !self.hunt.is_running {
+            let is_found = self.hunt.found.is_some();
+            self.focus_next = Some(if is_found { PLAY } else { START });
             self.searcher = None;
         }
     }

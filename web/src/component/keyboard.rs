@@ -10,6 +10,9 @@ use super::app::{App, Msg};
 use crate::browser;
 use crate::model::keys::{Press, Where, act};
 
+/// What has the focus of somebody who goes about by keyboard, and is pressed by Enter and Space.
+const PRESSED: &str = ":is(button, a, label, summary):focus-visible";
+
 /// Listens for as long as what it gives back is kept.
 pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
     let Some(window) = browser::window() else { return Vec::new() };
@@ -42,7 +45,8 @@ fn take_key(link: &Scope<App>, event: &KeyboardEvent) {
     let on_range = browser::focus_is_in("input[type=range]");
     let at = Where {
         types: browser::focus_is_in("input:not([type=range]), textarea, select"),
-        presses: browser::focus_is_in("button, a, label, summary") && !on_range,
+        // What was only clicked on has the focus too, and is not what these keys are meant for.
+        presses: browser::focus_is_in(PRESSED) && !on_range,
         on_time: browser::focus_is_in("[data-time]"),
         in_picture: browser::focus_is_in("svg.picture"),
         is_asked: asked,

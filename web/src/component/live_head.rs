@@ -4,6 +4,7 @@
 use yew::{Context, Html, classes, html};
 
 use super::app::{App, Msg};
+use super::header::capital;
 use super::live::News;
 use crate::feed::connection::Status;
 
@@ -47,6 +48,34 @@ impl App {
                 { recording.unwrap_or_else(|| "● Record".to_owned()) }
             </button>
         </> }
+    }
+
+    /// What is said where the server is not heard.
+    pub(super) fn stale_words(&self) -> Option<String> {
+        let status = self.live.as_ref().filter(|_| self.is_stale())?.status();
+        let since = self.studio.film().now();
+        Some(match status {
+            Status::Connecting => "Connecting to the server …".to_owned(),
+            Status::Live | Status::Stale { .. } | Status::Lost { .. } => {
+                format!("{}. What you see is of {since}.", capital(&status.sentence()))
+            }
+        })
+    }
+
+    /// Whether it is the server that one sees, for those who don't see the head of the page.
+    pub(super) fn where_from(&self) -> Html {
+        let recorded = self.studio.film().footage().is_some() && !self.ui.is_live;
+        let (word, text) = match &self.live {
+            Some(live) if self.ui.is_live && live.recorder.is_some() => {
+                (live.status().word(), format!("{}, recording", live.status().word()))
+            }
+            Some(live) if self.ui.is_live => {
+                (live.status().word(), live.status().word().to_owned())
+            }
+            _ if recorded => ("recorded", "a recording".to_owned()),
+            _ => return Html::default(),
+        };
+        html! { <p class="status from" data-status={word} data-testid="from">{ text }</p> }
     }
 
     /// Whether what is shown is what is so.

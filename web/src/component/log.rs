@@ -83,7 +83,7 @@ fn log_row(row: &Row, selected: Option<RecordNo>, onrecord: &Callback<RecordNo>)
         row.sign.class(),
         row.is_current.then_some("current"),
         (selected == Some(record)).then_some("selected"),
-        (!row.violates.is_empty()).then_some("violates"),
+        (!row.violates.is_empty()).then_some("broken"),
     );
     html! {
         <li key={record.0} data-testid="log-row" {class}>

@@ -33,6 +33,9 @@ impl App {
         );
         html! {
             <div id="page" {class}>
+                <button class="skip" onclick={ctx.link().callback(|_| {
+                    Msg::Act(Act::View(View::Stage))
+                })}>{ "To the stage (1)" }</button>
                 { self.head(ctx) }
                 { self.main(ctx) }
                 { self.foot(ctx) }
@@ -259,26 +262,24 @@ impl App {
         let link = ctx.link();
         let lesson = &studio.lesson;
         let question = &studio.scenario.question;
-        let is_open = match lesson.phase {
-            Phase::Ahead => false,
-            Phase::Asked | Phase::Revealing => lesson.is_on,
-            Phase::Out => lesson.is_on && lesson.was_asked && !self.ui.has_closed_answer,
-        };
         let options: Vec<String> = question.options.iter().map(|it| it.text.clone()).collect();
         let state = if lesson.phase == Phase::Asked { "asked" } else { "" };
-        let won = studio.goal_reached();
+        let is_stale = self.is_stale();
         let told = caption(&CaptionProps {
-            text: AttrValue::from(studio.caption()),
-            is_spoken: !studio.player.is_playing && !studio.follows,
+            text: AttrValue::from(self.stale_words().unwrap_or_else(|| studio.caption())),
+            is_alarm: is_stale,
+            is_spoken: is_stale || (!studio.player.is_playing && !studio.follows),
         });
-        let question_panel = if is_open {
+        let question_panel = if lesson.is_shown() {
             ask(&QuestionProps {
                 ask: AttrValue::from(question.ask.clone()),
                 options: Rc::new(options),
                 votes: lesson.votes.clone(),
+                is_alone: !self.ui.presents,
+                guess: lesson.guess(),
                 phase: lesson.phase,
                 answer: lesson.answer(),
-                why: AttrValue::from(question.why.clone()),
+                why: AttrValue::from(studio.why()),
                 left: self.timer.as_ref().map(Timer::left),
                 ontimer: link.callback(|()| Msg::TimerStart),
                 onvote: link.callback(Msg::Vote),
@@ -291,10 +292,11 @@ impl App {
         };
         html! {
             <div class="telling">
+                if self.ui.presents { { self.where_from() } }
                 { told }
-                if let Some(won) = won {
-                    <p class={classes!("goal", won.then_some("won"))} data-testid="goal">
-                        { if won { "★ Broken: solved" } else { "Goal: break it" } }
+                if let Some(goal) = studio.goal() {
+                    <p class={classes!("goal", goal.is_won.then_some("won"))} data-testid="goal">
+                        { goal.text }
                     </p>
                 }
                 <div id="question" class={state}>
@@ -361,7 +363,8 @@ impl App {
         let link = ctx.link();
         let film = studio.film();
         controls(&ControlsProps {
-            is_playing: studio.player.is_playing || studio.follows,
+            is_playing: studio.player.is_playing || (studio.follows && !self.is_stale()),
+            is_first: studio.film().past().is_empty() && !self.ui.is_live,
             is_asked: studio.lesson.phase == Phase::Asked,
             speed: AttrValue::from(studio.player.speed.label()),
             is_auto: studio.player.speed == crate::model::player::Speed::Auto,

@@ -8,7 +8,7 @@ use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 use super::header::capital;
 use crate::model::faults::Fault;
 use crate::model::fields::Field;
-use crate::model::files::{FileView, LineView};
+use crate::model::files::{FileView, LineView, lines_text};
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InspectorProps {
@@ -164,15 +164,14 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
 }
 
 fn sheet(file: &FileView, onrecord: &Callback<RecordNo>) -> Html {
-    let count = file.count;
-    let plural = if count == 1 { "" } else { "s" };
     let mut lines: Vec<Html> = file.lines.iter().map(|line| written(line, onrecord)).collect();
     if lines.is_empty() {
         lines.push(html! { <li key="nothing" class="unseen">{ "nothing written yet" }</li> });
     }
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
-            <h3>{ file.name.clone() }<small>{ format!("{count} line{plural}") }</small></h3>
+            <h3>{ file.name.clone() }<small>
+                { lines_text(file.count, file.is_since) }</small></h3>
             <div class="end" tabindex="0" role="region"
                 aria-label={format!("the lines of {}", file.name)}>
                 <ol>

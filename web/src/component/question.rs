@@ -15,6 +15,8 @@ const TIMER_MS: f64 = 30_000.0;
 #[derive(Clone)]
 pub(crate) struct CaptionProps {
     pub(crate) text: AttrValue,
+    /// Something is not as it should be.
+    pub(crate) is_alarm: bool,
     /// Whether it is told now to those who listen: at a stop, not while it plays.
     pub(crate) is_spoken: bool,
 }
@@ -23,7 +25,8 @@ pub(crate) struct CaptionProps {
 pub(crate) fn caption(props: &CaptionProps) -> Html {
     let live = if props.is_spoken { "polite" } else { "off" };
     html! {
-        <p class="caption" data-testid="caption" role="status" aria-live={live}>
+        <p class={classes!("caption", props.is_alarm.then_some("alarm"))} data-testid="caption"
+            role="status" aria-live={live}>
             { props.text.clone() }
         </p>
     }
@@ -34,6 +37,9 @@ pub(crate) struct QuestionProps {
     pub(crate) ask: AttrValue,
     pub(crate) options: Rc<Vec<String>>,
     pub(crate) votes: Vec<u32>,
+    /// Nobody presents: whoever is asked is alone, and has one guess.
+    pub(crate) is_alone: bool,
+    pub(crate) guess: Option<usize>,
     pub(crate) phase: Phase,
     pub(crate) answer: Option<usize>,
     pub(crate) why: AttrValue,
@@ -80,9 +86,50 @@ fn timer(props: &QuestionProps) -> Html {
     }
 }
 
+/// What somebody alone has guessed, and what it is.
+fn outcome(props: &QuestionProps) -> Option<String> {
+    let guess = props.options.get(props.guess.filter(|_| props.is_alone)?)?;
+    let answer = props.options.get(props.answer?)?;
+    Some(if guess == answer {
+        format!("You guessed right: {answer}.")
+    } else {
+        format!("You guessed: {guess}. It is: {answer}.")
+    })
+}
+
+/// What there is to do, and why the answer is what it is.
+fn footer(props: &QuestionProps) -> Html {
+    let (phase, why) = (props.phase, props.why.clone());
+    html! {
+        <footer>
+            if phase == Phase::Asked {
+                if props.is_alone {
+                    <p>{ "Your guess? Press a digit, or one of them." }</p>
+                } else {
+                    <p>{ "Count hands with the digits; Backspace takes one back." }</p>
+                    { timer(props) }
+                }
+                <button class="primary" data-testid="reveal"
+                    onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
+            } else if phase == Phase::Out {
+                <p class="why" role="status">
+                    if let Some(said) = outcome(props) { <b>{ said }</b>{ " " } }
+                    { why }
+                </p>
+                <button class="quiet" onclick={props.onwhy.reform(|_| ())}>{ "Show why" }
+                    </button>
+                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
+                    </button>
+            } else {
+                <p>{ "Watch …" }</p>
+            }
+        </footer>
+    }
+}
+
 /// The question: hands first, then the run itself gives the answer.
 pub(crate) fn ask(props: &QuestionProps) -> Html {
-    let QuestionProps { ask, options, votes, phase, answer, why, .. } = props.clone();
+    let QuestionProps { ask, options, votes, is_alone, phase, answer, .. } = props.clone();
     let is_out = phase == Phase::Out;
     let all: u32 = votes.iter().sum();
     let option = |(no, text): (usize, &String)| {
@@ -90,20 +137,27 @@ pub(crate) fn ask(props: &QuestionProps) -> Html {
         let onclick = props.onvote.reform(move |_| no);
         let right = answer == Some(no);
         let class =
-            classes!("option", right.then_some("right"), (is_out && !right).then_some("wrong"));
+            classes!("option", right.then_some("correct"), (is_out && !right).then_some("wrong"));
         let share = f64::from(count) / f64::from(all.max(1)) * 100.0;
         let hands = if count == 1 { "1 hand".to_owned() } else { format!("{count} hands") };
-        let shown = if all > 0 { hands } else { String::new() };
+        let shown = match (is_alone, props.guess == Some(no)) {
+            (true, true) => "your guess".to_owned(),
+            (true, false) => String::new(),
+            (false, _) if all > 0 => hands,
+            (false, _) => String::new(),
+        };
         html! {
             <li key={no}>
                 <button {class} {onclick} disabled={phase != Phase::Asked}
                     data-testid={format!("option-{}", no + 1)}>
                     <kbd>{ no + 1 }</kbd>
                     <span class="text">{ text.clone() }</span>
-                    <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
-                        aria-hidden="true">
-                        <rect width={tenths(share.round())} height="4" />
-                    </svg>
+                    if !is_alone {
+                        <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
+                            aria-hidden="true">
+                            <rect width={tenths(share.round())} height="4" />
+                        </svg>
+                    }
                     <span class="count">{ shown }</span>
                     if right { <span class="tick">{ "✓" }</span> }
                 </button>
@@ -111,26 +165,12 @@ pub(crate) fn ask(props: &QuestionProps) -> Html {
         }
     };
     html! {
-        <section class={classes!("question", is_out.then_some("out"))} data-testid="question"
+        <section data-testid="question" class={classes!("question", is_out.then_some("out"),
+                is_alone.then_some("alone"))}
             aria-label="Question">
             <h2>{ ask }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
-            <footer>
-                if phase == Phase::Asked {
-                    <p>{ "Count hands with the digits." }</p>
-                    { timer(props) }
-                    <button class="primary" data-testid="reveal"
-                        onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
-                } else if is_out {
-                    <p class="why" role="status">{ why }</p>
-                    <button class="quiet" onclick={props.onwhy.reform(|_| ())}>{ "Show why" }
-                        </button>
-                    <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
-                        </button>
-                } else {
-                    <p>{ "Watch …" }</p>
-                }
-            </footer>
+            { footer(props) }
         </section>
     }
 }

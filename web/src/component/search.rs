@@ -100,7 +100,7 @@ fn outcome(props: &SearchProps) -> Html {
     let hunt = &props.hunt;
     let search = props.onsearch.reform(|_| ());
     html! {
-        <section class="outcome" data-testid="search-outcome" role="status">
+        <section class="outcome" data-testid="search-outcome" role="status" tabindex="-1">
             if hunt.is_running {
                 <progress max="100" value={hunt.percent().map(tenths)} />
                 <p>{ hunt.text.clone() }{ hunt.rate() }</p>

@@ -53,7 +53,7 @@ fn fault(
 const fn barred(condition: Condition) -> Option<&'static str> {
     match condition {
         Condition::Dead => Some("it has crashed: restart it first"),
-        Condition::NotStarted => Some("it is not here yet"),
+        Condition::NotStarted => Some("it has not started yet"),
         Condition::Up | Condition::Paused | Condition::Finished => None,
     }
 }

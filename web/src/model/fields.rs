@@ -83,11 +83,11 @@ pub(crate) fn fields(sight: Sight<'_>, scene: &Scene, target: Target) -> Vec<Fie
 
 fn condition(condition: Condition) -> &'static str {
     match condition {
-        Condition::NotStarted => "not here yet",
+        Condition::NotStarted => "not started yet",
         Condition::Up => "runs",
         Condition::Paused => "stands still",
         Condition::Dead => "crashed",
-        Condition::Finished => "through with its script",
+        Condition::Finished => "has finished",
     }
 }
 

@@ -18,7 +18,9 @@ const UNSEEN: &str = "unseen";
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FileView {
     pub(crate) name: String,
+    /// How many lines there are; where it isn't known what stood there before, how many came.
     pub(crate) count: usize,
+    pub(crate) is_since: bool,
     pub(crate) lines: Vec<LineView>,
 }
 
@@ -46,6 +48,12 @@ pub(crate) enum Against {
     Extra,
     /// A correct run has it, and this one doesn't.
     Missing,
+}
+
+/// A number of lines, in words: all that there are, or those since somebody watched.
+pub(crate) fn lines_text(count: usize, is_since: bool) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    if is_since { format!("+{count} since watched") } else { format!("{count} line{plural}") }
 }
 
 impl LineView {
@@ -111,7 +119,8 @@ fn seen(footage: &Footage, records: u32) -> Vec<FileView> {
         // How many there were before isn't known where only their bytes are.
         let count = shown.iter().filter(|line| line.key != UNSEEN).count();
         let lines = shown.split_off(shown.len().saturating_sub(LINES_MAX));
-        Some(FileView { name: name.to_string(), count, lines })
+        let is_since = beginning.is_some_and(|it| it.lines().is_none());
+        Some(FileView { name: name.to_string(), count, is_since, lines })
     });
     seen.filter(|file| !file.lines.is_empty()).collect()
 }
@@ -150,7 +159,7 @@ fn files(world: &World, correct: Option<&World>) -> Vec<FileView> {
             }
             let count = lines.iter().filter(|line| line.against != Against::Missing).count();
             let lines = lines.split_off(lines.len().saturating_sub(LINES_MAX));
-            FileView { name: name.to_string(), count, lines }
+            FileView { name: name.to_string(), count, is_since: false, lines }
         })
         .collect()
 }
@@ -213,6 +222,15 @@ mod tests {
         let mut trace = Vec::new();
         while world.step(&mut trace) {}
         world
+    }
+
+    #[test]
+    fn what_was_not_seen_is_not_counted_as_all_there_is() {
+        assert_eq!(
+            (lines_text(1, false), lines_text(0, false)),
+            ("1 line".into(), "0 lines".into())
+        );
+        assert_eq!(lines_text(3, true), "+3 since watched");
     }
 
     #[test]

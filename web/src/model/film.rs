@@ -75,15 +75,33 @@ impl Film {
     pub(crate) fn fork(&self, intervention: Intervention) -> Option<Self> {
         let Reel::Simulated(history) = &self.reel else { return None };
         let mut film = Self::of(history.fork(intervention));
-        film.go_to(self.now);
+        film.go_as(self);
         Some(film)
     }
 
     /// Another run, at the same moment.
     pub(crate) fn other(&self, run: Run) -> Self {
         let mut film = Self::new(run);
-        film.go_to(self.now);
+        film.go_as(self);
         film
+    }
+
+    /// Goes to where the other one is: to the same step too, where the two have the same past.
+    pub(crate) fn go_as(&mut self, other: &Self) {
+        self.go_to(other.now);
+        if self.place() != other.place() && self.trace().starts_with(other.past()) {
+            self.go_to_step(other.place(), other.now);
+        }
+    }
+
+    /// Goes to a moment, and among the steps of that moment to this one, if it is one of them.
+    pub(crate) fn go_to_step(&mut self, place: u32, moment: Moment) {
+        let last = self.step_at(place.min(self.last_place())).last();
+        if last.is_some_and(|record| record.at == moment) {
+            self.go_to_place(place);
+        } else {
+            self.go_to(moment);
+        }
     }
 
     /// Simulates more, where the run isn't whole. Says whether it did.
@@ -260,6 +278,12 @@ impl Film {
             Reel::Simulated(history) => history.head().now(),
             Reel::Seen(seen) => seen.footage.end(),
         }
+    }
+
+    /// Whether there are more steps of this very moment to come.
+    pub(crate) fn is_within_moment(&self) -> bool {
+        let next = self.trace().get(self.records_at(self.place()));
+        next.is_some_and(|record| record.at == self.now)
     }
 
     pub(crate) fn is_at_end(&self) -> bool {

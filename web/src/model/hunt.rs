@@ -40,6 +40,8 @@ pub(crate) struct Hunt {
     progress: Option<Progress>,
     /// States a second, lately.
     pace: Option<u64>,
+    /// How long this round has been going on, in milliseconds.
+    round_ms: f64,
 }
 
 /// A violation that was found.
@@ -57,12 +59,21 @@ impl Hunt {
     pub(crate) fn new() -> Self {
         let bounds = Bounds { faults_max: 2, ..Bounds::default() };
         let text = String::new();
-        Self { bounds, is_running: false, text, found: None, progress: None, pace: None }
+        Self {
+            bounds,
+            is_running: false,
+            text,
+            found: None,
+            progress: None,
+            pace: None,
+            round_ms: 0.0,
+        }
     }
 
     /// The search begins.
     pub(crate) fn begin(&mut self, run: &Run, scenario: &Scenario) -> Order {
         (self.is_running, self.found, self.progress) = (true, None, None);
+        self.round_ms = 0.0;
         self.say("0 states so far");
         // What the scenario does itself would be no finding.
         let own = &scenario.interventions;
@@ -83,6 +94,8 @@ impl Hunt {
         )]
         let pace = (after_ms > 1.0).then(|| (states as f64 * 1_000.0 / after_ms) as u64);
         self.pace = pace.or(self.pace);
+        let is_same = self.progress.is_some_and(|it| it.faults == report.progress.faults);
+        self.round_ms = if is_same { self.round_ms + after_ms } else { after_ms };
         self.progress = Some(report.progress);
         self.is_running = report.stage == Stage::Searching;
         self.text = report.text;
@@ -107,9 +120,15 @@ impl Hunt {
         Some(progress.parents_done as f64 * 100.0 / progress.parents as f64)
     }
 
-    /// How fast it goes, in words.
+    /// How fast it goes, and how long this round may still take, in words.
     pub(crate) fn rate(&self) -> String {
-        self.pace.map_or_else(String::new, |pace| format!(", {} k states/s", pace / 1_000))
+        let pace = self.pace.map(|pace| format!(", {} k states/s", pace / 1_000));
+        let done = self.percent().filter(|done| (2.0..100.0).contains(done));
+        let left = done.map(|done| self.round_ms / done * (100.0 - done));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+        let left = left.map(|ms| ms as u64 / 1_000 + 1);
+        let left = left.map(|left| format!("; about {left} s for the rest of this round"));
+        pace.unwrap_or_default() + &left.unwrap_or_default()
     }
 }
 
@@ -167,7 +186,7 @@ mod tests {
         let order = hunt.begin(&run, &scenario);
         assert!(order.run.interventions.is_empty() && hunt.is_running);
         let mut search = Search::new(order.run, order.bounds);
-        while search.go(10_000) == Stage::Searching {
+        while search.go(1_000) == Stage::Searching {
             hunt.hear(Report::of(&search), 10.0);
             assert!(hunt.is_running && hunt.found.is_none());
         }
@@ -177,6 +196,21 @@ mod tests {
         assert_eq!(found.why_minimal, "Without that fault nothing is violated.");
         let kept = found.scenario().unwrap();
         assert!(kept.expected[0].violated.contains(&found.invariant));
+    }
+
+    #[test]
+    fn what_is_left_of_a_round_is_estimated() {
+        let scenario = Scenario::named("gc-pause").unwrap();
+        let mut hunt = Hunt::new();
+        let order = hunt.begin(&scenario.run(), &scenario);
+        let search = Search::new(order.run, order.bounds);
+        let progress = Progress { parents: 100, parents_done: 20, ..search.progress() };
+        hunt.hear(Report { progress, ..Report::of(&search) }, 10_000.0);
+        assert!(
+            hunt.rate().ends_with("; about 41 s for the rest of this round"),
+            "{}",
+            hunt.rate()
+        );
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) enum Act {
     },
     View(View),
     Vote(usize),
+    /// The last hand is taken back.
+    TakeBack,
     Enter,
     Escape,
     /// Does what the menu of the selected thing has under this letter.
@@ -151,7 +153,7 @@ pub(crate) const LIST: &[(&str, &[(&str, &str)])] = &[
             ("← →", "one step back, one step on"),
             ("Shift ← →", "to the event before, after, that matters"),
             ("Ctrl ← →", "to what happens to the selected node"),
-            ("Home, End", "to the beginning, to the end"),
+            ("Home, End", "to the beginning (asks anew), to the end"),
             (", .", "10 ms back, 10 ms on"),
             ("[ ]", "slower, faster"),
             ("\\", "pace by itself: slow for messages, quick when idle"),
@@ -187,7 +189,8 @@ pub(crate) const LIST: &[(&str, &[(&str, &str)])] = &[
         &[
             ("O", "scenarios"),
             ("Q", "stops and question on, off"),
-            ("1 – 4, Enter", "at a question: count a hand, reveal"),
+            ("1 – 4, Enter", "at a question: count a hand (presenting) or guess, reveal"),
+            ("Backspace", "takes the last hand back"),
             ("P · F", "present, full screen"),
             ("J", "notes for the lecturer, in a second window"),
             ("B", "blank screen (a remote's «.» too, while presenting)"),
@@ -222,6 +225,7 @@ fn named(press: Press<'_>, at: Where) -> Option<Act> {
         "End" => Act::End,
         "PageDown" => Act::Stop { forward: true },
         "PageUp" => Act::Stop { forward: false },
+        "Backspace" if at.is_asked => Act::TakeBack,
         "ArrowUp" | "ArrowDown" if at.in_picture => Act::Item { forward: press.key == "ArrowDown" },
         "ArrowLeft" | "ArrowRight" => {
             let forward = press.key == "ArrowRight";
@@ -328,6 +332,8 @@ mod tests {
         assert_eq!(act(press("2", "Digit2"), Where::default()), Some(Act::View(View::SpaceTime)));
         let shift = Press { shift: true, ..press("\"", "Digit2") };
         assert_eq!(act(shift, asked), Some(Act::Protection(1)));
+        assert_eq!(act(press("Backspace", "Backspace"), asked), Some(Act::TakeBack));
+        assert_eq!(act(press("Backspace", "Backspace"), Where::default()), None);
     }
 
     #[test]

@@ -19,8 +19,12 @@ pub(crate) struct Lesson {
     pub(crate) phase: Phase,
     /// How many hands were raised for each option.
     pub(crate) votes: Vec<u32>,
+    /// The options in the order in which hands were raised.
+    raised: Vec<usize>,
     /// Whether it was asked here, so that the answer is wanted.
-    pub(crate) was_asked: bool,
+    was_asked: bool,
+    /// Whether somebody has had enough of the answer.
+    is_closed: bool,
     asked_at: Option<u32>,
     /// By when the answer has been seen.
     seen_at: Option<u32>,
@@ -57,7 +61,9 @@ impl Lesson {
             stops: Vec::new(),
             phase: Phase::Ahead,
             votes: vec![0; scenario.question.options.len()],
+            raised: Vec::new(),
             was_asked: false,
+            is_closed: false,
             asked_at: None,
             seen_at: None,
             right: None,
@@ -77,7 +83,10 @@ impl Lesson {
             .map(|(place, at, caption)| Stop { place, at, caption, is_question: false })
             .collect();
         let question = &scenario.question;
-        let asked = question.at.find(trace);
+        // Where one is to try something, what comes of nothing is asked only of the run as it is.
+        let is_tried =
+            scenario.goal.is_some() && film.run().interventions != scenario.interventions;
+        let asked = question.at.find(trace).filter(|_| !is_tried);
         self.asked_at = asked.map(|no| film.place_of(no));
         (self.seen_at, self.right) = (None, None);
         if let (Some(no), Some(place), Some(world)) = (asked, self.asked_at, film.head()) {
@@ -96,10 +105,11 @@ impl Lesson {
         sort_short(&mut stops, |stop| stop.place);
         self.stops = stops;
         // In this run the question may not have come up yet, or be long past.
-        if self.phase != Phase::Out {
+        let was_open = self.phase == Phase::Asked;
+        if self.phase != Phase::Out || asked.is_none() {
             self.phase = Phase::Ahead;
         }
-        self.arrive(film.place(), false);
+        self.arrive(film.place(), was_open);
     }
 
     /// One is at this place. `plays` says that one came there by playing or by stepping.
@@ -108,7 +118,7 @@ impl Lesson {
         let seen_at = self.seen_at.unwrap_or(asked_at);
         match self.phase {
             Phase::Ahead if place == asked_at && plays => {
-                (self.phase, self.was_asked) = (Phase::Asked, true);
+                (self.phase, self.was_asked, self.is_closed) = (Phase::Asked, true, false);
             }
             // Whoever goes on without an answer sees what comes.
             Phase::Ahead if place > asked_at => self.phase = Phase::Out,
@@ -120,11 +130,31 @@ impl Lesson {
         }
     }
 
-    /// A hand for an option.
-    pub(crate) fn vote(&mut self, option: usize) {
-        if let Some(votes) = self.votes.get_mut(option).filter(|_| self.phase == Phase::Asked) {
-            *votes += 1;
+    /// A hand for an option; or the one guess of somebody who is `alone`.
+    pub(crate) fn vote(&mut self, option: usize, alone: bool) {
+        if self.phase != Phase::Asked || option >= self.votes.len() {
+            return;
         }
+        if alone {
+            self.votes.fill(0);
+            self.raised.clear();
+        }
+        self.votes[option] += 1;
+        self.raised.push(option);
+    }
+
+    /// Takes the last hand back.
+    pub(crate) fn take_back(&mut self) {
+        if self.phase == Phase::Asked
+            && let Some(option) = self.raised.pop()
+        {
+            self.votes[option] -= 1;
+        }
+    }
+
+    /// The option that the last hand was raised for.
+    pub(crate) fn guess(&self) -> Option<usize> {
+        self.raised.last().copied()
     }
 
     /// The answer is wanted. Says whether there was a question.
@@ -136,10 +166,28 @@ impl Lesson {
         asked
     }
 
+    /// Whether the question is on the page: open, or answered.
+    pub(crate) fn is_shown(&self) -> bool {
+        let is_answered = self.was_asked && !self.is_closed;
+        match self.phase {
+            Phase::Ahead => false,
+            Phase::Asked | Phase::Revealing => self.is_on,
+            Phase::Out => self.is_on && is_answered,
+        }
+    }
+
+    /// The answer has been seen. Says whether there was one to close.
+    pub(crate) fn close(&mut self) -> bool {
+        let closes = self.phase == Phase::Out && self.is_shown();
+        self.is_closed |= closes;
+        closes
+    }
+
     /// Asks again from the beginning.
     pub(crate) fn begin_anew(&mut self) {
         (self.phase, self.was_asked) = (Phase::Ahead, false);
         self.votes.fill(0);
+        self.raised.clear();
     }
 
     /// The next place at which a run that plays from here stands still.
@@ -221,9 +269,11 @@ mod tests {
         }
         assert_eq!(halts.len(), 3, "the last one is the question's: {halts:#?}");
         assert!(lesson.hidden_from().is_some() && lesson.answer().is_none());
-        lesson.vote(1);
-        lesson.vote(1);
-        lesson.vote(7);
+        lesson.vote(1, false);
+        lesson.vote(0, false);
+        lesson.take_back();
+        lesson.vote(1, false);
+        lesson.vote(7, false);
         assert!(lesson.reveal());
         film.go_to_place(lesson.next_halt(film.place()).unwrap());
         lesson.arrive(film.place(), true);
@@ -237,6 +287,19 @@ mod tests {
         film.go_to(film.end());
         lesson.arrive(film.place(), false);
         assert_eq!(lesson.answer(), Some(0), "it is written");
+    }
+
+    #[test]
+    fn whoever_is_alone_has_one_guess() {
+        let (_, mut film, mut lesson) = lesson(&[]);
+        film.go_to_place(lesson.stops.iter().find(|it| it.is_question).unwrap().place);
+        lesson.arrive(film.place(), true);
+        lesson.vote(0, true);
+        lesson.vote(2, true);
+        assert_eq!((lesson.guess(), lesson.votes.clone()), (Some(2), vec![0, 0, 1]));
+        lesson.take_back();
+        lesson.take_back();
+        assert_eq!((lesson.guess(), lesson.votes), (None, vec![0, 0, 0]));
     }
 
     #[test]

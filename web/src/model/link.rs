@@ -23,6 +23,8 @@ pub(crate) struct Link {
     /// The protections that are off, where the link says so.
     pub(crate) without: Option<Set<Protection>>,
     pub(crate) at: Option<Moment>,
+    /// After how many steps, where the moment alone doesn't say it.
+    pub(crate) place: Option<u32>,
     /// What was done, instead of what the scenario does.
     pub(crate) interventions: Option<Vec<Intervention>>,
     /// A run that is none of a scenario's.
@@ -51,6 +53,7 @@ impl Link {
                 "without" => link.without = Some(protections(value)),
                 "t" => link.at = value.parse().ok().map(Moment::from_millis),
                 "us" => link.at = value.parse().ok().map(Moment::from_micros),
+                "n" => link.place = value.parse().ok(),
                 "i" => link.interventions = unpack(value),
                 "run" => {
                     if let Some(Whole { config, interventions }) = unpack(value) {
@@ -98,6 +101,9 @@ impl Link {
             }
             Some(at) => add("us", &at.as_micros().to_string()),
             None => {}
+        }
+        if let Some(place) = self.place {
+            add("n", &place.to_string());
         }
         if let Some(view) = &self.view {
             add("view", view);

@@ -45,6 +45,16 @@ pub(crate) struct Row {
     pub(crate) is_current: bool,
 }
 
+/// What is said of a server that one watches: which line of a file it is isn't known, since nobody
+/// counted those before.
+pub(crate) fn unnumbered(told: &str) -> String {
+    let parts = told.split_once("writes line ").and_then(|(before, rest)| {
+        let (_, file) = rest.split_once(" of ")?;
+        Some(format!("{before}writes a line of {file}"))
+    });
+    parts.unwrap_or_else(|| told.to_owned())
+}
+
 /// The last rows, newest first. Says also whether there are more.
 pub(crate) fn rows(
     run: &Run,
@@ -184,6 +194,13 @@ mod tests {
                 assert!(told(&film, strict).iter().any(|row| row.is_current), "{place}");
             }
         }
+    }
+
+    #[test]
+    fn lines_that_nobody_counted_have_no_number() {
+        let told = "writes line 3 of file_0 for ann, under token 4";
+        assert_eq!(unnumbered(told), "writes a line of file_0 for ann, under token 4");
+        assert_eq!(unnumbered("grants file_0"), "grants file_0");
     }
 
     #[test]

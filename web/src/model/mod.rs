@@ -7,6 +7,7 @@ pub(crate) mod fields;
 pub(crate) mod files;
 pub(crate) mod film;
 pub(crate) mod footage;
+pub(crate) mod goal;
 pub(crate) mod hunt;
 pub(crate) mod keys;
 pub(crate) mod lesson;

@@ -140,7 +140,18 @@ impl Sign {
             Self::Release => {
                 rounded(class, (x - r * 0.9, y - r * 0.9), (r * 1.8, r * 1.8), r * 0.15)
             }
-            Self::Reject | Self::Fault | Self::Expiry => {
+            // An hourglass that has run out.
+            Self::Expiry => {
+                let (left, right) = (x - r * 0.75, x + r * 0.75);
+                let (top, bottom) = (y - r * 0.95, y + r * 0.95);
+                path(class, drawn("M_ _H_L_ _H_Z", &[left, top, right, left, bottom, right]))
+            }
+            // An exclamation mark: a stroke, and a dot.
+            Self::Fault => {
+                let (top, low, dot) = (y - r * 0.9, y + r * 0.2, y + r * 0.85);
+                path(format!("{class} cross"), drawn("M_ _V_M_ _v0.1", &[x, top, low, x, dot]))
+            }
+            Self::Reject => {
                 let a = r * 0.85;
                 path(
                     format!("{class} cross"),
@@ -154,7 +165,7 @@ impl Sign {
             Self::Other => circle(class, (x, y), r * 0.55),
         };
         let has_room =
-            r >= 6.0 && matches!(self, Self::Acquire | Self::Grant | Self::Append | Self::Release);
+            r >= 5.5 && matches!(self, Self::Acquire | Self::Grant | Self::Append | Self::Release);
         let mut shapes = vec![body];
         if has_room {
             let down = if self == Self::Acquire { 0.55 } else { 0.38 };

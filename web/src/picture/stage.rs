@@ -6,9 +6,10 @@ use leasehold_core::sim::{LockNo, Moment, NodeNo};
 use super::glyph::Sign;
 use super::shape::{
     Anchor, Group, Picture, Place, Shape, Target, arc, circle, drawn, fitted, float, line, path,
-    rect, rounded, text,
+    rect, rounded, text, text_width,
 };
-use super::stage_layout::Layout;
+use super::stage_layout::{COUNT_ROW, Layout};
+use crate::model::files::lines_text;
 use crate::model::scene::{Client, Condition, Lock, Packet, Scene, Server};
 
 /// More packets than this are drawn without their letters.
@@ -117,7 +118,8 @@ fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
     let (em, (width, height)) = (layout.em, layout.server_size);
     let (left, top) = (layout.server.0 - width / 2.0, layout.server.1 - height / 2.0);
     let body = match condition {
-        Condition::Dead | Condition::NotStarted => "server dead",
+        Condition::Dead => "server dead",
+        Condition::NotStarted => "server absent",
         Condition::Paused => "server paused",
         Condition::Up | Condition::Finished => "server",
     };
@@ -127,7 +129,7 @@ fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
     shapes.push(text("title", (inside, y), Anchor::Start, em, "server"));
     let state = match condition {
         Condition::Dead => "crashed".to_owned(),
-        Condition::NotStarted => "not started".to_owned(),
+        Condition::NotStarted => "not started yet".to_owned(),
         Condition::Paused => "stands still".to_owned(),
         Condition::Up | Condition::Finished => {
             let waits = if unflushed == 0 { String::new() } else { "flushing …".to_owned() };
@@ -141,6 +143,12 @@ fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
         y += em * 1.55;
         shapes.push(line("rule", (left, y - em * 1.1), (left + width, y - em * 1.1)));
         shapes.extend(lock_row(lock, (inside, right), y, em));
+        if layout.has_names_below {
+            // Where there are no sheets, how much is in the file is told here.
+            y += em * COUNT_ROW;
+            let count = lines_text(lock.lines, lock.is_since);
+            shapes.push(text("small", (right, y), Anchor::End, em * 0.8, count));
+        }
     }
     if rows < scene.locks.len() {
         let more = format!("and {} more locks", scene.locks.len() - rows);
@@ -162,7 +170,8 @@ fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
 }
 
 fn lock_row(lock: &Lock, (left, right): (f64, f64), y: f64, em: f64) -> Vec<Shape> {
-    let name_width = (right - left) * 0.4;
+    // The holder has what the name leaves.
+    let name_width = (text_width(lock.name.as_str(), em * 0.9) + em).min((right - left) * 0.5);
     let name = fitted(lock.name.as_str(), em * 0.9, name_width);
     let mut shapes = vec![text("name", (left, y), Anchor::Start, em * 0.9, name)];
     let waiting =
@@ -191,7 +200,8 @@ fn sheet(layout: &Layout, no: usize, lock: &Lock) -> Option<Shape> {
     let mut y = top + em * 1.2;
     let title = fitted(lock.name.as_str(), em * 0.9, width * 0.6);
     shapes.push(text("name", (inside, y), Anchor::Start, em * 0.9, title));
-    let count = lock.lines.to_string();
+    let plus = if lock.is_since { "+" } else { "" };
+    let count = format!("{plus}{}", lock.lines);
     shapes.push(text("small", (right - em * 1.1, y), Anchor::End, em * 0.8, count));
     let skip = lock.last.len().saturating_sub(rows);
     for (token, client) in &lock.last[skip..] {
@@ -204,7 +214,7 @@ fn sheet(layout: &Layout, no: usize, lock: &Lock) -> Option<Shape> {
         class: "file".into(),
         at: (0.0, 0.0),
         target: Some(target),
-        label: format!("file {}: {} lines", lock.name, lock.lines),
+        label: format!("file {}: {}", lock.name, lines_text(lock.lines, lock.is_since)),
         shapes,
     }))
 }
@@ -216,7 +226,7 @@ fn client(
     now: Moment,
     selected: Option<Target>,
 ) -> Shape {
-    let (r, em) = (layout.r, layout.em);
+    let r = layout.r;
     let target = Target::Node(client.node);
     let body = match client.condition {
         Condition::NotStarted => "client absent",
@@ -229,20 +239,25 @@ fn client(
     let mut shapes = vec![circle("reach", (0.0, 0.0), r + 8.0), circle(body, (0.0, 0.0), r)];
     shapes.extend(arcs(client, r, now));
     shapes.extend(face(client, r));
+    let wrong = clock_text(client.clock.ahead_ms, client.clock.rate_ppm);
+    let doing = wrong.map_or_else(|| client.doing.clone(), |it| format!("{} · {it}", client.doing));
+    let em = layout.em_names;
     if layout.has_names {
         let x = -r - 14.0;
         let width = layout.name_width;
         shapes.push(rect("reach", (x - width, -em * 1.1), (width + 14.0, em * 2.4)));
         let name = fitted(client.name.as_str(), em, width);
         shapes.push(text("name", (x, -em * 0.15), Anchor::End, em, name));
-        let wrong = clock_text(client.clock.ahead_ms, client.clock.rate_ppm);
-        let doing =
-            wrong.map_or_else(|| client.doing.clone(), |it| format!("{} · {it}", client.doing));
         let doing = fitted(&doing, em * 0.85, width);
         shapes.push(text("small", (x, em * 0.95), Anchor::End, em * 0.85, doing));
     } else if layout.has_names_below {
-        let name = fitted(client.name.as_str(), em * 0.8, layout.name_width);
-        shapes.push(text("name", (0.0, r + em * 1.45), Anchor::Middle, em * 0.8, name));
+        // Below it, from the edge: its name, and what it is about.
+        let (left, y) = (4.0 - layout.clients[no].0, r + em * 1.5);
+        let name = fitted(client.name.as_str(), em * 0.85, layout.name_width);
+        let behind = left + text_width(&name, em * 0.85) * 1.12 + em * 0.4;
+        shapes.push(text("name over", (left, y), Anchor::Start, em * 0.85, name));
+        let doing = fitted(&doing, em * 0.85, layout.server.0 - layout.server_size.0 / 2.0 - 60.0);
+        shapes.push(text("small over", (behind, y), Anchor::Start, em * 0.85, doing));
     }
     Shape::Group(Group {
         class: class("node", target, selected).into(),
@@ -358,7 +373,7 @@ fn packet(
     let at = layout.on_way(link.from, link.to, progress)?;
     let target = Target::Packet(packet.no);
     let sign = Sign::of_message(packet.message);
-    let r = if packet.is_routine { layout.packet_r * 0.7 } else { layout.packet_r };
+    let r = if packet.is_routine { layout.packet_r * 0.75 } else { layout.packet_r };
     let is_crowded = scene.packets.len() > PACKETS_MANY;
     let mut shapes = Vec::new();
     if !is_crowded {

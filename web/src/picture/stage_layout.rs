@@ -12,12 +12,17 @@ use super::turn::{length, turn};
 /// How far apart the two lanes of a link are, from its middle.
 const LANE: f64 = 3.5;
 
+/// How high the line is that says how much is in a file.
+pub(crate) const COUNT_ROW: f64 = 1.15;
+
 /// Narrower than this there is no room for names beside the clients, nor for files.
 const NARROW_EM: f64 = 40.0;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) em: f64,
+    /// How large the clients' names are: one above the other, they need room.
+    pub(crate) em_names: f64,
     /// The radius of a client, and of a packet.
     pub(crate) r: f64,
     pub(crate) packet_r: f64,
@@ -65,7 +70,8 @@ impl Layout {
             let up = if is_narrow { em * 0.6 } else { 0.0 };
             (x + bulge * (1.0 - off * off) - bulge * 0.3, y - up)
         });
-        let (rows, server_height) = server_rows(height, em, locks);
+        let more = if is_narrow { COUNT_ROW } else { 0.0 };
+        let (rows, server_height) = server_rows(height, em, locks, more);
         let server_width = if is_narrow { (width * 0.42).max(em * 10.0) } else { em * 15.5 };
         let files = (!is_narrow).then(|| {
             let file_width = within(width * 0.2, em * 8.5, em * 13.0);
@@ -74,6 +80,7 @@ impl Layout {
         let right = files.map_or(width - 8.0, |(x, _)| x - em * 1.6);
         Self {
             em,
+            em_names: if is_narrow { em } else { em.min(step / 2.5) },
             r,
             packet_r: (em * 0.62).min(r * 0.8).max(6.0),
             nodes: Vec::new(),
@@ -103,9 +110,10 @@ impl Layout {
             let (cosine, sine) = turn(spread(no, count, 1.0));
             (center_x - radius_x * cosine, center_y - radius_y * sine)
         });
-        let (rows, server_height) = server_rows(height * 0.62, em, locks);
+        let (rows, server_height) = server_rows(height * 0.62, em, locks, 0.0);
         Self {
             em,
+            em_names: em,
             r,
             packet_r: within(r * 0.75, 3.0, em * 0.55),
             nodes: Vec::new(),
@@ -168,14 +176,16 @@ impl Layout {
     }
 }
 
-/// For how many locks there are rows in this height, and how high the server is then.
-fn server_rows(height: f64, em: f64, locks: usize) -> (usize, f64) {
+/// For how many locks there are rows in this height, and how high the server is then. Each row is
+/// higher by so much than its name needs.
+fn server_rows(height: f64, em: f64, locks: usize, added: f64) -> (usize, f64) {
     let room = height - em * 2.6;
+    let row = em * (1.55 + added);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
-    let most = (room / (em * 1.55)).max(1.0) as usize;
+    let most = (room / row).max(1.0) as usize;
     let rows = if locks <= most { locks } else { most.saturating_sub(1) };
     let more = if rows < locks { em * 1.4 } else { 0.0 };
-    (rows, em * 2.2 + em * 1.55 * float(rows) + more)
+    (rows, em * 2.2 + row * float(rows) + more)
 }
 
 fn sheet_rows(height: f64, em: f64, locks: usize) -> usize {

@@ -200,7 +200,7 @@ impl<'a> Teller<'a> {
             }
             Kind::Working { ms } => format!("works for {}", seconds(ms.cast_signed())),
             Kind::SessionLost => "learns that its session is over".to_owned(),
-            Kind::Finished => "is through".to_owned(),
+            Kind::Finished => "has finished".to_owned(),
             Kind::Ended => "and all others: the run ends here".to_owned(),
             // All others are told of by `what` and `event`.
             _ => String::new(),

@@ -24,6 +24,16 @@ pub(crate) struct Beginning {
     is_asked_for: bool,
 }
 
+impl Beginning {
+    /// How many lines there were, where that is known.
+    pub(crate) fn lines(&self) -> Option<usize> {
+        if self.len == 0 {
+            return Some(0);
+        }
+        self.text.as_ref().map(|text| text.lines().count())
+    }
+}
+
 /// The beginnings of all files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginnings(Map<LockNo, Beginning>);

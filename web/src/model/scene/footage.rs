@@ -8,7 +8,7 @@ use leasehold_core::sim::{ClockView, Interest, Kind, Line, Lines, LockNo, Moment
 use leasehold_core::state::{Session, State};
 
 use super::{Believed, Client, Condition, Counts, Decision, Scene, Server, Term, lock, waits_for};
-use crate::model::footage::Footage;
+use crate::model::footage::{Beginning, Footage};
 use crate::picture::glyph::Sign;
 
 /// For how long a decision leaves a mark, in microseconds.
@@ -35,8 +35,12 @@ impl Scene {
         let locks = (0..).map(LockNo).zip(&run.config.locks);
         let locks = locks.map(|(no, name)| {
             let lines = footage.ledger().file(no);
+            let beginning = footage.beginning(no, records);
             let count = lines.map_or(0, |lines| count_at(lines, records));
-            lock(&state, run, (no, name), (lines, count))
+            // What was seen before a gap is in what stood there before.
+            let count = count.saturating_sub(beginning.map_or(0, |it| it.seen));
+            let before = beginning.map_or(Some(0), Beginning::lines);
+            lock(&state, run, (no, name), (lines, count, before))
         });
         Self {
             server: Server {

@@ -101,8 +101,9 @@ pub(crate) struct Lock {
     pub(crate) name: Name,
     pub(crate) holder: Option<Holder>,
     pub(crate) line: Vec<String>,
-    /// How many lines its file has …
+    /// How many lines its file has; where it isn't known what stood in it before, how many came …
     pub(crate) lines: usize,
+    pub(crate) is_since: bool,
     /// … and the last of them: token, whose.
     pub(crate) last: Vec<(u32, String)>,
 }
@@ -217,7 +218,7 @@ fn lock(
     state: &State,
     run: &Run,
     (no, name): (LockNo, &Name),
-    (lines, count): (Option<&Lines>, usize),
+    (lines, count, before): (Option<&Lines>, usize, Option<usize>),
 ) -> Lock {
     let lock = state.locks().get(name);
     let client = |session_no| {
@@ -239,7 +240,8 @@ fn lock(
         name: name.clone(),
         holder,
         line: line.map(|waiter| client(waiter.session_no)).collect(),
-        lines: count,
+        lines: count + before.unwrap_or(0),
+        is_since: before.is_none(),
         last: shown.map(|line| (line.token, author(line.client))).collect(),
     }
 }
@@ -270,6 +272,16 @@ mod tests {
         let client = paused.client(NodeNo(1)).unwrap();
         assert_eq!(client.condition, Condition::Paused);
         assert_eq!(client.truth, None, "its session is over, and it can't know");
+    }
+
+    #[test]
+    fn who_has_not_started_has_not_crashed() {
+        let scene = Film::new(Scenario::named("five-clients").unwrap().run()).scene();
+        assert_eq!(scene.server.condition, Condition::NotStarted);
+        for client in &scene.clients {
+            let is = (client.condition, client.doing.as_str());
+            assert_eq!(is, (Condition::NotStarted, "not started yet"), "{}", client.name);
+        }
     }
 
     #[test]

@@ -30,7 +30,10 @@ impl Scene {
         let nodes = (1..).zip(&config.clients);
         let clients = nodes.filter_map(|(no, client)| {
             let node = NodeNo(no);
-            Some(of_client(world, state, node, &client.name, world.client_view(node)?))
+            // Who has done nothing yet has not started, whatever its time is.
+            let has_started = past.iter().any(|record| record.node == node);
+            let view = world.client_view(node)?;
+            Some(of_client(world, state, (node, has_started), &client.name, view))
         });
         let locks = (0..).zip(&config.locks);
         Self {
@@ -52,14 +55,12 @@ impl Scene {
 fn of_client(
     world: &World,
     state: &State,
-    node: NodeNo,
+    (node, has_started): (NodeNo, bool),
     name: &Name,
     view: ClientView<'_>,
 ) -> Client {
     let condition = match view {
-        ClientView { alive: false, step: 0, .. } if !has_started(world, node) => {
-            Condition::NotStarted
-        }
+        ClientView { alive: false, .. } if !has_started => Condition::NotStarted,
         ClientView { alive: false, .. } => Condition::Dead,
         ClientView { paused: true, .. } => Condition::Paused,
         ClientView { finished: true, .. } => Condition::Finished,
@@ -100,11 +101,6 @@ fn of_client(
     }
 }
 
-fn has_started(world: &World, node: NodeNo) -> bool {
-    let config = world.run().config.clients.get(usize::from(node.0) - 1);
-    config.is_some_and(|config| world.now() >= Moment::from_millis(config.starts_ms))
-}
-
 fn doing(
     condition: Condition,
     world: &World,
@@ -117,7 +113,7 @@ fn doing(
     let held = session.and_then(|session| session.held.first());
     let believed = view.beliefs.first();
     match condition {
-        Condition::NotStarted => return "not here yet".to_owned(),
+        Condition::NotStarted => return "not started yet".to_owned(),
         Condition::Dead => return "crashed".to_owned(),
         Condition::Paused => return "stands still".to_owned(),
         Condition::Up | Condition::Finished => {}
@@ -128,13 +124,13 @@ fn doing(
         return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
     }
     if let Some(lock) = held {
-        return format!("not counting on {lock}");
+        return format!("doesn't use {lock}");
     }
     if let Some(waits) = session.and_then(|session| waits_for(state, session)) {
         return waits;
     }
     let state = match (condition, view.open) {
-        (Condition::Finished, _) => "is through",
+        (Condition::Finished, _) => "has finished",
         (_, true) => "idle",
         (_, false) => "has no session",
     };
@@ -178,5 +174,5 @@ fn losses(past: &[Record], now: Moment) -> Vec<Loss> {
 
 fn of_lock(world: &World, state: &State, no: LockNo, name: &Name) -> super::Lock {
     let lines = world.file(no);
-    lock(state, world.run(), (no, name), (lines, lines.map_or(0, Lines::len)))
+    lock(state, world.run(), (no, name), (lines, lines.map_or(0, Lines::len), Some(0)))
 }

@@ -113,10 +113,8 @@ impl Studio {
             self.say("There is nothing to undo.", Vec::new());
             return;
         }
-        let (now, label) = (self.film().now(), self.branches[self.at].label.clone());
-        self.at -= 1;
-        self.film_mut().go_to(now);
-        self.compare = None;
+        let label = self.branches[self.at].label.clone();
+        self.change_branch(self.at - 1);
         self.look_again();
         self.say(&format!("Undone: {label}."), Vec::new());
     }
@@ -126,13 +124,22 @@ impl Studio {
             self.say("There is nothing to redo.", Vec::new());
             return;
         }
-        let now = self.film().now();
-        self.at += 1;
-        self.film_mut().go_to(now);
-        self.compare = None;
+        self.change_branch(self.at + 1);
         self.look_again();
         let label = self.branches[self.at].label.clone();
         self.say(&format!("Done again: {label}."), Vec::new());
+    }
+
+    /// To another future, at the same place.
+    fn change_branch(&mut self, to: usize) {
+        let (before, behind) = self.branches.split_at_mut(self.at.max(to));
+        let (left, entered) = if to < self.at {
+            (&behind[0], &mut before[to])
+        } else {
+            (&before[self.at], &mut behind[0])
+        };
+        entered.film.go_as(&left.film);
+        (self.at, self.compare) = (to, None);
     }
 
     /// A run from elsewhere, such as one that was found: from its beginning.
@@ -150,7 +157,11 @@ impl Studio {
             return;
         }
         match counterpart(&self.scenario, self.film().run()) {
-            Some(other) => self.compare = Some(Compare::new(self.film(), other)),
+            Some(other) => {
+                self.compare = Some(Compare::new(self.film(), other));
+                // What has been answered would lie over it.
+                self.lesson.close();
+            }
             None => self.say(
                 "Take a protection away first: then there is something to compare with.",
                 Vec::new(),

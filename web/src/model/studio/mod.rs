@@ -85,14 +85,18 @@ impl Studio {
         let run = link.run(&scenario);
         let refused = run.is_none();
         let mut film = Film::new(run.unwrap_or_else(|| scenario.run()));
-        if let Some(at) = link.at {
-            film.go_to(at);
+        match (link.at, link.place) {
+            (Some(at), Some(place)) => film.go_to_step(place, at),
+            (Some(at), None) => film.go_to(at),
+            (None, _) => {}
         }
         let differs = link
             .digest
             .as_ref()
             .is_some_and(|digest| *digest != super::link::digest(film.fingerprint()));
-        let lesson = Lesson::new(&scenario, &film, link.scenario.is_some());
+        let mut lesson = Lesson::new(&scenario, &film, link.scenario.is_some());
+        // A link to the question opens it.
+        lesson.arrive(film.place(), true);
         let mut studio = Self::holding(library, scenario, film, lesson);
         let said = if refused {
             Some("The link says what can't be. This is the scenario as it is.")
@@ -225,7 +229,25 @@ impl Studio {
         if let Some(stop) = self.lesson.stop_at(film.place()) {
             return stop.caption.clone();
         }
-        super::log::caption(film.run(), film.past())
+        if film.past().is_empty() && !self.scenario.point.is_empty() {
+            return self.scenario.point.clone();
+        }
+        let told = super::log::caption(film.run(), film.past());
+        if film.footage().is_some() { super::log::unnumbered(&told) } else { told }
+    }
+
+    /// Why the answer is what it is. What a scenario says of that it says of its own run.
+    pub(crate) fn why(&self) -> String {
+        let run = self.film().run();
+        if *run == self.scenario.run() {
+            return self.scenario.question.why.clone();
+        }
+        let off = if run.without.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", super::compare::title(run))
+        };
+        format!("That is so in this run{off}: it was computed from it. See why in the log.")
     }
 
     /// The link to this moment.
@@ -233,21 +255,9 @@ impl Studio {
         let film = self.film();
         let mut link = Link::to(&self.scenario, film.run(), self.is_of_library());
         link.at = Some(film.now());
+        // Several steps can be of one moment, such as that at which a question is asked.
+        link.place = film.is_within_moment().then(|| film.place());
         link.digest = Some(super::link::digest(film.fingerprint()));
         link
-    }
-
-    /// Whether what the scenario wants was reached, with no more faults than it allows.
-    pub(crate) fn goal_reached(&self) -> Option<bool> {
-        let goal = self.scenario.goal.as_ref()?;
-        let run = self.film().run();
-        let own = &self.scenario.interventions;
-        let done = run.interventions.iter().filter(|it| !own.contains(it)).count();
-        let violated = self.film().violations().into_iter();
-        let mut reached =
-            violated.filter(|(it, at, _)| *it == goal.violate && *at <= self.film().now());
-        // Whoever takes more protections away makes it too easy.
-        let same = run.without == self.scenario.without;
-        Some(reached.next().is_some() && done <= goal.faults_max && same)
     }
 }

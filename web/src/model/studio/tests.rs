@@ -82,13 +82,17 @@ fn a_shared_link_opens_the_same_moment() {
 #[test]
 fn the_sandbox_is_won_by_breaking_it() {
     let mut studio = studio("?scenario=sandbox&t=2500");
-    assert_eq!(studio.goal_reached(), Some(false));
+    assert!(studio.goal().unwrap().text.ends_with("2 faults left."));
+    assert!(studio.lesson.stops.iter().any(|it| it.is_question));
     studio.meddle(Action::Pause { node: NodeNo(1), ms: 14_000 }, "Pause");
+    assert!(studio.goal().unwrap().text.ends_with("1 fault left."));
+    // Of a run to which something was done it isn't asked what comes of doing nothing.
+    assert!(studio.lesson.stops.iter().all(|it| !it.is_question));
     let end = studio.film().end();
     studio.go_to(end);
     // Whether a pause right here is enough depends on the script; a slow packet is.
-    let paused = studio.goal_reached().unwrap();
-    if !paused {
+    if !studio.goal().unwrap().is_won {
+        assert!(studio.goal().unwrap().text.starts_with("Missed:"), "{:?}", studio.goal());
         studio.undo();
         studio.go_to(Moment::from_millis(2_000));
         while !studio
@@ -113,7 +117,63 @@ fn the_sandbox_is_won_by_breaking_it() {
         let end = studio.film().end();
         studio.go_to(end);
     }
-    assert_eq!(studio.goal_reached(), Some(true), "{:?}", studio.film().violations());
+    assert!(studio.goal().unwrap().is_won, "{:?}", studio.film().violations());
+    studio.toggle(Protection::Dedupe);
+    assert!(studio.goal().unwrap().text.starts_with("Too easy"));
+}
+
+/// Several steps are of the moment at which the question is asked: the link says after which.
+#[test]
+fn a_link_to_the_open_question_opens_it_and_tells_no_more() {
+    for scenario in library() {
+        let mut first = studio(&format!("?scenario={}", scenario.name));
+        let Some(stop) = first.lesson.stops.iter().find(|it| it.is_question).cloned() else {
+            panic!("{} asks nothing", scenario.name);
+        };
+        while first.lesson.phase == Phase::Ahead {
+            first.stop(true);
+        }
+        assert_eq!(first.film().place(), stop.place, "{}", scenario.name);
+        let second = studio(&first.link().write());
+        assert_eq!(second.film().place(), stop.place, "{}", scenario.name);
+        assert_eq!(second.lesson.phase, Phase::Asked, "{}", scenario.name);
+        assert_eq!(second.lesson.hidden_from(), Some(stop.at));
+    }
+}
+
+#[test]
+fn a_second_class_is_asked_anew() {
+    let mut studio = studio("?scenario=gc-pause");
+    for _ in 0..2 {
+        for _ in 0..3 {
+            assert_eq!(studio.lesson.phase, Phase::Ahead);
+            studio.stop(true);
+        }
+        assert_eq!((studio.lesson.phase, studio.lesson.votes.clone()), (Phase::Asked, vec![0; 3]));
+        studio.lesson.vote(1, false);
+        studio.reveal();
+        while studio.player.is_playing {
+            studio.tick(100.0);
+        }
+        assert!(studio.lesson.is_shown());
+        studio.toggle_compare();
+        assert!(!studio.lesson.is_shown(), "what is compared is seen");
+        studio.toggle_compare();
+        studio.start();
+    }
+}
+
+/// What a protection decides comes after the question: that stays open.
+#[test]
+fn a_protection_taken_away_at_the_open_question_leaves_it_open() {
+    let mut studio = studio("?scenario=gc-pause");
+    for _ in 0..3 {
+        studio.stop(true);
+    }
+    studio.toggle(Protection::Fencing);
+    assert_eq!(studio.lesson.phase, Phase::Asked);
+    studio.undo();
+    assert_eq!(studio.lesson.phase, Phase::Asked);
 }
 
 #[test]

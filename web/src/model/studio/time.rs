@@ -14,6 +14,9 @@ use crate::picture::shape::Target;
 /// How long revealing an answer takes at most, in milliseconds.
 const REVEAL_MS: f64 = 6_000.0;
 
+/// How long before what was found one begins to look, in microseconds.
+const BEFORE_US: u64 = 4_000_000;
+
 impl Studio {
     pub(crate) fn play_pause(&mut self) {
         if self.lesson.phase == Phase::Asked && !self.player.is_playing {
@@ -24,7 +27,7 @@ impl Studio {
             return;
         }
         if self.film().is_at_end() && !self.is_live {
-            self.go_to(self.film().begin());
+            self.start();
         }
         self.player.is_playing = !self.player.is_playing;
     }
@@ -103,6 +106,12 @@ impl Studio {
         self.lesson.arrive(self.film().place(), false);
     }
 
+    /// Goes to the beginning. What was asked on the way is asked anew.
+    pub(crate) fn start(&mut self) {
+        self.go_to(self.film().begin());
+        self.lesson.begin_anew();
+    }
+
     pub(crate) fn go_to_record(&mut self, record: RecordNo) {
         let place = self.film().place_of(record);
         self.go(place);
@@ -161,6 +170,17 @@ impl Studio {
         }
     }
 
+    /// Goes to a little before the first violation, and plays up to it.
+    pub(crate) fn play_to_violation(&mut self, plays: bool) {
+        let first = self.film().violations().into_iter().map(|(_, at, _)| at).min();
+        let Some(first) = first else { return };
+        self.go_to(Moment::from_micros(first.as_micros().saturating_sub(BEFORE_US)));
+        self.play_until(Until::Violation);
+        // Slow enough to be followed, and there before a class has lost its patience.
+        self.player.speed = Speed::Fixed(0.5);
+        self.player.is_playing &= plays;
+    }
+
     pub(crate) fn nudge(&mut self, forward: bool) {
         let now = self.film().now().as_micros();
         let to = if forward { now + 10_000 } else { now.saturating_sub(10_000) };
@@ -178,7 +198,7 @@ impl Studio {
                 let end = self.film().end();
                 self.go_to(end);
             }
-            None => self.go(0),
+            None => self.start(),
         }
     }
 

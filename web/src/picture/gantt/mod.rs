@@ -12,7 +12,7 @@ use crate::model::bars::{Bars, Belief, Mark, MarkKind, OutageKind, Tenure, Tenur
 use crate::picture::axis::Axis;
 use crate::picture::glyph::Sign;
 use crate::picture::shape::{
-    Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, rect, rounded, text,
+    Anchor, Group, Picture, Place, Shape, Target, circle, fitted, float, line, rect, rounded, text,
     text_width, within,
 };
 use rows::{BELIEF_ROW, Rows, SERVER_ROW, height, rows};
@@ -86,6 +86,9 @@ pub(crate) fn gantt(
     let bottom = height(&rows, em_row).max(room);
     let mut drawing = Drawing { subject, axis, em: em_row, em_text, shapes: Vec::new() };
     drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
+    // Below what is drawn: what happens now would be half hidden.
+    let x = axis.x(subject.now);
+    drawing.shapes.push(line("now", (x, 0.0), (x, bottom)));
     for (no, it) in rows.iter().enumerate() {
         if no > 0 {
             let y = it.top - em * 0.25;
@@ -95,8 +98,6 @@ pub(crate) fn gantt(
     }
     drawing.gaps(bottom);
     drawing.violations(bottom);
-    let x = axis.x(subject.now);
-    drawing.shapes.push(line("now", (x, 0.0), (x, bottom)));
     Picture { width: place.width, height: bottom + em * 1.7, label, shapes: drawing.shapes }
 }
 
@@ -308,12 +309,19 @@ impl Drawing<'_> {
                 // On the lower edge, so that the token can be read.
                 _ => rows.top + em * 1.3,
             };
+            let r = (em * 0.42).min(7.5);
+            let mut shapes = sign.shapes((0.0, 0.0), r);
+            let mut witnesses = self.subject.violations.iter();
+            if witnesses.any(|(.., witness)| *witness == mark.record) {
+                // What violates is what one looks for.
+                shapes.insert(0, circle("culprit", (0.0, 0.0), r * 1.7));
+            }
             self.shapes.push(Shape::Group(Group {
                 class: "mark".into(),
                 at: (self.axis.x(mark.at), y),
                 target: Some(Target::Record(mark.record)),
                 label: self.mark_label(mark),
-                shapes: sign.shapes((0.0, 0.0), (em * 0.42).min(7.5)),
+                shapes,
             }));
         }
     }
