@@ -105,7 +105,16 @@ impl Speed {
     pub(crate) fn label(self) -> String {
         match self {
             Self::Auto => "auto".to_owned(),
-            Self::Fixed(pace) => format!("{pace}×"),
+            Self::Fixed(pace) => {
+                // By whole numbers: what it takes to write a float out would travel for this.
+                #[allow(clippy::cast_possible_truncation, reason = "one of a few paces")]
+                let hundredths = (pace * 100.0).round() as i64;
+                match (hundredths / 100, hundredths % 100) {
+                    (whole, 0) => format!("{whole}×"),
+                    (whole, rest) if rest % 10 == 0 => format!("{whole}.{}×", rest / 10),
+                    (whole, rest) => format!("{whole}.{rest:02}×"),
+                }
+            }
         }
     }
 }

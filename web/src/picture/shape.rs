@@ -187,7 +187,7 @@ pub(crate) fn fitted(text: &str, size: f64, width: f64) -> String {
 
 /// A part of a circle, clockwise from the top, as the data of a path. `share` is from 0 to 1.
 pub(crate) fn arc((x, y): (f64, f64), r: f64, from: f64, share: f64) -> String {
-    let share = share.clamp(0.0, 0.9999);
+    let share = within(share, 0.0, 0.9999);
     let point = |at: f64| {
         let (cosine, sine) = turn(at);
         (x + r * sine, y - r * cosine)
