@@ -13,6 +13,9 @@ use crate::compare::table::grouped;
 /// How long it may take, in seconds.
 const MOST: f64 = 3.0;
 
+/// How many locks are taken and given back in a second.
+const RATE: &str = "20000";
+
 /// The events that a bench of locks leaves in the journal.
 const DURABLE: [&str; 4] = [
     "events_total{type=\"session_opened\"}",
@@ -26,7 +29,9 @@ pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> 
     let (clients, wanted) = (size.clients.to_string(), f64::from(size.events));
     let mut events = 0.0;
     while events < wanted {
-        bench(program, server.udp, size, &["--mix", "lock", "--clients", &clients])?;
+        // No faster, so that the journal is not folded into a snapshot before it is looked at.
+        let load = ["--mix", "lock", "--clients", &clients, "--rate", RATE];
+        bench(program, server.udp, size, &load)?;
         events = server.metric(&DURABLE)?;
         eprintln!("{} of {} events", grouped(events), grouped(wanted));
     }
