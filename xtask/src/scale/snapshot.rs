@@ -48,7 +48,7 @@ pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> 
     let arguments = [&arguments[..], &timing].concat();
     let over = AtomicBool::new(false);
     let (report, probed) = thread::scope(|scope| {
-        let probe = scope.spawn(|| probe_when(&server, sessions, &over));
+        let probe = scope.spawn(|| probe_when(&server, size, &over));
         let report = bench_for(program, server.udp, &arguments);
         over.store(true, Ordering::Relaxed);
         (report, probe.join().expect("it has no reason to panic"))
@@ -89,21 +89,23 @@ pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> 
     Ok(goals)
 }
 
-/// Asks at fixed moments, from when all sessions are there until it is over.
-fn probe_when(server: &Server, sessions: u32, over: &AtomicBool) -> anyhow::Result<Probed> {
+/// Asks at fixed moments, from when all sessions are there for as long as the bench appends: that
+/// it closes them all at once afterwards is a load of another kind.
+fn probe_when(server: &Server, size: &Size, over: &AtomicBool) -> anyhow::Result<Probed> {
+    let [_, sessions] = size.sessions;
     while server.metric(&["sessions"])? < f64::from(sessions) {
         if over.load(Ordering::Relaxed) {
             return Ok(Vec::new());
         }
         thread::sleep(Duration::from_millis(20));
     }
-    probe(server.udp, over)
+    probe(server.udp, over, Instant::now() + Duration::from_secs(size.snapshot_seconds))
 }
 
-fn probe(server: SocketAddr, over: &AtomicBool) -> anyhow::Result<Probed> {
+fn probe(server: SocketAddr, over: &AtomicBool, until: Instant) -> anyhow::Result<Probed> {
     let mut peer = Peer::open(server, "probe", 1, PROBE_LEASE_MS)?;
     let (mut probed, mut intended) = (Vec::new(), Instant::now());
-    while !over.load(Ordering::Relaxed) {
+    while !over.load(Ordering::Relaxed) && Instant::now() < until {
         thread::sleep(intended.saturating_duration_since(Instant::now()));
         let granted = peer.acquire("probe", 0)?;
         probed.push((intended, intended.elapsed()));
