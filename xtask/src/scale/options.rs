@@ -152,7 +152,7 @@ impl Options {
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             if let Some(part) = Part::ALL.into_iter().find(|part| part.word() == word) {
-                options.parts.push(part);
+                options.add(part);
                 continue;
             }
             if word == "--quick" {
@@ -167,6 +167,13 @@ impl Options {
         Ok(options)
     }
 
+    /// Each part once, however often it is named.
+    fn add(&mut self, part: Part) {
+        if !self.parts.contains(&part) {
+            self.parts.push(part);
+        }
+    }
+
     fn set(&mut self, word: &str, value: &str) -> anyhow::Result<()> {
         let number = || {
             let number = value.parse::<u16>().ok().filter(|number| *number > 0);
@@ -177,7 +184,7 @@ impl Options {
             "--seconds" => self.size.seconds = number()?.into(),
             "--soak" => {
                 self.soak = span(value).with_context(|| format!("{word} wants a time as 20m"))?;
-                self.parts.push(Part::Soak);
+                self.add(Part::Soak);
             }
             "--program" => self.program = Some(PathBuf::from(value)),
             _ => bail!("no option named {word}: there are --rounds, --seconds, --soak, --quick"),
@@ -212,6 +219,7 @@ mod tests {
         assert_eq!((usual.parts, usual.size), (Part::USUAL.to_vec(), Size::FULL));
         let soak = read("--soak 20m").unwrap();
         assert_eq!((soak.parts, soak.soak), (vec![Part::Soak], Duration::from_secs(1_200)));
+        assert_eq!(read("soak --soak 20m").unwrap().parts, [Part::Soak], "it is done once");
         let one = read("sessions --rounds 2 --seconds 3").unwrap();
         assert_eq!(one.parts, [Part::Sessions]);
         assert_eq!((one.size.rounds, one.size.seconds), (2, 3));
