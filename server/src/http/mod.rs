@@ -21,7 +21,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::published::{Gone, Published};
 use door::Door;
@@ -50,6 +50,8 @@ struct App {
     files: Arc<PathBuf>,
     viewers: Arc<Semaphore>,
     states: Arc<Semaphore>,
+    /// The rounds in which viewers are told are counted from here.
+    opened: Instant,
     /// Set when the server ends.
     ending: watch::Receiver<bool>,
 }
@@ -74,6 +76,7 @@ pub async fn serve(
         files: Arc::new(files),
         viewers: Arc::new(Semaphore::new(VIEWERS_MAX as usize)),
         states: Arc::new(Semaphore::new(STATES_MAX)),
+        opened: Instant::now(),
         ending: ending.clone(),
     };
     let viewers = Arc::clone(&app.viewers);

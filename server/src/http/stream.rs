@@ -6,7 +6,6 @@
 //! - What happened before the server ended is told before the stream ends.
 
 use std::future::ready;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -14,23 +13,22 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use leasehold_core::event::Event;
 use leasehold_core::id::Index;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::App;
-use crate::published::{News, Published, Shown, Snapshot, Viewer};
-
-/// At most this many events go into one message.
-const EVENTS_MAX: usize = 512;
+use crate::published::{News, Published, Snapshot, Viewer};
 
 /// After so many messages in a row it is looked whether the viewer has said something. At one
 /// round in 33 ms it is enough for a million events a second.
 const MESSAGES_MAX: usize = 64;
 
-/// Messages are gathered for this long: 30 times a second is what a screen can show.
+/// Messages are gathered for at most this long: 30 times a second is what a screen can show.
+/// Viewers are told at the same moments, so that what is written for one serves all.
 const GATHER: Duration = Duration::from_millis(33);
 
 /// How often a viewer is asked whether it is there, and, where nothing happens, told so.
@@ -69,6 +67,22 @@ pub(super) async fn events(
     })
 }
 
+#[derive(Serialize)]
+struct Events<'a> {
+    r#type: &'static str,
+    events: &'a [Event],
+}
+
+impl App {
+    /// When viewers are told next what has happened by then.
+    fn next_round(&self) -> Instant {
+        let (now, gather) = (Instant::now(), GATHER.as_millis());
+        let rounds = now.duration_since(self.opened).as_millis() / gather + 1;
+        let after = u64::try_from(rounds * gather).unwrap_or(u64::MAX);
+        self.opened + Duration::from_millis(after)
+    }
+}
+
 /// One viewer being told everything.
 struct Telling {
     app: App,
@@ -91,7 +105,7 @@ impl Telling {
         loop {
             // Looked at before the news: what is set now comes after all that there will be.
             let ends = *self.app.ending.borrow();
-            let until = Instant::now() + GATHER;
+            let until = self.app.next_round();
             let Ok(more) = self.tell_news().await else { return };
             if ends && !more {
                 return self.say_goodbye().await;
@@ -106,10 +120,14 @@ impl Telling {
     /// Tells what the viewer hasn't seen yet. Says whether there is more of it.
     async fn tell_news(&mut self) -> Result<bool, Left> {
         for _ in 0..MESSAGES_MAX {
-            match self.viewer.news(EVENTS_MAX).await.map_err(|_| Left)? {
+            match self.viewer.news().await.map_err(|_| Left)? {
                 News::Nothing => return Ok(false),
-                News::Events { events, is_all } => {
-                    self.tell(events_text(&events)).await?;
+                News::Events { batch, from, is_all } => {
+                    let text = match from {
+                        0 => batch.text(events_text),
+                        _ => events_text(&batch.events()[from..]).into(),
+                    };
+                    self.tell(text).await?;
                     if is_all {
                         return Ok(false);
                     }
@@ -122,7 +140,7 @@ impl Telling {
                         (text, snapshot)
                     });
                     let (text, snapshot) = made.await.map_err(|_| Left)?;
-                    self.tell(text).await?;
+                    self.tell(text.into()).await?;
                     // Until here another viewer may share it.
                     drop(snapshot);
                 }
@@ -159,13 +177,13 @@ impl Telling {
         // Scripts see no ping, so they are told as well.
         if self.told.elapsed() >= BEAT_EVERY {
             let text = heartbeat_text(&self.app.published);
-            self.tell(text).await?;
+            self.tell(text.into()).await?;
         }
         Ok(())
     }
 
-    async fn tell(&mut self, text: String) -> Result<(), Left> {
-        self.send(Message::Text(Utf8Bytes::from(text))).await?;
+    async fn tell(&mut self, text: Utf8Bytes) -> Result<(), Left> {
+        self.send(Message::Text(text)).await?;
         self.told = Instant::now();
         Ok(())
     }
@@ -189,16 +207,9 @@ impl Telling {
     }
 }
 
-fn events_text(events: &[Arc<Shown>]) -> String {
-    let mut text = r#"{"type":"events","events":["#.to_owned();
-    for (place, shown) in events.iter().enumerate() {
-        if place > 0 {
-            text.push(',');
-        }
-        text.push_str(shown.json());
-    }
-    text.push_str("]}");
-    text
+fn events_text(events: &[Event]) -> String {
+    let events = Events { r#type: "events", events };
+    serde_json::to_string(&events).expect("events are JSON")
 }
 
 fn snapshot_text(snapshot: &Snapshot, at_ms: u64, missed: u64, recovered: Index) -> String {

@@ -4,8 +4,9 @@
 //!   the lock service doesn't wait for a viewer, nor a viewer's task for a copy of the state.
 //! - Each viewer reads at its own pace from a ring. Who falls out of it begins again with a
 //!   snapshot.
-//! - An event becomes JSON at most once, and only when somebody watches.
+//! - An event becomes text at most once for all who read along, and only when somebody watches.
 
+mod batch;
 mod counts;
 mod recent;
 
@@ -21,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 
 use recent::{Next, Recent};
 
+pub use batch::Batch;
 pub use counts::{Counts, Gauges};
 
 /// A snapshot that somebody is being told serves another viewer too, as long as it is at most
@@ -53,14 +55,6 @@ struct Shared {
     recovered: Index,
 }
 
-/// An event, and its JSON once somebody has wanted it.
-#[derive(Debug)]
-pub struct Shown {
-    /// The event.
-    pub event: Event,
-    json: OnceLock<String>,
-}
-
 /// The state at one moment, and its JSON once somebody has wanted it.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -90,8 +84,10 @@ pub enum News {
     },
     /// These events happened.
     Events {
-        /// In order, without a gap, one at least.
-        events: Vec<Arc<Shown>>,
+        /// In order, without a gap.
+        batch: Arc<Batch>,
+        /// The place of the first in it that the viewer hasn't seen: 0 for one that reads along.
+        from: usize,
         /// Whether these are all that have happened.
         is_all: bool,
     },
@@ -190,19 +186,19 @@ impl Published {
 }
 
 impl Viewer {
-    /// What is next, at most `limit` events of it. Doesn't wait for it to happen.
+    /// What is next. Doesn't wait for it to happen.
     ///
     /// # Errors
     /// Where nothing is published any more.
-    pub async fn news(&mut self, limit: usize) -> Result<News, Gone> {
+    pub async fn news(&mut self) -> Result<News, Gone> {
         let missed_from = match self.seen {
             None => None,
-            Some(seen) => match self.published.shared.lock().after(seen, limit, self.catches_up) {
+            Some(seen) => match self.published.shared.lock().after(seen, self.catches_up) {
                 Next::Nothing => return Ok(News::Nothing),
-                Next::Events { events, is_all } => {
+                Next::Events { batch, from, is_all } => {
                     self.catches_up &= !is_all;
-                    self.seen = events.last().map(|shown| shown.event.index).or(self.seen);
-                    return Ok(News::Events { events, is_all });
+                    self.seen = Some(batch.last());
+                    return Ok(News::Events { batch, from, is_all });
                 }
                 Next::Lost => Some(seen),
             },
@@ -221,16 +217,6 @@ impl Viewer {
     /// Where nothing is published any more.
     pub async fn changed(&mut self) -> Result<(), Gone> {
         self.newest.changed().await.map_err(|_| Gone)
-    }
-}
-
-impl Shown {
-    /// The event as the stream shows it.
-    ///
-    /// # Panics
-    /// Never: an event can be written as JSON.
-    pub fn json(&self) -> &str {
-        self.json.get_or_init(|| serde_json::to_string(&self.event).expect("events are JSON"))
     }
 }
 
@@ -267,8 +253,7 @@ fn fold(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
         match input {
             Input::Events(events) => {
                 events.iter().for_each(|event| state.apply(event));
-                let shown = events.into_iter().map(Shown::of).map(Arc::new).collect();
-                shared.lock().take(shown, &state);
+                shared.lock().take(events, &state);
                 shared.newest.send_replace(state.index());
             }
             Input::Look(look) => look(&state),
@@ -280,12 +265,6 @@ fn fold(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
                 let _ = answer.send(snapshot);
             }
         }
-    }
-}
-
-impl Shown {
-    fn of(event: Event) -> Self {
-        Self { event, json: OnceLock::new() }
     }
 }
 

@@ -1,32 +1,37 @@
 //! The last events, in a ring, and who can still go on reading from it.
 //!
-//! - The ring is in the order of the indices. A place that was left out is where events were
-//!   dropped because they could not be stored: nobody reads across it.
+//! - The ring is of batches, in the order of the indices. A place that was left out is where
+//!   events were dropped because they could not be stored: nobody reads across it.
+//! - The last batch grows until somebody has read it, so those who look at the same time find
+//!   one text that is ready for all of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use leasehold_core::event::Event;
 use leasehold_core::id::Index;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 
-use super::Shown;
+use super::batch::Batch;
 use super::counts::{Counts, Gauges};
 use crate::clock::Clock;
 
-/// How many events are kept for those who come back.
+/// How many events are kept for those who come back, at least.
 pub(super) const RING: usize = 65_536;
 
 /// A viewer that falls behind by more than this gets a snapshot: reading would never get it to
 /// the end.
-pub(super) const LAG_MAX: usize = 16_384;
+pub(super) const LAG_MAX: u64 = 16_384;
 
 /// What there is after some event.
 #[derive(Debug)]
 pub(super) enum Next {
     Nothing,
     Events {
-        events: Vec<Arc<Shown>>,
+        batch: Arc<Batch>,
+        /// The place of the first in it that is to be told.
+        from: usize,
         /// Whether these are all that there are.
         is_all: bool,
     },
@@ -37,7 +42,9 @@ pub(super) enum Next {
 /// What viewers look at, behind a lock that is never held for long.
 #[derive(Debug)]
 pub(super) struct Recent {
-    ring: VecDeque<Arc<Shown>>,
+    ring: VecDeque<Arc<Batch>>,
+    /// How many events are in the ring.
+    kept: usize,
     index: Index,
     clock: Clock,
     counts: Counts,
@@ -47,7 +54,8 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn new(state: &State) -> Self {
         Self {
-            ring: VecDeque::with_capacity(RING),
+            ring: VecDeque::new(),
+            kept: 0,
             index: state.index(),
             clock: Clock::starting_at(state.now()),
             counts: Counts::default(),
@@ -56,14 +64,10 @@ impl Recent {
     }
 
     /// Takes in events that `state` has taken in.
-    pub(super) fn take(&mut self, events: Vec<Arc<Shown>>, state: &State) {
-        for shown in events {
-            self.counts.take(&shown.event.fact);
-            self.gauges.take(&shown.event.fact);
-            if self.ring.len() == RING {
-                self.ring.pop_front();
-            }
-            self.ring.push_back(shown);
+    pub(super) fn take(&mut self, events: Vec<Event>, state: &State) {
+        for event in &events {
+            self.counts.take(&event.fact);
+            self.gauges.take(&event.fact);
         }
         self.gauges.take_state(state);
         self.index = state.index();
@@ -72,29 +76,41 @@ impl Recent {
         if clock.now() > self.clock.now() {
             self.clock = clock;
         }
+        self.keep(events);
     }
 
-    /// What is to be told to a viewer who has seen everything up to `seen`, at most `limit`
-    /// events. One who catches up may have as far to go as the ring is long.
-    pub(super) fn after(&self, seen: Index, limit: usize, catches_up: bool) -> Next {
+    fn keep(&mut self, mut events: Vec<Event>) {
+        self.kept += events.len();
+        while !events.is_empty() {
+            let last = self.ring.back_mut().and_then(Arc::get_mut);
+            if last.is_none_or(|last| last.take_from(&mut events) == 0) {
+                self.ring.push_back(Arc::new(Batch::split_from(&mut events)));
+            }
+        }
+        while let Some(oldest) = self.ring.front()
+            && self.kept - oldest.events().len() >= RING
+        {
+            self.kept -= oldest.events().len();
+            self.ring.pop_front();
+        }
+    }
+
+    /// What is to be told next to a viewer who has seen everything up to `seen`. One who catches
+    /// up may have as far to go as the ring is long.
+    pub(super) fn after(&self, seen: Index, catches_up: bool) -> Next {
         if seen == self.index {
             return Next::Nothing;
         }
-        let from = self.ring.partition_point(|shown| shown.event.index <= seen);
-        let left = self.ring.len() - from;
+        let place = self.ring.partition_point(|batch| batch.last() <= seen);
+        let Some(batch) = self.ring.get(place) else { return Next::Lost };
+        let from = batch.events().partition_point(|event| event.index <= seen);
         // Also where it comes from another time, or from a future that a crash has undone.
-        let follows = self.ring.get(from).is_some_and(|next| next.event.index == seen.next());
-        if !follows || left > if catches_up { RING } else { LAG_MAX } {
+        let follows = batch.events()[from].index == seen.next();
+        let lags = !catches_up && self.index.number() - seen.number() > LAG_MAX;
+        if !follows || lags {
             return Next::Lost;
         }
-        let mut last = seen;
-        let gapless = self.ring.range(from..).take(limit).take_while(|shown| {
-            let follows = shown.event.index == last.next();
-            last = shown.event.index;
-            follows
-        });
-        let events: Vec<_> = gapless.cloned().collect();
-        Next::Events { is_all: events.len() == left, events }
+        Next::Events { batch: Arc::clone(batch), from, is_all: place + 1 == self.ring.len() }
     }
 
     /// The last event, and what the server's clock shows by now.
@@ -111,7 +127,7 @@ impl Recent {
     }
 
     #[cfg(test)]
-    pub(super) const fn ring(&self) -> &VecDeque<Arc<Shown>> {
+    pub(super) const fn ring(&self) -> &VecDeque<Arc<Batch>> {
         &self.ring
     }
 }

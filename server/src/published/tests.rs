@@ -6,6 +6,7 @@ use leasehold_core::id::{Attempt, Name, Seq, SessionNo, Token};
 use leasehold_core::op::{DropReason, Op};
 use leasehold_core::refusal::Refusal;
 
+use super::batch::BATCH_MAX;
 use super::recent::{LAG_MAX, RING};
 use super::*;
 
@@ -23,16 +24,30 @@ async fn settled(published: &Published) {
 }
 
 /// The news as text: `5-7` for events, `=9 missed 4` for a snapshot, `-` for nothing.
-async fn told(viewer: &mut Viewer, limit: usize) -> String {
-    match viewer.news(limit).await.unwrap() {
+async fn told(viewer: &mut Viewer) -> String {
+    match viewer.news().await.unwrap() {
         News::Nothing => "-".to_owned(),
         News::Snapshot { snapshot, missed: 0 } => format!("={}", snapshot.index()),
         News::Snapshot { snapshot, missed } => format!("={} missed {missed}", snapshot.index()),
-        News::Events { events, .. } => {
-            let index = |shown: Option<&Arc<Shown>>| shown.unwrap().event.index;
-            format!("{}-{}", index(events.first()), index(events.last()))
+        News::Events { batch, from, .. } => {
+            format!("{}-{}", batch.events()[from].index, batch.last())
         }
     }
+}
+
+/// Reads on until there is nothing more. Gives back the indices, which follow each other.
+async fn told_to_the_end(viewer: &mut Viewer) -> std::ops::RangeInclusive<u64> {
+    let (mut first, mut last) = (None, 0);
+    while let News::Events { batch, from, is_all } = viewer.news().await.unwrap() {
+        assert!(batch.events().len() <= BATCH_MAX);
+        for event in &batch.events()[from..] {
+            let index = event.index.number();
+            assert!(first.is_none() || index == last + 1, "{index} follows {last}");
+            (first, last) = (first.or(Some(index)), index);
+        }
+        assert_eq!(is_all, viewer.seen == Some(viewer.published.now().0));
+    }
+    first.unwrap()..=last
 }
 
 #[tokio::test]
@@ -40,13 +55,16 @@ async fn a_viewer_gets_a_snapshot_and_then_every_event_once() {
     let published = Published::start(State::default());
     publish(&published, 1..=3);
     let mut viewer = published.follow(None);
-    assert_eq!(told(&mut viewer, 10).await, "=3");
-    assert_eq!(told(&mut viewer, 10).await, "-");
-    publish(&published, 4..=30);
+    assert_eq!(told(&mut viewer).await, "=3");
+    assert_eq!(told(&mut viewer).await, "-");
+    let full = BATCH_MAX as u64;
+    publish(&published, 4..=10);
+    publish(&published, 11..=full + 30);
     settled(&published).await;
     viewer.changed().await.unwrap();
-    for expected in ["4-13", "14-23", "24-30", "-"] {
-        assert_eq!(told(&mut viewer, 10).await, expected);
+    // The first three were told in a snapshot, so nobody has read their batch.
+    for expected in [format!("4-{full}"), format!("{}-{}", full + 1, full + 30), "-".to_owned()] {
+        assert_eq!(told(&mut viewer).await, expected);
     }
 }
 
@@ -57,29 +75,35 @@ async fn who_comes_back_may_have_as_far_to_go_as_the_ring_is_long() {
     publish(&published, 1..=end);
     settled(&published).await;
     let mut back = published.follow(Some(Index::new(100)));
-    assert_eq!(told(&mut back, 1).await, "101-101");
-    assert_eq!(told(&mut back, RING).await, format!("102-{end}"));
+    assert_eq!(told_to_the_end(&mut back).await, 101..=end);
+    // What is forgotten is forgotten by whole batches.
+    publish(&published, end + 1..=end + BATCH_MAX as u64);
+    settled(&published).await;
+    let end = end + BATCH_MAX as u64;
     let mut too_late = published.follow(Some(Index::new(99)));
-    assert_eq!(told(&mut too_late, 1).await, format!("={end} missed {}", end - 99));
+    assert_eq!(told(&mut too_late).await, format!("={end} missed {}", end - 99));
     let mut up_to_date = published.follow(Some(Index::new(end)));
-    assert_eq!(told(&mut up_to_date, 1).await, "-");
+    assert_eq!(told(&mut up_to_date).await, "-");
     let mut from_elsewhere = published.follow(Some(Index::new(end + 1)));
-    assert_eq!(told(&mut from_elsewhere, 1).await, format!("={end}"));
+    assert_eq!(told(&mut from_elsewhere).await, format!("={end}"));
+    let kept: usize = published.shared.lock().ring().iter().map(|it| it.events().len()).sum();
+    assert!((RING..RING + BATCH_MAX).contains(&kept), "{kept}");
 }
 
 #[tokio::test]
 async fn who_falls_behind_begins_again_and_is_told_what_it_missed() {
     let published = Published::start(State::default());
     let mut viewer = published.follow(None);
-    assert_eq!(told(&mut viewer, 1).await, "=0");
-    let lag = LAG_MAX as u64;
-    publish(&published, 1..=lag);
+    assert_eq!(told(&mut viewer).await, "=0");
+    publish(&published, 1..=LAG_MAX);
     settled(&published).await;
-    assert_eq!(told(&mut viewer, 1).await, "1-1", "just not too far behind");
-    publish(&published, lag + 1..=lag + 2);
+    let first = format!("1-{BATCH_MAX}");
+    assert_eq!(told(&mut viewer).await, first, "just not too far behind");
+    let end = LAG_MAX + BATCH_MAX as u64 + 1;
+    publish(&published, LAG_MAX + 1..=end);
     settled(&published).await;
-    assert_eq!(told(&mut viewer, 1).await, format!("={} missed {}", lag + 2, lag + 1));
-    assert_eq!(told(&mut viewer, 1).await, "-");
+    assert_eq!(told(&mut viewer).await, format!("={end} missed {}", LAG_MAX + 1));
+    assert_eq!(told(&mut viewer).await, "-");
 }
 
 #[tokio::test]
@@ -90,12 +114,12 @@ async fn nobody_reads_across_events_that_could_not_be_stored() {
     let mut viewer = published.follow(Some(Index::new(2)));
     publish(&published, 10..=12);
     settled(&published).await;
-    assert_eq!(told(&mut viewer, 10).await, "3-3", "and not further");
-    assert_eq!(told(&mut viewer, 10).await, "=12 missed 9");
+    assert_eq!(told(&mut viewer).await, "3-3", "and not further");
+    assert_eq!(told(&mut viewer).await, "=12 missed 9");
     let mut in_the_gap = published.follow(Some(Index::new(5)));
-    assert_eq!(told(&mut in_the_gap, 10).await, "=12 missed 7");
+    assert_eq!(told(&mut in_the_gap).await, "=12 missed 7");
     let mut beyond = published.follow(Some(Index::new(10)));
-    assert_eq!(told(&mut beyond, 10).await, "11-12");
+    assert_eq!(told(&mut beyond).await, "11-12");
 }
 
 #[tokio::test]
@@ -103,32 +127,50 @@ async fn viewers_share_a_snapshot_that_is_not_too_old_and_read_on_from_it() {
     let published = Published::start(State::default());
     let (mut ann, mut bob, mut eve) =
         (published.follow(None), published.follow(None), published.follow(None));
-    let News::Snapshot { snapshot: of_ann, .. } = ann.news(1).await.unwrap() else { panic!() };
+    let News::Snapshot { snapshot: of_ann, .. } = ann.news().await.unwrap() else { panic!() };
     publish(&published, 1..=SNAPSHOT_AGE_MAX);
-    let News::Snapshot { snapshot: of_bob, .. } = bob.news(1).await.unwrap() else { panic!() };
+    let News::Snapshot { snapshot: of_bob, .. } = bob.news().await.unwrap() else { panic!() };
     assert!(Arc::ptr_eq(&of_ann, &of_bob));
-    assert_eq!(told(&mut bob, 1).await, "1-1");
+    assert_eq!(told(&mut bob).await, format!("1-{BATCH_MAX}"));
     publish(&published, std::iter::once(SNAPSHOT_AGE_MAX + 1));
-    let News::Snapshot { snapshot: of_eve, .. } = eve.news(1).await.unwrap() else { panic!() };
+    let News::Snapshot { snapshot: of_eve, .. } = eve.news().await.unwrap() else { panic!() };
     assert_eq!(of_eve.index(), Index::new(SNAPSHOT_AGE_MAX + 1));
     drop((of_ann, of_bob, of_eve));
     let mut last = published.follow(None);
     publish(&published, std::iter::once(SNAPSHOT_AGE_MAX + 2));
-    assert_eq!(told(&mut last, 1).await, format!("={}", SNAPSHOT_AGE_MAX + 2), "nobody held it");
+    assert_eq!(told(&mut last).await, format!("={}", SNAPSHOT_AGE_MAX + 2), "nobody held it");
 }
 
 #[tokio::test]
-async fn an_event_becomes_json_only_when_somebody_watches_and_then_once() {
+async fn what_is_told_together_becomes_text_once_for_all_and_only_when_somebody_watches() {
     let published = Published::start(State::default());
-    publish(&published, 1..=1);
-    settled(&published).await;
-    let shown = Arc::clone(&published.shared.lock().ring()[0]);
-    assert!(shown.json.get().is_none(), "nobody has watched");
     let (mut ann, mut bob) =
         (published.follow(Some(Index::new(0))), published.follow(Some(Index::new(0))));
-    let News::Events { events: of_ann, .. } = ann.news(1).await.unwrap() else { panic!() };
-    let News::Events { events: of_bob, .. } = bob.news(1).await.unwrap() else { panic!() };
-    assert!(std::ptr::eq(of_ann[0].json(), of_bob[0].json()));
+    publish(&published, 1..=1);
+    publish(&published, 2..=2);
+    settled(&published).await;
+    let News::Events { batch, from: 0, .. } = ann.news().await.unwrap() else { panic!() };
+    assert_eq!(batch.text(|events| format!("{} events", events.len())), "2 events");
+    drop(batch);
+    // What comes now doesn't belong to what was told.
+    publish(&published, 3..=3);
+    settled(&published).await;
+    let News::Events { batch, from: 0, .. } = bob.news().await.unwrap() else { panic!() };
+    assert_eq!(batch.text(|_| panic!("it is there")), "2 events");
+    drop(batch);
+    assert_eq!((told(&mut bob).await, told(&mut ann).await), ("3-3".into(), "3-3".into()));
+}
+
+#[tokio::test]
+async fn who_begins_within_what_is_told_together_is_told_the_rest_of_it() {
+    let published = Published::start(State::default());
+    publish(&published, 1..=5);
+    settled(&published).await;
+    let mut back = published.follow(Some(Index::new(2)));
+    assert_eq!(told(&mut back).await, "3-5");
+    publish(&published, 6..=6);
+    settled(&published).await;
+    assert_eq!(told(&mut back).await, "6-6");
 }
 
 #[tokio::test]
