@@ -67,13 +67,16 @@ impl Outgoing {
     /// Sends all of them, in order. Where one can't be sent, `failed` is told, and the next is
     /// tried.
     pub fn send(&mut self, socket: &UdpSocket, mut failed: impl FnMut(SocketAddr, io::Error)) {
-        let (mut at, mut from) = (0, 0);
+        let (mut at, mut from, mut at_once) = (0, 0, AT_ONCE);
         while at < self.ends.len() {
-            let ends = &self.ends[at..self.ends.len().min(at + AT_ONCE)];
+            let ends = &self.ends[at..self.ends.len().min(at + at_once)];
+            at_once = AT_ONCE;
             let sent = match system::send(socket, &self.bytes, from, ends) {
                 Ok(sent) if sent > 0 => sent,
                 Ok(_) => 1,
                 Err(error) => {
+                    // The next may well fail too: nothing is got ready for those after it.
+                    at_once = 1;
                     failed(ends[0].0, error);
                     1
                 }

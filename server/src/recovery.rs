@@ -1,7 +1,7 @@
 //! What a server begins with: what the journal holds, the files made equal to it, or, where the
 //! journal is gone and the operator accepts that, what is left.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -96,16 +96,17 @@ fn begin_after_loss(dir: &Path) -> anyhow::Result<Ground> {
 
 /// Keeps what there is of the damaged journal for whoever can still read something from it.
 ///
-/// Its archive keeps its own name too until the new one takes that: a folder without a journal
-/// could be taken for a new one. Its tail does not, since the new journal would write into it;
-/// without it the old archive stays what it is, damaged or without its last events.
+/// Both files keep their own names too until a new journal has taken that of the archive: a folder
+/// without a journal could be taken for a new one, whose tokens begin at 1. The tail is copied,
+/// since the new journal writes over it.
 fn keep_aside(dir: &Path) -> anyhow::Result<()> {
     let now = unix_millis();
     let aside = |name: &str| dir.join(format!("{name}.damaged-{now}"));
     let told = |path: &Path| format!("can't keep the damaged journal as {}", path.display());
     if dir.join(TAIL).try_exists()? {
         let aside = aside(TAIL);
-        fs::rename(dir.join(TAIL), &aside).with_context(|| told(&aside))?;
+        fs::copy(dir.join(TAIL), &aside).with_context(|| told(&aside))?;
+        File::open(&aside).and_then(|file| file.sync_all()).with_context(|| told(&aside))?;
         warn!(aside = %aside.display(), "the tail of the damaged journal is kept");
     }
     if dir.join(JOURNAL).try_exists()? {
@@ -114,4 +115,46 @@ fn keep_aside(dir: &Path) -> anyhow::Result<()> {
         warn!(aside = %aside.display(), "the damaged journal is kept");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::event::{Event, Fact};
+    use leasehold_core::id::{Name, SessionNo};
+    use leasehold_core::time::{Span, Time};
+
+    use super::*;
+    use crate::journal::Journal as _;
+
+    /// A folder whose server was killed, and whose archive is gone.
+    fn robbed() -> tempfile::TempDir {
+        let (lived, robbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (mut journal, _) = RedbJournal::open(lived.path()).unwrap();
+        let fact = Fact::SessionOpened {
+            session_no: SessionNo::new(1),
+            client: Name::new("ann").unwrap(),
+            lease: Span::from_secs(5),
+            id: None,
+            nonce: None,
+        };
+        journal.append(&[Event { index: Index::new(1), at: Time::ZERO, fact }]).unwrap();
+        fs::copy(lived.path().join(TAIL), robbed.path().join(TAIL)).unwrap();
+        robbed
+    }
+
+    #[test]
+    fn a_loss_that_is_accepted_is_still_one_when_the_power_fails_meanwhile() {
+        let dir = robbed();
+        let is_refused = || {
+            let refused = recover(dir.path(), false).err().expect("it is damaged").to_string();
+            refused.contains("--accept-data-loss")
+        };
+        assert!(is_refused());
+        keep_aside(dir.path()).unwrap();
+        assert!(is_refused(), "nothing has been begun");
+        let ground = recover(dir.path(), true).unwrap();
+        assert!(ground.lost && ground.start.token_floor > Token::default());
+        drop(ground);
+        assert!(recover(dir.path(), false).is_ok_and(|ground| !ground.lost));
+    }
 }

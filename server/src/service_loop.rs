@@ -37,6 +37,10 @@ const BATCH_MAX: usize = 65_536;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
+/// How often it is told at most that replies can't be sent: strangers can be the reason, and the
+/// log is no place for a line of each.
+const UNSENT_EVERY: Duration = Duration::from_secs(1);
+
 /// What the storage has to say to the loop.
 #[derive(Debug)]
 pub enum Completion {
@@ -60,6 +64,8 @@ pub struct ServiceLoop {
     poll: Poll,
     socket: UdpSocket,
     outgoing: Outgoing,
+    /// When it was last told that a reply could not be sent.
+    unsent_told: Option<Instant>,
     service: Service,
     pace: Pace,
     storing: bool,
@@ -98,6 +104,7 @@ impl ServiceLoop {
             poll,
             socket,
             outgoing: Outgoing::default(),
+            unsent_told: None,
             service: parts.service,
             pace: Pace::default(),
             storing: false,
@@ -210,7 +217,9 @@ impl ServiceLoop {
     fn transmit(&mut self) {
         self.service.give_out(&mut self.outgoing);
         self.outgoing.send(&self.socket, |to, error| {
-            if error.kind() != io::ErrorKind::WouldBlock && !is_passing(&error) {
+            let is_told = self.unsent_told.is_some_and(|at| at.elapsed() < UNSENT_EVERY);
+            if error.kind() != io::ErrorKind::WouldBlock && !is_passing(&error) && !is_told {
+                self.unsent_told = Some(Instant::now());
                 error!(%error, %to, "a reply could not be sent");
             }
         });
