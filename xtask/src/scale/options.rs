@@ -113,8 +113,8 @@ impl Size {
         snapshot_seconds: 60,
         snapshot_rate: 2_000,
         viewers: 10,
-        soak_clients: 48,
-        soak_files: 16,
+        soak_clients: 128,
+        soak_files: 256,
         kill_every_ms: [3_000, 8_000],
     };
 

@@ -18,7 +18,7 @@ const WAIT_MS: u64 = 10_000;
 const LINES_MAX: u64 = 4;
 
 /// Of so many turns one ends without a word: the lock stays behind until the lease is over.
-const DESERTS_ONE_OF: u64 = 500;
+const DESERTS_ONE_OF: u64 = 5_000;
 
 /// What all clients count together.
 #[derive(Debug, Default)]
