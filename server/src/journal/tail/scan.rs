@@ -5,8 +5,9 @@
 //!   and is damaged.
 //! - All that is found is flushed again before it is believed: a flush that failed may have left
 //!   it in memory only, where it looks like any other.
-//! - A record whose half's header was lost is overwritten before anything goes on. It would turn up
-//!   again otherwise, with the next header. Any other is written over by the next one.
+//! - A half is in use from its first whole record on. A header without one, and a record whose
+//!   header was lost, are overwritten before anything goes on: with the next header, or the next
+//!   record, they would turn up otherwise. Any other is written over by the next one.
 
 use std::io;
 
@@ -77,7 +78,8 @@ pub(in super::super) fn scan(
     let Some(older) = Walk::read(backend, half)? else {
         return Err(damaged("journal.tail is not the one that belongs to it, or is damaged"));
     };
-    let newer = Walk::read(backend, half.next())?;
+    // One without a record was being taken into use, and is not.
+    let newer = Walk::read(backend, half.next())?.filter(|newer| !newer.records.is_empty());
     let from = older.moved_to(in_use.moved)?;
     let mut scan = Scan {
         half,
