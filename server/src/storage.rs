@@ -28,6 +28,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// recovery takes.
 const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
 
+/// How long to wait until the next snapshot where a file could not be flushed: each is a lot of
+/// work, and somebody has to look after that file first.
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
+
 /// Owns the journal and the files.
 pub struct Storage {
     /// Where events go first.
@@ -48,6 +52,8 @@ enum Making {
     Encoding(Receiver<Snapshot>),
     /// The files are being flushed.
     Flushing(Arc<Flush>, Receiver<Flushed>),
+    /// It came to nothing. Another is tried from this moment on.
+    Resting(Instant),
 }
 
 /// A state that goes up to an event, encoded.
@@ -135,7 +141,8 @@ impl Storage {
     fn look_after_snapshot(&mut self, making: Option<Making>) -> anyhow::Result<Option<Making>> {
         match making {
             None => {
-                let due = self.journal.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES;
+                let due = self.journal.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES
+                    && !self.journal.is_writing_snapshot();
                 Ok((due && self.files.is_complete()).then(|| self.encode_snapshot()).flatten())
             }
             Some(Making::Encoding(encoded)) => match encoded.try_recv() {
@@ -143,8 +150,11 @@ impl Storage {
                 Err(TryRecvError::Empty) => Ok(Some(Making::Encoding(encoded))),
                 Err(TryRecvError::Disconnected) => Ok(None),
             },
+            Some(Making::Resting(until)) => {
+                Ok((Instant::now() < until).then_some(Making::Resting(until)))
+            }
             Some(Making::Flushing(flush, flushed)) => match flushed.try_recv() {
-                Ok(flushed) => self.begin_snapshot(&flush, flushed).map(|()| None),
+                Ok(flushed) => self.begin_snapshot(&flush, flushed),
                 Err(TryRecvError::Empty) => Ok(Some(Making::Flushing(flush, flushed))),
                 Err(TryRecvError::Disconnected) => {
                     self.files.flush_again(&flush);
@@ -180,17 +190,29 @@ impl Storage {
         Some(Making::Flushing(flush, flushed))
     }
 
-    fn begin_snapshot(&mut self, flush: &Flush, flushed: Flushed) -> anyhow::Result<()> {
+    fn begin_snapshot(
+        &mut self,
+        flush: &Flush,
+        flushed: Flushed,
+    ) -> anyhow::Result<Option<Making>> {
         let Flushed { snapshot, result } = flushed;
         match result {
             Ok(()) => {}
-            Err(FlushError::Gone { .. }) => self.files.flush_again(flush),
+            Err(error @ FlushError::Gone { .. }) => {
+                warn!(%error, "the file is not what was appended to it any more");
+                self.files.flush_again(flush);
+            }
+            Err(error @ FlushError::Shut { .. }) => {
+                warn!(%error, "no snapshot is taken, and the journal grows, until it can");
+                self.files.flush_again(flush);
+                return Ok(Some(Making::Resting(Instant::now() + SNAPSHOT_PAUSE)));
+            }
             Err(error @ FlushError::Failed { .. }) => {
                 return Err(error).context("the files could not be flushed");
             }
         }
         self.journal.begin_snapshot(snapshot.index, snapshot.bytes);
-        Ok(())
+        Ok(None)
     }
 
     fn complete(&self, completion: Completion) {

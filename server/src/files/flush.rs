@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use leasehold_core::id::Name;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::{FileStore, open_plain};
 
@@ -24,6 +25,16 @@ pub enum FlushError {
     /// [`FileStore::flush_again`].
     #[error("the guarded file {name} can't be opened: {source}")]
     Gone {
+        /// Which file.
+        name: Name,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is there and can't be opened at present, so it is not known whether it is on the
+    /// disk; the others are. See [`FileStore::flush_again`]: until then the journal has to keep
+    /// what was appended.
+    #[error("the guarded file {name} can't be opened: {source}")]
+    Shut {
         /// Which file.
         name: Name,
         /// Why.
@@ -62,15 +73,18 @@ impl Flush {
     /// # Errors
     /// Where not everything is on the disk.
     pub fn run(&self) -> Result<(), FlushError> {
-        let mut gone = None;
+        let (mut gone, mut shut) = (None, None);
         for name in &self.names {
             match open_plain(&self.folder, name, OFlags::RDWR) {
                 Ok(file) => file
                     .sync_data()
                     .map_err(|source| FlushError::Failed { name: name.clone(), source })?,
                 // The others have to last all the same.
-                Err(source) => {
+                Err(source) if is_gone(&source) => {
                     gone.get_or_insert_with(|| FlushError::Gone { name: name.clone(), source });
+                }
+                Err(source) => {
+                    shut.get_or_insert_with(|| FlushError::Shut { name: name.clone(), source });
                 }
             }
         }
@@ -80,6 +94,16 @@ impl Flush {
                 .sync_all()
                 .map_err(|source| FlushError::Failed { name: last.clone(), source })?;
         }
-        gone.map_or(Ok(()), Err)
+        shut.or(gone).map_or(Ok(()), Err)
     }
+}
+
+/// Whether a file can't be opened because it isn't there any more, or something else is.
+fn is_gone(error: &io::Error) -> bool {
+    let something_else =
+        matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput)
+            || [Errno::LOOP, Errno::NXIO]
+                .iter()
+                .any(|it| error.raw_os_error() == Some(it.raw_os_error()));
+    error.kind() == io::ErrorKind::NotFound || something_else
 }

@@ -133,7 +133,7 @@ impl FileStore {
     pub fn sync_all(&mut self) -> io::Result<()> {
         let flush = self.flush_of_what_is_written();
         match flush.run() {
-            Err(FlushError::Gone { .. }) => {
+            Err(FlushError::Gone { .. } | FlushError::Shut { .. }) => {
                 self.flush_again(&flush);
                 Ok(())
             }

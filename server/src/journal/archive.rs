@@ -88,6 +88,11 @@ impl Archive {
         self.progress.is_under_way()
     }
 
+    /// Whether a snapshot was begun that is not all written.
+    pub(super) const fn is_writing(&self) -> bool {
+        self.progress.writing.is_some()
+    }
+
     /// The tail that is in use, and how far it is moved.
     pub(super) const fn tail(&self) -> Option<InUse> {
         self.progress.tail

@@ -63,6 +63,10 @@ pub trait Journal: Send {
 
     /// How much was stored since the last snapshot was begun, in bytes.
     fn bytes_since_snapshot(&self) -> u64;
+
+    /// Whether a snapshot was begun that is not all written. Another one would take its place: of
+    /// snapshots that are begun faster than they can be written, none would ever be complete.
+    fn is_writing_snapshot(&self) -> bool;
 }
 
 /// Why a batch is not stored.

@@ -8,6 +8,7 @@
 //!   a time. Usually it is a thread of its own; tests do it step by step.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
 use std::time::Duration;
 
 use redb::StorageBackend;
@@ -56,7 +57,9 @@ struct Common {
     moved: (u64, u64),
     /// A snapshot that is to be written.
     snapshot: Option<Writing>,
-    /// A flush has failed: nothing may be written any more.
+    /// One that was taken to be written is not complete yet.
+    is_writing: bool,
+    /// A flush has failed, or the thread: nothing may be written any more.
     is_broken: bool,
     is_stopping: bool,
 }
@@ -99,6 +102,12 @@ impl Shared {
     pub(super) fn begin_snapshot(&self, writing: Writing) {
         self.look().snapshot = Some(writing);
         self.changed.notify_all();
+    }
+
+    /// Whether a snapshot is not all written.
+    pub(super) fn is_writing_snapshot(&self) -> bool {
+        let common = self.look();
+        common.snapshot.is_some() || common.is_writing
     }
 
     /// Ends the thread.
@@ -178,9 +187,19 @@ impl Mover {
     /// # Errors
     /// Where nothing was done.
     pub(super) fn step(&mut self, shared: &Shared) -> Result<bool, AppendError> {
-        if let Some(writing) = shared.look().snapshot.take() {
-            self.archive.begin_snapshot(writing);
+        {
+            let mut common = shared.look();
+            if let Some(writing) = common.snapshot.take() {
+                common.is_writing = true;
+                self.archive.begin_snapshot(writing);
+            }
         }
+        let done = self.move_or_work(shared);
+        shared.look().is_writing = self.archive.is_writing();
+        done
+    }
+
+    fn move_or_work(&mut self, shared: &Shared) -> Result<bool, AppendError> {
         if self.move_piece(shared)? {
             return Ok(true);
         }
@@ -224,8 +243,20 @@ impl Mover {
     }
 }
 
+/// Whoever ends by a panic lets nothing be written any more.
+struct Fuse<'a>(&'a Shared);
+
+impl Drop for Fuse<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.look().is_broken = true;
+        }
+    }
+}
+
 /// Moves and writes whenever it pays, until it is stopped or a flush fails.
 pub(super) fn run(mover: &Mutex<Mover>, shared: &Shared) {
+    let _fuse = Fuse(shared);
     let (mut is_under_way, mut has_failed) = (false, false);
     loop {
         let pause = if has_failed { PAUSE_AFTER_FAILURE } else { PAUSE };

@@ -167,8 +167,7 @@ impl RedbJournal {
     }
 
     fn step(&self) -> Result<bool, AppendError> {
-        self.be_whole()?;
-        self.shared.note(self.mover().step(&self.shared))
+        self.shared.note(self.mover()?.step(&self.shared))
     }
 
     /// Stores a batch, or only reserves places where it has no durable events.
@@ -187,7 +186,7 @@ impl RedbJournal {
         }
         while !self.tail.has_room() && !self.shared.is_other_half_free() {
             // The disk can't keep up. Whoever has the mover is waited for; then there is less.
-            self.mover().move_piece(&self.shared)?;
+            self.mover()?.move_piece(&self.shared)?;
         }
         let end = self.tail.write(through, reserved)?;
         self.shared.extend(end);
@@ -198,7 +197,7 @@ impl RedbJournal {
     fn begin_tail(&mut self) -> Result<(), AppendError> {
         let run = getrandom::u64().expect("the system has random bits");
         let half = self.tail.begin(run, self.stored)?;
-        self.mover().begin_tail(&self.shared, half, self.stored)?;
+        self.mover()?.begin_tail(&self.shared, half, self.stored)?;
         self.tail.take_into_use(half, self.stored);
         Ok(())
     }
@@ -207,7 +206,7 @@ impl RedbJournal {
     /// tail, which is taken into use again with the next batch.
     fn store_past_tail(&mut self, through: u64, reserved: u64) -> Result<(), AppendError> {
         let batch = Some((through, self.tail.batch()));
-        self.mover().leave_tail(&self.shared, batch, reserved)?;
+        self.mover()?.leave_tail(&self.shared, batch, reserved)?;
         self.tail.leave();
         Ok(())
     }
@@ -215,7 +214,7 @@ impl RedbJournal {
     /// Ends in good order: everything is in the archive then.
     fn put_away(&mut self) -> Result<(), AppendError> {
         if self.tail.end().is_some() {
-            self.mover().leave_tail(&self.shared, None, self.reserved)?;
+            self.mover()?.leave_tail(&self.shared, None, self.reserved)?;
             self.tail.empty().map_err(AppendError::Write)?;
         }
         Ok(())
@@ -229,8 +228,12 @@ impl RedbJournal {
         Ok(())
     }
 
-    fn mover(&self) -> MutexGuard<'_, Mover> {
-        self.mover.lock().expect("whoever panics with it ends the server")
+    /// The mover, for whoever can't wait for the thread. It may have been waited for: what has
+    /// failed meanwhile must not be tried again.
+    fn mover(&self) -> Result<MutexGuard<'_, Mover>, AppendError> {
+        let mover = self.mover.lock();
+        self.be_whole()?;
+        Ok(mover.expect("whoever panics with it lets nothing be done any more"))
     }
 }
 
@@ -268,6 +271,10 @@ impl Journal for RedbJournal {
 
     fn bytes_since_snapshot(&self) -> u64 {
         self.bytes_since_snapshot
+    }
+
+    fn is_writing_snapshot(&self) -> bool {
+        self.shared.is_writing_snapshot()
     }
 }
 

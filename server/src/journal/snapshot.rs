@@ -1,5 +1,7 @@
 //! The whole state in the journal, written piece by piece.
 
+use std::sync::Arc;
+
 use leasehold_core::id::{Nonce, SessionId, SessionNo};
 use leasehold_core::secret::Secret;
 use leasehold_core::state::{SessionSecret, State};
@@ -22,7 +24,7 @@ struct Whole<S> {
 #[derive(Clone, Debug)]
 pub(super) struct Writing {
     index: u64,
-    bytes: std::sync::Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
     next: u32,
 }
 
@@ -67,7 +69,7 @@ fn secret_of((session_no, id, nonce): &(u64, String, Option<String>)) -> Option<
 
 impl Writing {
     pub(super) fn new(index: u64, bytes: Vec<u8>) -> Self {
-        Self { index, bytes: bytes.into(), next: 0 }
+        Self { index, bytes: Arc::new(bytes), next: 0 }
     }
 
     pub(super) const fn index(&self) -> u64 {

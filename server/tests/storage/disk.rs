@@ -42,6 +42,8 @@ pub struct Platter {
     pub failing_flush: Option<u64>,
     /// The same, of the tail's flushes alone.
     pub failing_tail_flush: Option<u64>,
+    /// The next flush of the archive panics.
+    pub panicking_flush: bool,
     /// How often the archive was opened.
     pub opened: u64,
     pub writes: u64,
@@ -191,6 +193,10 @@ impl StorageBackend for Side {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut platter = self.0.look();
+        if self.1 == Place::Archive && std::mem::take(&mut platter.panicking_flush) {
+            drop(platter);
+            panic!("a flush that panics");
+        }
         platter.flushes += 1;
         platter.tail_flushes += u64::from(self.1 == Place::Tail);
         let fails = platter.failing_flush.is_some_and(|failing| platter.flushes == failing);

@@ -159,9 +159,11 @@ fn a_snapshot_that_finds_no_room_waits_for_it() {
     // Larger than all that there is room for; bytes of a snapshot are not looked into here.
     let mut bytes = encode_snapshot(fold);
     bytes.resize(bytes.len() + usize::try_from(len).unwrap() * 2, b' ');
+    assert!(!journal.is_writing_snapshot());
     journal.begin_snapshot(fold.index(), bytes);
     let failed = (0..20).filter(|_| journal.work().is_err()).count();
     assert!(failed > 5, "{failed}");
+    assert!(journal.is_writing_snapshot(), "another one would have to wait");
     assert_eq!(state_on(disk.files()), *fold);
     journal.begin_snapshot(fold.index(), encode_snapshot(fold));
     disk.look().len_max = None;
@@ -169,6 +171,7 @@ fn a_snapshot_that_finds_no_room_waits_for_it() {
     while journal.finish_snapshot().is_err() {
         assert!(begun.elapsed() < Duration::from_secs(5), "it never goes on");
     }
+    assert!(!journal.is_writing_snapshot());
     drop(journal);
     let (_, recovered) = disk.open(HALF).unwrap();
     assert_eq!((&recovered.state, recovered.events), (fold, 0));

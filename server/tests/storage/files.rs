@@ -232,6 +232,24 @@ fn a_flush_that_finds_a_file_gone_comes_to_nothing_and_can_be_begun_again() {
 }
 
 #[test]
+fn a_flush_that_finds_a_file_shut_is_not_taken_for_one_that_has_lost_it() {
+    let (dir, mut store) = store();
+    store.write(&appends(&[(0, "one,")]));
+    // A program that runs can't be opened to be written, whoever one is.
+    let path = dir.path().join("program");
+    fs::copy("/bin/sleep", &path).unwrap();
+    let mut program = std::process::Command::new(&path).arg("60").spawn().unwrap();
+    fs::rename(&path, dir.path().join("files/a")).unwrap();
+    let flush = store.begin_flush().unwrap();
+    let result = flush.run();
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert!(matches!(result, Err(FlushError::Shut { .. })), "{result:?}");
+    store.flush_again(&flush);
+    assert!(store.begin_flush().unwrap().run().is_ok());
+}
+
+#[test]
 fn more_files_than_may_be_open_are_written_all_the_same() {
     let (dir, mut store) = store();
     let [first, second]: [Event; 2] = appends(&[(0, "one,"), (4, "two,")]).try_into().unwrap();

@@ -300,6 +300,28 @@ fn a_flush_that_fails_for_the_thread_is_told_to_whoever_appends_or_waits() {
 }
 
 #[test]
+fn a_thread_that_panics_lets_nothing_be_stored_any_more() {
+    let run = Run::new(48, 400, 6);
+    let disk = Disk::default();
+    let (archive, tail) = (disk.side(Place::Archive), disk.side(Place::Tail));
+    RedbJournal::begin_on(archive.clone(), &run.folds[0]).unwrap();
+    let (mut journal, _) = RedbJournal::open_on(archive, &*tail, by_thread()).unwrap();
+    journal.append(&run.batches[0]).unwrap();
+    disk.look().panicking_flush = true;
+    let fold = &run.folds[1];
+    journal.begin_snapshot(fold.index(), encode_snapshot(fold));
+    let begun = Instant::now();
+    while journal.work().is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "nobody is told");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(matches!(journal.append(&run.batches[1]), Err(AppendError::Flush(_))));
+    drop(journal);
+    let (_, recovered) = Disk::of(disk.files()).open(8_192).unwrap();
+    assert_eq!(recovered.state, *fold, "what was acknowledged before");
+}
+
+#[test]
 fn a_thread_that_finds_no_room_goes_on_where_there_is_some() {
     let run = Run::new(49, 400, 6);
     let disk = Disk::default();
