@@ -31,13 +31,17 @@ pub struct FileMedium {
 }
 
 impl FileMedium {
-    /// Opens the file of this name in a data folder.
+    /// Opens the file of this name in a data folder. What is read from it is what the disk holds:
+    /// a flush that has failed leaves in memory what was to be flushed, and there it looks like
+    /// all else (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
     ///
     /// # Errors
-    /// Where it isn't there, or another server has the folder.
+    /// Where it isn't there, or can't be flushed, or another server has the folder.
     pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
         let folder = lock(dir)?;
         let file = OpenOptions::new().read(true).write(true).open(dir.join(name))?;
+        file.sync_data()?;
+        forget(&file)?;
         Ok(Self { file: Arc::new(file), folder })
     }
 
@@ -121,6 +125,17 @@ impl StorageBackend for FileBackend {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write_all_at(data, offset)
     }
+}
+
+/// Keeps nothing in memory of what is on the disk.
+#[cfg(target_os = "linux")]
+fn forget(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget(_: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes a file longer by `len` bytes that are really there.
