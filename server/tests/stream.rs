@@ -83,6 +83,49 @@ fn many_events_come_in_few_messages() {
 }
 
 #[test]
+fn a_viewer_has_what_a_person_can_follow_and_is_told_what_it_misses() {
+    const END: u64 = 600_000;
+    let page = Page::start();
+    let mut feed = page.feed();
+    feed.snapshot();
+    let published = page.published.clone();
+    let begun = Instant::now();
+    let busy = thread::spawn(move || {
+        for first in (2..=END).step_by(500) {
+            published.publish((first..=END.min(first + 499)).map(renewed).collect());
+            thread::sleep(Duration::from_millis(2));
+        }
+    });
+    let (mut last, mut bytes, mut read, mut begins) = (1, 0_u32, 0, Vec::new());
+    while last < END {
+        let message = feed.message();
+        if message["type"] == "snapshot" {
+            let index = message["index"].as_u64().unwrap();
+            assert_eq!(message["missed"], index - last);
+            last = index;
+            begins.push(begun.elapsed());
+            continue;
+        }
+        bytes += u32::try_from(message.to_string().len()).unwrap();
+        for event in message["events"].as_array().unwrap() {
+            last += 1;
+            read += 1;
+            assert_eq!(event["index"], last, "a gap");
+        }
+    }
+    busy.join().unwrap();
+    println!("{read} of {END} events, {bytes} bytes, lost at {begins:?}");
+    // A second's worth at once, and what the last message has too much.
+    let most = 4.0e6 * (begun.elapsed().as_secs_f64() + 1.0) + 1.0e5;
+    assert!(f64::from(bytes) < most, "{bytes} bytes, more than {most}");
+    assert!(!begins.is_empty() && read > 20_000, "{read} events in {} pieces", begins.len());
+    for pair in begins.windows(2) {
+        // It is seen a little later or sooner than it was sent.
+        assert!(pair[1] > pair[0] + Duration::from_millis(700), "{begins:?}");
+    }
+}
+
+#[test]
 fn who_comes_back_goes_on_where_it_was() {
     let page = Page::start();
     page.publish((2..=40_000).map(renewed));

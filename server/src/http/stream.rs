@@ -2,6 +2,8 @@
 //!
 //! - A viewer is never waited for: it reads from a ring, and begins again with a snapshot where
 //!   it has fallen out of it.
+//! - Viewers have what a person can follow, and no more, so that they don't slow down what they
+//!   watch: where more happens than that, each misses some of it, and is told so.
 //! - A viewer that takes nothing, or is silent, for half a minute is gone.
 //! - What happened before the server ended is told before the stream ends.
 
@@ -30,6 +32,14 @@ const MESSAGES_MAX: usize = 64;
 /// Messages are gathered for at most this long: 30 times a second is what a screen can show.
 /// Viewers are told at the same moments, so that what is written for one serves all.
 const GATHER: Duration = Duration::from_millis(33);
+
+/// How many bytes of events a viewer is told in a second: some 30,000 events, far more than a page
+/// can show.
+const BYTES_PER_SECOND: i64 = 4_000_000;
+
+/// A viewer that was lost begins again at most this often: it should see something of what happens
+/// between two snapshots.
+const BEGIN_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a viewer is asked whether it is there, and, where nothing happens, told so.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
@@ -60,8 +70,16 @@ pub(super) async fn events(
     upgrade.on_upgrade(async move |socket| {
         let viewer = app.published.follow(from.map(Index::new));
         let now = Instant::now();
-        let telling =
-            Telling { app, socket, viewer, heard: now, told: now, ping: now + BEAT_EVERY };
+        let telling = Telling {
+            app,
+            socket,
+            viewer,
+            allowance: Allowance::new(now),
+            begins: now,
+            heard: now,
+            told: now,
+            ping: now + BEAT_EVERY,
+        };
         telling.run().await;
         drop(seat);
     })
@@ -88,12 +106,22 @@ struct Telling {
     app: App,
     socket: WebSocket,
     viewer: Viewer,
+    allowance: Allowance,
+    /// When it may begin again, should it be lost.
+    begins: Instant,
     /// When something last came from it.
     heard: Instant,
     /// When it was last told something.
     told: Instant,
     /// When to ask next whether it is there.
     ping: Instant,
+}
+
+/// How much of the events a viewer may be told: as much as a second's worth at once. Below zero
+/// where the last message had more than was left.
+struct Allowance {
+    bytes: i64,
+    at: Instant,
 }
 
 /// The viewer has left, or takes too long.
@@ -106,7 +134,7 @@ impl Telling {
             // Looked at before the news: what is set now comes after all that there will be.
             let ends = *self.app.ending.borrow();
             let until = self.app.next_round();
-            let Ok(more) = self.tell_news().await else { return };
+            let Ok(more) = self.tell_news(ends).await else { return };
             if ends && !more {
                 return self.say_goodbye().await;
             }
@@ -117,36 +145,50 @@ impl Telling {
         }
     }
 
-    /// Tells what the viewer hasn't seen yet. Says whether there is more of it.
-    async fn tell_news(&mut self) -> Result<bool, Left> {
+    /// Tells what the viewer hasn't seen yet, as far as it may be told by now, or all of it. Says
+    /// whether there is more of it.
+    async fn tell_news(&mut self, all: bool) -> Result<bool, Left> {
         for _ in 0..MESSAGES_MAX {
-            match self.viewer.news().await.map_err(|_| Left)? {
+            let now = Instant::now();
+            if self.allowance.is_spent(now) && !all {
+                return Ok(true);
+            }
+            match self.viewer.news() {
                 News::Nothing => return Ok(false),
                 News::Events { batch, from, is_all } => {
                     let text = match from {
                         0 => batch.text(events_text),
                         _ => events_text(&batch.events()[from..]).into(),
                     };
+                    self.allowance.spend(text.len());
                     self.tell(text).await?;
                     if is_all {
                         return Ok(false);
                     }
                 }
-                News::Snapshot { snapshot, missed } => {
-                    let (_, at) = self.app.published.now();
-                    let recovered = self.app.published.recovered();
-                    let made = spawn_blocking(move || {
-                        let text = snapshot_text(&snapshot, at.as_millis(), missed, recovered);
-                        (text, snapshot)
-                    });
-                    let (text, snapshot) = made.await.map_err(|_| Left)?;
-                    self.tell(text.into()).await?;
-                    // Until here another viewer may share it.
-                    drop(snapshot);
+                News::Lost if now < self.begins && !all => return Ok(true),
+                News::Lost => {
+                    self.begins = now + BEGIN_EVERY;
+                    self.tell_snapshot().await?;
                 }
             }
         }
         Ok(true)
+    }
+
+    async fn tell_snapshot(&mut self) -> Result<(), Left> {
+        let (snapshot, missed) = self.viewer.begin().await.map_err(|_| Left)?;
+        let (_, at) = self.app.published.now();
+        let recovered = self.app.published.recovered();
+        let made = spawn_blocking(move || {
+            let text = snapshot_text(&snapshot, at.as_millis(), missed, recovered);
+            (text, snapshot)
+        });
+        let (text, snapshot) = made.await.map_err(|_| Left)?;
+        self.tell(text.into()).await?;
+        // Until here another viewer may share it.
+        drop(snapshot);
+        Ok(())
     }
 
     /// Waits until there are news, and sees to it meanwhile that the viewer is there.
@@ -204,6 +246,27 @@ impl Telling {
             while let Some(Ok(_)) = self.socket.recv().await {}
         };
         let _ = timeout(GOODBYE_MAX, goodbye).await;
+    }
+}
+
+impl Allowance {
+    const fn new(at: Instant) -> Self {
+        Self { bytes: BYTES_PER_SECOND, at }
+    }
+
+    /// Whether there is nothing left of it at this moment.
+    fn is_spent(&mut self, now: Instant) -> bool {
+        let micros = i64::try_from(now.duration_since(self.at).as_micros()).unwrap_or(i64::MAX);
+        let grown = micros.saturating_mul(BYTES_PER_SECOND) / 1_000_000;
+        if grown > 0 {
+            self.bytes = self.bytes.saturating_add(grown).min(BYTES_PER_SECOND);
+            self.at = now;
+        }
+        self.bytes <= 0
+    }
+
+    const fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub_unsigned(bytes as u64);
     }
 }
 

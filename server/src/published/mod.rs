@@ -2,8 +2,8 @@
 //!
 //! - A thread of its own folds the events and owns the state, so nobody else ever waits for it:
 //!   the lock service doesn't wait for a viewer, nor a viewer's task for a copy of the state.
-//! - Each viewer reads at its own pace from a ring. Who falls out of it begins again with a
-//!   snapshot.
+//! - Each viewer reads at its own pace from a ring. Who falls out of it is lost, and begins again
+//!   with a snapshot.
 //! - An event becomes text at most once for all who read along, and only when somebody watches.
 
 mod batch;
@@ -75,13 +75,8 @@ pub struct Viewer {
 /// What a viewer is to be told next.
 #[derive(Debug)]
 pub enum News {
-    /// Begin again with this state.
-    Snapshot {
-        /// What is so.
-        snapshot: Arc<Snapshot>,
-        /// How many places in history the viewer has missed; 0 for one that begins.
-        missed: u64,
-    },
+    /// It has seen nothing, or can't go on from what it has seen: see [`Viewer::begin`].
+    Lost,
     /// These events happened.
     Events {
         /// In order, without a gap.
@@ -187,28 +182,31 @@ impl Published {
 
 impl Viewer {
     /// What is next. Doesn't wait for it to happen.
+    pub fn news(&mut self) -> News {
+        let Some(seen) = self.seen else { return News::Lost };
+        match self.published.shared.lock().after(seen, self.catches_up) {
+            Next::Nothing => News::Nothing,
+            Next::Events { batch, from, is_all } => {
+                self.catches_up &= !is_all;
+                self.seen = Some(batch.last());
+                News::Events { batch, from, is_all }
+            }
+            Next::Lost => News::Lost,
+        }
+    }
+
+    /// Begins, or begins again, with the state as it is. Says too how many places in history the
+    /// viewer has missed; 0 for one that begins.
     ///
     /// # Errors
     /// Where nothing is published any more.
-    pub async fn news(&mut self) -> Result<News, Gone> {
-        let missed_from = match self.seen {
-            None => None,
-            Some(seen) => match self.published.shared.lock().after(seen, self.catches_up) {
-                Next::Nothing => return Ok(News::Nothing),
-                Next::Events { batch, from, is_all } => {
-                    self.catches_up &= !is_all;
-                    self.seen = Some(batch.last());
-                    return Ok(News::Events { batch, from, is_all });
-                }
-                Next::Lost => Some(seen),
-            },
-        };
+    pub async fn begin(&mut self) -> Result<(Arc<Snapshot>, u64), Gone> {
         let snapshot = self.published.snapshot().await?;
         let index = snapshot.index();
-        let missed = missed_from.map_or(0, |seen| index.number().saturating_sub(seen.number()));
+        let missed = self.seen.map_or(0, |seen| index.number().saturating_sub(seen.number()));
         self.seen = Some(index);
         self.catches_up = false;
-        Ok(News::Snapshot { snapshot, missed })
+        Ok((snapshot, missed))
     }
 
     /// Waits until something has happened since the last call of this.

@@ -23,12 +23,15 @@ async fn settled(published: &Published) {
     published.look(|_| ()).await.unwrap();
 }
 
-/// The news as text: `5-7` for events, `=9 missed 4` for a snapshot, `-` for nothing.
+/// The news as text: `5-7` for events, `=9 missed 4` where it was lost and begins with a snapshot,
+/// `-` for nothing.
 async fn told(viewer: &mut Viewer) -> String {
-    match viewer.news().await.unwrap() {
+    match viewer.news() {
         News::Nothing => "-".to_owned(),
-        News::Snapshot { snapshot, missed: 0 } => format!("={}", snapshot.index()),
-        News::Snapshot { snapshot, missed } => format!("={} missed {missed}", snapshot.index()),
+        News::Lost => match viewer.begin().await.unwrap() {
+            (snapshot, 0) => format!("={}", snapshot.index()),
+            (snapshot, missed) => format!("={} missed {missed}", snapshot.index()),
+        },
         News::Events { batch, from, .. } => {
             format!("{}-{}", batch.events()[from].index, batch.last())
         }
@@ -36,9 +39,9 @@ async fn told(viewer: &mut Viewer) -> String {
 }
 
 /// Reads on until there is nothing more. Gives back the indices, which follow each other.
-async fn told_to_the_end(viewer: &mut Viewer) -> std::ops::RangeInclusive<u64> {
+fn told_to_the_end(viewer: &mut Viewer) -> std::ops::RangeInclusive<u64> {
     let (mut first, mut last) = (None, 0);
-    while let News::Events { batch, from, is_all } = viewer.news().await.unwrap() {
+    while let News::Events { batch, from, is_all } = viewer.news() {
         assert!(batch.events().len() <= BATCH_MAX);
         for event in &batch.events()[from..] {
             let index = event.index.number();
@@ -75,7 +78,7 @@ async fn who_comes_back_may_have_as_far_to_go_as_the_ring_is_long() {
     publish(&published, 1..=end);
     settled(&published).await;
     let mut back = published.follow(Some(Index::new(100)));
-    assert_eq!(told_to_the_end(&mut back).await, 101..=end);
+    assert_eq!(told_to_the_end(&mut back), 101..=end);
     // What is forgotten is forgotten by whole batches.
     publish(&published, end + 1..=end + BATCH_MAX as u64);
     settled(&published).await;
@@ -127,13 +130,13 @@ async fn viewers_share_a_snapshot_that_is_not_too_old_and_read_on_from_it() {
     let published = Published::start(State::default());
     let (mut ann, mut bob, mut eve) =
         (published.follow(None), published.follow(None), published.follow(None));
-    let News::Snapshot { snapshot: of_ann, .. } = ann.news().await.unwrap() else { panic!() };
+    let (of_ann, _) = ann.begin().await.unwrap();
     publish(&published, 1..=SNAPSHOT_AGE_MAX);
-    let News::Snapshot { snapshot: of_bob, .. } = bob.news().await.unwrap() else { panic!() };
+    let (of_bob, _) = bob.begin().await.unwrap();
     assert!(Arc::ptr_eq(&of_ann, &of_bob));
     assert_eq!(told(&mut bob).await, format!("1-{BATCH_MAX}"));
     publish(&published, std::iter::once(SNAPSHOT_AGE_MAX + 1));
-    let News::Snapshot { snapshot: of_eve, .. } = eve.news().await.unwrap() else { panic!() };
+    let (of_eve, _) = eve.begin().await.unwrap();
     assert_eq!(of_eve.index(), Index::new(SNAPSHOT_AGE_MAX + 1));
     drop((of_ann, of_bob, of_eve));
     let mut last = published.follow(None);
@@ -149,13 +152,13 @@ async fn what_is_told_together_becomes_text_once_for_all_and_only_when_somebody_
     publish(&published, 1..=1);
     publish(&published, 2..=2);
     settled(&published).await;
-    let News::Events { batch, from: 0, .. } = ann.news().await.unwrap() else { panic!() };
+    let News::Events { batch, from: 0, .. } = ann.news() else { panic!() };
     assert_eq!(batch.text(|events| format!("{} events", events.len())), "2 events");
     drop(batch);
     // What comes now doesn't belong to what was told.
     publish(&published, 3..=3);
     settled(&published).await;
-    let News::Events { batch, from: 0, .. } = bob.news().await.unwrap() else { panic!() };
+    let News::Events { batch, from: 0, .. } = bob.news() else { panic!() };
     assert_eq!(batch.text(|_| panic!("it is there")), "2 events");
     drop(batch);
     assert_eq!((told(&mut bob).await, told(&mut ann).await), ("3-3".into(), "3-3".into()));
