@@ -10,6 +10,7 @@
 //!   are refused from the first one on.
 
 mod flush;
+mod known;
 mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ use leasehold_core::id::Name;
 use rustix::fs::{Mode, OFlags, openat};
 use tracing::warn;
 
+use known::Known;
+
 pub use flush::{Flush, FlushError};
 pub use repair::RepairError;
 
@@ -36,6 +39,7 @@ const OPEN_MAX: usize = 256;
 pub struct FileStore {
     folder: Arc<File>,
     open: BTreeMap<Name, File>,
+    known: Known,
     /// What was written since it was flushed last.
     dirty: BTreeSet<Name>,
     /// What could not be written, in order.
@@ -68,6 +72,7 @@ impl FileStore {
         Ok(Self {
             folder: Arc::new(folder),
             open: BTreeMap::new(),
+            known: Known::default(),
             dirty: BTreeSet::new(),
             waiting: BTreeMap::new(),
             blocked: BTreeSet::new(),
@@ -79,6 +84,7 @@ impl FileStore {
     /// [`FileStore::retry`].
     pub fn write(&mut self, events: &[Event]) {
         let mut spans = BTreeMap::new();
+        self.known.refresh(&self.folder);
         for event in events {
             if let Fact::LockGranted { lock, .. } = &event.fact {
                 self.look_at(lock);
@@ -97,6 +103,7 @@ impl FileStore {
         for (name, spans) in std::mem::take(&mut self.waiting) {
             self.write_or_keep(name, spans);
         }
+        self.known.refresh(&self.folder);
         for name in self.blocked.clone() {
             if !self.waiting.contains_key(&name) {
                 self.look_at(&name);
@@ -165,11 +172,17 @@ impl FileStore {
     }
 
     fn look_at(&mut self, name: &Name) {
+        if self.known.contains(name) {
+            return;
+        }
         let is_there = |file: &File| file.metadata().is_ok_and(|found| found.nlink() > 0);
         if !self.open.get(name).is_some_and(is_there) {
             self.open.remove(name);
             let found = self.check(name);
             self.set_blocked(name, found.err().as_ref());
+        }
+        if !self.blocked.contains(name) {
+            self.known.add(name);
         }
     }
 

@@ -1,0 +1,101 @@
+//! Which names of the folder were looked at since anything was made, removed or renamed in it.
+//!
+//! A folder's time changes with each of these, so names that were found in order stay so while it
+//! doesn't. Times are coarse: as long as the last change is so recent that another one could bear
+//! the same time, nothing is known.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, SystemTime};
+
+use leasehold_core::id::Name;
+
+/// Two changes of a folder further apart than this have different times: systems count in steps of
+/// 10 ms at most.
+const SETTLED_AFTER: Duration = Duration::from_millis(50);
+
+/// How many names are remembered.
+const NAMES_MAX: usize = 4_096;
+
+/// The names that were looked at.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The folder's time then: seconds, and nanoseconds.
+    changed: Option<(i64, i64)>,
+    /// Whether a further change would be seen.
+    is_settled: bool,
+    names: BTreeSet<Name>,
+}
+
+impl Known {
+    /// Looks whether the folder has changed, and forgets everything if so.
+    pub(super) fn refresh(&mut self, folder: &File) {
+        let changed = folder.metadata().ok().map(|found| (found.mtime(), found.mtime_nsec()));
+        self.note(changed, SystemTime::now());
+    }
+
+    fn note(&mut self, changed: Option<(i64, i64)>, now: SystemTime) {
+        if changed.is_none() || changed != self.changed {
+            self.names.clear();
+            self.changed = changed;
+            self.is_settled = false;
+        }
+        if !self.is_settled
+            && let Some((seconds, nanos)) = changed
+        {
+            let since = Duration::new(seconds.unsigned_abs(), u32::try_from(nanos).unwrap_or(0));
+            let age = now.duration_since(SystemTime::UNIX_EPOCH + since);
+            self.is_settled = seconds >= 0 && age.is_ok_and(|age| age > SETTLED_AFTER);
+        }
+    }
+
+    /// Whether it was looked at, and nothing can have changed since.
+    pub(super) fn contains(&self, name: &Name) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Remembers that it was found in order just now.
+    pub(super) fn add(&mut self, name: &Name) {
+        if !self.is_settled {
+            return;
+        }
+        if self.names.len() >= NAMES_MAX {
+            self.names.clear();
+        }
+        self.names.insert(name.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_known_while_a_change_could_go_unseen_and_all_is_forgotten_with_each() {
+        let name = Name::new("a").unwrap();
+        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let mut known = Known::default();
+        for (changed, now, is_known) in [
+            (Some((5, 0)), 5_000, false),
+            (Some((5, 0)), 5_050, false),
+            (Some((5, 0)), 5_051, true),
+            // A clock that goes back changes nothing in the folder.
+            (Some((5, 0)), 1_000, true),
+            (Some((5, 40_000_000)), 5_052, false),
+            (Some((5, 40_000_000)), 6_000, true),
+            (None, 7_000, false),
+            (Some((9, 0)), 8_000, false),
+            (Some((-1, 0)), 8_000, false),
+        ] {
+            known.note(changed, at(now));
+            known.add(&name);
+            assert_eq!(known.contains(&name), is_known, "{changed:?} at {now}");
+        }
+        known.note(Some((9, 0)), at(10_000));
+        for number in 0..NAMES_MAX + 1 {
+            known.add(&Name::new(&format!("f{number}")).unwrap());
+        }
+        assert_eq!(known.names.len(), 1, "they are not kept without end");
+    }
+}
