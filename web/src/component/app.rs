@@ -30,6 +30,10 @@ use crate::model::notes::Notes;
 use crate::model::studio::{Offer, Studio};
 use crate::picture::shape::{Picture, Place, Target};
 
+/// How often it is looked, while something moves, how large the places of the pictures are, in
+/// milliseconds.
+const MEASURE_EVERY_MS: f64 = 250.0;
+
 /// How long a word on what was done stays, in milliseconds.
 const TOAST_MS: u32 = 8_000;
 
@@ -140,6 +144,8 @@ pub(crate) struct App {
     draw_began: f64,
     pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
+    /// When it was looked last how large the places of the pictures are.
+    measured_at: f64,
     /// What gets the focus when it is there.
     pub(super) focus_next: Option<&'static str>,
     pub(super) press: Option<Timeout>,
@@ -256,6 +262,7 @@ impl Component for App {
             draw_began: 0.0,
             draw_ms: 0.0,
             must_measure: true,
+            measured_at: 0.0,
             focus_next: None,
             press: None,
             toast_ends: None,
@@ -305,11 +312,14 @@ impl Component for App {
         if let Some(wanted) = self.focus_next.take() {
             browser::focus(wanted);
         }
-        // Whatever opens or closes leaves the pictures more room or less. Of a server there is too
-        // much news to look each time.
-        if !std::mem::take(&mut self.must_measure) && self.studio.follows {
+        // Whatever opens or closes leaves the pictures more room or less. Where something moves it
+        // is not looked each time: the browser has to lay out everything at once to know.
+        let now = browser::now();
+        let moves = self.moves() && now - self.measured_at < MEASURE_EVERY_MS;
+        if !std::mem::take(&mut self.must_measure) && moves {
             return;
         }
+        self.measured_at = now;
         let size = |id: &str| browser::size_of(id).unwrap_or_default();
         let sizes = Sizes { stage: size("stage"), lower: size("lower"), tape: size("tape") };
         if sizes != self.sizes {
@@ -321,9 +331,12 @@ impl Component for App {
 impl App {
     /// Frames are asked for only while something moves.
     fn want_frames(&self) {
-        let film = self.studio.film();
-        let moves = self.studio.player.is_playing || (self.studio.follows && !self.is_stale());
-        self.frames.want(moves || !film.is_whole());
+        self.frames.want(self.moves() || !self.studio.film().is_whole());
+    }
+
+    /// Whether time goes by.
+    fn moves(&self) -> bool {
+        self.studio.player.is_playing || (self.studio.follows && !self.is_stale())
     }
 
     /// The place of a picture of this size, with letters as large as one reads them there.

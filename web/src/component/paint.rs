@@ -2,9 +2,8 @@
 //! changed in the document, nothing else. They move too often to be put together anew like the
 //! panels.
 
-use leasehold_core::ordered::Set;
-
-use web_sys::{Document, Element};
+use wasm_bindgen::JsCast as _;
+use web_sys::{Document, Element, SvgGraphicsElement, SvgTransform};
 
 use crate::browser;
 use crate::picture::shape::{Class, Group, Picture, Shape, Target, tenths};
@@ -28,6 +27,8 @@ struct Painted {
     inside: Vec<Painted>,
     /// Whether one comes here by the tabulator.
     is_stop: bool,
+    /// By what a group that moves is moved: numbers, which nobody has to write and read again.
+    shift: Option<SvgTransform>,
 }
 
 impl Painter {
@@ -72,9 +73,18 @@ fn update(
     shapes: Vec<Shape>,
     stop: Option<Target>,
 ) {
-    let wanted: Set<Target> = shapes.iter().filter_map(key).collect();
+    // What stays is nearly always in the order in which it was, so each is looked for from the one
+    // before it on.
+    let mut before = 0;
+    let mut stays = |target: Target| {
+        let is_it = |shape: &Shape| key(shape) == Some(target);
+        let next = shapes[before..].iter().position(is_it).map(|place| before + place);
+        let place = next.or_else(|| shapes[..before].iter().position(is_it));
+        before = place.unwrap_or(before);
+        place.is_some()
+    };
     painted.retain(|it| {
-        let stays = key(&it.shape).is_none_or(|key| wanted.contains(&key));
+        let stays = key(&it.shape).is_none_or(&mut stays);
         if !stays {
             it.element.remove();
         }
@@ -154,7 +164,7 @@ impl Painted {
             set(&element, "role", "img");
             set(&element, "tabindex", "-1");
         }
-        Some(Self { element, shape: blank, inside: Vec::new(), is_stop: false })
+        Some(Self { element, shape: blank, inside: Vec::new(), is_stop: false, shift: None })
     }
 
     fn become_shape(&mut self, document: &Document, mut shape: Shape, stop: Option<Target>) {
@@ -167,6 +177,11 @@ impl Painted {
             | Shape::Text { .. } => Vec::new(),
         };
         if shape != self.shape {
+            if let (Shape::Group(old), Shape::Group(new)) = (&self.shape, &shape)
+                && is_other(old.at.0, new.at.0) | is_other(old.at.1, new.at.1)
+            {
+                self.shift = shifted(&self.element, self.shift.take(), old.at, new.at);
+            }
             self.attributes(&shape);
             self.shape = shape;
         }
@@ -188,8 +203,7 @@ impl Painted {
             set(element, "class", class_of(to));
         }
         let number = |name: &str, old: f64, new: f64| {
-            // A tenth of a pixel is not to be seen.
-            if old.is_nan() || (old - new).abs() >= 0.05 {
+            if is_other(old, new) {
                 set(element, name, &tenths(new));
             }
         };
@@ -230,20 +244,49 @@ impl Painted {
                     element.set_text_content(Some(text2));
                 }
             }
-            (Shape::Group(old), Shape::Group(new)) => self.group(old, new),
+            (Shape::Group(old), Shape::Group(new))
+                if old.label != new.label && new.target.is_some() =>
+            {
+                set(element, "aria-label", &new.label);
+            }
             _ => {}
         }
     }
+}
 
-    fn group(&self, old: &Group, new: &Group) {
-        let ((x, y), (x2, y2)) = (old.at, new.at);
-        if x.is_nan() || (x - x2).abs() >= 0.05 || (y - y2).abs() >= 0.05 {
-            set(&self.element, "transform", &format!("translate({} {})", tenths(x2), tenths(y2)));
-        }
-        if old.label != new.label && new.target.is_some() {
-            set(&self.element, "aria-label", &new.label);
-        }
+/// Whether it is to be seen that a number has changed: by a tenth.
+fn is_other(old: f64, new: f64) -> bool {
+    old.is_nan() || in_tenths(old) != in_tenths(new)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a place in a picture")]
+fn in_tenths(number: f64) -> i32 {
+    (number * 10.0).round() as i32
+}
+
+/// Moves a group. Gives back by what it is moved the next time.
+fn shifted(
+    group: &Element,
+    shift: Option<SvgTransform>,
+    (old, _): (f64, f64),
+    (x, y): (f64, f64),
+) -> Option<SvgTransform> {
+    // What never moves is written once.
+    let shift = shift.or_else(|| {
+        let shifts = group.dyn_ref::<SvgGraphicsElement>().filter(|_| !old.is_nan())?;
+        shifts.transform().base_val().get_item(0).ok()
+    });
+    match &shift {
+        Some(shift) => shift.set_translate(tenth(x), tenth(y)).ok()?,
+        None => set(group, "transform", &format!("translate({} {})", tenths(x), tenths(y))),
     }
+    shift
+}
+
+/// A number as it is drawn.
+#[allow(clippy::cast_possible_truncation, reason = "a place in a picture")]
+fn tenth(number: f64) -> f32 {
+    (f64::from(in_tenths(number)) / 10.0) as f32
 }
 
 /// A shape of this kind of which nothing is so yet, so that all of it will differ.

@@ -103,6 +103,21 @@ impl Sign {
         }
     }
 
+    /// The classes of its body.
+    const fn sign_class(self) -> &'static str {
+        match self {
+            Self::Acquire => "sign acquire",
+            Self::Grant => "sign grant",
+            Self::Append => "sign append",
+            Self::Release => "sign release",
+            Self::Reject => "sign reject cross",
+            Self::Renew => "sign renew hollow",
+            Self::Fault => "sign fault cross",
+            Self::Expiry => "sign expiry",
+            Self::Other => "sign other",
+        }
+    }
+
     /// What it stands for, in the legend.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
@@ -120,7 +135,7 @@ impl Sign {
 
     /// The sign around a point, and its letter inside where there is room for it.
     pub(crate) fn shapes(self, (x, y): (f64, f64), r: f64) -> Vec<Shape> {
-        let class = format!("sign {}", self.class());
+        let class = self.sign_class();
         let body = match self {
             Self::Acquire => {
                 let (top, bottom) = (y - r * 1.15, y + r * 0.85);
@@ -149,19 +164,19 @@ impl Sign {
             // An exclamation mark: a stroke, and a dot.
             Self::Fault => {
                 let (top, low, dot) = (y - r * 0.9, y + r * 0.2, y + r * 0.85);
-                path(format!("{class} cross"), drawn("M_ _V_M_ _v0.1", &[x, top, low, x, dot]))
+                path(class, drawn("M_ _V_M_ _v0.1", &[x, top, low, x, dot]))
             }
             Self::Reject => {
                 let a = r * 0.85;
                 path(
-                    format!("{class} cross"),
+                    class,
                     drawn(
                         "M_ _L_ _M_ _L_ _",
                         &[x - a, y - a, x + a, y + a, x + a, y - a, x - a, y + a],
                     ),
                 )
             }
-            Self::Renew => circle(format!("{class} hollow"), (x, y), r * 0.6),
+            Self::Renew => circle(class, (x, y), r * 0.6),
             Self::Other => circle(class, (x, y), r * 0.55),
         };
         let has_room =
@@ -186,6 +201,7 @@ mod tests {
             for b in &Sign::ALL[..no] {
                 assert_ne!(a.letter(), b.letter());
                 assert_ne!(a.class(), b.class());
+                assert_eq!(a.sign_class().split(' ').nth(1), Some(a.class()));
             }
         }
     }

@@ -1,12 +1,14 @@
 //! The stage: clients around their server, the packets between them, and around each client two
 //! arcs that run down: what the server still gives it, and what it believes to have.
 
+use std::f64::consts::PI;
+
 use leasehold_core::sim::{LockNo, Moment, NodeNo};
 
 use super::glyph::Sign;
 use super::shape::{
-    Anchor, Group, Picture, Place, Shape, Target, arc, circle, drawn, fitted, float, line, path,
-    rect, rounded, text, text_width,
+    Anchor, Class, Group, Picture, Place, Shape, Target, arc, circle, drawn, fitted, float, line,
+    path, rect, rounded, text, text_width,
 };
 use super::stage_layout::{COUNT_ROW, Layout};
 use crate::model::files::lines_text;
@@ -66,8 +68,9 @@ pub(crate) fn stage(scene: &Scene, now: Moment, place: Place, look: Look) -> Pic
         let at = (place.em * 0.6, place.height - place.em * 0.6);
         shapes.push(text("small", at, Anchor::Start, place.em * 0.85, more));
     }
+    let mut signs = Signs::default();
     for it in &scene.packets {
-        shapes.extend(packet(&layout, it, scene, now, look));
+        shapes.extend(packet(&layout, it, scene, now, look, &mut signs));
     }
     Picture { width: place.width, height: place.height, label: label(scene), shapes }
 }
@@ -77,8 +80,8 @@ fn label(scene: &Scene) -> String {
     format!("the server, {} clients, {packets} packets on their way", scene.clients.len())
 }
 
-fn class(base: &'static str, target: Target, selected: Option<Target>) -> String {
-    if selected == Some(target) { format!("{base} selected") } else { base.to_owned() }
+fn class(base: &'static str, target: Target, selected: Option<Target>) -> Class {
+    if selected == Some(target) { format!("{base} selected").into() } else { base.into() }
 }
 
 fn link(layout: &Layout, no: usize, client: &Client, selected: Option<Target>) -> Shape {
@@ -105,7 +108,7 @@ fn link(layout: &Layout, no: usize, client: &Client, selected: Option<Target>) -
     };
     let _ = no;
     Shape::Group(Group {
-        class: class("link", target, selected).into(),
+        class: class("link", target, selected),
         at: (0.0, 0.0),
         target: Some(target),
         label: format!("link between {} and the server: {how}", client.name),
@@ -161,7 +164,7 @@ fn server(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Shape {
     let target = Target::Node(NodeNo::SERVER);
     let held = scene.locks.iter().filter(|lock| lock.holder.is_some()).count();
     Shape::Group(Group {
-        class: class("node", target, selected).into(),
+        class: class("node", target, selected),
         at: (0.0, 0.0),
         target: Some(target),
         label: format!("server {state}; {held} of {} locks are held", scene.locks.len()),
@@ -260,7 +263,7 @@ fn client(
         shapes.push(text("small over", (behind, y), Anchor::Start, em * 0.85, doing));
     }
     Shape::Group(Group {
-        class: class("node", target, selected).into(),
+        class: class("node", target, selected),
         at: layout.clients[no],
         target: Some(target),
         label: client_label(client, now),
@@ -277,17 +280,24 @@ fn arcs(client: &Client, r: f64, now: Moment) -> Vec<Shape> {
     let center = (0.0, 0.0);
     if truth > 0.0 {
         let class = if client.holds { "arc truth" } else { "arc truth idle" };
-        shapes.push(path(class, arc(center, outer, 0.0, truth)));
+        shapes.push(path(class, arc(center, outer, 0.0, in_steps(truth, outer))));
     }
     if belief > 0.0 {
         let inferred = client.belief.is_some_and(|belief| belief.is_inferred);
         let class = if inferred { "arc belief inferred" } else { "arc belief" };
-        shapes.push(path(class, arc(center, inner, 0.0, belief)));
+        shapes.push(path(class, arc(center, inner, 0.0, in_steps(belief, inner))));
         if belief > truth + 0.002 {
-            shapes.push(path("arc gap", arc(center, outer, truth, belief - truth)));
+            let (from, to) = (in_steps(truth, outer), in_steps(belief, outer));
+            shapes.push(path("arc gap", arc(center, outer, from, to - from)));
         }
     }
     shapes
+}
+
+/// A share of a circle, in steps of half a pixel: more often nobody sees it move.
+fn in_steps(share: f64, r: f64) -> f64 {
+    let steps = r * 4.0 * PI;
+    (share * steps).ceil() / steps
 }
 
 /// What is in the circle: a number by which the client is told, or what is the matter with it.
@@ -366,14 +376,14 @@ fn packet(
     scene: &Scene,
     now: Moment,
     Look { selected, shows_fates, is_still }: Look,
+    signs: &mut Signs,
 ) -> Option<Shape> {
     let link = packet.name.link;
     let progress = packet.progress(now);
     let progress = if is_still { (progress * 4.0).floor() / 4.0 } else { progress };
     let at = layout.on_way(link.from, link.to, progress)?;
     let target = Target::Packet(packet.no);
-    let sign = Sign::of_message(packet.message);
-    let r = if packet.is_routine { layout.packet_r * 0.75 } else { layout.packet_r };
+    let sign = signs.of(packet, layout.packet_r);
     let is_crowded = scene.packets.len() > PACKETS_MANY;
     let mut shapes = Vec::new();
     if !is_crowded {
@@ -384,18 +394,35 @@ fn packet(
     }
     // In such a crowd nobody reads letters.
     let letters = if is_crowded { 1 } else { usize::MAX };
-    shapes.extend(sign.shapes((0.0, 0.0), r).into_iter().take(letters));
+    shapes.extend(sign.iter().take(letters).cloned());
     if shows_fates && packet.is_doomed {
         shapes.push(circle("doomed", (0.0, 0.0), layout.packet_r + 3.0));
     }
     let label = if is_crowded { String::new() } else { packet_label(packet, scene) };
     Some(Shape::Group(Group {
-        class: class("packet", target, selected).into(),
+        class: class("packet", target, selected),
         at,
         target: Some(target),
         label,
         shapes,
     }))
+}
+
+/// The signs of the packets, each drawn once for all that look the same.
+#[derive(Default)]
+struct Signs(Vec<(Sign, bool, Vec<Shape>)>);
+
+impl Signs {
+    fn of(&mut self, packet: &Packet, r: f64) -> &[Shape] {
+        let (sign, is_small) = (Sign::of_message(packet.message), packet.is_routine);
+        let known = self.0.iter().position(|it| (it.0, it.1) == (sign, is_small));
+        let place = known.unwrap_or_else(|| {
+            let r = if is_small { r * 0.75 } else { r };
+            self.0.push((sign, is_small, sign.shapes((0.0, 0.0), r)));
+            self.0.len() - 1
+        });
+        &self.0[place].2
+    }
 }
 
 fn packet_label(packet: &Packet, scene: &Scene) -> String {
