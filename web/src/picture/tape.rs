@@ -1,11 +1,15 @@
 //! The tape: a whole run in one strip, so that one sees where there is something to see.
 
+use leasehold_core::ordered::Map;
 use leasehold_core::sim::{Invariant, LockNo, Moment, RecordNo};
 
 use super::axis::Axis;
 use super::glyph::Sign;
 use super::shape::{Picture, Place, Shape, drawn, float, line, path, rect};
 use crate::model::bars::{Bars, MarkKind, TenureEnd};
+
+/// So many pixels apart two things of a kind can be told from each other.
+const APART: f64 = 2.0;
 
 /// What is on it.
 pub(crate) struct Reel<'a> {
@@ -57,15 +61,15 @@ pub(crate) fn tape(reel: &Reel<'_>, place: Place) -> Picture {
 fn tenures(reel: &Reel<'_>, axis: &Axis, shown: Moment, height: f64, shapes: &mut Vec<Shape>) {
     let room = (height - 16.0) * 0.55;
     let row = (room / float(reel.locks.max(1))).clamp(1.5, 9.0);
-    let mut last: Option<(LockNo, f64)> = None;
+    let mut ends: Map<LockNo, f64> = Map::new();
     for tenure in reel.bars.tenures.iter().filter(|it| it.from <= shown) {
         let until = tenure.until.unwrap_or(reel.end).min(shown);
         let (x1, x2) = (axis.x(tenure.from), axis.x(until));
-        // What is narrower than a pixel and follows upon the last adds nothing.
-        if last.is_some_and(|(lock, x)| lock == tenure.lock && x2 - x < 0.7) {
+        // What is so narrow and follows upon the last adds nothing.
+        if ends.get(&tenure.lock).is_some_and(|x| x2 - x < APART) {
             continue;
         }
-        last = Some((tenure.lock, x2));
+        ends.insert(tenure.lock, x2);
         let y = 8.0 + row * float(usize::from(tenure.lock.0));
         let class = if tenure.token % 2 == 0 { "span" } else { "span odd" };
         shapes.push(rect(class, (x1, y), ((x2 - x1 - 0.8).max(1.0), (row - 1.0).max(1.0))));
@@ -84,13 +88,13 @@ fn marks(reel: &Reel<'_>, axis: &Axis, shown: Moment, height: f64, shapes: &mut 
         MarkKind::Fault => Some((mark.at, Sign::Fault)),
         MarkKind::Answered => None,
     });
-    let mut last = (f64::MIN, Sign::Other);
+    let mut last: Map<&str, f64> = Map::new();
     for (at, sign) in marks.chain(expiries).filter(|(at, _)| *at <= shown) {
         let x = axis.x(at);
-        if sign == last.1 && (x - last.0).abs() < 1.0 {
+        if last.get(&sign.class()).is_some_and(|last| (x - last).abs() < APART) {
             continue;
         }
-        last = (x, sign);
+        last.insert(sign.class(), x);
         shapes.push(line(format!("notch {}", sign.class()), (x, top), (x, bottom)));
     }
 }
@@ -100,6 +104,40 @@ mod tests {
     use super::*;
     use crate::model::film::Film;
     use leasehold_core::sim::Scenario;
+
+    #[test]
+    fn a_long_run_has_no_more_on_it_than_can_be_told_apart() {
+        let film = Film::new(Scenario::named("five-clients").unwrap().run());
+        let mut bars = Bars::clone(&film.bars());
+        let (tenures, marks) = (bars.tenures.clone(), bars.marks.clone());
+        let round = Moment::from_millis(20_000).as_micros();
+        let later = |at: Moment, round_no: u64| at + round * round_no;
+        for no in 1..500 {
+            bars.tenures.extend(tenures.iter().cloned().map(|mut tenure| {
+                tenure.from = later(tenure.from, no);
+                tenure.until = tenure.until.map(|until| later(until, no));
+                tenure
+            }));
+            bars.marks.extend(marks.iter().copied().map(|mut mark| {
+                mark.at = later(mark.at, no);
+                mark
+            }));
+        }
+        let reel = Reel {
+            bars: &bars,
+            locks: 3,
+            begin: Moment::START,
+            end: later(Moment::START, 500),
+            now: Moment::START,
+            hidden_from: None,
+            violations: &[],
+            stops: &[],
+        };
+        let picture = tape(&reel, Place { width: 616.0, height: 44.0, em: 12.0 });
+        // Three locks and two kinds of marks have 300 each at the most.
+        assert!(picture.shapes.len() < 1_510, "{}", picture.shapes.len());
+        assert!(picture.shapes.len() > 600, "{}", picture.shapes.len());
+    }
 
     #[test]
     fn what_is_to_be_guessed_is_not_on_it() {

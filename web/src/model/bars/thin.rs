@@ -7,18 +7,21 @@ use leasehold_core::sim::Moment;
 
 use super::{Bars, Belief, Tenure};
 
-/// So many pixels apart two marks can be told from each other.
-const APART: u64 = 4;
+/// So many pixels apart two marks can be told from each other, and two bars.
+const MARKS_APART: u64 = 4;
+/// See [`MARKS_APART`]. A bar is at least two pixels wide.
+const BARS_APART: u64 = 3;
 
 impl Bars {
     /// What is to be seen of it from the one moment to the other, where a pixel is so many
     /// microseconds.
     pub(crate) fn thinned(&self, from: Moment, to: Moment, pixel_us: u64) -> Self {
         let is_near = |at: Moment| from <= at && at <= to;
+        let bars_apart = pixel_us * BARS_APART;
         let mut ends = Map::new();
         let tenures = self.tenures.iter().filter(|it| {
             let until = it.until.unwrap_or(Moment::NEVER);
-            it.from <= to && until >= from && is_apart(&mut ends, it.lock.0, until, pixel_us)
+            it.from <= to && until >= from && is_apart(&mut ends, it.lock.0, until, bars_apart)
         });
         let tenures = tenures.map(|it| Tenure {
             renewals: spread(it.renewals.iter().copied().filter(|at| is_near(*at)), pixel_us),
@@ -28,12 +31,12 @@ impl Bars {
         let beliefs = self.beliefs.iter().filter(|it| {
             let until = lasts(it);
             let row = (it.lock.0, it.client.0);
-            it.from <= to && until >= from && is_apart(&mut ends, row, until, pixel_us)
+            it.from <= to && until >= from && is_apart(&mut ends, row, until, bars_apart)
         });
         let mut last = Map::new();
         let marks = self.marks.iter().filter(|it| {
             let row = (it.lock.0, it.what as u8);
-            is_near(it.at) && is_apart(&mut last, row, it.at, pixel_us * APART)
+            is_near(it.at) && is_apart(&mut last, row, it.at, pixel_us * MARKS_APART)
         });
         Self {
             tenures: tenures.collect(),
@@ -62,7 +65,7 @@ fn is_apart<K: Ord + Clone>(last: &mut Map<K, u64>, row: K, at: Moment, apart_us
 
 fn spread(moments: impl Iterator<Item = Moment>, pixel_us: u64) -> Vec<Moment> {
     let mut last = Map::new();
-    moments.filter(|at| is_apart(&mut last, (), *at, pixel_us * APART)).collect()
+    moments.filter(|at| is_apart(&mut last, (), *at, pixel_us * MARKS_APART)).collect()
 }
 
 #[cfg(test)]
