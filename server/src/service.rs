@@ -89,6 +89,11 @@ impl Service {
         self.batch.len()
     }
 
+    /// Whether a reply waits for them, or for those before.
+    pub fn is_awaited(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// All events that were decided since this was called last.
     pub fn take_batch(&mut self) -> Vec<Event> {
         let room = Vec::with_capacity(self.batch.len());

@@ -140,8 +140,7 @@ impl ServiceLoop {
                 warn!("stopping, though the last batch could not be stored");
                 return Ok(());
             }
-            let timeout =
-                if more || self.pace.holds() { Some(Duration::ZERO) } else { self.timeout() };
+            let timeout = if more { Some(Duration::ZERO) } else { self.timeout() };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(error).context("polling failed");
@@ -177,7 +176,8 @@ impl ServiceLoop {
         if self.retry.is_some_and(|(at, _)| now < at) {
             return Ok(());
         }
-        if self.pace.lets_go(self.service.waiting(), now) { self.store() } else { Ok(()) }
+        let (len, is_awaited) = (self.service.waiting(), self.service.is_awaited());
+        if self.pace.lets_go(len, is_awaited, now) { self.store() } else { Ok(()) }
     }
 
     fn store(&mut self) -> anyhow::Result<()> {
@@ -233,7 +233,7 @@ impl ServiceLoop {
         // Never a busy loop on a moment that has come but for its rounding.
         let due = self.service.next_wake();
         let due = due.map(|left| Duration::from_millis(left.as_millis().max(1)));
-        [retry, due].into_iter().flatten().min()
+        [retry, due, self.pace.asks_again_in()].into_iter().flatten().min()
     }
 
     fn stop(mut self) -> anyhow::Result<()> {

@@ -58,7 +58,7 @@ fn latencies_are_told_with_and_without_a_snapshot() {
 #[test]
 fn viewers_cost_throughput_and_processor_time() {
     let table = quickly("viewers");
-    let time = "the server's processor time with 2 viewers that read everything";
+    let time = "the server's processor time with 2 viewers that read all they are told";
     expect_rows(&table, &[time, "a viewer that has stopped", "the readers themselves"]);
 }
 

@@ -93,7 +93,7 @@ mod tests {
             assert_eq!(known.contains(&name), is_known, "{changed:?} at {now}");
         }
         known.note(Some((9, 0)), at(10_000));
-        for number in 0..NAMES_MAX + 1 {
+        for number in 0..=NAMES_MAX {
             known.add(&Name::new(&format!("f{number}")).unwrap());
         }
         assert_eq!(known.names.len(), 1, "they are not kept without end");

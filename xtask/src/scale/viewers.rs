@@ -1,5 +1,5 @@
-//! What viewers of the event stream cost at full load: ten that read everything, and one that has
-//! stopped.
+//! What viewers of the event stream cost at full load: ten that read all that they are told, and one
+//! that has stopped.
 //!
 //! - The readers take a part of the processors from the clients. So besides the throughput it is
 //!   told how long processors were at each operation in the server, and how long at the readers.
@@ -44,7 +44,7 @@ struct Run {
     seen: Seen,
 }
 
-/// Viewers that read everything, in a process of their own.
+/// Viewers that read all that they are told, in a process of their own.
 struct Readers(Child);
 
 pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> {
@@ -69,7 +69,7 @@ pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> 
     let viewers = size.viewers;
     let mut goals = Vec::new();
     for (who, runs) in [
-        (format!("{viewers} viewers that read everything"), readers),
+        (format!("{viewers} viewers that read all they are told"), readers),
         ("a viewer that has stopped".to_owned(), stopped),
     ] {
         let of: Vec<f64> =
