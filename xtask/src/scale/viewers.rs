@@ -1,5 +1,5 @@
-//! What viewers of the event stream cost at full load: ten that read all that they are told, and one
-//! that has stopped.
+//! What viewers of the event stream cost at full load: ten that read all that they are told, and
+//! one that has stopped.
 //!
 //! - The readers take a part of the processors from the clients. So besides the throughput it is
 //!   told how long processors were at each operation in the server, and how long at the readers.
