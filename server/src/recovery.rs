@@ -105,8 +105,13 @@ fn keep_aside(dir: &Path) -> anyhow::Result<()> {
     let told = |path: &Path| format!("can't keep the damaged journal as {}", path.display());
     if dir.join(TAIL).try_exists()? {
         let aside = aside(TAIL);
-        fs::copy(dir.join(TAIL), &aside).with_context(|| told(&aside))?;
-        File::open(&aside).and_then(|file| file.sync_all()).with_context(|| told(&aside))?;
+        let copied = fs::copy(dir.join(TAIL), &aside)
+            .and_then(|_| File::open(&aside).and_then(|file| file.sync_all()));
+        if copied.is_err() {
+            // What is not whole only takes up room.
+            let _ = fs::remove_file(&aside);
+        }
+        copied.with_context(|| told(&aside))?;
         warn!(aside = %aside.display(), "the tail of the damaged journal is kept");
     }
     if dir.join(JOURNAL).try_exists()? {

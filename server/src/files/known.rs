@@ -1,8 +1,11 @@
 //! Which names of the folder were looked at since anything was made, removed or renamed in it.
 //!
-//! A folder's time changes with each of these, so names that were found in order stay so while it
-//! doesn't. Times are coarse: as long as the last change is so recent that another one could bear
-//! the same time, nothing is known.
+//! The time of a folder's last change (`ctime`, which nobody can set) moves with each of these, so
+//! names that were found in order stay so while it doesn't. Times are coarse: as long as the last
+//! change is so recent that another one could bear the same time, nothing is known.
+//!
+//! That a file can be opened at all may change without it: by its mode, say. Then the first append
+//! to it waits until it can be written, and the next are refused.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,9 +14,9 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_core::id::Name;
 
-/// Two changes of a folder further apart than this have different times: systems count in steps of
-/// 10 ms at most.
-const SETTLED_AFTER: Duration = Duration::from_millis(50);
+/// Two changes of a folder further apart than this have different times: the coarsest file systems
+/// count in steps of two seconds.
+const SETTLED_AFTER: Duration = Duration::from_millis(2_100);
 
 /// How many names are remembered.
 const NAMES_MAX: usize = 4_096;
@@ -31,7 +34,7 @@ pub(super) struct Known {
 impl Known {
     /// Looks whether the folder has changed, and forgets everything if so.
     pub(super) fn refresh(&mut self, folder: &File) {
-        let changed = folder.metadata().ok().map(|found| (found.mtime(), found.mtime_nsec()));
+        let changed = folder.metadata().ok().map(|found| (found.ctime(), found.ctime_nsec()));
         self.note(changed, SystemTime::now());
     }
 
@@ -78,13 +81,13 @@ mod tests {
         let mut known = Known::default();
         for (changed, now, is_known) in [
             (Some((5, 0)), 5_000, false),
-            (Some((5, 0)), 5_050, false),
-            (Some((5, 0)), 5_051, true),
+            (Some((5, 0)), 7_100, false),
+            (Some((5, 0)), 7_101, true),
             // A clock that goes back changes nothing in the folder.
             (Some((5, 0)), 1_000, true),
-            (Some((5, 40_000_000)), 5_052, false),
-            (Some((5, 40_000_000)), 6_000, true),
-            (None, 7_000, false),
+            (Some((5, 40_000_000)), 7_102, false),
+            (Some((5, 40_000_000)), 7_200, true),
+            (None, 7_300, false),
             (Some((9, 0)), 8_000, false),
             (Some((-1, 0)), 8_000, false),
         ] {
@@ -92,7 +95,7 @@ mod tests {
             known.add(&name);
             assert_eq!(known.contains(&name), is_known, "{changed:?} at {now}");
         }
-        known.note(Some((9, 0)), at(10_000));
+        known.note(Some((9, 0)), at(12_000));
         for number in 0..=NAMES_MAX {
             known.add(&Name::new(&format!("f{number}")).unwrap());
         }

@@ -29,6 +29,9 @@ use crate::published::{News, Published, Snapshot, Viewer};
 /// round in 33 ms it is enough for a million events a second.
 const MESSAGES_MAX: usize = 64;
 
+/// So it is after this long, where the viewer takes its time.
+const TELL_MAX: Duration = Duration::from_secs(1);
+
 /// Messages are gathered for at most this long: 30 times a second is what a screen can show.
 /// Viewers are told at the same moments, so that what is written for one serves all.
 const GATHER: Duration = Duration::from_millis(33);
@@ -138,7 +141,9 @@ impl Telling {
             if ends && !more {
                 return self.say_goodbye().await;
             }
-            sleep_until(until).await;
+            if !ends {
+                sleep_until(until).await;
+            }
             if self.wait_for_news(more).await.is_err() {
                 return;
             }
@@ -148,8 +153,12 @@ impl Telling {
     /// Tells what the viewer hasn't seen yet, as far as it may be told by now, or all of it. Says
     /// whether there is more of it.
     async fn tell_news(&mut self, all: bool) -> Result<bool, Left> {
+        let begun = Instant::now();
         for _ in 0..MESSAGES_MAX {
             let now = Instant::now();
+            if now > begun + TELL_MAX {
+                return Ok(true);
+            }
             if self.allowance.is_spent(now) && !all {
                 return Ok(true);
             }
@@ -168,8 +177,8 @@ impl Telling {
                 }
                 News::Lost if now < self.begins && !all => return Ok(true),
                 News::Lost => {
-                    self.begins = now + BEGIN_EVERY;
                     self.tell_snapshot().await?;
+                    self.begins = Instant::now() + BEGIN_EVERY;
                 }
             }
         }
@@ -196,14 +205,16 @@ impl Telling {
         loop {
             let beat = self.ping.min(self.told + BEAT_EVERY);
             tokio::select! {
-                () = ready(()), if are_there => return Ok(()),
-                changed = self.viewer.changed() => return changed.map_err(|_| Left),
-                _ = self.app.ending.changed() => return Ok(()),
-                () = sleep_until(beat) => self.beat().await?,
+                // Before it is found silent, it is heard; and both before there are more news.
+                biased;
                 message = self.socket.recv() => {
                     let Some(Ok(_)) = message else { return Err(Left) };
                     self.heard = Instant::now();
                 }
+                () = sleep_until(beat) => self.beat().await?,
+                _ = self.app.ending.changed() => return Ok(()),
+                () = ready(()), if are_there => return Ok(()),
+                changed = self.viewer.changed() => return changed.map_err(|_| Left),
             }
         }
     }

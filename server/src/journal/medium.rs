@@ -130,7 +130,12 @@ impl StorageBackend for FileBackend {
 /// Keeps nothing in memory of what is on the disk.
 #[cfg(target_os = "linux")]
 fn forget(file: &File) -> io::Result<()> {
-    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
+    use rustix::io::Errno;
+    match rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed) {
+        // Then there is no way to do it.
+        Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

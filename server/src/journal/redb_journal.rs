@@ -233,7 +233,8 @@ impl RedbJournal {
     fn mover(&self) -> Result<MutexGuard<'_, Mover>, AppendError> {
         let mover = self.mover.lock();
         self.be_whole()?;
-        Ok(mover.expect("whoever panics with it lets nothing be done any more"))
+        // Whoever panics with it says so a moment later.
+        mover.map_err(|_| AppendError::Flush(io::Error::other("the mover has ended")))
     }
 }
 

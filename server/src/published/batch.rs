@@ -1,6 +1,7 @@
 //! Events that are told together.
 
 use std::sync::OnceLock;
+use std::vec::IntoIter;
 
 use axum::extract::ws::Utf8Bytes;
 use leasehold_core::event::Event;
@@ -18,27 +19,43 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Takes as many as belong together, one at least. The others stay.
-    pub(super) fn split_from(events: &mut Vec<Event>) -> Self {
-        let rest = events.split_off(gapless(None, events).min(BATCH_MAX));
-        Self { events: std::mem::replace(events, rest), text: OnceLock::new() }
+    /// As many of these as belong together, one at least; nothing where there are none.
+    pub(super) fn of(events: &mut IntoIter<Event>) -> Option<Self> {
+        let count = gapless(None, events.as_slice()).min(BATCH_MAX);
+        let events: Vec<Event> = events.by_ref().take(count).collect();
+        (count > 0).then(|| Self { events, text: OnceLock::new() })
     }
 
-    /// Takes what still belongs to it, from the beginning: how many that are. Of what has been
-    /// told already, nothing changes.
-    pub(super) fn take_from(&mut self, events: &mut Vec<Event>) -> usize {
-        if self.text.get().is_some() {
-            return 0;
+    /// Takes what still belongs to it. Of what has been told already, nothing changes.
+    pub(super) fn extend(&mut self, events: &mut IntoIter<Event>) {
+        if self.text.get().is_none() {
+            let room = BATCH_MAX - self.events.len();
+            let count = gapless(Some(self.last()), events.as_slice()).min(room);
+            self.events.extend(events.by_ref().take(count));
         }
-        let room = BATCH_MAX - self.events.len();
-        let count = gapless(Some(self.last()), events).min(room);
-        self.events.extend(events.drain(..count));
-        count
+    }
+
+    /// Takes in the next one, whether or not they have been told, where together they are not too
+    /// many. Says whether it did.
+    pub(super) fn join(&mut self, next: &Self) -> bool {
+        let joins = self.last().next() == next.events[0].index
+            && self.events.len() + next.events.len() <= BATCH_MAX;
+        if joins {
+            self.events.extend_from_slice(&next.events);
+            self.text = OnceLock::new();
+        }
+        joins
     }
 
     /// In order, without a gap, one at least.
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// For how many events it has room.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.events.capacity()
     }
 
     /// The index of the last event.

@@ -79,13 +79,15 @@ impl Recent {
         self.keep(events);
     }
 
-    fn keep(&mut self, mut events: Vec<Event>) {
+    fn keep(&mut self, events: Vec<Event>) {
         self.kept += events.len();
-        while !events.is_empty() {
-            let last = self.ring.back_mut().and_then(Arc::get_mut);
-            if last.is_none_or(|last| last.take_from(&mut events) == 0) {
-                self.ring.push_back(Arc::new(Batch::split_from(&mut events)));
-            }
+        let mut events = events.into_iter();
+        if let Some(last) = self.ring.back_mut().and_then(Arc::get_mut) {
+            last.extend(&mut events);
+        }
+        while let Some(batch) = Batch::of(&mut events) {
+            self.join_older();
+            self.ring.push_back(Arc::new(batch));
         }
         while let Some(oldest) = self.ring.front()
             && self.kept - oldest.events().len() >= RING
@@ -93,6 +95,20 @@ impl Recent {
             self.kept -= oldest.events().len();
             self.ring.pop_front();
         }
+    }
+
+    /// Joins the two batches before the last, where they are small: they were told when little
+    /// happened, and who comes back has fewer messages to read. The last may still be read by some
+    /// of those who read along.
+    fn join_older(&mut self) {
+        let Some(last) = self.ring.pop_back() else { return };
+        if let Some(second) = self.ring.pop_back() {
+            let third = self.ring.back_mut().and_then(Arc::get_mut);
+            if !third.is_some_and(|third| third.join(&second)) {
+                self.ring.push_back(second);
+            }
+        }
+        self.ring.push_back(last);
     }
 
     /// What is to be told next to a viewer who has seen everything up to `seen`. One who catches

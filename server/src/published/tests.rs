@@ -165,6 +165,31 @@ async fn what_is_told_together_becomes_text_once_for_all_and_only_when_somebody_
 }
 
 #[tokio::test]
+async fn who_comes_back_is_told_in_few_pieces_what_was_told_in_many() {
+    let published = Published::start(State::default());
+    let mut along = published.follow(Some(Index::new(0)));
+    for index in 1..=2_000 {
+        publish(&published, index..=index);
+        settled(&published).await;
+        let News::Events { batch, from, is_all: true } = along.news() else { panic!() };
+        assert_eq!((batch.last(), from), (Index::new(index), batch.events().len() - 1));
+        batch.text(|_| String::new());
+    }
+    // Nothing holds more room than it needs, whatever came at once.
+    publish(&published, 2_001..=RING as u64);
+    settled(&published).await;
+    let room: usize = published.shared.lock().ring().iter().map(|it| it.room()).sum();
+    assert!(room < RING * 2, "{room}");
+    let mut back = published.follow(Some(Index::new(0)));
+    let mut pieces = 0;
+    while let News::Events { batch, from, .. } = back.news() {
+        pieces += 1;
+        assert_eq!((from, batch.text(|_| "told".to_owned()).as_str()), (0, "told"));
+    }
+    assert!(pieces <= RING / BATCH_MAX + 3, "{pieces}");
+}
+
+#[tokio::test]
 async fn who_begins_within_what_is_told_together_is_told_the_rest_of_it() {
     let published = Published::start(State::default());
     publish(&published, 1..=5);
