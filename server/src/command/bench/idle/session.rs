@@ -173,7 +173,9 @@ impl Session {
         let re = reply.re.number();
         let is_hello = self.stage == Stage::Entering;
         let is_beat = self.stage == Stage::Beating && self.answered < re && re <= self.seq;
-        if !(is_hello && re == 0 || is_beat || self.seq == re && self.answered < re) {
+        let is_answer = is_hello && re == 0 || is_beat || self.seq == re && self.answered < re;
+        // Whoever has left hears that again, or, of a late copy, that it isn't known any more.
+        if !is_answer || self.stage == Stage::Gone {
             return Heard::Nothing;
         }
         match (&reply.status, self.stage) {
@@ -323,6 +325,20 @@ mod tests {
         assert_eq!(session.receive(again, &reply(2, alive()), &TERMS, 0), Heard::Alive);
         assert_eq!(session.due(), Some(first + Duration::from_secs(20)));
         assert_eq!(session.receive(again, &reply(2, alive()), &TERMS, 0), Heard::Nothing);
+    }
+
+    #[test]
+    fn it_leaves_once_whatever_late_copies_of_its_close_come_to() {
+        let (mut session, first) = resting(Instant::now());
+        assert!(session.leave(first));
+        assert!(matches!(sent(&mut session, first).operation, Operation::Close));
+        let closed = reply(2, Status::Closed { released: 1 });
+        assert_eq!(session.receive(first, &closed, &TERMS, 0), Heard::Closed);
+        let unknown = reply(2, Status::Refused(Refusal::UnknownSession));
+        for late in [closed, unknown] {
+            assert_eq!(session.receive(first, &late, &TERMS, 0), Heard::Nothing);
+        }
+        assert!(!session.leave(first));
     }
 
     #[test]
