@@ -257,7 +257,11 @@ fn fold(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
             Input::Look(look) => look(&state),
             Input::Snapshot(answer) => {
                 let oldest = state.index().number().saturating_sub(SNAPSHOT_AGE_MAX);
-                let told = latest.upgrade().filter(|told| told.index().number() >= oldest);
+                let told = latest.upgrade().filter(|told| {
+                    // Nobody could read on from one before events that could not be stored.
+                    let next = shared.lock().after(told.index(), true);
+                    told.index().number() >= oldest && !matches!(next, Next::Lost)
+                });
                 let snapshot = told.unwrap_or_else(|| Arc::new(Snapshot::of(&state)));
                 latest = Arc::downgrade(&snapshot);
                 let _ = answer.send(snapshot);

@@ -126,6 +126,17 @@ async fn nobody_reads_across_events_that_could_not_be_stored() {
 }
 
 #[tokio::test]
+async fn nobody_is_given_a_snapshot_from_before_such_events() {
+    let published = Published::start(State::default());
+    publish(&published, 1..=3);
+    let (old, _) = published.follow(None).begin().await.unwrap();
+    publish(&published, 10..=12);
+    settled(&published).await;
+    let mut viewer = published.follow(Some(Index::new(3)));
+    assert_eq!(told(&mut viewer).await, "=12 missed 9", "not {}", old.index());
+}
+
+#[tokio::test]
 async fn viewers_share_a_snapshot_that_is_not_too_old_and_read_on_from_it() {
     let published = Published::start(State::default());
     let (mut ann, mut bob, mut eve) =

@@ -11,7 +11,7 @@ use leasehold_server::journal::{
 };
 use leasehold_server::recovery::{Ground, recover};
 
-use super::disk::{Disk, Files, Place};
+use super::disk::{Disk, Files, Place, Platter};
 use super::run::Run;
 
 /// A half into which a whole run goes, so that nothing is moved.
@@ -275,8 +275,9 @@ fn a_thread_moves_what_is_appended_while_more_is() {
     assert_eq!(recovered.state, *run.folds.last().unwrap());
 }
 
-#[test]
-fn a_flush_that_fails_for_the_thread_is_told_to_whoever_appends_or_waits() {
+/// Panics unless whoever appends or waits is told of what ends the thread, and what was
+/// acknowledged before is there.
+fn expect_told(fail: impl FnOnce(&mut Platter)) {
     let run = Run::new(48, 400, 6);
     let disk = Disk::default();
     let (archive, tail) = (disk.side(Place::Archive), disk.side(Place::Tail));
@@ -285,8 +286,7 @@ fn a_flush_that_fails_for_the_thread_is_told_to_whoever_appends_or_waits() {
     journal.append(&run.batches[0]).unwrap();
     let fold = &run.folds[1];
     // Nothing but the snapshot flushes anything from here on.
-    let failing = disk.look().flushes + 1;
-    disk.look().failing_flush = Some(failing);
+    fail(&mut disk.look());
     journal.begin_snapshot(fold.index(), encode_snapshot(fold));
     let begun = Instant::now();
     while journal.work().is_ok() {
@@ -300,25 +300,13 @@ fn a_flush_that_fails_for_the_thread_is_told_to_whoever_appends_or_waits() {
 }
 
 #[test]
+fn a_flush_that_fails_for_the_thread_is_told_to_whoever_appends_or_waits() {
+    expect_told(|platter| platter.failing_flush = Some(platter.flushes + 1));
+}
+
+#[test]
 fn a_thread_that_panics_lets_nothing_be_stored_any_more() {
-    let run = Run::new(48, 400, 6);
-    let disk = Disk::default();
-    let (archive, tail) = (disk.side(Place::Archive), disk.side(Place::Tail));
-    RedbJournal::begin_on(archive.clone(), &run.folds[0]).unwrap();
-    let (mut journal, _) = RedbJournal::open_on(archive, &*tail, by_thread()).unwrap();
-    journal.append(&run.batches[0]).unwrap();
-    disk.look().panicking_flush = true;
-    let fold = &run.folds[1];
-    journal.begin_snapshot(fold.index(), encode_snapshot(fold));
-    let begun = Instant::now();
-    while journal.work().is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "nobody is told");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert!(matches!(journal.append(&run.batches[1]), Err(AppendError::Flush(_))));
-    drop(journal);
-    let (_, recovered) = Disk::of(disk.files()).open(8_192).unwrap();
-    assert_eq!(recovered.state, *fold, "what was acknowledged before");
+    expect_told(|platter| platter.panicking_flush = true);
 }
 
 #[test]
