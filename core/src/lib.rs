@@ -20,6 +20,7 @@ pub mod limits;
 pub mod op;
 pub mod ordered;
 pub mod protections;
+pub mod queue;
 pub mod refusal;
 pub mod rng;
 pub mod secret;

@@ -30,7 +30,7 @@ impl LockServer {
             attempt: request.attempt,
             digest: request.operation.digest(),
         };
-        if let Some(session_no) = self.state.session_of_hello(*nonce, client) {
+        if let Some(session_no) = self.lookup.session_of_hello(*nonce, client) {
             let client = client.clone();
             self.record(Fact::DuplicateAnswered { session_no, client, op: Op::Hello, asked });
             self.welcome(from, request, session_no);
@@ -68,7 +68,7 @@ impl LockServer {
         entropy: u128,
     ) -> SessionNo {
         let id = Secret::new(SessionId::from_entropy(entropy));
-        assert!(self.state.session_of(id).is_none(), "128 bits of entropy came twice");
+        assert!(self.lookup.session(id).is_none(), "128 bits of entropy came twice");
         let config = &self.config;
         let lease = lease.unwrap_or(config.lease_default);
         let lease = lease.clamp(config.lease_min, config.lease_max);

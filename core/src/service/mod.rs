@@ -14,6 +14,7 @@ mod config;
 mod cookie;
 mod ending;
 mod hello;
+mod lookup;
 mod release;
 mod renew;
 mod request;
@@ -25,16 +26,18 @@ pub use config::{Bounds, Config};
 pub use step::{Datagram, Failed, Outbox, Step, Stored};
 
 use crate::event::{Event, Fact};
-use crate::id::{Index, Name, Peer, Seq, SessionNo, Token};
+use crate::id::{Index, Name, Peer, Seq, SessionId, SessionNo, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
 use crate::ordered::{Map, Set};
 use crate::protections::Protections;
 use crate::refusal::Refusal;
+use crate::secret::Secret;
 use crate::state::State;
 use crate::time::Time;
 use crate::wire::{Reply, Request, Status};
 use agenda::Agenda;
+use lookup::Lookup;
 use request::Ask;
 use step::{Cause, Withheld};
 
@@ -65,6 +68,7 @@ pub struct LockServer {
     config: Config,
     protections: Protections,
     state: State,
+    lookup: Lookup,
     agenda: Agenda,
     /// Where the answer to each wait goes. Lost in a crash: the waiters poll.
     waiting_at: Map<(SessionNo, Seq), Peer>,
@@ -116,6 +120,7 @@ impl LockServer {
             now: now.max(state.now()),
             index: after.max(state.index()),
             durable: state.index(),
+            lookup: Lookup::of(&state),
             state,
             blocked: Set::new(),
             owed: Vec::new(),
@@ -137,6 +142,7 @@ impl LockServer {
     /// again. That what `failed` was answered stays so is put into the journal as soon as it can
     /// be.
     pub fn restore(&mut self, state: State, failed: Failed, now: Time, unix_ms: u64) -> Step {
+        self.lookup = Lookup::of(&state);
         self.state = state;
         self.now = self.now.max(now);
         self.waiting_at.clear();
@@ -145,6 +151,11 @@ impl LockServer {
         self.owed.extend(failed.0);
         self.owe();
         std::mem::take(&mut self.step)
+    }
+
+    /// The session that this capability opens, or opened before it went.
+    pub(crate) fn session_ever(&self, id: Secret<SessionId>) -> Option<SessionNo> {
+        self.lookup.session_ever(&self.state, id)
     }
 
     /// Takes in the journal's word, so that what it holds is not put into it again.
@@ -228,6 +239,7 @@ impl LockServer {
         }
         let event = Event { index: self.index, at: self.now, fact };
         self.agenda.before(&self.state, &event.fact);
+        self.lookup.before(&self.state, &event.fact);
         self.state.apply(&event);
         self.agenda.after(&self.state, &event);
         self.step.events.push(event);

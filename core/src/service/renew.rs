@@ -2,7 +2,7 @@
 //! answered anew, and renews nothing.
 
 use super::LockServer;
-use super::request::{Ask, outcome};
+use super::request::Ask;
 use super::step::{Cause, Withheld};
 use crate::event::Fact;
 use crate::id::{Index, Seq};
@@ -27,7 +27,7 @@ impl LockServer {
         }
         let session = self.state.session(ask.session_no).expect("an ask is of a live session");
         let id = session.id().expect("the server knows the ids of its sessions");
-        let status = outcome(self.state.outcome(id, of));
+        let status = self.lookup.outcome(&self.state, id, of);
         self.answer_after(ask, status, self.durable);
     }
 

@@ -8,7 +8,7 @@ use crate::limits::AMPLIFICATION_MAX;
 use crate::op::{DropReason, Op};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
-use crate::state::{Answer, KeptReply, Outcome};
+use crate::state::{Answer, KeptReply};
 use crate::time::Span;
 use crate::wire::{Malformed, Operation, Reply, Request, Status};
 
@@ -48,7 +48,7 @@ impl LockServer {
             self.hello(from, request, entropy, len_max);
             return;
         };
-        match self.state.session_of(id) {
+        match self.lookup.session(id) {
             Some(session_no) => self.request_in_session(from, session_no, request),
             None => self.request_without_session(from, id, request, len_max),
         }
@@ -180,7 +180,7 @@ impl LockServer {
             return;
         }
         let status = match &request.operation {
-            Operation::AppendOutcome { of } => outcome(self.state.outcome(id, *of)),
+            Operation::AppendOutcome { of } => self.lookup.outcome(&self.state, id, *of),
             Operation::ReleaseLock { lock: name, token }
             | Operation::AppendFile { file: name, token, .. } => {
                 let current = self.state.tenure(name).map(|tenure| tenure.token);
@@ -248,14 +248,6 @@ impl LockServer {
         let datagram = Datagram::new(to, reply, len_max);
         // Of an old session's request it can't be said that nothing was done.
         self.step.replies.push(Withheld { after, datagram, cause: None, lapses: true });
-    }
-}
-
-pub(super) fn outcome(outcome: Outcome) -> Status {
-    match outcome {
-        Outcome::Applied { file, offset, len } => Status::Applied { file, offset, len },
-        Outcome::NotApplied => Status::NotApplied,
-        Outcome::Forgotten => Status::Forgotten,
     }
 }
 

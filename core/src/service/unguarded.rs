@@ -39,11 +39,11 @@ impl LockServer {
 
     fn append_unguarded(&mut self, id: Secret<SessionId>, request: &Request) -> Option<Status> {
         let Operation::AppendFile { file, token, data } = &request.operation else { return None };
-        let session_no = self.state.departed_session(id).unwrap_or_default();
+        let session_no = self.session_ever(id).unwrap_or_default();
         if self.protections.dedupe
-            && let Some((file, offset, len)) = self.state.applied_before(session_no, request.seq)
+            && let Some((file, applied)) = self.lookup.applied(&self.state, session_no, request.seq)
         {
-            return Some(Status::Appended { file, offset, len });
+            return Some(Status::Appended { file, offset: applied.offset, len: applied.len });
         }
         let offset = self.check_room(file, data).ok()?;
         let digest = request.operation.digest();

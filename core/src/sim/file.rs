@@ -1,12 +1,10 @@
 //! What stands in the file of a lock, append by append.
 
-use std::sync::Arc;
+use std::cmp::Ordering;
 
 use crate::id::Index;
+use crate::queue::Queue;
 use crate::sim::trace::{NodeNo, RecordNo};
-
-/// How many lines share one piece of memory. Snapshots of a world share all pieces but the last.
-const CHUNK: usize = 64;
 
 /// One append in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,58 +27,52 @@ pub struct Line {
 
 /// The lines of a file, in their order. Cloning it copies hardly anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lines {
-    chunks: Vec<Arc<Vec<Line>>>,
-}
+pub struct Lines(Queue<Line>);
 
 impl Lines {
     /// How many there are.
     pub fn len(&self) -> usize {
-        let full = self.chunks.len().saturating_sub(1) * CHUNK;
-        full + self.chunks.last().map_or(0, |chunk| chunk.len())
+        self.0.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.0.is_empty()
     }
 
     /// The line at this place, counted from 0.
     pub fn get(&self, place: usize) -> Option<&Line> {
-        self.chunks.get(place / CHUNK)?.get(place % CHUNK)
+        self.0.get(place)
     }
 
     /// All of them, from the first on.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Line> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+        self.0.iter()
     }
 
     pub(super) fn push(&mut self, line: Line) {
-        match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => Arc::make_mut(chunk).push(line),
-            _ => self.chunks.push(Arc::new(vec![line])),
-        }
+        self.0.push_back(line);
     }
 
     /// Forgets what came after this place in history.
     pub(super) fn forget_after(&mut self, through: Index) {
-        while let Some(chunk) = self.chunks.last_mut() {
-            if chunk.last().is_some_and(|line| line.index <= through) {
-                break;
-            }
-            Arc::make_mut(chunk).pop();
-            if chunk.is_empty() {
-                self.chunks.pop();
-            }
+        while self.0.last().is_some_and(|line| line.index > through) {
+            self.0.pop_back();
         }
     }
 
     /// The place of the line that begins here, counted from 0.
     pub(super) fn place_of(&self, offset: u64) -> Option<usize> {
-        let begins = |chunk: &Arc<Vec<Line>>| chunk.first().is_some_and(|it| it.offset <= offset);
-        let chunk = self.chunks.partition_point(begins).checked_sub(1)?;
-        let place = self.chunks[chunk].binary_search_by_key(&offset, |line| line.offset).ok()?;
-        Some(chunk * CHUNK + place)
+        let (mut from, mut to) = (0, self.len());
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.get(middle)?.offset.cmp(&offset) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Equal => return Some(middle),
+                Ordering::Greater => to = middle,
+            }
+        }
+        None
     }
 }
 

@@ -102,7 +102,6 @@ impl State {
             heard: event.index,
             durable: event.index,
         };
-        self.lookup.insert(*session_no, &session);
         self.sessions.insert(*session_no, Box::new(session));
     }
 
@@ -110,7 +109,6 @@ impl State {
         let session = self.sessions.remove(&session_no).expect("only a live session ends");
         assert!(session.held.is_empty(), "L1: a session that ends holds nothing any more");
         assert!(session.waits.is_empty(), "a session that ends waits for nothing any more");
-        self.lookup.remove(&session);
         self.departed.add(session_no, session.id);
     }
 
@@ -206,7 +204,6 @@ impl State {
             len: data.len(),
         };
         let forgotten = self.files.or_default(name.clone()).append(applied);
-        self.lookup.appends.insert((*session_no, asked.seq), name.clone());
         if let Some(forgotten) = forgotten {
             self.forget(forgotten);
         }
@@ -219,7 +216,6 @@ impl State {
 
     fn forget(&mut self, applied: Applied) {
         let Applied { session_no, seq, .. } = applied;
-        self.lookup.appends.remove(&(session_no, seq));
         if self.sessions.contains_key(&session_no) || self.departed.knows(session_no) {
             self.departed.forget(session_no, seq);
         }

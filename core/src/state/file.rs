@@ -3,19 +3,18 @@
 //! - S2: the tokens of the appends applied to a file never decrease.
 //! - The bytes themselves are not here: the journal has them, and the file.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Seq, SessionNo, Token};
 use crate::limits::APPENDS_KEPT;
+use crate::queue::Queue;
 
 /// What the service knows of a guarded file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     len: u64,
     last_token: Token,
-    recent: VecDeque<Applied>,
+    recent: Queue<Applied>,
 }
 
 /// One append that is in the file.
@@ -36,7 +35,7 @@ pub struct Applied {
 impl File {
     /// A file of which nothing is known but its length: what is left after a loss of the journal.
     pub const fn of_len(len: u64) -> Self {
-        Self { len, last_token: Token::new(0), recent: VecDeque::new() }
+        Self { len, last_token: Token::new(0), recent: Queue::new() }
     }
 
     /// Takes in an append; gives back the one that is forgotten for it.
@@ -66,11 +65,12 @@ impl File {
     }
 
     /// Its last appends, oldest first.
-    pub const fn recent(&self) -> &VecDeque<Applied> {
+    pub const fn recent(&self) -> &Queue<Applied> {
         &self.recent
     }
 
-    pub(super) fn find(&self, session_no: SessionNo, seq: Seq) -> Option<&Applied> {
+    /// The append of this number.
+    pub fn find(&self, session_no: SessionNo, seq: Seq) -> Option<&Applied> {
         self.recent.iter().rev().find(|it| it.session_no == session_no && it.seq == seq)
     }
 }

@@ -45,17 +45,6 @@ pub struct State {
     /// Whether files believe whoever writes, also those whose session is gone..
     #[serde(skip)]
     unfenced: bool,
-    /// What `sessions` and `files` say, the other way round. Empty on the page, which knows no ids.
-    #[serde(skip)]
-    lookup: Lookup,
-}
-
-/// Ways to find what a request names. Derived, so never written anywhere.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Lookup {
-    ids: Map<Secret<SessionId>, SessionNo>,
-    hellos: Map<(Secret<Nonce>, Name), SessionNo>,
-    appends: Map<(SessionNo, Seq), Name>,
 }
 
 /// What opens the door of one session, for the journal alone.
@@ -67,24 +56,6 @@ pub struct SessionSecret {
     pub id: Secret<SessionId>,
     /// The nonce of its `hello`; unset for a session that is gone.
     pub nonce: Option<Secret<Nonce>>,
-}
-
-/// What the service remembers of an append.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is in its file.
-    Applied {
-        /// Which file.
-        file: Name,
-        /// Where its bytes begin.
-        offset: u64,
-        /// How many there are.
-        len: u64,
-    },
-    /// It is in no file, and never will be.
-    NotApplied,
-    /// It isn't known any more, or not yet.
-    Forgotten,
 }
 
 impl State {
@@ -109,15 +80,6 @@ impl State {
                     session.nonce = secret.nonce;
                 }
                 None => self.departed.identify(secret.session_no, secret.id),
-            }
-        }
-        self.lookup = Lookup::default();
-        for (&session_no, session) in &self.sessions {
-            self.lookup.insert(session_no, session);
-        }
-        for (name, file) in &self.files {
-            for applied in file.recent() {
-                self.lookup.appends.insert((applied.session_no, applied.seq), name.clone());
             }
         }
         self
@@ -166,14 +128,14 @@ impl State {
         self.sessions.get(&session_no).map(AsRef::as_ref)
     }
 
-    /// The live session that this capability opens.
-    pub fn session_of(&self, id: Secret<SessionId>) -> Option<SessionNo> {
-        self.lookup.ids.get(&id).copied()
+    /// The session that this capability opened, where it is gone and still remembered.
+    pub fn departed(&self, id: Secret<SessionId>) -> Option<SessionNo> {
+        self.departed.find(id)
     }
 
-    /// The live session that this `hello` opened before.
-    pub fn session_of_hello(&self, nonce: Secret<Nonce>, client: &Name) -> Option<SessionNo> {
-        self.lookup.hellos.get(&(nonce, client.clone())).copied()
+    /// Whether an append of this number may have been applied by the session, and forgotten.
+    pub fn has_forgotten_append(&self, session_no: SessionNo, seq: Seq) -> bool {
+        self.departed.forgot(session_no, seq)
     }
 
     /// The locks that are held or waited for.
@@ -194,53 +156,5 @@ impl State {
     /// How many waits there are, over all locks.
     pub const fn waiters(&self) -> usize {
         self.waiters
-    }
-
-    /// What became of the append that the session with this capability, alive or gone, sent as
-    /// `of`. Says [`Outcome::NotApplied`] only where it never can be applied any more.
-    pub fn outcome(&self, id: Secret<SessionId>, of: Seq) -> Outcome {
-        let alive = self.session_of(id);
-        let Some(session_no) = alive.or_else(|| self.departed.find(id)) else {
-            return Outcome::Forgotten;
-        };
-        if let Some(outcome) = self.applied(session_no, of) {
-            return outcome;
-        }
-        // A live session's request that has no answer yet can still arrive.
-        let settled = alive
-            .and_then(|session_no| self.session(session_no))
-            .is_none_or(|session| session.replies.is_settled(of));
-        if settled && !self.departed.forgot(session_no, of) {
-            Outcome::NotApplied
-        } else {
-            Outcome::Forgotten
-        }
-    }
-
-    fn applied(&self, session_no: SessionNo, seq: Seq) -> Option<Outcome> {
-        let name = self.lookup.appends.get(&(session_no, seq))?;
-        let applied = self.files.get(name)?.find(session_no, seq)?;
-        let Applied { offset, len, .. } = *applied;
-        Some(Outcome::Applied { file: name.clone(), offset, len })
-    }
-}
-
-impl Lookup {
-    fn insert(&mut self, session_no: SessionNo, session: &Session) {
-        if let Some(id) = session.id {
-            self.ids.insert(id, session_no);
-        }
-        if let Some(nonce) = session.nonce {
-            self.hellos.insert((nonce, session.client.clone()), session_no);
-        }
-    }
-
-    fn remove(&mut self, session: &Session) {
-        if let Some(id) = session.id {
-            self.ids.remove(&id);
-        }
-        if let Some(nonce) = session.nonce {
-            self.hellos.remove(&(nonce, session.client.clone()));
-        }
     }
 }

@@ -76,6 +76,11 @@ impl Session {
         self.id
     }
 
+    /// The nonce of the `hello` that opened it, unset likewise.
+    pub const fn nonce(&self) -> Option<Secret<Nonce>> {
+        self.nonce
+    }
+
     /// Whether it has been heard from since this tenure of its own was granted.
     pub fn has_claimed(&self, tenure: &Tenure) -> bool {
         self.heard > tenure.granted

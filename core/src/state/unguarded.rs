@@ -1,8 +1,7 @@
 //! The state where the simulator has taken a protection away. Nobody else can reach any of this.
 
-use super::{Outcome, State};
-use crate::id::{Name, Seq, SessionId, SessionNo, Token};
-use crate::secret::Secret;
+use super::State;
+use crate::id::{SessionNo, Token};
 use crate::time::Time;
 
 impl State {
@@ -29,23 +28,6 @@ impl State {
             if let Some(session) = self.sessions.get_mut(session_no) {
                 session.expires_at = *expires_at;
             }
-        }
-    }
-
-    /// The session that this capability opened, alive or gone.
-    pub(crate) fn departed_session(&self, id: Secret<SessionId>) -> Option<SessionNo> {
-        self.session_of(id).or_else(|| self.departed.find(id))
-    }
-
-    /// The append of this number, where it is in its file.
-    pub(crate) fn applied_before(
-        &self,
-        session_no: SessionNo,
-        seq: Seq,
-    ) -> Option<(Name, u64, u64)> {
-        match self.applied(session_no, seq)? {
-            Outcome::Applied { file, offset, len } => Some((file, offset, len)),
-            Outcome::NotApplied | Outcome::Forgotten => None,
         }
     }
 }

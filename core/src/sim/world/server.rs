@@ -227,8 +227,8 @@ impl World {
 
     /// The number of the session that this capability opens, or opened.
     pub(super) fn session_number(&self, id: Secret<SessionId>) -> u64 {
-        let state = self.server().state;
-        let session_no = state.and_then(|state| state.departed_session(id));
+        let core = self.server.core.as_ref();
+        let session_no = core.and_then(|core| core.session_ever(id));
         session_no.map_or(0, SessionNo::number)
     }
 
