@@ -263,7 +263,7 @@ fn a_lock_that_is_still_held_when_the_run_ends_though_its_lease_is_over() {
         let mut end = *trace.last().unwrap();
         trace.truncate(granted + 1);
         end.local_ms = trace[granted].local_ms + 10_000;
-        end.causes = [RecordNo::NONE; 2];
+        end.causes = Causes::NONE;
         trace.push(end);
     });
 }

@@ -53,11 +53,23 @@ impl History {
         self.head.run()
     }
 
-    /// Makes room for so many records and steps at once. What grows by and by is copied each time,
-    /// and takes twice the room meanwhile.
-    pub fn reserve(&mut self, records: usize) {
-        self.trace.reserve_exact(records.saturating_sub(self.trace.len()));
-        self.records.reserve_exact(records.saturating_sub(self.records.len()));
+    /// Makes room for so many steps more, and never for more records than these. Where there is
+    /// too little of it, there will be enough for the whole run, if that goes on as it did: what
+    /// grows by and by is copied each time, and takes three times the room meanwhile.
+    pub fn make_room(&mut self, steps: u32, records_max: usize) {
+        let (records, places) = (self.trace.len(), self.records.len());
+        let step = records / places + 1;
+        let needed = records + step * steps as usize;
+        if needed <= self.trace.capacity() || records == 0 || self.is_whole() {
+            return;
+        }
+        let whole_us = u128::from(self.run().config.ends_ms) * 1_000;
+        let so_far_us = u128::from(self.head.now().as_micros()).max(1);
+        let whole = records as u128 * whole_us / so_far_us;
+        let room = usize::try_from(whole + whole / 8).unwrap_or(usize::MAX);
+        let room = room.max(needed).min(records_max);
+        self.trace.reserve_exact(room.saturating_sub(records));
+        self.records.reserve_exact((room / step).saturating_sub(places));
     }
 
     /// Simulates up to this many steps more than there are so far, without going there. Says

@@ -52,8 +52,8 @@ pub use storm::{Outcome, storm, weather};
 pub use story::{Part, Story};
 pub use subject::Subject;
 pub use trace::{
-    About, CallEnd, DisbeliefCause, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo, Record,
-    RecordNo,
+    About, CallEnd, Causes, DisbeliefCause, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo,
+    Record, RecordNo,
 };
 pub use valid::BadRun;
 pub use world::{Belief, ClientView, ClockView, LinkView, PacketView, ServerView, World};

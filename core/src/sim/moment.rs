@@ -6,17 +6,20 @@ use std::ops::Add;
 use serde::{Deserialize, Serialize};
 
 /// A moment of a run: microseconds since it began.
+///
+/// Packed, so that records, of which there can be a million, waste no room before it.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
+#[serde(from = "u64", into = "u64")]
+#[repr(Rust, packed(4))]
 pub struct Moment(u64);
 
 impl Moment {
     /// The beginning of the run.
-    pub const START: Self = Self(0);
+    pub const START: Self = Self::from_micros(0);
     /// Later than anything that happens.
-    pub const NEVER: Self = Self(u64::MAX);
+    pub const NEVER: Self = Self::from_micros(u64::MAX);
 
     /// So many microseconds after the beginning.
     pub const fn from_micros(micros: u64) -> Self {
@@ -25,7 +28,7 @@ impl Moment {
 
     /// So many milliseconds after the beginning.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1_000))
+        Self::from_micros(millis.saturating_mul(1_000))
     }
 
     /// Microseconds since the beginning.
@@ -35,7 +38,19 @@ impl Moment {
 
     /// Whole milliseconds since the beginning.
     pub const fn as_millis(self) -> u64 {
-        self.0 / 1_000
+        self.as_micros() / 1_000
+    }
+}
+
+impl From<u64> for Moment {
+    fn from(micros: u64) -> Self {
+        Self::from_micros(micros)
+    }
+}
+
+impl From<Moment> for u64 {
+    fn from(moment: Moment) -> Self {
+        moment.as_micros()
     }
 }
 
@@ -44,14 +59,14 @@ impl Add<u64> for Moment {
 
     /// So many microseconds later.
     fn add(self, micros: u64) -> Self {
-        Self(self.0.saturating_add(micros))
+        Self::from_micros(self.as_micros().saturating_add(micros))
     }
 }
 
 impl fmt::Display for Moment {
     /// Seconds with one decimal, as they are spoken of.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = self.0 / 100_000;
+        let tenths = self.as_micros() / 100_000;
         write!(f, "{}.{} s", tenths / 10, tenths % 10)
     }
 }

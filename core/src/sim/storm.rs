@@ -67,18 +67,18 @@ impl Run {
         Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
     }
 
-    /// Goes through the whole of it, where it leaves no more records than this.
-    pub fn go_within(&self, records_max: u32) -> Option<Outcome> {
+    /// Goes through the whole of it, where it leaves no more records than this, and keeps none of
+    /// them. The world at its end.
+    pub fn end_within(&self, records_max: u32) -> Option<World> {
         let mut world = World::new(self.clone());
-        let mut trace = Vec::new();
-        while world.step(&mut trace) {
+        let mut unread = Vec::new();
+        while world.step(&mut unread) {
+            unread.clear();
             if world.records() > records_max {
                 return None;
             }
         }
-        let violated = world.checks().violated().first().copied();
-        let (statuses, fingerprint) = (world.statuses(), world.fingerprint());
-        Some(Outcome { violated, statuses, fingerprint, trace })
+        Some(world)
     }
 
     /// Goes through it until something is violated.

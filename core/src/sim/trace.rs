@@ -3,6 +3,7 @@
 //! A record is small and has no text: the sentences are made of it when somebody reads them (see
 //! [`super::explain`]).
 
+mod causes;
 mod flat;
 
 use std::fmt;
@@ -15,6 +16,8 @@ use super::message::{Code, Message};
 use super::moment::Moment;
 use crate::event::{ReleaseCause, WaitEndCause};
 use flat::Flat;
+
+pub use causes::Causes;
 
 /// A node: 0 is the server, the first client is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,8 +96,7 @@ pub struct Record {
     #[serde(flatten)]
     pub kind: Kind,
     /// What led to it directly, and what else it rests on.
-    #[serde(serialize_with = "causes::serialize")]
-    pub causes: [RecordNo; 2],
+    pub causes: Causes,
 }
 
 /// What a packet is about, in short.
@@ -462,28 +464,6 @@ impl<T: Serialize> fmt::Display for Word<T> {
     }
 }
 
-/// Only the causes that there are are written.
-mod causes {
-    use serde::{Serialize as _, Serializer};
-
-    use super::RecordNo;
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    pub(super) fn serialize<S: Serializer>(
-        causes: &[RecordNo; 2],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let [direct, also] = *causes;
-        if also == RecordNo::NONE {
-            causes[..usize::from(direct != RecordNo::NONE)].serialize(serializer)
-        } else {
-            // Without a direct one the place of the other tells them apart.
-            let direct = (direct != RecordNo::NONE).then_some(direct);
-            (direct, also).serialize(serializer)
-        }
-    }
-}
-
 impl Record {
     /// A number that differs, as good as surely, wherever two records do.
     pub fn fingerprint(&self) -> u64 {
@@ -491,7 +471,7 @@ impl Record {
         let mut hash = Fingerprint::new();
         hash.add(at.as_micros());
         hash.add(u64::from(*local_ms) << 8 | u64::from(node.0));
-        hash.add(u64::from(causes[0].0) << 32 | u64::from(causes[1].0));
+        hash.add(u64::from(causes.direct().0) << 32 | u64::from(causes.also().0));
         kind.hash(&mut hash);
         hash.0
     }

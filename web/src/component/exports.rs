@@ -163,7 +163,7 @@ fn read_trace(text: &str) -> Result<(Scenario, String), String> {
         return Ok((of_run("run", &run), "A run, from its beginning.".to_owned()));
     }
     let trace = Trace::read(text)?;
-    let fingerprint = trace.run.go_within(CHECKED_MAX).map(|outcome| outcome.fingerprint);
+    let fingerprint = trace.run.end_within(CHECKED_MAX).map(|world| world.fingerprint());
     let note = match fingerprint.map(|it| format!("{it:016x}") == trace.fingerprint) {
         Some(true) => "A trace: it is replayed exactly as it was recorded.",
         Some(false) => {

@@ -16,14 +16,20 @@ use super::scene::Scene;
 /// How many steps are simulated at once when a run is opened: all that lectures use.
 const STEPS_AT_FIRST: u32 = 60_000;
 
+/// After so many of them it can be guessed how long a run will be.
+const STEPS_TO_GUESS: u32 = 1_000;
+
 /// How many more in between, where a run is longer.
 const STEPS_MORE: u32 = 5_000;
 
 /// Longer runs than this are shown up to here.
-const RECORDS_MAX: u32 = 500_000;
+const RECORDS_MAX: u32 = 1_000_000;
 
-/// What one step may add at most.
-const RECORDS_SPARE: u32 = 50_000;
+/// How many steps are simulated without a look at how many records there are.
+const STEPS_UNSEEN: u32 = 50;
+
+/// What these may add at most.
+const RECORDS_SPARE: usize = 2_000;
 
 /// A run, and a place in it.
 pub(crate) struct Film {
@@ -54,10 +60,8 @@ impl Film {
     fn of(history: History) -> Self {
         let now = history.world().now();
         let mut film = Self { reel: Reel::Simulated(Box::new(history)), bars: Rc::default(), now };
-        film.simulate(STEPS_AT_FIRST);
-        if let (false, Reel::Simulated(history)) = (film.is_whole(), &mut film.reel) {
-            history.reserve(place_of(RECORDS_MAX + RECORDS_SPARE));
-        }
+        film.simulate(STEPS_TO_GUESS);
+        film.simulate(STEPS_AT_FIRST - STEPS_TO_GUESS);
         film
     }
 
@@ -113,11 +117,17 @@ impl Film {
         true
     }
 
-    fn simulate(&mut self, steps: u32) {
-        if let Reel::Simulated(history) = &mut self.reel {
-            history.simulate(steps);
-            Rc::make_mut(&mut self.bars).take(history.trace());
+    fn simulate(&mut self, mut steps: u32) {
+        let Reel::Simulated(history) = &mut self.reel else { return };
+        history.make_room(steps, place_of(RECORDS_MAX) + RECORDS_SPARE);
+        while steps > 0 && history.head().records() < RECORDS_MAX {
+            let now = steps.min(STEPS_UNSEEN);
+            if history.simulate(now) {
+                break;
+            }
+            steps -= now;
         }
+        Rc::make_mut(&mut self.bars).take(history.trace());
     }
 
     /// What was seen, where it was.

@@ -35,14 +35,14 @@ impl Lanes<'_> {
         let is_hidden =
             |no: &RecordNo| no.place().and_then(|it| past.get(it)).map(|it| !self.has(it.node));
         // The hidden ones that are still to be looked behind. What leads to something is before it.
-        let mut open: Vec<RecordNo> = record.causes.into_iter().collect();
+        let mut open: Vec<RecordNo> = record.causes.both().to_vec();
         open.retain(|no| is_hidden(no) == Some(true));
         let is_near = |no: RecordNo| no >= first && no != RecordNo::NONE;
         while let Some(last) = open.iter().copied().filter(|no| is_near(*no)).max() {
             open.retain(|no| *no != last);
             let found = past.get(last.place()?)?;
             if !self.has(found.node) {
-                open.extend(found.causes);
+                open.extend(found.causes.both());
                 open.extend(decided(past, found, first));
             } else if found.node != record.node {
                 return Some(last);
@@ -55,14 +55,14 @@ impl Lanes<'_> {
 /// The decision about its receiver that a packet tells of: the disk stands between the two.
 fn decided(past: &[Record], record: &Record, first: RecordNo) -> Option<RecordNo> {
     let Kind::Sent(about) = record.kind else { return None };
-    let (first, stored) = (first.place()?, record.causes[0].place()?);
+    let (first, stored) = (first.place()?, record.causes.direct().place()?);
     if !matches!(past.get(stored)?.kind, Kind::Stored { .. }) {
         return None;
     }
     let mut before = past.get(first..stored)?.iter();
     let nth = before.rposition(|it| {
         it.node == record.node
-            && it.causes[0] != RecordNo::NONE
+            && it.causes.direct() != RecordNo::NONE
             && it.kind.subject().client == Some(about.peer)
     })?;
     u32::try_from(first + nth).ok().map(RecordNo)

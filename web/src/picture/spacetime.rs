@@ -241,12 +241,12 @@ impl Cones {
             if past.insert(no)
                 && let Some(record) = no.place().and_then(|place| records.get(place))
             {
-                open.extend(record.causes.iter().filter(|cause| **cause < no));
+                open.extend(record.causes.both().into_iter().filter(|cause| *cause < no));
             }
         }
         let mut future = Set::from([chosen]);
         for (no, record) in (0_u32..).zip(records).skip(chosen.place().unwrap_or(0)) {
-            if record.causes.iter().any(|cause| future.contains(cause)) {
+            if record.causes.both().iter().any(|cause| future.contains(cause)) {
                 future.insert(RecordNo(no));
             }
         }
@@ -452,7 +452,7 @@ mod tests {
         let (no, record) =
             granted.find(|(_, it)| matches!(it.kind, Kind::LockGranted { .. })).unwrap();
         let cones = Cones::of(film.past(), RecordNo(u32::try_from(no).unwrap()));
-        assert_eq!(cones.class(record.causes[0]), "before");
+        assert_eq!(cones.class(record.causes.direct()), "before");
         assert!(film.past().len() > cones.past.len() + cones.future.len());
     }
 }

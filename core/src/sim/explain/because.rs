@@ -87,7 +87,7 @@ impl Teller<'_> {
                 let (client, lock) = (self.node(client), self.lock(lock));
                 let mut text = format!("{client} got {lock} under token {token} at {at}");
                 let mut rests_on = vec![rests];
-                if let Some(before) = self.tenure_end(record.causes[1]) {
+                if let Some(before) = self.tenure_end(record.causes.also()) {
                     text = format!("{text}, after {}", before.text);
                     rests_on.extend(before.rests_on);
                 }
@@ -140,7 +140,7 @@ impl Teller<'_> {
     }
 
     fn because_granted(&self, record: &Record, token: u32, from_queue: bool) -> Option<Because> {
-        let rests = record.causes[1];
+        let rests = record.causes.also();
         let before = self.record(rests);
         let fifo = self.has(Protection::Fifo);
         let line = match from_queue {
@@ -169,7 +169,7 @@ impl Teller<'_> {
     }
 
     fn because_tenure(&self, record: &Record) -> Option<Because> {
-        let tenure = self.tenure(record.causes[1])?;
+        let tenure = self.tenure(record.causes.also())?;
         Some(Because { text: tenure.text, rests_on: tenure.rests_on })
     }
 
@@ -199,12 +199,12 @@ impl Teller<'_> {
     /// Why the server gave a client up.
     fn because_silent(&self, record: &Record, client: &str) -> Option<Because> {
         // A lock goes with its session, which rests on the last renewal.
-        let expired = [record.causes[1], record.causes[0]]
+        let expired = [record.causes.also(), record.causes.direct()]
             .into_iter()
             .find_map(|no| self.record(no).filter(|it| is_of_lease(it.kind)).map(|it| (no, it)));
         let (no, last) = match expired {
             Some((_, it)) if matches!(it.kind, Kind::SessionExpired { .. }) => {
-                let no = it.causes[1];
+                let no = it.causes.also();
                 (no, self.record(no)?)
             }
             Some(found) => found,
@@ -219,7 +219,7 @@ impl Teller<'_> {
     }
 
     fn because_appended(&self, record: &Record, token: u32) -> Option<Because> {
-        let rests = record.causes[1];
+        let rests = record.causes.also();
         let tenure = self.record(rests);
         if let Some(Kind::LockGranted { token: live, client, .. }) = tenure.map(|it| it.kind) {
             if live == token {
@@ -246,7 +246,7 @@ impl Teller<'_> {
         current: u32,
         code: Code,
     ) -> Option<Because> {
-        let tenure = self.tenure(record.causes[1]);
+        let tenure = self.tenure(record.causes.also());
         let rests_on = tenure.as_ref().map(|it| it.rests_on.clone()).unwrap_or_default();
         let since = tenure.map_or_else(String::new, |it| format!(": {}", it.text));
         let text = match code {
@@ -272,7 +272,7 @@ impl Teller<'_> {
 
     /// A belief counts from the sending of what was answered.
     fn because_believed(&self, record: &Record) -> Option<Because> {
-        let arrived = self.record(record.causes[0])?;
+        let arrived = self.record(record.causes.direct())?;
         let Kind::Arrived(about) = arrived.kind else { return None };
         if !self.has(Protection::Margin) {
             return Some(Because {
@@ -290,7 +290,7 @@ impl Teller<'_> {
 
     /// The last sending of this request before the record.
     fn asked(&self, record: &Record, seq: u32) -> Option<RecordNo> {
-        let until = record.causes[0].place()?;
+        let until = record.causes.direct().place()?;
         let place = self.trace[..until].iter().rposition(|it| {
             let Kind::Sent(about) = it.kind else { return false };
             it.node == record.node && about.seq == seq && about.message.is_request()

@@ -54,7 +54,7 @@ impl<'a> Teller<'a> {
     pub fn tell(&self, no: RecordNo) -> Option<Told> {
         let record = self.record(no)?;
         let because = self.because(record);
-        let mut causes: Vec<RecordNo> = record.causes.to_vec();
+        let mut causes: Vec<RecordNo> = record.causes.both().to_vec();
         causes.extend(because.iter().flat_map(|because| because.rests_on.iter().copied()));
         causes.retain(|cause| *cause != RecordNo::NONE);
         sort_short(&mut causes, |cause| *cause);
@@ -96,7 +96,7 @@ impl<'a> Teller<'a> {
             }
             chain.push(next);
             // What comes later than its effect is no cause.
-            open.extend(record.causes.iter().filter(|cause| **cause < next));
+            open.extend(record.causes.both().into_iter().filter(|cause| *cause < next));
         }
         sort_short(&mut chain, |cause| *cause);
         chain
@@ -131,7 +131,7 @@ impl<'a> Teller<'a> {
 
     /// Whether it tells what was so when somebody began to look.
     fn is_seen_first(&self, record: &Record) -> bool {
-        let cause = self.record(record.causes[0]);
+        let cause = self.record(record.causes.direct());
         cause.is_some_and(|cause| matches!(cause.kind, Kind::Unseen { .. }))
     }
 

@@ -241,7 +241,13 @@ impl Recording {
             if before.is_some_and(|before| before > record.at) {
                 return wrong("it is earlier than the one before it");
             }
-            if record.causes.iter().filter_map(|cause| cause.place()).any(|cause| cause >= no) {
+            if record
+                .causes
+                .both()
+                .iter()
+                .filter_map(|cause| cause.place())
+                .any(|cause| cause >= no)
+            {
                 return wrong("it is caused by a later one");
             }
             let lock = subject.lock.filter(|lock| *lock != LockNo::NONE);

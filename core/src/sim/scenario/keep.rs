@@ -13,10 +13,10 @@ impl Scenario {
     /// A scenario of a run that violates something: it stops where it does, and asks for it.
     /// Nothing where it violates nothing, or is longer than one would go through in a lecture.
     pub fn keep(name: &str, run: &Run) -> Option<Self> {
-        let outcome = run.go_within(RECORDS_MAX)?;
-        let violated = outcome.violations();
+        let violated = run.end_within(RECORDS_MAX)?.checks().violated();
         let (invariant, witness) = *violated.first()?;
-        let at = mark_of(&outcome.trace, witness)?;
+        let trace = run.go().trace;
+        let at = mark_of(&trace, witness)?;
         let mut broken = Set::new();
         broken.extend(violated.iter().map(|(invariant, _)| *invariant));
         let count = run.interventions.len();
@@ -42,7 +42,7 @@ impl Scenario {
                 caption: format!("Here {invariant} is violated: {sentence}."),
             }],
             question: Question {
-                at: mark_of(&outcome.trace, RecordNo(0))?,
+                at: mark_of(&trace, RecordNo(0))?,
                 ask: format!("Is {invariant} violated in this run?"),
                 measure: Measure::Violated { invariant },
                 options: vec![choice("yes", yes), choice("no", no)],

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::value::Error;
 
-use super::{About, CallEnd, Kind, LockNo, LossCause, NodeNo, PacketNo, Record, RecordNo};
+use super::{About, CallEnd, Causes, Kind, LockNo, LossCause, NodeNo, PacketNo, Record, RecordNo};
 use crate::sim::message::{Code, Message};
 use crate::sim::moment::Moment;
 
@@ -64,7 +64,7 @@ impl TryFrom<Flat> for Record {
             at: need!(flat.at_us)?,
             local_ms: need!(flat.local_ms)?,
             node: need!(flat.node)?,
-            causes: [cause(0), cause(1)],
+            causes: Causes::new([cause(0), cause(1)]),
             kind: flat.try_into()?,
         })
     }

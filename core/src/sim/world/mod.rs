@@ -24,7 +24,7 @@ use super::check::Checks;
 use super::moment::Moment;
 use super::protection::Guards;
 use super::run::{Action, Fate, Intervention, PacketName, Run};
-use super::trace::{Kind, LockNo, NodeNo, PacketNo, Record, RecordNo};
+use super::trace::{Causes, Kind, LockNo, NodeNo, PacketNo, Record, RecordNo};
 use crate::id::Name;
 use crate::ordered::Map;
 use crate::rng::mix;
@@ -285,7 +285,7 @@ impl World {
             local_ms: u32::try_from(local).unwrap_or(u32::MAX),
             node,
             kind,
-            causes: [pen.cause, also],
+            causes: Causes::new([pen.cause, also]),
         };
         let number = RecordNo(self.records);
         self.records += 1;

@@ -16,7 +16,8 @@ use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{Index, Name, SessionNo};
 use leasehold_core::ordered::Set;
 use leasehold_core::sim::{
-    Checks, Config, Invariant, Kind, Ledger, LockNo, Moment, NodeNo, Record, RecordNo, Run, Status,
+    Causes, Checks, Config, Invariant, Kind, Ledger, LockNo, Moment, NodeNo, Record, RecordNo, Run,
+    Status,
 };
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
@@ -374,6 +375,7 @@ impl Footage {
     ) -> RecordNo {
         let at = self.end;
         let local_ms = u32::try_from(at.as_millis()).unwrap_or(u32::MAX);
+        let causes = Causes::new(causes);
         let record = Record { at, local_ms, node, kind, causes };
         let no = RecordNo(self.number());
         self.checks.take(no, &record);
