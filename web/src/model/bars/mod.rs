@@ -7,6 +7,8 @@
 
 mod thin;
 
+pub(crate) use thin::{Crowd, Thinned, Window};
+
 use leasehold_core::event::ReleaseCause;
 use leasehold_core::sim::{
     CallEnd, Interest, Kind, LockNo, Message, Moment, NodeNo, Record, RecordNo,

@@ -1,5 +1,6 @@
 //! Another run of the same luck, over the one that is drawn: outlines of what is otherwise there.
 
+use super::crowd::is_crowded;
 use super::{BELIEF_ROW, Drawing, Rows, SERVER_ROW};
 use crate::model::bars::{Bars, Belief, MarkKind, Tenure};
 use crate::picture::glyph::Sign;
@@ -12,9 +13,10 @@ impl Drawing<'_> {
     /// What the other run has of a lock, and this one hasn't.
     pub(super) fn ghosts(&mut self, rows: &Rows) {
         let Some(other) = self.subject.ghost else { return };
-        let (own, now) = (self.subject.bars, self.subject.now);
+        let (own, crowds, now) = (self.subject.bars, self.crowds, self.subject.now);
+        let is_clear = |client, at| !is_crowded(crowds, (rows.lock, client), at);
         let tenures = other.tenures.iter().filter(|it| it.lock == rows.lock && it.from <= now);
-        for tenure in tenures.filter(|it| !has_tenure(own, it)) {
+        for tenure in tenures.filter(|it| is_clear(None, it.from) && !has_tenure(own, it)) {
             self.ghost_tenure(tenure, rows.top);
         }
         for (no, client) in rows.believers.iter().enumerate() {
@@ -22,7 +24,9 @@ impl Drawing<'_> {
                 rows.top + self.em * (SERVER_ROW + BELIEF_ROW * crate::picture::shape::float(no));
             let beliefs = other.beliefs.iter();
             let beliefs = beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client));
-            for belief in beliefs.filter(|it| !has_belief(own, it)) {
+            for belief in
+                beliefs.filter(|it| is_clear(Some(*client), it.from) && !has_belief(own, it))
+            {
                 self.ghost_belief(belief, y);
             }
         }
@@ -69,7 +73,8 @@ impl Drawing<'_> {
                 MarkKind::Refused => Sign::Reject,
                 MarkKind::Answered | MarkKind::Fault => continue,
             };
-            if own.marks.iter().any(|it| same(&it)) {
+            let is_crowded = is_crowded(self.crowds, (rows.lock, None), mark.at);
+            if is_crowded || own.marks.iter().any(|it| same(&it)) {
                 continue;
             }
             self.shapes.push(Shape::Group(Group {

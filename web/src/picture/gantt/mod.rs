@@ -3,16 +3,17 @@
 //!
 //! Only what has happened by now is drawn; what is promised from now on has an outline.
 
+mod crowd;
 mod ghost;
+mod marks;
 mod rows;
 
 use leasehold_core::sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
 
-use crate::model::bars::{Bars, Belief, Mark, MarkKind, OutageKind, Tenure, TenureEnd};
+use crate::model::bars::{Bars, Belief, Crowd, OutageKind, Tenure, TenureEnd, Thinned, Window};
 use crate::picture::axis::Axis;
-use crate::picture::glyph::Sign;
 use crate::picture::shape::{
-    Anchor, Group, Picture, Place, Shape, Target, circle, fitted, float, line, rect, rounded, text,
+    Anchor, Group, Picture, Place, Shape, Target, fitted, float, line, rect, rounded, text,
     text_width, within,
 };
 use rows::{BELIEF_ROW, Rows, SERVER_ROW, height, rows};
@@ -53,6 +54,8 @@ pub(crate) struct Subject<'a> {
 
 struct Drawing<'a> {
     subject: &'a Subject<'a>,
+    /// What is too close together to be drawn one by one.
+    crowds: &'a [Crowd],
     axis: Axis,
     /// What rows and what is on them are measured by, and what all other letters are.
     em: f64,
@@ -72,19 +75,24 @@ pub(crate) fn gantt(
     let label = label(subject);
     // Of a real server, or of a long run, there can be more than a picture has room for.
     let is_much = subject.is_inferred || subject.bars.tenures.len() > TENURES_MUCH;
-    let thinned = is_much.then(|| subject.bars.thinned(from, to, axis.pixel_us()));
-    let subject = &Subject { bars: thinned.as_ref().unwrap_or(subject.bars), ..*subject };
+    let window = Window { from, to, now: subject.now, pixel_us: axis.pixel_us() };
+    let thinned = is_much.then(|| subject.bars.thinned(window));
+    let (bars, crowds) = match &thinned {
+        Some(Thinned { bars, crowds }) => (bars, &**crowds),
+        None => (subject.bars, &[][..]),
+    };
+    let subject = &Subject { bars, ..*subject };
     let room = place.height - em * 1.7;
-    let needed = |believe| height(&rows(subject, &axis, em, believe), em);
+    let needed = |believe| height(&rows((subject, crowds), &axis, em, believe), em);
     // What is inferred says little that the tenures don't.
     let believe = !(subject.must_fit && subject.is_inferred && needed(true) > room);
     // Where there is room the rows are higher, and so are their letters.
     let em_min = if subject.must_fit { 0.5 } else { 1.0 };
     let em_row = em * within(room / needed(believe), em_min, 1.6);
     let em_text = em.min(em_row * 1.35);
-    let rows = rows(subject, &axis, em_row, believe);
+    let rows = rows((subject, crowds), &axis, em_row, believe);
     let bottom = height(&rows, em_row).max(room);
-    let mut drawing = Drawing { subject, axis, em: em_row, em_text, shapes: Vec::new() };
+    let mut drawing = Drawing { subject, crowds, axis, em: em_row, em_text, shapes: Vec::new() };
     drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
     // Below what is drawn: what happens now would be half hidden.
     let x = axis.x(subject.now);
@@ -145,6 +153,7 @@ impl Drawing<'_> {
         for tenure in tenures {
             self.tenure(tenure, rows.top);
         }
+        self.crowds(rows.lock, None, (rows.top, em * 1.35));
         for (no, client) in rows.believers.iter().enumerate() {
             let y = rows.top + em * (SERVER_ROW + BELIEF_ROW * float(no));
             let width = self.axis.left - size * 1.1;
@@ -156,6 +165,7 @@ impl Drawing<'_> {
             for belief in beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client)) {
                 self.belief(belief, y);
             }
+            self.crowds(rows.lock, Some(*client), (y, em * 0.8));
         }
         self.ghosts(rows);
         self.overlaps(rows);
@@ -287,49 +297,6 @@ impl Drawing<'_> {
                 self.shapes.push(text("alarm", at, Anchor::Start, size, "2 believers"));
             }
         }
-    }
-
-    fn marks(&mut self, rows: &Rows) {
-        let (em, now) = (self.em, self.subject.now);
-        let marks = self.subject.bars.marks.iter();
-        let mine =
-            marks.filter(|it| it.lock == rows.lock && it.at <= now && self.axis.has(it.at, it.at));
-        for mark in mine {
-            let sign = match mark.what {
-                MarkKind::Written => Sign::Append,
-                MarkKind::Refused => Sign::Reject,
-                MarkKind::Answered | MarkKind::Fault => continue,
-            };
-            let row = rows.believers.iter().position(|it| *it == mark.client);
-            let y = match (mark.what, row) {
-                // What was refused is of account for its sender; the file never saw it.
-                (MarkKind::Refused, Some(row)) => {
-                    rows.top + em * (SERVER_ROW + BELIEF_ROW * float(row) + 0.4)
-                }
-                // On the lower edge, so that the token can be read.
-                _ => rows.top + em * 1.3,
-            };
-            let r = (em * 0.42).min(7.5);
-            let mut shapes = sign.shapes((0.0, 0.0), r);
-            let mut witnesses = self.subject.violations.iter();
-            if witnesses.any(|(.., witness)| *witness == mark.record) {
-                // What violates is what one looks for.
-                shapes.insert(0, circle("culprit", (0.0, 0.0), r * 1.7));
-            }
-            self.shapes.push(Shape::Group(Group {
-                class: "mark".into(),
-                at: (self.axis.x(mark.at), y),
-                target: Some(Target::Record(mark.record)),
-                label: self.mark_label(mark),
-                shapes,
-            }));
-        }
-    }
-
-    fn mark_label(&self, mark: &Mark) -> String {
-        let client = self.subject.names.node(mark.client);
-        let what = if mark.what == MarkKind::Written { "writes" } else { "is refused" };
-        format!("{client} {what} under token {} at {}", mark.token, mark.at)
     }
 
     /// What nobody saw.

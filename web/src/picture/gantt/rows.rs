@@ -5,6 +5,7 @@ use leasehold_core::ordered::Set;
 use leasehold_core::sim::{LockNo, NodeNo};
 
 use super::Subject;
+use crate::model::bars::Crowd;
 use crate::picture::axis::Axis;
 use crate::picture::shape::float;
 
@@ -20,14 +21,17 @@ pub(super) struct Rows {
 const LOCKS_ALWAYS_SHOWN: usize = 12;
 
 /// Whether a lock is held, or written under, in the part of time that is shown.
-fn happens(subject: &Subject<'_>, axis: &Axis, lock: LockNo) -> bool {
+fn happens((subject, crowds): Seen<'_>, axis: &Axis, lock: LockNo) -> bool {
     let mut tenures = subject.bars.tenures.iter().rev();
     tenures.any(|it| {
         it.lock == lock
             && it.from <= subject.now
             && axis.has(it.from, it.until.unwrap_or(subject.now).max(it.from))
-    })
+    }) || crowds.iter().any(|it| it.lock == lock && it.from <= subject.now)
 }
+
+/// What is drawn one by one, and what is not.
+type Seen<'a> = (&'a Subject<'a>, &'a [Crowd]);
 
 pub(super) const SERVER_ROW: f64 = 1.75;
 pub(super) const BELIEF_ROW: f64 = 1.3;
@@ -42,11 +46,12 @@ pub(super) fn height(rows: &[Rows], em: f64) -> f64 {
 }
 
 /// The rows that there are, with those for the believers where they are wanted.
-pub(super) fn rows(subject: &Subject<'_>, axis: &Axis, em: f64, believe: bool) -> Vec<Rows> {
+pub(super) fn rows(seen: Seen<'_>, axis: &Axis, em: f64, believe: bool) -> Vec<Rows> {
+    let (subject, crowds) = seen;
     let mut top = em * 0.5;
     let locks = (0..).map(LockNo).take(subject.names.locks.len());
     let has_many = subject.names.locks.len() > LOCKS_ALWAYS_SHOWN;
-    let is_shown = |lock: &LockNo| !has_many || happens(subject, axis, *lock);
+    let is_shown = |lock: &LockNo| !has_many || happens(seen, axis, *lock);
     let rows = locks.filter(is_shown).map(|lock| {
         let ghosts = subject.ghost.into_iter().flat_map(|ghost| &ghost.beliefs);
         let beliefs = subject.bars.beliefs.iter().chain(ghosts);
@@ -54,7 +59,10 @@ pub(super) fn rows(subject: &Subject<'_>, axis: &Axis, em: f64, believe: bool) -
             let until = it.until(subject.now).unwrap_or(it.from);
             believe && it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
         });
-        let believers: Set<NodeNo> = seen.map(|it| it.client).collect();
+        let crowds = crowds.iter();
+        let crowds = crowds.filter(|it| believe && it.lock == lock && it.from <= subject.now);
+        let mut believers: Set<NodeNo> = seen.map(|it| it.client).collect();
+        believers.extend(crowds.filter_map(|it| it.client));
         let believers: Vec<NodeNo> = believers.iter().copied().collect();
         let rows = Rows { lock, top, believers };
         top += height_of(&rows, em);
