@@ -17,6 +17,27 @@ pub(crate) struct Painter {
     size: (String, String),
     label: String,
     painted: Vec<Painted>,
+    /// How often it was painted.
+    times: u32,
+}
+
+/// More packets than this are moved by turns while time goes by.
+const PACKETS_MANY: usize = 300;
+
+/// How one goes about a picture.
+#[derive(Clone, Copy)]
+struct Way {
+    /// To what one comes by the tabulator.
+    stop: Option<Target>,
+    /// Which packets stay where they are this time: each second one, if any. A crowd that moves
+    /// thirty times a second moves well enough, for half of the work.
+    resting: Option<u32>,
+}
+
+impl Way {
+    fn rests(self, target: Option<Target>) -> bool {
+        matches!(target, Some(Target::Packet(no)) if self.resting == Some(no.0 % 2))
+    }
 }
 
 /// A shape in the document.
@@ -33,8 +54,14 @@ struct Painted {
 
 impl Painter {
     /// Makes the element show the picture. By the tabulator one comes to `focus`, or to the first
-    /// node; to all else by the arrows from there.
-    pub(crate) fn paint(&mut self, svg: &Element, picture: Picture, focus: Option<Target>) {
+    /// node; to all else by the arrows from there. Where it `moves`, the next one will come soon.
+    pub(crate) fn paint(
+        &mut self,
+        svg: &Element,
+        picture: Picture,
+        focus: Option<Target>,
+        moves: bool,
+    ) {
         let Some(document) = browser::document() else { return };
         if self.svg.as_ref() != Some(svg) {
             // Another element: nothing of it was painted here.
@@ -54,7 +81,11 @@ impl Painter {
             self.label = label;
         }
         let stop = focus.or_else(|| first_node(&shapes));
-        update(&document, svg, &mut self.painted, shapes, stop);
+        let is_packet = |it: &&Shape| matches!(key(it), Some(Target::Packet(_)));
+        let is_crowded = || shapes.iter().filter(is_packet).count() > PACKETS_MANY;
+        self.times = self.times.wrapping_add(1);
+        let resting = (moves && is_crowded()).then_some(self.times % 2);
+        update(&document, svg, &mut self.painted, shapes, Way { stop, resting });
     }
 }
 
@@ -71,7 +102,7 @@ fn update(
     parent: &Element,
     painted: &mut Vec<Painted>,
     shapes: Vec<Shape>,
-    stop: Option<Target>,
+    way: Way,
 ) {
     // What stays is nearly always in the order in which it was, so each is looked for from the one
     // before it on.
@@ -105,7 +136,7 @@ fn update(
                 painted.insert(at, new);
             }
         }
-        painted[at].become_shape(document, shape, stop);
+        painted[at].become_shape(document, shape, way);
     }
     painted.drain(count.min(painted.len())..).for_each(|gone| gone.element.remove());
 }
@@ -167,7 +198,7 @@ impl Painted {
         Some(Self { element, shape: blank, inside: Vec::new(), is_stop: false, shift: None })
     }
 
-    fn become_shape(&mut self, document: &Document, mut shape: Shape, stop: Option<Target>) {
+    fn become_shape(&mut self, document: &Document, mut shape: Shape, way: Way) {
         let inside = match &mut shape {
             Shape::Group(group) => std::mem::take(&mut group.shapes),
             Shape::Rect { .. }
@@ -176,6 +207,12 @@ impl Painted {
             | Shape::Path { .. }
             | Shape::Text { .. } => Vec::new(),
         };
+        if let (Shape::Group(old), Shape::Group(new)) = (&self.shape, &mut shape)
+            && way.rests(new.target)
+            && !old.at.0.is_nan()
+        {
+            new.at = old.at;
+        }
         if shape != self.shape {
             if let (Shape::Group(old), Shape::Group(new)) = (&self.shape, &shape)
                 && is_other(old.at.0, new.at.0) | is_other(old.at.1, new.at.1)
@@ -186,13 +223,13 @@ impl Painted {
             self.shape = shape;
         }
         let target = key(&self.shape);
-        let is_stop = target.is_some() && target == stop;
+        let is_stop = target.is_some() && target == way.stop;
         if is_stop != self.is_stop {
             set(&self.element, "tabindex", if is_stop { "0" } else { "-1" });
             self.is_stop = is_stop;
         }
         if !inside.is_empty() || !self.inside.is_empty() {
-            update(document, &self.element, &mut self.inside, inside, stop);
+            update(document, &self.element, &mut self.inside, inside, way);
         }
     }
 
