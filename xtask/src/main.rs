@@ -19,8 +19,9 @@ cargo xtask serve [--demo] [options of `leasehold serve`]
 cargo xtask test
     Every test: formatting, lints, native, on wasm, end to end, in a real browser
 
-cargo xtask measure-page
-    What the page weighs and how fast it is, in a real browser, each figure beside its goal
+cargo xtask measure-page [PART...]
+    What the page weighs and how fast it is, in a real browser, each figure beside its goal.
+    Parts: weight, first, frames, paused, million, live
 
 cargo xtask build-page
     Builds the page into dist/, which any static host serves
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     let done = match command.as_deref() {
         Some("serve") => serve::serve(&rest),
         Some("test") => Ok(test::test()),
-        Some("measure-page") => test::measure_page().map(|()| ExitCode::SUCCESS),
+        Some("measure-page") => test::measure_page(&rest).map(|()| ExitCode::SUCCESS),
         Some("build-page") => page::build().map(|()| ExitCode::SUCCESS),
         Some("compare") => compare::compare(&rest),
         // Called by `compare`, of a build that is as fast as what it measures.

@@ -82,11 +82,11 @@ fn core_on_wasm() -> anyhow::Result<()> {
 }
 
 /// What the page weighs and how fast it is.
-pub(crate) fn measure_page() -> anyhow::Result<()> {
+pub(crate) fn measure_page(parts: &[String]) -> anyhow::Result<()> {
     page::build()?;
     tools::need_browser()?;
     let bench = ["bench", "--package", "leasehold-tests", "--features", "measure"];
-    run(cargo(&bench).args(["--bench", "page"]))
+    run(cargo(&bench).args(["--bench", "page", "--"]).args(parts))
 }
 
 fn in_a_browser() -> anyhow::Result<()> {

@@ -144,7 +144,9 @@ pub(crate) struct App {
     draw_began: f64,
     pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
-    /// When it was looked last how large the places of the pictures are.
+    /// Something was drawn since it was looked last how large the places of the pictures are.
+    is_unmeasured: bool,
+    /// When that was.
     measured_at: f64,
     /// What gets the focus when it is there.
     pub(super) focus_next: Option<&'static str>,
@@ -262,6 +264,7 @@ impl Component for App {
             draw_began: 0.0,
             draw_ms: 0.0,
             must_measure: true,
+            is_unmeasured: false,
             measured_at: 0.0,
             focus_next: None,
             press: None,
@@ -312,30 +315,47 @@ impl Component for App {
         if let Some(wanted) = self.focus_next.take() {
             browser::focus(wanted);
         }
-        // Whatever opens or closes leaves the pictures more room or less. Where something moves it
-        // is not looked each time: the browser has to lay out everything at once to know.
-        let now = browser::now();
-        let moves = self.moves() && now - self.measured_at < MEASURE_EVERY_MS;
-        if !std::mem::take(&mut self.must_measure) && moves {
-            return;
-        }
-        self.measured_at = now;
-        let size = |id: &str| browser::size_of(id).unwrap_or_default();
-        let sizes = Sizes { stage: size("stage"), lower: size("lower"), tape: size("tape") };
-        if sizes != self.sizes {
+        self.is_unmeasured = true;
+        if self.must_measure
+            && let Some(sizes) = self.measure()
+        {
             ctx.link().send_message(Msg::Measured(sizes));
         }
+        self.want_frames();
     }
 }
 
 impl App {
-    /// Frames are asked for only while something moves.
+    /// Frames are asked for only while something moves, and one after what was drawn.
     fn want_frames(&self) {
-        self.frames.want(self.moves() || !self.studio.film().is_whole());
+        let goes_on = self.moves() || !self.studio.film().is_whole();
+        self.frames.want(goes_on || self.is_unmeasured);
+    }
+
+    /// What a frame begins with: whatever was drawn may have left the pictures more room or less,
+    /// and now it is laid out. Asked at once, the browser would have to do that twice.
+    pub(super) fn look_around(&mut self) {
+        let is_due = browser::now() - self.measured_at >= MEASURE_EVERY_MS;
+        if self.is_unmeasured
+            && (is_due || !self.moves())
+            && let Some(sizes) = self.measure()
+        {
+            self.sizes = sizes;
+            self.paint();
+        }
+    }
+
+    /// How large the places of the pictures are, where that has changed.
+    fn measure(&mut self) -> Option<Sizes> {
+        (self.must_measure, self.is_unmeasured) = (false, false);
+        self.measured_at = browser::now();
+        let size = |id: &str| browser::size_of(id).unwrap_or_default();
+        let sizes = Sizes { stage: size("stage"), lower: size("lower"), tape: size("tape") };
+        (sizes != self.sizes).then_some(sizes)
     }
 
     /// Whether time goes by.
-    fn moves(&self) -> bool {
+    pub(super) fn moves(&self) -> bool {
         self.studio.player.is_playing || (self.studio.follows && !self.is_stale())
     }
 

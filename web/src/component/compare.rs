@@ -10,6 +10,7 @@ use super::draw::{Pointing, figure};
 use crate::model::compare::{Compare, Difference, Mode, title};
 use crate::model::files::FileView;
 use crate::model::film::Film;
+use crate::model::log::ROWS_STEP;
 use crate::picture::shape::Picture;
 
 /// All that is shown of the two.
@@ -198,7 +199,7 @@ fn side_of(film: &Film, title: String, differences: Vec<Difference>) -> Side {
     let violated = statuses.filter(|(_, here, _)| matches!(here, Status::Violated { .. }));
     Side {
         title,
-        files: film.files(None),
+        files: film.files(None, ROWS_STEP / 2),
         violated: violated.map(|(it, ..)| it).collect(),
         differences,
     }

@@ -95,7 +95,7 @@ impl Derived {
             rows: Rc::new(rows),
             has_more,
             statuses: Rc::new(film.statuses()),
-            files: Rc::new(film.files(correct.as_deref())),
+            files: Rc::new(film.files(correct.as_deref(), studio.rows / 2)),
             choices: Rc::new(if film.footage().is_some() {
                 Vec::new()
             } else {

@@ -98,6 +98,7 @@ impl App {
 
     /// Time has passed. Says whether the page is to be drawn anew: the pictures are painted here.
     fn frame(&mut self, at: f64) -> bool {
+        self.look_around();
         let passed = self.last_frame.map(|last| at - last);
         // A page that takes long to draw must leave time for what comes in.
         let pause = LIVE_FRAME_MS.max(self.draw_ms * 3.0);

@@ -353,7 +353,8 @@ impl App {
             <section class="panel files" id="panel-files" data-testid="files" aria-label="Files">
                 <Files files={Rc::clone(&shown.files)} compares={self.ui.compares_files}
                     can_compare={!film.run().without.is_empty()}
-                    oncompare={self.on.against.clone()} onrecord={self.on.record.clone()} />
+                    oncompare={self.on.against.clone()} onrecord={self.on.record.clone()}
+                    onmore={self.on.more.clone()} />
             </section>
         </> }
     }

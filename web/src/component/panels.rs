@@ -140,12 +140,13 @@ pub(crate) struct FilesProps {
     pub(crate) can_compare: bool,
     pub(crate) oncompare: Callback<()>,
     pub(crate) onrecord: Callback<RecordNo>,
+    pub(crate) onmore: Callback<()>,
 }
 
 /// What is in the files, line by line.
 #[component]
 pub(crate) fn Files(props: &FilesProps) -> Html {
-    let FilesProps { files, compares, can_compare, oncompare, onrecord } = props.clone();
+    let FilesProps { files, compares, can_compare, oncompare, onrecord, onmore } = props.clone();
     html! { <>
         <header class="panel-head">
             <h2>{ "Files" }</h2>
@@ -158,13 +159,21 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
             }
         </header>
         <div class="sheets">
-            { for files.iter().map(|file| sheet(file, &onrecord)) }
+            { for files.iter().map(|file| sheet(file, &onrecord, &onmore)) }
         </div>
     </> }
 }
 
-fn sheet(file: &FileView, onrecord: &Callback<RecordNo>) -> Html {
-    let mut lines: Vec<Html> = file.lines.iter().map(|line| written(line, onrecord)).collect();
+fn sheet(file: &FileView, onrecord: &Callback<RecordNo>, onmore: &Callback<()>) -> Html {
+    let mut lines: Vec<Html> = Vec::new();
+    if file.lines.len() < file.count {
+        lines.push(html! {
+            <li key="more" class="more-rows">
+                <button class="quiet" onclick={onmore.reform(|_| ())}>{ "Earlier lines" }</button>
+            </li>
+        });
+    }
+    lines.extend(file.lines.iter().map(|line| written(line, onrecord)));
     if lines.is_empty() {
         lines.push(html! { <li key="nothing" class="unseen">{ "nothing written yet" }</li> });
     }

@@ -1,15 +1,11 @@
 //! The files line by line: whose each is and under which token, what is stale, what stands there
 //! twice, and what a correct run would not have.
 
-use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Line, Lines, LockNo, NodeNo, RecordNo, Run, World};
 
 use super::film::Film;
 use super::footage::{Beginning, Footage};
 use super::scene::count_at;
-
-/// How many lines of a file are shown.
-const LINES_MAX: usize = 60;
 
 /// The key of what stands for bytes that nobody has seen.
 const UNSEEN: &str = "unseen";
@@ -97,17 +93,18 @@ impl LineView {
 }
 
 impl Film {
-    /// All files at this moment; `correct` is the same run with all protections, at its end.
-    pub(crate) fn files(&self, correct: Option<&World>) -> Vec<FileView> {
+    /// All files at this moment, with so many of their last lines; `correct` is the same run with
+    /// all protections, at its end.
+    pub(crate) fn files(&self, correct: Option<&World>, lines_max: usize) -> Vec<FileView> {
         match (self.world(), self.footage()) {
-            (Some(world), _) => files(world, correct),
-            (None, Some(footage)) => seen(footage, self.place()),
+            (Some(world), _) => files(world, correct, lines_max),
+            (None, Some(footage)) => seen(footage, self.place(), lines_max),
             (None, None) => Vec::new(),
         }
     }
 }
 
-fn seen(footage: &Footage, records: u32) -> Vec<FileView> {
+fn seen(footage: &Footage, records: u32, lines_max: usize) -> Vec<FileView> {
     let run = footage.run();
     let locks = (0..).map(LockNo).zip(&run.config.locks);
     let seen = locks.filter_map(|(no, name)| {
@@ -115,10 +112,11 @@ fn seen(footage: &Footage, records: u32) -> Vec<FileView> {
         let beginning = footage.beginning(no, records);
         let mut shown = beginning.map_or_else(Vec::new, beginning_views);
         let lines = beginning.map_or(0, |it| it.seen)..count_at(all, records);
-        shown.extend(views(run, lines.filter_map(|at| all.get(at))));
+        let came = lines.len();
         // How many there were before isn't known where only their bytes are.
-        let count = shown.iter().filter(|line| line.key != UNSEEN).count();
-        let lines = shown.split_off(shown.len().saturating_sub(LINES_MAX));
+        let count = came + shown.iter().filter(|line| line.key != UNSEEN).count();
+        shown.extend(last_views(run, lines.filter_map(|at| all.get(at)), lines_max));
+        let lines = shown.split_off(shown.len().saturating_sub(lines_max));
         let is_since = beginning.is_some_and(|it| it.lines().is_none());
         Some(FileView { name: name.to_string(), count, is_since, lines })
     });
@@ -149,33 +147,43 @@ fn beginning_views(beginning: &Beginning) -> Vec<LineView> {
     }
 }
 
-fn files(world: &World, correct: Option<&World>) -> Vec<FileView> {
+fn files(world: &World, correct: Option<&World>, lines_max: usize) -> Vec<FileView> {
     let locks = (0..).map(LockNo).zip(&world.run().config.locks);
     locks
         .map(|(no, name)| {
-            let mut lines = lines(world, no);
+            let count = world.file(no).map_or(0, Lines::len);
+            let mut lines =
+                lines(world, no, if correct.is_some() { usize::MAX } else { lines_max });
             if let Some(correct) = correct {
-                against(&mut lines, &self::lines(correct, no), world.is_over());
+                against(&mut lines, &self::lines(correct, no, usize::MAX), world.is_over());
             }
-            let count = lines.iter().filter(|line| line.against != Against::Missing).count();
-            let lines = lines.split_off(lines.len().saturating_sub(LINES_MAX));
+            let lines = lines.split_off(lines.len().saturating_sub(lines_max));
             FileView { name: name.to_string(), count, is_since: false, lines }
         })
         .collect()
 }
 
-fn lines(world: &World, no: LockNo) -> Vec<LineView> {
-    views(world.run(), world.file(no).into_iter().flat_map(Lines::iter))
+fn lines(world: &World, no: LockNo, lines_max: usize) -> Vec<LineView> {
+    last_views(world.run(), world.file(no).into_iter().flat_map(Lines::iter), lines_max)
 }
 
-fn views<'a>(run: &Run, lines: impl Iterator<Item = &'a Line>) -> Vec<LineView> {
+/// The last of these lines. All of them say what is wrong with those.
+fn last_views<'a>(
+    run: &Run,
+    lines: impl Iterator<Item = &'a Line>,
+    lines_max: usize,
+) -> Vec<LineView> {
     let author = |node: NodeNo| {
         let client = usize::from(node.0).checked_sub(1).and_then(|it| run.config.clients.get(it));
         client.map_or_else(String::new, |client| client.name.to_string())
     };
-    let (mut highest, mut seen) = (0, Set::new());
-    lines
-        .map(|line| {
+    let lines: Vec<&Line> = lines.collect();
+    let from = lines.len().saturating_sub(lines_max);
+    let (before, shown) = lines.split_at(from);
+    let mut highest = before.iter().map(|line| line.token).max().unwrap_or(0);
+    let shown = shown.iter().enumerate();
+    shown
+        .map(|(no, line)| {
             let is_stale = line.token < highest;
             highest = highest.max(line.token);
             LineView {
@@ -185,7 +193,7 @@ fn views<'a>(run: &Run, lines: impl Iterator<Item = &'a Line>) -> Vec<LineView> 
                 token: line.token,
                 client: author(line.client),
                 is_stale,
-                is_twice: !seen.insert(line.asked),
+                is_twice: lines[..from + no].iter().any(|it| it.asked == line.asked),
                 against: Against::Same,
             }
         })
@@ -235,20 +243,36 @@ mod tests {
 
     #[test]
     fn a_stale_line_and_a_double_one_are_told() {
-        let stale = files(&world("gc-pause", &[Protection::Fencing]), None);
+        let stale = files(&world("gc-pause", &[Protection::Fencing]), None, 60);
         assert!(stale[0].lines.iter().any(|line| line.signs() == "⚠ stale"), "{stale:#?}");
-        let twice = files(&world("lost-reply", &[Protection::Dedupe]), None);
+        let twice = files(&world("lost-reply", &[Protection::Dedupe]), None, 60);
         assert!(twice[0].lines.iter().any(|line| line.signs() == "⧉ twice"), "{twice:#?}");
-        let right = files(&world("gc-pause", &[]), None);
+        let right = files(&world("gc-pause", &[]), None, 60);
         assert!(right[0].lines.iter().all(|line| line.signs().is_empty()));
+    }
+
+    #[test]
+    fn of_a_long_file_the_last_lines_are_told_and_what_is_wrong_with_them() {
+        for (scenario, without) in
+            [("gc-pause", Protection::Fencing), ("lost-reply", Protection::Dedupe)]
+        {
+            let world = world(scenario, &[without]);
+            let (all, last) = (files(&world, None, usize::MAX), files(&world, None, 1));
+            for (all, last) in all.iter().zip(last) {
+                assert_eq!(
+                    (last.count, &last.lines[..]),
+                    (all.count, &all.lines[all.lines.len() - 1..])
+                );
+            }
+        }
     }
 
     #[test]
     fn what_a_correct_run_would_not_have_is_marked() {
         let (wrong, right) = (world("gc-pause", &[Protection::Fencing]), world("gc-pause", &[]));
-        let files = files(&wrong, Some(&right));
+        let files = files(&wrong, Some(&right), 60);
         assert!(files[0].lines.iter().any(|line| line.against != Against::Same), "{files:#?}");
-        let same = super::files(&right, Some(&right));
+        let same = super::files(&right, Some(&right), 60);
         assert!(same[0].lines.iter().all(|line| line.against == Against::Same));
         assert_eq!(same[0].count, same[0].lines.len());
     }

@@ -7,8 +7,9 @@ use leasehold_core::sim::{
 
 use crate::picture::glyph::Sign;
 
-/// How many rows are shown at first, and how many more each time.
-pub(crate) const ROWS_STEP: usize = 60;
+/// How many rows are shown at first, and how many more each time; of each file half as many lines.
+/// Few: when one goes elsewhere in a run all of them are others.
+pub(crate) const ROWS_STEP: usize = 24;
 
 /// What is to be seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
