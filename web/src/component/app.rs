@@ -32,7 +32,10 @@ use crate::picture::shape::{Picture, Place, Target};
 
 /// How often it is looked, while something moves, how large the places of the pictures are, in
 /// milliseconds.
-const MEASURE_EVERY_MS: f64 = 250.0;
+const MEASURE_EVERY_MS: u32 = 250;
+
+/// After so long what was drawn is laid out, where nothing moves.
+const LAID_OUT_MS: u32 = 20;
 
 /// How long a word on what was done stays, in milliseconds.
 const TOAST_MS: u32 = 8_000;
@@ -144,10 +147,8 @@ pub(crate) struct App {
     draw_began: f64,
     pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
-    /// Something was drawn since it was looked last how large the places of the pictures are.
-    is_unmeasured: bool,
-    /// When that was.
-    measured_at: f64,
+    /// Set where it is to be looked how large the places of the pictures are.
+    look: Option<Timeout>,
     /// What gets the focus when it is there.
     pub(super) focus_next: Option<&'static str>,
     pub(super) press: Option<Timeout>,
@@ -159,6 +160,7 @@ pub(crate) enum Msg {
     Act(Act),
     Frame(f64),
     Resized,
+    Look,
     Measured(Sizes),
     Point(View, Pointing),
     Press(Option<Target>),
@@ -264,8 +266,7 @@ impl Component for App {
             draw_began: 0.0,
             draw_ms: 0.0,
             must_measure: true,
-            is_unmeasured: false,
-            measured_at: 0.0,
+            look: None,
             focus_next: None,
             press: None,
             toast_ends: None,
@@ -315,43 +316,33 @@ impl Component for App {
         if let Some(wanted) = self.focus_next.take() {
             browser::focus(wanted);
         }
-        self.is_unmeasured = true;
-        if self.must_measure
-            && let Some(sizes) = self.measure()
-        {
-            ctx.link().send_message(Msg::Measured(sizes));
+        // Whatever opens or closes leaves the pictures more room or less. Where nothing is known to
+        // have done so it is looked when all is laid out: asked at once, the browser would have to
+        // do that twice.
+        if self.must_measure {
+            self.look_around(ctx);
+        } else if self.look.is_none() || !self.moves() {
+            let wait = if self.moves() { MEASURE_EVERY_MS } else { LAID_OUT_MS };
+            let look = ctx.link().callback(|()| Msg::Look);
+            self.look = Some(Timeout::new(wait, move || look.emit(())));
         }
-        self.want_frames();
     }
 }
 
 impl App {
-    /// Frames are asked for only while something moves, and one after what was drawn.
+    /// Frames are asked for only while something moves.
     fn want_frames(&self) {
-        let goes_on = self.moves() || !self.studio.film().is_whole();
-        self.frames.want(goes_on || self.is_unmeasured);
+        self.frames.want(self.moves() || !self.studio.film().is_whole());
     }
 
-    /// What a frame begins with: whatever was drawn may have left the pictures more room or less,
-    /// and now it is laid out. Asked at once, the browser would have to do that twice.
-    pub(super) fn look_around(&mut self) {
-        let is_due = browser::now() - self.measured_at >= MEASURE_EVERY_MS;
-        if self.is_unmeasured
-            && (is_due || !self.moves())
-            && let Some(sizes) = self.measure()
-        {
-            self.sizes = sizes;
-            self.paint();
-        }
-    }
-
-    /// How large the places of the pictures are, where that has changed.
-    fn measure(&mut self) -> Option<Sizes> {
-        (self.must_measure, self.is_unmeasured) = (false, false);
-        self.measured_at = browser::now();
+    /// Looks how large the places of the pictures are.
+    pub(super) fn look_around(&mut self, ctx: &Context<Self>) {
+        (self.must_measure, self.look) = (false, None);
         let size = |id: &str| browser::size_of(id).unwrap_or_default();
         let sizes = Sizes { stage: size("stage"), lower: size("lower"), tape: size("tape") };
-        (sizes != self.sizes).then_some(sizes)
+        if sizes != self.sizes {
+            ctx.link().send_message(Msg::Measured(sizes));
+        }
     }
 
     /// Whether time goes by.

@@ -44,6 +44,10 @@ impl App {
             Msg::Act(act) => return self.act(ctx, act),
             Msg::Frame(at) => return self.frame(at),
             Msg::Resized => self.must_measure = true,
+            Msg::Look => {
+                self.look_around(ctx);
+                return false;
+            }
             Msg::Measured(sizes) => self.sizes = sizes,
             Msg::Point(view, pointing) => self.point(view, pointing),
             Msg::Press(target) => {
@@ -98,7 +102,6 @@ impl App {
 
     /// Time has passed. Says whether the page is to be drawn anew: the pictures are painted here.
     fn frame(&mut self, at: f64) -> bool {
-        self.look_around();
         let passed = self.last_frame.map(|last| at - last);
         // A page that takes long to draw must leave time for what comes in.
         let pause = LIVE_FRAME_MS.max(self.draw_ms * 3.0);

@@ -28,8 +28,10 @@ impl Drawing<'_> {
             let what = if client.is_some() { "beliefs" } else { "tenures" };
             let (full, short) = (format!("{} {what}", crowd.count), format!("×{}", crowd.count));
             let size = (height * 0.66).min(self.em_text);
-            let room = x2 - x1 - size * 0.8;
-            let shown = [&full, &short].into_iter().find(|it| text_width(it, size) <= room);
+            let room = x2 - x1 - size * 1.6;
+            // The bars of clients are too low for letters, and tell the same.
+            let mut names = [&full, &short].into_iter().filter(|_| client.is_none());
+            let shown = names.find(|it| text_width(it, size) <= room);
             if let Some(shown) = shown {
                 let at = (x1.midpoint(x2), top + height / 2.0 + size * 0.35);
                 shapes.push(text("on-crowd", at, Anchor::Middle, size, shown.clone()));
