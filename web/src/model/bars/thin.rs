@@ -60,15 +60,15 @@ impl Bars {
             ..it.clone()
         });
         let tenures = tenures.collect();
-        let mut last = Map::new();
+        let mut last = vec![None; 1 << 10];
         let marks = self.marks.iter().filter(|it| {
-            let row = (it.lock.0, it.what as u8);
+            let row = usize::from(it.lock.0) << 2 | it.what as usize;
             // A tenure of a crowd has written, like all of them.
             let is_within = |crowd: &Crowd| {
                 crowd.lock == it.lock && crowd.from <= it.at && it.at <= crowd.until
             };
             is_near(it.at)
-                && is_apart(&mut last, row, it.at, near_us)
+                && is_apart(&mut last[row], it.at, near_us)
                 && !(it.what == MarkKind::Written && crowds.iter().any(is_within))
         });
         let marks = marks.copied().collect();
@@ -100,20 +100,39 @@ impl Bars {
 /// Puts together what comes one behind the other in its row.
 struct Merging {
     window: Window,
-    /// The last of each row, which goes on growing, and the place of its first.
-    open: Map<Row, (Crowd, usize)>,
+    rows: Vec<Open>,
+    /// Where in `rows` each row is, behind its lock and client, from 1 on: there can be a hundred
+    /// thousand things in a picture that is drawn sixty times a second.
+    places: Vec<u16>,
     /// Of each thing that came, whether it stays alone.
     alone: Vec<bool>,
     crowds: Vec<Crowd>,
-    /// Where the last rare one of each row ended.
-    rare: Map<Row, u64>,
 }
 
 type Row = (LockNo, Option<NodeNo>);
 
+/// The end of a row.
+#[derive(Default)]
+struct Open {
+    /// What goes on growing, and the place of the first in it.
+    crowd: Option<(Crowd, usize)>,
+    /// Where the last rare one ended.
+    rare: Option<Moment>,
+}
+
 impl Merging {
-    const fn of(window: Window) -> Self {
-        Self { window, open: Map::new(), alone: Vec::new(), crowds: Vec::new(), rare: Map::new() }
+    fn of(window: Window) -> Self {
+        let (rows, places) = (Vec::new(), vec![0; 1 << 16]);
+        Self { window, rows, places, alone: Vec::new(), crowds: Vec::new() }
+    }
+
+    fn row(&mut self, (lock, client): Row) -> &mut Open {
+        let key = usize::from(lock.0) << 8 | usize::from(client.unwrap_or(NodeNo::SERVER).0);
+        if self.places[key] == 0 {
+            self.rows.push(Open::default());
+            self.places[key] = u16::try_from(self.rows.len()).unwrap_or(u16::MAX);
+        }
+        &mut self.rows[usize::from(self.places[key]) - 1]
     }
 
     /// One more. Rare ones stay alone, as far as they can be told from each other.
@@ -125,11 +144,11 @@ impl Merging {
             return;
         }
         let near_us = pixel_us * BARS_APART;
-        let is_near =
-            |from: Moment, to: Moment| to.as_micros().saturating_sub(from.as_micros()) < near_us;
-        let stands_out = is_rare && is_apart(&mut self.rare, row, until, near_us);
+        let is_near = |from: Moment, to: Moment| !is_far(from, to, near_us);
+        let open = self.row(row);
+        let stands_out = is_rare && is_apart(&mut open.rare, until, near_us);
         let is_small = is_near(from, until) && !stands_out;
-        if let Some((crowd, _)) = self.open.get_mut(&row)
+        if let Some((crowd, _)) = &mut open.crowd
             && is_small
             && is_near(crowd.until, from)
             && (crowd.until <= now) == (until <= now)
@@ -138,28 +157,24 @@ impl Merging {
             crowd.count += 1;
             return;
         }
-        if let Some(ended) = self.open.remove(&row) {
-            self.close(ended);
-        }
-        if is_small {
-            let (lock, client) = row;
-            self.open.insert(row, (Crowd { lock, client, from, until, count: 1 }, place));
-        } else {
-            self.alone[place] = true;
-        }
+        let (lock, client) = row;
+        let begun = is_small.then_some((Crowd { lock, client, from, until, count: 1 }, place));
+        let ended = std::mem::replace(&mut open.crowd, begun);
+        self.alone[place] = !is_small;
+        self.close(ended);
     }
 
-    fn close(&mut self, (crowd, first): (Crowd, usize)) {
-        if crowd.count == 1 {
-            self.alone[first] = true;
-        } else {
-            self.crowds.push(crowd);
+    fn close(&mut self, ended: Option<(Crowd, usize)>) {
+        match ended {
+            Some((crowd, first)) if crowd.count == 1 => self.alone[first] = true,
+            Some((crowd, _)) => self.crowds.push(crowd),
+            None => {}
         }
     }
 
     fn end(mut self) -> (Vec<bool>, Vec<Crowd>) {
-        while let Some((_, ended)) = self.open.pop_first() {
-            self.close(ended);
+        for mut row in std::mem::take(&mut self.rows) {
+            self.close(row.crowd.take());
         }
         (self.alone, self.crowds)
     }
@@ -174,19 +189,22 @@ fn lasts(belief: &Belief) -> Moment {
     belief.ended.or(belief.steps.last().map(|(_, until)| *until)).unwrap_or(belief.from)
 }
 
-/// Whether something in a row is far enough behind the last that is shown there.
-fn is_apart<K: Ord + Clone>(last: &mut Map<K, u64>, row: K, at: Moment, apart_us: u64) -> bool {
-    let at = at.as_micros();
-    let is_apart = last.get(&row).is_none_or(|last| at.saturating_sub(*last) >= apart_us);
+/// Whether something is far enough behind the last that is shown in its row.
+fn is_apart(last: &mut Option<Moment>, at: Moment, apart_us: u64) -> bool {
+    let is_apart = last.is_none_or(|last| is_far(last, at, apart_us));
     if is_apart {
-        last.insert(row, at);
+        *last = Some(at);
     }
     is_apart
 }
 
+const fn is_far(from: Moment, to: Moment, apart_us: u64) -> bool {
+    to.as_micros().saturating_sub(from.as_micros()) >= apart_us
+}
+
 fn spread(moments: impl Iterator<Item = Moment>, near_us: u64) -> Vec<Moment> {
-    let mut last = Map::new();
-    moments.filter(|at| is_apart(&mut last, (), *at, near_us)).collect()
+    let mut last = None;
+    moments.filter(|at| is_apart(&mut last, *at, near_us)).collect()
 }
 
 #[cfg(test)]
