@@ -78,15 +78,6 @@ impl<K, V> Map<K, V> {
         Iter { pieces: self.pieces.iter(), piece: [].iter() }
     }
 
-    /// The entries from the first on whose key is not before what one looks for.
-    pub fn iter_from(&self, is_before: impl Fn(&K) -> bool) -> Iter<'_, K, V> {
-        let piece = self.pieces.partition_point(|piece| is_before(&piece.last));
-        let mut pieces = self.pieces[piece..].iter();
-        let entries = pieces.next().map_or(&[][..], |piece| &piece.entries);
-        let at = entries.partition_point(|(key, _)| is_before(key));
-        Iter { pieces, piece: entries[at..].iter() }
-    }
-
     /// The keys, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &K> + Clone {
         self.iter().map(|(key, _)| key)

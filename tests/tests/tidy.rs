@@ -29,7 +29,6 @@ const BASE: &[&str] = &[
     "limits",
     "op",
     "ordered",
-    "queue",
     "protections",
     "queue",
     "refusal",

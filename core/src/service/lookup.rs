@@ -14,16 +14,9 @@ use crate::wire::Status;
 pub(super) struct Lookup {
     ids: Map<Secret<SessionId>, SessionNo>,
     hellos: Map<(Secret<Nonce>, Name), SessionNo>,
-    writers: Map<(SessionNo, Name), Written>,
-}
-
-/// What a file remembers of one session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Written {
-    /// How many of its appends.
-    appends: usize,
-    /// No number of one is larger.
-    highest: Seq,
+    /// Exactly those that the files remember. A list of the files of a session would be smaller,
+    /// but to find that an append is in none of them would take as long as whoever asks likes.
+    appends: Map<(SessionNo, Seq), Name>,
 }
 
 impl Lookup {
@@ -35,7 +28,7 @@ impl Lookup {
         }
         for (name, file) in state.files() {
             for Applied { session_no, seq, .. } in file.recent().iter() {
-                lookup.write(*session_no, name, *seq);
+                lookup.appends.insert((*session_no, *seq), name.clone());
             }
         }
         lookup
@@ -57,8 +50,8 @@ impl Lookup {
                 // With this one the oldest is forgotten.
                 let full = state.files().get(name).map(File::recent);
                 let oldest = full.filter(|it| it.len() == APPENDS_KEPT).and_then(|it| it.get(0));
-                oldest.inspect(|it| self.forget(it.session_no, name));
-                self.write(*session_no, name, asked.seq);
+                oldest.map(|it| self.appends.remove(&(it.session_no, it.seq)));
+                self.appends.insert((*session_no, asked.seq), name.clone());
             }
             Fact::ServerStarted { .. }
             | Fact::ServerStopped
@@ -82,21 +75,6 @@ impl Lookup {
     ) {
         id.map(|id| self.ids.insert(id, session_no));
         nonce.map(|nonce| self.hellos.insert((nonce, client.clone()), session_no));
-    }
-
-    fn write(&mut self, session_no: SessionNo, name: &Name, seq: Seq) {
-        let written = self.writers.or_default((session_no, name.clone()));
-        written.appends += 1;
-        written.highest = written.highest.max(seq);
-    }
-
-    fn forget(&mut self, session_no: SessionNo, name: &Name) {
-        let key = (session_no, name.clone());
-        let Some(written) = self.writers.get_mut(&key) else { return };
-        written.appends -= 1;
-        if written.appends == 0 {
-            self.writers.remove(&key);
-        }
     }
 
     /// The live session that this capability opens.
@@ -125,13 +103,8 @@ impl Lookup {
         session_no: SessionNo,
         seq: Seq,
     ) -> Option<(Name, Applied)> {
-        let files = self.writers.iter_from(|key| key.0 < session_no);
-        let files = files.take_while(|(key, _)| key.0 == session_no);
-        let mut files = files.filter(|(_, written)| written.highest >= seq);
-        files.find_map(|((_, name), _)| {
-            let applied = state.files().get(name)?.find(session_no, seq)?;
-            Some((name.clone(), *applied))
-        })
+        let name = self.appends.get(&(session_no, seq))?;
+        Some((name.clone(), *state.files().get(name)?.find(session_no, seq)?))
     }
 
     /// What became of the append that the session with this capability, alive or gone, sent as
@@ -227,8 +200,7 @@ mod tests {
         assert_eq!(rig.file_of(ANN, 2), None, "the file remembers as many as it may");
         (0..APPENDS_KEPT as u64).for_each(|seq| rig.append(BEN, "b", 6_000 + seq));
         assert_eq!(rig.lookup, Lookup::of(&rig.state));
-        let writers = rig.lookup.writers.keys().filter(|key| key.0 == ANN);
-        assert_eq!(writers.count(), 1, "b knows nothing of it any more");
+        assert_eq!(rig.lookup.appends.len(), APPENDS_KEPT + 1, "and the one of a");
         rig.take(Fact::SessionExpired { session_no: BEN, client: Name::new("client").unwrap() });
         assert_eq!(rig.lookup, Lookup::of(&rig.state));
         assert_eq!((rig.lookup.ids.len(), rig.lookup.hellos.len()), (1, 1));

@@ -12,6 +12,9 @@ use super::world::World;
 /// How many steps there are between two snapshots, at first.
 const INTERVAL: u32 = 256;
 
+/// After so many steps one can guess how long a run will be.
+const PLACES_TO_GUESS: usize = 1_000;
+
 /// How many snapshots there are at most.
 const SNAPSHOTS_MAX: usize = 32;
 
@@ -53,23 +56,24 @@ impl History {
         self.head.run()
     }
 
-    /// Makes room for so many steps more, and never for more records than these. Where there is
-    /// too little of it, there will be enough for the whole run, if that goes on as it did: what
-    /// grows by and by is copied each time, and takes three times the room meanwhile.
+    /// Sees to it that there is room for so many steps more. Where there isn't, there will be for
+    /// the whole run, if that goes on as it did, but never for more records than these: what grows
+    /// by and by is copied each time, and takes three times the room meanwhile.
     pub fn make_room(&mut self, steps: u32, records_max: usize) {
         let (records, places) = (self.trace.len(), self.records.len());
-        let step = records / places + 1;
-        let needed = records + step * steps as usize;
-        if needed <= self.trace.capacity() || records == 0 || self.is_whole() {
+        let needed = records + (records / places + 1) * steps as usize;
+        // Of few steps one can't tell, and few take little room however they grow.
+        if places < PLACES_TO_GUESS || needed <= self.trace.capacity() || self.is_whole() {
             return;
         }
         let whole_us = u128::from(self.run().config.ends_ms) * 1_000;
         let so_far_us = u128::from(self.head.now().as_micros()).max(1);
-        let whole = records as u128 * whole_us / so_far_us;
-        let room = usize::try_from(whole + whole / 8).unwrap_or(usize::MAX);
-        let room = room.max(needed).min(records_max);
+        let whole = usize::try_from(records as u128 * whole_us / so_far_us).unwrap_or(usize::MAX);
+        let room = whole.max(records).saturating_add(records / 8).max(needed).min(records_max);
+        let room_of_places = room as u128 * places as u128 / records.max(1) as u128;
+        let room_of_places = usize::try_from(room_of_places).unwrap_or(usize::MAX);
         self.trace.reserve_exact(room.saturating_sub(records));
-        self.records.reserve_exact((room / step).saturating_sub(places));
+        self.records.reserve_exact(room_of_places.saturating_sub(places));
     }
 
     /// Simulates up to this many steps more than there are so far, without going there. Says
@@ -204,9 +208,10 @@ impl History {
         let head = snapshots[before - 1].clone();
         let steps = usize::try_from(head.steps()).unwrap_or(usize::MAX);
         let records = usize::try_from(head.records()).unwrap_or(usize::MAX);
+        // It will be about as long.
         let mut fork = Self {
-            trace: self.trace[..records].to_vec(),
-            records: self.records[..=steps].to_vec(),
+            trace: beginning(&self.trace, records),
+            records: beginning(&self.records, steps + 1),
             interval: self.interval,
             at: head.clone(),
             head,
@@ -216,4 +221,11 @@ impl History {
         fork.seek(self.place().min(fork.last()));
         fork
     }
+}
+
+/// So many of the first items, with room for as many as there are.
+fn beginning<T: Copy>(all: &[T], count: usize) -> Vec<T> {
+    let mut some = Vec::with_capacity(all.len());
+    some.extend_from_slice(&all[..count]);
+    some
 }

@@ -147,8 +147,8 @@ pub(crate) struct App {
     draw_began: f64,
     pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
-    /// Set where it is to be looked how large the places of the pictures are.
-    look: Option<Timeout>,
+    /// Set where it is to be looked how large the places of the pictures are; and after how long.
+    look: Option<(Timeout, u32)>,
     /// What gets the focus when it is there.
     pub(super) focus_next: Option<&'static str>,
     pub(super) press: Option<Timeout>,
@@ -321,10 +321,12 @@ impl Component for App {
         // do that twice.
         if self.must_measure {
             self.look_around(ctx);
-        } else if self.look.is_none() || !self.moves() {
-            let wait = if self.moves() { MEASURE_EVERY_MS } else { LAID_OUT_MS };
+            return;
+        }
+        let wait = if self.moves() { MEASURE_EVERY_MS } else { LAID_OUT_MS };
+        if self.look.as_ref().is_none_or(|(_, longer)| wait < *longer) {
             let look = ctx.link().callback(|()| Msg::Look);
-            self.look = Some(Timeout::new(wait, move || look.emit(())));
+            self.look = Some((Timeout::new(wait, move || look.emit(())), wait));
         }
     }
 }

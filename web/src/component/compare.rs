@@ -10,7 +10,6 @@ use super::draw::{Pointing, figure};
 use crate::model::compare::{Compare, Difference, Mode, title};
 use crate::model::files::FileView;
 use crate::model::film::Film;
-use crate::model::log::ROWS_STEP;
 use crate::picture::shape::Picture;
 
 /// All that is shown of the two.
@@ -194,12 +193,15 @@ impl App {
     }
 }
 
+/// How many lines of a file are seen in a comparison.
+const LINES_COMPARED: usize = 60;
+
 fn side_of(film: &Film, title: String, differences: Vec<Difference>) -> Side {
     let statuses = film.statuses().into_iter();
     let violated = statuses.filter(|(_, here, _)| matches!(here, Status::Violated { .. }));
     Side {
         title,
-        files: film.files(None, ROWS_STEP / 2),
+        files: film.files(None, LINES_COMPARED),
         violated: violated.map(|(it, ..)| it).collect(),
         differences,
     }

@@ -129,6 +129,18 @@ pub(crate) struct LegendProps {
     pub(crate) onclose: Callback<()>,
 }
 
+/// What is no packet's sign.
+const LINES: [(&str, &str); 8] = [
+    ("outer arc", "what the server still gives the client of its lease"),
+    ("inner arc", "for how long the client believes that it holds the lock"),
+    ("red, dashed", "it believes for longer than it may"),
+    ("blue, dashed", "live: what a client may believe, inferred from what it was told"),
+    ("#7", "a fencing token: each grant has a larger one"),
+    ("outline", "promised from now on, if nothing more is heard"),
+    ("pale band", "many of them, too close together to be told apart"),
+    ("time", "a teaching network: a packet takes 0.1 to 0.2 s, unless a scenario says otherwise"),
+];
+
 /// What the signs mean.
 pub(crate) fn legend(props: &LegendProps) -> Html {
     let sign = |sign: Sign| {
@@ -146,21 +158,9 @@ pub(crate) fn legend(props: &LegendProps) -> Html {
         <Dialog title="What the signs mean" class="legend" onclose={props.onclose.clone()}>
             <ul>{ for Sign::ALL.into_iter().map(sign) }</ul>
             <dl class="fields">
-                <div><dt>{ "outer arc" }</dt><dd>
-                    { "what the server still gives the client of its lease" }</dd></div>
-                <div><dt>{ "inner arc" }</dt><dd>
-                    { "for how long the client believes that it holds the lock" }</dd></div>
-                <div><dt>{ "red, dashed" }</dt><dd>{ "it believes for longer than it may" }</dd>
-                    </div>
-                <div><dt>{ "blue, dashed" }</dt><dd>
-                    { "live: what a client may believe, inferred from what it was told" }</dd></div>
-                <div><dt>{ "#7" }</dt><dd>{ "a fencing token: each grant has a larger one" }</dd>
-                    </div>
-                <div><dt>{ "outline" }</dt><dd>
-                    { "promised from now on, if nothing more is heard" }</dd></div>
-                <div><dt>{ "time" }</dt><dd>
-                    { "a teaching network: a packet takes 0.1 to 0.2 s, \
-                       unless a scenario says otherwise" }</dd></div>
+                { for LINES.iter().map(|(sign, meaning)| html! {
+                    <div><dt>{ *sign }</dt><dd>{ *meaning }</dd></div>
+                }) }
             </dl>
         </Dialog>
     }

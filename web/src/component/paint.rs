@@ -281,9 +281,10 @@ impl Painted {
                     element.set_text_content(Some(text2));
                 }
             }
-            (Shape::Group(old), Shape::Group(new))
-                if old.label != new.label && new.target.is_some() =>
-            {
+            (Shape::Group(old), Shape::Group(new)) if old.label != new.label => {
+                if new.target.is_none() {
+                    set(element, "role", "img");
+                }
                 set(element, "aria-label", &new.label);
             }
             _ => {}

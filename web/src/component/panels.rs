@@ -158,6 +158,9 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
                 </button>
             }
         </header>
+        if files.is_empty() {
+            <p class="nothing">{ "Nothing is written yet." }</p>
+        }
         <div class="sheets">
             { for files.iter().map(|file| sheet(file, &onrecord, &onmore)) }
         </div>
@@ -166,7 +169,7 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
 
 fn sheet(file: &FileView, onrecord: &Callback<RecordNo>, onmore: &Callback<()>) -> Html {
     let mut lines: Vec<Html> = Vec::new();
-    if file.lines.len() < file.count {
+    if file.has_more {
         lines.push(html! {
             <li key="more" class="more-rows">
                 <button class="quiet" onclick={onmore.reform(|_| ())}>{ "Earlier lines" }</button>

@@ -1,11 +1,15 @@
 //! The files line by line: whose each is and under which token, what is stale, what stands there
 //! twice, and what a correct run would not have.
 
+use leasehold_core::ordered::Set;
 use leasehold_core::sim::{Line, Lines, LockNo, NodeNo, RecordNo, Run, World};
 
 use super::film::Film;
 use super::footage::{Beginning, Footage};
 use super::scene::count_at;
+
+/// So many lines are each compared with all that came before.
+const FEW: usize = 100;
 
 /// The key of what stands for bytes that nobody has seen.
 const UNSEEN: &str = "unseen";
@@ -18,6 +22,8 @@ pub(crate) struct FileView {
     pub(crate) count: usize,
     pub(crate) is_since: bool,
     pub(crate) lines: Vec<LineView>,
+    /// Whether there are earlier ones.
+    pub(crate) has_more: bool,
 }
 
 /// One line.
@@ -113,12 +119,13 @@ fn seen(footage: &Footage, records: u32, lines_max: usize) -> Vec<FileView> {
         let mut shown = beginning.map_or_else(Vec::new, beginning_views);
         let lines = beginning.map_or(0, |it| it.seen)..count_at(all, records);
         let came = lines.len();
+        let has_more = shown.len() + came > lines_max;
         // How many there were before isn't known where only their bytes are.
         let count = came + shown.iter().filter(|line| line.key != UNSEEN).count();
         shown.extend(last_views(run, lines.filter_map(|at| all.get(at)), lines_max));
         let lines = shown.split_off(shown.len().saturating_sub(lines_max));
         let is_since = beginning.is_some_and(|it| it.lines().is_none());
-        Some(FileView { name: name.to_string(), count, is_since, lines })
+        Some(FileView { name: name.to_string(), count, is_since, lines, has_more })
     });
     seen.filter(|file| !file.lines.is_empty()).collect()
 }
@@ -157,8 +164,9 @@ fn files(world: &World, correct: Option<&World>, lines_max: usize) -> Vec<FileVi
             if let Some(correct) = correct {
                 against(&mut lines, &self::lines(correct, no, usize::MAX), world.is_over());
             }
+            let has_more = lines.len().max(count) > lines_max;
             let lines = lines.split_off(lines.len().saturating_sub(lines_max));
-            FileView { name: name.to_string(), count, is_since: false, lines }
+            FileView { name: name.to_string(), count, is_since: false, lines, has_more }
         })
         .collect()
 }
@@ -180,6 +188,9 @@ fn last_views<'a>(
     let lines: Vec<&Line> = lines.collect();
     let from = lines.len().saturating_sub(lines_max);
     let (before, shown) = lines.split_at(from);
+    // To compare all with all takes too long, and a set of all is too much for a few.
+    let mut asked: Option<Set<(u32, u32)>> =
+        (shown.len() > FEW).then(|| before.iter().map(|line| line.asked).collect());
     let mut highest = before.iter().map(|line| line.token).max().unwrap_or(0);
     let shown = shown.iter().enumerate();
     shown
@@ -193,7 +204,10 @@ fn last_views<'a>(
                 token: line.token,
                 client: author(line.client),
                 is_stale,
-                is_twice: lines[..from + no].iter().any(|it| it.asked == line.asked),
+                is_twice: match &mut asked {
+                    Some(asked) => !asked.insert(line.asked),
+                    None => lines[..from + no].iter().any(|it| it.asked == line.asked),
+                },
                 against: Against::Same,
             }
         })
@@ -258,6 +272,7 @@ mod tests {
         {
             let world = world(scenario, &[without]);
             let (all, last) = (files(&world, None, usize::MAX), files(&world, None, 1));
+            assert!(last.iter().any(|file| file.has_more && !file.lines[0].signs().is_empty()));
             for (all, last) in all.iter().zip(last) {
                 assert_eq!(
                     (last.count, &last.lines[..]),

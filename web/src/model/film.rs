@@ -16,9 +16,6 @@ use super::scene::Scene;
 /// How many steps are simulated at once when a run is opened: all that lectures use.
 const STEPS_AT_FIRST: u32 = 60_000;
 
-/// After so many of them it can be guessed how long a run will be.
-const STEPS_TO_GUESS: u32 = 1_000;
-
 /// How many more in between, where a run is longer.
 const STEPS_MORE: u32 = 5_000;
 
@@ -28,7 +25,7 @@ const RECORDS_MAX: u32 = 1_000_000;
 /// How many steps are simulated without a look at how many records there are.
 const STEPS_UNSEEN: u32 = 50;
 
-/// What these may add at most.
+/// More than these add.
 const RECORDS_SPARE: usize = 2_000;
 
 /// A run, and a place in it.
@@ -60,8 +57,7 @@ impl Film {
     fn of(history: History) -> Self {
         let now = history.world().now();
         let mut film = Self { reel: Reel::Simulated(Box::new(history)), bars: Rc::default(), now };
-        film.simulate(STEPS_TO_GUESS);
-        film.simulate(STEPS_AT_FIRST - STEPS_TO_GUESS);
+        film.simulate(STEPS_AT_FIRST);
         film
     }
 
@@ -119,9 +115,9 @@ impl Film {
 
     fn simulate(&mut self, mut steps: u32) {
         let Reel::Simulated(history) = &mut self.reel else { return };
-        history.make_room(steps, place_of(RECORDS_MAX) + RECORDS_SPARE);
         while steps > 0 && history.head().records() < RECORDS_MAX {
             let now = steps.min(STEPS_UNSEEN);
+            history.make_room(now, place_of(RECORDS_MAX) + RECORDS_SPARE);
             if history.simulate(now) {
                 break;
             }

@@ -8,8 +8,8 @@ use super::glyph::Sign;
 use super::shape::{Picture, Place, Shape, drawn, float, line, path, rect};
 use crate::model::bars::{Bars, MarkKind, TenureEnd};
 
-/// So many pixels apart two things of a kind can be told from each other.
-const APART: f64 = 2.0;
+/// So many pixels apart two things of a kind can be told from each other at a glance.
+const APART: f64 = 4.0;
 
 /// What is on it.
 pub(crate) struct Reel<'a> {
@@ -66,7 +66,8 @@ struct Band {
     count: u32,
 }
 
-/// Adds a stretch to the last of its row, where both are too narrow to be told apart.
+/// Adds a stretch, which begins no earlier than the last one, to that one where both are too narrow
+/// to be told apart.
 fn join(bands: &mut Vec<Band>, (from, to): (f64, f64)) {
     let is_narrow = |from: f64, to: f64| to - from < APART;
     match bands.last_mut() {
@@ -118,21 +119,39 @@ fn marks(reel: &Reel<'_>, axis: &Axis, shown: Moment, height: f64, shapes: &mut 
         MarkKind::Fault => Some((mark.at, Sign::Fault)),
         MarkKind::Answered => None,
     });
-    let mut kinds: Map<&str, Vec<Band>> = Map::new();
+    // What expires is not in the order of time.
+    let mut kinds: Map<&str, Vec<Option<Band>>> = Map::new();
     for (at, sign) in marks.chain(expiries).filter(|(at, _)| *at <= shown) {
-        let x = axis.x(at);
-        join(kinds.or_default(sign.class()), (x, x));
+        let (x, columns) = (axis.x(at), kinds.or_default(sign.class()));
+        let column = pixel(x);
+        if columns.len() <= column {
+            columns.resize(column + 1, None);
+        }
+        let band = columns[column].get_or_insert(Band { from: x, to: x, count: 0 });
+        *band = Band { from: band.from.min(x), to: band.to.max(x), count: band.count + 1 };
     }
-    for (kind, bands) in &kinds {
+    for (kind, columns) in &kinds {
+        let mut bands: Vec<Band> = Vec::new();
+        for next in columns.iter().flatten() {
+            match bands.last_mut().filter(|last| next.from - last.to < APART) {
+                Some(last) => (last.to, last.count) = (next.to, last.count + next.count),
+                None => bands.push(*next),
+            }
+        }
         for band in bands {
             let class = format!("notch {kind}");
-            shapes.push(if band.count > 1 {
+            shapes.push(if band.to - band.from >= 1.0 {
                 rect(class, (band.from, top), (band.to - band.from, bottom - top))
             } else {
                 line(class, (band.from, top), (band.from, bottom))
             });
         }
     }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place on a screen")]
+fn pixel(x: f64) -> usize {
+    x.clamp(0.0, 1e5) as usize
 }
 
 #[cfg(test)]
@@ -175,6 +194,39 @@ mod tests {
         assert_eq!(text.matches("span many").count(), 3, "a band for each lock");
         assert!(is_one("notch append") && !text.contains("\"span\""));
         assert!(picture.shapes.len() < 12, "{}", picture.shapes.len());
+    }
+
+    /// Locks expire in another order than that in which they were granted.
+    #[test]
+    fn nothing_that_happened_at_the_same_moment_or_out_of_turn_is_lost() {
+        let ms = Moment::from_millis;
+        let film = Film::new(Scenario::named("partition").unwrap().run());
+        let mut bars = Bars::clone(&film.bars());
+        let cuts = bars.marks.iter().filter(|it| it.what == MarkKind::Fault).count();
+        assert!(cuts > 2, "both directions of a link at once");
+        for (tenure, until) in bars.tenures.iter_mut().zip([30_000, 10_000]) {
+            (tenure.until, tenure.end) = (Some(ms(until)), Some(TenureEnd::Expired));
+        }
+        bars.tenures.truncate(2);
+        let reel = Reel {
+            bars: &bars,
+            locks: 1,
+            begin: Moment::START,
+            end: ms(40_000),
+            now: Moment::START,
+            hidden_from: None,
+            violations: &[],
+            stops: &[],
+        };
+        let picture = tape(&reel, Place { width: 816.0, height: 44.0, em: 12.0 });
+        let seen = |wanted: &str| -> Vec<f64> {
+            let places = picture.shapes.iter().filter_map(|it| {
+                if let Shape::Line { class, from, .. } = it { Some((class, from.0)) } else { None }
+            });
+            places.filter(|(class, _)| *class == wanted).map(|(_, x)| x).collect()
+        };
+        assert_eq!(seen("notch expiry"), [208.0, 608.0]);
+        assert_eq!(seen("notch fault").len(), cuts / 2, "{picture:?}");
     }
 
     #[test]

@@ -15,8 +15,10 @@ impl Causes {
     /// Nothing led to it.
     pub const NONE: Self = Self::new([RecordNo::NONE; 2]);
 
-    /// The direct one, and the other. One that is the sixteen millionth record or a later one is
-    /// left out.
+    /// The first record that can't be one.
+    pub const END: RecordNo = RecordNo(LEFT_OUT);
+
+    /// The direct one, and the other. One from [`Causes::END`] on is left out.
     pub const fn new([direct, also]: [RecordNo; 2]) -> Self {
         Self { direct: pack(direct), also: pack(also) }
     }

@@ -59,6 +59,9 @@ impl TryFrom<Flat> for Record {
 
     fn try_from(mut flat: Flat) -> Result<Self, Error> {
         let causes = need!(flat.causes)?;
+        if causes.iter().flatten().any(|it| *it >= Causes::END) {
+            return Err(serde::de::Error::custom("a cause is out of range"));
+        }
         let cause = |place: usize| causes.get(place).copied().flatten().unwrap_or(RecordNo::NONE);
         Ok(Self {
             at: need!(flat.at_us)?,

@@ -195,8 +195,8 @@ impl World {
         }
     }
 
-    /// Lets the next thing happen that leaves a record, and adds its records to `trace`, which
-    /// holds all that this world has left so far. Says whether there was one.
+    /// Lets the next thing happen that leaves a record, and adds its records to `trace`, whatever
+    /// is in that already. Says whether there was one.
     pub fn step(&mut self, trace: &mut Vec<Record>) -> bool {
         let before = self.records;
         while self.records == before {

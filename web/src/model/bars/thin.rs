@@ -1,8 +1,7 @@
 //! The part of it that one looks at, with what is too close together to be told apart put together:
 //! a busy server does thousands of things in the width of a screen.
 
-use leasehold_core::ordered::Map;
-use leasehold_core::sim::{LockNo, Moment, NodeNo};
+use leasehold_core::sim::{LockNo, Moment, NodeNo, RecordNo};
 
 use super::{Bars, Belief, MarkKind, Tenure, TenureEnd};
 
@@ -37,15 +36,15 @@ pub(crate) struct Crowd {
 pub(crate) struct Window {
     pub(crate) from: Moment,
     pub(crate) to: Moment,
-    /// What comes later is not put together with what has been.
+    /// What begins later is left out.
     pub(crate) now: Moment,
     /// How many microseconds a pixel is.
     pub(crate) pixel_us: u64,
 }
 
 impl Bars {
-    /// What is to be seen of it there.
-    pub(crate) fn thinned(&self, window: Window) -> Thinned {
+    /// What is to be seen of it there. What violates something stays to be seen.
+    pub(crate) fn thinned(&self, window: Window, witnesses: &[RecordNo]) -> Thinned {
         let near_us = window.pixel_us * MARKS_APART;
         let is_near = |at: Moment| window.from <= at && at <= window.to;
         let mut tenures = Merging::of(window);
@@ -61,28 +60,22 @@ impl Bars {
         });
         let tenures = tenures.collect();
         let mut last = vec![None; 1 << 10];
+        let mut within = Within::of(&crowds);
         let marks = self.marks.iter().filter(|it| {
+            if !is_near(it.at) || it.at > window.now {
+                return false;
+            }
+            // Where there is one tenure behind the other, they are all written under.
+            let is_crowded = it.what == MarkKind::Written && within.has(it.lock, it.at);
             let row = usize::from(it.lock.0) << 2 | it.what as usize;
-            // A tenure of a crowd has written, like all of them.
-            let is_within = |crowd: &Crowd| {
-                crowd.lock == it.lock && crowd.from <= it.at && it.at <= crowd.until
-            };
-            is_near(it.at)
-                && is_apart(&mut last[row], it.at, near_us)
-                && !(it.what == MarkKind::Written && crowds.iter().any(is_within))
+            witnesses.contains(&it.record)
+                || !is_crowded && is_apart(&mut last[row], it.at, near_us)
         });
         let marks = marks.copied().collect();
+        let together = self.together();
         let mut beliefs = Merging::of(window);
-        let mut others: Map<LockNo, (NodeNo, Moment)> = Map::new();
-        for it in &self.beliefs {
-            let until = lasts(it);
-            // Two who believe at once are what one looks for.
-            let other = others.get(&it.lock).copied();
-            let is_rare = other.is_some_and(|(client, end)| client != it.client && end > it.from);
-            if other.is_none_or(|(_, end)| until >= end) {
-                others.insert(it.lock, (it.client, until));
-            }
-            beliefs.take((it.lock, Some(it.client)), (it.from, until), is_rare);
+        for (it, is_rare) in self.beliefs.iter().zip(together) {
+            beliefs.take((it.lock, Some(it.client)), (it.from, lasts(it)), is_rare);
         }
         let (alone, more) = beliefs.end();
         crowds.extend(more);
@@ -94,6 +87,47 @@ impl Bars {
             taken: self.taken,
         };
         Thinned { bars, crowds }
+    }
+
+    /// Of each belief, whether another client has one of the same lock at the same time: two who
+    /// believe at once are what one looks for.
+    fn together(&self) -> Vec<bool> {
+        let mut together = vec![false; self.beliefs.len()];
+        let mut open: Vec<Vec<usize>> = Vec::new();
+        for (no, it) in self.beliefs.iter().enumerate() {
+            let lock = usize::from(it.lock.0);
+            if open.len() <= lock {
+                open.resize(lock + 1, Vec::new());
+            }
+            let open = &mut open[lock];
+            open.retain(|other| lasts(&self.beliefs[*other]) > it.from);
+            for other in open.iter().filter(|other| self.beliefs[**other].client != it.client) {
+                (together[*other], together[no]) = (true, true);
+            }
+            open.push(no);
+        }
+        together
+    }
+}
+
+/// The crowds of each lock, for whoever goes through time.
+struct Within(Vec<Vec<(Moment, Moment)>>);
+
+impl Within {
+    fn of(crowds: &[Crowd]) -> Self {
+        let mut locks = vec![Vec::new(); 1 << 8];
+        // The last first.
+        for crowd in crowds.iter().rev() {
+            locks[usize::from(crowd.lock.0)].push((crowd.from, crowd.until));
+        }
+        Self(locks)
+    }
+
+    /// Whether there is one of this lock at a moment, which is not before the last one.
+    fn has(&mut self, lock: LockNo, at: Moment) -> bool {
+        let crowds = &mut self.0[usize::from(lock.0)];
+        while crowds.pop_if(|(_, until)| *until < at).is_some() {}
+        crowds.last().is_some_and(|(from, _)| *from <= at)
     }
 }
 
@@ -140,18 +174,18 @@ impl Merging {
         let Window { from: start, to, now, pixel_us } = self.window;
         let place = self.alone.len();
         self.alone.push(false);
-        if from > to || until < start {
+        if from > to.min(now) || until < start {
             return;
         }
         let near_us = pixel_us * BARS_APART;
         let is_near = |from: Moment, to: Moment| !is_far(from, to, near_us);
         let open = self.row(row);
         let stands_out = is_rare && is_apart(&mut open.rare, until, near_us);
-        let is_small = is_near(from, until) && !stands_out;
+        // What lasts yet has a promise to be seen.
+        let is_small = is_near(from, until) && until <= now && !stands_out;
         if let Some((crowd, _)) = &mut open.crowd
             && is_small
             && is_near(crowd.until, from)
-            && (crowd.until <= now) == (until <= now)
         {
             crowd.until = crowd.until.max(until);
             crowd.count += 1;
@@ -222,14 +256,18 @@ mod tests {
         bars
     }
 
+    fn of_server(thinned: &Thinned) -> impl Iterator<Item = &Crowd> {
+        thinned.crowds.iter().filter(|it| it.client.is_none())
+    }
+
     #[test]
     fn what_can_be_told_apart_stays_as_it_is() {
         let bars = bars("five-clients");
-        let all = bars.thinned(ALL);
+        let all = bars.thinned(ALL, &[]);
         assert_eq!((&all.bars.tenures, &all.bars.beliefs), (&bars.tenures, &bars.beliefs));
         assert_eq!((all.bars.marks.len(), all.crowds), (bars.marks.len(), Vec::new()));
         let first = bars.tenures[0].until.unwrap();
-        let early = bars.thinned(Window { to: first, ..ALL }).bars;
+        let early = bars.thinned(Window { to: first, ..ALL }, &[]).bars;
         assert!(early.tenures.len() < bars.tenures.len());
         assert!(early.tenures.iter().all(|it| it.from <= first));
     }
@@ -237,38 +275,63 @@ mod tests {
     #[test]
     fn the_rest_is_put_together_and_counted() {
         let bars = bars("five-clients");
-        let far = bars.thinned(FAR);
-        let of_server = || far.crowds.iter().filter(|it| it.client.is_none());
-        let crowded: usize = of_server().map(|it| it.count).sum();
+        let far = bars.thinned(FAR, &[]);
+        let crowded: usize = of_server(&far).map(|it| it.count).sum();
         assert_eq!(crowded + far.bars.tenures.len(), bars.tenures.len());
-        let first = of_server().next().unwrap();
+        let first = of_server(&far).next().unwrap();
         let of_lock = || bars.tenures.iter().filter(|it| it.lock == first.lock);
         assert_eq!((first.from, first.count), (of_lock().next().unwrap().from, of_lock().count()));
         assert_eq!(Some(first.until), of_lock().next_back().unwrap().until);
-        let written = |bars: &Bars| {
+        let written = |bars: &Bars| -> Vec<RecordNo> {
             let marks = bars.marks.iter().filter(|it| it.lock == first.lock);
-            marks.filter(|it| it.what == MarkKind::Written).count()
+            marks.filter(|it| it.what == MarkKind::Written).map(|it| it.record).collect()
         };
-        assert_eq!((written(&bars) > 0, written(&far.bars)), (true, 0), "each tenure has its own");
+        let all = written(&bars);
+        assert_eq!((all.is_empty(), written(&far.bars)), (false, Vec::new()));
+        assert_eq!(written(&bars.thinned(FAR, &all[..1]).bars), all[..1], "it violates something");
     }
 
     #[test]
-    fn what_has_been_is_not_put_together_with_what_comes() {
+    fn what_lasts_is_alone_and_what_comes_is_left_out() {
         let bars = bars("five-clients");
-        let now = bars.tenures[bars.tenures.len() / 2].from;
-        let far = bars.thinned(Window { now, ..FAR });
-        let past = far.crowds.iter().filter(|it| it.client.is_none() && it.until <= now);
-        let alone = far.bars.tenures.iter().filter(|it| it.until.is_some_and(|at| at <= now));
-        let ended = bars.tenures.iter().filter(|it| it.until.is_some_and(|at| at <= now));
-        assert_eq!(past.map(|it| it.count).sum::<usize>() + alone.count(), ended.count());
+        for no in 0..bars.tenures.len() {
+            let now = bars.tenures[no].from + 1;
+            let far = bars.thinned(Window { now, ..FAR }, &[]);
+            let begun = bars.tenures.iter().filter(|it| it.from <= now);
+            let (ended, lasting): (Vec<&Tenure>, Vec<_>) =
+                begun.partition(|it| it.until.is_some_and(|until| until <= now));
+            let alone = |it: &Tenure| far.bars.tenures.iter().any(|other| other.from == it.from);
+            assert!(lasting.iter().all(|it| alone(it)), "{now}");
+            let alone = ended.iter().filter(|it| alone(it)).count();
+            let crowded: usize = of_server(&far).map(|it| it.count).sum();
+            assert_eq!(
+                (alone + crowded, far.bars.tenures.len()),
+                (ended.len(), alone + lasting.len())
+            );
+        }
     }
 
     #[test]
     fn what_is_rare_stands_out() {
-        let bars = bars("gc-pause");
+        let paused = bars("gc-pause");
         let expired = |bars: &Bars| {
             bars.tenures.iter().filter(|it| it.end == Some(TenureEnd::Expired)).count()
         };
-        assert_eq!((expired(&bars), expired(&bars.thinned(FAR).bars)), (1, 1));
+        assert_eq!((expired(&paused), expired(&paused.thinned(FAR, &[]).bars)), (1, 1));
+    }
+
+    #[test]
+    fn two_who_believe_at_once_stand_out() {
+        let mut bars = Bars::default();
+        let ms = Moment::from_millis;
+        for no in 0..50_u8 {
+            let (client, token) = (NodeNo(1 + u8::from(no % 2 == 1)), 1 + u32::from(no));
+            let (from, key) = (ms(100 * u64::from(no)), (LockNo(0), client, token));
+            // One of them goes on while the next one has begun.
+            bars.believe(from, key, from + if no == 20 { 150_000 } else { 50_000 });
+        }
+        let thinned = bars.thinned(FAR, &[]).bars;
+        let tokens: Vec<u32> = thinned.beliefs.iter().map(|it| it.token).collect();
+        assert_eq!(tokens, [21, 22]);
     }
 }

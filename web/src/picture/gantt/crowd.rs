@@ -23,7 +23,11 @@ impl Drawing<'_> {
         let mine = self.crowds.iter().filter(|it| (it.lock, it.client) == (lock, client));
         for crowd in mine.filter(|it| it.from <= now) {
             let (x1, x2) = (self.axis.x(crowd.from), self.axis.x(crowd.until.min(now)));
-            let class = if client.is_some() { "crowd beliefs" } else { "crowd" };
+            let class = match client {
+                None => "crowd",
+                Some(_) if self.subject.is_inferred => "crowd beliefs inferred",
+                Some(_) => "crowd beliefs",
+            };
             let mut shapes = vec![rounded(class, (x1, top), ((x2 - x1).max(2.0), height), 2.0)];
             let what = if client.is_some() { "beliefs" } else { "tenures" };
             let (full, short) = (format!("{} {what}", crowd.count), format!("×{}", crowd.count));

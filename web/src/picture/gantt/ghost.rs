@@ -14,9 +14,14 @@ impl Drawing<'_> {
     pub(super) fn ghosts(&mut self, rows: &Rows) {
         let Some(other) = self.subject.ghost else { return };
         let (own, crowds, now) = (self.subject.bars, self.crowds, self.subject.now);
-        let is_clear = |client, at| !is_crowded(crowds, (rows.lock, client), at);
+        let is_clear = |client, from, until| {
+            let is_crowded = |at| is_crowded(crowds, (rows.lock, client), at);
+            !(is_crowded(from) && is_crowded(until))
+        };
         let tenures = other.tenures.iter().filter(|it| it.lock == rows.lock && it.from <= now);
-        for tenure in tenures.filter(|it| is_clear(None, it.from) && !has_tenure(own, it)) {
+        for tenure in tenures
+            .filter(|it| is_clear(None, it.from, it.until.unwrap_or(now)) && !has_tenure(own, it))
+        {
             self.ghost_tenure(tenure, rows.top);
         }
         for (no, client) in rows.believers.iter().enumerate() {
@@ -24,9 +29,10 @@ impl Drawing<'_> {
                 rows.top + self.em * (SERVER_ROW + BELIEF_ROW * crate::picture::shape::float(no));
             let beliefs = other.beliefs.iter();
             let beliefs = beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client));
-            for belief in
-                beliefs.filter(|it| is_clear(Some(*client), it.from) && !has_belief(own, it))
-            {
+            for belief in beliefs.filter(|it| {
+                is_clear(Some(*client), it.from, it.until(now).unwrap_or(it.from))
+                    && !has_belief(own, it)
+            }) {
                 self.ghost_belief(belief, y);
             }
         }
@@ -73,7 +79,8 @@ impl Drawing<'_> {
                 MarkKind::Refused => Sign::Reject,
                 MarkKind::Answered | MarkKind::Fault => continue,
             };
-            let is_crowded = is_crowded(self.crowds, (rows.lock, None), mark.at);
+            let is_crowded = mark.what == MarkKind::Written
+                && is_crowded(self.crowds, (rows.lock, None), mark.at);
             if is_crowded || own.marks.iter().any(|it| same(&it)) {
                 continue;
             }

@@ -76,7 +76,8 @@ pub(crate) fn gantt(
     // Of a real server, or of a long run, there can be more than a picture has room for.
     let is_much = subject.is_inferred || subject.bars.tenures.len() > TENURES_MUCH;
     let window = Window { from, to, now: subject.now, pixel_us: axis.pixel_us() };
-    let thinned = is_much.then(|| subject.bars.thinned(window));
+    let witnesses = subject.violations.iter().map(|(.., witness)| *witness);
+    let thinned = is_much.then(|| subject.bars.thinned(window, &witnesses.collect::<Vec<_>>()));
     let (bars, crowds) = match &thinned {
         Some(Thinned { bars, crowds }) => (bars, &**crowds),
         None => (subject.bars, &[][..]),
