@@ -229,3 +229,54 @@ fn beginning<T: Copy>(all: &[T], count: usize) -> Vec<T> {
     some.extend_from_slice(&all[..count]);
     some
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::run::Action;
+    use crate::sim::scenario::Scenario;
+    use crate::sim::trace::NodeNo;
+
+    /// Clients that do the same for a day.
+    fn long() -> History {
+        let mut run = Scenario::named("five-clients").unwrap().run();
+        run.config.ends_ms = 86_400_000;
+        for client in &mut run.config.clients {
+            client.script.push(crate::sim::script::Step::Repeat { times: u32::MAX });
+        }
+        History::new(run)
+    }
+
+    fn go_on(history: &mut History, steps: u32, records_max: usize) {
+        for _ in 0..steps / 50 {
+            history.make_room(50, records_max);
+            history.simulate(50);
+        }
+    }
+
+    #[test]
+    fn room_is_made_once_and_never_for_more_than_is_wanted() {
+        let mut history = long();
+        go_on(&mut history, 2_000, 60_000);
+        let (room, places) = (history.trace.capacity(), history.records.capacity());
+        assert!((59_000..=60_000).contains(&room), "{room}: a day is longer");
+        go_on(&mut history, 10_000, 60_000);
+        assert!(history.trace.len() > 20_000);
+        assert_eq!((history.trace.capacity(), history.records.capacity()), (room, places));
+        assert!(places < room, "{places}");
+    }
+
+    #[test]
+    fn a_fork_has_the_room_of_a_run_and_at_the_beginning_hardly_any() {
+        let mut history = long();
+        let crash = Action::Crash { node: NodeNo(1), keeps_unflushed: false };
+        history.simulate(3);
+        let mut early = history.fork(Intervention::at(1, crash.clone()));
+        go_on(&mut early, 500, 60_000);
+        assert!(early.trace.capacity() < 10_000, "{}", early.trace.capacity());
+        go_on(&mut history, 5_000, 60_000);
+        history.seek(4_990);
+        let late = history.fork(Intervention::at(history.world().now().as_millis(), crash));
+        assert_eq!(late.trace.capacity(), history.trace.len());
+    }
+}
