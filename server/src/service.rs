@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use leasehold_core::event::Event;
 use leasehold_core::id::{Name, Peer};
 use leasehold_core::op::DropReason;
-use leasehold_core::service::{Datagram, Input, LockServer, Outbox, Step, Stored};
-use leasehold_core::state::State;
+use leasehold_core::service::{Datagram, Input, LockServer, Outbox, Prepared, Step, Stored};
 use leasehold_core::time::{Span, Time};
 use leasehold_core::wire::{self, Key};
 
@@ -107,10 +106,10 @@ impl Service {
     }
 
     /// Nothing of the last batch was done, nor of what was decided since: everybody is told so.
-    pub fn restore(&mut self, state: State) {
+    pub fn restore(&mut self, prepared: Prepared) {
         let failed = self.outbox.fail(&mut self.out);
         self.batch.clear();
-        let step = self.server.restore(state, failed, self.clock.now(), unix_millis());
+        let step = self.server.restore(prepared, failed, self.clock.now(), unix_millis());
         self.hold(step);
     }
 

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use leasehold_core::event::Event;
 use leasehold_core::id::Name;
-use leasehold_core::service::Stored;
-use leasehold_core::state::State;
+use leasehold_core::service::{Prepared, Stored};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tracing::{error, info, warn};
@@ -47,7 +46,7 @@ pub enum Completion {
     /// A batch is stored, and published.
     Stored(Stored),
     /// A batch could not be written. Nothing of it was done; this is what holds.
-    Failed(Box<State>),
+    Failed(Box<Prepared>),
     /// Whether appended bytes can be written to this file has changed.
     Writable(Name, bool),
 }
@@ -195,7 +194,7 @@ impl ServiceLoop {
                         info!("the journal can be written again");
                     }
                 }
-                Ok(Completion::Failed(state)) => self.restore(*state),
+                Ok(Completion::Failed(prepared)) => self.restore(*prepared),
                 Ok(Completion::Writable(file, writable)) => {
                     self.service.set_writable(&file, writable);
                 }
@@ -206,11 +205,11 @@ impl ServiceLoop {
     }
 
     /// Nothing of the last batch was done, nor of what was decided since: everybody is told so.
-    fn restore(&mut self, state: State) {
+    fn restore(&mut self, prepared: Prepared) {
         self.storing = false;
         let pause = self.retry.map_or(RETRY_FIRST, |(_, pause)| (pause * 2).min(RETRY_MAX));
         self.retry = Some((Instant::now() + pause, pause));
-        self.service.restore(state);
+        self.service.restore(prepared);
     }
 
     /// Sends what may be sent. A datagram that the socket won't take is lost, as any may be.

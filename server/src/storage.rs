@@ -111,7 +111,7 @@ impl Storage {
             Err(AppendError::Write(cause)) => {
                 warn!(%cause, "the journal can't be written; nothing of this batch was done");
                 let state = self.published.state();
-                self.complete(Completion::Failed(Box::new(state)));
+                self.complete(Completion::Failed(Box::new(state.into())));
                 Ok(())
             }
         }

@@ -85,6 +85,20 @@ pub struct LockServer {
     step: Step,
 }
 
+/// A state with all that the service looks up in it. What takes long is done where it is made, so
+/// that nobody waits for it while there is a service.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    state: State,
+    lookup: Lookup,
+}
+
+impl From<State> for Prepared {
+    fn from(state: State) -> Self {
+        Self { lookup: Lookup::of(&state), state }
+    }
+}
+
 /// Where a server takes up the service.
 #[derive(Debug, Default)]
 pub struct Start {
@@ -141,9 +155,8 @@ impl LockServer {
     /// Clients were told of renewals meanwhile, so every session that is alive has its full lease
     /// again. That what `failed` was answered stays so is put into the journal as soon as it can
     /// be.
-    pub fn restore(&mut self, state: State, failed: Failed, now: Time, unix_ms: u64) -> Step {
-        self.lookup = Lookup::of(&state);
-        self.state = state;
+    pub fn restore(&mut self, prepared: Prepared, failed: Failed, now: Time, unix_ms: u64) -> Step {
+        (self.state, self.lookup) = (prepared.state, prepared.lookup);
         self.now = self.now.max(now);
         self.waiting_at.clear();
         self.record(Fact::ServerStarted { unix_ms, token_floor: Token::default() });

@@ -135,7 +135,7 @@ impl World {
             self.outbox.hold(step, &mut self.sent);
         }
         let failed = self.outbox.fail(&mut self.sent);
-        let step = self.server.restore(state, failed, self.now, 0);
+        let step = self.server.restore(state.into(), failed, self.now, 0);
         self.take(step);
         self.said()
     }

@@ -79,7 +79,7 @@ impl World {
         self.record_recovery(pen);
         let failed = self.server.outbox.fail(sent);
         let Some(core) = &mut self.server.core else { return };
-        let step = core.restore(state, failed, now, 0);
+        let step = core.restore(state.into(), failed, now, 0);
         for event in &step.events {
             self.record_event(event, NodeNo::SERVER, pen);
         }
