@@ -17,6 +17,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::moment::Moment;
 use super::run::Run;
 use super::trace::{Record, RecordNo};
 use crate::ordered::sort_short;
@@ -184,8 +185,8 @@ impl Checks {
         let (locks, clients) = (config.locks.len(), config.clients.len());
         let mut books = Books::new(locks, clients, config.lease_ms);
         let mut findings = Findings([Status::NotYet; Invariant::ALL.len()]);
-        if config.faults_end_ms.is_some() {
-            books.judge_l2();
+        if let Some(faults_end_ms) = config.faults_end_ms {
+            books.judge_l2(Moment::from_millis(faults_end_ms));
         } else {
             findings.0[Invariant::L2 as usize] = Status::Unchecked;
         }
