@@ -86,6 +86,7 @@ impl App {
                     pictures: self.pictures(),
                     onexport: link.callback(Msg::Export),
                     onimport: link.callback(Msg::Import),
+                    word: studio.toast.as_ref().map(|it| AttrValue::from(it.text.clone())),
                     onclose,
                 })
             }

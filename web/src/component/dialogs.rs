@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::Scenario;
+use leasehold_core::sim::{Invariant, Scenario};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, File, HtmlInputElement};
 use yew::{AttrValue, Callback, Html, classes, html};
@@ -130,13 +130,15 @@ pub(crate) struct LegendProps {
 }
 
 /// What is no packet's sign.
-const LINES: [(&str, &str); 8] = [
+const LINES: [(&str, &str); 10] = [
     ("outer arc", "what the server still gives the client of its lease"),
     ("inner arc", "for how long the client believes that it holds the lock"),
     ("red, dashed", "it believes for longer than it may"),
     ("blue, dashed", "live: what a client may believe, inferred from what it was told"),
     ("#7", "a fencing token: each grant has a larger one"),
     ("outline", "promised from now on, if nothing more is heard"),
+    ("blue stretch", "a client stands still"),
+    ("small lines", "on a tenure: its holder was heard of; red: its lease ran out"),
     ("pale band", "many of them, too close together to be told apart"),
     ("time", "a teaching network: a packet takes 0.1 to 0.2 s, unless a scenario says otherwise"),
 ];
@@ -154,13 +156,15 @@ pub(crate) fn legend(props: &LegendProps) -> Html {
             </li>
         }
     };
+    let line = |(sign, meaning): &(&'static str, &'static str)| {
+        html! { <div><dt>{ *sign }</dt><dd>{ *meaning }</dd></div> }
+    };
     html! {
         <Dialog title="What the signs mean" class="legend" onclose={props.onclose.clone()}>
             <ul>{ for Sign::ALL.into_iter().map(sign) }</ul>
             <dl class="fields">
-                { for LINES.iter().map(|(sign, meaning)| html! {
-                    <div><dt>{ *sign }</dt><dd>{ *meaning }</dd></div>
-                }) }
+                { for LINES.iter().map(line) }
+                { for Invariant::ALL.iter().map(|it| line(&(it.name(), it.sentence()))) }
             </dl>
         </Dialog>
     }
@@ -191,11 +195,14 @@ pub(crate) struct ExportsProps {
     pub(crate) pictures: Rc<Vec<(&'static str, Rc<Picture>)>>,
     pub(crate) onexport: Callback<Export>,
     pub(crate) onimport: Callback<File>,
+    /// What came of the last of it: said here, since what is said elsewhere is behind the dialog.
+    pub(crate) word: Option<AttrValue>,
     pub(crate) onclose: Callback<()>,
 }
 
 pub(crate) fn exports(props: &ExportsProps) -> Html {
-    let ExportsProps { address, is_too_long, pictures, onexport, onclose, .. } = props.clone();
+    let ExportsProps { address, is_too_long, pictures, onexport, word, onclose, .. } =
+        props.clone();
     let button = |export: Export, text: &'static str, hook: &'static str| {
         let onclick = onexport.reform(move |_| export);
         html! { <button class="small-button" data-testid={hook} {onclick}>{ text }</button> }
@@ -210,6 +217,9 @@ pub(crate) fn exports(props: &ExportsProps) -> Html {
     };
     html! {
         <Dialog title="Share and export" class="exports" {onclose}>
+            if let Some(word) = word {
+                <p class="word" role="status">{ word }</p>
+            }
             <section>
                 <h3>{ "A link to this moment" }</h3>
                 <div class="row">

@@ -18,6 +18,8 @@ const LEVELS: [(Interest, &str); 3] = [
 pub(crate) struct LogProps {
     pub(crate) rows: Rc<Vec<Row>>,
     pub(crate) has_more: bool,
+    /// Whether anything has happened at all.
+    pub(crate) has_past: bool,
     pub(crate) least: Interest,
     /// Whose events alone are shown, by name.
     pub(crate) only: Option<String>,
@@ -46,7 +48,11 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
-                { "Nothing has happened yet. Play (Space), or go one step (→)." }
+                if props.has_past {
+                    { "Nothing of that so far: look at every step." }
+                } else {
+                    { "Nothing has happened yet. Play (Space), or go one step (→)." }
+                }
             </li>
         });
     }

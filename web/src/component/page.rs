@@ -334,6 +334,7 @@ impl App {
         html! {
             <section class="panel log" id="panel-log" data-testid="log" aria-label="Log">
                 <Log rows={Rc::clone(&shown.rows)} has_more={shown.has_more}
+                    has_past={!studio.film().past().is_empty()}
                     least={studio.filter.least} {only} {selected}
                     onrecord={self.on.record.clone()} onleast={self.on.least.clone()}
                     onall={self.on.all.clone()} onmore={self.on.more.clone()} />

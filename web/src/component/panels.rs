@@ -124,6 +124,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
                     aria-label={format!("{invariant}, {sentence}: {said}{more}")}>
                     <b>{ invariant.name() }</b>
                     <span aria-hidden="true">{ sign }</span>
+                    <span class="means" aria-hidden="true">{ sentence }</span>
                     if later { <span class="then" aria-hidden="true">{ "→ ✕" }</span> }
                 </button>
             </li>

@@ -57,7 +57,9 @@ pub(super) fn rows(seen: Seen<'_>, axis: &Axis, em: f64, believe: bool) -> Vec<R
         let beliefs = subject.bars.beliefs.iter().chain(ghosts);
         let seen = beliefs.filter(|it| {
             let until = it.until(subject.now).unwrap_or(it.from);
-            believe && it.lock == lock && it.from <= subject.now && axis.has(it.from, until)
+            // Of a real server there are ever more; in a run a row stays when one zooms in.
+            let is_seen = !subject.is_inferred || axis.has(it.from, until);
+            believe && it.lock == lock && it.from <= subject.now && is_seen
         });
         let crowds = crowds.iter();
         let crowds = crowds.filter(|it| believe && it.lock == lock && it.from <= subject.now);
