@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// A longer link is refused by some mail programs; then there is the file.
 pub(crate) const LINK_LEN_MAX: usize = 2_000;
 
+/// How many digits of a fingerprint are in a link.
+const DIGEST_LEN: usize = 8;
+
 /// What a link says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Link {
@@ -60,7 +63,8 @@ impl Link {
                         (link.config, link.interventions) = (Some(config), Some(interventions));
                     }
                 }
-                "d" => link.digest = Some(value.to_owned()),
+                // What was cut off at the end of a link says nothing.
+                "d" => link.digest = Some(value.to_owned()).filter(|it| it.len() == DIGEST_LEN),
                 "view" => link.view = Some(value.to_owned()),
                 "mode" => link.is_live = value == "live",
                 _ => {}

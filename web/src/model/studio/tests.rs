@@ -75,8 +75,11 @@ fn a_shared_link_opens_the_same_moment() {
     assert_eq!(second.film().now(), first.film().now());
     assert_eq!(second.film().fingerprint(), first.film().fingerprint());
     assert_eq!(second.toast, None);
-    let wrong = link.replace("&d=", "&d=0");
+    let (run, digest) = link.split_once("&d=").unwrap();
+    let wrong = format!("{run}&d={}", digest.chars().rev().collect::<String>());
+    assert_ne!(wrong, link);
     assert!(studio(&wrong).toast.unwrap().text.contains("newer model"));
+    assert_eq!(studio(&link[..link.len() - 3]).toast, None, "it was cut off");
 }
 
 #[test]
