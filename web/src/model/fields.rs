@@ -145,7 +145,8 @@ fn library(world: &World, client: &Client, now: Moment) -> Vec<Field> {
         format!("in {left} ms")
     };
     if let Some(library) = library {
-        if let Some(at) = library.next_beat() {
+        // Who stands still sends none, whatever is due.
+        if let Some(at) = library.next_beat().filter(|_| client.condition != Condition::Paused) {
             fields.push(running("next heartbeat", wait(at)));
         }
         let mut pending = library.pending();

@@ -1,6 +1,8 @@
 //! The scene of a simulated world.
 
+use leasehold_core::client::LockClient;
 use leasehold_core::id::Name;
+use leasehold_core::op::Op;
 use leasehold_core::sim::{
     ClientView, Kind, Lines, LinkNo, LockNo, LossCause, Moment, NodeNo, Record, World,
 };
@@ -124,7 +126,11 @@ fn doing(
         return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
     }
     if let Some(lock) = held {
-        return format!("doesn't use {lock}");
+        let mut pending = view.library.into_iter().flat_map(LockClient::pending);
+        let asks = pending
+            .any(|it| it.operation.op() == Op::AcquireLock && it.operation.name() == Some(lock));
+        // The answer is on its way; or the client has given it up, and the server doesn't know.
+        return format!("{} {lock}", if asks { "is not told yet of" } else { "doesn't use" });
     }
     if let Some(waits) = session.and_then(|session| waits_for(state, session)) {
         return waits;
