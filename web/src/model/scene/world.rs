@@ -1,6 +1,5 @@
 //! The scene of a simulated world.
 
-use leasehold_core::client::LockClient;
 use leasehold_core::id::Name;
 use leasehold_core::op::Op;
 use leasehold_core::sim::{
@@ -126,9 +125,9 @@ fn doing(
         return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
     }
     if let Some(lock) = held {
-        let mut pending = view.library.into_iter().flat_map(LockClient::pending);
-        let asks = pending
-            .any(|it| it.operation.op() == Op::AcquireLock && it.operation.name() == Some(lock));
+        let asks = view.library.is_some_and(|it| {
+            it.pending().any(|pending| pending.operation.op() == Op::AcquireLock)
+        });
         // The answer is on its way; or the client has given it up, and the server doesn't know.
         return format!("{} {lock}", if asks { "is not told yet of" } else { "doesn't use" });
     }
