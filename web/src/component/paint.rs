@@ -7,6 +7,7 @@ use web_sys::{Document, Element, SvgGraphicsElement, SvgTransform};
 
 use crate::browser;
 use crate::picture::shape::{Class, Group, Picture, Shape, Target, tenths};
+use crate::picture::stage_packets::PACKETS_MANY;
 
 const SVG: &str = "http://www.w3.org/2000/svg";
 
@@ -20,9 +21,6 @@ pub(crate) struct Painter {
     /// How often it was painted.
     times: u32,
 }
-
-/// More packets than this are moved by turns while time goes by.
-const PACKETS_MANY: usize = 300;
 
 /// How one goes about a picture.
 #[derive(Clone, Copy)]

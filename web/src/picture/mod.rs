@@ -8,6 +8,6 @@ pub(crate) mod shape;
 pub(crate) mod spacetime;
 pub(crate) mod stage;
 mod stage_layout;
-mod stage_packets;
+pub(crate) mod stage_packets;
 pub(crate) mod tape;
 mod turn;

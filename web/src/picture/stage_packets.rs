@@ -8,8 +8,8 @@ use super::stage::{Look, class};
 use super::stage_layout::Layout;
 use crate::model::scene::{Packet, Scene};
 
-/// More packets than this are drawn without their letters.
-const PACKETS_MANY: usize = 300;
+/// More packets than this are drawn without their letters, and moved by turns.
+pub(crate) const PACKETS_MANY: usize = 300;
 
 /// A packet where it is by now; nothing where it is on no way.
 pub(super) fn packet(
