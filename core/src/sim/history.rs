@@ -56,9 +56,9 @@ impl History {
         self.head.run()
     }
 
-    /// Sees to it that there is room for so many steps more. Where there isn't, there will be for
-    /// the whole run, if that goes on as it did, but never for more records than these: what grows
-    /// by and by is copied each time, and takes three times the room meanwhile.
+    /// Where there is no room for so many steps more, makes enough for the whole run and an eighth,
+    /// if that goes on as it did, but never for more records than these: what grows by and by is
+    /// copied each time, and takes three times the room meanwhile. A run of few steps does.
     pub fn make_room(&mut self, steps: u32, records_max: usize) {
         let (records, places) = (self.trace.len(), self.records.len());
         let needed = records + (records / places + 1) * steps as usize;

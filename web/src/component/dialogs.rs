@@ -195,7 +195,7 @@ pub(crate) struct ExportsProps {
     pub(crate) pictures: Rc<Vec<(&'static str, Rc<Picture>)>>,
     pub(crate) onexport: Callback<Export>,
     pub(crate) onimport: Callback<File>,
-    /// What came of the last of it: said here, since what is said elsewhere is behind the dialog.
+    /// What was said last, such as what came of an import: elsewhere it is behind the dialog.
     pub(crate) word: Option<AttrValue>,
     pub(crate) onclose: Callback<()>,
 }

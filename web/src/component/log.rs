@@ -49,7 +49,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         items.push(html! {
             <li key="nothing" class="nothing">
                 if props.has_past {
-                    { "Nothing of that so far: look at every step." }
+                    { "Nothing of that kind so far." }
                 } else {
                     { "Nothing has happened yet. Play (Space), or go one step (→)." }
                 }

@@ -43,7 +43,8 @@ pub(crate) struct Window {
 }
 
 impl Bars {
-    /// What is to be seen of it there. What violates something stays to be seen.
+    /// What is to be seen of it there. What violates something stays to be seen, as far as it
+    /// can be told from the next that does.
     pub(crate) fn thinned(&self, window: Window, witnesses: &[RecordNo]) -> Thinned {
         let near_us = window.pixel_us * MARKS_APART;
         let is_near = |at: Moment| window.from <= at && at <= window.to;
@@ -51,7 +52,8 @@ impl Bars {
         for it in &self.tenures {
             let until = it.until.unwrap_or(Moment::NEVER);
             let is_rare = matches!(it.end, Some(TenureEnd::Expired | TenureEnd::Forgotten));
-            tenures.take((it.lock, None), (it.from, until), is_rare);
+            let is_witness = witnesses.contains(&it.record);
+            tenures.take((it.lock, None), (it.from, until), is_rare || is_witness);
         }
         let (alone, mut crowds) = tenures.end();
         let tenures = chosen(&self.tenures, &alone).map(|it| Tenure {

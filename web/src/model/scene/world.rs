@@ -126,7 +126,8 @@ fn doing(
     }
     if let Some(lock) = held {
         let asks = view.library.is_some_and(|it| {
-            it.pending().any(|pending| pending.operation.op() == Op::AcquireLock)
+            it.pending()
+                .any(|it| it.operation.op() == Op::AcquireLock && it.operation.name() == Some(lock))
         });
         // The answer is on its way; or the client has given it up, and the server doesn't know.
         return format!("{} {lock}", if asks { "is not told yet of" } else { "doesn't use" });

@@ -14,9 +14,10 @@ impl Drawing<'_> {
     pub(super) fn ghosts(&mut self, rows: &Rows) {
         let Some(other) = self.subject.ghost else { return };
         let (own, crowds, now) = (self.subject.bars, self.crowds, self.subject.now);
+        let axis = self.axis;
+        // What is as small as all that is in a crowd can't be told from it.
         let is_clear = |client, from, until| {
-            let is_crowded = |at| is_crowded(crowds, (rows.lock, client), at);
-            !(is_crowded(from) && is_crowded(until))
+            axis.x(until) - axis.x(from) >= 5.0 || !is_crowded(crowds, (rows.lock, client), from)
         };
         let tenures = other.tenures.iter().filter(|it| it.lock == rows.lock && it.from <= now);
         for tenure in tenures

@@ -57,7 +57,8 @@ pub(super) fn rows(seen: Seen<'_>, axis: &Axis, em: f64, believe: bool) -> Vec<R
         let beliefs = subject.bars.beliefs.iter().chain(ghosts);
         let seen = beliefs.filter(|it| {
             let until = it.until(subject.now).unwrap_or(it.from);
-            // Of a real server there are ever more; in a run a row stays when one zooms in.
+            // Of a real server there are ever more; in a run a row stays when one zooms in, as long
+            // as all of it is drawn one by one.
             let is_seen = !subject.is_inferred || axis.has(it.from, until);
             believe && it.lock == lock && it.from <= subject.now && is_seen
         });
