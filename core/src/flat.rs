@@ -16,6 +16,8 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, Visitor};
 
 /// A field of a flat struct that has to be there, or the error that says that it is not.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! need {
     ($flat:ident.$field:ident) => {
         $flat.$field.take().ok_or_else(|| {
@@ -25,6 +27,8 @@ macro_rules! need {
 }
 
 /// The word for the variant, which has to be there under this name.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tag {
     ($flat:ident.$field:ident, $name:literal) => {{
         let word = std::mem::take(&mut $flat.$field);
@@ -36,9 +40,11 @@ macro_rules! tag {
 }
 
 /// The same for a number that stands in a wider type, since other variants have it wider.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! need_narrow {
     ($flat:ident.$field:ident) => {
-        need!($flat.$field).and_then(|wide| {
+        $crate::need!($flat.$field).and_then(|wide| {
             wide.try_into().map_err(|_| {
                 let text = concat!(stringify!($field), " is out of range");
                 <serde::de::value::Error as serde::de::Error>::custom(text)
@@ -48,9 +54,11 @@ macro_rules! need_narrow {
 }
 
 /// The same for a word that stands as text, since it is one of other words in other variants.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! need_word {
     ($flat:ident.$field:ident) => {
-        need!($flat.$field).and_then(|word| {
+        $crate::need!($flat.$field).and_then(|word| {
             use serde::de::IntoDeserializer;
             serde::Deserialize::deserialize(
                 IntoDeserializer::<serde::de::value::Error>::into_deserializer(word),
@@ -61,15 +69,19 @@ macro_rules! need_word {
 
 /// What is made of the fields of a flat struct that are called like its own, and of the values
 /// that are given. Leaves the function with an error where a field is missing.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! take {
-    (@ $flat:ident.$field:ident) => { need!($flat.$field)? };
+    (@ $flat:ident.$field:ident) => { $crate::need!($flat.$field)? };
     (@ $flat:ident.$field:ident $value:expr) => { $value };
     ($flat:ident, $($kind:ident)::+ { $($field:ident $(: $value:expr)?),* $(,)? }) => {
-        $($kind)::+ { $($field: take!(@ $flat.$field $($value)?)),* }
+        $($kind)::+ { $($field: $crate::take!(@ $flat.$field $($value)?)),* }
     };
 }
 
 /// The error about a word that names no variant.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! unknown {
     ($tag:literal, $word:expr) => {
         Err(<serde::de::value::Error as serde::de::Error>::custom(format_args!(
@@ -82,19 +94,21 @@ macro_rules! unknown {
 /// Reads a struct of which each field may be missing, and is then as by default. serde derives that
 /// as well, with ten times the code to notice that a field comes twice; here the last one counts.
 /// What has another name is passed over, or refused where `only` these may stand there.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! fields {
     ($type:ident { $($field:ident $(= $name:literal)?),* $(,)? }) => {
-        fields!(@ $type, false, $($field $($name)?),*);
+        $crate::fields!(@ $type, false, $($field $($name)?),*);
     };
     ($type:ident only { $($field:ident $(= $name:literal)?),* $(,)? }) => {
-        fields!(@ $type, true, $($field $($name)?),*);
+        $crate::fields!(@ $type, true, $($field $($name)?),*);
     };
     (@name $field:ident) => { stringify!($field) };
     (@name $field:ident $name:literal) => { $name };
     (@ $type:ident, $only:literal, $($field:ident $($name:literal)?),*) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                const NAMES: &[&str] = &[$(fields!(@name $field $($name)?)),*];
+                const NAMES: &[&str] = &[$($crate::fields!(@name $field $($name)?)),*];
                 #[allow(non_camel_case_types, reason = "called like the fields")]
                 enum Place { $($field),* }
                 struct Fields;
@@ -112,7 +126,7 @@ macro_rules! fields {
                         let mut read = <$type>::default();
                         // All of them have to be listed.
                         let $type { $($field: _),* } = &read;
-                        let seed = crate::flat::PlaceIn { names: NAMES, only: $only };
+                        let seed = $crate::flat::PlaceIn { names: NAMES, only: $only };
                         while let Some(place) = map.next_key_seed(seed)? {
                             match place {
                                 $(place if place == Place::$field as usize => {
@@ -132,10 +146,11 @@ macro_rules! fields {
 
 /// Reads a name as its place among these; how many there are where it is none of them.
 #[derive(Clone, Copy)]
-pub(crate) struct PlaceIn {
-    pub(crate) names: &'static [&'static str],
+pub struct PlaceIn {
+    /// The names, in their order.
+    pub names: &'static [&'static str],
     /// Whether there may be no other.
-    pub(crate) only: bool,
+    pub only: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for PlaceIn {

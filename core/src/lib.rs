@@ -7,8 +7,9 @@
 //! so), [`service`] (what a datagram leads to), [`client`] (what a client does and believes). Each
 //! may use only those before it.
 
+#[doc(hidden)]
 #[macro_use]
-mod flat;
+pub mod flat;
 
 pub mod client;
 pub mod data;
@@ -26,7 +27,6 @@ pub mod rng;
 pub mod secret;
 pub mod sentence;
 pub mod service;
-pub mod sim;
 pub mod state;
 pub mod time;
 pub mod wire;

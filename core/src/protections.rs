@@ -1,28 +1,27 @@
 //! What keeps a run right, one by one, so that the simulator can show what becomes of it without.
 //!
-//! Nobody outside this crate can take one away: the native server and its clients always have all
-//! of them.
+//! Only the simulator takes one away: the native server and its clients always have all of them.
 
 /// Which protections are there. All of them, unless the simulator says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "switches that know nothing of each other")]
 pub struct Protections {
     /// An append needs the token of the lock's live tenure, and its holder.
-    pub(crate) fencing: bool,
+    pub fencing: bool,
     /// A request that comes again is answered again, and not executed again.
-    pub(crate) dedupe: bool,
+    pub dedupe: bool,
     /// Only the holder's release frees a lock.
-    pub(crate) holder_check: bool,
+    pub holder_check: bool,
     /// A token that was given before a crash is not given again after it.
-    pub(crate) durable_tokens: bool,
+    pub durable_tokens: bool,
     /// After a restart every session that is alive has its full lease.
-    pub(crate) grace: bool,
+    pub grace: bool,
     /// The line is served in the order of asking.
-    pub(crate) fifo: bool,
+    pub fifo: bool,
     /// A client counts its lease from the sending, less what its clock may be off by.
-    pub(crate) margin: bool,
+    pub margin: bool,
     /// Transmissions of one request come ever more rarely, and not in step with others'.
-    pub(crate) backoff: bool,
+    pub backoff: bool,
 }
 
 impl Protections {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use leasehold_core::id::Name;
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{ClientConfig, Config, Network, Run, Step};
+use leasehold_sim::{ClientConfig, Config, Network, Run, Step};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::client::RawClient;
 use leasehold_tests::command::leasehold;

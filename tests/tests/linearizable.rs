@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{
+use leasehold_sim::{
     CallEnd, Kind, Lines, LockNo, Message, NodeNo, Protection, Record, Run, World, storm,
 };
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};

@@ -1,6 +1,6 @@
 //! The studio in a real browser: simulated runs, driven by keyboard and by what is pressed.
 
-use leasehold_core::sim::{Interest, Recording, Scenario, library};
+use leasehold_sim::{Interest, Recording, Scenario, library};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::pages::Pages;
 use serde_json::{Value, json};

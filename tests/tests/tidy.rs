@@ -44,12 +44,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("service", &["event", "wire", "state"]),
     // Not `state`: a client can't peek at the truth.
     ("client", &["wire"]),
-    ("sim", &["event", "wire", "state", "service", "client"]),
 ];
+
+/// The modules of `core` above [`BASE`] that `sim` may name.
+const SIM_MAY_USE: &[&str] = &["event", "wire", "state", "service", "client"];
+
+/// What only the simulator may name: how it takes protections away.
+const ONLY_SIMULATED: &[&str] = &["Protections", "unfenced(", "forget_tokens("];
 
 /// What the core may depend on.
 const CORE_DEPENDENCIES: &[&str] =
     &["base64", "hmac", "itoa", "serde", "serde_json", "sha2", "thiserror"];
+
+/// What the simulator may depend on.
+const SIM_DEPENDENCIES: &[&str] = &["leasehold-core", "serde", "serde_json", "thiserror"];
 
 /// What is left open must not be committed.
 const MARKS: &[&str] =
@@ -152,10 +160,10 @@ fn what_is_out_of_shape_is_noticed() {
     assert!(shape("a.rs", "//! Short.\n", 600).join("").contains("lower its entry"));
 }
 
-/// The top modules of the core that a text names.
-fn named_modules(text: &str) -> BTreeSet<String> {
+/// The top modules of a crate that a text names by this path.
+fn named_modules(text: &str, path: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
-    for rest in text.split("crate::").skip(1) {
+    for rest in text.split(path).skip(1) {
         let module: String =
             rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         named.insert(module);
@@ -169,7 +177,7 @@ fn misuse(module: &str, text: &str) -> Vec<String> {
     allowed.insert(module);
     let above = MAY_USE.iter().find(|(name, _)| *name == module).map_or(&[][..], |(_, uses)| uses);
     allowed.extend(above);
-    let named = named_modules(text).into_iter();
+    let named = named_modules(text, "crate::").into_iter();
     named
         .filter(|name| !allowed.contains(name.as_str()))
         .map(|name| format!("{module} names {name}"))
@@ -193,13 +201,41 @@ fn the_core_is_used_from_the_top_down_alone() {
 }
 
 #[test]
-fn the_core_depends_on_little() {
-    let manifest = fs::read_to_string(top().join("core/Cargo.toml")).expect("the core's manifest");
-    let section = manifest.split("[dependencies]").nth(1).expect("it has dependencies");
-    let section = section.split("\n[").next().expect("a section has a beginning");
-    for line in section.lines().filter(|line| !line.trim().is_empty()) {
-        let name = line.split(['.', ' ', '=']).next().expect("a line has a beginning");
-        assert!(CORE_DEPENDENCIES.contains(&name), "the core depends on {name}");
+fn the_simulator_uses_the_core_from_outside() {
+    let mut complaints = Vec::new();
+    for (path, text) in files(".rs").iter().filter(|(path, _)| path.starts_with("sim/src/")) {
+        for name in named_modules(text, "leasehold_core::") {
+            if !BASE.contains(&name.as_str()) && !SIM_MAY_USE.contains(&name.as_str()) {
+                complaints.push(format!("{path}: sim names {name}"));
+            }
+        }
+    }
+    expect_none(&complaints);
+}
+
+#[test]
+fn native_programs_have_all_protections() {
+    let mut complaints = Vec::new();
+    for (path, text) in files(".rs") {
+        if path.starts_with("server/src/") || path.starts_with("client/src/") {
+            let named = ONLY_SIMULATED.iter().filter(|name| text.contains(**name));
+            complaints.extend(named.map(|name| format!("{path}: names {name}")));
+        }
+    }
+    expect_none(&complaints);
+}
+
+#[test]
+fn the_core_and_the_simulator_depend_on_little() {
+    for (folder, allowed) in [("core", CORE_DEPENDENCIES), ("sim", SIM_DEPENDENCIES)] {
+        let manifest = top().join(folder).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).expect("the crate's manifest");
+        let section = manifest.split("[dependencies]").nth(1).expect("it has dependencies");
+        let section = section.split("\n[").next().expect("a section has a beginning");
+        for line in section.lines().filter(|line| !line.trim().is_empty()) {
+            let name = line.split(['.', ' ', '=']).next().expect("a line has a beginning");
+            assert!(allowed.contains(&name), "{folder} depends on {name}");
+        }
     }
 }
 

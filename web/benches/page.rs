@@ -6,7 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "what isn't measured is here all the same")]
 
-#[path = "../../core/benches/fixtures/busy.rs"]
+#[path = "../../sim/benches/fixtures/busy.rs"]
 mod busy;
 #[path = "../../core/benches/fixtures/mod.rs"]
 mod fixtures;
@@ -19,8 +19,8 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use leasehold_core::event::Event;
 use leasehold_core::rng::Rng;
-use leasehold_core::sim::{Moment, Scenario};
 use leasehold_core::state::State;
+use leasehold_sim::{Moment, Scenario};
 
 use busy::busy;
 use fixtures::Turns;

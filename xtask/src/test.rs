@@ -74,6 +74,8 @@ fn core_on_wasm() -> anyhow::Result<()> {
         "--release",
         "--package",
         "leasehold-core",
+        "--package",
+        "leasehold-sim",
         "--target",
         "wasm32-wasip1",
         "--tests",

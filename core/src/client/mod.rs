@@ -124,7 +124,8 @@ impl LockClient {
     }
 
     /// The same, where the simulator takes protections away.
-    pub(crate) fn new_with(protections: Protections, config: Config, seed: u64) -> Self {
+    #[doc(hidden)]
+    pub fn new_with(protections: Protections, config: Config, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let last_seq = Seq::new(rng.below(FIRST_SEQ_MAX));
         Self {

@@ -119,7 +119,8 @@ impl LockServer {
     }
 
     /// The same, where the simulator takes protections away.
-    pub(crate) fn start_with(
+    #[doc(hidden)]
+    pub fn start_with(
         protections: Protections,
         config: Config,
         start: Start,
@@ -167,7 +168,8 @@ impl LockServer {
     }
 
     /// The session that this capability opens, or opened before it went.
-    pub(crate) fn session_ever(&self, id: Secret<SessionId>) -> Option<SessionNo> {
+    #[doc(hidden)]
+    pub fn session_ever(&self, id: Secret<SessionId>) -> Option<SessionNo> {
         self.lookup.session_ever(&self.state, id)
     }
 

@@ -1,4 +1,4 @@
-//! The state where the simulator has taken a protection away. Nobody else can reach any of this.
+//! The state where the simulator has taken a protection away. No native program calls any of this.
 
 use super::State;
 use crate::id::{SessionNo, Token};
@@ -6,14 +6,16 @@ use crate::time::Time;
 
 impl State {
     /// A state whose files believe whoever writes.
+    #[doc(hidden)]
     #[must_use]
-    pub(crate) fn unfenced(mut self) -> Self {
+    pub fn unfenced(mut self) -> Self {
         self.unfenced = true;
         self
     }
 
     /// Forgets which tokens were given.
-    pub(crate) fn forget_tokens(&mut self) {
+    #[doc(hidden)]
+    pub fn forget_tokens(&mut self) {
         self.last_token = Token::default();
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each takes its group, and passes on the rest")]
 
-use leasehold_core::sim::Protection;
+use leasehold_sim::Protection;
 use yew::Context;
 
 use super::app::{App, Open, Theme};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use gloo_events::EventListener;
 use gloo_timers::callback::Timeout;
 use leasehold_core::ordered::Map;
-use leasehold_core::sim::{Bounds, Interest, Moment, Protection, RecordNo};
+use leasehold_sim::{Bounds, Interest, Moment, Protection, RecordNo};
 use web_sys::File;
 use yew::{Callback, Component, Context, Html};
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Invariant, Moment, RecordNo, Status};
+use leasehold_sim::{Invariant, Moment, RecordNo, Status};
 use yew::{Callback, Html, classes, html};
 
 use super::app::App;

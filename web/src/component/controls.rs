@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::Moment;
+use leasehold_sim::Moment;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement, HtmlSelectElement, InputEvent};
 use yew::{AttrValue, Callback, Html, classes, html};

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use leasehold_core::sim::{Invariant, Status, World};
+use leasehold_sim::{Invariant, Status, World};
 
 use super::app::App;
 use crate::model::faults::Fault;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Invariant, Scenario};
+use leasehold_sim::{Invariant, Scenario};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, File, HtmlInputElement};
 use yew::{AttrValue, Callback, Html, classes, html};

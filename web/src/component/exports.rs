@@ -1,7 +1,7 @@
 //! Taking something along, and bringing it back: links, pictures, traces, a test.
 
 use leasehold_core::json;
-use leasehold_core::sim::{self, Interest, Run, Scenario, Trace, mermaid, shiviz};
+use leasehold_sim::{Interest, Run, Scenario, Trace, mermaid, shiviz};
 use yew::Context;
 
 use super::app::{App, Msg};
@@ -80,8 +80,8 @@ pub(crate) fn export(app: &mut App, ctx: &Context<App>, export: Export) {
     app.studio.say("Saved with your downloads.", Vec::new());
 }
 
-fn recording(film: &Film) -> sim::Recording {
-    sim::Recording::new(film.run().clone(), film.trace().to_vec())
+fn recording(film: &Film) -> leasehold_sim::Recording {
+    leasehold_sim::Recording::new(film.run().clone(), film.trace().to_vec())
 }
 
 /// A picture of each stop, numbered.
@@ -112,7 +112,7 @@ fn test_of(film: &Film, name: &str) -> String {
     let name = name.replace('-', "_");
     format!(
         "//! A run that was found with the page, and what comes of it.\n\n\
-         use leasehold_core::sim::{{Invariant, Run}};\n\n\
+         use leasehold_sim::{{Invariant, Run}};\n\n\
          #[test]\nfn {name}() {{\n    \
          let run: Run = serde_json::from_str(RUN).unwrap();\n    \
          let violated: Vec<Invariant> =\n        \

@@ -3,7 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "each takes its group, and passes on the rest")]
 
 use gloo_timers::callback::Timeout;
-use leasehold_core::sim::{Interest, Moment, RecordNo, Scenario};
+use leasehold_sim::{Interest, Moment, RecordNo, Scenario};
 use yew::Context;
 
 use super::app::{App, Msg, Open};

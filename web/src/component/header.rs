@@ -1,7 +1,7 @@
 //! The head of the page: which scenario, which protections, which luck, simulated or live.
 
 use leasehold_core::ordered::{Set, sort_short};
-use leasehold_core::sim::Protection;
+use leasehold_sim::Protection;
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
 use crate::model::keys::Act;

@@ -3,8 +3,8 @@
 use gloo_events::EventListener;
 use gloo_timers::callback::Interval;
 use leasehold_core::id::Name;
-use leasehold_core::sim::Moment;
 use leasehold_core::time::Time;
+use leasehold_sim::Moment;
 use yew::Context;
 use yew::platform::spawn_local;
 

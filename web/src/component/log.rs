@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Interest, RecordNo};
+use leasehold_sim::{Interest, RecordNo};
 use yew::{Callback, Html, Properties, classes, component, html};
 
 use crate::model::log::Row;

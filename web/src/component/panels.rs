@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Invariant, RecordNo, Status};
+use leasehold_sim::{Invariant, RecordNo, Status};
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
 use super::header::capital;

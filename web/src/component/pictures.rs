@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Interest, Moment};
+use leasehold_sim::{Interest, Moment};
 
 use super::app::{App, Pictures};
 use crate::browser;

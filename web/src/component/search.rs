@@ -1,7 +1,7 @@
 //! "Find a violation": what is looked for, how far, how far it is, and what came of it.
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Bounds, FaultKind, Invariant};
+use leasehold_sim::{Bounds, FaultKind, Invariant};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement};
 use yew::{AttrValue, Callback, Html, html};

@@ -5,7 +5,7 @@
 
 use gloo_events::EventListener;
 use leasehold_core::json;
-use leasehold_core::sim::{Search, Stage};
+use leasehold_sim::{Search, Stage};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, Worker, WorkerOptions, WorkerType};

@@ -1,7 +1,7 @@
 //! Two runs of the same seed, in which one protection differs.
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Interest, Moment, Protection, RecordNo, Run, Scenario, Teller};
+use leasehold_sim::{Interest, Moment, Protection, RecordNo, Run, Scenario, Teller};
 
 use super::film::Film;
 

@@ -1,6 +1,6 @@
 //! What can be done to whom: the menu of faults, each with the reason where it can't be done now.
 
-use leasehold_core::sim::{Action, Fate, Intervention, LinkNo, Moment, NodeNo, PacketNo};
+use leasehold_sim::{Action, Fate, Intervention, LinkNo, Moment, NodeNo, PacketNo};
 
 use super::scene::{Client, Condition, Scene};
 use crate::picture::shape::Target;
@@ -182,7 +182,7 @@ fn of_packet(scene: &Scene, no: PacketNo, lease_ms: u64) -> Vec<Fault> {
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     fn film_at(ms: u64) -> Film {
         let mut film = Film::new(Scenario::named("five-clients").unwrap().run());

@@ -1,8 +1,8 @@
 //! What the inspector says of a thing: rows of names and values, made anew at each step, so that
 //! what has changed can be told from what has not.
 
-use leasehold_core::sim::{LockNo, Moment, NodeNo, Record, Run, Teller, World};
 use leasehold_core::state::Answer;
+use leasehold_sim::{LockNo, Moment, NodeNo, Record, Run, Teller, World};
 
 use super::scene::{Client, Condition, Scene};
 use crate::picture::shape::Target;
@@ -187,8 +187,8 @@ fn answer_text(answer: &Answer) -> String {
 }
 
 /// A step of a script, as one says it.
-fn step_text(step: &leasehold_core::sim::Step) -> String {
-    use leasehold_core::sim::Step;
+fn step_text(step: &leasehold_sim::Step) -> String {
+    use leasehold_sim::Step;
     match step {
         Step::Acquire { lock, wait_ms: 0, .. } => format!("get {lock}, asking again"),
         Step::Acquire { lock, .. } => format!("get {lock}"),
@@ -304,7 +304,7 @@ pub(crate) fn with_changes(now: Vec<Field>, before: &[Field]) -> Vec<(Field, Opt
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     fn at(ms: u64) -> (Film, Scene) {
         let mut film = Film::new(Scenario::named("gc-pause").unwrap().run());

@@ -2,7 +2,7 @@
 //! twice, and what a correct run would not have.
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Line, Lines, LockNo, NodeNo, RecordNo, Run, World};
+use leasehold_sim::{Line, Lines, LockNo, NodeNo, RecordNo, Run, World};
 
 use super::film::Film;
 use super::footage::{Beginning, Footage};
@@ -236,7 +236,7 @@ fn against(lines: &mut Vec<LineView>, correct: &[LineView], is_over: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::{Protection, Scenario};
+    use leasehold_sim::{Protection, Scenario};
 
     fn world(scenario: &str, without: &[Protection]) -> World {
         let scenario = Scenario::named(scenario).unwrap();

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{
+use leasehold_sim::{
     History, Interest, Intervention, Invariant, Moment, NodeNo, Record, RecordNo, Run, Status,
     World,
 };
@@ -432,7 +432,7 @@ pub(crate) fn moment_of(trace: &[Record], no: RecordNo) -> Option<Moment> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::{Action, Scenario};
+    use leasehold_sim::{Action, Scenario};
 
     fn film(name: &str) -> Film {
         Film::new(Scenario::named(name).unwrap().run())

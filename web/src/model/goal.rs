@@ -1,6 +1,6 @@
 //! What a scenario wants to be broken, how far one is from it, and why a try missed.
 
-use leasehold_core::sim::Status;
+use leasehold_sim::Status;
 
 use super::studio::Studio;
 

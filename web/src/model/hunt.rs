@@ -1,6 +1,6 @@
 //! A search for a violation, as the page knows of it: it goes on elsewhere.
 
-use leasehold_core::sim::{
+use leasehold_sim::{
     Bounds, Intervention, Invariant, Progress, RecordNo, Run, Scenario, Search, Stage, Story, World,
 };
 use serde::{Deserialize, Serialize};
@@ -176,7 +176,7 @@ fn why_minimal(run: &Run, invariant: Invariant, witness: RecordNo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::Protection;
+    use leasehold_sim::Protection;
 
     #[test]
     fn what_is_found_can_be_read_and_played() {

@@ -5,7 +5,7 @@
 //! - What hands were raised for stays on this page.
 
 use leasehold_core::ordered::sort_short;
-use leasehold_core::sim::{Moment, Question, Scenario, Value};
+use leasehold_sim::{Moment, Question, Scenario, Value};
 
 use super::film::{Film, moment_of};
 
@@ -246,7 +246,7 @@ fn right_option(question: &Question, value: &Value) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::Protection;
+    use leasehold_sim::Protection;
 
     fn lesson(without: &[Protection]) -> (Scenario, Film, Lesson) {
         let scenario = Scenario::named("gc-pause").unwrap();
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn whoever_jumps_over_the_question_is_not_asked() {
         let (_, film, mut lesson) = lesson(&[]);
-        lesson.arrive(film.place_of(leasehold_core::sim::RecordNo(u32::MAX)), false);
+        lesson.arrive(film.place_of(leasehold_sim::RecordNo(u32::MAX)), false);
         assert_eq!(lesson.phase, Phase::Out);
         lesson.begin_anew();
         lesson.arrive(0, false);

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leasehold_core::json;
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Config, Intervention, Moment, Protection, Run, Scenario};
+use leasehold_sim::{Config, Intervention, Moment, Protection, Run, Scenario};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -172,7 +172,7 @@ fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::{Action, NodeNo, storm};
+    use leasehold_sim::{Action, NodeNo, storm};
 
     #[test]
     fn a_link_by_hand_is_understood() {

@@ -1,7 +1,7 @@
 //! The log: what has happened, newest first, each with its because; heartbeats in a row are one
 //! line.
 
-use leasehold_core::sim::{
+use leasehold_sim::{
     Interest, Invariant, LockNo, NodeNo, Protection, Record, RecordNo, Run, Teller,
 };
 
@@ -146,7 +146,7 @@ pub(crate) fn caption(run: &Run, past: &[Record]) -> String {
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::{Moment, Scenario};
+    use leasehold_sim::{Moment, Scenario};
 
     fn film(at_ms: u64) -> Film {
         let mut film = Film::new(Scenario::named("gc-pause").unwrap().run());

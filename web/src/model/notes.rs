@@ -1,7 +1,7 @@
 //! What the lecturer has on a second window: where one is, what comes next, and the answer that the
 //! others have yet to guess.
 
-use leasehold_core::sim::Protection;
+use leasehold_sim::Protection;
 
 use super::lesson::Phase;
 use super::studio::Studio;

@@ -8,7 +8,7 @@
 
 use leasehold_core::id::Name;
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Interest, Message, Moment, PacketView, World};
+use leasehold_sim::{Interest, Message, Moment, PacketView, World};
 
 /// How long a message takes on the screen, in milliseconds.
 const MESSAGE_MS: f64 = 900.0;
@@ -176,7 +176,7 @@ pub(crate) const NOTICED: Interest = Interest::Step;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     #[test]
     fn a_message_takes_its_time_and_idle_stretches_do_not() {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for one kind")]
 
-use leasehold_core::sim::{Interest, Kind, LockNo, NodeNo, Record, Run, Step};
+use leasehold_sim::{Interest, Kind, LockNo, NodeNo, Record, Run, Step};
 
 use super::film::{Film, Wanted};
 
@@ -82,7 +82,7 @@ impl Until {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::{Protection, Scenario};
+    use leasehold_sim::{Protection, Scenario};
 
     #[test]
     fn what_can_come_about_is_found_and_what_does_not_is_not() {

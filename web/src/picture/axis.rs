@@ -1,6 +1,6 @@
 //! Time from left to right, as all views but the stage have it.
 
-use leasehold_core::sim::Moment;
+use leasehold_sim::Moment;
 
 use super::shape::{Anchor, Shape, line, text};
 

@@ -1,7 +1,7 @@
 //! The signs of what happens: each has a shape, a letter and a colour, so that none of these is
 //! needed to tell it.
 
-use leasehold_core::sim::{Interest, Kind, Message, Record};
+use leasehold_sim::{Interest, Kind, Message, Record};
 
 use super::shape::{Anchor, Shape, circle, drawn, path, rounded, text};
 

@@ -2,7 +2,7 @@
 //! left out.
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Kind, NodeNo, Record, RecordNo};
+use leasehold_sim::{Kind, NodeNo, Record, RecordNo};
 
 use super::shape::float;
 

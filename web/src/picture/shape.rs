@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use leasehold_core::sim::{LockNo, NodeNo, PacketNo, RecordNo};
+use leasehold_sim::{LockNo, NodeNo, PacketNo, RecordNo};
 
 use super::turn::turn;
 

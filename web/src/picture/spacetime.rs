@@ -7,7 +7,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a few kinds have a place of their own")]
 
 use leasehold_core::ordered::{Map, Set};
-use leasehold_core::sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Record, RecordNo};
+use leasehold_sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Record, RecordNo};
 
 use super::gantt::Names;
 use super::glyph::Sign;
@@ -386,7 +386,7 @@ fn dots(
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     fn picture(film: &Film, is_to_scale: bool, hidden: &Set<NodeNo>) -> Picture {
         let config = &film.run().config;

@@ -3,7 +3,7 @@
 
 use std::f64::consts::PI;
 
-use leasehold_core::sim::{Moment, NodeNo};
+use leasehold_sim::{Moment, NodeNo};
 
 use super::glyph::Sign;
 use super::shape::{
@@ -382,7 +382,7 @@ pub(crate) fn spread(no: usize, count: usize, length: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     const PLACE: Place = Place { width: 760.0, height: 300.0, em: 13.0 };
 

@@ -3,7 +3,7 @@
 //! A few clients stand in a column at the left, the server right of the middle, its files beside
 //! it; a crowd stands around the server.
 
-use leasehold_core::sim::NodeNo;
+use leasehold_sim::NodeNo;
 
 use super::shape::{Place, float, within};
 use super::stage::{is_crowd, spread};

@@ -1,6 +1,6 @@
 //! The packets on the stage, each where it is on its way.
 
-use leasehold_core::sim::{LockNo, Moment};
+use leasehold_sim::{LockNo, Moment};
 
 use super::glyph::Sign;
 use super::shape::{Group, Shape, Target, circle};

@@ -1,7 +1,7 @@
 //! The tape: a whole run in one strip, so that one sees where there is something to see.
 
 use leasehold_core::ordered::Map;
-use leasehold_core::sim::{Invariant, LockNo, Moment, RecordNo};
+use leasehold_sim::{Invariant, LockNo, Moment, RecordNo};
 
 use super::axis::Axis;
 use super::glyph::Sign;
@@ -158,7 +158,7 @@ fn pixel(x: f64) -> usize {
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     #[test]
     fn a_long_run_has_no_more_on_it_than_can_be_told_apart() {

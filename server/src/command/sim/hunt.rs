@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use leasehold_core::sim::{Bounds, Recording, Run, Search, Stage};
+use leasehold_sim::{Bounds, Recording, Run, Search, Stage};
 
 use super::{Sim, tell};
 use crate::command::failure::Failure;

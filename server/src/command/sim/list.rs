@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use leasehold_core::sim::library;
+use leasehold_sim::library;
 
 use crate::command::failure::Failure;
 use crate::command::paint::Paint;

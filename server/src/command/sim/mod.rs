@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use leasehold_core::sim::{
+use leasehold_sim::{
     FaultKind, Interest, Invariant, Protection, Recording, Run, Scenario, mermaid, shiviz,
 };
 

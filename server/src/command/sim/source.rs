@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use leasehold_core::sim::{self, Protection, Recording, Run, Scenario, library};
+use leasehold_sim::{Protection, Recording, Run, Scenario, library};
 
 use crate::command::failure::Failure;
 
@@ -45,7 +45,7 @@ fn read(text: &str, name: &str) -> Result<Scenario, String> {
 
 /// The storm of this seed.
 pub(super) fn storm(seed: u64, without: &[Protection]) -> Scenario {
-    let run = sim::storm(seed, &without.iter().copied().collect());
+    let run = leasehold_sim::storm(seed, &without.iter().copied().collect());
     plain(&format!("storm-{seed}"), run)
 }
 

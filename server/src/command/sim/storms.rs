@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Protection, Run, storm};
+use leasehold_sim::{Protection, Run, storm};
 
 use super::{Sim, tell};
 use crate::command::failure::Failure;

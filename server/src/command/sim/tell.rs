@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use leasehold_core::sim::{
+use leasehold_sim::{
     Interest, Invariant, LockNo, RecordNo, Run, Scenario, Status, Story, Teller, World,
 };
 
@@ -79,10 +79,10 @@ fn files(run: &Run, world: &World, paint: Paint) -> String {
     let mut text = String::new();
     for (no, name) in (0_u8..).zip(&run.config.locks) {
         let lines = world.file(LockNo(no));
-        let count = lines.map_or(0, leasehold_core::sim::Lines::len);
+        let count = lines.map_or(0, leasehold_sim::Lines::len);
         let plural = if count == 1 { "" } else { "s" };
         writeln!(text, "{}", paint.bold(&format!("{name}: {count} line{plural}"))).ok();
-        for line in lines.into_iter().flat_map(leasehold_core::sim::Lines::iter) {
+        for line in lines.into_iter().flat_map(leasehold_sim::Lines::iter) {
             let content = line.text.trim_end();
             writeln!(text, "  {} {content}", paint.dim(&format!("#{:<3}", line.token))).ok();
         }

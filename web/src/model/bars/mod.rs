@@ -10,9 +10,7 @@ mod thin;
 pub(crate) use thin::{Crowd, Thinned, Window};
 
 use leasehold_core::event::ReleaseCause;
-use leasehold_core::sim::{
-    CallEnd, Interest, Kind, LockNo, Message, Moment, NodeNo, Record, RecordNo,
-};
+use leasehold_sim::{CallEnd, Interest, Kind, LockNo, Message, Moment, NodeNo, Record, RecordNo};
 
 /// All that lasts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -274,7 +272,7 @@ impl Bars {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::{Protection, Scenario};
+    use leasehold_sim::{Protection, Scenario};
 
     fn bars(scenario: &str, without: &[Protection]) -> Bars {
         let scenario = Scenario::named(scenario).unwrap();

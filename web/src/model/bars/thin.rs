@@ -1,7 +1,7 @@
 //! The part of it that one looks at, with what is too close together to be told apart put together:
 //! a busy server does thousands of things in the width of a screen.
 
-use leasehold_core::sim::{LockNo, Moment, NodeNo, RecordNo};
+use leasehold_sim::{LockNo, Moment, NodeNo, RecordNo};
 
 use super::{Bars, Belief, MarkKind, Tenure, TenureEnd};
 
@@ -246,7 +246,7 @@ fn spread(moments: impl Iterator<Item = Moment>, near_us: u64) -> Vec<Moment> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     const ALL: Window =
         Window { from: Moment::START, to: Moment::NEVER, now: Moment::NEVER, pixel_us: 1 };

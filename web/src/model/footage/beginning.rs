@@ -3,8 +3,8 @@
 use leasehold_core::ordered::Map;
 
 use leasehold_core::id::Name;
-use leasehold_core::sim::{Ledger, Lines, LockNo};
 use leasehold_core::state::State;
+use leasehold_sim::{Ledger, Lines, LockNo};
 
 /// Files longer than this are not fetched: what is appended from now on is shown alone.
 const FETCHED_LEN_MAX: u64 = 256 * 1024;

@@ -5,8 +5,8 @@
 use leasehold_core::ordered::Map;
 
 use leasehold_core::id::{Name, SessionNo};
-use leasehold_core::sim::{ClientConfig, Config, NodeNo};
 use leasehold_core::state::Session;
+use leasehold_sim::{ClientConfig, Config, NodeNo};
 
 /// So many can be told apart. Who comes later is somebody.
 pub(super) const CLIENTS_MAX: usize = 240;

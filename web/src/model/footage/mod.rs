@@ -15,12 +15,12 @@ use std::iter;
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{Index, Name, SessionNo};
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{
+use leasehold_core::state::State;
+use leasehold_core::time::Time;
+use leasehold_sim::{
     Causes, Checks, Config, Invariant, Kind, Ledger, LockNo, Moment, NodeNo, Record, RecordNo, Run,
     Status,
 };
-use leasehold_core::state::State;
-use leasehold_core::time::Time;
 
 use super::bars::Bars;
 use beginning::Beginnings;

@@ -1,9 +1,9 @@
 //! What was seen without a gap: a state to begin with, and all events after it.
 
 use leasehold_core::event::Event;
-use leasehold_core::sim::Moment;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
+use leasehold_sim::Moment;
 
 /// How many events there are between two states that are kept.
 pub(super) const INTERVAL: usize = 2_048;

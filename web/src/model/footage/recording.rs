@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use leasehold_core::json;
-use leasehold_core::sim::Moment;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
+use leasehold_sim::Moment;
 use serde::Deserialize;
 
 use super::Footage;

@@ -45,7 +45,7 @@ fn film() -> Film {
 #[test]
 fn what_a_server_says_is_told_like_a_simulated_run() {
     let film = film();
-    let teller = leasehold_core::sim::Teller::new(film.run(), film.trace());
+    let teller = leasehold_sim::Teller::new(film.run(), film.trace());
     let told = |no| teller.tell(RecordNo(no)).unwrap();
     assert_eq!(told(0).sentence(), "server is watched from here on");
     assert_eq!(told(2).sentence(), "server grants a to ann under token 1");

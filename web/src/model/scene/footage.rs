@@ -4,8 +4,8 @@ use leasehold_core::ordered::{Map, sort_short};
 use std::borrow::Cow;
 
 use leasehold_core::id::SessionNo;
-use leasehold_core::sim::{ClockView, Interest, Kind, Line, Lines, LockNo, Moment, NodeNo, Record};
 use leasehold_core::state::{Session, State};
+use leasehold_sim::{ClockView, Interest, Kind, Line, Lines, LockNo, Moment, NodeNo, Record};
 
 use super::{Believed, Client, Condition, Counts, Decision, Scene, Server, Term, lock, waits_for};
 use crate::model::footage::{Beginning, Footage};

@@ -7,10 +7,10 @@ mod world;
 pub(crate) use footage::count_at;
 
 use leasehold_core::id::{Name, SessionNo};
-use leasehold_core::sim::{
+use leasehold_core::state::{Session, State};
+use leasehold_sim::{
     ClockView, Lines, LinkNo, LockNo, Message, Moment, NodeNo, PacketName, PacketNo, Run,
 };
-use leasehold_core::state::{Session, State};
 
 use crate::picture::glyph::Sign;
 
@@ -250,7 +250,7 @@ fn lock(
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::Scenario;
+    use leasehold_sim::Scenario;
 
     fn scene(name: &str, at_ms: u64) -> Scene {
         let mut film = Film::new(Scenario::named(name).unwrap().run());

@@ -2,10 +2,10 @@
 
 use leasehold_core::id::Name;
 use leasehold_core::op::Op;
-use leasehold_core::sim::{
+use leasehold_core::state::{Session, State};
+use leasehold_sim::{
     ClientView, Kind, Lines, LinkNo, LockNo, LossCause, Moment, NodeNo, Record, World,
 };
-use leasehold_core::state::{Session, State};
 
 use super::{
     Believed, Client, Condition, Counts, Loss, Packet, Scene, Server, Term, lock, session_of,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Action, Moment, Protection, Run, Scenario};
+use leasehold_sim::{Action, Moment, Protection, Run, Scenario};
 
 use super::{Branch, Offer, Studio};
 use crate::model::compare::{Compare, counterpart};

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use leasehold_core::id::{Index, Name};
-use leasehold_core::sim::{Config, Moment, Run, Scenario};
 use leasehold_core::time::Time;
+use leasehold_sim::{Config, Moment, Run, Scenario};
 
 use super::Studio;
 use crate::model::bars::Bars;

@@ -10,7 +10,7 @@ mod time;
 use std::rc::Rc;
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{Moment, NodeNo, Scenario, library};
+use leasehold_sim::{Moment, NodeNo, Scenario, library};
 
 use super::compare::Compare;
 use super::film::Film;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::lesson::Phase;
 use crate::picture::shape::Target;
-use leasehold_core::sim::{Action, Invariant, NodeNo, Protection};
+use leasehold_sim::{Action, Invariant, NodeNo, Protection};
 
 fn studio(link: &str) -> Studio {
     Studio::open(&Link::read(link))
@@ -102,7 +102,7 @@ fn the_sandbox_is_won_by_breaking_it() {
             .scene()
             .packets
             .iter()
-            .any(|packet| packet.message == leasehold_core::sim::Message::AppendFile)
+            .any(|packet| packet.message == leasehold_sim::Message::AppendFile)
         {
             studio.step(true);
         }
@@ -110,7 +110,7 @@ fn the_sandbox_is_won_by_breaking_it() {
             .scene()
             .packets
             .iter()
-            .find(|packet| packet.message == leasehold_core::sim::Message::AppendFile)
+            .find(|packet| packet.message == leasehold_sim::Message::AppendFile)
             .unwrap()
             .no;
         studio.selected = Some(Target::Packet(packet));

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_core::sim::{Interest, Moment, RecordNo};
+use leasehold_sim::{Interest, Moment, RecordNo};
 
 use super::Studio;
 use crate::model::film::{Film, Wanted};

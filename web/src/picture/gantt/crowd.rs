@@ -1,6 +1,6 @@
 //! What is too close together to be drawn one by one: a band, and how many they are.
 
-use leasehold_core::sim::{LockNo, Moment, NodeNo};
+use leasehold_sim::{LockNo, Moment, NodeNo};
 
 use super::Drawing;
 use crate::model::bars::Crowd;

@@ -8,7 +8,7 @@ mod ghost;
 mod marks;
 mod rows;
 
-use leasehold_core::sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
+use leasehold_sim::{Invariant, LockNo, Moment, NodeNo, RecordNo};
 
 use crate::model::bars::{Bars, Belief, Crowd, OutageKind, Tenure, TenureEnd, Thinned, Window};
 use crate::picture::axis::Axis;
@@ -353,7 +353,7 @@ impl Drawing<'_> {
 mod tests {
     use super::*;
     use crate::model::film::Film;
-    use leasehold_core::sim::{Protection, Scenario};
+    use leasehold_sim::{Protection, Scenario};
 
     fn picture(scenario: &str, without: &[Protection], at_ms: u64) -> Picture {
         in_place(scenario, without, at_ms, |_, place| place)

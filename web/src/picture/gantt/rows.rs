@@ -2,7 +2,7 @@
 //! that has believed to hold it.
 
 use leasehold_core::ordered::Set;
-use leasehold_core::sim::{LockNo, NodeNo};
+use leasehold_sim::{LockNo, NodeNo};
 
 use super::Subject;
 use crate::model::bars::Crowd;

@@ -1,0 +1,250 @@
+//! Whether a run keeps the invariants, judged by its records alone.
+//!
+//! - Nothing here asks the service or the clients: what they are to be judged by is what they did.
+//!   The checkers keep books of their own, made of the trace.
+//! - A finding is for good: the first record that shows it is its witness.
+
+mod answers;
+mod beliefs;
+mod books;
+mod calls;
+mod last;
+mod lines;
+mod node;
+mod session;
+
+use std::fmt;
+
+use leasehold_core::ordered::sort_short;
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+use super::run::Run;
+use super::trace::{Record, RecordNo};
+pub(super) use answers::is_final;
+use books::Books;
+
+/// What must always hold (S), and what must come about (L).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each has its sentence")]
+pub enum Invariant {
+    S1,
+    S2,
+    S3,
+    S4,
+    S5,
+    S6,
+    S7,
+    S8,
+    L1,
+    L2,
+}
+
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::S1,
+        Self::S2,
+        Self::S3,
+        Self::S4,
+        Self::S5,
+        Self::S6,
+        Self::S7,
+        Self::S8,
+        Self::L1,
+        Self::L2,
+    ];
+
+    /// The short name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::S1 => "S1",
+            Self::S2 => "S2",
+            Self::S3 => "S3",
+            Self::S4 => "S4",
+            Self::S5 => "S5",
+            Self::S6 => "S6",
+            Self::S7 => "S7",
+            Self::S8 => "S8",
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+        }
+    }
+
+    /// What it says.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::S1 => "a lock has at most one live tenure at the server",
+            Self::S2 => "the tokens of the appends applied to a file never decrease",
+            Self::S3 => "a request is executed at most once, and its answer is final and true",
+            Self::S4 => "every applied append was by the lock's holder, under its current token",
+            Self::S5 => "what was acknowledged survives a crash of the server",
+            Self::S6 => "a release ends the releaser's own tenure only",
+            Self::S7 => "a client believes that it holds a lock only while the server says so",
+            Self::S8 => {
+                "a free lock goes at once to the first in line, but for waiters gone silent"
+            }
+            Self::L1 => "a dead holder's lock is free again within its lease",
+            Self::L2 => "once faults stop, every live client that wants a lock gets it",
+        }
+    }
+
+    /// The invariant of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|invariant| invariant.name() == name)
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a checker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "status")]
+pub enum Status {
+    /// It holds so far.
+    Ok,
+    /// It does not.
+    Violated {
+        /// The first record that shows it.
+        witness: RecordNo,
+    },
+    /// Nothing has come up by which it could be judged.
+    NotYet,
+    /// It can't be judged in this run.
+    Unchecked,
+}
+
+impl Status {
+    /// The word of the page's test hooks.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Violated { .. } => "violated",
+            Self::NotYet => "not_yet",
+            Self::Unchecked => "unchecked",
+        }
+    }
+
+    /// The witness, where it is violated.
+    pub const fn witness(self) -> Option<RecordNo> {
+        match self {
+            Self::Violated { witness } => Some(witness),
+            Self::Ok | Self::NotYet | Self::Unchecked => None,
+        }
+    }
+}
+
+/// All checkers, and what they have found so far.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    findings: Findings,
+    books: Books,
+}
+
+#[derive(Clone, Debug)]
+struct Findings([Status; Invariant::ALL.len()]);
+
+impl Findings {
+    /// It could have been violated here, and was not.
+    fn hold(&mut self, invariant: Invariant) {
+        let status = &mut self.0[invariant as usize];
+        if *status == Status::NotYet {
+            *status = Status::Ok;
+        }
+    }
+
+    fn violate(&mut self, invariant: Invariant, witness: RecordNo) {
+        let status = &mut self.0[invariant as usize];
+        if status.witness().is_none() {
+            *status = Status::Violated { witness };
+        }
+    }
+
+    fn deny(&mut self, invariant: Invariant, witness: RecordNo, broken: bool) {
+        if broken {
+            self.violate(invariant, witness);
+        }
+    }
+
+    fn judge(&mut self, invariant: Invariant, witness: RecordNo, holds: bool) {
+        if holds {
+            self.hold(invariant);
+        } else {
+            self.violate(invariant, witness);
+        }
+    }
+}
+
+impl Checks {
+    pub(super) fn new(run: &Run) -> Self {
+        let config = &run.config;
+        let (locks, clients) = (config.locks.len(), config.clients.len());
+        let mut books = Books::new(locks, clients, config.lease_ms);
+        let mut findings = Findings([Status::NotYet; Invariant::ALL.len()]);
+        if let Some(faults_end_ms) = config.faults_end_ms {
+            books.judge_l2(Moment::from_millis(faults_end_ms));
+        } else {
+            findings.0[Invariant::L2 as usize] = Status::Unchecked;
+        }
+        Self { findings, books }
+    }
+
+    /// For what a server says of itself, with at most so many locks and clients. What only the
+    /// others could tell isn't judged: what they were promised (S5), what they believe (S7),
+    /// whether they come to a good end (L2).
+    pub fn of_server(locks: usize, clients: usize) -> Self {
+        let mut findings = Findings([Status::NotYet; Invariant::ALL.len()]);
+        for unknown in [Invariant::S5, Invariant::S7, Invariant::L2] {
+            findings.0[unknown as usize] = Status::Unchecked;
+        }
+        Self { findings, books: Books::new(locks, clients, 0) }
+    }
+
+    /// Takes note that there is a lease as long as this. Where leases differ, the longest counts.
+    pub fn lengthen_leases(&mut self, lease_ms: u64) {
+        self.books.lengthen_leases(lease_ms);
+    }
+
+    /// What is said of a whole trace that this run left.
+    pub fn of(run: &Run, trace: &[Record]) -> Self {
+        let mut checks = Self::new(run);
+        for (number, record) in (0_u32..).zip(trace) {
+            checks.take(RecordNo(number), record);
+        }
+        checks
+    }
+
+    /// Looks at the next record.
+    pub fn take(&mut self, number: RecordNo, record: &Record) {
+        self.books.take(number, record, &mut self.findings);
+    }
+
+    /// What is said of an invariant.
+    pub const fn status(&self, invariant: Invariant) -> Status {
+        self.findings.0[invariant as usize]
+    }
+
+    /// Whether nothing is violated so far.
+    pub fn is_clean(&self) -> bool {
+        self.findings.0.iter().all(|status| status.witness().is_none())
+    }
+
+    /// The invariants that are violated, by the order of their witnesses.
+    pub fn violated(&self) -> Vec<(Invariant, RecordNo)> {
+        let witness = |invariant| Some((invariant, self.status(invariant).witness()?));
+        in_order(Invariant::ALL.into_iter().filter_map(witness))
+    }
+}
+
+/// What is violated, by the order of the witnesses.
+pub(super) fn in_order(
+    violated: impl Iterator<Item = (Invariant, RecordNo)>,
+) -> Vec<(Invariant, RecordNo)> {
+    let mut violated: Vec<_> = violated.collect();
+    sort_short(&mut violated, |(invariant, witness)| (*witness, *invariant));
+    violated
+}

@@ -1,0 +1,46 @@
+//! Vector clocks, made of the packets of a trace.
+//!
+//! Every node counts its own records; whoever gets a packet knows all that its sender knew when it
+//! was sent. Source: Fidge, "Timestamps in message-passing systems that preserve the partial
+//! ordering", ACSC 1988; Mattern, "Virtual time and global states of distributed systems", 1988.
+
+use leasehold_core::ordered::Map;
+
+use crate::trace::{Kind, PacketNo, Record};
+
+/// Goes through a trace, and keeps the clock of every node.
+#[derive(Clone, Debug)]
+pub(super) struct Clocks {
+    nodes: Vec<Vec<u32>>,
+    /// What senders knew, of each packet on its way.
+    sent: Map<PacketNo, Vec<u32>>,
+}
+
+impl Clocks {
+    pub(super) fn new(nodes: usize) -> Self {
+        Self { nodes: vec![vec![0; nodes]; nodes], sent: Map::new() }
+    }
+
+    /// The clock of the record's node, behind it.
+    pub(super) fn take(&mut self, record: &Record) -> &[u32] {
+        let node = usize::from(record.node.0);
+        self.nodes[node][node] += 1;
+        if let Kind::Arrived(about) = record.kind
+            && let Some(known) = self.sent.remove(&about.packet)
+        {
+            for (own, other) in self.nodes[node].iter_mut().zip(known) {
+                *own = other.max(*own);
+            }
+        }
+        #[allow(clippy::wildcard_enum_match_arm, reason = "only what is sent is known of")]
+        let packet = match record.kind {
+            Kind::Sent(about) => Some(about.packet),
+            Kind::Doubled { copy, .. } => Some(copy),
+            _ => None,
+        };
+        if let Some(packet) = packet {
+            self.sent.insert(packet, self.nodes[node].clone());
+        }
+        &self.nodes[node]
+    }
+}

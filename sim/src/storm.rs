@@ -1,0 +1,327 @@
+//! Storms: runs in which anything breaks, drawn from a seed.
+//!
+//! - Swarm testing: each storm draws which kinds of faults it has at all, and how many, since a
+//!   storm of everything hides what a storm of one thing shows. Source: Groce, Zhang, Eide, Chen,
+//!   Regehr, "Swarm testing", ISSTA 2012.
+//! - First anything breaks, and nothing unsafe may happen. Then the faults end, and everything must
+//!   come to a good end.
+
+use leasehold_core::id::Name;
+use leasehold_core::limits::DRIFT_PPM;
+use leasehold_core::ordered::{Set, sort_short};
+use leasehold_core::rng::Rng;
+
+use super::check::{Invariant, Status, in_order};
+use super::message::Message;
+use super::moment::Moment;
+use super::protection::Protection;
+use super::run::{
+    Action, ClientConfig, Config, Disk, Fate, Intervention, Network, PacketName, Run,
+};
+use super::script::Step;
+use super::trace::{LinkNo, NodeNo, Record, RecordNo};
+use super::world::World;
+
+/// A network without any way to speak of.
+const NEAR: Network = Network {
+    latency_min_us: 20,
+    latency_max_us: 100,
+    loss_ppm: 0,
+    duplicate_ppm: 0,
+    late_ppm: 0,
+    late_max_us: 0,
+};
+
+/// When the faults of a storm end.
+const FAULTS_END_MS: u64 = 40_000;
+
+/// By when everything has to have come to a good end: all the work of all clients one after the
+/// other, the longest lease, waits, a retry or two.
+const ENDS_MS: u64 = 400_000;
+
+/// How often a client goes through one turn at most, all repetitions counted.
+const TURNS_MAX: u64 = 8;
+
+/// How many kinds of faults there are.
+const FAULT_KINDS: u64 = 11;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was violated first, and the record that shows it.
+    pub violated: Option<(Invariant, RecordNo)>,
+    /// What is said of each invariant at the end.
+    pub statuses: Vec<(Invariant, Status)>,
+    /// The fingerprint of the whole run.
+    pub fingerprint: u64,
+    /// All that happened.
+    pub trace: Vec<Record>,
+}
+
+impl Run {
+    /// Goes through the whole of it.
+    pub fn go(&self) -> Outcome {
+        let mut world = World::new(self.clone());
+        let mut trace = Vec::new();
+        while world.step(&mut trace) {}
+        let violated = world.checks().violated().first().copied();
+        Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
+    }
+
+    /// Goes through the whole of it, where it leaves no more records than this, and keeps none of
+    /// them. The world at its end.
+    pub fn end_within(&self, records_max: u32) -> Option<World> {
+        let mut world = World::new(self.clone());
+        let mut unread = Vec::new();
+        while world.step(&mut unread) {
+            unread.clear();
+            if world.records() > records_max {
+                return None;
+            }
+        }
+        Some(world)
+    }
+
+    /// Goes through it until something is violated.
+    pub fn go_until_violated(&self) -> Outcome {
+        let mut world = World::new(self.clone());
+        let mut trace = Vec::new();
+        while world.step(&mut trace) && world.checks().violated().is_empty() {}
+        let violated = world.checks().violated().first().copied();
+        Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
+    }
+}
+
+/// The storm of this seed, without these protections.
+pub fn storm(seed: u64, without: &Set<Protection>) -> Run {
+    let mut rng = Rng::keyed(seed, 0x5707);
+    let (config, interventions) = weather(&mut rng, DRIFT_PPM);
+    Run { config, seed, without: without.clone(), interventions }
+}
+
+/// Draws a world and what is done to it. Clocks run fast or slow by up to `drift_ppm` against each
+/// other.
+pub fn weather(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Intervention>) {
+    let config = draw_config(rng, drift_ppm);
+    let clients = u8::try_from(config.clients.len()).unwrap_or(u8::MAX);
+    let kinds: Vec<u64> = (0..FAULT_KINDS).filter(|_| rng.happens(450_000)).collect();
+    let count = if kinds.is_empty() { 0 } else { rng.between(0, 14) };
+    let mut interventions = Vec::new();
+    for _ in 0..count {
+        let place = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
+        draw_fault(rng, kinds[place], clients, drift_ppm, &mut interventions);
+    }
+    sort_short(&mut interventions, |it| it.at_ms);
+    (config, interventions)
+}
+
+fn name(prefix: &str, number: usize) -> Name {
+    Name::new(&format!("{prefix}_{number}")).expect("a name of letters and digits")
+}
+
+fn draw_config(rng: &mut Rng, drift_ppm: u64) -> Config {
+    let locks: Vec<Name> = (0..=rng.below(3)).zip(0..).map(|(_, no)| name("file", no)).collect();
+    let count = rng.between(1, 6);
+    let bound = drift_ppm.cast_signed() / 2;
+    let half = bound;
+    let rate = |rng: &mut Rng, half: i64| {
+        let span = half.unsigned_abs();
+        match rng.below(4) {
+            0 => half,
+            1 => -half,
+            2 => rng.below(2 * span + 1).cast_signed() - half,
+            _ => 0,
+        }
+    };
+    let drifts = rng.happens(500_000);
+    let half = if drifts { half } else { 0 };
+    // Clocks as far apart as they may be, and hardly a way between: all that keeps a client from
+    // believing for too long is what it allows for.
+    let near = rng.happens(100_000);
+    let tight = rng.happens(100_000);
+    let lease_ms = [1_000, 3_000, 5_000, 10_000][place(rng, 4)];
+    let clients = (1..).take(usize::try_from(count).unwrap_or(1)).map(|no| ClientConfig {
+        name: name("client", no),
+        script: draw_script(rng, &locks, lease_ms, !tight),
+        starts_ms: rng.below(3_000),
+        rate_ppm: if near { -bound } else { rate(rng, half) },
+    });
+    let clients = clients.collect();
+    Config {
+        locks,
+        clients,
+        lease_ms,
+        retransmit_ms: leasehold_core::limits::RETRANSMIT_FIRST.as_millis(),
+        network: if near { NEAR } else { draw_network(rng) },
+        disk: draw_disk(rng),
+        server_rate_ppm: if near { bound } else { rate(rng, half) },
+        sessions_max: if tight { 4 } else { 1_000 },
+        locks_max: if tight { 2 } else { 1_000 },
+        waiters_max: if tight { 2 } else { 1_000 },
+        file_len_max: if rng.happens(30_000) { 100 } else { 1 << 20 },
+        cookies: rng.happens(200_000),
+        faults_end_ms: Some(FAULTS_END_MS),
+        ends_ms: ENDS_MS,
+        ..Config::default()
+    }
+}
+
+fn place(rng: &mut Rng, count: u64) -> usize {
+    usize::try_from(rng.below(count)).unwrap_or(0)
+}
+
+fn draw_script(rng: &mut Rng, locks: &[Name], lease_ms: u64, may_stay: bool) -> Vec<Step> {
+    let (mut script, mut gives_back) = (Vec::new(), true);
+    let turns = rng.between(1, 4);
+    let repeats =
+        if rng.happens(300_000) { rng.between(1, 3).min(TURNS_MAX / turns - 1) } else { 0 };
+    for turn in 1..=turns {
+        let lock = locks[place(rng, locks.len() as u64)].clone();
+        if rng.happens(500_000) {
+            script.push(Step::Work { ms: rng.below(2_000) });
+        }
+        let wait_ms = [0, 2_000, 60_000][place(rng, 3)];
+        let hold_ms = rng.happens(200_000).then(|| rng.between(1_000, 15_000));
+        let give_up_ms = rng.happens(150_000).then(|| rng.below(3_000));
+        script.push(Step::Acquire { lock: lock.clone(), wait_ms, hold_ms, give_up_ms });
+        let check = rng.happens(700_000);
+        for _ in 0..rng.between(1, 3) {
+            script.push(Step::Work { ms: rng.below(lease_ms.min(3_000)) });
+            let gap_ms = if rng.happens(300_000) { rng.below(500) } else { 0 };
+            script.push(Step::Append { file: lock.clone(), check, gap_ms });
+        }
+        // One that holds a lock while it waits for another can wait for ever: its own fault.
+        gives_back = turn < turns || repeats > 0 || rng.happens(700_000);
+        if gives_back {
+            script.push(Step::Release { lock });
+        }
+    }
+    if repeats > 0 {
+        script.push(Step::Repeat { times: u32::try_from(repeats).unwrap_or(0) });
+    }
+    // A client that ends, and keeps a lock that others want, would have them wait for ever. One
+    // that has given back all that it had may stay, and be alive: whatever is given back for it
+    // too late, or never, is missed then. Where sessions are few it would be in the way of others.
+    if !gives_back || !may_stay || rng.happens(800_000) {
+        script.push(Step::Close);
+    }
+    script
+}
+
+fn draw_network(rng: &mut Rng) -> Network {
+    let latency_min_us = [50, 1_000, 30_000, 100_000][place(rng, 4)];
+    let chance = |rng: &mut Rng, most: u64| if rng.happens(500_000) { rng.below(most) } else { 0 };
+    Network {
+        latency_min_us,
+        latency_max_us: latency_min_us * rng.between(1, 4),
+        loss_ppm: chance(rng, 400_000),
+        duplicate_ppm: chance(rng, 400_000),
+        late_ppm: chance(rng, 300_000),
+        late_max_us: [100_000, 1_000_000, 12_000_000][place(rng, 3)],
+    }
+}
+
+fn draw_disk(rng: &mut Rng) -> Disk {
+    let flush_min_us = [10, 1_000, 5_000, 50_000][place(rng, 4)];
+    let flush_max_us = flush_min_us * rng.between(1, 20);
+    Disk { flush_min_us, flush_max_us, ..Disk::default() }
+}
+
+/// Adds a fault of this kind, and the end of it where it has one.
+fn draw_fault(rng: &mut Rng, kind: u64, clients: u8, drift_ppm: u64, into: &mut Vec<Intervention>) {
+    let at = rng.below(FAULTS_END_MS - 1_000);
+    let client = NodeNo(u8::try_from(rng.between(1, u64::from(clients))).unwrap_or(1));
+    let node = if rng.happens(400_000) { NodeNo::SERVER } else { client };
+    let later = at + [200, 1_000, 4_000, 15_000][place(rng, 4)];
+    let link = if rng.happens(500_000) {
+        LinkNo { from: client, to: NodeNo::SERVER }
+    } else {
+        LinkNo { from: NodeNo::SERVER, to: client }
+    };
+    let mut add = |at_ms: u64, action| into.push(Intervention::at(at_ms, action));
+    match kind {
+        0 => {
+            add(at, Action::Crash { node, keeps_unflushed: rng.happens(500_000) });
+            add(later, Action::Restart { node });
+        }
+        1 => add(at, Action::Pause { node, ms: later - at }),
+        2 => {
+            add(at, Action::Cut { link });
+            add(later, Action::Heal { link });
+        }
+        3 => {
+            add(at, Action::Isolate { node });
+            add(later, Action::Rejoin { node });
+        }
+        4 => {
+            let ms = rng.below(60_000).cast_signed() - 30_000;
+            add(at, Action::Skew { node, ms });
+        }
+        5 => {
+            let ppm = rng.below(drift_ppm + 1).cast_signed() - drift_ppm.cast_signed() / 2;
+            add(at, Action::Drift { node, ppm });
+        }
+        6 => {
+            let loss_ppm = rng.below(900_000);
+            add(at, Action::Degrade { link, loss_ppm, delay_us: rng.below(3_000_000) });
+        }
+        7 => match rng.below(3) {
+            0 => add(at, Action::FailFlush { keeps: rng.happens(500_000) }),
+            1 => add(
+                at,
+                Action::FailWrites { count: u32::try_from(rng.between(1, 20)).unwrap_or(1) },
+            ),
+            _ => add(at, Action::SlowDisk { by_ms: rng.below(3_000) }),
+        },
+        8 => into.push(Intervention::on_sending(draw_packet_fault(rng, link))),
+        // The server is back before anybody has missed it, but somebody has not been heard of.
+        9 => {
+            let node = NodeNo::SERVER;
+            let short = at + rng.between(1_000, 4_000);
+            add(at, Action::Isolate { node: client });
+            add(short, Action::Crash { node, keeps_unflushed: rng.happens(500_000) });
+            add(short + rng.between(1, 1_400), Action::Restart { node });
+            add(short + rng.between(1_000, 4_000), Action::Rejoin { node: client });
+        }
+        // The program is back before what it sent, and was sent, has arrived.
+        _ => {
+            let node = client;
+            add(at, Action::Crash { node, keeps_unflushed: false });
+            add(at + rng.between(1, 300), Action::Restart { node });
+        }
+    }
+}
+
+fn draw_packet_fault(rng: &mut Rng, link: LinkNo) -> Action {
+    let (requests, replies) = Message::ALL.split_at(8);
+    let messages = if link.to.is_server() { requests } else { replies };
+    let message = messages[place(rng, messages.len() as u64)];
+    let nth = u32::try_from(rng.between(1, 6)).unwrap_or(1);
+    let packet = PacketName { link, message, nth };
+    let fate = match rng.below(3) {
+        0 => Fate::Drop,
+        1 => Fate::Duplicate { after_ms: rng.below(20_000) },
+        _ => Fate::Delay { by_ms: rng.below(20_000) },
+    };
+    Action::Packet { packet, fate }
+}
+
+impl Outcome {
+    /// All that was violated, by the order of the witnesses.
+    pub fn violations(&self) -> Vec<(Invariant, RecordNo)> {
+        let witness = |(it, status): &(Invariant, Status)| Some((*it, status.witness()?));
+        in_order(self.statuses.iter().filter_map(witness))
+    }
+
+    /// How long the run was in the world.
+    pub fn lasted(&self) -> Moment {
+        self.trace.last().map_or(Moment::START, |record| record.at)
+    }
+}
+
+impl World {
+    /// What is said of each invariant.
+    pub fn statuses(&self) -> Vec<(Invariant, Status)> {
+        Invariant::ALL.into_iter().map(|it| (it, self.checks().status(it))).collect()
+    }
+}

@@ -1,0 +1,478 @@
+//! What happened in a run, one record after the other, each with what caused it.
+//!
+//! A record is small and has no text: the sentences are made of it when somebody reads them (see
+//! [`super::explain`]).
+
+mod causes;
+mod flat;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use leasehold_core::event::{ReleaseCause, WaitEndCause};
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::Fingerprint;
+use super::message::{Code, Message};
+use super::moment::Moment;
+use flat::Flat;
+
+pub use causes::Causes;
+
+/// A node: 0 is the server, the first client is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeNo(pub u8);
+
+/// A lock, and its file: its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LockNo(pub u8);
+
+/// One way between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LinkNo {
+    /// From where.
+    pub from: NodeNo,
+    /// To where.
+    pub to: NodeNo,
+}
+
+/// A packet: its place among all of its run, copies among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PacketNo(pub u32);
+
+/// A record: its place in the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecordNo(pub u32);
+
+impl NodeNo {
+    /// The server.
+    pub const SERVER: Self = Self(0);
+
+    /// Somebody of whom nothing is known.
+    pub const UNKNOWN: Self = Self(u8::MAX);
+
+    /// Whether it is the server.
+    pub const fn is_server(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl LockNo {
+    /// No lock: a packet about something else.
+    pub const NONE: Self = Self(u8::MAX);
+}
+
+impl RecordNo {
+    /// Nothing: what begins a chain of causes.
+    pub const NONE: Self = Self(u32::MAX);
+
+    /// The place as an index, where it is one.
+    pub fn place(self) -> Option<usize> {
+        if self == Self::NONE { None } else { usize::try_from(self.0).ok() }
+    }
+}
+
+/// A number of the service's, as a record has it.
+pub(super) fn number(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Flat")]
+pub struct Record {
+    /// When, in the world.
+    #[serde(rename = "at_us")]
+    pub at: Moment,
+    /// What the node's own clock showed, in milliseconds.
+    pub local_ms: u32,
+    /// To whom it happened.
+    pub node: NodeNo,
+    /// What.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// What led to it directly, and what else it rests on.
+    pub causes: Causes,
+}
+
+/// What a packet is about, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Which packet.
+    pub packet: PacketNo,
+    /// The node at its other end.
+    pub peer: NodeNo,
+    /// What it says.
+    pub message: Message,
+    /// The lock or file that it names.
+    pub lock: LockNo,
+    /// The token that it names, 0 for none; of a `welcome` the session's number, of an `appended`
+    /// the place of the line in its file, from 1 on.
+    pub number: u32,
+    /// The number of the request that it is, or answers.
+    pub seq: u32,
+    /// Why it says no, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Code>,
+}
+
+/// What a refusal says is no part of a run's fingerprint: it follows from what the fingerprint is
+/// made of, and traces that were written without it keep theirs.
+impl Hash for About {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { packet, peer, message, lock, number, seq, refusal: _ } = *self;
+        (packet, peer, message, lock, number, seq).hash(hasher);
+    }
+}
+
+/// Why a packet did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossCause {
+    /// The network lost it.
+    Network,
+    /// Somebody wanted it so.
+    Dropped,
+    /// The link was cut.
+    Cut,
+    /// Nobody was there to take it.
+    Dead,
+    /// It came while too much was waiting already.
+    Overflow,
+}
+
+/// Why a client believes no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisbeliefCause {
+    /// It gave the lock back.
+    Released,
+    /// Its time is over, by its own clock.
+    Lapsed,
+    /// It died.
+    Crashed,
+}
+
+/// How a call ended, as its client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallEnd {
+    /// As it should.
+    Done,
+    /// The server said no.
+    Refused,
+    /// The server said that the lock is not its own, or no longer.
+    Lost,
+    /// Nobody answered.
+    NoAnswer,
+    /// Nobody can tell.
+    Unknown,
+    /// It was no longer wanted.
+    Cancelled,
+}
+
+/// What happened. The numbers of sessions, tokens, requests and of the service's own events are
+/// those of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "Flat")]
+#[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
+pub enum Kind {
+    /// A node runs for the first time.
+    Started,
+    /// It died. For the server: its events up to `kept` are on disk.
+    Crashed {
+        kept: u32,
+    },
+    /// It runs again.
+    Restarted,
+    Paused {
+        ms: u32,
+    },
+    Resumed,
+    ClockJumped {
+        ms: i32,
+    },
+    ClockDrifted {
+        ppm: i32,
+    },
+    Cut {
+        to: NodeNo,
+    },
+    Healed {
+        to: NodeNo,
+    },
+    Degraded {
+        to: NodeNo,
+    },
+    DiskSlowed {
+        by_ms: u32,
+    },
+    /// All faults are over.
+    Calmed,
+
+    Sent(About),
+    Arrived(About),
+    Lost {
+        about: About,
+        why: LossCause,
+    },
+    /// There is one more of it on its way: `copy`.
+    Doubled {
+        about: About,
+        copy: PacketNo,
+    },
+    /// It takes longer, or shorter.
+    Moved {
+        about: About,
+        by_ms: i32,
+    },
+
+    /// The server has read its journal, up to the event `through`.
+    Recovered {
+        through: u32,
+        sessions: u16,
+        tenures: u16,
+        waits: u16,
+    },
+    /// A tenure that the journal holds.
+    Kept {
+        lock: LockNo,
+        client: NodeNo,
+        session: u32,
+        token: u32,
+    },
+    /// A place in line that the journal holds.
+    KeptWait {
+        lock: LockNo,
+        client: NodeNo,
+        session: u32,
+        seq: u32,
+    },
+    SessionOpened {
+        client: NodeNo,
+        session: u32,
+        index: u32,
+    },
+    SessionExpired {
+        client: NodeNo,
+        session: u32,
+        index: u32,
+    },
+    SessionClosed {
+        client: NodeNo,
+        session: u32,
+        index: u32,
+    },
+    LockQueued {
+        lock: LockNo,
+        client: NodeNo,
+        session: u32,
+        seq: u32,
+        position: u16,
+        index: u32,
+    },
+    LockGranted {
+        lock: LockNo,
+        client: NodeNo,
+        session: u32,
+        seq: u32,
+        token: u32,
+        from_queue: bool,
+        index: u32,
+    },
+    /// `by` is who asked for it, and `seq` the number of that request; the holder, and 0, where
+    /// nobody did.
+    LockReleased {
+        lock: LockNo,
+        client: NodeNo,
+        session: u32,
+        seq: u32,
+        token: u32,
+        cause: ReleaseCause,
+        by: NodeNo,
+        index: u32,
+    },
+    WaitEnded {
+        lock: LockNo,
+        client: NodeNo,
+        session: u32,
+        seq: u32,
+        cause: WaitEndCause,
+        index: u32,
+    },
+    /// `line` is its place in the file, counted from 0.
+    FileAppended {
+        lock: LockNo,
+        client: NodeNo,
+        session: u32,
+        seq: u32,
+        token: u32,
+        line: u16,
+        index: u32,
+    },
+    RequestRefused {
+        client: NodeNo,
+        message: Message,
+        lock: LockNo,
+        token: u32,
+        /// The token of the live tenure, where it matters.
+        current: u32,
+        code: Code,
+        seq: u32,
+    },
+    LeaseRenewed {
+        client: NodeNo,
+        session: u32,
+        seq: u32,
+    },
+    DuplicateAnswered {
+        client: NodeNo,
+        message: Message,
+        session: u32,
+        seq: u32,
+    },
+    /// The journal holds the events up to `through`.
+    Stored {
+        through: u32,
+    },
+    WriteFailed,
+    FlushFailed,
+
+    /// A client asks its library for something.
+    Called {
+        message: Message,
+        lock: LockNo,
+        token: u32,
+    },
+    /// It has come to an end.
+    Answered {
+        message: Message,
+        lock: LockNo,
+        token: u32,
+        end: CallEnd,
+    },
+    /// A client believes that it has the lock, until then unless it learns more.
+    Believed {
+        lock: LockNo,
+        token: u32,
+        #[serde(rename = "until_us")]
+        until: Moment,
+    },
+    Disbelieved {
+        lock: LockNo,
+        token: u32,
+        cause: DisbeliefCause,
+    },
+    /// It looked whether it still has the lock.
+    Checked {
+        lock: LockNo,
+        holds: bool,
+    },
+    Working {
+        ms: u32,
+    },
+    SessionLost,
+    /// Its script is through.
+    Finished,
+    /// The run is over.
+    Ended,
+    /// Nobody looked: so many events of the service are not in the trace. What is so after them
+    /// follows.
+    Unseen {
+        events: u32,
+    },
+}
+
+impl Kind {
+    /// The word that it has in a trace.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Crashed { .. } => "crashed",
+            Self::Restarted => "restarted",
+            Self::Paused { .. } => "paused",
+            Self::Resumed => "resumed",
+            Self::ClockJumped { .. } => "clock_jumped",
+            Self::ClockDrifted { .. } => "clock_drifted",
+            Self::Cut { .. } => "cut",
+            Self::Healed { .. } => "healed",
+            Self::Degraded { .. } => "degraded",
+            Self::DiskSlowed { .. } => "disk_slowed",
+            Self::Calmed => "calmed",
+            Self::Sent(_) => "sent",
+            Self::Arrived(_) => "arrived",
+            Self::Lost { .. } => "lost",
+            Self::Doubled { .. } => "doubled",
+            Self::Moved { .. } => "moved",
+            Self::Recovered { .. } => "recovered",
+            Self::Kept { .. } => "kept",
+            Self::KeptWait { .. } => "kept_wait",
+            Self::SessionOpened { .. } => "session_opened",
+            Self::SessionExpired { .. } => "session_expired",
+            Self::SessionClosed { .. } => "session_closed",
+            Self::LockQueued { .. } => "lock_queued",
+            Self::LockGranted { .. } => "lock_granted",
+            Self::LockReleased { .. } => "lock_released",
+            Self::WaitEnded { .. } => "wait_ended",
+            Self::FileAppended { .. } => "file_appended",
+            Self::RequestRefused { .. } => "request_refused",
+            Self::LeaseRenewed { .. } => "lease_renewed",
+            Self::DuplicateAnswered { .. } => "duplicate_answered",
+            Self::Stored { .. } => "stored",
+            Self::WriteFailed => "write_failed",
+            Self::FlushFailed => "flush_failed",
+            Self::Called { .. } => "called",
+            Self::Answered { .. } => "answered",
+            Self::Believed { .. } => "believed",
+            Self::Disbelieved { .. } => "disbelieved",
+            Self::Checked { .. } => "checked",
+            Self::Working { .. } => "working",
+            Self::SessionLost => "session_lost",
+            Self::Finished => "finished",
+            Self::Ended => "ended",
+            Self::Unseen { .. } => "unseen",
+        }
+    }
+
+    /// What it is, with its cause where it has one: what storms are counted by.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only these have a cause")]
+    pub fn word(&self) -> String {
+        let name = self.name();
+        match *self {
+            Self::LockGranted { from_queue: true, .. } => format!("{name} from the line"),
+            Self::LockReleased { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::WaitEnded { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::Disbelieved { cause, .. } => format!("{name} {}", Word(cause)),
+            Self::RequestRefused { code, .. } => format!("{name} {}", code.word()),
+            Self::Lost { why, .. } => format!("{name} {}", Word(why)),
+            Self::Answered { end, .. } => format!("{name} {}", Word(end)),
+            _ => name.to_owned(),
+        }
+    }
+}
+
+/// Shows something as the word that it is in JSON.
+struct Word<T>(T);
+
+impl<T: Serialize> fmt::Display for Word<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.serialize(f)
+    }
+}
+
+impl Record {
+    /// A number that differs, as good as surely, wherever two records do.
+    pub fn fingerprint(&self) -> u64 {
+        let Record { at, local_ms, node, kind, causes } = self;
+        let mut hash = Fingerprint::new();
+        hash.add(at.as_micros());
+        hash.add(u64::from(*local_ms) << 8 | u64::from(node.0));
+        hash.add(u64::from(causes.direct().0) << 32 | u64::from(causes.also().0));
+        kind.hash(&mut hash);
+        hash.0
+    }
+}

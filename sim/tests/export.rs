@@ -1,0 +1,148 @@
+//! Runs as files.
+
+use std::collections::BTreeMap;
+
+use leasehold_core::ordered::Set;
+use leasehold_sim::*;
+use serde_json::Value as Json;
+
+fn recordings() -> impl Iterator<Item = Recording> {
+    let of = |scenario: &Scenario| {
+        let runs = scenario.expected.iter().map(|it| scenario.run_without(&it.without));
+        runs.collect::<Vec<_>>()
+    };
+    let scenarios: Vec<Run> = library().iter().flat_map(of).collect();
+    let storms = (0..20).map(|seed| storm(seed, &Set::new()));
+    scenarios.into_iter().chain(storms).map(Recording::of)
+}
+
+#[test]
+fn a_recording_can_be_read_again() {
+    for recording in recordings() {
+        let json = recording.to_json();
+        let read = Recording::from_json(&json).unwrap();
+        assert_eq!(read, recording);
+        assert_eq!(read.fingerprint(), recording.run().go().fingerprint);
+        assert!(read.is_replayed());
+        assert_eq!(read.to_json(), json);
+    }
+}
+
+#[test]
+fn each_event_says_what_decided_it() {
+    let scenario = Scenario::named("gc-pause").unwrap();
+    let json: Json = serde_json::from_str(&Recording::of(scenario.run()).to_json()).unwrap();
+    assert_eq!(
+        (json["format"].as_str(), json["version"].as_u64()),
+        (Some("leasehold-trace"), Some(1))
+    );
+    let events = json["events"].as_array().unwrap();
+    for (no, event) in events.iter().enumerate() {
+        assert_eq!(event["id"], no);
+        assert!(event["sentence"].as_str().unwrap().len() > 5, "{event}");
+        assert!(
+            event["causes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|it| it.is_null() || it.as_u64() < Some(no as u64))
+        );
+    }
+    let is_refusal = |it: &&Json| it["kind"] == "request_refused" && it["message"] == "append_file";
+    let refused = events.iter().find(is_refusal).unwrap();
+    assert_eq!(refused["rule"], "request_refused stale_token");
+    assert_eq!(refused["protection"], "fencing");
+    assert!(refused["because"].as_str().unwrap().contains("token 1"), "{refused}");
+}
+
+/// Whatever a file says, reading it ends in a recording or in what is wrong with it.
+#[test]
+fn what_is_no_recording_is_refused() {
+    let good = Recording::of(Scenario::named("lost-reply").unwrap().run()).to_json();
+    let json: Json = serde_json::from_str(&good).unwrap();
+    let with = |pointer: &str, value: Json| {
+        let mut changed = json.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        Recording::from_json(&changed.to_string()).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(with("/format", "leasehold-trace".into()), Ok(()));
+    let cases = [
+        ("/format", Json::from("x"), "it says that it is"),
+        ("/version", 2.into(), "version 2"),
+        ("/events/3/node", 7.into(), "event 3: there is no such node"),
+        ("/events/5/causes", Json::from(vec![9]), "event 5: it is caused by a later one"),
+        ("/events/5/at_us", 0.into(), "event 5: it is earlier"),
+        ("/run/config/ends_ms", u64::MAX.into(), "its run"),
+        ("/run/config/clients/0/rate_ppm", (-1_000_000).into(), "its run"),
+        ("/run/interventions/0/to", 9.into(), "its run"),
+        ("/run/config/locks", Json::Array(Vec::new()), "its run"),
+        ("/events", 1.into(), "it can't be read"),
+    ];
+    for (pointer, value, expected) in cases {
+        let error = with(pointer, value).unwrap_err();
+        assert!(error.starts_with(expected) || error.contains(expected), "{pointer}: {error}");
+    }
+    for end in (0..good.len()).step_by(97) {
+        assert!(Recording::from_json(&good[..end]).is_err());
+    }
+}
+
+/// Each event is two lines, of which the second is a host and a vector clock; a host counts its
+/// own events one by one, and never forgets what it knew of others.
+#[test]
+fn a_log_for_shiviz_has_vector_clocks() {
+    for recording in recordings() {
+        let text = shiviz(&recording);
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some(r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})"));
+        assert_eq!(lines.next(), Some(""));
+        let mut known: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut count = 0;
+        while let Some(event) = lines.next() {
+            assert!(!event.is_empty());
+            let (host, clock) = lines.next().unwrap().split_once(' ').unwrap();
+            let clock: BTreeMap<String, u64> = serde_json::from_str(clock).unwrap();
+            let before = known.remove(host).unwrap_or_default();
+            assert_eq!(clock[host], before.get(host).unwrap_or(&0) + 1, "{event}");
+            for (other, count) in before {
+                assert!(clock[&other] >= count, "{event}");
+            }
+            for (other, count) in clock.iter().filter(|(other, _)| *other != host) {
+                assert!(known.get(other).and_then(|it| it.get(other)) >= Some(count), "{event}");
+            }
+            known.insert(host.to_owned(), clock);
+            count += 1;
+        }
+        assert_eq!(count, recording.records().len());
+    }
+}
+
+/// Whoever gets a packet knows what its sender knew; whoever has heard nothing knows nothing.
+#[test]
+fn vector_clocks_follow_the_packets() {
+    let recording = Recording::of(Scenario::named("lost-reply").unwrap().run());
+    let text = shiviz(&recording);
+    let clocks: Vec<&str> = text.lines().skip(3).step_by(2).collect();
+    let arrived = recording.records().iter().position(|it| matches!(it.kind, Kind::Arrived(_)));
+    let clock = clocks[arrived.unwrap()];
+    assert!(clock.starts_with("server {") && clock.contains("client_1"), "{clock}");
+    assert!(clocks[0].starts_with("server {\"server\":1}"), "{}", clocks[0]);
+}
+
+#[test]
+fn a_sequence_diagram_shows_packets_losses_and_violations() {
+    let scenario = Scenario::named("lost-reply").unwrap();
+    let without = [Protection::Dedupe].into();
+    let text = mermaid(&Recording::of(scenario.run_without(&without)), Interest::Step);
+    assert!(text.starts_with(
+        "sequenceDiagram\n    participant n1 as client_1\n    participant n0 as server\n"
+    ));
+    assert!(text.contains("n1->>n0: "), "{text}");
+    assert!(text.contains("n0-->>n1: "), "{text}");
+    assert!(text.contains("n0-xn1: ") && text.contains("appended file_0 #35;1: lost"), "{text}");
+    assert!(text.contains("✗ S3 is violated"), "{text}");
+    for line in text.lines().skip(1) {
+        let after = line.split_once(": ").map_or("", |(_, label)| label);
+        assert!(!after.replace("#35;", "").replace("#59;", "").contains([';', '#']), "{line}");
+    }
+}
