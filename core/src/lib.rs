@@ -19,7 +19,6 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod op;
-pub mod ordered;
 pub mod protections;
 pub mod queue;
 pub mod refusal;

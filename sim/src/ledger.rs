@@ -4,11 +4,11 @@
 //! of each lease and each tenure, how many lines a file has. The simulated world keeps one, and so
 //! does whoever follows a server from outside.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leasehold_core::event::{Event, Fact, ReleaseCause};
 use leasehold_core::id::{Index, Name, SessionNo};
-use leasehold_core::ordered::Map;
 use leasehold_core::refusal::Refusal;
 use leasehold_core::state::{Lock, State};
 
@@ -19,7 +19,7 @@ use super::trace::{Kind, LockNo, NodeNo, RecordNo, number};
 /// What records of the service's decisions are made with.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    locks: Arc<Map<Name, LockNo>>,
+    locks: Arc<BTreeMap<Name, LockNo>>,
     /// By the numbers of the sessions, which only grow.
     sessions: Vec<Held>,
     /// The last record about each lock's tenure: the grant, or the release after it.

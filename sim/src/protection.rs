@@ -1,10 +1,10 @@
 //! The protections by name, and what a world does without one.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use leasehold_core::ordered::Set;
 use leasehold_core::protections::Protections;
 
 /// One of the things that keep a run right, and that can be taken away to see why it is there.
@@ -107,7 +107,7 @@ pub(super) struct Guards {
 }
 
 impl Guards {
-    pub(super) fn without(without: &Set<Protection>) -> Self {
+    pub(super) fn without(without: &BTreeSet<Protection>) -> Self {
         let has = |protection| !without.contains(&protection);
         Self {
             core: Protections {

@@ -2,8 +2,9 @@
 
 mod flat;
 
+use std::collections::BTreeSet;
+
 use leasehold_core::id::Name;
-use leasehold_core::ordered::Set;
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
@@ -24,8 +25,8 @@ pub struct Run {
     #[serde(default)]
     pub seed: u64,
     /// The protections that are taken away.
-    #[serde(default, skip_serializing_if = "Set::is_empty")]
-    pub without: Set<Protection>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without: BTreeSet<Protection>,
     /// What is done to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interventions: Vec<Intervention>,

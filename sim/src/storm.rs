@@ -6,9 +6,10 @@
 //! - First anything breaks, and nothing unsafe may happen. Then the faults end, and everything must
 //!   come to a good end.
 
+use std::collections::BTreeSet;
+
 use leasehold_core::id::Name;
 use leasehold_core::limits::DRIFT_PPM;
-use leasehold_core::ordered::{Set, sort_short};
 use leasehold_core::rng::Rng;
 
 use super::check::{Invariant, Status, in_order};
@@ -93,7 +94,7 @@ impl Run {
 }
 
 /// The storm of this seed, without these protections.
-pub fn storm(seed: u64, without: &Set<Protection>) -> Run {
+pub fn storm(seed: u64, without: &BTreeSet<Protection>) -> Run {
     let mut rng = Rng::keyed(seed, 0x5707);
     let (config, interventions) = weather(&mut rng, DRIFT_PPM);
     Run { config, seed, without: without.clone(), interventions }
@@ -111,7 +112,7 @@ pub fn weather(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Intervention>) {
         let place = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
         draw_fault(rng, kinds[place], clients, drift_ppm, &mut interventions);
     }
-    sort_short(&mut interventions, |it| it.at_ms);
+    interventions.sort_by_key(|it| it.at_ms);
     (config, interventions)
 }
 

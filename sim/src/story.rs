@@ -1,6 +1,6 @@
 //! A run, or what led to a violation, as a story that one reads from top to bottom.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::check::Invariant;
@@ -41,7 +41,7 @@ impl Story {
     ) -> Self {
         let places = (0_u32..).zip(trace);
         let fit = places.filter(|(_, record)| Interest::of(record) >= least);
-        let mut chosen = Set::new();
+        let mut chosen = BTreeSet::new();
         chosen.extend(fit.map(|(place, _)| RecordNo(place)));
         Self::tell(run, trace, violated, chosen)
     }
@@ -52,7 +52,7 @@ impl Story {
             return Self { parts: Vec::new() };
         };
         let teller = Teller::new(run, trace);
-        let mut chosen: Set<RecordNo> = Set::new();
+        let mut chosen: BTreeSet<RecordNo> = BTreeSet::new();
         // What a reason speaks of belongs to the story too.
         let mut open = vec![*witness];
         let violation = teller.violation(*invariant, *witness);
@@ -82,7 +82,7 @@ impl Story {
         run: &Run,
         trace: &[Record],
         violated: &[(Invariant, RecordNo)],
-        mut chosen: Set<RecordNo>,
+        mut chosen: BTreeSet<RecordNo>,
     ) -> Self {
         chosen.extend(violated.iter().map(|(_, witness)| *witness));
         let teller = Teller::new(run, trace);

@@ -1,6 +1,6 @@
 //! Whether a run that somebody sends is one that can be gone through.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
 
 use super::run::{Action, ClientConfig, Intervention, Run};
 use super::script::Step;
@@ -67,11 +67,11 @@ impl Run {
     }
 
     fn validate_clients(&self) -> Result<(), BadRun> {
-        let mut locks = Set::new();
+        let mut locks = BTreeSet::new();
         if !self.config.locks.iter().all(|lock| locks.insert(lock.as_str())) {
             return bad("two locks have the same name");
         }
-        let mut names = Set::new();
+        let mut names = BTreeSet::new();
         names.insert("server");
         for ClientConfig { name, script, rate_ppm, starts_ms } in &self.config.clients {
             if !names.insert(name.as_str()) {

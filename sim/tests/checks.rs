@@ -3,8 +3,9 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for one kind among all")]
 
+use std::collections::BTreeSet;
+
 use leasehold_core::id::Name;
-use leasehold_core::ordered::Set;
 use leasehold_sim::*;
 
 const ANN: NodeNo = NodeNo(1);
@@ -37,7 +38,7 @@ fn ann_and_bob() -> Run {
             ..Config::default()
         },
         seed: 1,
-        without: Set::new(),
+        without: BTreeSet::new(),
         interventions: Vec::new(),
     }
 }

@@ -1,8 +1,7 @@
 //! Runs as files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_core::ordered::Set;
 use leasehold_sim::*;
 use serde_json::Value as Json;
 
@@ -12,7 +11,7 @@ fn recordings() -> impl Iterator<Item = Recording> {
         runs.collect::<Vec<_>>()
     };
     let scenarios: Vec<Run> = library().iter().flat_map(of).collect();
-    let storms = (0..20).map(|seed| storm(seed, &Set::new()));
+    let storms = (0..20).map(|seed| storm(seed, &BTreeSet::new()));
     scenarios.into_iter().chain(storms).map(Recording::of)
 }
 

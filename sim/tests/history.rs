@@ -1,7 +1,8 @@
 //! Going back and forth in a run, and making another future of it.
 
+use std::collections::BTreeSet;
+
 use leasehold_core::id::Name;
-use leasehold_core::ordered::Set;
 use leasehold_core::rng::Rng;
 use leasehold_sim::*;
 
@@ -21,7 +22,7 @@ fn pictures(run: &Run) -> Vec<(u32, u32, u64, Moment)> {
 }
 
 fn runs() -> Vec<Run> {
-    let storms = (0..20).map(|seed| storm(seed, &Set::new()));
+    let storms = (0..20).map(|seed| storm(seed, &BTreeSet::new()));
     library().iter().map(Scenario::run).chain(storms).collect()
 }
 
@@ -50,7 +51,7 @@ fn endless(clients: u8, locks: u8, ends_ms: u64) -> Run {
         file_len_max: u64::MAX,
         ..Config::default()
     };
-    Run { config, seed: 1, without: Set::new(), interventions: Vec::new() }
+    Run { config, seed: 1, without: BTreeSet::new(), interventions: Vec::new() }
 }
 
 #[test]

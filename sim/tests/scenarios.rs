@@ -1,6 +1,7 @@
 //! The scenarios of lectures: each shows what it is there to show, and can be read.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use leasehold_sim::*;
 
 /// A run to its end.
@@ -13,7 +14,7 @@ fn go(run: &Run) -> (World, Vec<Record>) {
 #[test]
 fn each_scenario_violates_what_it_teaches_and_nothing_else() {
     for scenario in library() {
-        let off: Set<Protection> =
+        let off: BTreeSet<Protection> =
             scenario.expected.iter().flat_map(|it| it.without.iter().copied()).collect();
         for switch in &scenario.switches {
             assert!(off.contains(switch), "{}: nothing is said of {switch}", scenario.name);
@@ -22,9 +23,9 @@ fn each_scenario_violates_what_it_teaches_and_nothing_else() {
             let (world, _) = go(&scenario.run_without(&expected.without));
             let context = format!("{} without {:?}", scenario.name, expected.without);
             let violated = world.checks().violated();
-            let violated: Set<Invariant> = violated.iter().map(|(it, _)| *it).collect();
+            let violated: BTreeSet<Invariant> = violated.iter().map(|(it, _)| *it).collect();
             assert_eq!(violated, expected.violated, "{context}");
-            for invariant in expected.holds.iter() {
+            for invariant in &expected.holds {
                 assert_eq!(world.checks().status(*invariant), Status::Ok, "{context}: {invariant}");
             }
         }
@@ -34,7 +35,7 @@ fn each_scenario_violates_what_it_teaches_and_nothing_else() {
 #[test]
 fn each_question_has_one_right_answer_and_a_protection_that_matters_changes_it() {
     for scenario in library() {
-        let mut answers = Set::new();
+        let mut answers = BTreeSet::new();
         for expected in &scenario.expected {
             let (world, trace) = go(&scenario.run_without(&expected.without));
             let question = &scenario.question;

@@ -1,6 +1,7 @@
 //! The search for the smallest violation, and making one smaller.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use leasehold_sim::*;
 
 fn search(run: Run, bounds: Bounds) -> Search {
@@ -113,7 +114,7 @@ fn clocks_beyond_the_assumed_bound_are_found_out() {
 /// What is left of a storm violates the same, and is much smaller.
 #[test]
 fn a_storm_is_made_smaller() {
-    let without: Set<Protection> = [Protection::Fencing].into();
+    let without: BTreeSet<Protection> = [Protection::Fencing].into();
     let mut tried = 0;
     for run in (0..).map(|seed| storm(seed, &without)) {
         let Some((violated, _)) = run.go_until_violated().violated else { continue };
@@ -128,6 +129,6 @@ fn a_storm_is_made_smaller() {
             break;
         }
     }
-    let calm = storm(1, &Set::new());
+    let calm = storm(1, &BTreeSet::new());
     assert!(calm.shrink().is_none(), "there is nothing to make smaller");
 }

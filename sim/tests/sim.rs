@@ -1,9 +1,8 @@
 //! Simulated runs: they go the same way every time, and keep what has to be kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_core::id::Name;
-use leasehold_core::ordered::Set;
 use leasehold_sim::*;
 
 /// What 300 storms have to come by.
@@ -76,7 +75,7 @@ fn five_clients() -> Run {
             ..Config::default()
         },
         seed: 7,
-        without: Set::new(),
+        without: BTreeSet::new(),
         interventions: Vec::new(),
     }
 }
@@ -128,7 +127,7 @@ fn who_is_not_through_yet_is_no_violation_before_there_was_time() {
 #[test]
 fn a_run_goes_the_same_way_every_time_also_from_a_snapshot() {
     for seed in 0..20 {
-        let run = storm(seed, &Set::new());
+        let run = storm(seed, &BTreeSet::new());
         let (world, trace) = go(&run);
         let (again, same) = go(&run);
         assert_eq!((world.fingerprint(), &trace), (again.fingerprint(), &same));
@@ -148,7 +147,7 @@ fn a_run_goes_the_same_way_every_time_also_from_a_snapshot() {
 fn no_storm_violates_anything() {
     let mut reached: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..300 {
-        let outcome = storm(seed, &Set::new()).go();
+        let outcome = storm(seed, &BTreeSet::new()).go();
         assert_eq!(outcome.violated, None, "seed {seed}");
         for record in &outcome.trace {
             *reached.entry(record.kind.word()).or_default() += 1;

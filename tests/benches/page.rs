@@ -3,13 +3,13 @@
 //! Each figure stands beside its goal. Speeds depend on the machine, and on whatever else runs on
 //! it, so nothing fails here.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use leasehold_core::id::Name;
-use leasehold_core::ordered::Set;
 use leasehold_sim::{ClientConfig, Config, Network, Run, Step};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::client::RawClient;
@@ -147,7 +147,7 @@ fn busy(clients: usize, latency_ms: u64, ends_ms: u64) -> Run {
             ..Config::default()
         },
         seed: 1,
-        without: Set::new(),
+        without: BTreeSet::new(),
         interventions: Vec::new(),
     }
 }

@@ -3,9 +3,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "most of what happens is of no account here")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_core::ordered::Set;
 use leasehold_sim::{
     CallEnd, Kind, Lines, LockNo, Message, NodeNo, Protection, Record, Run, World, storm,
 };
@@ -176,7 +175,7 @@ fn is_linearizable(run: &Run) -> bool {
 #[test]
 fn storms_are_linearizable() {
     for seed in 0..300 {
-        assert!(is_linearizable(&storm(seed, &Set::new())), "storm {seed}");
+        assert!(is_linearizable(&storm(seed, &BTreeSet::new())), "storm {seed}");
     }
 }
 
@@ -184,7 +183,7 @@ fn storms_are_linearizable() {
 #[test]
 fn without_protections_they_are_not() {
     for protection in [Protection::Fencing, Protection::Dedupe, Protection::DurableReplies] {
-        let without = Set::from([protection]);
+        let without = BTreeSet::from([protection]);
         let wrong: Vec<u64> =
             (0..100).filter(|seed| !is_linearizable(&storm(*seed, &without))).collect();
         println!("without {protection}: {} of 100 storms", wrong.len());

@@ -28,7 +28,6 @@ const BASE: &[&str] = &[
     "json",
     "limits",
     "op",
-    "ordered",
     "protections",
     "queue",
     "refusal",
@@ -166,7 +165,10 @@ fn named_modules(text: &str, path: &str) -> BTreeSet<String> {
     for rest in text.split(path).skip(1) {
         let module: String =
             rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        named.insert(module);
+        // A macro is of no module.
+        if !rest[module.len()..].starts_with('!') {
+            named.insert(module);
+        }
     }
     named.remove("");
     named

@@ -19,14 +19,13 @@ mod call;
 mod sending;
 mod session;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use call::{CallId, Pending, Verdict};
 
 use crate::data::Data;
 use crate::id::{Name, Seq, SessionId, Token};
 use crate::limits::{DRIFT_PPM, RETRANSMIT_FIRST, WINDOW};
-use crate::ordered::{Map, Set};
 use crate::protections::Protections;
 use crate::refusal::Refusal;
 use crate::rng::Rng;
@@ -100,11 +99,11 @@ pub struct LockClient {
     protections: Protections,
     rng: Rng,
     phase: Phase,
-    calls: Map<CallId, Call>,
+    calls: BTreeMap<CallId, Call>,
     last_call: CallId,
     /// Counts over all sessions, so that a late reply is never taken for that of another session.
     last_seq: Seq,
-    held: Map<Name, HeldLock>,
+    held: BTreeMap<Name, HeldLock>,
     belief: Belief,
     requests: VecDeque<Request>,
     notices: VecDeque<Notice>,
@@ -133,10 +132,10 @@ impl LockClient {
             protections,
             rng,
             phase: Phase::Closed,
-            calls: Map::new(),
+            calls: BTreeMap::new(),
             last_call: CallId::default(),
             last_seq,
-            held: Map::new(),
+            held: BTreeMap::new(),
             belief: Belief::default(),
             requests: VecDeque::new(),
             notices: VecDeque::new(),
@@ -296,7 +295,7 @@ impl LockClient {
     fn transmit_calls(&mut self, now: Time, session: Option<Secret<SessionId>>) {
         let mut oldest = self.oldest_outstanding();
         // A call that is alone is in no other's way.
-        let leaving = if self.calls.len() > 1 { self.leaving() } else { Set::new() };
+        let leaving = if self.calls.len() > 1 { self.leaving() } else { BTreeSet::new() };
         let first_pause = self.config.first_pause;
         let backoff = self.protections.backoff;
         for call in self.calls.values_mut() {
@@ -327,8 +326,8 @@ impl LockClient {
     }
 
     /// The locks that it no longer wants, of which the server may not know that yet.
-    fn leaving(&self) -> Set<Name> {
-        let mut leaving = Set::new();
+    fn leaving(&self) -> BTreeSet<Name> {
+        let mut leaving = BTreeSet::new();
         leaving.extend(self.calls.values().filter_map(Call::leaves).cloned());
         leaving
     }

@@ -5,9 +5,10 @@
 //!   the lease was renewed meanwhile. So a heartbeat is cheap, and each lease costs one look.
 //! - What ends early is taken out at once, so the agenda is no larger than what it is about.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::event::{Event, Fact};
 use crate::id::{Name, Seq, SessionNo, Token};
-use crate::ordered::{Map, Set};
 use crate::state::State;
 use crate::time::Time;
 
@@ -26,8 +27,8 @@ pub enum Due {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
-    entries: Set<(Time, Due)>,
-    leases: Map<SessionNo, Time>,
+    entries: BTreeSet<(Time, Due)>,
+    leases: BTreeMap<SessionNo, Time>,
 }
 
 impl Agenda {

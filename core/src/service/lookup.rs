@@ -1,10 +1,11 @@
 //! Ways to find what a request names: the state the other way round. Derived from it, so never
 //! written anywhere, and kept by nobody who answers no requests.
 
+use std::collections::BTreeMap;
+
 use crate::event::Fact;
 use crate::id::{Name, Nonce, Seq, SessionId, SessionNo};
 use crate::limits::APPENDS_KEPT;
-use crate::ordered::Map;
 use crate::secret::Secret;
 use crate::state::{Applied, File, State};
 use crate::wire::Status;
@@ -12,11 +13,11 @@ use crate::wire::Status;
 /// What sessions and files say of themselves, by what one asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lookup {
-    ids: Map<Secret<SessionId>, SessionNo>,
-    hellos: Map<(Secret<Nonce>, Name), SessionNo>,
+    ids: BTreeMap<Secret<SessionId>, SessionNo>,
+    hellos: BTreeMap<(Secret<Nonce>, Name), SessionNo>,
     /// Exactly those that the files remember. A list of the files of a session would be smaller,
     /// but to find that an append is in none of them would take as long as whoever asks likes.
-    appends: Map<(SessionNo, Seq), Name>,
+    appends: BTreeMap<(SessionNo, Seq), Name>,
 }
 
 impl Lookup {

@@ -25,11 +25,12 @@ pub use agenda::Due;
 pub use config::{Bounds, Config};
 pub use step::{Datagram, Failed, Outbox, Step, Stored};
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::event::{Event, Fact};
 use crate::id::{Index, Name, Peer, Seq, SessionId, SessionNo, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
-use crate::ordered::{Map, Set};
 use crate::protections::Protections;
 use crate::refusal::Refusal;
 use crate::secret::Secret;
@@ -71,14 +72,14 @@ pub struct LockServer {
     lookup: Lookup,
     agenda: Agenda,
     /// Where the answer to each wait goes. Lost in a crash: the waiters poll.
-    waiting_at: Map<(SessionNo, Seq), Peer>,
+    waiting_at: BTreeMap<(SessionNo, Seq), Peer>,
     now: Time,
     /// The place in history that was given last.
     index: Index,
     /// The last place that the journal has to hold.
     durable: Index,
     /// Files that can't be written out at present.
-    blocked: Set<Name>,
+    blocked: BTreeSet<Name>,
     /// What was answered `storage_failed` and is not in the journal as such yet.
     owed: Vec<Cause>,
     /// What the input at hand has led to so far.
@@ -131,13 +132,13 @@ impl LockServer {
             config,
             protections,
             agenda: Agenda::default(),
-            waiting_at: Map::new(),
+            waiting_at: BTreeMap::new(),
             now: now.max(state.now()),
             index: after.max(state.index()),
             durable: state.index(),
             lookup: Lookup::of(&state),
             state,
-            blocked: Set::new(),
+            blocked: BTreeSet::new(),
             owed: Vec::new(),
             step: Step::default(),
         };

@@ -1,6 +1,8 @@
 //! How an event changes the state. The other end of each assertion that the service makes when it
 //! decides: a mistake in either stops the run here, before anybody is told of it.
 
+use std::collections::BTreeSet;
+
 use super::{Answer, Applied, KeptReply, Lock, Session, State, Tenure, Wait, Waiter};
 use crate::event::{Asked, Event, Fact, ReleaseCause};
 use crate::id::{Index, Name, Seq, SessionNo, Token};
@@ -95,7 +97,7 @@ impl State {
             nonce: *nonce,
             lease: *lease,
             expires_at: event.at + *lease,
-            held: crate::ordered::Set::new(),
+            held: BTreeSet::new(),
             waits: Vec::new(),
             replies: super::Replies::default(),
             beats: super::Beats::default(),
@@ -126,7 +128,7 @@ impl State {
             attempt: asked.attempt,
             digest: asked.digest,
         };
-        self.locks.or_default(lock.clone()).enqueue(waiter);
+        self.locks.entry(lock.clone()).or_default().enqueue(waiter);
         self.waiters += 1;
         let session = self.hear(*session_no);
         assert!(session.wait_for(lock).is_none(), "a session stands in a line at most once");
@@ -146,7 +148,7 @@ impl State {
         if *from_queue {
             self.leave_line(*session_no, asked.seq);
         }
-        self.locks.or_default(lock.clone()).begin(Tenure {
+        self.locks.entry(lock.clone()).or_default().begin(Tenure {
             session_no: *session_no,
             token: *token,
             since: event.at,
@@ -203,7 +205,7 @@ impl State {
             offset: *offset,
             len: data.len(),
         };
-        let forgotten = self.files.or_default(name.clone()).append(applied);
+        let forgotten = self.files.entry(name.clone()).or_default().append(applied);
         if let Some(forgotten) = forgotten {
             self.forget(forgotten);
         }

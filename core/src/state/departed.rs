@@ -1,13 +1,12 @@
 //! Sessions that are gone, remembered for a while so that `append_outcome` can say what became of
 //! an append whose answer was lost, and which appends are no longer known.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Seq, SessionId, SessionNo};
 use crate::limits::DEPARTED_KEPT;
-use crate::ordered::{Map, Set};
 use crate::secret::Secret;
 
 /// The last sessions that ended.
@@ -15,14 +14,14 @@ use crate::secret::Secret;
 pub(super) struct Departed {
     /// From the one that has been gone longest to the one that went last.
     order: VecDeque<SessionNo>,
-    known: Set<SessionNo>,
+    known: BTreeSet<SessionNo>,
     /// For each session, alive or departed, the largest `seq` of an append that its file has
     /// forgotten: of those up to it nobody knows any more.
-    forgotten: Map<SessionNo, Seq>,
+    forgotten: BTreeMap<SessionNo, Seq>,
     #[serde(skip)]
-    ids: Map<Secret<SessionId>, SessionNo>,
+    ids: BTreeMap<Secret<SessionId>, SessionNo>,
     #[serde(skip)]
-    ids_by_no: Map<SessionNo, Secret<SessionId>>,
+    ids_by_no: BTreeMap<SessionNo, Secret<SessionId>>,
 }
 
 impl Departed {
@@ -52,7 +51,7 @@ impl Departed {
 
     /// Notes that a file has forgotten an append of a session which may still be asked about.
     pub(super) fn forget(&mut self, session_no: SessionNo, seq: Seq) {
-        let forgotten = self.forgotten.or_default(session_no);
+        let forgotten = self.forgotten.entry(session_no).or_default();
         *forgotten = (*forgotten).max(seq);
     }
 

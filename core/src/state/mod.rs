@@ -15,6 +15,8 @@ mod replies;
 mod session;
 mod unguarded;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use file::{Applied, File};
@@ -23,7 +25,6 @@ pub use replies::{Answer, KeptReply, Replies};
 pub use session::{Beats, Session, Wait};
 
 use crate::id::{Index, Name, Nonce, Seq, SessionId, SessionNo, Token};
-use crate::ordered::Map;
 use crate::secret::Secret;
 use crate::time::Time;
 use departed::Departed;
@@ -36,9 +37,9 @@ pub struct State {
     now: Time,
     last_token: Token,
     last_session_no: SessionNo,
-    sessions: Map<SessionNo, Box<Session>>,
-    locks: Map<Name, Lock>,
-    files: Map<Name, File>,
+    sessions: BTreeMap<SessionNo, Box<Session>>,
+    locks: BTreeMap<Name, Lock>,
+    files: BTreeMap<Name, File>,
     #[serde(default)]
     departed: Departed,
     waiters: usize,
@@ -119,7 +120,7 @@ impl State {
     }
 
     /// The live sessions.
-    pub const fn sessions(&self) -> &Map<SessionNo, Box<Session>> {
+    pub const fn sessions(&self) -> &BTreeMap<SessionNo, Box<Session>> {
         &self.sessions
     }
 
@@ -139,7 +140,7 @@ impl State {
     }
 
     /// The locks that are held or waited for.
-    pub const fn locks(&self) -> &Map<Name, Lock> {
+    pub const fn locks(&self) -> &BTreeMap<Name, Lock> {
         &self.locks
     }
 
@@ -149,7 +150,7 @@ impl State {
     }
 
     /// The guarded files, also those whose lock is free.
-    pub const fn files(&self) -> &Map<Name, File> {
+    pub const fn files(&self) -> &BTreeMap<Name, File> {
         &self.files
     }
 

@@ -1,12 +1,13 @@
 //! One session: a client's name, its one lease, what it holds and waits for.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::lock::Tenure;
 use super::replies::Replies;
 use crate::id::{Attempt, Index, Name, Nonce, Seq, SessionId};
 use crate::limits::BEATS_KNOWN;
-use crate::ordered::Set;
 use crate::secret::Secret;
 use crate::time::{Span, Time};
 
@@ -26,8 +27,8 @@ pub struct Session {
     #[serde(rename = "expires_at_ms")]
     pub expires_at: Time,
     /// The locks that it holds.
-    #[serde(default, skip_serializing_if = "Set::is_empty")]
-    pub held: Set<Name>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<Name>,
     /// What it waits for, in the order of asking.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<Wait>,

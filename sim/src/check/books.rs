@@ -1,8 +1,5 @@
 //! What the checkers know, from the records alone.
 
-use leasehold_core::event::{ReleaseCause, WaitEndCause};
-use leasehold_core::ordered::Map;
-
 use super::answers::Answers;
 use super::beliefs::Beliefs;
 use super::calls::Calls;
@@ -14,6 +11,8 @@ use super::{Findings, Invariant};
 use crate::message::{Code, Message};
 use crate::moment::Moment;
 use crate::trace::{About, Kind, LockNo, Record, RecordNo};
+use leasehold_core::event::{ReleaseCause, WaitEndCause};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub(super) struct Books {
@@ -30,7 +29,7 @@ pub(super) struct Books {
     granted: Last<(u32, u32)>,
     /// The last tokens whose tenures ended, likewise.
     released: Last<(u32, u32)>,
-    sessions: Map<u32, Session>,
+    sessions: BTreeMap<u32, Session>,
     /// As long as the server's clock shows no more than this, no tenure is overdue.
     in_time_ms: u32,
     /// The first is the server.
@@ -69,7 +68,7 @@ impl Books {
             opened: Last::default(),
             granted: Last::default(),
             released: Last::default(),
-            sessions: Map::new(),
+            sessions: BTreeMap::new(),
             in_time_ms: u32::MAX,
             nodes: vec![Node::default(); clients + 1],
             beliefs: Beliefs::new(clients),

@@ -15,7 +15,6 @@ mod session;
 
 use std::fmt;
 
-use leasehold_core::ordered::sort_short;
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
@@ -245,6 +244,6 @@ pub(super) fn in_order(
     violated: impl Iterator<Item = (Invariant, RecordNo)>,
 ) -> Vec<(Invariant, RecordNo)> {
     let mut violated: Vec<_> = violated.collect();
-    sort_short(&mut violated, |(invariant, witness)| (*witness, *invariant));
+    violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
     violated
 }

@@ -11,7 +11,6 @@ mod violation;
 mod words;
 
 use leasehold_core::event::{ReleaseCause, WaitEndCause};
-use leasehold_core::ordered::sort_short;
 
 use super::run::Run;
 use super::trace::{DisbeliefCause, Kind, LockNo, NodeNo, Record, RecordNo};
@@ -58,7 +57,7 @@ impl<'a> Teller<'a> {
         let mut causes: Vec<RecordNo> = record.causes.both().to_vec();
         causes.extend(because.iter().flat_map(|because| because.rests_on.iter().copied()));
         causes.retain(|cause| *cause != RecordNo::NONE);
-        sort_short(&mut causes, |cause| *cause);
+        causes.sort();
         causes.dedup();
         Some(Told {
             who: self.node(record.node),
@@ -99,7 +98,7 @@ impl<'a> Teller<'a> {
             // What comes later than its effect is no cause.
             open.extend(record.causes.both().into_iter().filter(|cause| *cause < next));
         }
-        sort_short(&mut chain, |cause| *cause);
+        chain.sort();
         chain
     }
 

@@ -2,8 +2,9 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
 
+use std::collections::BTreeMap;
+
 use leasehold_core::event::ReleaseCause;
-use leasehold_core::ordered::Map;
 
 use super::Teller;
 use crate::check::Invariant;
@@ -141,7 +142,7 @@ impl Teller<'_> {
 
     /// A lock that is free, and somebody who waits for it.
     fn left_lying(&self, record: &Record, before: &[Record]) -> Option<Violation> {
-        let mut free: Map<LockNo, RecordNo> = Map::new();
+        let mut free: BTreeMap<LockNo, RecordNo> = BTreeMap::new();
         let mut heard: Vec<(LockNo, NodeNo, u32, RecordNo)> = Vec::new();
         for (place, it) in (0_u32..).zip(before.iter().filter(|it| it.at < record.at)) {
             let place = RecordNo(place);

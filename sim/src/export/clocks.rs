@@ -4,7 +4,7 @@
 //! was sent. Source: Fidge, "Timestamps in message-passing systems that preserve the partial
 //! ordering", ACSC 1988; Mattern, "Virtual time and global states of distributed systems", 1988.
 
-use leasehold_core::ordered::Map;
+use std::collections::BTreeMap;
 
 use crate::trace::{Kind, PacketNo, Record};
 
@@ -13,12 +13,12 @@ use crate::trace::{Kind, PacketNo, Record};
 pub(super) struct Clocks {
     nodes: Vec<Vec<u32>>,
     /// What senders knew, of each packet on its way.
-    sent: Map<PacketNo, Vec<u32>>,
+    sent: BTreeMap<PacketNo, Vec<u32>>,
 }
 
 impl Clocks {
     pub(super) fn new(nodes: usize) -> Self {
-        Self { nodes: vec![vec![0; nodes]; nodes], sent: Map::new() }
+        Self { nodes: vec![vec![0; nodes]; nodes], sent: BTreeMap::new() }
     }
 
     /// The clock of the record's node, behind it.

@@ -1,6 +1,6 @@
 //! Keeping a run that was found as a scenario of its own.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
 
 use super::{Choice, Expected, Mark, Measure, Question, Scenario, Stop, Value};
 use crate::check::Invariant;
@@ -18,7 +18,7 @@ impl Scenario {
         let (invariant, witness) = *violated.first()?;
         let trace = run.go().trace;
         let at = mark_of(&trace, witness)?;
-        let mut broken = Set::new();
+        let mut broken = BTreeSet::new();
         broken.extend(violated.iter().map(|(invariant, _)| *invariant));
         let count = run.interventions.len();
         let sentence = invariant.sentence();
@@ -53,7 +53,7 @@ impl Scenario {
             expected: vec![Expected {
                 without: run.without.clone(),
                 violated: broken,
-                holds: Set::new(),
+                holds: BTreeSet::new(),
             }],
         })
     }

@@ -4,6 +4,8 @@
 
 mod flat;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::check::Invariant;
@@ -206,7 +208,7 @@ fn believers(trace: &[Record], until: usize, of: LockNo) -> u64 {
     let Some(now) = until.checked_sub(1).and_then(|last| trace.get(last)).map(|it| it.at) else {
         return 0;
     };
-    let mut believing = leasehold_core::ordered::Map::new();
+    let mut believing = BTreeMap::new();
     for record in &trace[..until] {
         match record.kind {
             Kind::Believed { lock, until, .. } if lock == of => {

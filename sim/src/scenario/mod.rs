@@ -8,7 +8,8 @@ mod keep;
 mod mark;
 mod measure;
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::check::Invariant;
@@ -35,8 +36,8 @@ pub struct Scenario {
     /// Decides every draw of luck.
     pub seed: u64,
     /// The protections that are off from the start.
-    #[serde(default, skip_serializing_if = "Set::is_empty")]
-    pub without: Set<Protection>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without: BTreeSet<Protection>,
     /// What is done to it.
     #[serde(default)]
     pub interventions: Vec<Intervention>,
@@ -109,11 +110,11 @@ pub struct Goal {
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// Those that are off.
-    pub without: Set<Protection>,
+    pub without: BTreeSet<Protection>,
     /// All that is violated.
-    pub violated: Set<Invariant>,
+    pub violated: BTreeSet<Invariant>,
     /// What could have been violated, and is not.
-    pub holds: Set<Invariant>,
+    pub holds: BTreeSet<Invariant>,
 }
 
 impl Scenario {
@@ -123,7 +124,7 @@ impl Scenario {
     }
 
     /// The run without these protections.
-    pub fn run_without(&self, without: &Set<Protection>) -> Run {
+    pub fn run_without(&self, without: &BTreeSet<Protection>) -> Run {
         Run {
             config: self.config.clone(),
             seed: self.seed,

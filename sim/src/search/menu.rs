@@ -9,7 +9,8 @@
     reason = "only packets that are sent can be meddled with"
 )]
 
-use leasehold_core::ordered::Map;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::message::Message;
@@ -74,7 +75,7 @@ pub(super) struct Menu {
     retransmit_ms: u64,
     drift_ppm: i64,
     /// How many packets there were of each name.
-    sent: Map<(LinkNo, Message), u32>,
+    sent: BTreeMap<(LinkNo, Message), u32>,
 }
 
 impl Menu {
@@ -84,7 +85,7 @@ impl Menu {
             lease_ms: config.lease_ms,
             retransmit_ms: config.retransmit_ms,
             drift_ppm: i64::try_from(config.drift_ppm / 2).unwrap_or(i64::MAX),
-            sent: Map::new(),
+            sent: BTreeMap::new(),
         }
     }
 
@@ -102,7 +103,7 @@ impl Menu {
         for record in records {
             if let Kind::Sent(about) = record.kind {
                 let link = LinkNo { from: record.node, to: about.peer };
-                let nth = self.sent.or_default((link, about.message));
+                let nth = self.sent.entry((link, about.message)).or_default();
                 *nth += 1;
                 let packet = PacketName { link, message: about.message, nth: *nth };
                 self.offer_packet(packet, &mut faults);

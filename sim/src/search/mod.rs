@@ -12,7 +12,7 @@
 
 mod menu;
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::Hash as _;
 
@@ -35,9 +35,9 @@ const FRONTIER_MAX: usize = 200_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     /// What it looks for.
-    pub invariants: Set<Invariant>,
+    pub invariants: BTreeSet<Invariant>,
     /// Which faults it tries.
-    pub faults: Set<FaultKind>,
+    pub faults: BTreeSet<FaultKind>,
     /// How many of them at most.
     pub faults_max: usize,
     /// How many events a run may have.
@@ -50,7 +50,7 @@ fields!(Bounds only { invariants, faults, faults_max, events_max, states_max });
 
 impl Default for Bounds {
     fn default() -> Self {
-        let (mut invariants, mut faults) = (Set::new(), Set::new());
+        let (mut invariants, mut faults) = (BTreeSet::new(), BTreeSet::new());
         invariants.extend(Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2));
         faults.extend(FaultKind::ALL);
         Self { invariants, faults, faults_max: 3, events_max: 400, states_max: 50_000_000 }
@@ -113,7 +113,7 @@ pub struct Search {
     parents: Vec<Vec<Intervention>>,
     /// What will be added to next.
     children: Vec<Vec<Intervention>>,
-    seen: Set<u64>,
+    seen: BTreeSet<u64>,
     walk: Option<Walk>,
 }
 
@@ -141,7 +141,7 @@ impl Search {
             best: None,
             parents: Vec::new(),
             children: Vec::new(),
-            seen: Set::new(),
+            seen: BTreeSet::new(),
             walk: None,
         };
         search.attempt(World::new(search.run.clone()), Vec::new());

@@ -17,11 +17,10 @@ mod server;
 mod view;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use leasehold_core::id::Name;
-use leasehold_core::ordered::Map;
 use leasehold_core::rng::mix;
 use leasehold_core::time::Time;
 
@@ -45,18 +44,18 @@ pub(super) struct Fixed {
     pub(super) run: Run,
     pub(super) guards: Guards,
     /// What is done to packets when they are sent.
-    pub(super) on_sending: Map<PacketName, Vec<Fate>>,
+    pub(super) on_sending: BTreeMap<PacketName, Vec<Fate>>,
 }
 
 impl Fixed {
     fn new(run: Run) -> Self {
         let guards = Guards::without(&run.without);
-        let mut on_sending: Map<PacketName, Vec<Fate>> = Map::new();
+        let mut on_sending: BTreeMap<PacketName, Vec<Fate>> = BTreeMap::new();
         for intervention in &run.interventions {
             if let (None, Action::Packet { packet, fate }) =
                 (intervention.at_ms, &intervention.action)
             {
-                on_sending.or_default(*packet).push(*fate);
+                on_sending.entry(*packet).or_default().push(*fate);
             }
         }
         Self { run, guards, on_sending }

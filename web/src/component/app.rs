@@ -1,12 +1,12 @@
 //! The whole page as a component: what it keeps, and what comes in.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use std::rc::Rc;
 
 use gloo_events::EventListener;
 use gloo_timers::callback::Timeout;
-use leasehold_core::ordered::Map;
 use leasehold_sim::{Bounds, Interest, Moment, Protection, RecordNo};
 use web_sys::File;
 use yew::{Callback, Component, Context, Html};
@@ -136,7 +136,7 @@ pub(crate) struct App {
     /// How long hands may still be raised, where that is limited.
     pub(super) timer: Option<Timer>,
     pub(crate) derived: Derived,
-    pub(super) painters: RefCell<Map<&'static str, Painter>>,
+    pub(super) painters: RefCell<BTreeMap<&'static str, Painter>>,
     /// What is written on the page: which version of the run, and since when.
     pub(super) written: (u64, f64),
     pub(super) searcher: Option<Searcher>,

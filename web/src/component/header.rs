@@ -1,6 +1,7 @@
 //! The head of the page: which scenario, which protections, which luck, simulated or live.
 
-use leasehold_core::ordered::{Set, sort_short};
+use std::collections::BTreeSet;
+
 use leasehold_sim::Protection;
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
@@ -14,7 +15,7 @@ pub(crate) struct HeaderProps {
     pub(crate) seed: u64,
     /// It was seen of a real server: there is nothing to switch.
     pub(crate) is_seen: bool,
-    pub(crate) without: Set<Protection>,
+    pub(crate) without: BTreeSet<Protection>,
     /// The protections that the scenario is about.
     pub(crate) switches: Vec<Protection>,
     pub(crate) onact: Callback<Act>,
@@ -68,7 +69,7 @@ fn chips(props: &HeaderProps) -> Html {
     };
     // What the scenario is about comes first.
     let mut all: Vec<(usize, Protection)> = Protection::ALL.into_iter().enumerate().collect();
-    sort_short(&mut all, |(no, it)| (!props.switches.contains(it), *no));
+    all.sort_by_key(|(no, it)| (!props.switches.contains(it), *no));
     html! {
         <div class="chips" role="group" aria-label="Protections" tabindex="-1">
             { for all.into_iter().map(chip) }

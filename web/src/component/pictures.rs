@@ -112,7 +112,7 @@ impl App {
         let mut painters = self.painters.borrow_mut();
         let mut paint = |id: &'static str, picture: Picture, focus: Option<Target>| {
             if let Some(svg) = browser::element(id) {
-                painters.or_default(id).paint(&svg, picture, focus, self.moves());
+                painters.entry(id).or_default().paint(&svg, picture, focus, self.moves());
             }
         };
         if let Some(compare) = &self.studio.compare {

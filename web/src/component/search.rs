@@ -1,6 +1,7 @@
 //! "Find a violation": what is looked for, how far, how far it is, and what came of it.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use leasehold_sim::{Bounds, FaultKind, Invariant};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement};
@@ -90,7 +91,7 @@ pub(crate) fn search(props: &SearchProps) -> Html {
     }
 }
 
-fn toggle<T: Ord + Clone>(set: &mut Set<T>, it: T) {
+fn toggle<T: Ord + Clone>(set: &mut BTreeSet<T>, it: T) {
     if !set.remove(&it) {
         set.insert(it);
     }

@@ -1,6 +1,7 @@
 //! Two runs of the same seed, in which one protection differs.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use leasehold_sim::{Interest, Moment, Protection, RecordNo, Run, Scenario, Teller};
 
 use super::film::Film;
@@ -40,10 +41,10 @@ impl Mode {
 /// Which run to compare this one with: the one with all protections where some are off here, else
 /// the one without what the scenario is about. None where there is nothing that differs.
 pub(crate) fn counterpart(scenario: &Scenario, run: &Run) -> Option<Run> {
-    let without: Set<Protection> = if run.without.is_empty() {
+    let without: BTreeSet<Protection> = if run.without.is_empty() {
         scenario.switches.iter().copied().take(1).collect()
     } else {
-        Set::new()
+        BTreeSet::new()
     };
     (without != run.without).then(|| Run { without, ..run.clone() })
 }
@@ -98,7 +99,8 @@ fn only_in(a: &Film, b: &Film) -> Vec<Difference> {
         });
         told.collect::<Vec<_>>()
     };
-    let there: Set<(String, String)> = told(b).into_iter().map(|it| (it.at, it.text)).collect();
+    let there: BTreeSet<(String, String)> =
+        told(b).into_iter().map(|it| (it.at, it.text)).collect();
     let mut here = told(a);
     here.retain(|it| !there.contains(&(it.at.clone(), it.text.clone())));
     here

@@ -1,7 +1,8 @@
 //! The files line by line: whose each is and under which token, what is stale, what stands there
 //! twice, and what a correct run would not have.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use leasehold_sim::{Line, Lines, LockNo, NodeNo, RecordNo, Run, World};
 
 use super::film::Film;
@@ -189,7 +190,7 @@ fn last_views<'a>(
     let from = lines.len().saturating_sub(lines_max);
     let (before, shown) = lines.split_at(from);
     // To compare all with all takes too long, and a set of all is too much for a few.
-    let mut asked: Option<Set<(u32, u32)>> =
+    let mut asked: Option<BTreeSet<(u32, u32)>> =
         (shown.len() > FEW).then(|| before.iter().map(|line| line.asked).collect());
     let mut highest = before.iter().map(|line| line.token).max().unwrap_or(0);
     let shown = shown.iter().enumerate();

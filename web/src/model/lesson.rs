@@ -4,7 +4,6 @@
 //! - As long as it is not out, nothing is told that would give it away.
 //! - What hands were raised for stays on this page.
 
-use leasehold_core::ordered::sort_short;
 use leasehold_sim::{Moment, Question, Scenario, Value};
 
 use super::film::{Film, moment_of};
@@ -102,7 +101,7 @@ impl Lesson {
                 stops.push(Stop { place, at, caption, is_question: true });
             }
         }
-        sort_short(&mut stops, |stop| stop.place);
+        stops.sort_by_key(|stop| stop.place);
         self.stops = stops;
         // In this run the question may not have come up yet, or be long past.
         let was_open = self.phase == Phase::Asked;

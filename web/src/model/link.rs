@@ -1,12 +1,12 @@
 //! A link to a moment: the run in short, and where to look. Nothing in a link is ever executed;
 //! what is not understood is left out.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leasehold_core::json;
-use leasehold_core::ordered::Set;
 use leasehold_sim::{Config, Intervention, Moment, Protection, Run, Scenario};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub(crate) struct Link {
     pub(crate) scenario: Option<String>,
     pub(crate) seed: Option<u64>,
     /// The protections that are off, where the link says so.
-    pub(crate) without: Option<Set<Protection>>,
+    pub(crate) without: Option<BTreeSet<Protection>>,
     pub(crate) at: Option<Moment>,
     /// After how many steps, where the moment alone doesn't say it.
     pub(crate) place: Option<u32>,
@@ -155,7 +155,7 @@ pub(crate) fn digest(fingerprint: u64) -> String {
     format!("{:08x}", fingerprint >> 32)
 }
 
-fn protections(names: &str) -> Set<Protection> {
+fn protections(names: &str) -> BTreeSet<Protection> {
     names.split(',').filter_map(Protection::from_name).collect()
 }
 
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_run_of_nobody_travels_whole_and_a_bad_one_is_none() {
         let scenario = Scenario::named("five-clients").unwrap();
-        let run = storm(3, &Set::new());
+        let run = storm(3, &BTreeSet::new());
         let link = Link::read(&Link::to(&scenario, &run, true).write());
         assert_eq!(link.run(&scenario).unwrap(), run);
         let mut bad = run;

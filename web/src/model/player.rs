@@ -6,8 +6,9 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a few messages are routine")]
 
+use std::collections::BTreeSet;
+
 use leasehold_core::id::Name;
-use leasehold_core::ordered::Set;
 use leasehold_sim::{Interest, Message, Moment, PacketView, World};
 
 /// How long a message takes on the screen, in milliseconds.
@@ -144,7 +145,7 @@ pub(crate) struct Routine {
 impl Routine {
     pub(crate) fn of(world: &World) -> Self {
         let sessions = world.server().state.into_iter().flat_map(|state| state.sessions().values());
-        let waiting: Set<&Name> =
+        let waiting: BTreeSet<&Name> =
             sessions.filter(|it| !it.waits.is_empty()).map(|it| &it.client).collect();
         let clients = world.run().config.clients.iter();
         Self { waits: clients.map(|client| waiting.contains(&&client.name)).collect() }

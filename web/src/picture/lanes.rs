@@ -1,14 +1,15 @@
 //! Which lanes a space-time diagram has, and what goes from one to another through those that are
 //! left out.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use leasehold_sim::{Kind, NodeNo, Record, RecordNo};
 
 use super::shape::float;
 
 /// The lanes, one below the other.
 pub(super) struct Lanes<'a> {
-    pub(super) hidden: &'a Set<NodeNo>,
+    pub(super) hidden: &'a BTreeSet<NodeNo>,
     /// How high each of them is.
     pub(super) height: f64,
 }

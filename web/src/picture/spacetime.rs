@@ -6,7 +6,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a few kinds have a place of their own")]
 
-use leasehold_core::ordered::{Map, Set};
+use std::collections::{BTreeMap, BTreeSet};
+
 use leasehold_sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Record, RecordNo};
 
 use super::gantt::Names;
@@ -39,7 +40,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) chosen: Option<RecordNo>,
     pub(crate) selected: Option<NodeNo>,
     /// Whose lanes are left out.
-    pub(crate) hidden: &'a Set<NodeNo>,
+    pub(crate) hidden: &'a BTreeSet<NodeNo>,
     /// Whether heartbeats are drawn too.
     pub(crate) has_beats: bool,
 }
@@ -102,7 +103,7 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
             && (subject.has_beats || !asked.contains(place))
             && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
     });
-    let mut moments = Set::new();
+    let mut moments = BTreeSet::new();
     let mut shown = Vec::new();
     for (no, record) in wanted {
         if moments.len() >= most && !moments.contains(&record.at) {
@@ -117,9 +118,9 @@ fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &
 
 /// The packets of those who stand in line already and ask again, and the answers to them: they go
 /// to and fro all the time, and tell nothing new.
-fn asked_again(past: &[Record]) -> Set<usize> {
+fn asked_again(past: &[Record]) -> BTreeSet<usize> {
     let from = past.len().saturating_sub(LOOKED_AT);
-    let (mut asked, mut first, mut again) = (Set::new(), Set::new(), Set::new());
+    let (mut asked, mut first, mut again) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (place, record) in past.iter().enumerate().skip(from) {
         let about = match record.kind {
             Kind::Sent(about) => {
@@ -229,13 +230,13 @@ fn gaps(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
 
 /// What an event rests on, and what rests on it.
 struct Cones {
-    past: Set<RecordNo>,
-    future: Set<RecordNo>,
+    past: BTreeSet<RecordNo>,
+    future: BTreeSet<RecordNo>,
 }
 
 impl Cones {
     fn of(records: &[Record], chosen: RecordNo) -> Self {
-        let mut past = Set::new();
+        let mut past = BTreeSet::new();
         let mut open = vec![chosen];
         while let Some(no) = open.pop() {
             if past.insert(no)
@@ -244,7 +245,7 @@ impl Cones {
                 open.extend(record.causes.both().into_iter().filter(|cause| *cause < no));
             }
         }
-        let mut future = Set::from([chosen]);
+        let mut future = BTreeSet::from([chosen]);
         for (no, record) in (0_u32..).zip(records).skip(chosen.place().unwrap_or(0)) {
             if record.causes.both().iter().any(|cause| future.contains(cause)) {
                 future.insert(RecordNo(no));
@@ -296,7 +297,7 @@ fn arrows(
     cones: Option<&Cones>,
     em: f64,
 ) -> Vec<Shape> {
-    let mut ends: Map<PacketNo, (Moment, bool)> = Map::new();
+    let mut ends: BTreeMap<PacketNo, (Moment, bool)> = BTreeMap::new();
     for (_, record) in shown {
         match record.kind {
             Kind::Arrived(about) => drop(ends.insert(about.packet, (record.at, true))),
@@ -388,7 +389,7 @@ mod tests {
     use crate::model::film::Film;
     use leasehold_sim::Scenario;
 
-    fn picture(film: &Film, is_to_scale: bool, hidden: &Set<NodeNo>) -> Picture {
+    fn picture(film: &Film, is_to_scale: bool, hidden: &BTreeSet<NodeNo>) -> Picture {
         let config = &film.run().config;
         let mut nodes = vec!["server".to_owned()];
         nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
@@ -412,7 +413,7 @@ mod tests {
         film.go_to(Moment::from_millis(18_000));
         for is_to_scale in [false, true] {
             let mut last = 0.0;
-            for shape in picture(&film, is_to_scale, &Set::new()).shapes {
+            for shape in picture(&film, is_to_scale, &BTreeSet::new()).shapes {
                 if let Shape::Group(group) = shape {
                     assert!(group.at.0 >= last && group.at.0 <= 700.0, "{is_to_scale} {last}");
                     last = group.at.0;
@@ -433,13 +434,13 @@ mod tests {
                 .filter(|it| matches!(it, Shape::Line { class, .. } if class.starts_with(wanted)));
             lines.count()
         };
-        let all = picture(&film, true, &Set::new());
+        let all = picture(&film, true, &BTreeSet::new());
         assert_eq!((lines(&all, "lane"), lines(&all, "through")), (6, 0));
         assert!(lines(&all, "arrow") > 0);
-        let server = picture(&film, true, &Set::from([NodeNo::SERVER]));
+        let server = picture(&film, true, &BTreeSet::from([NodeNo::SERVER]));
         assert_eq!((lines(&server, "lane"), lines(&server, "arrow")), (5, 0));
         assert!(lines(&server, "through") > 0, "who was given what another released");
-        let client = picture(&film, true, &Set::from([NodeNo(3)]));
+        let client = picture(&film, true, &BTreeSet::from([NodeNo(3)]));
         assert_eq!(lines(&client, "lane"), 5);
         assert!((1..lines(&all, "arrow")).contains(&lines(&client, "arrow")));
     }

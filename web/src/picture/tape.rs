@@ -1,6 +1,7 @@
 //! The tape: a whole run in one strip, so that one sees where there is something to see.
 
-use leasehold_core::ordered::Map;
+use std::collections::BTreeMap;
+
 use leasehold_sim::{Invariant, LockNo, Moment, RecordNo};
 
 use super::axis::Axis;
@@ -85,10 +86,10 @@ fn join(bands: &mut Vec<Band>, (from, to): (f64, f64)) {
 fn tenures(reel: &Reel<'_>, axis: &Axis, shown: Moment, height: f64, shapes: &mut Vec<Shape>) {
     let room = (height - 16.0) * 0.55;
     let row = (room / float(reel.locks.max(1))).clamp(1.5, 9.0);
-    let mut rows: Map<LockNo, (Vec<Band>, Vec<u32>)> = Map::new();
+    let mut rows: BTreeMap<LockNo, (Vec<Band>, Vec<u32>)> = BTreeMap::new();
     for tenure in reel.bars.tenures.iter().filter(|it| it.from <= shown) {
         let until = tenure.until.unwrap_or(reel.end).min(shown);
-        let (bands, tokens) = rows.or_default(tenure.lock);
+        let (bands, tokens) = rows.entry(tenure.lock).or_default();
         join(bands, (axis.x(tenure.from), axis.x(until)));
         tokens.truncate(bands.len() - 1);
         tokens.push(tenure.token);
@@ -120,9 +121,9 @@ fn marks(reel: &Reel<'_>, axis: &Axis, shown: Moment, height: f64, shapes: &mut 
         MarkKind::Answered => None,
     });
     // What expires is not in the order of time.
-    let mut kinds: Map<&str, Vec<Option<Band>>> = Map::new();
+    let mut kinds: BTreeMap<&str, Vec<Option<Band>>> = BTreeMap::new();
     for (at, sign) in marks.chain(expiries).filter(|(at, _)| *at <= shown) {
-        let (x, columns) = (axis.x(at), kinds.or_default(sign.class()));
+        let (x, columns) = (axis.x(at), kinds.entry(sign.class()).or_default());
         let column = pixel(x);
         if columns.len() <= column {
             columns.resize(column + 1, None);

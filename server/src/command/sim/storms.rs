@@ -1,10 +1,10 @@
 //! Storm after storm, and what is left of the first that goes wrong.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use leasehold_core::ordered::Set;
 use leasehold_sim::{Protection, Run, storm};
 
 use super::{Sim, tell};
@@ -15,7 +15,7 @@ use crate::command::paint::Paint;
 const PORTION: u64 = 50;
 
 pub(super) fn run(count: u64, sim: &Sim) -> Result<ExitCode, Failure> {
-    let without: Set<Protection> = sim.without.iter().copied().collect();
+    let without: BTreeSet<Protection> = sim.without.iter().copied().collect();
     let first = sim.seed.unwrap_or(0);
     let shows = io::stderr().is_terminal();
     let mut events = 0_u64;

@@ -1,6 +1,6 @@
 //! What was in the files before anybody looked: fetched, since the stream doesn't tell it.
 
-use leasehold_core::ordered::Map;
+use std::collections::BTreeMap;
 
 use leasehold_core::id::Name;
 use leasehold_core::state::State;
@@ -36,7 +36,7 @@ impl Beginning {
 
 /// The beginnings of all files.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Beginnings(Map<LockNo, Beginning>);
+pub(super) struct Beginnings(BTreeMap<LockNo, Beginning>);
 
 impl Beginnings {
     /// As a state has them.

@@ -2,7 +2,7 @@
 //!
 //! A client is known by its name. One that has several sessions at a time appears as often.
 
-use leasehold_core::ordered::Map;
+use std::collections::BTreeMap;
 
 use leasehold_core::id::{Name, SessionNo};
 use leasehold_core::state::Session;
@@ -14,12 +14,12 @@ pub(super) const CLIENTS_MAX: usize = 240;
 /// The clients by their numbers, and which session each of them has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cast {
-    live: Map<SessionNo, NodeNo>,
+    live: BTreeMap<SessionNo, NodeNo>,
 }
 
 impl Cast {
     /// These sessions are here, and no others. Whoever was here before stays who it was.
-    pub(super) fn keep(&mut self, here: &Map<SessionNo, Box<Session>>, config: &Config) {
+    pub(super) fn keep(&mut self, here: &BTreeMap<SessionNo, Box<Session>>, config: &Config) {
         self.live.retain(|session_no, node| {
             let known = usize::from(node.0).checked_sub(1).and_then(|it| config.clients.get(it));
             let session = here.get(session_no);

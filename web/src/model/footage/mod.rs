@@ -10,11 +10,11 @@ mod piece;
 mod recording;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::iter;
 
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{Index, Name, SessionNo};
-use leasehold_core::ordered::Set;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use leasehold_sim::{
@@ -82,7 +82,7 @@ impl Footage {
             run: Run {
                 config: Config { lease_ms: 0, ..Config::default() },
                 seed: 0,
-                without: Set::new(),
+                without: BTreeSet::new(),
                 interventions: Vec::new(),
             },
             ledger: Ledger::default(),
@@ -254,8 +254,8 @@ impl Footage {
             self.ledger.set_owner(*session_no, node);
             self.checks.lengthen_leases(session.lease.as_millis());
         }
-        let names: Set<&Name> = state.locks().keys().chain(state.files().keys()).collect();
-        for name in names.iter() {
+        let names: BTreeSet<&Name> = state.locks().keys().chain(state.files().keys()).collect();
+        for name in &names {
             self.know_lock(name);
         }
         if gap.restarted {
@@ -418,7 +418,7 @@ impl Footage {
         let Some(session) = self.head.session(session_no) else { return };
         let until = self.moment(session.expires_at, self.number());
         let client = self.ledger.owner(session_no);
-        for name in session.held.iter() {
+        for name in &session.held {
             let lock = self.ledger.lock_no(name);
             let tenure = self.head.tenure(name);
             let Some(tenure) = tenure.filter(|it| it.claim_by.is_none() || session.has_claimed(it))

@@ -1,7 +1,7 @@
 //! The scene of a real server, as far as it tells.
 
-use leasehold_core::ordered::{Map, sort_short};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use leasehold_core::id::SessionNo;
 use leasehold_core::state::{Session, State};
@@ -68,14 +68,14 @@ pub(crate) fn count_at(lines: &Lines, records: u32) -> usize {
 }
 
 fn clients(footage: &Footage, state: &State, past: &[Record], now: Moment) -> (Vec<Client>, usize) {
-    let mut here: Map<NodeNo, (SessionNo, &Session)> = Map::new();
+    let mut here: BTreeMap<NodeNo, (SessionNo, &Session)> = BTreeMap::new();
     for (session_no, session) in state.sessions() {
         let node = footage.ledger().owner(*session_no);
         if node != NodeNo::UNKNOWN && !node.is_server() {
             here.insert(node, (*session_no, session));
         }
     }
-    let mut gone: Map<NodeNo, &str> = Map::new();
+    let mut gone: BTreeMap<NodeNo, &str> = BTreeMap::new();
     for (client, how) in ended(past, now) {
         if !here.contains_key(&client) && !gone.contains_key(&client) {
             gone.insert(client, how);
@@ -91,9 +91,9 @@ fn clients(footage: &Footage, state: &State, past: &[Record], now: Moment) -> (V
             (session.held.is_empty() && session.waits.is_empty(), *node)
         }),
     );
-    sort_short(&mut nodes, |it| *it);
+    nodes.sort();
     nodes.truncate(CLIENTS_SHOWN);
-    sort_short(&mut nodes, |(_, node)| *node);
+    nodes.sort_by_key(|(_, node)| *node);
     let client = |(_, node): &(bool, NodeNo)| {
         let place = usize::from(node.0).checked_sub(1)?;
         let name = footage.run().config.clients.get(place)?.name.clone();

@@ -200,8 +200,8 @@ impl Scene {
 
 /// The youngest live session of a client.
 pub(crate) fn session_of<'a>(state: &'a State, client: &Name) -> Option<(SessionNo, &'a Session)> {
-    let mine = state.sessions().iter().filter(|(_, session)| session.client == *client);
-    mine.last().map(|(no, session)| (*no, session.as_ref()))
+    let mut mine = state.sessions().iter().filter(|(_, session)| session.client == *client);
+    mine.next_back().map(|(no, session)| (*no, session.as_ref()))
 }
 
 /// What a session waits for, in words.

@@ -7,9 +7,9 @@ mod live;
 mod tests;
 mod time;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use leasehold_core::ordered::Set;
 use leasehold_sim::{Moment, NodeNo, Scenario, library};
 
 use super::compare::Compare;
@@ -35,7 +35,7 @@ pub(crate) struct Studio {
     pub(crate) filter: Filter,
     pub(crate) rows: usize,
     /// Whose lanes are left out of the space-time diagram.
-    pub(crate) hidden: Set<NodeNo>,
+    pub(crate) hidden: BTreeSet<NodeNo>,
     /// Whether a server adds to what is seen, and whether one stays at its end.
     pub(crate) is_live: bool,
     pub(crate) follows: bool,
@@ -125,7 +125,7 @@ impl Studio {
             window: None,
             filter: Filter::default(),
             rows: ROWS_STEP,
-            hidden: Set::new(),
+            hidden: BTreeSet::new(),
             is_live: false,
             follows: false,
             recorded: None,

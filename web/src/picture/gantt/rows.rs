@@ -1,7 +1,8 @@
 //! Which rows there are: one for each lock as the server has it, and below it one for each client
 //! that has believed to hold it.
 
-use leasehold_core::ordered::Set;
+use std::collections::BTreeSet;
+
 use leasehold_sim::{LockNo, NodeNo};
 
 use super::Subject;
@@ -64,7 +65,7 @@ pub(super) fn rows(seen: Seen<'_>, axis: &Axis, em: f64, believe: bool) -> Vec<R
         });
         let crowds = crowds.iter();
         let crowds = crowds.filter(|it| believe && it.lock == lock && it.from <= subject.now);
-        let mut believers: Set<NodeNo> = seen.map(|it| it.client).collect();
+        let mut believers: BTreeSet<NodeNo> = seen.map(|it| it.client).collect();
         believers.extend(crowds.filter_map(|it| it.client));
         let believers: Vec<NodeNo> = believers.iter().copied().collect();
         let rows = Rows { lock, top, believers };
