@@ -5,8 +5,6 @@
 //! - What opens doors (session ids, nonces) never appears in an event's JSON. The journal writes
 //!   it by name.
 
-mod flat;
-
 use serde::{Deserialize, Serialize};
 
 use crate::data::Data;
@@ -16,11 +14,9 @@ use crate::op::{DropReason, Op};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::time::{Span, Time};
-use flat::Flat;
 
 /// One thing that happened, and its place in history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Flat")]
 pub struct Event {
     /// Its place: each event's is one more than that of the event before it.
     pub index: Index,
@@ -33,11 +29,12 @@ pub struct Event {
 }
 
 /// Which request led to an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Its number within the session.
     pub seq: Seq,
     /// Which transmission of it arrived.
+    #[serde(default)]
     pub attempt: Attempt,
     /// What it asked for, in short: the same `seq` with another digest is another request.
     #[serde(skip)]
@@ -73,7 +70,7 @@ pub enum WaitEndCause {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", try_from = "Flat")]
+#[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
 pub enum Fact {
     /// The server began to serve, for the first time or again. Every session that is alive has

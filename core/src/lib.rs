@@ -7,16 +7,11 @@
 //! so), [`service`] (what a datagram leads to), [`client`] (what a client does and believes). Each
 //! may use only those before it.
 
-#[doc(hidden)]
-#[macro_use]
-pub mod flat;
-
 pub mod client;
 pub mod data;
 pub mod digest;
 pub mod event;
 pub mod id;
-pub mod json;
 pub mod limits;
 pub mod op;
 pub mod protections;

@@ -1,6 +1,5 @@
 //! A refusal is an answer, not a failure: the request was understood, and changed nothing.
 
-use serde::de::value::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Token;
@@ -22,7 +21,7 @@ pub enum Bound {
 
 /// Why a request was refused. A refused request has changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "code", rename_all = "snake_case", try_from = "Flat")]
+#[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     /// Not a request of this protocol.
     #[error("{why}")]
@@ -97,47 +96,6 @@ pub enum Refusal {
         /// The live tenure's token, 0 where the lock is free.
         current: Token,
     },
-}
-
-/// A refusal as it is read: its code, and the fields of all refusals.
-#[derive(Default)]
-pub(crate) struct Flat {
-    pub(crate) code: String,
-    pub(crate) limit: Option<u64>,
-    pub(crate) window: Option<usize>,
-    pub(crate) bound: Option<Bound>,
-    pub(crate) retry_after: Option<Span>,
-    pub(crate) token: Option<Token>,
-    pub(crate) current: Option<Token>,
-}
-
-fields!(Flat { code, limit, window, bound, retry_after, token, current });
-
-impl TryFrom<Flat> for Refusal {
-    type Error = Error;
-
-    fn try_from(mut flat: Flat) -> Result<Self, Error> {
-        let code = tag!(flat.code, "code");
-        Ok(match code.as_str() {
-            "bad_request" => Self::BadRequest { why: String::new() },
-            "too_large" => take!(flat, Self::TooLarge { limit }),
-            "bad_name" => Self::BadName,
-            "unknown_session" => Self::UnknownSession,
-            "stale_seq" => Self::StaleSeq,
-            "seq_reused" => Self::SeqReused,
-            "window_full" => take!(flat, Self::WindowFull { window }),
-            "overloaded" => take!(flat, Self::Overloaded { bound }),
-            "rate_limited" => take!(flat, Self::RateLimited { retry_after }),
-            "storage_failed" => Self::StorageFailed,
-            "lock_held" => take!(flat, Self::LockHeld { retry_after }),
-            "wait_timeout" => Self::WaitTimeout,
-            "already_held" => take!(flat, Self::AlreadyHeld { token }),
-            "not_waiting" => Self::NotWaiting,
-            "not_holder" => Self::NotHolder,
-            "stale_token" => take!(flat, Self::StaleToken { current }),
-            _ => return unknown!("code", code),
-        })
-    }
 }
 
 impl Refusal {

@@ -83,7 +83,7 @@ fn what_is_wrong_with_an_event_is_called_by_its_name() {
         (r#"{"at_ms":1,"type":"server_stopped"}"#, "missing field `index`"),
         (r#"{"index":1,"type":"server_stopped"}"#, "missing field `at_ms`"),
         (r#"{"index":1,"at_ms":1}"#, "missing field `type`"),
-        (r#"{"index":1,"at_ms":1,"type":"lock_lost"}"#, "unknown type `lock_lost`"),
+        (r#"{"index":1,"at_ms":1,"type":"lock_lost"}"#, "unknown variant `lock_lost`"),
         (
             r#"{"index":1,"at_ms":1,"type":"session_opened","session_no":1,"client":"me"}"#,
             "missing field `lease_ms`",
@@ -111,7 +111,7 @@ fn what_is_wrong_with_an_event_is_called_by_its_name() {
             "either data or data_b64",
         ),
         (r#"{"type":"request_refused","op":"hello","seq":0}"#, "missing field `code`"),
-        (r#"{"type":"request_refused","op":"hello","seq":0,"code":"no"}"#, "unknown code `no`"),
+        (r#"{"type":"request_refused","op":"hello","seq":0,"code":"no"}"#, "unknown variant `no`"),
         (
             r#"{"type":"request_refused","op":"hello","seq":0,"code":"lock_held"}"#,
             "missing field `retry_after`",

@@ -4,9 +4,6 @@
 //! A [`Run`] says everything; [`World`] goes through it step by step and leaves a trace of
 //! [`Record`]s; [`Checks`] judges that trace.
 
-#[macro_use(fields, need, need_narrow, need_word, tag, take, unknown)]
-extern crate leasehold_core;
-
 mod check;
 mod clock;
 mod explain;

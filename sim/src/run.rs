@@ -1,7 +1,5 @@
 //! A run: everything that decides what happens. Small enough for a link; the rest is derived.
 
-mod flat;
-
 use std::collections::BTreeSet;
 
 use leasehold_core::id::Name;
@@ -11,7 +9,6 @@ use super::message::Message;
 use super::protection::Protection;
 use super::script::Step;
 use super::trace::{LinkNo, NodeNo};
-use flat::Flat;
 
 /// The version of the model: runs of another one may differ.
 pub const VERSION: u32 = 1;
@@ -33,7 +30,8 @@ pub struct Run {
 }
 
 /// What a world is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The locks, and so the files.
     pub locks: Vec<Name>,
@@ -69,11 +67,6 @@ pub struct Config {
     pub ends_ms: u64,
 }
 
-fields!(Config only {
-    locks, clients, lease_ms, drift_ppm, retransmit_ms, network, disk, server_rate_ppm,
-    sessions_max, locks_max, waiters_max, file_len_max, cookies, faults_end_ms, ends_ms,
-});
-
 /// One client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,7 +84,8 @@ pub struct ClientConfig {
 }
 
 /// How packets travel. Chances are in parts per million.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Network {
     /// The shortest way of a packet.
     pub latency_min_us: u64,
@@ -107,12 +101,9 @@ pub struct Network {
     pub late_max_us: u64,
 }
 
-fields!(Network only {
-    latency_min_us, latency_max_us, loss_ppm, duplicate_ppm, late_ppm, late_max_us,
-});
-
 /// How the journal is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Disk {
     /// The shortest flush.
     pub flush_min_us: u64,
@@ -123,11 +114,8 @@ pub struct Disk {
     pub write_back_ms: u64,
 }
 
-fields!(Disk only { flush_min_us, flush_max_us, write_back_ms });
-
 /// Something that is done to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Flat")]
 pub struct Intervention {
     /// When, in milliseconds. Unset for a packet: when it is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +126,7 @@ pub struct Intervention {
 }
 
 /// One packet among those of a run: the `nth`, from 1 on, of its kind on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PacketName {
     /// From where to where.
     #[serde(flatten)]
@@ -150,7 +138,7 @@ pub struct PacketName {
 }
 
 /// What can be done to a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", rename_all = "snake_case")]
 pub enum Fate {
     /// It is lost.
@@ -158,6 +146,7 @@ pub enum Fate {
     /// It arrives once more.
     Duplicate {
         /// How much later than the packet itself.
+        #[serde(default)]
         after_ms: u64,
     },
     /// It takes longer.
@@ -171,13 +160,14 @@ pub enum Fate {
 
 /// What can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", try_from = "Flat")]
+#[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// A node dies, and its memory with it.
     Crash {
         /// Which.
         node: NodeNo,
         /// Whether what the server wrote, and had not flushed, is there afterwards all the same.
+        #[serde(default)]
         keeps_unflushed: bool,
     },
     /// It starts again.
@@ -255,6 +245,7 @@ pub enum Action {
     /// The next flushes fail. Nobody knows then what the disk holds, so the server ends.
     FailFlush {
         /// Whether what was to be flushed is on disk all the same.
+        #[serde(default)]
         keeps: bool,
     },
     /// The next batches can't be written: the disk is full.

@@ -4,7 +4,6 @@
 //! [`super::explain`]).
 
 mod causes;
-mod flat;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::Fingerprint;
 use super::message::{Code, Message};
 use super::moment::Moment;
-use flat::Flat;
 
 pub use causes::Causes;
 
@@ -83,7 +81,6 @@ pub(super) fn number(number: u64) -> u32 {
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Flat")]
 pub struct Record {
     /// When, in the world.
     #[serde(rename = "at_us")]
@@ -178,7 +175,7 @@ pub enum CallEnd {
 /// What happened. The numbers of sessions, tokens, requests and of the service's own events are
 /// those of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", try_from = "Flat")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
 pub enum Kind {
     /// A node runs for the first time.

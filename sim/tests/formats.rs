@@ -147,12 +147,12 @@ fn what_may_be_left_out_is_what_it_is_by_default() {
 fn what_is_wrong_with_a_run_is_called_by_its_name() {
     refuse::<Intervention>(&[
         (r#"{"at_ms":1}"#, "missing field `action`"),
-        (r#"{"at_ms":1,"action":"explode"}"#, "unknown action `explode`"),
+        (r#"{"at_ms":1,"action":"explode"}"#, "unknown variant `explode`"),
         (r#"{"at_ms":1,"action":"pause","node":1}"#, "missing field `ms`"),
-        (r#"{"at_ms":1,"action":"pause","node":1,"ms":-1}"#, "ms is out of range"),
+        (r#"{"at_ms":1,"action":"pause","node":1,"ms":-1}"#, "invalid value: integer"),
         (
             r#"{"action":"packet","from":1,"to":0,"message":"hello","nth":1,"fate":"eaten"}"#,
-            "unknown fate `eaten`",
+            "unknown variant `eaten`",
         ),
         (
             r#"{"action":"packet","from":1,"to":0,"message":"hello","nth":1,"fate":"delay"}"#,
@@ -165,13 +165,13 @@ fn what_is_wrong_with_a_run_is_called_by_its_name() {
     ]);
     refuse::<Step>(&[
         (r#"{"lock":"a"}"#, "missing field `do`"),
-        (r#"{"do":"dance"}"#, "unknown do `dance`"),
+        (r#"{"do":"dance"}"#, "unknown variant `dance`"),
         (r#"{"do":"acquire"}"#, "missing field `lock`"),
         (r#"{"do":"repeat"}"#, "missing field `times`"),
     ]);
     refuse::<Measure>(&[
         (r#"{"lock":0}"#, "missing field `of`"),
-        (r#"{"of":"luck"}"#, "unknown of `luck`"),
+        (r#"{"of":"luck"}"#, "unknown variant `luck`"),
         (r#"{"of":"lines"}"#, "missing field `lock`"),
         (r#"{"of":"lines","lock":0,"client":1}"#, "client"),
         (r#"{"of":"lines","lock":0,"colour":1}"#, "unknown field `colour`"),
@@ -179,14 +179,17 @@ fn what_is_wrong_with_a_run_is_called_by_its_name() {
     refuse::<Record>(&[
         (r#"{"at_us":1,"local_ms":1,"node":0,"causes":[]}"#, "missing field `kind`"),
         (r#"{"at_us":1,"local_ms":1,"node":0,"kind":"ended"}"#, "missing field `causes`"),
-        (r#"{"at_us":1,"local_ms":1,"node":0,"kind":"begun","causes":[]}"#, "unknown kind `begun`"),
+        (
+            r#"{"at_us":1,"local_ms":1,"node":0,"kind":"begun","causes":[]}"#,
+            "unknown variant `begun`",
+        ),
         (
             r#"{"at_us":1,"local_ms":1,"node":0,"kind":"crashed","causes":[]}"#,
             "missing field `kept`",
         ),
         (
             r#"{"at_us":1,"local_ms":1,"node":0,"kind":"working","ms":4294967296,"causes":[]}"#,
-            "ms is out of range",
+            "invalid value: integer",
         ),
     ]);
     refuse::<Choice>(&[(r#"{"text":"a","is":-1}"#, "a number from 0 on, or a word")]);

@@ -1,6 +1,5 @@
 //! A run with all its records, as JSON that can be read again.
 
-use leasehold_core::json::{self, BadJson};
 use leasehold_core::rng::mix;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +34,7 @@ pub enum BadRecording {
     TooLong,
     /// It is no JSON, or has not the fields of one.
     #[error("it can't be read: {0}")]
-    Json(#[from] BadJson),
+    Json(#[from] serde_json::Error),
     /// It is something else.
     #[error("it says that it is {0:?}, and not {FORMAT:?}")]
     Format(String),
@@ -113,9 +112,9 @@ impl Trace {
         if text.len() > LEN_MAX {
             return Err(BadRecording::TooLong.to_string());
         }
-        let head: Head = json::read(text).map_err(|error| error.to_string())?;
+        let head: Head = serde_json::from_str(text).map_err(|error| error.to_string())?;
         head.check().map_err(|error| error.to_string())?;
-        let trace: Self = json::read(text).map_err(|error| error.to_string())?;
+        let trace: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         trace.run.validate().map_err(|error| error.to_string())?;
         Ok(trace)
     }
@@ -223,9 +222,9 @@ impl Recording {
         if text.len() > LEN_MAX {
             return Err(BadRecording::TooLong);
         }
-        let head: Head = json::read(text)?;
+        let head: Head = serde_json::from_str(text)?;
         head.check()?;
-        let Read { run, events } = json::read(text)?;
+        let Read { run, events } = serde_json::from_str(text)?;
         run.validate()?;
         let mut before = None;
         for (no, record) in events.iter().enumerate() {

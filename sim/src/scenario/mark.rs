@@ -1,13 +1,14 @@
 //! Pointing at one record of a run.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Code, Message};
 use crate::moment::Moment;
 use crate::trace::{LockNo, NodeNo, Record, RecordNo};
 
 /// The `nth` record that is like this.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Mark {
     /// Its kind, by the word that it has in a trace; empty for any.
     pub kind: String,
@@ -33,8 +34,6 @@ pub struct Mark {
     #[serde(skip_serializing_if = "is_first")]
     pub nth: u32,
 }
-
-fields!(Mark only { kind, node, client, lock, message, code, from_ms, nth });
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 const fn is_first(nth: &u32) -> bool {

@@ -2,8 +2,6 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
 
-mod flat;
-
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +12,10 @@ use crate::message::Message;
 use crate::run::Run;
 use crate::trace::{Kind, LockNo, LossCause, NodeNo, Record, RecordNo};
 use crate::world::World;
-use flat::Flat;
 
 /// What is to be computed. "Then" is the moment of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "of", rename_all = "snake_case", try_from = "Flat")]
+#[serde(tag = "of", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Measure {
     /// Who is the next to be granted a lock: a client's name, or `nobody`.
     NextHolder {
@@ -69,8 +66,8 @@ pub enum Measure {
 }
 
 /// What was computed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number from 0 on, or a word")]
 pub enum Value {
     /// A number.
     Number(u64),

@@ -190,7 +190,7 @@ library! {
 ///
 /// When a file that was built in is not one, which the tests rule out.
 pub fn library() -> Vec<Scenario> {
-    let read = |(name, json): &(&str, &str)| match leasehold_core::json::read(json) {
+    let read = |(name, json): &(&str, &str)| match serde_json::from_str(json) {
         Ok(scenario) => scenario,
         Err(error) => panic!("the scenario {name}: {error}"),
     };

@@ -32,7 +32,8 @@ pub use menu::FaultKind;
 const FRONTIER_MAX: usize = 200_000;
 
 /// How far a search goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Bounds {
     /// What it looks for.
     pub invariants: BTreeSet<Invariant>,
@@ -45,8 +46,6 @@ pub struct Bounds {
     /// After how many states it gives up.
     pub states_max: u64,
 }
-
-fields!(Bounds only { invariants, faults, faults_max, events_max, states_max });
 
 impl Default for Bounds {
     fn default() -> Self {

@@ -1,6 +1,7 @@
 //! What a record rests on, in six bytes: in a long run there are a million of them.
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::RecordNo;
 
@@ -64,6 +65,17 @@ impl Serialize for Causes {
             let direct = (direct != RecordNo::NONE).then_some(direct);
             (direct, also).serialize(serializer)
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Causes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let causes = Vec::<Option<RecordNo>>::deserialize(deserializer)?;
+        if causes.iter().flatten().any(|it| *it >= Self::END) {
+            return Err(D::Error::custom("a cause is out of range"));
+        }
+        let cause = |index: usize| causes.get(index).copied().flatten().unwrap_or(RecordNo::NONE);
+        Ok(Self::new([cause(0), cause(1)]))
     }
 }
 

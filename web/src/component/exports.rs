@@ -1,6 +1,5 @@
 //! Taking something along, and bringing it back: links, pictures, traces, a test.
 
-use leasehold_core::json;
 use leasehold_sim::{Interest, Run, Scenario, Trace, mermaid, shiviz};
 use yew::Context;
 
@@ -106,7 +105,7 @@ fn stops(app: &mut App, no: usize) {
 
 /// A test in Rust that goes through the run and expects what came of it.
 fn test_of(film: &Film, name: &str) -> String {
-    let run = json::indented(&serde_json::to_string(film.run()).unwrap_or_default());
+    let run = serde_json::to_string_pretty(film.run()).unwrap_or_default();
     let violated: Vec<String> =
         film.violated().iter().map(|(it, _)| format!("Invariant::{it}")).collect();
     let name = name.replace('-', "_");
@@ -153,12 +152,12 @@ impl App {
 
 /// A scenario, a run or a recording, whichever the text is; and a word on it.
 fn read_trace(text: &str) -> Result<(Scenario, String), String> {
-    if let Ok(scenario) = json::read::<Scenario>(text) {
+    if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
         scenario.run().validate().map_err(|error| error.to_string())?;
         let note = format!("A scenario: {}.", scenario.title);
         return Ok((scenario, note));
     }
-    if let Ok(run) = json::read::<Run>(text) {
+    if let Ok(run) = serde_json::from_str::<Run>(text) {
         run.validate().map_err(|error| error.to_string())?;
         return Ok((of_run("run", &run), "A run, from its beginning.".to_owned()));
     }

@@ -1,6 +1,5 @@
 //! The search for a violation: what its panel asks for, and what the worker tells.
 
-use leasehold_core::json;
 use yew::Context;
 
 use super::app::{App, Msg};
@@ -53,7 +52,7 @@ impl App {
     fn hear_search(&mut self, told: Told) {
         let now = browser::now();
         match told {
-            Told::Report(text) => match json::read::<Report>(&text) {
+            Told::Report(text) => match serde_json::from_str::<Report>(&text) {
                 Ok(report) => self.hunt.hear(report, now - self.heard_at),
                 Err(error) => self.hunt.text = format!("The worker is not understood: {error}"),
             },

@@ -4,7 +4,6 @@
 //! order, tells how far it is, and at its end what it found. Whoever drops it ends it.
 
 use gloo_events::EventListener;
-use leasehold_core::json;
 use leasehold_sim::{Search, Stage};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -72,7 +71,7 @@ pub(crate) fn serve() {
     let own = scope.clone();
     let take = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         let order = event.data().as_string();
-        if let Some(order) = order.and_then(|text| json::read::<Order>(&text).ok()) {
+        if let Some(order) = order.and_then(|text| serde_json::from_str::<Order>(&text).ok()) {
             search(&own, order);
         }
     });

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use leasehold_core::json;
 use leasehold_sim::{Config, Intervention, Moment, Protection, Run, Scenario};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -166,7 +165,7 @@ fn pack(value: &impl Serialize) -> String {
 
 fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    json::read(std::str::from_utf8(&bytes).ok()?).ok()
+    serde_json::from_str(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
 #[cfg(test)]

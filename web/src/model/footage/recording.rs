@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 
-use leasehold_core::json;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use leasehold_sim::Moment;
@@ -106,7 +105,7 @@ impl Recording {
     /// # Errors
     /// Where it can't be read, or is of a version that isn't known here.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let recording: Self = json::read(text).map_err(|error| error.to_string())?;
+        let recording: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if recording.format != FORMAT || recording.version != VERSION {
             return Err(format!("it is of version {}; this is {VERSION}", recording.version));
         }

@@ -2,7 +2,6 @@
 
 use leasehold_core::event::Event;
 use leasehold_core::id::Index;
-use leasehold_core::json;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use serde::Deserialize;
@@ -41,7 +40,7 @@ impl Said {
     /// # Errors
     /// Where it isn't a message of the stream.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        json::read(text).map_err(|error| error.to_string())
+        serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
     /// What it says has happened.
