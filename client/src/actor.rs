@@ -9,347 +9,361 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use leasehold_core::client::{CallId, LockClient, Notice, Verdict};
+use leasehold_core::client::{CallId, CallOutcome, LockClient, Notification};
 use leasehold_core::data::Data;
 use leasehold_core::id::{Name, Token};
 use leasehold_core::limits::WAIT_MAX;
 use leasehold_core::refusal::Refusal;
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::Reply;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{self, now};
 use crate::error::Error;
-use crate::guard::{Appended, Guard, Tenure};
-use crate::link::Link;
-use crate::turns::{Ask, Stage, Turns};
+use crate::guard::{Appended, LockGuard, Tenure};
+use crate::local_locks::{LocalLocks, LockRequest, LockState};
+use crate::transport::Transport;
 
 /// The longest sleep while a lock is held. Timers stand still while the machine is suspended, so
 /// one that is set for the end of a belief may come as much too late as that took.
-const NAP_MAX: Span = Span::from_millis(100);
+const HELD_SLEEP_MAX: Millis = Millis::from_millis(100);
 
 /// How long to wait before a lock is asked for again that the server thinks this client has: it
 /// has been given back, but the server has not heard of it.
-const GIVEN_BACK: Span = Span::from_millis(100);
+const REACQUIRE_DELAY: Millis = Millis::from_millis(100);
 
-type Answer<T> = oneshot::Sender<Result<T, Error>>;
+type Responder<T> = oneshot::Sender<Result<T, Error>>;
 
 /// What the task is told to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Lock(Ask),
+    Acquire(LockRequest),
     /// Whoever has this ticket waits no more.
     Cancel(u64),
     Append {
         tenure: Arc<Tenure>,
         data: Data,
-        answer: Answer<Appended>,
+        responder: Responder<Appended>,
     },
     Release {
         tenure: Arc<Tenure>,
-        answer: Option<Answer<()>>,
+        responder: Option<Responder<()>>,
     },
     Close {
-        answer: Answer<()>,
+        responder: Responder<()>,
     },
 }
 
 /// Who waits for the end of a call.
-enum Pending {
+enum PendingCall {
     Acquire(Name),
-    Append(Answer<Appended>),
-    Release(Name, Option<Answer<()>>),
-    Close(Option<Answer<()>>),
+    Append(Responder<Appended>),
+    Release(Name, Option<Responder<()>>),
+    Close(Option<Responder<()>>),
 }
 
 pub(crate) struct Actor {
-    core: LockClient,
-    link: Link,
-    inbox: mpsc::UnboundedReceiver<Command>,
+    lock_client: LockClient,
+    transport: Transport,
+    command_receiver: mpsc::UnboundedReceiver<Command>,
     /// For the guards. Weak, so that the task ends when nobody can tell it anything any more.
     commands: mpsc::WeakUnboundedSender<Command>,
-    opening: Option<Opening>,
+    pending_open: Option<PendingOpen>,
     lease: Arc<AtomicU64>,
-    patience: Span,
-    turns: Turns,
-    pending: BTreeMap<CallId, Pending>,
+    request_timeout: Millis,
+    locks: LocalLocks,
+    pending_calls: BTreeMap<CallId, PendingCall>,
     closing: bool,
-    over: bool,
+    finished: bool,
 }
 
-struct Opening {
-    answer: Answer<()>,
+struct PendingOpen {
+    responder: Responder<()>,
     deadline: Time,
 }
 
-type Channel = (mpsc::WeakUnboundedSender<Command>, mpsc::UnboundedReceiver<Command>);
+type CommandChannel = (mpsc::WeakUnboundedSender<Command>, mpsc::UnboundedReceiver<Command>);
 
 impl Actor {
     pub(crate) fn new(
-        core: LockClient,
-        link: Link,
-        (commands, inbox): Channel,
-        (opened, lease): (Answer<()>, Arc<AtomicU64>),
-        patience: Span,
+        lock_client: LockClient,
+        transport: Transport,
+        (commands, command_receiver): CommandChannel,
+        (responder, lease): (Responder<()>, Arc<AtomicU64>),
+        request_timeout: Millis,
     ) -> Self {
         Self {
-            core,
-            link,
-            inbox,
+            lock_client,
+            transport,
+            command_receiver,
             commands,
-            opening: Some(Opening { answer: opened, deadline: now() + patience }),
+            pending_open: Some(PendingOpen { responder, deadline: now() + request_timeout }),
             lease,
-            patience,
-            turns: Turns::default(),
-            pending: BTreeMap::new(),
+            request_timeout,
+            locks: LocalLocks::default(),
+            pending_calls: BTreeMap::new(),
             closing: false,
-            over: false,
+            finished: false,
         }
     }
 
     pub(crate) async fn run(mut self) {
-        self.core.open(now());
-        self.settle().await;
-        while !self.over {
-            let nap = self.nap();
+        self.lock_client.open(now());
+        self.process_outputs().await;
+        while !self.finished {
+            let sleep_duration = self.sleep_duration();
             tokio::select! {
-                command = self.inbox.recv(), if !self.closing => match command {
-                    Some(command) => self.obey(command),
+                command = self.command_receiver.recv(), if !self.closing => match command {
+                    Some(command) => self.handle_command(command),
                     None => self.close(None),
                 },
-                reply = self.link.receive() => self.receive(reply),
-                () = tokio::time::sleep(nap) => {}
+                reply = self.transport.receive() => self.handle_reply(reply),
+                () = tokio::time::sleep(sleep_duration) => {}
             }
-            self.core.wake(now());
-            self.settle().await;
+            self.lock_client.handle_timers(now());
+            self.process_outputs().await;
         }
     }
 
     /// How long nothing is due.
-    fn nap(&self) -> Duration {
+    fn sleep_duration(&self) -> Duration {
         let now = now();
-        let opening = self.opening.as_ref().map(|opening| opening.deadline);
-        let due = self.core.next_wake().into_iter().chain(opening);
-        let due = due.min().unwrap_or(Time::NEVER).min(self.turns.next_wake(now));
-        let held = self.turns.held().next().is_some();
+        let open_deadline = self.pending_open.as_ref().map(|pending_open| pending_open.deadline);
+        let deadline = self.lock_client.next_deadline().into_iter().chain(open_deadline);
+        let deadline = deadline.min().unwrap_or(Time::NEVER).min(self.locks.next_deadline(now));
+        let holds_a_lock = self.locks.held_tenures().next().is_some();
         // A runtime's timer takes no sleep of any length.
-        let longest = if held { NAP_MAX } else { Span::from_secs(3_600) };
-        clock::duration(now.until(due).min(longest))
+        let sleep_max = if holds_a_lock { HELD_SLEEP_MAX } else { Millis::from_secs(3_600) };
+        clock::duration_from_millis(now.until(deadline).min(sleep_max))
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         let now = now();
-        let deadline = now + self.patience;
+        let deadline = now + self.request_timeout;
         match command {
-            Command::Lock(ask) => self.turns.enqueue(ask),
+            Command::Acquire(request) => self.locks.enqueue(request),
             Command::Cancel(ticket) => {
-                if let Some(call) = self.turns.leave(ticket) {
-                    self.pending.remove(&call);
-                    self.core.cancel(now, call);
+                if let Some(call) = self.locks.cancel(ticket) {
+                    self.pending_calls.remove(&call);
+                    self.lock_client.cancel(now, call);
                 }
             }
-            Command::Append { tenure, data, answer } => {
+            Command::Append { tenure, data, responder } => {
                 let Tenure { lock, token, .. } = &*tenure;
-                if self.core.believes(now, lock, *token) {
-                    let call = self.core.append(now, lock.clone(), *token, data, deadline);
-                    self.pending.insert(call, Pending::Append(answer));
+                if self.lock_client.believes(now, lock, *token) {
+                    let call = self.lock_client.append(now, lock.clone(), *token, data, deadline);
+                    self.pending_calls.insert(call, PendingCall::Append(responder));
                 } else {
-                    let _ = answer.send(Err(Error::Lost));
+                    let _ = responder.send(Err(Error::LockLost));
                 }
             }
-            Command::Release { tenure, answer } => {
+            Command::Release { tenure, responder } => {
                 let (lock, token) = (tenure.lock.clone(), tenure.token);
-                if self.turns.end(&lock, token, Stage::Releasing) {
-                    let call = self.core.release(now, lock.clone(), token, deadline);
-                    self.pending.insert(call, Pending::Release(lock, answer));
-                } else if let Some(answer) = answer {
-                    let _ = answer.send(Err(Error::Lost));
+                if self.locks.end_tenure(&lock, token, LockState::Releasing) {
+                    let call = self.lock_client.release(now, lock.clone(), token, deadline);
+                    self.pending_calls.insert(call, PendingCall::Release(lock, responder));
+                } else if let Some(responder) = responder {
+                    let _ = responder.send(Err(Error::LockLost));
                 }
             }
-            Command::Close { answer } => self.close(Some(answer)),
+            Command::Close { responder } => self.close(Some(responder)),
         }
     }
 
-    fn close(&mut self, answer: Option<Answer<()>>) {
+    fn close(&mut self, responder: Option<Responder<()>>) {
         let now = now();
         self.closing = true;
-        self.turns.close();
-        if !self.core.is_open() && self.opening.is_none() {
+        self.locks.close();
+        if !self.lock_client.is_open() && self.pending_open.is_none() {
             // The session is gone already. What it may be about to open would hold nothing.
-            self.over = true;
-            if let Some(answer) = answer {
-                let _ = answer.send(Ok(()));
+            self.finished = true;
+            if let Some(responder) = responder {
+                let _ = responder.send(Ok(()));
             }
             return;
         }
-        let call = self.core.close(now, now + self.patience);
-        self.pending.insert(call, Pending::Close(answer));
+        let call = self.lock_client.close(now, now + self.request_timeout);
+        self.pending_calls.insert(call, PendingCall::Close(responder));
     }
 
-    fn receive(&mut self, reply: Reply) {
-        self.core.receive(now(), reply);
+    fn handle_reply(&mut self, reply: Reply) {
+        self.lock_client.receive(now(), reply);
     }
 
-    fn not_opened(&mut self, refusal: Refusal) {
-        if let Some(opening) = self.opening.take() {
-            let _ = opening.answer.send(Err(Error::Refused(refusal)));
-            self.over = true;
+    fn handle_open_refused(&mut self, refusal: Refusal) {
+        if let Some(pending_open) = self.pending_open.take() {
+            let _ = pending_open.responder.send(Err(Error::Refused(refusal)));
+            self.finished = true;
         }
     }
 
     /// Passes on all that the last step led to.
-    async fn settle(&mut self) {
+    async fn process_outputs(&mut self) {
         loop {
-            while let Some(notice) = self.core.notice() {
-                self.take(notice);
+            while let Some(notice) = self.lock_client.poll_notification() {
+                self.handle_notice(notice);
             }
             let now = now();
-            self.turns.expire(now);
-            let Some(ask) = self.turns.next(now) else { break };
-            self.ask(now, ask);
-            self.send().await;
+            self.locks.expire_requests(now);
+            let Some(request) = self.locks.next_ready(now) else { break };
+            self.start_acquire(now, request);
+            self.send_requests().await;
         }
-        self.send().await;
-        for tenure in self.turns.held() {
+        self.send_requests().await;
+        for tenure in self.locks.held_tenures() {
             // What the state machine no longer believes in has been told as lost above.
-            if let Some(until) = self.core.until(&tenure.lock, tenure.token) {
-                tenure.set_until(until);
+            if let Some(until) = self.lock_client.believed_until(&tenure.lock, tenure.token) {
+                tenure.set_valid_until(until);
             }
         }
-        if self.opening.as_ref().is_some_and(|opening| opening.deadline <= now())
-            && let Some(opening) = self.opening.take()
+        if self.pending_open.as_ref().is_some_and(|opening| opening.deadline <= now())
+            && let Some(pending_open) = self.pending_open.take()
         {
-            let _ = opening.answer.send(Err(Error::NoAnswer));
-            self.over = true;
+            let _ = pending_open.responder.send(Err(Error::NoReply));
+            self.finished = true;
         }
     }
 
-    async fn send(&mut self) {
-        while let Some(request) = self.core.request() {
-            self.link.send(&request).await;
+    async fn send_requests(&mut self) {
+        while let Some(request) = self.lock_client.poll_request() {
+            self.transport.send(&request).await;
         }
     }
 
-    fn ask(&mut self, now: Time, ask: Ask) {
-        let lock = ask.lock.clone();
-        let wait = if ask.at_once { Span::ZERO } else { now.until(ask.wait_until).min(WAIT_MAX) };
-        let call = self.core.acquire(now, lock.clone(), wait, ask.hold, ask.answer_by);
-        self.pending.insert(call, Pending::Acquire(lock.clone()));
-        self.turns.line(&lock).stage = Stage::Asking(call, ask);
+    fn start_acquire(&mut self, now: Time, request: LockRequest) {
+        let lock = request.lock.clone();
+        let wait_limit = if request.no_wait {
+            Millis::ZERO
+        } else {
+            now.until(request.wait_deadline).min(WAIT_MAX)
+        };
+        let call = self.lock_client.acquire(
+            now,
+            lock.clone(),
+            wait_limit,
+            request.hold_limit,
+            request.reply_deadline,
+        );
+        self.pending_calls.insert(call, PendingCall::Acquire(lock.clone()));
+        self.locks.entry(&lock).state = LockState::Acquiring(call, request);
     }
 
-    fn take(&mut self, notice: Notice) {
+    fn handle_notice(&mut self, notice: Notification) {
         match notice {
-            Notice::Opened { lease } => {
+            Notification::SessionOpened { lease } => {
                 self.lease.store(lease.as_millis(), Ordering::Relaxed);
-                if let Some(opening) = self.opening.take() {
-                    let _ = opening.answer.send(Ok(()));
+                if let Some(pending_open) = self.pending_open.take() {
+                    let _ = pending_open.responder.send(Ok(()));
                 }
             }
-            Notice::Queued { call, position } => self.queued(call, position),
-            Notice::Answered { call, verdict } => self.answered(call, verdict),
-            Notice::Lost { lock, token } => {
-                self.turns.end(&lock, token, Stage::Free);
+            Notification::Queued { call, position } => self.notify_queued(call, position),
+            Notification::Completed { call, outcome: verdict } => self.complete_call(call, verdict),
+            Notification::LockLost { lock, token } => {
+                self.locks.end_tenure(&lock, token, LockState::Free);
             }
-            Notice::NotOpened { refusal } => self.not_opened(refusal),
-            Notice::SessionLost => {}
+            Notification::SessionRefused { refusal } => self.handle_open_refused(refusal),
+            Notification::SessionLost => {}
         }
     }
 
-    fn queued(&mut self, call: CallId, position: u64) {
-        let Some(Pending::Acquire(lock)) = self.pending.get(&call) else { return };
-        if let Stage::Asking(_, ask) = &mut self.turns.line(&lock.clone()).stage
-            && let Some(on_queued) = &mut ask.on_queued
+    fn notify_queued(&mut self, call: CallId, position: u64) {
+        let Some(PendingCall::Acquire(lock)) = self.pending_calls.get(&call) else { return };
+        if let LockState::Acquiring(_, request) = &mut self.locks.entry(&lock.clone()).state
+            && let Some(on_queued) = &mut request.on_queued
         {
             (on_queued.0)(position);
         }
     }
 
-    fn answered(&mut self, call: CallId, verdict: Verdict) {
-        match self.pending.remove(&call) {
+    fn complete_call(&mut self, call: CallId, verdict: CallOutcome) {
+        match self.pending_calls.remove(&call) {
             None => {}
-            Some(Pending::Acquire(lock)) => self.acquire_answered(&lock, verdict),
-            Some(Pending::Append(answer)) => {
-                let _ = answer.send(appended(verdict));
+            Some(PendingCall::Acquire(lock)) => self.complete_acquire(&lock, verdict),
+            Some(PendingCall::Append(responder)) => {
+                let _ = responder.send(append_result(verdict));
             }
-            Some(Pending::Release(lock, answer)) => {
-                let line = self.turns.line(&lock);
-                if matches!(line.stage, Stage::Releasing) {
-                    line.stage = Stage::Free;
+            Some(PendingCall::Release(lock, responder)) => {
+                let local_lock = self.locks.entry(&lock);
+                if matches!(local_lock.state, LockState::Releasing) {
+                    local_lock.state = LockState::Free;
                 }
-                if let Some(answer) = answer {
-                    let _ = answer.send(released(verdict));
+                if let Some(responder) = responder {
+                    let _ = responder.send(release_result(verdict));
                 }
             }
-            Some(Pending::Close(answer)) => {
-                self.over = true;
-                if let Some(answer) = answer {
-                    let _ = answer.send(closed(verdict));
+            Some(PendingCall::Close(responder)) => {
+                self.finished = true;
+                if let Some(responder) = responder {
+                    let _ = responder.send(close_result(verdict));
                 }
             }
         }
     }
 
-    fn acquire_answered(&mut self, lock: &Name, verdict: Verdict) {
-        let line = self.turns.line(lock);
-        let Stage::Asking(_, ask) = std::mem::take(&mut line.stage) else { return };
-        if let Verdict::Granted { token, .. } = verdict {
-            self.granted(ask, token);
-        } else if let Verdict::Refused(Refusal::AlreadyHeld { .. }) = verdict {
-            let not_before = now() + GIVEN_BACK;
-            line.waiting.push_front(Ask { not_before, ..ask });
+    fn complete_acquire(&mut self, lock: &Name, verdict: CallOutcome) {
+        let local_lock = self.locks.entry(lock);
+        let LockState::Acquiring(_, request) = std::mem::take(&mut local_lock.state) else {
+            return;
+        };
+        if let CallOutcome::Granted { token, .. } = verdict {
+            self.complete_grant(request, token);
+        } else if let CallOutcome::Refused(Refusal::AlreadyHeld { .. }) = verdict {
+            let not_before = now() + REACQUIRE_DELAY;
+            local_lock.queue.push_front(LockRequest { not_before, ..request });
         } else {
-            let _ = ask.answer.send(Err(error(verdict)));
+            let _ = request.responder.send(Err(call_error(verdict)));
         }
     }
 
-    fn granted(&mut self, ask: Ask, token: Token) {
-        let Ask { lock, answer, .. } = ask;
-        let until = self.core.until(&lock, token).unwrap_or_default();
-        let tenure = Arc::new(Tenure::new(lock.clone(), token, until));
-        self.turns.line(&lock).stage = Stage::Held(Arc::clone(&tenure));
+    fn complete_grant(&mut self, request: LockRequest, token: Token) {
+        let LockRequest { lock, responder, .. } = request;
+        let valid_until = self.lock_client.believed_until(&lock, token).unwrap_or_default();
+        let tenure = Arc::new(Tenure::new(lock.clone(), token, valid_until));
+        self.locks.entry(&lock).state = LockState::Held(Arc::clone(&tenure));
         // Nobody can tell the task anything any more: it is about to close.
         let Some(commands) = self.commands.upgrade() else { return };
         // A guard that nobody takes is dropped, and so gives the lock back.
-        let _ = answer.send(Ok(Guard::new(tenure, commands)));
+        let _ = responder.send(Ok(LockGuard::new(tenure, commands)));
     }
 }
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        self.turns.close();
+        self.locks.close();
     }
 }
 
-fn appended(verdict: Verdict) -> Result<Appended, Error> {
-    let Verdict::Appended { offset, len } = verdict else { return Err(error(verdict)) };
+fn append_result(verdict: CallOutcome) -> Result<Appended, Error> {
+    let CallOutcome::Appended { offset, len } = verdict else { return Err(call_error(verdict)) };
     Ok(Appended { offset, len })
 }
 
-fn released(verdict: Verdict) -> Result<(), Error> {
-    if verdict == Verdict::Released {
+fn release_result(verdict: CallOutcome) -> Result<(), Error> {
+    if verdict == CallOutcome::Released {
         return Ok(());
     }
-    let lost = matches!(
+    let is_lost = matches!(
         verdict,
-        Verdict::Refused(Refusal::StaleToken { .. } | Refusal::NotHolder | Refusal::UnknownSession)
+        CallOutcome::Refused(
+            Refusal::StaleToken { .. } | Refusal::NotHolder | Refusal::UnknownSession
+        )
     );
-    Err(if lost { Error::Lost } else { error(verdict) })
+    Err(if is_lost { Error::LockLost } else { call_error(verdict) })
 }
 
-fn closed(verdict: Verdict) -> Result<(), Error> {
-    if verdict == Verdict::Closed { Ok(()) } else { Err(error(verdict)) }
+fn close_result(verdict: CallOutcome) -> Result<(), Error> {
+    if verdict == CallOutcome::Closed { Ok(()) } else { Err(call_error(verdict)) }
 }
 
-fn error(verdict: Verdict) -> Error {
+fn call_error(verdict: CallOutcome) -> Error {
     match verdict {
-        Verdict::Refused(Refusal::LockHeld { .. }) => Error::Held,
-        Verdict::Refused(Refusal::WaitTimeout) => Error::TimedOut,
-        Verdict::Refused(refusal) => Error::Refused(refusal),
-        Verdict::Unknown => Error::Unknown,
-        Verdict::NoAnswer => Error::NoAnswer,
-        Verdict::Cancelled | Verdict::Closed => Error::Closed,
-        Verdict::Granted { .. } | Verdict::Released | Verdict::Appended { .. } => {
+        CallOutcome::Refused(Refusal::LockHeld { .. }) => Error::LockHeld,
+        CallOutcome::Refused(Refusal::WaitTimeout) => Error::WaitTimeout,
+        CallOutcome::Refused(refusal) => Error::Refused(refusal),
+        CallOutcome::Unknown => Error::OutcomeUnknown,
+        CallOutcome::TimedOut => Error::NoReply,
+        CallOutcome::Cancelled | CallOutcome::Closed => Error::Closed,
+        CallOutcome::Granted { .. } | CallOutcome::Released | CallOutcome::Appended { .. } => {
             unreachable!("each call ends in its own way: the state machine sees to that")
         }
     }

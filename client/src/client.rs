@@ -8,8 +8,8 @@ use std::time::Duration;
 use leasehold_core::client::{Config, LockClient};
 use leasehold_core::id::{BadName, Name};
 use leasehold_core::limits::DRIFT_PPM;
-use leasehold_core::time::{Span, Time};
-use leasehold_core::wire::Key;
+use leasehold_core::time::{Millis, Time};
+use leasehold_core::wire::MacKey;
 use tokio::net::ToSocketAddrs;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -17,12 +17,12 @@ use tokio::task::AbortHandle;
 use crate::actor::{Actor, Command};
 use crate::clock::{self, now};
 use crate::error::Error;
-use crate::guard::Guard;
-use crate::link::Link;
-use crate::turns::{Ask, OnQueued};
+use crate::guard::LockGuard;
+use crate::local_locks::{LockRequest, QueuedCallback};
+use crate::transport::Transport;
 
 /// How long a call waits for an answer, unless it is told otherwise.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// A client with a session at the server. Clones are the same client.
 ///
@@ -33,20 +33,20 @@ pub struct Client {
     name: Name,
     commands: mpsc::UnboundedSender<Command>,
     lease: Arc<AtomicU64>,
-    tickets: Arc<AtomicU64>,
-    patience: Duration,
+    next_ticket: Arc<AtomicU64>,
+    request_timeout: Duration,
     task: AbortHandle,
 }
 
 /// How a client is set up.
 #[derive(Clone, Debug)]
 #[must_use = "it is no client before `connect`"]
-pub struct Builder {
+pub struct ClientBuilder {
     name: Result<Name, BadName>,
-    lease: Option<Span>,
-    key: Option<Key>,
+    lease: Option<Millis>,
+    key: Option<MacKey>,
     drift_ppm: u64,
-    patience: Duration,
+    request_timeout: Duration,
 }
 
 /// A lock that is asked for, once this is awaited. To give up, drop the future.
@@ -55,9 +55,9 @@ pub struct Acquire<'a> {
     client: &'a Client,
     lock: Result<Name, BadName>,
     /// Unset for as long as it takes.
-    wait: Option<Duration>,
-    hold: Option<Duration>,
-    on_queued: Option<OnQueued>,
+    wait_limit: Option<Duration>,
+    hold_limit: Option<Duration>,
+    on_queued: Option<QueuedCallback>,
 }
 
 impl Client {
@@ -71,13 +71,13 @@ impl Client {
     }
 
     /// To choose more than an address and a name.
-    pub fn builder(name: &str) -> Builder {
-        Builder {
+    pub fn builder(name: &str) -> ClientBuilder {
+        ClientBuilder {
             name: Name::new(name),
             lease: None,
             key: None,
             drift_ppm: DRIFT_PPM,
-            patience: PATIENCE,
+            request_timeout: REQUEST_TIMEOUT_DEFAULT,
         }
     }
 
@@ -95,47 +95,47 @@ impl Client {
     /// The file that it guards has the same name.
     pub fn lock(&self, name: &str) -> Acquire<'_> {
         let lock = Name::new(name);
-        Acquire { client: self, lock, wait: None, hold: None, on_queued: None }
+        Acquire { client: self, lock, wait_limit: None, hold_limit: None, on_queued: None }
     }
 
-    /// Gets a lock if it is free now. [`Error::Held`] where it isn't.
+    /// Gets a lock if it is free now. [`Error::SessionEntry`] where it isn't.
     pub fn try_lock(&self, name: &str) -> Acquire<'_> {
-        self.lock_within(name, Duration::ZERO)
+        self.lock_timeout(name, Duration::ZERO)
     }
 
-    /// Gets a lock if it comes free in this time. [`Error::TimedOut`] where it doesn't.
-    pub fn lock_within(&self, name: &str, wait: Duration) -> Acquire<'_> {
-        Acquire { wait: Some(wait), ..self.lock(name) }
+    /// Gets a lock if it comes free in this time. [`Error::WaitTimeout`] where it doesn't.
+    pub fn lock_timeout(&self, name: &str, timeout: Duration) -> Acquire<'_> {
+        Acquire { wait_limit: Some(timeout), ..self.lock(name) }
     }
 
     /// Ends the session, and with it every lock that the client holds or waits for.
     ///
     /// # Errors
-    /// [`Error::NoAnswer`] where the server could not be told: the session ends with its lease.
+    /// [`Error::TimedOut`] where the server could not be told: the session ends with its lease.
     pub async fn close(self) -> Result<(), Error> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Close { answer }).map_err(|_| Error::Closed)?;
-        answered.await.unwrap_or(Err(Error::Closed))
+        let (responder, response) = oneshot::channel();
+        self.commands.send(Command::Close { responder }).map_err(|_| Error::Closed)?;
+        response.await.unwrap_or(Err(Error::Closed))
     }
 
     /// Ends the client as a crash of its process would: the server hears nothing of it. For tests,
     /// and to show what follows. When it completes nothing is sent any more.
-    pub async fn crash(self) {
+    pub async fn abort(self) {
         self.task.abort();
         self.commands.closed().await;
     }
 }
 
-impl Builder {
+impl ClientBuilder {
     /// The lease to ask for. The server keeps it within bounds of its own.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = Some(clock::span(lease));
+        self.lease = Some(clock::millis_from_duration(lease));
         self
     }
 
     /// The key that is shared with the server, of any length.
     pub fn key(mut self, key: &[u8]) -> Self {
-        self.key = Some(Key::new(key));
+        self.key = Some(MacKey::new(key));
         self
     }
 
@@ -146,10 +146,10 @@ impl Builder {
         self
     }
 
-    /// How long a call waits for an answer before it says [`Error::NoAnswer`]; 10 s unless it is
+    /// How long a call waits for an answer before it says [`Error::TimedOut`]; 10 s unless it is
     /// set. Time spent in line for a lock does not count.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
         self
     }
 
@@ -159,24 +159,31 @@ impl Builder {
     /// Where the name isn't one, the server refuses, or does not answer.
     pub async fn connect(self, addr: impl ToSocketAddrs) -> Result<Client, Error> {
         let name = self.name?;
-        let link = Link::connect(addr, self.key).await?;
+        let link = Transport::connect(addr, self.key).await?;
         let config =
             Config { lease: self.lease, drift_ppm: self.drift_ppm, ..Config::new(name.clone()) };
         let seed = getrandom::u64().map_err(std::io::Error::other)?;
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let (opened, answer) = oneshot::channel();
+        let (commands, command_receiver) = mpsc::unbounded_channel();
+        let (responder, response) = oneshot::channel();
         let lease = Arc::new(AtomicU64::new(0));
         let actor = Actor::new(
             LockClient::new(config, seed),
             link,
-            (commands.downgrade(), inbox),
-            (opened, Arc::clone(&lease)),
-            clock::span(self.patience),
+            (commands.downgrade(), command_receiver),
+            (responder, Arc::clone(&lease)),
+            clock::millis_from_duration(self.request_timeout),
         );
         let task = tokio::spawn(actor.run()).abort_handle();
-        let tickets = Arc::default();
-        let client = Client { name, commands, lease, tickets, patience: self.patience, task };
-        answer.await.unwrap_or(Err(Error::Closed))?;
+        let next_ticket = Arc::default();
+        let client = Client {
+            name,
+            commands,
+            lease,
+            next_ticket,
+            request_timeout: self.request_timeout,
+            task,
+        };
+        response.await.unwrap_or(Err(Error::Closed))?;
         Ok(client)
     }
 }
@@ -184,46 +191,47 @@ impl Builder {
 impl Acquire<'_> {
     /// Bounds the tenure, however alive this client is: a client whose heartbeat still beats while
     /// its work is stuck gives the lock up.
-    pub fn hold(mut self, hold: Duration) -> Self {
-        self.hold = Some(hold);
+    pub fn hold_limit(mut self, limit: Duration) -> Self {
+        self.hold_limit = Some(limit);
         self
     }
 
     /// Is told the place in line, each time that the server says it: 1 is next.
     pub fn on_queued(mut self, on_queued: impl FnMut(u64) + Send + 'static) -> Self {
-        self.on_queued = Some(OnQueued(Box::new(on_queued)));
+        self.on_queued = Some(QueuedCallback(Box::new(on_queued)));
         self
     }
 
-    async fn acquire(self) -> Result<Guard, Error> {
-        let (answer, answered) = oneshot::channel();
-        let Client { commands, tickets, patience, .. } = self.client;
-        let ticket = tickets.fetch_add(1, Ordering::Relaxed);
-        let begin = now();
-        let wait_until = self.wait.map_or(Time::NEVER, |wait| begin + clock::span(wait));
-        let ask = Ask {
+    async fn send_request(self) -> Result<LockGuard, Error> {
+        let (responder, response) = oneshot::channel();
+        let Client { commands, next_ticket, request_timeout, .. } = self.client;
+        let ticket = next_ticket.fetch_add(1, Ordering::Relaxed);
+        let started = now();
+        let wait_deadline =
+            self.wait_limit.map_or(Time::NEVER, |wait| started + clock::millis_from_duration(wait));
+        let request = LockRequest {
             ticket,
             lock: self.lock?,
-            at_once: self.wait == Some(Duration::ZERO),
-            wait_until,
-            answer_by: wait_until + clock::span(*patience),
+            no_wait: self.wait_limit == Some(Duration::ZERO),
+            wait_deadline,
+            reply_deadline: wait_deadline + clock::millis_from_duration(*request_timeout),
             not_before: Time::ZERO,
-            hold: self.hold.map(clock::span),
+            hold_limit: self.hold_limit.map(clock::millis_from_duration),
             on_queued: self.on_queued,
-            answer,
+            responder,
         };
         let _cancel = CancelOnDrop { ticket, commands };
-        commands.send(Command::Lock(ask)).map_err(|_| Error::Closed)?;
-        answered.await.unwrap_or(Err(Error::Closed))
+        commands.send(Command::Acquire(request)).map_err(|_| Error::Closed)?;
+        response.await.unwrap_or(Err(Error::Closed))
     }
 }
 
 impl<'a> IntoFuture for Acquire<'a> {
-    type Output = Result<Guard, Error>;
+    type Output = Result<LockGuard, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.acquire())
+        Box::pin(self.send_request())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 use rustix::time::{ClockId, clock_gettime};
 
 /// What this machine's clock shows, in milliseconds since it started, rounded down.
@@ -20,14 +20,14 @@ pub fn now() -> Time {
 }
 
 /// A duration in whole milliseconds, rounded up: somebody wants at least that long.
-pub(crate) fn span(duration: Duration) -> Span {
+pub(crate) fn millis_from_duration(duration: Duration) -> Millis {
     let millis = duration.as_nanos().div_ceil(1_000_000);
-    Span::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    Millis::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// A span as std has it.
-pub(crate) const fn duration(span: Span) -> Duration {
-    Duration::from_millis(span.as_millis())
+pub(crate) const fn duration_from_millis(millis: Millis) -> Duration {
+    Duration::from_millis(millis.as_millis())
 }
 
 #[cfg(test)]
@@ -35,16 +35,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_goes_forward() {
+    fn clock_advances() {
         let first = now();
         std::thread::sleep(Duration::from_millis(20));
-        assert!(first.until(now()) >= Span::from_millis(19));
+        assert!(first.until(now()) >= Millis::from_millis(19));
     }
 
     #[test]
-    fn a_part_of_a_millisecond_counts_as_one() {
-        assert_eq!(span(Duration::from_micros(1)), Span::from_millis(1));
-        assert_eq!(span(Duration::from_millis(7)), Span::from_millis(7));
-        assert_eq!(span(Duration::MAX), Span::from_millis(u64::MAX));
+    fn durations_round_up_to_whole_milliseconds() {
+        assert_eq!(millis_from_duration(Duration::from_micros(1)), Millis::from_millis(1));
+        assert_eq!(millis_from_duration(Duration::from_millis(7)), Millis::from_millis(7));
+        assert_eq!(millis_from_duration(Duration::MAX), Millis::from_millis(u64::MAX));
     }
 }

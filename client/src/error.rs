@@ -12,14 +12,14 @@ pub enum Error {
     BadName(#[from] BadName),
     /// Somebody else holds the lock, and the call would not wait.
     #[error("the lock is held")]
-    Held,
+    LockHeld,
     /// The lock did not come free in the time that was given.
     #[error("the lock did not come free in time")]
-    TimedOut,
+    WaitTimeout,
     /// The lock may not be believed in any more. Nothing was sent, or nothing was done.
     #[error("the lock is lost")]
-    Lost,
-    /// The server refused it, and nothing was done. [`Refusal::code`] is the word for programs.
+    LockLost,
+    /// The server refused it, and nothing was done. [`RefusalState::code`] is the word for programs.
     #[error("refused: {0} ({code})", code = .0.code())]
     Refused(Refusal),
     /// More bytes than one datagram has room for. Nothing was sent.
@@ -32,10 +32,10 @@ pub enum Error {
     },
     /// An append of which nobody can tell whether it is in the file.
     #[error("nobody can tell whether the append is in the file")]
-    Unknown,
+    OutcomeUnknown,
     /// There was no answer in time, and nothing was done that lasts.
     #[error("no answer from the server")]
-    NoAnswer,
+    NoReply,
     /// The client is closed.
     #[error("the client is closed")]
     Closed,

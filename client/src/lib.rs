@@ -21,12 +21,12 @@
 //! whoever can't be heard by the server for that long loses it. So a lock can be lost at any
 //! moment, and there are three answers to that, from the strongest to the weakest:
 //!
-//! - [`Guard::append`] names the guard's *token*, by which the server refuses whoever is late. Do
-//!   the same with your own storage: send [`Guard::token`] along, and let it refuse tokens smaller
+//! - [`LockGuard::append_call`] names the guard's *token*, by which the server refuses whoever is late. Do
+//!   the same with your own storage: send [`LockGuard::any_token`] along, and let it refuse tokens smaller
 //!   than the largest it has seen.
-//! - [`Guard::still_mine`] compares the clock with what the server has proved. While it says
+//! - [`LockGuard::is_held`] compares the clock with what the server has proved. While it says
 //!   `true` nobody else has the lock.
-//! - [`Guard::lost`] wakes a task that is busy with something else.
+//! - [`LockGuard::lost`] wakes a task that is busy with something else.
 //!
 //! To stop waiting for a lock, drop the future; its place in line is given back. Don't block the
 //! runtime's thread for longer than a third of the lease: the heartbeats are sent from it.
@@ -36,16 +36,16 @@ mod client;
 mod clock;
 mod error;
 mod guard;
-mod link;
+mod local_locks;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
-mod turns;
+mod transport;
 
-pub use client::{Acquire, Builder, Client};
+pub use client::{Acquire, Client, ClientBuilder};
 pub use clock::now;
 pub use error::Error;
-pub use guard::{Appended, Guard};
+pub use guard::{Appended, LockGuard};
 pub use leasehold_core::id::{BadName, Name, Token};
 pub use leasehold_core::refusal::Refusal;
 pub use leasehold_core::time::Time;

@@ -9,21 +9,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use leasehold_core::event::{Event, Fact};
+use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{Name, Peer};
 use leasehold_core::limits::{DATAGRAM_LEN_MAX, TRAILER_LEN};
 use leasehold_core::rng::Rng;
-use leasehold_core::service::{Config, Datagram, Input, LockServer, Outbox, Start, Step, Stored};
+use leasehold_core::service::{
+    Config, Datagram, Durable, Input, LockServer, Outbox, StartParams, Step,
+};
 use leasehold_core::state::State;
-use leasehold_core::wire::{Key, Malformed, Request, open, seal};
+use leasehold_core::wire::{DecodeRequestError, MacKey, Request, append_mac, verify_mac};
 
 use crate::clock::now;
 
 /// How long it sleeps at most, so that it notices its own end.
-const NAP: Duration = Duration::from_millis(5);
+const RECEIVE_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// A server that serves until it is dropped.
-pub struct Server {
+pub struct TestServer {
     addr: SocketAddr,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -31,11 +33,11 @@ pub struct Server {
 
 /// How a server is set up for a test.
 #[derive(Clone, Default)]
-pub struct Setup {
+pub struct TestServerOptions {
     /// What it decides by.
     pub config: Option<Config>,
     /// The key that it shares with its clients.
-    pub key: Option<Key>,
+    pub key: Option<MacKey>,
     /// How many datagrams in a million are lost, each way.
     pub loss_ppm: u64,
 }
@@ -43,7 +45,7 @@ pub struct Setup {
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
-    cut_off: AtomicBool,
+    is_partitioned: AtomicBool,
     history: Mutex<History>,
 }
 
@@ -55,35 +57,36 @@ struct History {
     requests: Vec<Request>,
 }
 
-struct Machine {
+struct ServerThread {
     server: LockServer,
     outbox: Outbox,
     socket: UdpSocket,
     shared: Arc<Shared>,
     rng: Rng,
-    setup: Setup,
+    options: TestServerOptions,
 }
 
-impl Server {
+impl TestServer {
     /// One with the usual settings.
     pub fn start() -> Self {
-        Self::start_with(Setup::default())
+        Self::start_with(TestServerOptions::default())
     }
 
     /// One with settings of the test's own.
-    pub fn start_with(setup: Setup) -> Self {
+    pub fn start_with(options: TestServerOptions) -> Self {
         let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a free port");
-        socket.set_read_timeout(Some(NAP)).expect("a timeout");
+        socket.set_read_timeout(Some(RECEIVE_TIMEOUT)).expect("a timeout");
         let addr = socket.local_addr().expect("it is bound");
         let shared = Arc::<Shared>::default();
-        let config = setup.config.clone().unwrap_or_default();
-        let (server, step) = LockServer::start(config, Start::default(), now());
+        let config = options.config.clone().unwrap_or_default();
+        let (server, step) = LockServer::start(config, StartParams::default(), now());
         let outbox = Outbox::default();
         let rng = Rng::new(u64::from(addr.port()));
-        let shared_too = Arc::clone(&shared);
-        let mut machine = Machine { server, outbox, socket, shared: shared_too, rng, setup };
-        machine.take(step);
-        let thread = thread::spawn(move || machine.run());
+        let shared_for_thread = Arc::clone(&shared);
+        let mut server_thread =
+            ServerThread { server, outbox, socket, shared: shared_for_thread, rng, options };
+        server_thread.process_step(step);
+        let thread = thread::spawn(move || server_thread.run());
         Self { addr, shared, thread: Some(thread) }
     }
 
@@ -93,8 +96,8 @@ impl Server {
     }
 
     /// Loses every datagram, both ways, until it is told otherwise.
-    pub fn cut_off(&self, cut_off: bool) {
-        self.shared.cut_off.store(cut_off, Ordering::Release);
+    pub fn set_partitioned(&self, partitioned: bool) {
+        self.shared.is_partitioned.store(partitioned, Ordering::Release);
     }
 
     /// What is so.
@@ -113,11 +116,11 @@ impl Server {
     }
 
     /// The bytes of a guarded file.
-    pub fn file(&self, name: &str) -> Vec<u8> {
+    pub fn file_contents(&self, name: &str) -> Vec<u8> {
         let name = Name::new(name).expect("a name");
         let mut bytes = Vec::new();
         for event in &self.history().events {
-            if let Fact::FileAppended { file, data, .. } = &event.fact
+            if let EventKind::FileAppended { file, data, .. } = &event.kind
                 && *file == name
             {
                 bytes.extend_from_slice(data.bytes());
@@ -131,7 +134,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
@@ -140,78 +143,84 @@ impl Drop for Server {
     }
 }
 
-impl Machine {
+impl ServerThread {
     fn run(mut self) {
         let mut buffer = [0; DATAGRAM_LEN_MAX + TRAILER_LEN];
         while !self.shared.stop.load(Ordering::Acquire) {
             let received = self.socket.recv_from(&mut buffer);
             let step = match received {
-                Ok(_) if self.loses() => continue,
+                Ok(_) if self.drops_datagram() => continue,
                 Ok((len, from)) => {
-                    let bytes = match &self.setup.key {
-                        Some(key) => open(key, &buffer[..len]),
+                    let bytes = match &self.options.key {
+                        Some(key) => verify_mac(key, &buffer[..len]),
                         None => Some(&buffer[..len]),
                     };
                     let Some(bytes) = bytes else { continue };
                     let bytes = bytes.to_vec();
-                    self.datagram(from, &bytes)
+                    self.handle_datagram(from, &bytes)
                 }
-                Err(error) if is_silence(error.kind()) => self.server.step(now(), Input::Wake),
+                Err(error) if is_receive_timeout(error.kind()) => {
+                    self.server.step(now(), Input::Timer)
+                }
                 Err(error) => panic!("the test's socket failed: {error}"),
             };
-            self.take(step);
+            self.process_step(step);
         }
     }
 
-    fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> Step {
+    fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> Step {
         match Request::decode(bytes) {
             Ok(request) => {
                 let mut history = self.shared.history.lock().expect("no test panics with it");
                 history.requests.push(request);
             }
-            Err(Malformed::Drop(_) | Malformed::NotJson | Malformed::Refuse { .. }) => {
+            Err(
+                DecodeRequestError::Drop(_)
+                | DecodeRequestError::NotJson
+                | DecodeRequestError::Refuse { .. },
+            ) => {
                 panic!("a client of ours sent {:?}", String::from_utf8_lossy(bytes))
             }
         }
-        let entropy = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
+        let entropy = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
         self.server.receive(now(), Peer(from), bytes, entropy)
     }
 
     /// A disk that takes everything at once.
-    fn take(&mut self, step: Step) {
-        let mut sent = Vec::new();
-        let events = self.outbox.hold(step, &mut sent);
-        let stored = Stored { through: self.server.index() };
-        self.outbox.release(stored, &mut sent);
-        self.server.stored(stored);
+    fn process_step(&mut self, step: Step) {
+        let mut replies = Vec::new();
+        let events = self.outbox.hold(step, &mut replies);
+        let durable = Durable { through: self.server.last_index() };
+        self.outbox.release_durable(durable, &mut replies);
+        self.server.handle_durable(durable);
         if !events.is_empty() {
             let mut history = self.shared.history.lock().expect("no test panics with it");
             history.state = self.server.state().clone();
             history.events.extend(events);
         }
-        for datagram in sent {
+        for datagram in replies {
             self.send(&datagram);
         }
     }
 
     fn send(&mut self, datagram: &Datagram) {
-        if self.loses() {
+        if self.drops_datagram() {
             return;
         }
         let mut bytes = Vec::new();
         datagram.encode(&mut bytes);
-        if let Some(key) = &self.setup.key {
-            seal(key, &mut bytes);
+        if let Some(key) = &self.options.key {
+            append_mac(key, &mut bytes);
         }
         // A client that has ended is no failure.
         let _ = self.socket.send_to(&bytes, datagram.to.0);
     }
 
-    fn loses(&mut self) -> bool {
-        self.shared.cut_off.load(Ordering::Acquire) || self.rng.happens(self.setup.loss_ppm)
+    fn drops_datagram(&mut self) -> bool {
+        self.shared.is_partitioned.load(Ordering::Acquire) || self.rng.chance(self.options.loss_ppm)
     }
 }
 
-fn is_silence(kind: ErrorKind) -> bool {
+fn is_receive_timeout(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused)
 }

@@ -5,10 +5,10 @@ mod fixtures;
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
-use leasehold_core::client::{Config, LockClient, Notice, Verdict};
+use leasehold_core::client::{CallOutcome, Config, LockClient, Notification};
 use leasehold_core::data::Data;
-use leasehold_core::id::{Attempt, Name, Seq, SessionId, Token};
-use leasehold_core::limits::{POLL, WINDOW};
+use leasehold_core::id::{Attempt, Name, Seq, SessionKey, Token};
+use leasehold_core::limits::{POLL_INTERVAL, WINDOW};
 use leasehold_core::secret::Secret;
 use leasehold_core::time::Time;
 use leasehold_core::wire::{Reply, Status};
@@ -22,14 +22,14 @@ static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 const DEADLINE: Time = Time::from_millis(30_000);
 
 /// How often a thing is done for one figure: what a session keeps of it has grown by then.
-const GOES: u32 = 100;
+const SAMPLE_SIZE: u32 = 100;
 
 fn main() {
     divan::main();
 }
 
 /// A client with a session, and what it writes.
-struct Side {
+struct ClientUnderTest {
     client: LockClient,
     lock: Name,
     line: Data,
@@ -37,136 +37,137 @@ struct Side {
 }
 
 /// What its server says: in the order in which it is asked, so the numbers are known before.
-struct Other {
+struct FakeServer {
     seq: Seq,
     lock: Name,
 }
 
-fn open() -> (Side, Other) {
+fn open_session() -> (ClientUnderTest, FakeServer) {
     let mut client = LockClient::new(Config::new(name("client-17")), 1);
     client.open(Time::ZERO);
-    let hello = client.request().expect("a client that opens says hello");
+    let hello = client.poll_request().expect("a client that opens says hello");
     let status = Status::Welcome {
-        session: Secret::new(SessionId::from_entropy(1 << 100)),
+        session_key: Secret::new(SessionKey::from_entropy(1 << 100)),
         lease: LEASE,
-        heartbeat: LEASE.part(3),
-        poll: POLL,
+        heartbeat: LEASE.divided_by(3),
+        poll: POLL_INTERVAL,
         window: WINDOW as u64,
     };
-    client.receive(Time::ZERO, Reply { re: hello.seq, attempt: hello.attempt, status });
-    client.beat(Time::ZERO);
-    let seq = client.request().expect("a heartbeat").seq;
-    while client.notice().is_some() {}
+    client.receive(Time::ZERO, Reply { request_seq: hello.seq, attempt: hello.attempt, status });
+    client.send_heartbeat(Time::ZERO);
+    let seq = client.poll_request().expect("a heartbeat").seq;
+    while client.poll_notification().is_some() {}
     let lock = name("reports");
-    let mut side = Side { client, lock: lock.clone(), line: line(), out: Vec::with_capacity(512) };
-    let other = Other { seq, lock };
-    let reply = answers_at(seq, Status::Alive { lease: LEASE, held: 0 });
-    side.takes_in(&reply);
-    (side, other)
+    let mut client_under_test =
+        ClientUnderTest { client, lock: lock.clone(), line: line(), out: Vec::with_capacity(512) };
+    let server = FakeServer { seq, lock };
+    let reply = encode_reply(seq, Status::Alive { lease: LEASE, held: 0 });
+    client_under_test.receive(&reply);
+    (client_under_test, server)
 }
 
-impl Side {
-    fn sends(&mut self) {
-        let request = self.client.request().expect("a request is to be sent");
+impl ClientUnderTest {
+    fn send_request(&mut self) {
+        let request = self.client.poll_request().expect("a request is to be sent");
         self.out.clear();
         request.encode(&mut self.out);
-        assert!(self.client.request().is_none(), "one request at a time");
+        assert!(self.client.poll_request().is_none(), "one request at a time");
     }
 
     /// Takes a reply in. Gives what it is told then.
-    fn takes_in(&mut self, reply: &[u8]) -> Option<Notice> {
+    fn receive(&mut self, reply: &[u8]) -> Option<Notification> {
         let reply = Reply::decode(reply).expect("the other side writes replies");
         self.client.receive(Time::ZERO, reply);
-        let notice = self.client.notice();
-        assert!(self.client.next_wake().is_some(), "there is a heartbeat to come");
-        notice
+        let notification = self.client.poll_notification();
+        assert!(self.client.next_deadline().is_some(), "there is a heartbeat to come");
+        notification
     }
 
-    fn acquires(&mut self, reply: &[u8]) {
+    fn acquire(&mut self, reply: &[u8]) {
         self.client.acquire(Time::ZERO, self.lock.clone(), LEASE, None, DEADLINE);
-        self.sends();
-        self.ended(reply, |it| matches!(it, Verdict::Granted { .. }));
+        self.send_request();
+        self.expect_outcome(reply, |it| matches!(it, CallOutcome::Granted { .. }));
     }
 
-    fn releases(&mut self, token: Token, reply: &[u8]) {
+    fn release(&mut self, token: Token, reply: &[u8]) {
         self.client.release(Time::ZERO, self.lock.clone(), token, DEADLINE);
-        self.sends();
-        self.ended(reply, |it| *it == Verdict::Released);
+        self.send_request();
+        self.expect_outcome(reply, |it| *it == CallOutcome::Released);
     }
 
-    fn appends(&mut self, token: Token, reply: &[u8]) {
+    fn append(&mut self, token: Token, reply: &[u8]) {
         let (file, data) = (self.lock.clone(), self.line.clone());
         self.client.append(Time::ZERO, file, token, data, DEADLINE);
-        self.sends();
-        self.ended(reply, |it| matches!(it, Verdict::Appended { .. }));
+        self.send_request();
+        self.expect_outcome(reply, |it| matches!(it, CallOutcome::Appended { .. }));
     }
 
-    fn ended(&mut self, reply: &[u8], well: impl Fn(&Verdict) -> bool) {
-        let told = self.takes_in(reply);
-        let is_well = matches!(&told, Some(Notice::Answered { verdict, .. }) if well(verdict));
-        assert!(is_well, "{told:?}");
+    fn expect_outcome(&mut self, reply: &[u8], expected: impl Fn(&CallOutcome) -> bool) {
+        let notification = self.receive(reply);
+        let matches = matches!(&notification, Some(Notification::Completed { outcome, .. }) if expected(outcome));
+        assert!(matches, "{notification:?}");
     }
 }
 
-impl Other {
-    fn answers(&mut self, status: Status) -> Vec<u8> {
+impl FakeServer {
+    fn encode_next_reply(&mut self, status: Status) -> Vec<u8> {
         self.seq = self.seq.next();
-        answers_at(self.seq, status)
+        encode_reply(self.seq, status)
     }
 
-    fn grants(&mut self, token: Token) -> Vec<u8> {
+    fn encode_grant(&mut self, token: Token) -> Vec<u8> {
         let lock = self.lock.clone();
-        self.answers(Status::Granted { lock, token, lease: LEASE, hold: None })
+        self.encode_next_reply(Status::Granted { lock, token, lease: LEASE, hold: None })
     }
 }
 
-fn answers_at(re: Seq, status: Status) -> Vec<u8> {
+fn encode_reply(request_seq: Seq, status: Status) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Reply { re, attempt: Attempt::default(), status }.encode(&mut bytes);
+    Reply { request_seq, attempt: Attempt::default(), status }.encode(&mut bytes);
     bytes
 }
 
-#[divan::bench(sample_size = GOES)]
+#[divan::bench(sample_size = SAMPLE_SIZE)]
 fn acquire_and_release(bencher: Bencher<'_, '_>) {
-    let (mut side, mut other) = open();
+    let (mut client, mut server) = open_session();
     let mut token = Token::default();
     bencher
         .counter(ItemsCount::new(2usize))
         .with_inputs(|| {
             token = token.next();
-            let released = Status::Released { lock: other.lock.clone() };
-            (token, other.grants(token), other.answers(released))
+            let released = Status::Released { lock: server.lock.clone() };
+            (token, server.encode_grant(token), server.encode_next_reply(released))
         })
         .bench_local_refs(|(token, granted, released)| {
-            side.acquires(granted);
-            side.releases(*token, released);
+            client.acquire(granted);
+            client.release(*token, released);
         });
 }
 
-#[divan::bench(sample_size = GOES)]
+#[divan::bench(sample_size = SAMPLE_SIZE)]
 fn append(bencher: Bencher<'_, '_>) {
-    let (mut side, mut other) = open();
+    let (mut client, mut server) = open_session();
     let token = Token::new(1);
-    side.acquires(&other.grants(token));
+    client.acquire(&server.encode_grant(token));
     bencher
         .counter(ItemsCount::new(1usize))
         .with_inputs(|| {
-            let file = other.lock.clone();
-            other.answers(Status::Appended { file, offset: 1_234_567, len: 100 })
+            let file = server.lock.clone();
+            server.encode_next_reply(Status::Appended { file, offset: 1_234_567, len: 100 })
         })
-        .bench_local_refs(|appended| side.appends(token, appended));
+        .bench_local_refs(|appended| client.append(token, appended));
 }
 
-#[divan::bench(sample_size = GOES)]
+#[divan::bench(sample_size = SAMPLE_SIZE)]
 fn heartbeat(bencher: Bencher<'_, '_>) {
-    let (mut side, mut other) = open();
+    let (mut client, mut server) = open_session();
     bencher
         .counter(ItemsCount::new(1usize))
-        .with_inputs(|| other.answers(Status::Alive { lease: LEASE, held: 0 }))
+        .with_inputs(|| server.encode_next_reply(Status::Alive { lease: LEASE, held: 0 }))
         .bench_local_refs(|alive| {
-            side.client.beat(Time::ZERO);
-            side.sends();
-            let told = side.takes_in(alive);
-            assert!(told.is_none(), "{told:?}");
+            client.client.send_heartbeat(Time::ZERO);
+            client.send_request();
+            let notification = client.receive(alive);
+            assert!(notification.is_none(), "{notification:?}");
         });
 }

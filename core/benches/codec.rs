@@ -6,13 +6,13 @@ mod fixtures;
 
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
-use leasehold_core::id::{Attempt, Nonce, Seq, SessionId, Token};
-use leasehold_core::limits::{DATAGRAM_LEN_MAX, POLL, WINDOW};
+use leasehold_core::id::{Attempt, Nonce, Seq, SessionKey, Token};
+use leasehold_core::limits::{DATAGRAM_LEN_MAX, POLL_INTERVAL, WINDOW};
 use leasehold_core::op::Op;
 use leasehold_core::refusal::Refusal;
 use leasehold_core::secret::Secret;
-use leasehold_core::time::Span;
-use leasehold_core::wire::{self, Key, Operation, Reply, Request, Status};
+use leasehold_core::time::Millis;
+use leasehold_core::wire::{self, MacKey, Operation, Reply, Request, Status};
 
 use fixtures::{LEASE, line, name};
 
@@ -20,7 +20,7 @@ use fixtures::{LEASE, line, name};
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 /// What each operation is answered where all goes well, and what one is refused.
-const ANSWERS: [&str; 9] = [
+const STATUS_CODES: [&str; 9] = [
     "welcome",
     "granted",
     "queued",
@@ -36,13 +36,13 @@ fn main() {
     divan::main();
 }
 
-fn session() -> Secret<SessionId> {
-    Secret::new(SessionId::from_entropy(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210))
+fn session_key() -> Secret<SessionKey> {
+    Secret::new(SessionKey::from_entropy(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210))
 }
 
 fn request(op: &str) -> Request {
     let (lock, token) = (name("reports"), Token::new(123_456));
-    let operation = match Op::from_word(op).expect("one of the operations") {
+    let operation = match Op::from_code(op).expect("one of the operations") {
         Op::Hello => Operation::Hello {
             client: name("client-17"),
             nonce: Secret::new(Nonce::new(0x0123_4567_89ab_cdef)),
@@ -53,25 +53,25 @@ fn request(op: &str) -> Request {
         Op::CancelAcquire => Operation::CancelAcquire { lock },
         Op::ReleaseLock => Operation::ReleaseLock { lock, token },
         Op::AppendFile => Operation::AppendFile { file: lock, token, data: line() },
-        Op::AppendOutcome => Operation::AppendOutcome { of: Seq::new(41) },
+        Op::AppendOutcome => Operation::AppendOutcome { append_seq: Seq::new(41) },
         Op::Heartbeat => Operation::Heartbeat,
         Op::Close => Operation::Close,
     };
     let is_hello = operation.op() == Op::Hello;
     let seq = Seq::new(if is_hello { 0 } else { 123_456_789 });
-    let session = (!is_hello).then(session);
-    Request { session, seq, attempt: Attempt::default(), operation }
+    let session_key = (!is_hello).then(session_key);
+    Request { session_key, seq, attempt: Attempt::default(), operation }
 }
 
-fn reply(word: &str) -> Reply {
-    let (lock, token, lease) = (name("reports"), Token::new(123_456), Span::from_millis(4_987));
+fn reply(code: &str) -> Reply {
+    let (lock, token, lease) = (name("reports"), Token::new(123_456), Millis::from_millis(4_987));
     let (offset, len) = (1_234_567, 100);
-    let status = match word {
+    let status = match code {
         "welcome" => Status::Welcome {
-            session: session(),
+            session_key: session_key(),
             lease: LEASE,
-            heartbeat: LEASE.part(3),
-            poll: POLL,
+            heartbeat: LEASE.divided_by(3),
+            poll: POLL_INTERVAL,
             window: WINDOW as u64,
         },
         "granted" => Status::Granted { lock, token, lease, hold: None },
@@ -81,22 +81,22 @@ fn reply(word: &str) -> Reply {
         "appended" => Status::Appended { file: lock, offset, len },
         "applied" => Status::Applied { file: lock, offset, len },
         "alive" => Status::Alive { lease, held: 1 },
-        "error" => Status::Refused(Refusal::LockHeld { retry_after: POLL }),
+        "error" => Status::Refused(Refusal::LockHeld { retry_after: POLL_INTERVAL }),
         other => panic!("{other} is no answer"),
     };
-    Reply { re: Seq::new(123_456_789), attempt: Attempt::default(), status }
+    Reply { request_seq: Seq::new(123_456_789), attempt: Attempt::default(), status }
 }
 
-fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     write(&mut bytes);
     bytes
 }
 
 /// What is written goes to the end of a buffer that is used again and again.
-fn writing(bencher: Bencher<'_, '_>, write: impl Fn(&mut Vec<u8>)) {
+fn bench_encode(bencher: Bencher<'_, '_>, write: impl Fn(&mut Vec<u8>)) {
     let mut out = Vec::with_capacity(2 * DATAGRAM_LEN_MAX);
-    let len = written(&write).len();
+    let len = encoded(&write).len();
     bencher.counter(BytesCount::new(len)).bench_local(|| {
         out.clear();
         write(&mut out);
@@ -104,51 +104,52 @@ fn writing(bencher: Bencher<'_, '_>, write: impl Fn(&mut Vec<u8>)) {
     });
 }
 
-#[divan::bench(args = Op::ALL.map(Op::word))]
-fn server_reads_request(bencher: Bencher<'_, '_>, op: &str) {
-    let bytes = written(|out| request(op).encode(out));
+#[divan::bench(args = Op::ALL.map(Op::code))]
+fn server_decodes_request(bencher: Bencher<'_, '_>, op: &str) {
+    let bytes = encoded(|out| request(op).encode(out));
     bencher.counter(BytesCount::of_slice(&bytes)).bench(|| Request::decode(black_box(&bytes)));
 }
 
-#[divan::bench(args = ANSWERS)]
-fn server_writes_reply(bencher: Bencher<'_, '_>, word: &str) {
-    let reply = reply(word);
-    writing(bencher, |out| {
+#[divan::bench(args = STATUS_CODES)]
+fn server_encodes_reply(bencher: Bencher<'_, '_>, code: &str) {
+    let reply = reply(code);
+    bench_encode(bencher, |out| {
         black_box(&reply).encode_within(DATAGRAM_LEN_MAX, out);
     });
 }
 
-#[divan::bench(args = Op::ALL.map(Op::word))]
-fn client_writes_request(bencher: Bencher<'_, '_>, op: &str) {
+#[divan::bench(args = Op::ALL.map(Op::code))]
+fn client_encodes_request(bencher: Bencher<'_, '_>, op: &str) {
     let request = request(op);
-    writing(bencher, |out| black_box(&request).encode(out));
+    bench_encode(bencher, |out| black_box(&request).encode(out));
 }
 
-#[divan::bench(args = ANSWERS)]
-fn client_reads_reply(bencher: Bencher<'_, '_>, word: &str) {
-    let bytes = written(|out| reply(word).encode(out));
+#[divan::bench(args = STATUS_CODES)]
+fn client_decodes_reply(bencher: Bencher<'_, '_>, code: &str) {
+    let bytes = encoded(|out| reply(code).encode(out));
     bencher.counter(BytesCount::of_slice(&bytes)).bench(|| Reply::decode(black_box(&bytes)));
 }
 
 /// The trailer of a key, which both sides put on and take off.
 #[divan::bench]
-fn key_seals(bencher: Bencher<'_, '_>) {
-    let (key, body) = (Key::new(b"a key of both"), written(|out| request("heartbeat").encode(out)));
-    writing(bencher, |out| {
+fn append_mac(bencher: Bencher<'_, '_>) {
+    let (key, body) =
+        (MacKey::new(b"a key of both"), encoded(|out| request("heartbeat").encode(out)));
+    bench_encode(bencher, |out| {
         out.extend_from_slice(&body);
-        wire::seal(&key, out);
+        wire::append_mac(&key, out);
     });
 }
 
 #[divan::bench]
-fn key_opens(bencher: Bencher<'_, '_>) {
-    let key = Key::new(b"a key of both");
-    let bytes = written(|out| {
+fn verify_mac(bencher: Bencher<'_, '_>) {
+    let key = MacKey::new(b"a key of both");
+    let bytes = encoded(|out| {
         request("heartbeat").encode(out);
-        wire::seal(&key, out);
+        wire::append_mac(&key, out);
     });
-    assert!(wire::open(&key, &bytes).is_some(), "it was sealed with the same key");
+    assert!(wire::verify_mac(&key, &bytes).is_some(), "it was sealed with the same key");
     bencher
         .counter(BytesCount::of_slice(&bytes))
-        .bench(|| wire::open(&key, black_box(&bytes)).is_some());
+        .bench(|| wire::verify_mac(&key, black_box(&bytes)).is_some());
 }

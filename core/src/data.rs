@@ -27,7 +27,7 @@ impl Data {
     }
 
     /// The bytes that one of JSON's two fields has, or why they have none.
-    pub(crate) fn of_fields(
+    pub(crate) fn from_fields(
         data: Option<String>,
         data_b64: Option<String>,
     ) -> Result<Self, &'static str> {
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Data {
             data_b64: Option<String>,
         }
         let Fields { data, data_b64 } = Fields::deserialize(deserializer)?;
-        Self::of_fields(data, data_b64).map_err(D::Error::custom)
+        Self::from_fields(data, data_b64).map_err(D::Error::custom)
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_are_no_text_survive_json() {
+    fn non_utf8_bytes_round_trip_through_json() {
         for bytes in [&b"a line\n"[..], &[0xff, 0x00, 0xfe], b""] {
             let data = Data::new(bytes);
             let json = serde_json::to_string(&data).unwrap();

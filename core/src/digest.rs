@@ -24,17 +24,17 @@ impl Default for Digester {
 
 impl Digester {
     /// Takes in a number.
-    pub const fn number(&mut self, number: u64) {
+    pub const fn write_u64(&mut self, number: u64) {
         self.0 = mix(self.0 ^ number).wrapping_mul(0x0000_0100_0000_01b3);
     }
 
     /// Takes in some bytes and how many they are, so that `ab, c` differs from `a, bc`.
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
+    pub fn write_bytes(&mut self, bytes: &[u8]) {
+        self.write_u64(bytes.len() as u64);
         for chunk in bytes.chunks(8) {
-            let mut eight = [0; 8];
-            eight[..chunk.len()].copy_from_slice(chunk);
-            self.number(u64::from_le_bytes(eight));
+            let mut padded = [0; 8];
+            padded[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(padded));
         }
     }
 
@@ -48,16 +48,16 @@ impl Digester {
 mod tests {
     use super::*;
 
-    fn of(parts: &[&str]) -> Digest {
+    fn digest_of(parts: &[&str]) -> Digest {
         let mut digester = Digester::default();
-        parts.iter().for_each(|part| digester.bytes(part.as_bytes()));
+        parts.iter().for_each(|part| digester.write_bytes(part.as_bytes()));
         digester.finish()
     }
 
     #[test]
-    fn where_a_part_ends_makes_a_difference() {
-        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
-        assert_ne!(of(&["a"]), of(&["a\0"]));
-        assert_eq!(of(&["a", "b"]), of(&["a", "b"]));
+    fn digest_depends_on_part_boundaries() {
+        assert_ne!(digest_of(&["ab", "c"]), digest_of(&["a", "bc"]));
+        assert_ne!(digest_of(&["a"]), digest_of(&["a\0"]));
+        assert_eq!(digest_of(&["a", "b"]), digest_of(&["a", "b"]));
     }
 }

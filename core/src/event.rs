@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Data;
 use crate::digest::Digest;
-use crate::id::{Attempt, Index, Name, Nonce, Seq, SessionId, SessionNo, Token};
+use crate::id::{Attempt, LogIndex, Name, Nonce, Seq, SessionId, SessionKey, Token};
 use crate::op::{DropReason, Op};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
-use crate::time::{Span, Time};
+use crate::time::{Millis, Time};
 
 /// One thing that happened, and its place in history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Its place: each event's is one more than that of the event before it.
-    pub index: Index,
+    pub index: LogIndex,
     /// When, on the server's clock.
     #[serde(rename = "at_ms")]
     pub at: Time,
     /// What.
     #[serde(flatten)]
-    pub fact: Fact,
+    pub kind: EventKind,
 }
 
 /// Which request led to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestId {
     /// Its number within the session.
     pub seq: Seq,
     /// Which transmission of it arrived.
@@ -72,7 +72,7 @@ pub enum WaitEndCause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
-pub enum Fact {
+pub enum EventKind {
     /// The server began to serve, for the first time or again. Every session that is alive has
     /// its full lease from here on.
     ServerStarted {
@@ -84,75 +84,84 @@ pub enum Fact {
     /// The server ends in good order.
     ServerStopped,
     SessionOpened {
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         #[serde(rename = "lease_ms")]
-        lease: Span,
+        lease: Millis,
         #[serde(skip)]
-        id: Option<Secret<SessionId>>,
+        key: Option<Secret<SessionKey>>,
         #[serde(skip)]
         nonce: Option<Secret<Nonce>>,
     },
     /// A lease ran out. What the session held and waited for was ended before.
     SessionExpired {
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
     },
     /// A client closed its session. What it held and waited for was ended before.
     SessionClosed {
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         #[serde(flatten)]
-        asked: Asked,
+        request_id: RequestId,
     },
     LockQueued {
         lock: Name,
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         #[serde(flatten)]
-        asked: Asked,
+        request_id: RequestId,
         #[serde(rename = "wait_ms")]
-        wait: Span,
+        wait: Millis,
         #[serde(rename = "hold_ms", skip_serializing_if = "Option::is_none")]
-        hold: Option<Span>,
+        hold: Option<Millis>,
     },
     LockGranted {
         lock: Name,
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         token: Token,
         #[serde(flatten)]
-        asked: Asked,
+        request_id: RequestId,
         #[serde(rename = "hold_ms", skip_serializing_if = "Option::is_none")]
-        hold: Option<Span>,
+        hold: Option<Millis>,
         /// Whether it came out of the queue, so that its holder has yet to be heard from.
         from_queue: bool,
     },
     LockReleased {
         lock: Name,
         /// Whose tenure it was.
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         token: Token,
         cause: ReleaseCause,
         /// Set where the holder asked for it.
         #[serde(flatten)]
-        asked: Option<Asked>,
+        request_id: Option<RequestId>,
     },
     WaitEnded {
         lock: Name,
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         /// The number of the request that waited.
-        waited: Seq,
+        #[serde(rename = "waited")]
+        wait_seq: Seq,
         cause: WaitEndCause,
         /// Set where the client asked for it.
         #[serde(flatten)]
-        asked: Option<Asked>,
+        request_id: Option<RequestId>,
     },
     FileAppended {
         file: Name,
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         token: Token,
         /// Where its bytes begin.
@@ -160,48 +169,52 @@ pub enum Fact {
         #[serde(flatten)]
         data: Data,
         #[serde(flatten)]
-        asked: Asked,
+        request_id: RequestId,
     },
     RequestRefused {
         /// Unset where the session is not known.
         #[serde(skip_serializing_if = "Option::is_none")]
-        session_no: Option<SessionNo>,
+        #[serde(rename = "session_no")]
+        session_id: Option<SessionId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<Name>,
         op: Op,
         /// The lock or file that it named.
         #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<Name>,
+        #[serde(rename = "name")]
+        resource_name: Option<Name>,
         /// The token that it named. In JSON `given`, since a refusal may add a `token`.
         #[serde(rename = "given", skip_serializing_if = "Option::is_none")]
         token: Option<Token>,
         #[serde(flatten)]
         refusal: Refusal,
         #[serde(flatten)]
-        asked: Asked,
+        request_id: RequestId,
     },
     /// A request that was answered before, or waits already, was answered once more.
     DuplicateAnswered {
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         op: Op,
         #[serde(flatten)]
-        asked: Asked,
+        request_id: RequestId,
     },
     /// A new request that changes nothing else renewed its session's lease.
     LeaseRenewed {
-        session_no: SessionNo,
+        #[serde(rename = "session_no")]
+        session_id: SessionId,
         client: Name,
         op: Op,
         #[serde(flatten)]
-        asked: Asked,
+        request_id: RequestId,
     },
     DatagramDropped {
         reason: DropReason,
     },
 }
 
-impl Fact {
+impl EventKind {
     /// Whether the journal must hold it before anybody may hear of it.
     ///
     /// A refusal is, where the request would do something if it were executed again in another
@@ -218,10 +231,10 @@ impl Fact {
             | Self::LockReleased { .. }
             | Self::WaitEnded { .. }
             | Self::FileAppended { .. } => true,
-            Self::RequestRefused { session_no, op, refusal, .. } => {
+            Self::RequestRefused { session_id, op, refusal, .. } => {
                 let repeatable = matches!(op, Op::AcquireLock | Op::CancelAcquire)
                     || matches!(refusal, Refusal::StorageFailed);
-                session_no.is_some() && refusal.is_kept() && repeatable
+                session_id.is_some() && refusal.is_cacheable() && repeatable
             }
             Self::ServerStopped
             | Self::DuplicateAnswered { .. }
@@ -231,32 +244,32 @@ impl Fact {
     }
 
     /// The session that it is about, if it is about one.
-    pub fn session_no(&self) -> Option<SessionNo> {
+    pub fn session_id(&self) -> Option<SessionId> {
         match self {
-            Self::SessionOpened { session_no, .. }
-            | Self::SessionExpired { session_no, .. }
-            | Self::SessionClosed { session_no, .. }
-            | Self::LockQueued { session_no, .. }
-            | Self::LockGranted { session_no, .. }
-            | Self::LockReleased { session_no, .. }
-            | Self::WaitEnded { session_no, .. }
-            | Self::FileAppended { session_no, .. }
-            | Self::DuplicateAnswered { session_no, .. }
-            | Self::LeaseRenewed { session_no, .. } => Some(*session_no),
-            Self::RequestRefused { session_no, .. } => *session_no,
+            Self::SessionOpened { session_id, .. }
+            | Self::SessionExpired { session_id, .. }
+            | Self::SessionClosed { session_id, .. }
+            | Self::LockQueued { session_id, .. }
+            | Self::LockGranted { session_id, .. }
+            | Self::LockReleased { session_id, .. }
+            | Self::WaitEnded { session_id, .. }
+            | Self::FileAppended { session_id, .. }
+            | Self::DuplicateAnswered { session_id, .. }
+            | Self::LeaseRenewed { session_id, .. } => Some(*session_id),
+            Self::RequestRefused { session_id, .. } => *session_id,
             Self::ServerStarted { .. } | Self::ServerStopped | Self::DatagramDropped { .. } => None,
         }
     }
 
     /// The lock or file that it is about, if it is about one.
-    pub fn name(&self) -> Option<&Name> {
+    pub fn resource_name(&self) -> Option<&Name> {
         match self {
             Self::LockQueued { lock, .. }
             | Self::LockGranted { lock, .. }
             | Self::LockReleased { lock, .. }
             | Self::WaitEnded { lock, .. } => Some(lock),
             Self::FileAppended { file, .. } => Some(file),
-            Self::RequestRefused { name, .. } => name.as_ref(),
+            Self::RequestRefused { resource_name: name, .. } => name.as_ref(),
             Self::ServerStarted { .. }
             | Self::ServerStopped
             | Self::SessionOpened { .. }
@@ -269,7 +282,7 @@ impl Fact {
     }
 
     /// The word in JSON's `type`.
-    pub const fn word(&self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::ServerStarted { .. } => "server_started",
             Self::ServerStopped => "server_stopped",
@@ -297,23 +310,23 @@ mod tests {
         Name::new(text).unwrap()
     }
 
-    fn asked(seq: u64) -> Asked {
-        Asked { seq: Seq::new(seq), attempt: Attempt::new(0), digest: Digest(0) }
+    fn request_id(seq: u64) -> RequestId {
+        RequestId { seq: Seq::new(seq), attempt: Attempt::new(0), digest: Digest(0) }
     }
 
     #[test]
-    fn events_read_as_the_protocol_shows_them() {
+    fn event_json_matches_the_protocol_document() {
         let event = Event {
-            index: Index::new(5),
+            index: LogIndex::new(5),
             at: Time::from_millis(1_234),
-            fact: Fact::FileAppended {
+            kind: EventKind::FileAppended {
                 file: name("a"),
-                session_no: SessionNo::new(3),
+                session_id: SessionId::new(3),
                 client: name("me"),
                 token: Token::new(7),
                 offset: 10,
                 data: Data::new(b"hi\n"),
-                asked: asked(4),
+                request_id: request_id(4),
             },
         };
         let json = serde_json::to_string(&event).unwrap();
@@ -325,35 +338,35 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_its_code_beside_what_was_given() {
-        let fact = Fact::RequestRefused {
-            session_no: None,
+    fn refusal_json_contains_the_code_and_the_given_token() {
+        let kind = EventKind::RequestRefused {
+            session_id: None,
             client: None,
             op: Op::AppendFile,
-            name: Some(name("a")),
+            resource_name: Some(name("a")),
             token: Some(Token::new(33)),
             refusal: Refusal::StaleToken { current: Token::new(34) },
-            asked: asked(9),
+            request_id: request_id(9),
         };
-        let json = serde_json::to_string(&fact).unwrap();
+        let json = serde_json::to_string(&kind).unwrap();
         assert!(json.contains(r#""given":33,"code":"stale_token","current":34"#), "{json}");
-        assert_eq!(serde_json::from_str::<Fact>(&json).unwrap(), fact);
+        assert_eq!(serde_json::from_str::<EventKind>(&json).unwrap(), kind);
     }
 
     #[test]
-    fn no_secret_is_in_the_json_of_an_event() {
-        let fact = Fact::SessionOpened {
-            session_no: SessionNo::new(1),
+    fn event_json_contains_no_secret() {
+        let kind = EventKind::SessionOpened {
+            session_id: SessionId::new(1),
             client: name("me"),
-            lease: Span::from_secs(5),
-            id: Some(Secret::new(SessionId::from_entropy(0xabc))),
+            lease: Millis::from_secs(5),
+            key: Some(Secret::new(SessionKey::from_entropy(0xabc))),
             nonce: Some(Secret::new(Nonce::new(0xdef))),
         };
-        let json = serde_json::to_string(&fact).unwrap();
+        let json = serde_json::to_string(&kind).unwrap();
         assert_eq!(
             json,
             r#"{"type":"session_opened","session_no":1,"client":"me","lease_ms":5000}"#
         );
-        assert!(!format!("{fact:?}").contains("abc"), "{fact:?}");
+        assert!(!format!("{kind:?}").contains("abc"), "{kind:?}");
     }
 }

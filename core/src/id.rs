@@ -17,21 +17,21 @@ use crate::limits::NAME_LEN_MAX;
 /// A file and the lock that guards it have the same name. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(Text);
+pub struct Name(NameText);
 
 /// How many bytes of a name are kept in place. With these it is as large as with a pointer.
-const SHORT_MAX: usize = 22;
+const INLINE_LEN_MAX: usize = 22;
 
 /// The text of a name, short wherever it can be. Names are cloned and compared all the time, and
 /// hardly one is long: so nobody counts who has it, and nobody goes elsewhere to read it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Text {
+enum NameText {
     /// Filled up with zeros, which no name has in it.
-    Short {
-        bytes: [u8; SHORT_MAX],
+    Inline {
+        bytes: [u8; INLINE_LEN_MAX],
         len: u8,
     },
-    Long(Arc<str>),
+    Shared(Arc<str>),
 }
 
 /// Why some text is not a [`Name`].
@@ -49,7 +49,7 @@ impl Name {
             && text.len() <= NAME_LEN_MAX
             && !text.starts_with('.')
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if well_formed { Ok(Self(Text::new(text))) } else { Err(BadName) }
+        if well_formed { Ok(Self(NameText::new(text))) } else { Err(BadName) }
     }
 
     /// The name as text.
@@ -58,37 +58,39 @@ impl Name {
     }
 }
 
-impl Text {
+impl NameText {
     fn new(text: &str) -> Self {
-        let mut bytes = [0; SHORT_MAX];
+        let mut bytes = [0; INLINE_LEN_MAX];
         match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(text.as_bytes());
-                Self::Short { bytes, len }
+            (Some(prefix), Ok(len)) => {
+                prefix.copy_from_slice(text.as_bytes());
+                Self::Inline { bytes, len }
             }
-            _ => Self::Long(text.into()),
+            _ => Self::Shared(text.into()),
         }
     }
 
     fn as_str(&self) -> &str {
         match self {
-            Self::Short { bytes, len } => {
+            Self::Inline { bytes, len } => {
                 std::str::from_utf8(&bytes[..usize::from(*len)]).expect("it was made of text")
             }
-            Self::Long(text) => text,
+            Self::Shared(text) => text,
         }
     }
 }
 
 /// As of the text itself.
-impl Ord for Text {
+impl Ord for NameText {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
-            (Self::Short { bytes, .. }, Self::Short { bytes: others, .. }) => {
-                let compare = |eight: Option<&[u8; 8]>, other| word(eight).cmp(&word(other));
-                compare(bytes.first_chunk(), others.first_chunk())
-                    .then_with(|| compare(bytes[8..].first_chunk(), others[8..].first_chunk()))
-                    .then_with(|| compare(bytes.last_chunk(), others.last_chunk()))
+            (Self::Inline { bytes, .. }, Self::Inline { bytes: other_bytes, .. }) => {
+                let compare = |chunk: Option<&[u8; 8]>, other| {
+                    u64_from_be_bytes(chunk).cmp(&u64_from_be_bytes(other))
+                };
+                compare(bytes.first_chunk(), other_bytes.first_chunk())
+                    .then_with(|| compare(bytes[8..].first_chunk(), other_bytes[8..].first_chunk()))
+                    .then_with(|| compare(bytes.last_chunk(), other_bytes.last_chunk()))
             }
             _ => self.as_str().cmp(other.as_str()),
         }
@@ -96,11 +98,11 @@ impl Ord for Text {
 }
 
 /// Eight bytes as a number in the same order: one comparison, and mostly the only one.
-fn word(eight: Option<&[u8; 8]>) -> u64 {
-    u64::from_be_bytes(*eight.expect("each word lies within the bytes"))
+fn u64_from_be_bytes(chunk: Option<&[u8; 8]>) -> u64 {
+    u64::from_be_bytes(*chunk.expect("each word lies within the bytes"))
 }
 
-impl PartialOrd for Text {
+impl PartialOrd for NameText {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -140,7 +142,7 @@ impl From<Name> for String {
     }
 }
 
-macro_rules! number {
+macro_rules! u64_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,38 +176,38 @@ macro_rules! number {
     };
 }
 
-number! {
+u64_newtype! {
     /// A fencing token: one for each tenure of any lock, each larger than all before it.
     /// The first is 1; 0 means that there is none.
     Token
 }
-number! {
+u64_newtype! {
     /// The number of one request within its session, from 1 on. `hello` has 0.
     Seq
 }
-number! {
+u64_newtype! {
     /// Which transmission of a request this is, from 0 on.
     Attempt
 }
-number! {
+u64_newtype! {
     /// The place of an event in the history of the service, from 1 on.
-    Index
+    LogIndex
 }
-number! {
+u64_newtype! {
     /// The public number of a session. Safe to show, since it opens nothing.
-    SessionNo
+    SessionId
 }
 
 /// What `hello` gave to a client: whoever knows it, speaks for the session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SessionId {
+pub struct SessionKey {
     // Two words: as one number it would stand at multiples of 16 bytes, and tables of it would be
     // a third larger.
     high: u64,
     low: u64,
 }
 
-impl SessionId {
+impl SessionKey {
     /// A session id made of 128 bits that nobody could guess.
     #[allow(clippy::cast_possible_truncation, reason = "each half has 64 bits")]
     pub const fn from_entropy(entropy: u128) -> Self {
@@ -228,7 +230,7 @@ impl SessionId {
 
     /// The 32 hex digits of the wire as an id; upper and lower case are the same.
     pub fn from_hex(text: &str) -> Option<Self> {
-        of_hex(text, 32).map(Self::from_entropy)
+        parse_hex(text, 32).map(Self::from_entropy)
     }
 
     /// The id as the 32 hex digits of the wire.
@@ -254,7 +256,7 @@ impl Nonce {
 
     /// The 16 hex digits of the wire as a nonce.
     pub fn from_hex(text: &str) -> Option<Self> {
-        of_hex(text, 16).and_then(|bits| u64::try_from(bits).ok()).map(Self)
+        parse_hex(text, 16).and_then(|bits| u64::try_from(bits).ok()).map(Self)
     }
 
     /// The nonce as the 16 hex digits of the wire.
@@ -270,7 +272,7 @@ pub struct Peer(pub SocketAddr);
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The number that these hex digits are, where there are `len` of them and nothing else.
-fn of_hex(text: &str, len: usize) -> Option<u128> {
+fn parse_hex(text: &str, len: usize) -> Option<u128> {
     if text.len() != len {
         return None;
     }
@@ -293,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked() {
+    fn names_are_validated() {
         for good in ["a", "file_0", "A-b.c", "0", &"x".repeat(64)] {
             assert!(Name::new(good).is_ok(), "{good}");
         }
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_in_the_order_of_their_text() {
+    fn names_compare_like_their_text() {
         let long = ["x".repeat(22), "x".repeat(23), "x".repeat(21) + "y", "y".repeat(64)];
         let short = ["a", "aa", "ab", "file_1", "file_10", "file_2", "file_1_b"];
         let texts: Vec<&str> = short.into_iter().chain(long.iter().map(String::as_str)).collect();
@@ -319,11 +321,11 @@ mod tests {
     }
 
     #[test]
-    fn ids_survive_the_wire() {
-        let id = SessionId::from_entropy(0x0123_4567_89ab_cdef_0000_0000_0000_0001);
-        assert!(SessionId::from_hex(&id.to_hex()) == Some(id));
-        assert!(SessionId::from_bytes(id.to_bytes()) == id);
-        assert!(SessionId::from_hex("+123456789abcdef0000000000000001").is_none());
+    fn keys_and_nonces_round_trip_through_hex() {
+        let key = SessionKey::from_entropy(0x0123_4567_89ab_cdef_0000_0000_0000_0001);
+        assert!(SessionKey::from_hex(&key.to_hex()) == Some(key));
+        assert!(SessionKey::from_bytes(key.to_bytes()) == key);
+        assert!(SessionKey::from_hex("+123456789abcdef0000000000000001").is_none());
         assert!(Nonce::from_hex("00000000000000a1") == Some(Nonce::new(0xa1)));
         assert!(Nonce::from_hex("a1").is_none());
     }

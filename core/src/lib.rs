@@ -7,19 +7,19 @@
 //! so), [`service`] (what a datagram leads to), [`client`] (what a client does and believes). Each
 //! may use only those before it.
 
+pub mod chunked_queue;
 pub mod client;
 pub mod data;
+pub mod describe;
 pub mod digest;
 pub mod event;
 pub mod id;
 pub mod limits;
 pub mod op;
 pub mod protections;
-pub mod queue;
 pub mod refusal;
 pub mod rng;
 pub mod secret;
-pub mod sentence;
 pub mod service;
 pub mod state;
 pub mod time;

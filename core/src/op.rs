@@ -38,7 +38,7 @@ impl Op {
     ];
 
     /// The word on the wire.
-    pub const fn word(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Hello => "hello",
             Self::AcquireLock => "acquire_lock",
@@ -52,8 +52,8 @@ impl Op {
     }
 
     /// The operation that this word of the wire names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|op| op.word() == word)
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.code() == code)
     }
 }
 
@@ -79,7 +79,7 @@ impl DropReason {
         [Self::IsReply, Self::NoOperation, Self::NotJson, Self::WouldAmplify, Self::BadKey];
 
     /// The word in events and metrics.
-    pub const fn word(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::IsReply => "is_reply",
             Self::NoOperation => "no_operation",
@@ -95,13 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_code_and_json_are_the_same() {
+    fn codes_match_their_json() {
         for op in Op::ALL {
-            assert_eq!(serde_json::to_string(&op).unwrap(), format!("\"{}\"", op.word()));
-            assert_eq!(Op::from_word(op.word()), Some(op));
+            assert_eq!(serde_json::to_string(&op).unwrap(), format!("\"{}\"", op.code()));
+            assert_eq!(Op::from_code(op.code()), Some(op));
         }
         for reason in DropReason::ALL {
-            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{}\"", reason.word()));
+            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{}\"", reason.code()));
         }
     }
 }

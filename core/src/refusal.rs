@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::Token;
-use crate::time::Span;
+use crate::time::Millis;
 
 /// Which of a server's bounds is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Bound {
+pub enum Limit {
     /// Live sessions.
     Sessions,
     /// Locks held or waited for.
@@ -24,11 +24,11 @@ pub enum Bound {
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     /// Not a request of this protocol.
-    #[error("{why}")]
+    #[error("{reason}")]
     BadRequest {
         /// What is wrong with it, for a person.
         #[serde(skip)]
-        why: String,
+        reason: String,
     },
     /// A datagram over its bound, or a file that would be.
     #[error("over {limit} bytes")]
@@ -55,16 +55,17 @@ pub enum Refusal {
         window: usize,
     },
     /// A bound of the server's is reached.
-    #[error("the server's bound on {bound:?} is reached")]
+    #[error("the server's bound on {limit:?} is reached")]
     Overloaded {
         /// Which one.
-        bound: Bound,
+        #[serde(rename = "bound")]
+        limit: Limit,
     },
     /// Too many requests in too short a time.
     #[error("too many requests; try again in {retry_after}")]
     RateLimited {
         /// When another is welcome.
-        retry_after: Span,
+        retry_after: Millis,
     },
     /// It can't be made durable, and so nothing was done.
     #[error("it can't be made durable, so nothing was done")]
@@ -73,7 +74,7 @@ pub enum Refusal {
     #[error("the lock is held; try again in {retry_after}")]
     LockHeld {
         /// When it may be worth asking again.
-        retry_after: Span,
+        retry_after: Millis,
     },
     /// The lock didn't come free in time.
     #[error("the lock did not come free in time")]
@@ -123,7 +124,7 @@ impl Refusal {
 
     /// Whether the answer is kept for duplicates. What says that a `seq` was used otherwise must
     /// not take the place of the answer that it was used for.
-    pub const fn is_kept(&self) -> bool {
+    pub const fn is_cacheable(&self) -> bool {
         !matches!(self, Self::StaleSeq | Self::SeqReused | Self::UnknownSession)
     }
 }

@@ -17,12 +17,12 @@ impl Rng {
 
     /// The generator for one thing among many: its draws depend on `seed` and `key` alone, so
     /// that whatever happens to one thing reshuffles nothing for the others.
-    pub const fn keyed(seed: u64, key: u64) -> Self {
-        Self { state: mix(seed ^ mix(key)) }
+    pub const fn with_stream(seed: u64, stream: u64) -> Self {
+        Self { state: mix(seed ^ mix(stream)) }
     }
 
     /// 64 bits.
-    pub const fn bits(&mut self) -> u64 {
+    pub const fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
@@ -30,7 +30,7 @@ impl Rng {
     /// A number below `bound`; 0 where `bound` is 0.
     pub const fn below(&mut self, bound: u64) -> u64 {
         // The high half of a 128-bit product. Its bias is below 2^-32 for bounds below 2^32.
-        ((self.bits() as u128 * bound as u128) >> 64) as u64
+        ((self.next_u64() as u128 * bound as u128) >> 64) as u64
     }
 
     /// A number from `low` to `high`, both included.
@@ -40,7 +40,7 @@ impl Rng {
     }
 
     /// Whether something happens that happens `ppm` times in a million.
-    pub const fn happens(&mut self, ppm: u64) -> bool {
+    pub const fn chance(&mut self, ppm: u64) -> bool {
         self.below(1_000_000) < ppm
     }
 }
@@ -57,19 +57,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_draws_are_those_of_the_reference() {
+    fn output_matches_the_reference_implementation() {
         let mut rng = Rng::new(1_234_567);
-        assert_eq!(rng.bits(), 6_457_827_717_110_365_317);
-        assert_eq!(rng.bits(), 3_203_168_211_198_807_973);
+        assert_eq!(rng.next_u64(), 6_457_827_717_110_365_317);
+        assert_eq!(rng.next_u64(), 3_203_168_211_198_807_973);
     }
 
     #[test]
-    fn draws_stay_within_their_range() {
+    fn samples_stay_within_their_range() {
         let mut rng = Rng::new(7);
         for _ in 0..1_000 {
             assert!((3..=5).contains(&rng.between(3, 5)));
         }
-        let hits = (0..10_000).filter(|_| rng.happens(300_000)).count();
+        let hits = (0..10_000).filter(|_| rng.chance(300_000)).count();
         assert!((2_800..3_200).contains(&hits), "{hits} of 10000 at 30%");
     }
 }

@@ -1,6 +1,6 @@
 //! Moments and durations, in whole milliseconds.
 //!
-//! - Readings of different machines are never compared: only a [`Span`] crosses the wire.
+//! - Readings of different machines are never compared: only a [`Millis`] crosses the wire.
 //! - Nothing here reads a clock. A moment comes in as an argument, from whoever has one.
 
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct Time(u64);
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
-pub struct Span(u64);
+pub struct Millis(u64);
 
 impl Time {
     /// The beginning of a machine's clock.
@@ -39,17 +39,17 @@ impl Time {
     }
 
     /// How long after `earlier` this is; zero where it isn't after it.
-    pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
+    pub const fn since(self, earlier: Self) -> Millis {
+        Millis(self.0.saturating_sub(earlier.0))
     }
 
     /// How long from here until `later`; zero where that has come.
-    pub const fn until(self, later: Self) -> Span {
+    pub const fn until(self, later: Self) -> Millis {
         later.since(self)
     }
 }
 
-impl Span {
+impl Millis {
     /// No time at all.
     pub const ZERO: Self = Self(0);
 
@@ -74,17 +74,17 @@ impl Span {
     }
 
     /// This span `factor` times, at most the longest there is.
-    pub const fn times(self, factor: u64) -> Self {
+    pub const fn saturating_mul(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
     }
 
     /// One of `parts` equal parts of it, rounded down.
-    pub const fn part(self, parts: u64) -> Self {
+    pub const fn divided_by(self, parts: u64) -> Self {
         Self(self.0 / parts)
     }
 
     /// What is left of it when `other` is taken away; zero where `other` is longer.
-    pub const fn less(self, other: Self) -> Self {
+    pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
 
@@ -92,23 +92,23 @@ impl Span {
     /// Rounds down, because somebody is about to trust the result.
     pub const fn shortened_by(self, drift_ppm: u64) -> Self {
         assert!(drift_ppm <= 1_000_000, "a clock can't be off by more than all of the time");
-        let left = self.0 as u128 * (1_000_000 - drift_ppm) as u128 / 1_000_000;
+        let remaining = self.0 as u128 * (1_000_000 - drift_ppm) as u128 / 1_000_000;
         // It can't be more than it was, so it fits.
         #[allow(clippy::cast_possible_truncation)]
-        Self(left as u64)
+        Self(remaining as u64)
     }
 }
 
-impl Add<Span> for Time {
+impl Add<Millis> for Time {
     type Output = Self;
 
-    /// Stops at [`Time::NEVER`]: a client may ask for any number of milliseconds.
-    fn add(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0))
+    /// Stops at [`GoToTime::NEVER`]: a client may ask for any number of milliseconds.
+    fn add(self, duration: Millis) -> Self {
+        Self(self.0.saturating_add(duration.0))
     }
 }
 
-impl Add for Span {
+impl Add for Millis {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -124,7 +124,7 @@ impl fmt::Display for Time {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for Millis {
     /// Milliseconds up to a second, then seconds with one decimal: `250 ms`, `1.5 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = if self.0 < 1_000 {
@@ -141,23 +141,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shortened_span_rounds_down() {
-        assert_eq!(Span::from_millis(5_000).shortened_by(10_000), Span::from_millis(4_950));
-        assert_eq!(Span::from_millis(99).shortened_by(10_000), Span::from_millis(98));
-        assert_eq!(Span::from_millis(u64::MAX).shortened_by(0), Span::from_millis(u64::MAX));
-        assert_eq!(Span::from_millis(7).shortened_by(1_000_000), Span::ZERO);
+    fn shortened_by_rounds_down() {
+        assert_eq!(Millis::from_millis(5_000).shortened_by(10_000), Millis::from_millis(4_950));
+        assert_eq!(Millis::from_millis(99).shortened_by(10_000), Millis::from_millis(98));
+        assert_eq!(Millis::from_millis(u64::MAX).shortened_by(0), Millis::from_millis(u64::MAX));
+        assert_eq!(Millis::from_millis(7).shortened_by(1_000_000), Millis::ZERO);
     }
 
     #[test]
-    fn no_sum_of_times_wraps_around() {
-        assert_eq!(Time::from_millis(5) + Span::from_millis(u64::MAX), Time::NEVER);
-        assert_eq!(Time::from_millis(5).since(Time::from_millis(9)), Span::ZERO);
+    fn additions_saturate_instead_of_wrapping() {
+        assert_eq!(Time::from_millis(5) + Millis::from_millis(u64::MAX), Time::NEVER);
+        assert_eq!(Time::from_millis(5).since(Time::from_millis(9)), Millis::ZERO);
     }
 
     #[test]
-    fn spans_are_told_as_people_say_them() {
-        assert_eq!(Span::from_millis(250).to_string(), "250 ms");
-        assert_eq!(Span::from_millis(1_550).to_string(), "1.5 s");
+    fn times_and_durations_display_in_readable_units() {
+        assert_eq!(Millis::from_millis(250).to_string(), "250 ms");
+        assert_eq!(Millis::from_millis(1_550).to_string(), "1.5 s");
         assert_eq!(format!("{:>6}", Time::from_millis(10_149)), "  10.1");
     }
 }

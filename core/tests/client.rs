@@ -7,33 +7,33 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::*;
-use leasehold_core::client::{CallId, Config, LockClient, Notice, Verdict};
+use leasehold_core::client::{CallId, CallOutcome, Config, LockClient, Notification};
 use leasehold_core::data::Data;
-use leasehold_core::id::{SessionId, Token};
+use leasehold_core::id::{SessionKey, Token};
 use leasehold_core::limits::DRIFT_PPM;
-use leasehold_core::refusal::{Bound, Refusal};
+use leasehold_core::refusal::{Limit, Refusal};
 use leasehold_core::rng::Rng;
 use leasehold_core::secret::Secret;
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
 
 /// What happens to a packet: how long it takes, or that it is lost. Twice makes a copy.
-type Fate = Box<dyn FnMut(&Packet) -> Vec<Span>>;
+type Delivery = Box<dyn FnMut(&Packet) -> Vec<Millis>>;
 
 #[derive(Clone, Debug)]
 enum Packet {
-    Up(Request),
-    Down(Reply),
+    Request(Request),
+    Reply(Reply),
 }
 
 /// Clients and a server with a link between them that takes 10 ms each way unless told otherwise.
 struct Link {
-    world: World,
+    harness: Harness,
     clients: Vec<LockClient>,
-    flying: BTreeMap<(Time, u64), (usize, Packet)>,
-    count: u64,
-    fate: Fate,
-    notices: Vec<(usize, Time, Notice)>,
+    in_flight: BTreeMap<(Time, u64), (usize, Packet)>,
+    packet_count: u64,
+    delivery: Delivery,
+    notifications: Vec<(usize, Time, Notification)>,
 }
 
 impl Link {
@@ -43,66 +43,74 @@ impl Link {
             .enumerate()
             .map(|(n, it)| LockClient::new(Config::new(name(it)), n as u64))
             .collect();
-        let fate: Fate = Box::new(|_| vec![millis(10)]);
-        let (flying, notices) = (BTreeMap::new(), Vec::new());
-        Self { world: World::new(), clients, flying, count: 0, fate, notices }
+        let delivery: Delivery = Box::new(|_| vec![millis(10)]);
+        let (in_flight, notifications) = (BTreeMap::new(), Vec::new());
+        Self {
+            harness: Harness::new(),
+            clients,
+            in_flight,
+            packet_count: 0,
+            delivery,
+            notifications,
+        }
     }
 
-    fn fly(&mut self, client: usize, packet: &Packet) {
-        for latency in (self.fate)(packet) {
-            self.count += 1;
-            self.flying.insert((self.world.now + latency, self.count), (client, packet.clone()));
+    fn transmit(&mut self, client: usize, packet: &Packet) {
+        for latency in (self.delivery)(packet) {
+            self.packet_count += 1;
+            self.in_flight
+                .insert((self.harness.now + latency, self.packet_count), (client, packet.clone()));
         }
     }
 
     fn drain(&mut self) {
         for client in 0..self.clients.len() {
-            while let Some(request) = self.clients[client].request() {
-                self.fly(client, &Packet::Up(request));
+            while let Some(request) = self.clients[client].poll_request() {
+                self.transmit(client, &Packet::Request(request));
             }
-            while let Some(notice) = self.clients[client].notice() {
-                self.notices.push((client, self.world.now, notice));
+            while let Some(notification) = self.clients[client].poll_notification() {
+                self.notifications.push((client, self.harness.now, notification));
             }
         }
-        for datagram in std::mem::take(&mut self.world.sent) {
+        for datagram in std::mem::take(&mut self.harness.replies) {
             let client = usize::from(datagram.to.0.port());
-            self.fly(client, &Packet::Down(datagram.reply));
+            self.transmit(client, &Packet::Reply(datagram.reply));
         }
     }
 
-    fn pass(&mut self, span: Span) {
-        let end = self.world.now + span;
+    fn advance(&mut self, duration: Millis) {
+        let end = self.harness.now + duration;
         self.drain();
         loop {
-            let wake = self.clients.iter().filter_map(LockClient::next_wake).min();
-            let server = self.world.server.next_wake().map(|(at, _)| at);
-            let packet = self.flying.keys().next().map(|(at, _)| *at);
-            let next = [wake, server, packet].into_iter().flatten().min();
+            let client_deadline = self.clients.iter().filter_map(LockClient::next_deadline).min();
+            let server_deadline = self.harness.server.next_deadline().map(|(at, _)| at);
+            let arrival = self.in_flight.keys().next().map(|(at, _)| *at);
+            let next = [client_deadline, server_deadline, arrival].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
-            let span = self.world.now.until(next);
-            self.world.pass(span);
-            while let Some(entry) = self.flying.first_entry().filter(|it| it.key().0 <= next) {
+            let duration = self.harness.now.until(next);
+            self.harness.advance(duration);
+            while let Some(entry) = self.in_flight.first_entry().filter(|it| it.key().0 <= next) {
                 let (client, packet) = entry.remove();
                 match packet {
-                    Packet::Up(request) => {
-                        self.world.send(peer(u16::try_from(client).unwrap()), &request);
+                    Packet::Request(request) => {
+                        self.harness.send(peer(u16::try_from(client).unwrap()), &request);
                     }
-                    Packet::Down(reply) => self.clients[client].receive(next, reply),
+                    Packet::Reply(reply) => self.clients[client].receive(next, reply),
                 }
             }
             for client in &mut self.clients {
-                if client.next_wake().is_some_and(|at| at <= next) {
-                    client.wake(next);
+                if client.next_deadline().is_some_and(|at| at <= next) {
+                    client.handle_timers(next);
                 }
             }
             self.drain();
         }
-        self.world.pass(self.world.now.until(end));
+        self.harness.advance(self.harness.now.until(end));
         self.drain();
     }
 
     fn now(&self) -> Time {
-        self.world.now
+        self.harness.now
     }
 
     fn acquire(&mut self, client: usize, lock: &str, wait_ms: u64) -> CallId {
@@ -116,146 +124,157 @@ impl Link {
         self.clients[client].append(now, name(file), token, data, deadline)
     }
 
-    fn verdict(&self, client: usize, call: CallId) -> Option<&Verdict> {
-        self.notices.iter().find_map(|(of, _, notice)| match notice {
-            Notice::Answered { call: answered, verdict } if *of == client && *answered == call => {
-                Some(verdict)
+    fn outcome(&self, client: usize, call: CallId) -> Option<&CallOutcome> {
+        self.notifications.iter().find_map(|(owner, _, notification)| match notification {
+            Notification::Completed { call: answered, outcome }
+                if *owner == client && *answered == call =>
+            {
+                Some(outcome)
             }
             _ => None,
         })
     }
 
-    fn granted(&self, client: usize, call: CallId) -> Token {
-        match self.verdict(client, call) {
-            Some(Verdict::Granted { token, .. }) => *token,
+    fn granted_token(&self, client: usize, call: CallId) -> Token {
+        match self.outcome(client, call) {
+            Some(CallOutcome::Granted { token, .. }) => *token,
             other => panic!("not granted: {other:?}"),
         }
     }
 
     fn lost_at(&self, client: usize) -> Option<Time> {
-        self.notices.iter().find_map(|(of, at, notice)| {
-            (*of == client && matches!(notice, Notice::Lost { .. })).then_some(*at)
+        self.notifications.iter().find_map(|(owner, at, notification)| {
+            (*owner == client && matches!(notification, Notification::LockLost { .. }))
+                .then_some(*at)
         })
     }
 
-    fn holder(&self, lock: &str) -> Option<Token> {
-        self.world.server.state().tenure(&name(lock)).map(|tenure| tenure.token)
+    fn holder_token(&self, lock: &str) -> Option<Token> {
+        self.harness.server.state().tenure(&name(lock)).map(|tenure| tenure.token)
     }
 }
 
 fn is_op(packet: &Packet, wanted: fn(&Operation) -> bool) -> bool {
-    matches!(packet, Packet::Up(request) if wanted(&request.operation))
+    matches!(packet, Packet::Request(request) if wanted(&request.operation))
 }
 
 #[test]
-fn a_lock_is_kept_for_as_long_as_the_heartbeats_get_through() {
+fn heartbeats_keep_the_lock_held() {
     let mut link = Link::new(&["ann"]);
     let call = link.acquire(0, "a", 0);
-    link.pass(millis(60_000));
-    let token = link.granted(0, call);
+    link.advance(millis(60_000));
+    let token = link.granted_token(0, call);
     assert!(link.clients[0].believes(link.now(), &name("a"), token));
-    assert_eq!(link.holder("a"), Some(token));
+    assert_eq!(link.holder_token("a"), Some(token));
     assert_eq!(link.lost_at(0), None);
-    let beats = link.world.events.iter().filter(|e| e.fact.word() == "lease_renewed").count();
-    assert!((35..=42).contains(&beats), "{beats} heartbeats in a minute at a third of 5 s");
+    let heartbeats =
+        link.harness.events.iter().filter(|e| e.kind.code() == "lease_renewed").count();
+    assert!(
+        (35..=42).contains(&heartbeats),
+        "{heartbeats} heartbeats in a minute at a third of 5 s"
+    );
 }
 
 #[test]
-fn a_client_that_is_cut_off_stops_believing_before_the_server_gives_the_lock_away() {
+fn isolated_client_stops_believing_before_the_lock_is_regranted() {
     let mut link = Link::new(&["ann", "bob"]);
     let call = link.acquire(0, "a", 0);
-    link.pass(millis(12_345));
-    let token = link.granted(0, call);
-    let ann = link.world.server.state().sessions().values().next().and_then(|session| session.id());
+    link.advance(millis(12_345));
+    let token = link.granted_token(0, call);
+    let ann =
+        link.harness.server.state().sessions().values().next().and_then(|session| session.key());
     let cut = move |packet: &Packet| match packet {
-        Packet::Up(request) if request.session.is_some() && request.session == ann => vec![],
+        Packet::Request(request) if request.session_key.is_some() && request.session_key == ann => {
+            vec![]
+        }
         _ => vec![millis(10)],
     };
-    link.fate = Box::new(cut);
-    link.pass(millis(1));
+    link.delivery = Box::new(cut);
+    link.advance(millis(1));
     let waiting = link.acquire(1, "a", 30_000);
-    link.pass(millis(20_000));
+    link.advance(millis(20_000));
     // Both run on the same clock here.
     let lost = link.lost_at(0).expect("it says so");
-    let freed = link.world.events.iter().find(|e| e.fact.word() == "lock_released").unwrap().at;
+    let freed = link.harness.events.iter().find(|e| e.kind.code() == "lock_released").unwrap().at;
     assert!(lost < freed, "lost at {lost}, freed at {freed}");
     assert!(lost.until(freed) < millis(100), "and not long before: {}", lost.until(freed));
     assert!(!link.clients[0].believes(lost, &name("a"), token));
-    let told = link.notices.iter().find(|(of, _, notice)| {
-        *of == 1 && matches!(notice, Notice::Answered { call, .. } if *call == waiting)
+    let notification = link.notifications.iter().find(|(owner, _, notification)| {
+        *owner == 1
+            && matches!(notification, Notification::Completed { call, .. } if *call == waiting)
     });
-    assert!(told.is_some_and(|(_, at, _)| *at > lost), "{told:?}");
+    assert!(notification.is_some_and(|(_, at, _)| *at > lost), "{notification:?}");
 }
 
 #[test]
-fn the_belief_counts_from_the_sending_and_is_cut_by_the_bound_on_clocks() {
+fn belief_starts_at_the_send_time_and_is_shortened_by_the_drift_bound() {
     let mut link = Link::new(&["ann"]);
-    link.fate = Box::new(|packet| match packet {
-        Packet::Down(Reply { status: Status::Granted { .. }, .. }) => vec![millis(150)],
+    link.delivery = Box::new(|packet| match packet {
+        Packet::Reply(Reply { status: Status::Granted { .. }, .. }) => vec![millis(150)],
         _ => vec![millis(10)],
     });
     let call = link.acquire(0, "a", 0);
-    link.pass(millis(185));
-    let token = link.granted(0, call);
+    link.advance(millis(185));
+    let token = link.granted_token(0, call);
     // Sent at 20 ms, after the welcome; 5 s less 1% less 2 ms of rounding.
-    let until = Time::from_millis(20) + Span::from_millis(5_000).shortened_by(DRIFT_PPM);
+    let until = Time::from_millis(20) + Millis::from_millis(5_000).shortened_by(DRIFT_PPM);
     let until = Time::from_millis(until.as_millis() - 2);
-    assert_eq!(link.clients[0].until(&name("a"), token), Some(until));
+    assert_eq!(link.clients[0].believed_until(&name("a"), token), Some(until));
 }
 
 #[test]
-fn a_waiter_out_of_the_line_claims_its_grant_and_keeps_it() {
+fn waiter_claims_its_grant_and_keeps_the_lock() {
     let mut link = Link::new(&["ann", "bob", "cid"]);
     let first = link.acquire(0, "a", 0);
-    link.pass(millis(100));
+    link.advance(millis(100));
     let second = link.acquire(1, "a", 60_000);
-    link.pass(millis(100));
+    link.advance(millis(100));
     link.acquire(2, "a", 60_000);
-    link.pass(millis(3_000));
-    let (now, token) = (link.now(), link.granted(0, first));
+    link.advance(millis(3_000));
+    let (now, token) = (link.now(), link.granted_token(0, first));
     link.clients[0].release(now, name("a"), token, now + millis(5_000));
-    link.pass(millis(10_000));
-    let token = link.granted(1, second);
-    assert_eq!(link.holder("a"), Some(token), "cid waits, and bob has said that he is there");
+    link.advance(millis(10_000));
+    let token = link.granted_token(1, second);
+    assert_eq!(link.holder_token("a"), Some(token), "cid waits, and bob has said that he is there");
     assert_eq!(link.lost_at(1), None);
 }
 
 #[test]
-fn an_append_survives_loss_and_copies_and_is_in_the_file_once() {
+fn append_is_applied_once_despite_loss_and_duplicates() {
     let mut link = Link::new(&["ann"]);
     let mut rng = Rng::new(5);
-    link.fate = Box::new(move |_| {
-        let copies = if rng.happens(300_000) { 0 } else { 1 + u64::from(rng.happens(300_000)) };
+    link.delivery = Box::new(move |_| {
+        let copies = if rng.chance(300_000) { 0 } else { 1 + u64::from(rng.chance(300_000)) };
         (0..copies).map(|_| millis(rng.between(1, 80))).collect()
     });
     let call = link.acquire(0, "a", 0);
-    link.pass(millis(5_000));
-    let token = link.granted(0, call);
+    link.advance(millis(5_000));
+    let token = link.granted_token(0, call);
     for n in 0..50 {
         let call = link.append(0, "a", token, "x");
-        while link.verdict(0, call).is_none() {
-            link.pass(millis(50));
+        while link.outcome(0, call).is_none() {
+            link.advance(millis(50));
         }
-        assert_eq!(link.verdict(0, call), Some(&Verdict::Appended { offset: n, len: 1 }));
+        assert_eq!(link.outcome(0, call), Some(&CallOutcome::Appended { offset: n, len: 1 }));
     }
-    assert_eq!(link.world.server.state().files()[&name("a")].len(), 50);
+    assert_eq!(link.harness.server.state().files()[&name("a")].len(), 50);
 }
 
 #[test]
-fn an_append_whose_answer_and_session_are_lost_is_found_out() {
-    for (applied, verdict) in [
-        (true, Verdict::Appended { offset: 0, len: 1 }),
-        (false, Verdict::Refused(Refusal::StaleToken { current: Token::new(0) })),
+fn client_queries_the_outcome_of_an_append_after_session_loss() {
+    for (applied, outcome) in [
+        (true, CallOutcome::Appended { offset: 0, len: 1 }),
+        (false, CallOutcome::Refused(Refusal::StaleToken { current: Token::new(0) })),
     ] {
         let mut link = Link::new(&["ann"]);
         let call = link.acquire(0, "a", 0);
-        link.pass(millis(100));
-        let token = link.granted(0, call);
+        link.advance(millis(100));
+        let token = link.granted_token(0, call);
         let end = link.now() + millis(8_000);
         let call = link.append(0, "a", token, "x");
         let mut first = true;
         let mut sent = 0;
-        link.fate = Box::new(move |packet| {
+        link.delivery = Box::new(move |packet| {
             sent += 1;
             // One append gets through or none, no answer, no heartbeat; then all is well again.
             let append = is_op(packet, |it| matches!(it, Operation::AppendFile { .. }));
@@ -264,73 +283,73 @@ fn an_append_whose_answer_and_session_are_lost_is_found_out() {
             }
             if sent > 24 { vec![millis(10)] } else { vec![] }
         });
-        link.pass(link.now().until(end));
-        link.pass(millis(12_000));
-        assert_eq!(link.verdict(0, call), Some(&verdict), "applied: {applied}");
+        link.advance(link.now().until(end));
+        link.advance(millis(12_000));
+        assert_eq!(link.outcome(0, call), Some(&outcome), "applied: {applied}");
         assert!(link.lost_at(0).is_some());
     }
 }
 
 #[test]
-fn an_append_that_nobody_can_tell_of_is_unknown() {
+fn append_without_any_reply_is_reported_as_unknown() {
     let mut link = Link::new(&["ann"]);
     let call = link.acquire(0, "a", 0);
-    link.pass(millis(100));
-    let token = link.granted(0, call);
-    link.fate = Box::new(|_| vec![]);
+    link.advance(millis(100));
+    let token = link.granted_token(0, call);
+    link.delivery = Box::new(|_| vec![]);
     let call = link.append(0, "a", token, "x");
-    link.pass(millis(30_000));
-    assert_eq!(link.verdict(0, call), Some(&Verdict::Unknown));
+    link.advance(millis(30_000));
+    assert_eq!(link.outcome(0, call), Some(&CallOutcome::Unknown));
 }
 
 #[test]
-fn cancelling_while_the_grant_is_on_its_way_leaves_no_orphan() {
+fn cancel_that_crosses_the_grant_leaves_no_orphaned_lock() {
     for at in 0..80 {
         let mut link = Link::new(&["ann", "bob"]);
         let call = link.acquire(0, "a", 0);
-        link.pass(millis(200));
-        let token = link.granted(0, call);
+        link.advance(millis(200));
+        let token = link.granted_token(0, call);
         let waiting = link.acquire(1, "a", 60_000);
-        link.pass(millis(at));
+        link.advance(millis(at));
         let now = link.now();
         link.clients[1].cancel(now, waiting);
         link.clients[0].release(now, name("a"), token, now + millis(5_000));
-        link.pass(millis(2_000));
-        assert_eq!(link.holder("a"), None, "cancelled after {at} ms");
-        assert!(link.clients[1].is_settled(), "cancelled after {at} ms");
-        assert_eq!(link.world.server.state().waiters(), 0);
+        link.advance(millis(2_000));
+        assert_eq!(link.holder_token("a"), None, "cancelled after {at} ms");
+        assert!(link.clients[1].is_idle(), "cancelled after {at} ms");
+        assert_eq!(link.harness.server.state().waiter_count(), 0);
     }
 }
 
 #[test]
-fn a_cancel_that_overtakes_its_acquire_leaves_no_orphan() {
+fn cancel_that_overtakes_its_acquire_leaves_no_orphaned_lock() {
     let mut link = Link::new(&["ann"]);
     link.clients[0].open(Time::ZERO);
-    link.pass(millis(100));
+    link.advance(millis(100));
     let slow = |packet: &Packet| {
         let slow = is_op(packet, |it| matches!(it, Operation::AcquireLock { .. }));
         vec![millis(if slow { 150 } else { 5 })]
     };
-    link.fate = Box::new(slow);
+    link.delivery = Box::new(slow);
     let call = link.acquire(0, "a", 60_000);
-    link.pass(millis(1));
+    link.advance(millis(1));
     let now = link.now();
     link.clients[0].cancel(now, call);
-    link.pass(millis(5_000));
-    assert_eq!(link.holder("a"), None);
-    assert!(link.clients[0].is_settled());
+    link.advance(millis(5_000));
+    assert_eq!(link.holder_token("a"), None);
+    assert!(link.clients[0].is_idle());
 }
 
 #[test]
-fn a_late_cancel_takes_no_later_wait_back() {
+fn late_cancel_does_not_cancel_a_later_wait() {
     let mut link = Link::new(&["ann", "bob"]);
     let call = link.acquire(0, "a", 0);
-    link.pass(millis(200));
-    let token = link.granted(0, call);
+    link.advance(millis(200));
+    let token = link.granted_token(0, call);
     let first = link.acquire(1, "a", 60_000);
-    link.pass(millis(100));
+    link.advance(millis(100));
     let mut cancels = 0;
-    link.fate = Box::new(move |packet| {
+    link.delivery = Box::new(move |packet| {
         if is_op(packet, |it| matches!(it, Operation::CancelAcquire { .. })) {
             cancels += 1;
             return vec![millis(if cancels == 1 { 700 } else { 900 })];
@@ -340,115 +359,115 @@ fn a_late_cancel_takes_no_later_wait_back() {
     let now = link.now();
     link.clients[1].cancel(now, first);
     let second = link.acquire(1, "a", 60_000);
-    link.pass(millis(3_000));
+    link.advance(millis(3_000));
     let now = link.now();
     link.clients[0].release(now, name("a"), token, now + millis(5_000));
-    link.pass(millis(200));
-    assert!(link.granted(1, second) > token);
+    link.advance(millis(200));
+    assert!(link.granted_token(1, second) > token);
 }
 
 /// Answers what a client asks with a welcome, and gives back the next request after it.
-fn welcomed(client: &mut LockClient, session: u128) -> Request {
-    let hello = client.request().expect("a hello");
-    let session = Secret::new(SessionId::from_entropy(session));
+fn answer_hello(client: &mut LockClient, entropy: u128) -> Request {
+    let hello = client.poll_request().expect("a hello");
+    let session_key = Secret::new(SessionKey::from_entropy(entropy));
     let (lease, window) = (millis(9_000), 32);
     let (heartbeat, poll) = (millis(3_000), millis(500));
-    let status = Status::Welcome { session, lease, heartbeat, poll, window };
-    client.receive(Time::ZERO, Reply { re: hello.seq, attempt: hello.attempt, status });
-    client.request().expect("a request of the session")
+    let status = Status::Welcome { session_key, lease, heartbeat, poll, window };
+    client.receive(Time::ZERO, Reply { request_seq: hello.seq, attempt: hello.attempt, status });
+    client.poll_request().expect("a request of the session")
 }
 
 fn refuse(client: &mut LockClient, now: Time, request: &Request, refusal: Refusal) {
     let status = Status::Refused(refusal);
-    client.receive(now, Reply { re: request.seq, attempt: request.attempt, status });
+    client.receive(now, Reply { request_seq: request.seq, attempt: request.attempt, status });
 }
 
 #[test]
-fn an_answer_to_a_former_life_of_the_program_is_not_taken_for_one_in_this() {
+fn reply_to_an_earlier_client_instance_is_ignored() {
     let mut first = LockClient::new(Config::new(name("ann")), 1);
     let mut second = LockClient::new(Config::new(name("ann")), 2);
-    let ask = |client: &mut LockClient| {
-        client.acquire(Time::ZERO, name("a"), Span::ZERO, None, Time::from_millis(9_000));
-        welcomed(client, 7)
+    let begin_acquire = |client: &mut LockClient| {
+        client.acquire(Time::ZERO, name("a"), Millis::ZERO, None, Time::from_millis(9_000));
+        answer_hello(client, 7)
     };
-    let (before, _) = (ask(&mut first), ask(&mut second));
+    let (earlier, _) = (begin_acquire(&mut first), begin_acquire(&mut second));
     let (token, lease) = (Token::new(5), millis(9_000));
     let status = Status::Granted { lock: name("a"), token, lease, hold: None };
-    let late = Reply { re: before.seq, attempt: before.attempt, status };
+    let late = Reply { request_seq: earlier.seq, attempt: earlier.attempt, status };
     second.receive(Time::from_millis(10), late);
     assert!(!second.believes(Time::from_millis(10), &name("a"), token));
 }
 
 #[test]
-fn a_release_that_could_not_be_made_durable_is_asked_again() {
+fn release_is_retried_after_a_storage_failure() {
     let mut client = LockClient::new(Config::new(name("ann")), 1);
-    let never = Time::from_millis(90_000);
-    client.release(Time::ZERO, name("a"), Token::new(3), never);
-    let release = welcomed(&mut client, 7);
+    let deadline = Time::from_millis(90_000);
+    client.release(Time::ZERO, name("a"), Token::new(3), deadline);
+    let release = answer_hello(&mut client, 7);
     let now = Time::from_millis(10);
     refuse(&mut client, now, &release, Refusal::StorageFailed);
-    assert_eq!(client.request(), None, "not at once");
-    client.wake(Time::from_millis(600));
-    let again = client.request().expect("it has to come about");
-    assert_eq!(again.operation, release.operation);
-    assert!(again.seq > release.seq, "the first one is answered");
+    assert_eq!(client.poll_request(), None, "not at once");
+    client.handle_timers(Time::from_millis(600));
+    let retry = client.poll_request().expect("it has to come about");
+    assert_eq!(retry.operation, release.operation);
+    assert!(retry.seq > release.seq, "the first one is answered");
 }
 
 #[test]
-fn a_session_that_is_to_end_is_kept_alive_by_nothing() {
+fn closing_session_sends_no_heartbeats() {
     let mut client = LockClient::new(Config::new(name("ann")), 1);
     client.close(Time::ZERO, Time::from_millis(90_000));
-    let close = welcomed(&mut client, 7);
+    let close = answer_hello(&mut client, 7);
     refuse(&mut client, Time::from_millis(10), &close, Refusal::StorageFailed);
-    client.wake(Time::from_millis(600));
-    let again = client.request().expect("it is asked again");
-    assert_eq!(again.operation, Operation::Close);
-    refuse(&mut client, Time::from_millis(610), &again, Refusal::SeqReused);
-    client.wake(Time::from_millis(60_000));
-    assert_eq!(client.request(), None, "no heartbeat");
+    client.handle_timers(Time::from_millis(600));
+    let retry = client.poll_request().expect("it is asked again");
+    assert_eq!(retry.operation, Operation::Close);
+    refuse(&mut client, Time::from_millis(610), &retry, Refusal::SeqReused);
+    client.handle_timers(Time::from_millis(60_000));
+    assert_eq!(client.poll_request(), None, "no heartbeat");
 }
 
 #[test]
-fn a_session_that_is_not_given_is_told() {
+fn refused_session_is_reported() {
     let mut link = Link::new(&["ann"]);
     link.clients[0].open(Time::ZERO);
-    let hello = link.clients[0].request().unwrap();
-    let refusal = Refusal::Overloaded { bound: Bound::Sessions };
+    let hello = link.clients[0].poll_request().unwrap();
+    let refusal = Refusal::Overloaded { limit: Limit::Sessions };
     let status = Status::Refused(refusal.clone());
-    let reply = Reply { re: hello.seq, attempt: hello.attempt, status };
+    let reply = Reply { request_seq: hello.seq, attempt: hello.attempt, status };
     link.clients[0].receive(Time::from_millis(10), reply);
-    assert_eq!(link.clients[0].notice(), Some(Notice::NotOpened { refusal }));
+    assert_eq!(link.clients[0].poll_notification(), Some(Notification::SessionRefused { refusal }));
     assert!(!link.clients[0].is_open());
 }
 
 #[test]
-fn a_lock_that_was_lost_is_given_back_when_the_server_is_heard_again() {
+fn lost_lock_is_released_when_the_server_is_reachable_again() {
     let mut link = Link::new(&["ann"]);
     let call = link.acquire(0, "a", 0);
-    link.pass(millis(100));
-    let token = link.granted(0, call);
+    link.advance(millis(100));
+    let token = link.granted_token(0, call);
     // Only the answers are lost: the server thinks that all is well.
-    link.fate = Box::new(|packet| match packet {
-        Packet::Up(_) => vec![millis(10)],
-        Packet::Down(_) => vec![],
+    link.delivery = Box::new(|packet| match packet {
+        Packet::Request(_) => vec![millis(10)],
+        Packet::Reply(_) => vec![],
     });
-    link.pass(millis(6_000));
+    link.advance(millis(6_000));
     assert!(link.lost_at(0).is_some());
     assert!(!link.clients[0].believes(link.now(), &name("a"), token));
-    link.fate = Box::new(|_| vec![millis(10)]);
-    link.pass(millis(3_000));
-    assert_eq!(link.holder("a"), None, "nobody uses it, so somebody else may");
+    link.delivery = Box::new(|_| vec![millis(10)]);
+    link.advance(millis(3_000));
+    assert_eq!(link.holder_token("a"), None, "nobody uses it, so somebody else may");
 }
 
 #[test]
-fn closing_ends_the_session_and_frees_what_it_held() {
+fn close_ends_the_session_and_releases_its_locks() {
     let mut link = Link::new(&["ann"]);
     link.acquire(0, "a", 0);
-    link.pass(millis(100));
+    link.advance(millis(100));
     let now = link.now();
     let call = link.clients[0].close(now, now + millis(5_000));
-    link.pass(millis(100));
-    assert_eq!(link.verdict(0, call), Some(&Verdict::Closed));
-    assert!(link.world.server.state().sessions().is_empty());
-    assert_eq!(link.clients[0].next_wake(), None, "no heartbeat goes on");
+    link.advance(millis(100));
+    assert_eq!(link.outcome(0, call), Some(&CallOutcome::Closed));
+    assert!(link.harness.server.state().sessions().is_empty());
+    assert_eq!(link.clients[0].next_deadline(), None, "no heartbeat goes on");
 }

@@ -5,30 +5,31 @@
 mod common;
 
 use common::*;
-use leasehold_core::event::Fact;
+use leasehold_core::event::EventKind;
 use leasehold_core::rng::Rng;
 
 /// What is answered to these bytes, or why they were dropped.
-fn answer(bytes: &[u8]) -> String {
-    let mut world = World::new();
-    world.send_bytes(peer(1), bytes);
-    let said = world.said().join(" + ");
-    match &world.events.last().expect("the start").fact {
-        Fact::DatagramDropped { reason } => format!("dropped: {}{said}", reason.word()),
-        _ => said,
+fn reply_to(bytes: &[u8]) -> String {
+    let mut harness = Harness::new();
+    harness.send_bytes(peer(1), bytes);
+    let replies = harness.drain_replies().join(" + ");
+    match &harness.events.last().expect("the start").fact {
+        EventKind::DatagramDropped { reason } => format!("dropped: {}{replies}", reason.code()),
+        _ => replies,
     }
 }
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
-    assert_eq!(answer(text.as_bytes()), expected, "{text}");
+    assert_eq!(reply_to(text.as_bytes()), expected, "{text}");
 }
 
-const ID: &str = "0123456789abcdef0123456789abcdef";
+const SESSION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 #[test]
-fn each_mistake_gets_its_answer() {
-    let op = |rest: &str| format!(r#"{{"v":1,"session":"{ID}","seq":7,"attempt":2,{rest}}}"#);
+fn each_invalid_request_gets_its_error() {
+    let op =
+        |rest: &str| format!(r#"{{"v":1,"session":"{SESSION_KEY}","seq":7,"attempt":2,{rest}}}"#);
     check(&op(r#""op":"heartbeat""#), "1 7.2 unknown_session");
     check(&op(r#""op":"fly""#), "1 7.2 bad_request");
     check(&op(r#""op":"acquire_lock""#), "1 7.2 bad_request");
@@ -59,15 +60,15 @@ fn each_mistake_gets_its_answer() {
         r#"{"v":1,"op":"hello","client":"a","nonce":"00000000000000a1","seq":1}"#,
         "1 1.0 bad_request",
     );
-    check(&format!(r#"{{"v":1,"op":"close","session":"{ID}"}}"#), "1 0.0 bad_request");
+    check(&format!(r#"{{"v":1,"op":"close","session":"{SESSION_KEY}"}}"#), "1 0.0 bad_request");
     check(
-        &format!(r#"{{"v":1,"op":"close","session":"{ID}","seq":1,"seq":1}}"#),
+        &format!(r#"{{"v":1,"op":"close","session":"{SESSION_KEY}","seq":1,"seq":1}}"#),
         "1 0.0 bad_request",
     );
 }
 
 #[test]
-fn what_is_no_request_gets_silence() {
+fn datagrams_that_are_not_requests_are_dropped() {
     check(r#"{"v":1,"re":3,"status":"alive"}"#, "dropped: is_reply");
     check(r#"{"v":1,"re":3,"op":"hello"}"#, "dropped: is_reply");
     check(r#"{"v":1}"#, "dropped: no_operation");
@@ -80,30 +81,34 @@ fn what_is_no_request_gets_silence() {
 }
 
 #[test]
-fn bytes_that_are_longer_than_the_answer_are_told_what_they_are() {
-    assert_eq!(answer(&[b'x'; 200]), "1 0.0 bad_request");
-    assert_eq!(answer(&[0xff; 200]), "1 0.0 bad_request");
-    assert_eq!(answer(&vec![b'x'; 65_507]), "1 0.0 too_large");
-    let nested =
-        format!(r#"{{"v":1,"op":"close","session":"{ID}","seq":1,"x":{}"#, "[".repeat(500));
-    assert_eq!(answer(nested.as_bytes()), "1 0.0 bad_request");
+fn long_invalid_datagrams_are_answered() {
+    assert_eq!(reply_to(&[b'x'; 200]), "1 0.0 bad_request");
+    assert_eq!(reply_to(&[0xff; 200]), "1 0.0 bad_request");
+    assert_eq!(reply_to(&vec![b'x'; 65_507]), "1 0.0 too_large");
+    let nested = format!(
+        r#"{{"v":1,"op":"close","session":"{SESSION_KEY}","seq":1,"x":{}"#,
+        "[".repeat(500)
+    );
+    assert_eq!(reply_to(nested.as_bytes()), "1 0.0 bad_request");
     let closed = format!("{nested}{}}}", "]".repeat(500));
-    assert_eq!(answer(closed.as_bytes()), "1 1.0 unknown_session");
-    let long =
-        format!(r#"{{"v":1,"op":"close","session":"{ID}","seq":9,"x":"{}"}}"#, "y".repeat(1_200));
-    assert_eq!(answer(long.as_bytes()), "1 9.0 too_large");
+    assert_eq!(reply_to(closed.as_bytes()), "1 1.0 unknown_session");
+    let long = format!(
+        r#"{{"v":1,"op":"close","session":"{SESSION_KEY}","seq":9,"x":"{}"}}"#,
+        "y".repeat(1_200)
+    );
+    assert_eq!(reply_to(long.as_bytes()), "1 9.0 too_large");
 }
 
 #[test]
-fn no_reply_to_a_stranger_is_longer_than_three_times_its_request() {
-    let mut world = World::new();
+fn replies_without_a_session_are_at_most_three_times_the_request() {
+    let mut harness = Harness::new();
     let whole = format!(
-        r#"{{"v":1,"op":"acquire_lock","session":"{ID}","seq":7,"lock":"a","wait_ms":"soon"}}"#
+        r#"{{"v":1,"op":"acquire_lock","session":"{SESSION_KEY}","seq":7,"lock":"a","wait_ms":"soon"}}"#
     );
     for len in 0..=whole.len() {
         let bytes = &whole.as_bytes()[..len];
-        world.send_bytes(peer(1), bytes);
-        for datagram in std::mem::take(&mut world.sent) {
+        harness.send_bytes(peer(1), bytes);
+        for datagram in std::mem::take(&mut harness.sent) {
             let mut out = Vec::new();
             datagram.encode(&mut out);
             assert!(out.len() <= 3 * len, "{} bytes for {len}", out.len());
@@ -112,25 +117,27 @@ fn no_reply_to_a_stranger_is_longer_than_three_times_its_request() {
 }
 
 #[test]
-fn no_bytes_make_it_panic() {
-    let mut world = World::new();
-    let ann = world.open(1, "ann");
-    let good = format!(
+fn arbitrary_bytes_never_panic() {
+    let mut harness = Harness::new();
+    let ann = harness.open_session(1, "ann");
+    let valid = format!(
         r#"{{"v":1,"op":"append_file","session":"{}","seq":7,"file":"a","token":1,"data":"x\u00e4"}}"#,
         ann.session.expose().to_hex()
     );
     let mut rng = Rng::new(1);
     for _ in 0..20_000 {
-        let mut bytes = good.clone().into_bytes();
+        let mut bytes = valid.clone().into_bytes();
         for _ in 0..rng.below(4) {
-            let place = usize::try_from(rng.below(bytes.len() as u64)).unwrap();
+            let position = usize::try_from(rng.below(bytes.len() as u64)).unwrap();
             match rng.below(3) {
-                0 => bytes[place] = u8::try_from(rng.below(256)).unwrap(),
-                1 => bytes.truncate(place.max(1)),
-                _ => bytes.insert(place, b"\"{}[]:,0e-"[usize::try_from(rng.below(10)).unwrap()]),
+                0 => bytes[position] = u8::try_from(rng.below(256)).unwrap(),
+                1 => bytes.truncate(position.max(1)),
+                _ => {
+                    bytes.insert(position, b"\"{}[]:,0e-"[usize::try_from(rng.below(10)).unwrap()])
+                }
             }
         }
-        world.send_bytes(peer(1), &bytes);
-        world.sent.clear();
+        harness.send_bytes(peer(1), &bytes);
+        harness.sent.clear();
     }
 }

@@ -5,10 +5,10 @@
 mod common;
 
 use common::*;
-use leasehold_core::event::{Event, Fact};
+use leasehold_core::event::{Event, EventKind};
 use leasehold_core::refusal::Refusal;
 
-const FACTS: &[&str] = &[
+const EVENT_KINDS: &[&str] = &[
     r#"{"type":"server_started","unix_ms":1700000000000,"token_floor":3}"#,
     r#"{"type":"server_stopped"}"#,
     r#"{"type":"session_opened","session_no":1,"client":"me","lease_ms":5000}"#,
@@ -55,31 +55,31 @@ const REFUSALS: &[&str] = &[
 ];
 
 #[test]
-fn every_variant_is_read_as_it_is_written() {
-    check::<Fact>("type", 14, FACTS);
-    check::<Refusal>("code", 16, REFUSALS);
+fn every_variant_round_trips_through_json() {
+    check_round_trip::<EventKind>("type", 14, EVENT_KINDS);
+    check_round_trip::<Refusal>("code", 16, REFUSALS);
 }
 
 /// The object around them has its own fields beside theirs.
 #[test]
-fn what_is_around_a_variant_is_read_with_it() {
-    let around = |head: &str, all: &[&str], tail: &str| -> Vec<String> {
-        let inner = all.iter().map(|line| &line[1..line.len() - 1]);
-        inner.map(|inner| format!("{{{head}{inner}{tail}}}")).collect()
+fn enclosing_fields_are_read_with_their_variant() {
+    let wrap = |prefix: &str, lines: &[&str], suffix: &str| -> Vec<String> {
+        let inner = lines.iter().map(|line| &line[1..line.len() - 1]);
+        inner.map(|inner| format!("{{{prefix}{inner}{suffix}}}")).collect()
     };
-    check::<Event>("type", 14, &around(r#""index":5,"at_ms":1234,"#, FACTS, ""));
+    check_round_trip::<Event>("type", 14, &wrap(r#""index":5,"at_ms":1234,"#, EVENT_KINDS, ""));
 }
 
 #[test]
 fn what_a_later_version_adds_is_passed_over() {
     let renewed =
         r#"{"type":"lease_renewed","session_no":1,"client":"me","op":"close","seq":4,"new":[{}]}"#;
-    assert!(serde_json::from_str::<Fact>(renewed).is_ok());
+    assert!(serde_json::from_str::<EventKind>(renewed).is_ok());
 }
 
 #[test]
-fn what_is_wrong_with_an_event_is_called_by_its_name() {
-    refuse::<Event>(&[
+fn errors_in_an_event_name_the_field() {
+    check_rejected::<Event>(&[
         (r#"{"at_ms":1,"type":"server_stopped"}"#, "missing field `index`"),
         (r#"{"index":1,"type":"server_stopped"}"#, "missing field `at_ms`"),
         (r#"{"index":1,"at_ms":1}"#, "missing field `type`"),
@@ -97,7 +97,7 @@ fn what_is_wrong_with_an_event_is_called_by_its_name() {
             "a name is",
         ),
     ]);
-    refuse::<Fact>(&[
+    check_rejected::<EventKind>(&[
         (
             r#"{"type":"lock_released","lock":"a","session_no":1,"client":"me","token":2,"cause":"timeout"}"#,
             "unknown variant `timeout`",

@@ -4,12 +4,12 @@
 
 #[path = "../../core/benches/fixtures/mod.rs"]
 mod fixtures;
-mod folder;
+mod temp_dirs;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use leasehold_core::event::Event;
-use leasehold_server::journal::{Journal as _, RedbJournal, decode_batch, encode_batch};
+use leasehold_server::journal::{Log as _, RedbJournal, decode_batch, encode_batch};
 use tempfile::TempDir;
 
 use fixtures::Turns;
@@ -18,7 +18,7 @@ use fixtures::Turns;
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 /// How many events a batch has: of one client, of a few, and of very many.
-const BATCHES: [usize; 3] = [1, 16, 256];
+const BATCH_LENS: [usize; 3] = [1, 16, 256];
 
 fn main() {
     divan::main();
@@ -26,12 +26,12 @@ fn main() {
 
 /// So many of the events that clients lead to all the time. The first ones are not among them.
 fn batch(count: usize) -> Vec<Event> {
-    let mut turns = Turns::new();
-    turns.next(2_000);
-    turns.next(count)
+    let mut workload = Turns::new();
+    workload.next(2_000);
+    workload.next(count)
 }
 
-#[divan::bench(args = BATCHES)]
+#[divan::bench(args = BATCH_LENS)]
 fn encode(bencher: Bencher<'_, '_>, count: usize) {
     let batch = batch(count);
     let bytes = encode_batch(&batch);
@@ -41,7 +41,7 @@ fn encode(bencher: Bencher<'_, '_>, count: usize) {
         .bench(|| encode_batch(black_box(&batch)));
 }
 
-#[divan::bench(args = BATCHES)]
+#[divan::bench(args = BATCH_LENS)]
 fn decode(bencher: Bencher<'_, '_>, count: usize) {
     let bytes = encode_batch(&batch(count));
     bencher
@@ -50,21 +50,21 @@ fn decode(bencher: Bencher<'_, '_>, count: usize) {
         .bench(|| decode_batch(black_box(&bytes)));
 }
 
-#[divan::bench(args = BATCHES)]
+#[divan::bench(args = BATCH_LENS)]
 fn append_in_memory(bencher: Bencher<'_, '_>, count: usize) {
-    append(bencher, count, &folder::in_memory());
+    append(bencher, count, &temp_dirs::in_memory());
 }
 
-#[divan::bench(args = BATCHES)]
+#[divan::bench(args = BATCH_LENS)]
 fn append_on_disk(bencher: Bencher<'_, '_>, count: usize) {
-    append(bencher, count, &folder::on_disk());
+    append(bencher, count, &temp_dirs::on_disk());
 }
 
-fn append(bencher: Bencher<'_, '_>, count: usize, folder: &TempDir) {
-    let (mut journal, _) = RedbJournal::open(folder.path()).expect("a journal is begun");
-    let mut turns = Turns::new();
+fn append(bencher: Bencher<'_, '_>, count: usize, dir: &TempDir) {
+    let (mut log, _) = RedbJournal::open(dir.path()).expect("a journal is begun");
+    let mut workload = Turns::new();
     bencher
         .counter(ItemsCount::new(count))
-        .with_inputs(|| turns.next(count))
-        .bench_local_refs(|batch| journal.append(batch).expect("there is room for it"));
+        .with_inputs(|| workload.next(count))
+        .bench_local_refs(|batch| log.append(batch).expect("there is room for it"));
 }

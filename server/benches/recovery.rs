@@ -4,11 +4,11 @@
 
 #[path = "../../core/benches/fixtures/mod.rs"]
 mod fixtures;
-mod folder;
+mod temp_dirs;
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
-use leasehold_server::journal::{Journal as _, RedbJournal};
+use leasehold_server::journal::{Log as _, RedbJournal};
 use tempfile::TempDir;
 
 use fixtures::Turns;
@@ -17,32 +17,32 @@ use fixtures::Turns;
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 /// How many events there are in each batch of the journal.
-const BATCH: usize = 256;
+const BATCH_LEN: usize = 256;
 
 fn main() {
     divan::main();
 }
 
 /// A journal of so many events, and of no snapshot.
-fn written(count: usize) -> TempDir {
-    let folder = folder::in_memory();
-    let (mut journal, _) = RedbJournal::open(folder.path()).expect("a journal is begun");
-    let mut turns = Turns::new();
-    let mut left = count;
-    while left > 0 {
-        let batch = turns.next(left.min(BATCH));
-        left -= batch.len();
-        journal.append(&batch).expect("there is room for it");
+fn journal_with_events(count: usize) -> TempDir {
+    let dir = temp_dirs::in_memory();
+    let (mut log, _) = RedbJournal::open(dir.path()).expect("a journal is begun");
+    let mut workload = Turns::new();
+    let mut remaining = count;
+    while remaining > 0 {
+        let batch = workload.next(remaining.min(BATCH_LEN));
+        remaining -= batch.len();
+        log.append(&batch).expect("there is room for it");
     }
-    folder
+    dir
 }
 
 #[divan::bench(args = [100_000, 1_000_000], sample_size = 1, sample_count = 5)]
 fn open(bencher: Bencher<'_, '_>, count: usize) {
-    let folder = written(count);
+    let dir = journal_with_events(count);
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
-        let opened = RedbJournal::open(folder.path()).expect("it was closed in good order");
-        assert_eq!(opened.1.events, count, "all of them are read");
+        let opened = RedbJournal::open(dir.path()).expect("it was closed in good order");
+        assert_eq!(opened.1.event_count, count, "all of them are read");
         opened
     });
 }

@@ -12,42 +12,42 @@ use mio::net::UdpSocket;
 const DATAGRAM_LEN_MAX: usize = 65_535;
 
 /// How many are received or sent with one call: with more, nothing more is gained.
-const AT_ONCE: usize = 32;
+const BATCH_LEN: usize = 32;
 
 /// Datagrams that were received.
-pub struct Incoming {
-    system: system::Receiver,
-    /// Room for [`AT_ONCE`] of them. What no datagram has reached takes no memory.
+pub struct ReceiveBatch {
+    receiver: system::Receiver,
+    /// Room for [`BATCH_LEN`] of them. What no datagram has reached takes no memory.
     buffer: Vec<u8>,
     received: Vec<(SocketAddr, usize)>,
 }
 
 /// Datagrams that are to be sent.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub struct SendBatch {
     bytes: Vec<u8>,
     /// To whom each one goes, and where it ends.
     ends: Vec<(SocketAddr, usize)>,
 }
 
-impl Default for Incoming {
+impl Default for ReceiveBatch {
     fn default() -> Self {
         Self {
-            system: system::Receiver::default(),
-            buffer: vec![0; AT_ONCE * DATAGRAM_LEN_MAX],
-            received: Vec::with_capacity(AT_ONCE),
+            receiver: system::Receiver::default(),
+            buffer: vec![0; BATCH_LEN * DATAGRAM_LEN_MAX],
+            received: Vec::with_capacity(BATCH_LEN),
         }
     }
 }
 
-impl Incoming {
+impl ReceiveBatch {
     /// Receives what is there, in place of what was received before. Doesn't wait.
     ///
     /// # Errors
     /// Those of the socket; [`io::ErrorKind::WouldBlock`] where there is nothing.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
         self.received.clear();
-        self.system.receive(socket, &mut self.buffer, &mut self.received)
+        self.receiver.receive(socket, &mut self.buffer, &mut self.received)
     }
 
     /// What was received, and from whom, in order.
@@ -57,32 +57,32 @@ impl Incoming {
     }
 }
 
-impl Outgoing {
+impl SendBatch {
     /// Adds a datagram: what `write` puts onto the end of the bytes that it is given.
-    pub fn add(&mut self, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.bytes);
+    pub fn push(&mut self, to: SocketAddr, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(&mut self.bytes);
         self.ends.push((to, self.bytes.len()));
     }
 
     /// Sends all of them, in order. Where one can't be sent, `failed` is told, and the next is
     /// tried.
-    pub fn send(&mut self, socket: &UdpSocket, mut failed: impl FnMut(SocketAddr, io::Error)) {
-        let (mut at, mut from, mut at_once) = (0, 0, AT_ONCE);
-        while at < self.ends.len() {
-            let ends = &self.ends[at..self.ends.len().min(at + at_once)];
-            at_once = AT_ONCE;
+    pub fn send(&mut self, socket: &UdpSocket, mut on_error: impl FnMut(SocketAddr, io::Error)) {
+        let (mut next, mut from, mut batch_len) = (0, 0, BATCH_LEN);
+        while next < self.ends.len() {
+            let ends = &self.ends[next..self.ends.len().min(next + batch_len)];
+            batch_len = BATCH_LEN;
             let sent = match system::send(socket, &self.bytes, from, ends) {
                 Ok(sent) if sent > 0 => sent,
                 Ok(_) => 1,
                 Err(error) => {
                     // The next may well fail too: nothing is got ready for those after it.
-                    at_once = 1;
-                    failed(ends[0].0, error);
+                    batch_len = 1;
+                    on_error(ends[0].0, error);
                     1
                 }
             };
             from = ends[sent - 1].1;
-            at += sent;
+            next += sent;
         }
         self.bytes.clear();
         self.ends.clear();
@@ -90,7 +90,7 @@ impl Outgoing {
 }
 
 /// The bytes of each datagram, where the first begins at `from`.
-fn each<'a>(
+fn datagram_slices<'a>(
     bytes: &'a [u8],
     from: usize,
     ends: &'a [(SocketAddr, usize)],
@@ -108,13 +108,13 @@ mod system {
     use mio::net::UdpSocket;
     use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 
-    use super::{AT_ONCE, DATAGRAM_LEN_MAX, each};
+    use super::{BATCH_LEN, DATAGRAM_LEN_MAX, datagram_slices};
 
     pub(super) struct Receiver(MultiHeaders<SockaddrStorage>);
 
     impl Default for Receiver {
         fn default() -> Self {
-            Self(MultiHeaders::preallocate(AT_ONCE, None))
+            Self(MultiHeaders::preallocate(BATCH_LEN, None))
         }
     }
 
@@ -126,7 +126,7 @@ mod system {
             received: &mut Vec<(SocketAddr, usize)>,
         ) -> io::Result<()> {
             let mut buffers = buffer.chunks_mut(DATAGRAM_LEN_MAX);
-            let mut buffers: [[IoSliceMut<'_>; 1]; AT_ONCE] =
+            let mut buffers: [[IoSliceMut<'_>; 1]; BATCH_LEN] =
                 std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())]);
             let flags = MsgFlags::MSG_DONTWAIT;
             let datagrams =
@@ -152,7 +152,8 @@ mod system {
         from: usize,
         ends: &[(SocketAddr, usize)],
     ) -> io::Result<usize> {
-        let slices: Vec<_> = each(bytes, from, ends).map(|bytes| [IoSlice::new(bytes)]).collect();
+        let slices: Vec<_> =
+            datagram_slices(bytes, from, ends).map(|bytes| [IoSlice::new(bytes)]).collect();
         let to: Vec<_> = ends.iter().map(|(to, _)| Some(SockaddrStorage::from(*to))).collect();
         let mut headers = MultiHeaders::preallocate(slices.len(), None);
         let flags = MsgFlags::MSG_DONTWAIT;
@@ -168,7 +169,7 @@ mod system {
 
     use mio::net::UdpSocket;
 
-    use super::each;
+    use super::datagram_slices;
 
     #[derive(Default)]
     pub(super) struct Receiver;
@@ -193,7 +194,7 @@ mod system {
         from: usize,
         ends: &[(SocketAddr, usize)],
     ) -> io::Result<usize> {
-        let Some((first, (to, _))) = each(bytes, from, ends).zip(ends).next() else {
+        let Some((first, (to, _))) = datagram_slices(bytes, from, ends).zip(ends).next() else {
             return Ok(0);
         };
         socket.send_to(first, *to)?;
@@ -207,56 +208,60 @@ mod tests {
 
     use super::*;
 
-    fn pair(ip: impl Into<std::net::IpAddr> + Copy) -> (UdpSocket, UdpSocket) {
+    fn socket_pair(ip: impl Into<std::net::IpAddr> + Copy) -> (UdpSocket, UdpSocket) {
         let bind = || UdpSocket::bind((ip.into(), 0).into()).unwrap();
         (bind(), bind())
     }
 
     /// Sends datagrams of these lengths to somebody, and gives back what was received.
-    fn carried(from: &UdpSocket, to: &UdpSocket, lens: &[usize]) -> Vec<Vec<u8>> {
-        let mut outgoing = Outgoing::default();
+    fn send_and_receive(from: &UdpSocket, to: &UdpSocket, lens: &[usize]) -> Vec<Vec<u8>> {
+        let mut send_batch = SendBatch::default();
         for (number, len) in lens.iter().enumerate() {
             let byte = u8::try_from(number).unwrap();
-            outgoing.add(to.local_addr().unwrap(), |bytes| bytes.resize(bytes.len() + len, byte));
+            send_batch
+                .push(to.local_addr().unwrap(), |bytes| bytes.resize(bytes.len() + len, byte));
         }
-        outgoing.send(from, |to, error| panic!("{to}: {error}"));
-        assert!(outgoing.bytes.is_empty() && outgoing.ends.is_empty());
-        let (mut incoming, mut carried) = (Incoming::default(), Vec::new());
+        send_batch.send(from, |to, error| panic!("{to}: {error}"));
+        assert!(send_batch.bytes.is_empty() && send_batch.ends.is_empty());
+        let (mut receive_batch, mut received) = (ReceiveBatch::default(), Vec::new());
         // What is sent over loopback is there when it is sent.
-        while incoming.receive(to).is_ok() {
-            for (sender, bytes) in incoming.iter() {
+        while receive_batch.receive(to).is_ok() {
+            for (sender, bytes) in receive_batch.iter() {
                 assert_eq!(sender, from.local_addr().unwrap());
-                carried.push(bytes.to_vec());
+                received.push(bytes.to_vec());
             }
         }
-        assert_eq!(incoming.iter().count(), 0, "what was received before is gone");
-        carried
+        assert_eq!(receive_batch.iter().count(), 0, "what was received before is gone");
+        received
     }
 
     #[test]
-    fn all_are_carried_whole_and_in_order() {
+    fn datagrams_arrive_whole_and_in_order() {
         let lens: Vec<usize> = (0..100).map(|number| number * 7 % 300).collect();
         let expected: Vec<Vec<u8>> = (0..).zip(&lens).map(|(byte, &len)| vec![byte; len]).collect();
-        let (from, to) = pair(Ipv4Addr::LOCALHOST);
-        assert_eq!(carried(&from, &to, &lens), expected);
-        let (from, to) = pair(Ipv6Addr::LOCALHOST);
-        assert_eq!(carried(&from, &to, &lens), expected);
-        assert_eq!(carried(&from, &to, &[65_000, 0, 1]), [vec![0; 65_000], vec![], vec![2]]);
+        let (from, to) = socket_pair(Ipv4Addr::LOCALHOST);
+        assert_eq!(send_and_receive(&from, &to, &lens), expected);
+        let (from, to) = socket_pair(Ipv6Addr::LOCALHOST);
+        assert_eq!(send_and_receive(&from, &to, &lens), expected);
+        assert_eq!(
+            send_and_receive(&from, &to, &[65_000, 0, 1]),
+            [vec![0; 65_000], vec![], vec![2]]
+        );
     }
 
     #[test]
-    fn what_can_not_be_sent_is_told_and_stops_nothing() {
-        let (from, to) = pair(Ipv4Addr::LOCALHOST);
+    fn failed_sends_are_reported_and_later_ones_continue() {
+        let (from, to) = socket_pair(Ipv4Addr::LOCALHOST);
         let (good, bad) = (to.local_addr().unwrap(), SocketAddr::from((Ipv6Addr::LOCALHOST, 1)));
-        let mut outgoing = Outgoing::default();
+        let mut send_batch = SendBatch::default();
         for to in [bad, good, good, bad, bad, good, bad] {
-            outgoing.add(to, |bytes| bytes.push(7));
+            send_batch.push(to, |bytes| bytes.push(7));
         }
-        let mut told = Vec::new();
-        outgoing.send(&from, |to, _| told.push(to));
-        assert_eq!(told, [bad; 4]);
-        let mut incoming = Incoming::default();
-        incoming.receive(&to).unwrap();
-        assert_eq!(incoming.iter().count(), 3);
+        let mut failed = Vec::new();
+        send_batch.send(&from, |to, _| failed.push(to));
+        assert_eq!(failed, [bad; 4]);
+        let mut receive_batch = ReceiveBatch::default();
+        receive_batch.receive(&to).unwrap();
+        assert_eq!(receive_batch.iter().count(), 3);
     }
 }

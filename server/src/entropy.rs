@@ -19,16 +19,16 @@ impl Entropy {
     ///
     /// # Panics
     /// Where the system has none: session ids that can be guessed must never be given.
-    pub fn bits(&mut self) -> u128 {
+    pub fn next_u128(&mut self) -> u128 {
         if self.used == POOL_LEN {
             getrandom::fill(&mut self.pool).expect("the system has random bits");
             self.used = 0;
         }
-        let taken = &mut self.pool[self.used..self.used + 16];
+        let chunk = &mut self.pool[self.used..self.used + 16];
         self.used += 16;
-        let bits = u128::from_le_bytes((&*taken).try_into().expect("16 bytes"));
+        let bits = u128::from_le_bytes((&*chunk).try_into().expect("16 bytes"));
         // What was given out is not kept.
-        taken.fill(0);
+        chunk.fill(0);
         bits
     }
 }
@@ -38,9 +38,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_bits_come_twice() {
+    fn no_value_is_returned_twice() {
         let mut entropy = Entropy::default();
-        let drawn: std::collections::BTreeSet<u128> = (0..10_000).map(|_| entropy.bits()).collect();
-        assert_eq!(drawn.len(), 10_000);
+        let values: std::collections::BTreeSet<u128> =
+            (0..10_000).map(|_| entropy.next_u128()).collect();
+        assert_eq!(values.len(), 10_000);
     }
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use leasehold_core::limits;
-use leasehold_core::service::{Bounds, Config, LockServer};
-use leasehold_core::time::Span;
-use leasehold_core::wire::Key;
+use leasehold_core::service::{Config, Limits, LockServer};
+use leasehold_core::time::Millis;
+use leasehold_core::wire::MacKey;
 use mio::Waker;
 use rustix::net::sockopt;
 use tracing::{error, info};
@@ -21,18 +21,18 @@ use tracing::{error, info};
 use crate::clock::Clock;
 use crate::http;
 use crate::published::Published;
-use crate::recovery::{self, Ground};
-use crate::service;
-use crate::service_loop::{Command, Parts, ServiceLoop};
+use crate::recovery::{self, RecoveredServer};
+use crate::service_driver;
+use crate::service_loop::{Command, ServiceLoop, ServiceLoopParts};
 use crate::state_file;
 use crate::storage::Storage;
 
 /// How often the state is written out for people, where it has changed.
-const STATE_FILE_EVERY: Duration = Duration::from_secs(10);
+const STATE_FILE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the kernel may keep of datagrams until they are read or have left, in bytes: a request of
 /// each of ten thousand clients at once, at about 800 bytes with what the kernel adds.
-const SOCKET_BUFFER: usize = 8 << 20;
+const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
 /// Run the lock server.
 #[derive(Args, Clone, Debug)]
@@ -90,21 +90,24 @@ impl Serve {
     /// # Errors
     /// Where the server can't start, or can't go on. The message says what helps.
     pub fn run(&self) -> anyhow::Result<()> {
-        self.check()?;
+        self.validate()?;
         let key = self.key_file.as_deref().map(read_key).transpose()?;
         fs::create_dir_all(&self.data_dir)
             .with_context(|| format!("can't make the data folder {}", self.data_dir.display()))?;
-        let ground = recovery::recover(&self.data_dir, self.accept_data_loss)?;
-        if ground.lost {
-            let silence = Duration::from_millis(self.lease_max_ms);
-            info!(?silence, "what the journal held is lost: silent until every old lease is over");
-            thread::sleep(silence);
+        let recovered = recovery::recover(&self.data_dir, self.accept_data_loss)?;
+        if recovered.data_lost {
+            let lease_wait = Duration::from_millis(self.lease_max_ms);
+            info!(
+                ?lease_wait,
+                "what the journal held is lost: silent until every old lease is over"
+            );
+            thread::sleep(lease_wait);
         }
         let udp = listen_udp(self.listen)?;
-        Service::start(self, key, ground, udp)?.run_to_end()
+        RunningServer::start(self, key, recovered, udp)?.run()
     }
 
-    fn check(&self) -> anyhow::Result<()> {
+    fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.lease_min_ms > 0, "--lease-min-ms has to be 1 or more");
         ensure!(
             self.lease_min_ms <= self.lease_max_ms,
@@ -116,10 +119,10 @@ impl Serve {
     fn config(&self) -> Config {
         let (min, max) = (self.lease_min_ms, self.lease_max_ms);
         Config {
-            lease_default: Span::from_millis(self.lease_ms.clamp(min, max)),
-            lease_min: Span::from_millis(min),
-            lease_max: Span::from_millis(max),
-            bounds: Bounds {
+            lease_default: Millis::from_millis(self.lease_ms.clamp(min, max)),
+            lease_min: Millis::from_millis(min),
+            lease_max: Millis::from_millis(max),
+            limits: Limits {
                 sessions_max: self.max_sessions,
                 locks_max: self.max_locks,
                 waiters_max: self.max_waiters,
@@ -132,103 +135,123 @@ impl Serve {
 }
 
 /// The parts of a running server.
-struct Service {
+struct RunningServer {
     published: Published,
     data_dir: PathBuf,
-    udp: SocketAddr,
-    http: Option<std::net::TcpListener>,
+    udp_address: SocketAddr,
+    http_listener: Option<std::net::TcpListener>,
     commands: Sender<Command>,
     waker: Arc<Waker>,
     threads: Vec<thread::JoinHandle<anyhow::Result<()>>>,
-    ended: tokio::sync::mpsc::UnboundedReceiver<()>,
+    thread_exited: tokio::sync::mpsc::UnboundedReceiver<()>,
 }
 
-impl Service {
+impl RunningServer {
     fn start(
         serve: &Serve,
-        key: Option<Key>,
-        ground: Ground,
+        key: Option<MacKey>,
+        recovered: RecoveredServer,
         udp: UdpSocket,
     ) -> anyhow::Result<Self> {
-        let Ground { journal, files, start, .. } = ground;
-        let http = if serve.no_http { None } else { Some(listen_http(serve.http)?) };
-        let address = udp.local_addr()?;
-        let clock = Clock::starting_at(start.state.now());
+        let RecoveredServer { log, files, start, .. } = recovered;
+        let http_listener = if serve.no_http { None } else { Some(listen_http(serve.http)?) };
+        let udp_address = udp.local_addr()?;
+        let clock = Clock::starting_at(start.state.last_event_at());
         let published = Published::start(start.state.clone());
         let (server, step) = LockServer::start(serve.config(), start, clock.now());
         let (storage, batches) = channel();
-        let (completed, completions) = channel();
-        let (commands, orders) = channel();
-        let deciding = service::Service::new(key, clock, server, step);
-        let parts =
-            Parts { socket: udp, service: deciding, storage, completions, commands: orders };
+        let (completion_sender, completions) = channel();
+        let (commands, command_receiver) = channel();
+        let driver = service_driver::ServiceDriver::new(key, clock, server, step);
+        let parts = ServiceLoopParts {
+            socket: udp,
+            driver,
+            storage,
+            completions,
+            commands: command_receiver,
+        };
         let (service_loop, waker) = ServiceLoop::new(parts)?;
         let storage = Storage {
-            journal,
+            log,
             files,
             published: published.clone(),
-            completions: completed,
+            completions: completion_sender,
             waker: Arc::clone(&waker),
         };
-        let (over, ended) = tokio::sync::mpsc::unbounded_channel();
+        let (exit_notifier, thread_exited) = tokio::sync::mpsc::unbounded_channel();
         let threads = vec![
-            spawn("storage", over.clone(), move || storage.run(&batches))?,
-            spawn("service", over, move || service_loop.run())?,
+            spawn("storage", exit_notifier.clone(), move || storage.run(&batches))?,
+            spawn("service", exit_notifier, move || service_loop.run())?,
         ];
         let data_dir = serve.data_dir.clone();
-        Ok(Self { published, data_dir, udp: address, http, commands, waker, threads, ended })
+        Ok(Self {
+            published,
+            data_dir,
+            udp_address,
+            http_listener,
+            commands,
+            waker,
+            threads,
+            thread_exited,
+        })
     }
 
     /// Serves the page beside the lock service, until a signal comes or a part fails.
-    fn run_to_end(mut self) -> anyhow::Result<()> {
+    fn run(mut self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .context("no runtime for the page")?;
         self.write_state();
-        let result = runtime.block_on(self.until_the_end());
+        let result = runtime.block_on(self.run_until_stopped());
         runtime.shutdown_timeout(Duration::from_secs(1));
         self.write_state();
         result
     }
 
-    async fn until_the_end(&mut self) -> anyhow::Result<()> {
-        let (stop_http, stopped) = tokio::sync::oneshot::channel::<()>();
-        let http_address = self.http.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let page = self.http.take().map(|listener| {
+    async fn run_until_stopped(&mut self) -> anyhow::Result<()> {
+        let (http_stop, http_stopped) = tokio::sync::oneshot::channel::<()>();
+        let http_address =
+            self.http_listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
+        let http_task = self.http_listener.take().map(|listener| {
             let published = self.published.clone();
             let files = self.data_dir.join("files");
             tokio::spawn(http::serve(listener, published, files, async {
-                let _ = stopped.await;
+                let _ = http_stopped.await;
             }))
         });
-        let told = http_address.map_or_else(|| "off".to_owned(), |address| address.to_string());
-        eprintln!("ready udp={} http={told} data={}", self.udp, self.data_dir.display());
-        self.until_told().await?;
+        let http_label =
+            http_address.map_or_else(|| "off".to_owned(), |address| address.to_string());
+        eprintln!(
+            "ready udp={} http={http_label} data={}",
+            self.udp_address,
+            self.data_dir.display()
+        );
+        self.wait_for_stop().await?;
         self.commands.send(Command::Stop).ok();
         self.waker.wake().context("the loop can't be woken")?;
         let result = self.join().await;
-        let _ = stop_http.send(());
-        if let Some(page) = page {
+        let _ = http_stop.send(());
+        if let Some(page) = http_task {
             let _ = tokio::time::timeout(Duration::from_secs(2), page).await;
         }
         result
     }
 
     /// Waits for a signal, or for a thread that has ended by itself.
-    async fn until_told(&mut self) -> anyhow::Result<()> {
+    async fn wait_for_stop(&mut self) -> anyhow::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut every = tokio::time::interval(STATE_FILE_EVERY);
-        every.tick().await;
+        let mut state_file_interval = tokio::time::interval(STATE_FILE_INTERVAL);
+        state_file_interval.tick().await;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
-                _ = self.ended.recv() => return Ok(()),
-                _ = every.tick() => {
+                _ = self.thread_exited.recv() => return Ok(()),
+                _ = state_file_interval.tick() => {
                     let (published, dir) = (self.published.clone(), self.data_dir.clone());
                     tokio::task::spawn_blocking(move || write_state(&published, &dir));
                 }
@@ -258,11 +281,11 @@ fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {
     let socket =
         UdpSocket::bind(address).with_context(|| format!("can't listen on UDP {address}"))?;
     // As much as the system grants. With less, more is lost and asked again.
-    let _ = sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
+    let _ = sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
     // Beyond its bound, where the server may.
     #[cfg(target_os = "linux")]
-    let _ = sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BUFFER);
-    let _ = sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER);
+    let _ = sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BUFFER_BYTES);
+    let _ = sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER_BYTES);
     Ok(socket)
 }
 
@@ -279,18 +302,18 @@ fn write_state(published: &Published, dir: &Path) {
 
 fn spawn(
     name: &str,
-    over: tokio::sync::mpsc::UnboundedSender<()>,
+    exit_notifier: tokio::sync::mpsc::UnboundedSender<()>,
     run: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<()>>> {
     /// Tells that the thread has ended, also where it panicked.
-    struct Over(tokio::sync::mpsc::UnboundedSender<()>);
-    impl Drop for Over {
+    struct NotifyOnExit(tokio::sync::mpsc::UnboundedSender<()>);
+    impl Drop for NotifyOnExit {
         fn drop(&mut self) {
             let _ = self.0.send(());
         }
     }
     let run = move || {
-        let _over = Over(over);
+        let _over = NotifyOnExit(exit_notifier);
         run()
     };
     thread::Builder::new().name(name.to_owned()).spawn(run).context("no thread could be started")
@@ -300,16 +323,16 @@ fn spawn(
 ///
 /// # Errors
 /// Where it can't be read, or is empty.
-pub fn read_key(path: &Path) -> anyhow::Result<Key> {
+pub fn read_key(path: &Path) -> anyhow::Result<MacKey> {
     let bytes =
         fs::read(path).with_context(|| format!("can't read the key in {}", path.display()))?;
     let key = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     ensure!(!key.is_empty(), "the key file {} is empty", path.display());
-    Ok(Key::new(key))
+    Ok(MacKey::new(key))
 }
 
-fn random_key() -> Key {
+fn random_key() -> MacKey {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the system has random bits");
-    Key::new(&bytes)
+    MacKey::new(&bytes)
 }

@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use leasehold_core::event::Event;
-use leasehold_core::id::Index;
+use leasehold_core::id::LogIndex;
 use mio::Waker;
 use tracing::{debug, error, info, warn};
 
 use crate::files::{FileStore, Flush, FlushError};
-use crate::journal::{self, AppendError, Journal as _, RedbJournal};
+use crate::journal::{self, AppendError, Log as _, RedbJournal};
 use crate::published::Published;
 use crate::service_loop::Completion;
 
 /// How often to look after files that could not be written, and, where nothing else is to be
 /// stored, after the snapshot.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A snapshot is taken after this many bytes of events: it bounds the journal, and the time that
 /// recovery takes.
@@ -30,12 +30,12 @@ const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
 
 /// How long to wait until the next snapshot where a file could not be flushed: each is a lot of
 /// work, and somebody has to look after that file first.
-const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
+const SNAPSHOT_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// Owns the journal and the files.
 pub struct Storage {
     /// Where events go first.
-    pub journal: RedbJournal,
+    pub log: RedbJournal,
     /// Where appended bytes go then.
     pub files: FileStore,
     /// Who may see them then.
@@ -47,24 +47,24 @@ pub struct Storage {
 }
 
 /// A snapshot that another thread is at work for.
-enum Making {
+enum SnapshotStage {
     /// The state is being encoded.
-    Encoding(Receiver<Snapshot>),
+    Encoding(Receiver<EncodedSnapshot>),
     /// The files are being flushed.
-    Flushing(Arc<Flush>, Receiver<Flushed>),
+    FlushingFiles(Arc<Flush>, Receiver<FlushedSnapshot>),
     /// It came to nothing. Another is tried from this moment on.
-    Resting(Instant),
+    BackingOff(Instant),
 }
 
 /// A state that goes up to an event, encoded.
-struct Snapshot {
-    index: Index,
+struct EncodedSnapshot {
+    index: LogIndex,
     bytes: Vec<u8>,
 }
 
 /// A snapshot, and what became of the flush that has to come before it.
-struct Flushed {
-    snapshot: Snapshot,
+struct FlushedSnapshot {
+    snapshot: EncodedSnapshot,
     result: Result<(), FlushError>,
 }
 
@@ -75,33 +75,33 @@ impl Storage {
     /// Where a flush failed: what the disk holds is unknown then, so nothing can be promised any
     /// more and the process has to end.
     pub fn run(mut self, batches: &Receiver<Vec<Event>>) -> anyhow::Result<()> {
-        let mut making = None;
-        let mut looked_at = Instant::now();
-        self.tell_writable();
+        let mut snapshot_stage = None;
+        let mut last_poll = Instant::now();
+        self.report_writability();
         loop {
-            match batches.recv_timeout(LOOK_EVERY) {
+            match batches.recv_timeout(POLL_INTERVAL) {
                 Ok(batch) => self.store(batch)?,
-                Err(RecvTimeoutError::Timeout) => self.work()?,
+                Err(RecvTimeoutError::Timeout) => self.run_log_maintenance()?,
                 Err(RecvTimeoutError::Disconnected) => {
                     return self.files.sync_all().context("the files could not be flushed");
                 }
             }
-            if looked_at.elapsed() >= LOOK_EVERY {
-                looked_at = Instant::now();
+            if last_poll.elapsed() >= POLL_INTERVAL {
+                last_poll = Instant::now();
                 self.files.retry();
-                self.tell_writable();
+                self.report_writability();
             }
-            making = self.look_after_snapshot(making)?;
+            snapshot_stage = self.advance_snapshot(snapshot_stage)?;
         }
     }
 
     fn store(&mut self, batch: Vec<Event>) -> anyhow::Result<()> {
-        match self.journal.append(&batch) {
-            Ok(stored) => {
+        match self.log.append(&batch) {
+            Ok(durable) => {
                 self.files.write(&batch);
-                self.tell_writable();
+                self.report_writability();
                 self.published.publish(batch);
-                self.complete(Completion::Stored(stored));
+                self.send_completion(Completion::Durable(durable));
                 Ok(())
             }
             Err(AppendError::Flush(cause)) => {
@@ -111,26 +111,26 @@ impl Storage {
             Err(AppendError::Write(cause)) => {
                 warn!(%cause, "the journal can't be written; nothing of this batch was done");
                 let state = self.published.state();
-                self.complete(Completion::Failed(Box::new(state.into())));
+                self.send_completion(Completion::WriteFailed(Box::new(state.into())));
                 Ok(())
             }
         }
     }
 
     /// Tells the loop of every file that it has become impossible, or possible, to write.
-    fn tell_writable(&mut self) {
-        for (file, writable) in self.files.changes() {
+    fn report_writability(&mut self) {
+        for (file, writable) in self.files.take_writability_changes() {
             if writable {
                 info!(%file, "the file can be written again");
             } else {
                 warn!(%file, "the file can't be written: appends to it are refused until it can");
             }
-            self.complete(Completion::Writable(file, writable));
+            self.send_completion(Completion::WritabilityChanged(file, writable));
         }
     }
 
-    fn work(&mut self) -> anyhow::Result<()> {
-        match self.journal.work() {
+    fn run_log_maintenance(&mut self) -> anyhow::Result<()> {
+        match self.log.run_maintenance() {
             Err(AppendError::Flush(cause)) => Err(cause).context("a flush of the journal failed"),
             Ok(()) | Err(AppendError::Write(_)) => Ok(()),
         }
@@ -138,84 +138,92 @@ impl Storage {
 
     /// Goes on with the snapshot that is being made, or begins one when it is due. What takes long
     /// is done by other threads: here nothing waits for it.
-    fn look_after_snapshot(&mut self, making: Option<Making>) -> anyhow::Result<Option<Making>> {
-        match making {
+    fn advance_snapshot(
+        &mut self,
+        stage: Option<SnapshotStage>,
+    ) -> anyhow::Result<Option<SnapshotStage>> {
+        match stage {
             None => {
-                let due = self.journal.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES
-                    && !self.journal.is_writing_snapshot();
-                Ok((due && self.files.is_complete()).then(|| self.encode_snapshot()).flatten())
+                let is_due = self.log.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES
+                    && !self.log.is_writing_snapshot();
+                Ok((is_due && self.files.is_fully_written())
+                    .then(|| self.start_encoding())
+                    .flatten())
             }
-            Some(Making::Encoding(encoded)) => match encoded.try_recv() {
-                Ok(snapshot) => Ok(self.flush_files(snapshot)),
-                Err(TryRecvError::Empty) => Ok(Some(Making::Encoding(encoded))),
+            Some(SnapshotStage::Encoding(encoded)) => match encoded.try_recv() {
+                Ok(snapshot) => Ok(self.start_flushing(snapshot)),
+                Err(TryRecvError::Empty) => Ok(Some(SnapshotStage::Encoding(encoded))),
                 Err(TryRecvError::Disconnected) => Ok(None),
             },
-            Some(Making::Resting(until)) => {
-                Ok((Instant::now() < until).then_some(Making::Resting(until)))
+            Some(SnapshotStage::BackingOff(retry_at)) => {
+                Ok((Instant::now() < retry_at).then_some(SnapshotStage::BackingOff(retry_at)))
             }
-            Some(Making::Flushing(flush, flushed)) => match flushed.try_recv() {
-                Ok(flushed) => self.begin_snapshot(&flush, flushed),
-                Err(TryRecvError::Empty) => Ok(Some(Making::Flushing(flush, flushed))),
+            Some(SnapshotStage::FlushingFiles(flush, flushed)) => match flushed.try_recv() {
+                Ok(flushed) => self.finish_flushing(&flush, flushed),
+                Err(TryRecvError::Empty) => Ok(Some(SnapshotStage::FlushingFiles(flush, flushed))),
                 Err(TryRecvError::Disconnected) => {
-                    self.files.flush_again(&flush);
+                    self.files.requeue_flush(&flush);
                     Ok(None)
                 }
             },
         }
     }
 
-    fn encode_snapshot(&self) -> Option<Making> {
+    fn start_encoding(&self) -> Option<SnapshotStage> {
         debug!("a snapshot is begun");
         let published = self.published.clone();
         let encode = move || {
             let state = published.state();
-            Snapshot { index: state.index(), bytes: journal::encode_snapshot(&state) }
+            EncodedSnapshot {
+                index: state.applied_index(),
+                bytes: journal::encode_snapshot(&state),
+            }
         };
-        in_thread(encode).map(Making::Encoding)
+        run_in_thread(encode).map(SnapshotStage::Encoding)
     }
 
     /// What the snapshot covers leaves the journal, so the files have to hold it by then.
-    fn flush_files(&mut self, snapshot: Snapshot) -> Option<Making> {
+    fn start_flushing(&mut self, snapshot: EncodedSnapshot) -> Option<SnapshotStage> {
         debug!(bytes = snapshot.bytes.len(), "the snapshot is encoded");
         let flush = Arc::new(self.files.begin_flush()?);
-        let its = Arc::clone(&flush);
+        let flush_for_thread = Arc::clone(&flush);
         let run = move || {
-            let result = its.run();
-            Flushed { snapshot, result }
+            let result = flush_for_thread.run();
+            FlushedSnapshot { snapshot, result }
         };
-        let Some(flushed) = in_thread(run) else {
-            self.files.flush_again(&flush);
+        let Some(flushed) = run_in_thread(run) else {
+            self.files.requeue_flush(&flush);
             return None;
         };
-        Some(Making::Flushing(flush, flushed))
+        Some(SnapshotStage::FlushingFiles(flush, flushed))
     }
 
-    fn begin_snapshot(
+    fn finish_flushing(
         &mut self,
         flush: &Flush,
-        flushed: Flushed,
-    ) -> anyhow::Result<Option<Making>> {
-        let Flushed { snapshot, result } = flushed;
+        flushed: FlushedSnapshot,
+    ) -> anyhow::Result<Option<SnapshotStage>> {
+        let FlushedSnapshot { snapshot, result } = flushed;
         match result {
             Ok(()) => {}
-            Err(error @ FlushError::Gone { .. }) => {
+            Err(error @ FlushError::Missing { .. }) => {
                 warn!(%error, "the file is not what was appended to it any more");
-                self.files.flush_again(flush);
+                self.files.requeue_flush(flush);
             }
-            Err(error @ FlushError::Shut { .. }) => {
+            Err(error @ FlushError::CannotOpen { .. }) => {
                 warn!(%error, "no snapshot is taken, and the journal grows, until it can");
-                self.files.flush_again(flush);
-                return Ok(Some(Making::Resting(Instant::now() + SNAPSHOT_PAUSE)));
+                self.files.requeue_flush(flush);
+                return Ok(Some(SnapshotStage::BackingOff(Instant::now() + SNAPSHOT_RETRY_DELAY)));
             }
-            Err(error @ FlushError::Failed { .. }) => {
+            Err(error @ FlushError::Sync { .. }) => {
                 return Err(error).context("the files could not be flushed");
             }
         }
-        self.journal.begin_snapshot(snapshot.index, snapshot.bytes);
+        self.log.begin_snapshot(snapshot.index, snapshot.bytes);
         Ok(None)
     }
 
-    fn complete(&self, completion: Completion) {
+    fn send_completion(&self, completion: Completion) {
         // Where the loop has ended nobody waits for it.
         let _ = self.completions.send(completion);
         if let Err(error) = self.waker.wake() {
@@ -226,11 +234,13 @@ impl Storage {
 
 /// Does something in a thread of its own, and gives what it comes to; nothing where there can be
 /// no thread just now.
-fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<Receiver<T>> {
+fn run_in_thread<T: Send + 'static>(
+    task: impl FnOnce() -> T + Send + 'static,
+) -> Option<Receiver<T>> {
     let (sender, receiver) = channel();
     let run = move || {
         // Nobody listens any more where the server has ended meanwhile.
-        let _ = sender.send(work());
+        let _ = sender.send(task());
     };
     thread::Builder::new().name("snapshot".to_owned()).spawn(run).ok().map(|_| receiver)
 }

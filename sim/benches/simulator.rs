@@ -39,10 +39,10 @@ fn speed(run: &Run) -> (f64, f64) {
         let mut world = World::new(run.clone());
         let mut trace = Vec::with_capacity(EVENTS as usize + 100);
         let begun = Instant::now();
-        while world.records() < EVENTS && world.step(&mut trace) {}
+        while world.record_count() < EVENTS && world.step(&mut trace) {}
         let took = begun.elapsed().as_secs_f64() * 1e6;
         black_box(&trace);
-        records.push(f64::from(world.records()) / took);
+        records.push(f64::from(world.record_count()) / took);
         steps.push(f64::from(world.steps()) / took);
     }
     (median(records), median(steps))
@@ -51,11 +51,11 @@ fn speed(run: &Run) -> (f64, f64) {
 /// Milliseconds of going to a place drawn by luck: the median, and the worst.
 fn seeking(run: &Run) -> (f64, f64) {
     let mut history = History::new(run.clone());
-    while history.head().records() < LONG {
+    while history.head().record_count() < LONG {
         history.simulate(1_000);
     }
     let mut rng = Rng::new(7);
-    let last = u64::from(history.last());
+    let last = u64::from(history.last_position());
     let mut times = Vec::new();
     for _ in 0..300 {
         let place = u32::try_from(rng.below(last)).expect("a place of the run");

@@ -1,22 +1,21 @@
 //! The world around the lock service, made of nothing but numbers: network, clocks, disk, faults.
 //! The service and the clients in it are the real ones.
 //!
-//! A [`Run`] says everything; [`World`] goes through it step by step and leaves a trace of
-//! [`Record`]s; [`Checks`] judges that trace.
+//! A [`InvalidRun`] says everything; [`Harness`] goes through it step by step and leaves a trace of
+//! [`GoToRecord`]s; [`Checkers`] judges that trace.
 
 mod check;
 mod clock;
+mod deciding_protection;
+mod event_recorder;
 mod explain;
 mod export;
-mod file;
+mod file_lines;
 mod fingerprint;
 mod history;
-mod interest;
-mod ledger;
+mod importance;
 mod message;
-mod moment;
 mod protection;
-mod rule;
 mod run;
 mod scenario;
 mod script;
@@ -26,34 +25,36 @@ mod storm;
 mod story;
 mod subject;
 mod trace;
-mod valid;
+mod validate;
+mod virtual_time;
 mod world;
 
-pub use check::{Checks, Invariant, Status};
-pub use explain::{Teller, Told, Violation};
-pub use export::{BadRecording, Recording, Trace, mermaid, shiviz};
-pub use file::{Line, Lines};
+pub use check::{Checkers, Invariant, InvariantStatus};
+pub use event_recorder::{EventRecord, EventRecorder};
+pub use explain::{Description, Explainer, Violation};
+pub use export::{Recording, RecordingError, RecordingHeader, mermaid, shiviz};
+pub use file_lines::{Line, Lines};
 pub use history::History;
-pub use interest::Interest;
-pub use ledger::{Decision, Ledger};
-pub use message::{Code, Message};
-pub use moment::Moment;
+pub use importance::Importance;
+pub use message::{Message, RefusalCode};
 pub use protection::Protection;
 pub use run::{
-    Action, ClientConfig, Config, Disk, Fate, Intervention, Network, PacketName, Run, VERSION,
+    Action, ClientConfig, Config, Disk, Intervention, MODEL_VERSION, Network, PacketAction,
+    PacketSelector, Run,
 };
 pub use scenario::{
-    Choice, Expected, Goal, Mark, Measure, Question, Scenario, Stop, Value, library,
+    Choice, Expected, Goal, Measure, Question, RecordSelector, Scenario, Stop, Value, library,
 };
-pub use script::Step;
-pub use search::{Bounds, FaultKind, Found, Progress, Search, Stage};
+pub use script::ScriptStep;
+pub use search::{FaultKind, FoundViolation, Search, SearchLimits, SearchProgress, SearchStage};
 pub use shrink::Shrink;
-pub use storm::{Outcome, storm, weather};
-pub use story::{Part, Story};
+pub use storm::{RunOutcome, generate_conditions, storm};
+pub use story::{Story, StoryEntry};
 pub use subject::Subject;
 pub use trace::{
-    About, CallEnd, Causes, DisbeliefCause, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo,
-    Record, RecordNo,
+    BeliefEndCause, CallResult, Causes, LinkId, LockId, LossCause, NodeId, PacketId, PacketSummary,
+    Record, RecordId, RecordKind,
 };
-pub use valid::BadRun;
+pub use validate::InvalidRun;
+pub use virtual_time::VirtualTime;
 pub use world::{Belief, ClientView, ClockView, LinkView, PacketView, ServerView, World};

@@ -6,7 +6,7 @@ use leasehold_core::op::Op;
 use leasehold_core::wire::{Operation, Status};
 
 macro_rules! messages {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
         /// What a packet says, in one word.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -19,9 +19,9 @@ macro_rules! messages {
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// The word, as on the wire.
-            pub const fn word(self) -> &'static str {
+            pub const fn code(self) -> &'static str {
                 match self {
-                    $(Self::$name => $word,)*
+                    $(Self::$name => $code,)*
                 }
             }
         }
@@ -75,7 +75,7 @@ impl Message {
         (self as usize) < 8
     }
 
-    pub(super) const fn of_operation(operation: &Operation) -> Self {
+    pub(super) const fn from_operation(operation: &Operation) -> Self {
         match operation {
             Operation::Hello { .. } => Self::Hello,
             Operation::AcquireLock { .. } => Self::AcquireLock,
@@ -88,7 +88,7 @@ impl Message {
         }
     }
 
-    pub(super) const fn of_status(status: &Status) -> Self {
+    pub(super) const fn from_status(status: &Status) -> Self {
         match status {
             Status::Welcome { .. } => Self::Welcome,
             Status::Retry { .. } => Self::Retry,
@@ -104,7 +104,7 @@ impl Message {
         }
     }
 
-    pub(super) const fn of_op(op: Op) -> Self {
+    pub(super) const fn from_op(op: Op) -> Self {
         match op {
             Op::Hello => Self::Hello,
             Op::AcquireLock => Self::AcquireLock,
@@ -119,23 +119,23 @@ impl Message {
 }
 
 macro_rules! codes {
-    ($($name:ident = $word:literal,)*) => {
+    ($($name:ident = $code:literal,)*) => {
         /// Why a request was refused: the codes of the protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[allow(missing_docs, reason = "the words of the protocol")]
-        pub enum Code {
+        pub enum RefusalCode {
             $($name,)*
         }
 
-        impl Code {
+        impl RefusalCode {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// The word on the wire.
-            pub const fn word(self) -> &'static str {
+            pub const fn code(self) -> &'static str {
                 match self {
-                    $(Self::$name => $word,)*
+                    $(Self::$name => $code,)*
                 }
             }
         }
@@ -161,9 +161,13 @@ codes! {
     StaleToken = "stale_token",
 }
 
-impl Code {
-    pub(super) fn of(refusal: &leasehold_core::refusal::Refusal) -> Self {
-        let word = refusal.code();
-        Self::ALL.iter().copied().find(|code| code.word() == word).unwrap_or(Self::BadRequest)
+impl RefusalCode {
+    pub(super) fn from_refusal(refusal: &leasehold_core::refusal::Refusal) -> Self {
+        let wire_code = refusal.code();
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|candidate| candidate.code() == wire_code)
+            .unwrap_or(Self::BadRequest)
     }
 }

@@ -99,30 +99,30 @@ impl fmt::Display for Protection {
 
 /// The protections of one world.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Guards {
+pub(super) struct ProtectionFlags {
     pub(super) core: Protections,
     pub(super) durable_replies: bool,
     pub(super) monotonic_clock: bool,
     pub(super) heartbeats: bool,
 }
 
-impl Guards {
+impl ProtectionFlags {
     pub(super) fn without(without: &BTreeSet<Protection>) -> Self {
-        let has = |protection| !without.contains(&protection);
+        let is_enabled = |protection| !without.contains(&protection);
         Self {
             core: Protections {
-                fencing: has(Protection::Fencing),
-                dedupe: has(Protection::Dedupe),
-                holder_check: has(Protection::HolderCheck),
-                durable_tokens: has(Protection::DurableTokens),
-                grace: has(Protection::Grace),
-                fifo: has(Protection::Fifo),
-                margin: has(Protection::Margin),
-                backoff: has(Protection::Backoff),
+                fencing: is_enabled(Protection::Fencing),
+                dedupe: is_enabled(Protection::Dedupe),
+                holder_check: is_enabled(Protection::HolderCheck),
+                durable_tokens: is_enabled(Protection::DurableTokens),
+                grace: is_enabled(Protection::Grace),
+                fifo: is_enabled(Protection::Fifo),
+                margin: is_enabled(Protection::Margin),
+                backoff: is_enabled(Protection::Backoff),
             },
-            durable_replies: has(Protection::DurableReplies),
-            monotonic_clock: has(Protection::MonotonicClock),
-            heartbeats: has(Protection::Heartbeats),
+            durable_replies: is_enabled(Protection::DurableReplies),
+            monotonic_clock: is_enabled(Protection::MonotonicClock),
+            heartbeats: is_enabled(Protection::Heartbeats),
         }
     }
 }

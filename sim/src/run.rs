@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::message::Message;
 use super::protection::Protection;
-use super::script::Step;
-use super::trace::{LinkNo, NodeNo};
+use super::script::ScriptStep;
+use super::trace::{LinkId, NodeId};
 
 /// The version of the model: runs of another one may differ.
-pub const VERSION: u32 = 1;
+pub const MODEL_VERSION: u32 = 1;
 
 /// A run. The same run always goes the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub struct ClientConfig {
     /// Its name.
     pub name: Name,
     /// What it does.
-    pub script: Vec<Step>,
+    pub script: Vec<ScriptStep>,
     /// When it starts.
     #[serde(default)]
     pub starts_ms: u64,
@@ -127,10 +127,10 @@ pub struct Intervention {
 
 /// One packet among those of a run: the `nth`, from 1 on, of its kind on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PacketName {
+pub struct PacketSelector {
     /// From where to where.
     #[serde(flatten)]
-    pub link: LinkNo,
+    pub link: LinkId,
     /// What it says.
     pub message: Message,
     /// Which of those, counted from 1. A copy that the network made counts as its original.
@@ -140,7 +140,7 @@ pub struct PacketName {
 /// What can be done to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", rename_all = "snake_case")]
-pub enum Fate {
+pub enum PacketAction {
     /// It is lost.
     Drop,
     /// It arrives once more.
@@ -165,7 +165,7 @@ pub enum Action {
     /// A node dies, and its memory with it.
     Crash {
         /// Which.
-        node: NodeNo,
+        node: NodeId,
         /// Whether what the server wrote, and had not flushed, is there afterwards all the same.
         #[serde(default)]
         keeps_unflushed: bool,
@@ -173,53 +173,53 @@ pub enum Action {
     /// It starts again.
     Restart {
         /// Which.
-        node: NodeNo,
+        node: NodeId,
     },
     /// It stands still: a long garbage collection, a suspended machine. Its clock goes on.
     Pause {
         /// Which.
-        node: NodeNo,
+        node: NodeId,
         /// For how long.
         ms: u64,
     },
     /// It goes on, however long it was to stand still.
     Resume {
         /// Which.
-        node: NodeNo,
+        node: NodeId,
     },
     /// Nothing gets through from the one to the other.
     Cut {
         /// Which way.
         #[serde(flatten)]
-        link: LinkNo,
+        link: LinkId,
     },
     /// Packets get through again.
     Heal {
         /// Which way.
         #[serde(flatten)]
-        link: LinkNo,
+        link: LinkId,
     },
     /// A node is cut off both ways from all others.
     Isolate {
         /// Which.
-        node: NodeNo,
+        node: NodeId,
     },
     /// It is no longer cut off.
     Rejoin {
         /// Which.
-        node: NodeNo,
+        node: NodeId,
     },
     /// Its wall clock is set forward, or back.
     Skew {
         /// Whose.
-        node: NodeNo,
+        node: NodeId,
         /// By how much.
         ms: i64,
     },
     /// Its clock runs faster than the world, or slower.
     Drift {
         /// Whose.
-        node: NodeNo,
+        node: NodeId,
         /// In parts per million.
         ppm: i64,
     },
@@ -227,7 +227,7 @@ pub enum Action {
     Degrade {
         /// Which way.
         #[serde(flatten)]
-        link: LinkNo,
+        link: LinkId,
         /// How many packets are lost, in parts per million.
         loss_ppm: u64,
         /// How much longer each takes.
@@ -237,16 +237,17 @@ pub enum Action {
     Packet {
         /// Which.
         #[serde(flatten)]
-        packet: PacketName,
+        packet: PacketSelector,
         /// What.
         #[serde(flatten)]
-        fate: Fate,
+        packet_action: PacketAction,
     },
     /// The next flushes fail. Nobody knows then what the disk holds, so the server ends.
     FailFlush {
         /// Whether what was to be flushed is on disk all the same.
         #[serde(default)]
-        keeps: bool,
+        #[serde(rename = "keeps")]
+        keeps_unflushed: bool,
     },
     /// The next batches can't be written: the disk is full.
     FailWrites {
@@ -259,7 +260,8 @@ pub enum Action {
         by_ms: u64,
     },
     /// All faults end: nodes run, links are whole, clocks are right.
-    Calm,
+    #[serde(rename = "calm")]
+    EndFaults,
 }
 
 impl Default for Config {
@@ -305,13 +307,13 @@ impl Default for Disk {
 
 impl Action {
     /// The nodes that it names.
-    pub fn nodes(&self) -> Vec<NodeNo> {
+    pub fn nodes(&self) -> Vec<NodeId> {
         // One place knows where they are.
         self.clone().nodes_mut().into_iter().map(|node| *node).collect()
     }
 
     /// The same, to be changed.
-    pub(super) fn nodes_mut(&mut self) -> Vec<&mut NodeNo> {
+    pub(super) fn nodes_mut(&mut self) -> Vec<&mut NodeId> {
         match self {
             Self::Crash { node, .. }
             | Self::Restart { node }
@@ -328,7 +330,7 @@ impl Action {
             Self::FailFlush { .. }
             | Self::FailWrites { .. }
             | Self::SlowDisk { .. }
-            | Self::Calm => Vec::new(),
+            | Self::EndFaults => Vec::new(),
         }
     }
 }
@@ -340,7 +342,7 @@ impl Intervention {
     }
 
     /// Something that is done to a packet when it is sent.
-    pub const fn on_sending(action: Action) -> Self {
+    pub const fn on_send(action: Action) -> Self {
         Self { at_ms: None, action }
     }
 }

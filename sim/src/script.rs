@@ -7,7 +7,7 @@ use leasehold_core::id::Name;
 /// One thing that a client does. Times are in milliseconds of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
-pub enum Step {
+pub enum ScriptStep {
     /// Gets a lock, again and again until it has it.
     Acquire {
         /// Which.

@@ -6,7 +6,7 @@
 
 use super::check::Invariant;
 use super::run::{Action, Config, Disk, Network, Run};
-use super::script::Step;
+use super::script::ScriptStep;
 use super::world::World;
 
 /// How many runs are tried at most.
@@ -19,7 +19,7 @@ pub struct Shrink {
     pub run: Run,
     /// How many runs were tried.
     pub tries: u32,
-    violates: Invariant,
+    invariant: Invariant,
     /// How many events it has up to its violation.
     events: u32,
 }
@@ -28,47 +28,47 @@ impl Run {
     /// The smallest run that was found, made of this one, that violates the same first; nothing
     /// where this one violates nothing.
     pub fn shrink(&self) -> Option<Shrink> {
-        let (violates, events) = fails(self, u32::MAX)?;
-        let mut shrink = Shrink { run: self.clone(), tries: 0, violates, events };
-        while shrink.pass() && shrink.tries < TRIES_MAX {}
+        let (invariant, events) = first_violation(self, u32::MAX)?;
+        let mut shrink = Shrink { run: self.clone(), tries: 0, invariant, events };
+        while shrink.shrink_once() && shrink.tries < TRIES_MAX {}
         Some(shrink)
     }
 }
 
 /// What a run violates first, and after how many events, where it isn't more than so many.
-fn fails(run: &Run, events_max: u32) -> Option<(Invariant, u32)> {
+fn first_violation(run: &Run, events_max: u32) -> Option<(Invariant, u32)> {
     let mut world = World::new(run.clone());
     let mut records = Vec::new();
-    while world.checks().is_clean() {
+    while world.checkers().is_clean() {
         records.clear();
         if world.steps() >= events_max || !world.step(&mut records) {
             return None;
         }
     }
-    let (invariant, _) = *world.checks().violated().first()?;
+    let (invariant, _) = *world.checkers().violations().first()?;
     Some((invariant, world.steps()))
 }
 
 impl Shrink {
     /// Goes once through everything that could be smaller. Says whether anything became so.
-    fn pass(&mut self) -> bool {
+    fn shrink_once(&mut self) -> bool {
         let before = self.run.clone();
         self.drop_interventions();
         self.drop_clients();
         self.drop_steps();
-        self.calm_config();
+        self.simplify_config();
         self.round_times();
         self.run != before
     }
 
     /// Takes the run if it fails in the same way, and not later.
-    fn attempt(&mut self, run: Run) -> bool {
+    fn try_run(&mut self, run: Run) -> bool {
         if self.tries >= TRIES_MAX || run == self.run {
             return false;
         }
         self.tries += 1;
-        match fails(&run, self.events) {
-            Some((violates, events)) if violates == self.violates => {
+        match first_violation(&run, self.events) {
+            Some((invariant, events)) if invariant == self.invariant => {
                 (self.run, self.events) = (run, events);
                 true
             }
@@ -79,38 +79,40 @@ impl Shrink {
     fn edit(&mut self, edit: impl FnOnce(&mut Run)) -> bool {
         let mut run = self.run.clone();
         edit(&mut run);
-        self.attempt(run)
+        self.try_run(run)
     }
 
     /// Halves first, then ever smaller parts.
     fn drop_interventions(&mut self) {
-        let mut part = self.run.interventions.len().div_ceil(2);
-        while part > 0 {
-            let mut end = self.run.interventions.len();
-            while end > 0 {
-                let start = end.saturating_sub(part);
-                self.edit(|run| drop(run.interventions.drain(start..end)));
-                end = start;
+        let mut chunk = self.run.interventions.len().div_ceil(2);
+        while chunk > 0 {
+            let mut chunk_end = self.run.interventions.len();
+            while chunk_end > 0 {
+                let chunk_start = chunk_end.saturating_sub(chunk);
+                self.edit(|run| drop(run.interventions.drain(chunk_start..chunk_end)));
+                chunk_end = chunk_start;
             }
-            part = if part == 1 { 0 } else { part.div_ceil(2) };
+            chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
         }
     }
 
     fn drop_clients(&mut self) {
-        for place in (0..self.run.config.clients.len()).rev() {
-            let gone = self.edit(|run| remove_client(run, place));
-            if !gone {
-                self.edit(|run| run.config.clients[place].script.clear());
+        for index in (0..self.run.config.clients.len()).rev() {
+            let removed = self.edit(|run| remove_client(run, index));
+            if !removed {
+                self.edit(|run| run.config.clients[index].script.clear());
             }
         }
-        for place in (0..self.run.config.locks.len()).rev() {
+        for index in (0..self.run.config.locks.len()).rev() {
             self.edit(|run| {
-                let lock = run.config.locks.remove(place);
-                let uses = |step: &Step| match step {
-                    Step::Acquire { lock: used, .. }
-                    | Step::Append { file: used, .. }
-                    | Step::Release { lock: used } => *used == lock,
-                    Step::Work { .. } | Step::Close | Step::Repeat { .. } => false,
+                let lock = run.config.locks.remove(index);
+                let uses = |step: &ScriptStep| match step {
+                    ScriptStep::Acquire { lock: used, .. }
+                    | ScriptStep::Append { file: used, .. }
+                    | ScriptStep::Release { lock: used } => *used == lock,
+                    ScriptStep::Work { .. } | ScriptStep::Close | ScriptStep::Repeat { .. } => {
+                        false
+                    }
                 };
                 for client in &mut run.config.clients {
                     client.script.retain(|step| !uses(step));
@@ -121,35 +123,35 @@ impl Shrink {
 
     fn drop_steps(&mut self) {
         for client in 0..self.run.config.clients.len() {
-            for place in (0..self.run.config.clients[client].script.len()).rev() {
-                self.edit(|run| drop(run.config.clients[client].script.remove(place)));
+            for index in (0..self.run.config.clients[client].script.len()).rev() {
+                self.edit(|run| drop(run.config.clients[client].script.remove(index)));
             }
         }
     }
 
     /// Takes away what makes the world rough, one thing after the other.
-    fn calm_config(&mut self) {
-        let calm = Config::default();
+    fn simplify_config(&mut self) {
+        let defaults = Config::default();
         let edits: [fn(&mut Config, &Config); 11] = [
             |config, _| config.network.loss_ppm = 0,
             |config, _| config.network.duplicate_ppm = 0,
             |config, _| (config.network.late_ppm, config.network.late_max_us) = (0, 0),
             |config, _| config.network.latency_max_us = config.network.latency_min_us,
-            |config, calm| config.network = Network { ..calm.network },
-            |config, calm| config.disk = Disk { ..calm.disk },
+            |config, defaults| config.network = Network { ..defaults.network },
+            |config, defaults| config.disk = Disk { ..defaults.disk },
             |config, _| config.server_rate_ppm = 0,
             |config, _| config.clients.iter_mut().for_each(|client| client.rate_ppm = 0),
-            |config, calm| {
-                config.sessions_max = calm.sessions_max;
-                config.locks_max = calm.locks_max;
-                config.waiters_max = calm.waiters_max;
-                config.file_len_max = calm.file_len_max;
+            |config, defaults| {
+                config.sessions_max = defaults.sessions_max;
+                config.locks_max = defaults.locks_max;
+                config.waiters_max = defaults.waiters_max;
+                config.file_len_max = defaults.file_len_max;
             },
             |config, _| config.cookies = false,
-            |config, calm| config.lease_ms = calm.lease_ms,
+            |config, defaults| config.lease_ms = defaults.lease_ms,
         ];
         for edit in edits {
-            self.edit(|run| edit(&mut run.config, &calm));
+            self.edit(|run| edit(&mut run.config, &defaults));
         }
     }
 
@@ -157,20 +159,20 @@ impl Shrink {
     fn round_times(&mut self) {
         for unit in [1_000, 100] {
             let round = |ms: &mut u64| *ms -= *ms % unit;
-            for place in 0..self.run.interventions.len() {
+            for index in 0..self.run.interventions.len() {
                 self.edit(|run| {
-                    let intervention = &mut run.interventions[place];
+                    let intervention = &mut run.interventions[index];
                     intervention.at_ms.iter_mut().for_each(round);
                     if let Action::Pause { ms, .. } = &mut intervention.action {
                         round(ms);
                     }
                 });
             }
-            for place in 0..self.run.config.clients.len() {
-                self.edit(|run| round(&mut run.config.clients[place].starts_ms));
+            for index in 0..self.run.config.clients.len() {
+                self.edit(|run| round(&mut run.config.clients[index].starts_ms));
                 self.edit(|run| {
-                    for step in &mut run.config.clients[place].script {
-                        if let Step::Work { ms } = step {
+                    for step in &mut run.config.clients[index].script {
+                        if let ScriptStep::Work { ms } = step {
                             round(ms);
                         }
                     }
@@ -181,12 +183,12 @@ impl Shrink {
 }
 
 /// Takes a client away; those behind it move up.
-fn remove_client(run: &mut Run, place: usize) {
-    run.config.clients.remove(place);
-    let gone = u8::try_from(place + 1).unwrap_or(u8::MAX);
-    run.interventions.retain(|it| it.action.nodes().iter().all(|node| node.0 != gone));
+fn remove_client(run: &mut Run, index: usize) {
+    run.config.clients.remove(index);
+    let removed_node = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    run.interventions.retain(|it| it.action.nodes().iter().all(|node| node.0 != removed_node));
     for node in run.interventions.iter_mut().flat_map(|it| it.action.nodes_mut()) {
-        if node.0 > gone {
+        if node.0 > removed_node {
             node.0 -= 1;
         }
     }

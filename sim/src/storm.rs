@@ -12,19 +12,19 @@ use leasehold_core::id::Name;
 use leasehold_core::limits::DRIFT_PPM;
 use leasehold_core::rng::Rng;
 
-use super::check::{Invariant, Status, in_order};
+use super::check::{Invariant, InvariantStatus, sorted_by_witness};
 use super::message::Message;
-use super::moment::Moment;
 use super::protection::Protection;
 use super::run::{
-    Action, ClientConfig, Config, Disk, Fate, Intervention, Network, PacketName, Run,
+    Action, ClientConfig, Config, Disk, Intervention, Network, PacketAction, PacketSelector, Run,
 };
-use super::script::Step;
-use super::trace::{LinkNo, NodeNo, Record, RecordNo};
+use super::script::ScriptStep;
+use super::trace::{LinkId, NodeId, Record, RecordId};
+use super::virtual_time::VirtualTime;
 use super::world::World;
 
 /// A network without any way to speak of.
-const NEAR: Network = Network {
+const LOCAL_NETWORK: Network = Network {
     latency_min_us: 20,
     latency_max_us: 100,
     loss_ppm: 0,
@@ -48,11 +48,11 @@ const FAULT_KINDS: u64 = 11;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// What was violated first, and the record that shows it.
-    pub violated: Option<(Invariant, RecordNo)>,
+    pub first_violation: Option<(Invariant, RecordId)>,
     /// What is said of each invariant at the end.
-    pub statuses: Vec<(Invariant, Status)>,
+    pub statuses: Vec<(Invariant, InvariantStatus)>,
     /// The fingerprint of the whole run.
     pub fingerprint: u64,
     /// All that happened.
@@ -61,22 +61,27 @@ pub struct Outcome {
 
 impl Run {
     /// Goes through the whole of it.
-    pub fn go(&self) -> Outcome {
+    pub fn execute(&self) -> RunOutcome {
         let mut world = World::new(self.clone());
         let mut trace = Vec::new();
         while world.step(&mut trace) {}
-        let violated = world.checks().violated().first().copied();
-        Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
+        let first_violation = world.checkers().violations().first().copied();
+        RunOutcome {
+            first_violation,
+            statuses: world.statuses(),
+            fingerprint: world.fingerprint(),
+            trace,
+        }
     }
 
     /// Goes through the whole of it, where it leaves no more records than this, and keeps none of
     /// them. The world at its end.
-    pub fn end_within(&self, records_max: u32) -> Option<World> {
+    pub fn execute_within(&self, records_max: u32) -> Option<World> {
         let mut world = World::new(self.clone());
-        let mut unread = Vec::new();
-        while world.step(&mut unread) {
-            unread.clear();
-            if world.records() > records_max {
+        let mut discarded = Vec::new();
+        while world.step(&mut discarded) {
+            discarded.clear();
+            if world.record_count() > records_max {
                 return None;
             }
         }
@@ -84,33 +89,38 @@ impl Run {
     }
 
     /// Goes through it until something is violated.
-    pub fn go_until_violated(&self) -> Outcome {
+    pub fn execute_until_violation(&self) -> RunOutcome {
         let mut world = World::new(self.clone());
         let mut trace = Vec::new();
-        while world.step(&mut trace) && world.checks().violated().is_empty() {}
-        let violated = world.checks().violated().first().copied();
-        Outcome { violated, statuses: world.statuses(), fingerprint: world.fingerprint(), trace }
+        while world.step(&mut trace) && world.checkers().violations().is_empty() {}
+        let first_violation = world.checkers().violations().first().copied();
+        RunOutcome {
+            first_violation,
+            statuses: world.statuses(),
+            fingerprint: world.fingerprint(),
+            trace,
+        }
     }
 }
 
 /// The storm of this seed, without these protections.
 pub fn storm(seed: u64, without: &BTreeSet<Protection>) -> Run {
-    let mut rng = Rng::keyed(seed, 0x5707);
-    let (config, interventions) = weather(&mut rng, DRIFT_PPM);
+    let mut rng = Rng::with_stream(seed, 0x5707);
+    let (config, interventions) = generate_conditions(&mut rng, DRIFT_PPM);
     Run { config, seed, without: without.clone(), interventions }
 }
 
 /// Draws a world and what is done to it. Clocks run fast or slow by up to `drift_ppm` against each
 /// other.
-pub fn weather(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Intervention>) {
-    let config = draw_config(rng, drift_ppm);
+pub fn generate_conditions(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Intervention>) {
+    let config = generate_config(rng, drift_ppm);
     let clients = u8::try_from(config.clients.len()).unwrap_or(u8::MAX);
-    let kinds: Vec<u64> = (0..FAULT_KINDS).filter(|_| rng.happens(450_000)).collect();
+    let kinds: Vec<u64> = (0..FAULT_KINDS).filter(|_| rng.chance(450_000)).collect();
     let count = if kinds.is_empty() { 0 } else { rng.between(0, 14) };
     let mut interventions = Vec::new();
     for _ in 0..count {
-        let place = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
-        draw_fault(rng, kinds[place], clients, drift_ppm, &mut interventions);
+        let index = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
+        generate_fault(rng, kinds[index], clients, drift_ppm, &mut interventions);
     }
     interventions.sort_by_key(|it| it.at_ms);
     (config, interventions)
@@ -120,129 +130,142 @@ fn name(prefix: &str, number: usize) -> Name {
     Name::new(&format!("{prefix}_{number}")).expect("a name of letters and digits")
 }
 
-fn draw_config(rng: &mut Rng, drift_ppm: u64) -> Config {
-    let locks: Vec<Name> = (0..=rng.below(3)).zip(0..).map(|(_, no)| name("file", no)).collect();
+fn generate_config(rng: &mut Rng, drift_ppm: u64) -> Config {
+    let locks: Vec<Name> =
+        (0..=rng.below(3)).zip(0..).map(|(_, number)| name("file", number)).collect();
     let count = rng.between(1, 6);
-    let bound = drift_ppm.cast_signed() / 2;
-    let half = bound;
-    let rate = |rng: &mut Rng, half: i64| {
-        let span = half.unsigned_abs();
+    let rate_max_ppm = drift_ppm.cast_signed() / 2;
+    let range_ppm = rate_max_ppm;
+    let rate = |rng: &mut Rng, range_ppm: i64| {
+        let half_range = range_ppm.unsigned_abs();
         match rng.below(4) {
-            0 => half,
-            1 => -half,
-            2 => rng.below(2 * span + 1).cast_signed() - half,
+            0 => range_ppm,
+            1 => -range_ppm,
+            2 => rng.below(2 * half_range + 1).cast_signed() - range_ppm,
             _ => 0,
         }
     };
-    let drifts = rng.happens(500_000);
-    let half = if drifts { half } else { 0 };
+    let clocks_drift = rng.chance(500_000);
+    let range_ppm = if clocks_drift { range_ppm } else { 0 };
     // Clocks as far apart as they may be, and hardly a way between: all that keeps a client from
     // believing for too long is what it allows for.
-    let near = rng.happens(100_000);
-    let tight = rng.happens(100_000);
-    let lease_ms = [1_000, 3_000, 5_000, 10_000][place(rng, 4)];
-    let clients = (1..).take(usize::try_from(count).unwrap_or(1)).map(|no| ClientConfig {
-        name: name("client", no),
-        script: draw_script(rng, &locks, lease_ms, !tight),
+    let is_local = rng.chance(100_000);
+    let has_tight_limits = rng.chance(100_000);
+    let lease_ms = [1_000, 3_000, 5_000, 10_000][random_index(rng, 4)];
+    let clients = (1..).take(usize::try_from(count).unwrap_or(1)).map(|number| ClientConfig {
+        name: name("client", number),
+        script: generate_script(rng, &locks, lease_ms, !has_tight_limits),
         starts_ms: rng.below(3_000),
-        rate_ppm: if near { -bound } else { rate(rng, half) },
+        rate_ppm: if is_local { -rate_max_ppm } else { rate(rng, range_ppm) },
     });
     let clients = clients.collect();
     Config {
         locks,
         clients,
         lease_ms,
-        retransmit_ms: leasehold_core::limits::RETRANSMIT_FIRST.as_millis(),
-        network: if near { NEAR } else { draw_network(rng) },
-        disk: draw_disk(rng),
-        server_rate_ppm: if near { bound } else { rate(rng, half) },
-        sessions_max: if tight { 4 } else { 1_000 },
-        locks_max: if tight { 2 } else { 1_000 },
-        waiters_max: if tight { 2 } else { 1_000 },
-        file_len_max: if rng.happens(30_000) { 100 } else { 1 << 20 },
-        cookies: rng.happens(200_000),
+        retransmit_ms: leasehold_core::limits::RETRANSMIT_DELAY_FIRST.as_millis(),
+        network: if is_local { LOCAL_NETWORK } else { generate_network(rng) },
+        disk: generate_disk(rng),
+        server_rate_ppm: if is_local { rate_max_ppm } else { rate(rng, range_ppm) },
+        sessions_max: if has_tight_limits { 4 } else { 1_000 },
+        locks_max: if has_tight_limits { 2 } else { 1_000 },
+        waiters_max: if has_tight_limits { 2 } else { 1_000 },
+        file_len_max: if rng.chance(30_000) { 100 } else { 1 << 20 },
+        cookies: rng.chance(200_000),
         faults_end_ms: Some(FAULTS_END_MS),
         ends_ms: ENDS_MS,
         ..Config::default()
     }
 }
 
-fn place(rng: &mut Rng, count: u64) -> usize {
+fn random_index(rng: &mut Rng, count: u64) -> usize {
     usize::try_from(rng.below(count)).unwrap_or(0)
 }
 
-fn draw_script(rng: &mut Rng, locks: &[Name], lease_ms: u64, may_stay: bool) -> Vec<Step> {
-    let (mut script, mut gives_back) = (Vec::new(), true);
+fn generate_script(
+    rng: &mut Rng,
+    locks: &[Name],
+    lease_ms: u64,
+    may_stay_open: bool,
+) -> Vec<ScriptStep> {
+    let (mut script, mut releases) = (Vec::new(), true);
     let turns = rng.between(1, 4);
     let repeats =
-        if rng.happens(300_000) { rng.between(1, 3).min(TURNS_MAX / turns - 1) } else { 0 };
+        if rng.chance(300_000) { rng.between(1, 3).min(TURNS_MAX / turns - 1) } else { 0 };
     for turn in 1..=turns {
-        let lock = locks[place(rng, locks.len() as u64)].clone();
-        if rng.happens(500_000) {
-            script.push(Step::Work { ms: rng.below(2_000) });
+        let lock = locks[random_index(rng, locks.len() as u64)].clone();
+        if rng.chance(500_000) {
+            script.push(ScriptStep::Work { ms: rng.below(2_000) });
         }
-        let wait_ms = [0, 2_000, 60_000][place(rng, 3)];
-        let hold_ms = rng.happens(200_000).then(|| rng.between(1_000, 15_000));
-        let give_up_ms = rng.happens(150_000).then(|| rng.below(3_000));
-        script.push(Step::Acquire { lock: lock.clone(), wait_ms, hold_ms, give_up_ms });
-        let check = rng.happens(700_000);
+        let wait_ms = [0, 2_000, 60_000][random_index(rng, 3)];
+        let hold_ms = rng.chance(200_000).then(|| rng.between(1_000, 15_000));
+        let give_up_ms = rng.chance(150_000).then(|| rng.below(3_000));
+        script.push(ScriptStep::Acquire { lock: lock.clone(), wait_ms, hold_ms, give_up_ms });
+        let check = rng.chance(700_000);
         for _ in 0..rng.between(1, 3) {
-            script.push(Step::Work { ms: rng.below(lease_ms.min(3_000)) });
-            let gap_ms = if rng.happens(300_000) { rng.below(500) } else { 0 };
-            script.push(Step::Append { file: lock.clone(), check, gap_ms });
+            script.push(ScriptStep::Work { ms: rng.below(lease_ms.min(3_000)) });
+            let gap_ms = if rng.chance(300_000) { rng.below(500) } else { 0 };
+            script.push(ScriptStep::Append { file: lock.clone(), check, gap_ms });
         }
         // One that holds a lock while it waits for another can wait for ever: its own fault.
-        gives_back = turn < turns || repeats > 0 || rng.happens(700_000);
-        if gives_back {
-            script.push(Step::Release { lock });
+        releases = turn < turns || repeats > 0 || rng.chance(700_000);
+        if releases {
+            script.push(ScriptStep::Release { lock });
         }
     }
     if repeats > 0 {
-        script.push(Step::Repeat { times: u32::try_from(repeats).unwrap_or(0) });
+        script.push(ScriptStep::Repeat { times: u32::try_from(repeats).unwrap_or(0) });
     }
     // A client that ends, and keeps a lock that others want, would have them wait for ever. One
     // that has given back all that it had may stay, and be alive: whatever is given back for it
     // too late, or never, is missed then. Where sessions are few it would be in the way of others.
-    if !gives_back || !may_stay || rng.happens(800_000) {
-        script.push(Step::Close);
+    if !releases || !may_stay_open || rng.chance(800_000) {
+        script.push(ScriptStep::Close);
     }
     script
 }
 
-fn draw_network(rng: &mut Rng) -> Network {
-    let latency_min_us = [50, 1_000, 30_000, 100_000][place(rng, 4)];
-    let chance = |rng: &mut Rng, most: u64| if rng.happens(500_000) { rng.below(most) } else { 0 };
+fn generate_network(rng: &mut Rng) -> Network {
+    let latency_min_us = [50, 1_000, 30_000, 100_000][random_index(rng, 4)];
+    let chance =
+        |rng: &mut Rng, max_ppm: u64| if rng.chance(500_000) { rng.below(max_ppm) } else { 0 };
     Network {
         latency_min_us,
         latency_max_us: latency_min_us * rng.between(1, 4),
         loss_ppm: chance(rng, 400_000),
         duplicate_ppm: chance(rng, 400_000),
         late_ppm: chance(rng, 300_000),
-        late_max_us: [100_000, 1_000_000, 12_000_000][place(rng, 3)],
+        late_max_us: [100_000, 1_000_000, 12_000_000][random_index(rng, 3)],
     }
 }
 
-fn draw_disk(rng: &mut Rng) -> Disk {
-    let flush_min_us = [10, 1_000, 5_000, 50_000][place(rng, 4)];
+fn generate_disk(rng: &mut Rng) -> Disk {
+    let flush_min_us = [10, 1_000, 5_000, 50_000][random_index(rng, 4)];
     let flush_max_us = flush_min_us * rng.between(1, 20);
     Disk { flush_min_us, flush_max_us, ..Disk::default() }
 }
 
 /// Adds a fault of this kind, and the end of it where it has one.
-fn draw_fault(rng: &mut Rng, kind: u64, clients: u8, drift_ppm: u64, into: &mut Vec<Intervention>) {
+fn generate_fault(
+    rng: &mut Rng,
+    fault_kind: u64,
+    clients: u8,
+    drift_ppm: u64,
+    interventions: &mut Vec<Intervention>,
+) {
     let at = rng.below(FAULTS_END_MS - 1_000);
-    let client = NodeNo(u8::try_from(rng.between(1, u64::from(clients))).unwrap_or(1));
-    let node = if rng.happens(400_000) { NodeNo::SERVER } else { client };
-    let later = at + [200, 1_000, 4_000, 15_000][place(rng, 4)];
-    let link = if rng.happens(500_000) {
-        LinkNo { from: client, to: NodeNo::SERVER }
+    let client = NodeId(u8::try_from(rng.between(1, u64::from(clients))).unwrap_or(1));
+    let node = if rng.chance(400_000) { NodeId::SERVER } else { client };
+    let later = at + [200, 1_000, 4_000, 15_000][random_index(rng, 4)];
+    let link = if rng.chance(500_000) {
+        LinkId { from: client, to: NodeId::SERVER }
     } else {
-        LinkNo { from: NodeNo::SERVER, to: client }
+        LinkId { from: NodeId::SERVER, to: client }
     };
-    let mut add = |at_ms: u64, action| into.push(Intervention::at(at_ms, action));
-    match kind {
+    let mut add = |at_ms: u64, action| interventions.push(Intervention::at(at_ms, action));
+    match fault_kind {
         0 => {
-            add(at, Action::Crash { node, keeps_unflushed: rng.happens(500_000) });
+            add(at, Action::Crash { node, keeps_unflushed: rng.chance(500_000) });
             add(later, Action::Restart { node });
         }
         1 => add(at, Action::Pause { node, ms: later - at }),
@@ -267,22 +290,22 @@ fn draw_fault(rng: &mut Rng, kind: u64, clients: u8, drift_ppm: u64, into: &mut 
             add(at, Action::Degrade { link, loss_ppm, delay_us: rng.below(3_000_000) });
         }
         7 => match rng.below(3) {
-            0 => add(at, Action::FailFlush { keeps: rng.happens(500_000) }),
+            0 => add(at, Action::FailFlush { keeps_unflushed: rng.chance(500_000) }),
             1 => add(
                 at,
                 Action::FailWrites { count: u32::try_from(rng.between(1, 20)).unwrap_or(1) },
             ),
             _ => add(at, Action::SlowDisk { by_ms: rng.below(3_000) }),
         },
-        8 => into.push(Intervention::on_sending(draw_packet_fault(rng, link))),
+        8 => interventions.push(Intervention::on_send(generate_packet_fault(rng, link))),
         // The server is back before anybody has missed it, but somebody has not been heard of.
         9 => {
-            let node = NodeNo::SERVER;
-            let short = at + rng.between(1_000, 4_000);
+            let node = NodeId::SERVER;
+            let crash_at = at + rng.between(1_000, 4_000);
             add(at, Action::Isolate { node: client });
-            add(short, Action::Crash { node, keeps_unflushed: rng.happens(500_000) });
-            add(short + rng.between(1, 1_400), Action::Restart { node });
-            add(short + rng.between(1_000, 4_000), Action::Rejoin { node: client });
+            add(crash_at, Action::Crash { node, keeps_unflushed: rng.chance(500_000) });
+            add(crash_at + rng.between(1, 1_400), Action::Restart { node });
+            add(crash_at + rng.between(1_000, 4_000), Action::Rejoin { node: client });
         }
         // The program is back before what it sent, and was sent, has arrived.
         _ => {
@@ -293,36 +316,36 @@ fn draw_fault(rng: &mut Rng, kind: u64, clients: u8, drift_ppm: u64, into: &mut 
     }
 }
 
-fn draw_packet_fault(rng: &mut Rng, link: LinkNo) -> Action {
+fn generate_packet_fault(rng: &mut Rng, link: LinkId) -> Action {
     let (requests, replies) = Message::ALL.split_at(8);
     let messages = if link.to.is_server() { requests } else { replies };
-    let message = messages[place(rng, messages.len() as u64)];
+    let message = messages[random_index(rng, messages.len() as u64)];
     let nth = u32::try_from(rng.between(1, 6)).unwrap_or(1);
-    let packet = PacketName { link, message, nth };
-    let fate = match rng.below(3) {
-        0 => Fate::Drop,
-        1 => Fate::Duplicate { after_ms: rng.below(20_000) },
-        _ => Fate::Delay { by_ms: rng.below(20_000) },
+    let selector = PacketSelector { link, message, nth };
+    let action = match rng.below(3) {
+        0 => PacketAction::Drop,
+        1 => PacketAction::Duplicate { after_ms: rng.below(20_000) },
+        _ => PacketAction::Delay { by_ms: rng.below(20_000) },
     };
-    Action::Packet { packet, fate }
+    Action::Packet { packet: selector, packet_action: action }
 }
 
-impl Outcome {
+impl RunOutcome {
     /// All that was violated, by the order of the witnesses.
-    pub fn violations(&self) -> Vec<(Invariant, RecordNo)> {
-        let witness = |(it, status): &(Invariant, Status)| Some((*it, status.witness()?));
-        in_order(self.statuses.iter().filter_map(witness))
+    pub fn violations(&self) -> Vec<(Invariant, RecordId)> {
+        let witness = |(it, status): &(Invariant, InvariantStatus)| Some((*it, status.witness()?));
+        sorted_by_witness(self.statuses.iter().filter_map(witness))
     }
 
     /// How long the run was in the world.
-    pub fn lasted(&self) -> Moment {
-        self.trace.last().map_or(Moment::START, |record| record.at)
+    pub fn duration(&self) -> VirtualTime {
+        self.trace.last().map_or(VirtualTime::START, |record| record.at)
     }
 }
 
 impl World {
     /// What is said of each invariant.
-    pub fn statuses(&self) -> Vec<(Invariant, Status)> {
-        Invariant::ALL.into_iter().map(|it| (it, self.checks().status(it))).collect()
+    pub fn statuses(&self) -> Vec<(Invariant, InvariantStatus)> {
+        Invariant::ALL.into_iter().map(|it| (it, self.checkers().status(it))).collect()
     }
 }

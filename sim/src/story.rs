@@ -4,129 +4,133 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::check::Invariant;
-use super::explain::Teller;
-use super::interest::Interest;
+use super::explain::Explainer;
+use super::importance::Importance;
 use super::run::Run;
-use super::trace::{Kind, Record, RecordNo};
+use super::trace::{Record, RecordId, RecordKind};
 
 /// A story: what mattered, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
     /// Its parts.
-    pub parts: Vec<Part>,
+    pub entries: Vec<StoryEntry>,
 }
 
 /// One thing that mattered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct StoryEntry {
     /// The record.
-    pub record: RecordNo,
+    pub record: RecordId,
     /// When, in the world: `12.4 s`.
     pub at: String,
     /// What happened.
     pub sentence: String,
     /// Why.
-    pub because: Option<String>,
+    pub reason: Option<String>,
     /// What it violates, and how.
-    pub violates: Vec<(Invariant, String)>,
+    pub violations: Vec<(Invariant, String)>,
 }
 
 impl Story {
     /// What mattered in a whole run, at least so much, and what was violated in it.
-    pub fn of_run(
+    pub fn from_run(
         run: &Run,
         trace: &[Record],
-        violated: &[(Invariant, RecordNo)],
-        least: Interest,
+        violated: &[(Invariant, RecordId)],
+        min_importance: Importance,
     ) -> Self {
-        let places = (0_u32..).zip(trace);
-        let fit = places.filter(|(_, record)| Interest::of(record) >= least);
-        let mut chosen = BTreeSet::new();
-        chosen.extend(fit.map(|(place, _)| RecordNo(place)));
-        Self::tell(run, trace, violated, chosen)
+        let numbered = (0_u32..).zip(trace);
+        let important =
+            numbered.filter(|(_, record)| Importance::from_record(record) >= min_importance);
+        let mut selected = BTreeSet::new();
+        selected.extend(important.map(|(index, _)| RecordId(index)));
+        Self::from_records(run, trace, violated, selected)
     }
 
     /// What led to the first violation: the records that it rests on, directly or not.
-    pub fn of_violation(run: &Run, trace: &[Record], violated: &[(Invariant, RecordNo)]) -> Self {
+    pub fn from_violation(run: &Run, trace: &[Record], violated: &[(Invariant, RecordId)]) -> Self {
         let Some((invariant, witness)) = violated.first() else {
-            return Self { parts: Vec::new() };
+            return Self { entries: Vec::new() };
         };
-        let teller = Teller::new(run, trace);
-        let mut chosen: BTreeSet<RecordNo> = BTreeSet::new();
+        let explainer = Explainer::new(run, trace);
+        let mut selected: BTreeSet<RecordId> = BTreeSet::new();
         // What a reason speaks of belongs to the story too.
-        let mut open = vec![*witness];
-        let violation = teller.violation(*invariant, *witness);
-        open.extend(violation.into_iter().flat_map(|it| it.rests_on));
-        while let Some(no) = open.pop() {
-            for cause in teller.chain(no) {
-                if chosen.insert(cause) {
-                    let told = teller.tell(cause).into_iter().flat_map(|told| told.causes);
-                    open.extend(told.filter(|cause| cause < witness));
+        let mut pending = vec![*witness];
+        let violation = explainer.violation(*invariant, *witness);
+        pending.extend(violation.into_iter().flat_map(|it| it.evidence));
+        while let Some(id) = pending.pop() {
+            for cause in explainer.causal_chain(id) {
+                if selected.insert(cause) {
+                    let causes =
+                        explainer.describe(cause).into_iter().flat_map(|causes| causes.causes);
+                    pending.extend(causes.filter(|cause| cause < witness));
                 }
             }
         }
         // Faults are what it is about, whether they caused anything that was written down or not.
-        let places = (0_u32..).zip(trace).map(|(place, record)| (RecordNo(place), record));
-        let faults = places
-            .take_while(|(no, _)| no < witness)
-            .filter(|(_, record)| Interest::of(record) == Interest::Fault || ends_a_tenure(record));
-        chosen.extend(faults.map(|(no, _)| no));
-        chosen.retain(|no| {
-            teller.record(*no).is_some_and(|record| Interest::of(record) >= Interest::Release)
+        let numbered = (0_u32..).zip(trace).map(|(index, record)| (RecordId(index), record));
+        let faults = numbered.take_while(|(id, _)| id < witness).filter(|(_, record)| {
+            Importance::from_record(record) == Importance::Fault || changes_tenure(record)
         });
-        chosen.insert(*witness);
-        Self::tell(run, trace, &violated[..1], chosen)
+        selected.extend(faults.map(|(id, _)| id));
+        selected.retain(|id| {
+            explainer
+                .record(*id)
+                .is_some_and(|record| Importance::from_record(record) >= Importance::Release)
+        });
+        selected.insert(*witness);
+        Self::from_records(run, trace, &violated[..1], selected)
     }
 
-    fn tell(
+    fn from_records(
         run: &Run,
         trace: &[Record],
-        violated: &[(Invariant, RecordNo)],
-        mut chosen: BTreeSet<RecordNo>,
+        violated: &[(Invariant, RecordId)],
+        mut selected: BTreeSet<RecordId>,
     ) -> Self {
-        chosen.extend(violated.iter().map(|(_, witness)| *witness));
-        let teller = Teller::new(run, trace);
-        let parts = chosen.iter().filter_map(|&no| {
-            let told = teller.tell(no)?;
-            let at = teller.record(no)?.at.to_string();
-            let mine = violated.iter().filter(|(_, witness)| *witness == no);
-            let violates = mine
+        selected.extend(violated.iter().map(|(_, witness)| *witness));
+        let explainer = Explainer::new(run, trace);
+        let entries = selected.iter().filter_map(|&id| {
+            let description = explainer.describe(id)?;
+            let at = explainer.record(id)?.at.to_string();
+            let at_record = violated.iter().filter(|(_, witness)| *witness == id);
+            let violations = at_record
                 .map(|(invariant, witness)| {
-                    let violation = teller.violation(*invariant, *witness);
+                    let violation = explainer.violation(*invariant, *witness);
                     (*invariant, violation.map_or_else(String::new, |it| it.text))
                 })
                 .collect();
-            Some(Part {
-                record: no,
+            Some(StoryEntry {
+                record: id,
                 at,
-                sentence: told.sentence(),
-                because: told.because,
-                violates,
+                sentence: description.sentence(),
+                reason: description.reason,
+                violations,
             })
         });
-        Self { parts: parts.collect() }
+        Self { entries: entries.collect() }
     }
 
     /// The story as text, one part below the other.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for part in &self.parts {
+        for entry in &self.entries {
             // Writing to a string can't fail.
-            let mark = if part.violates.is_empty() { ' ' } else { '✗' };
-            writeln!(text, "{mark} {:>7}  {}", part.at, part.sentence).ok();
-            if let Some(because) = &part.because {
-                writeln!(text, "             because {because}").ok();
+            let mark = if entry.violations.is_empty() { ' ' } else { '✗' };
+            writeln!(text, "{mark} {:>7}  {}", entry.at, entry.sentence).ok();
+            if let Some(reason) = &entry.reason {
+                writeln!(text, "             because {reason}").ok();
             }
-            for (invariant, how) in &part.violates {
-                let rule = invariant.sentence();
-                writeln!(text, "           ✗ {invariant} is violated: {how}").ok();
-                writeln!(text, "             {invariant} says: {rule}").ok();
+            for (invariant, explanation) in &entry.violations {
+                let invariant_text = invariant.sentence();
+                writeln!(text, "           ✗ {invariant} is violated: {explanation}").ok();
+                writeln!(text, "             {invariant} says: {invariant_text}").ok();
             }
         }
         text
     }
 }
 
-const fn ends_a_tenure(record: &Record) -> bool {
-    matches!(record.kind, Kind::LockReleased { .. } | Kind::LockGranted { .. })
+const fn changes_tenure(record: &Record) -> bool {
+    matches!(record.kind, RecordKind::LockReleased { .. } | RecordKind::LockGranted { .. })
 }

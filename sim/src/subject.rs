@@ -1,44 +1,44 @@
 //! What a record speaks of, whatever its kind: whom and what one filters and looks it up by.
 
-use super::message::{Code, Message};
-use super::trace::{About, Kind, LockNo, NodeNo};
+use super::message::{Message, RefusalCode};
+use super::trace::{LockId, NodeId, PacketSummary, RecordKind};
 
 /// What records of all kinds may tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
     /// Whom it is about; of a packet the node at its other end.
-    pub client: Option<NodeNo>,
-    /// Which lock; [`LockNo::NONE`] where a packet names none.
-    pub lock: Option<LockNo>,
+    pub client: Option<NodeId>,
+    /// Which lock; [`LockId::NONE`] where a packet names none.
+    pub lock: Option<LockId>,
     /// Which message.
     pub message: Option<Message>,
     /// Which refusal.
-    pub code: Option<Code>,
+    pub code: Option<RefusalCode>,
 }
 
-impl Kind {
+impl RecordKind {
     /// What it speaks of.
     #[allow(clippy::wildcard_enum_match_arm, reason = "what else there is tells nothing of these")]
     pub fn subject(&self) -> Subject {
-        let about = |it: About| Subject {
+        let from_packet = |it: PacketSummary| Subject {
             client: Some(it.peer),
             lock: Some(it.lock),
             message: Some(it.message),
             code: None,
         };
-        let of =
+        let for_client =
             |client, lock| Subject { client: Some(client), lock: Some(lock), ..Subject::default() };
         match *self {
-            Self::Sent(it) | Self::Arrived(it) => about(it),
-            Self::Lost { about: it, .. } | Self::Doubled { about: it, .. } => about(it),
-            Self::Moved { about: it, .. } => about(it),
-            Self::Kept { lock, client, .. }
-            | Self::KeptWait { lock, client, .. }
+            Self::Sent(it) | Self::Arrived(it) => from_packet(it),
+            Self::Lost { packet: it, .. } | Self::Duplicated { packet: it, .. } => from_packet(it),
+            Self::Rescheduled { packet: it, .. } => from_packet(it),
+            Self::TenureRecovered { lock, client, .. }
+            | Self::WaitRecovered { lock, client, .. }
             | Self::LockQueued { lock, client, .. }
             | Self::LockGranted { lock, client, .. }
             | Self::LockReleased { lock, client, .. }
             | Self::WaitEnded { lock, client, .. }
-            | Self::FileAppended { lock, client, .. } => of(client, lock),
+            | Self::FileAppended { lock, client, .. } => for_client(client, lock),
             Self::SessionOpened { client, .. }
             | Self::SessionExpired { client, .. }
             | Self::SessionClosed { client, .. }
@@ -46,16 +46,16 @@ impl Kind {
                 Subject { client: Some(client), ..Subject::default() }
             }
             Self::RequestRefused { client, message, lock, code, .. } => {
-                Subject { message: Some(message), code: Some(code), ..of(client, lock) }
+                Subject { message: Some(message), code: Some(code), ..for_client(client, lock) }
             }
             Self::DuplicateAnswered { client, message, .. } => {
                 Subject { client: Some(client), message: Some(message), ..Subject::default() }
             }
-            Self::Called { message, lock, .. } | Self::Answered { message, lock, .. } => {
+            Self::CallStarted { message, lock, .. } | Self::CallEnded { message, lock, .. } => {
                 Subject { lock: Some(lock), message: Some(message), ..Subject::default() }
             }
             Self::Believed { lock, .. }
-            | Self::Disbelieved { lock, .. }
+            | Self::BeliefEnded { lock, .. }
             | Self::Checked { lock, .. } => Subject { lock: Some(lock), ..Subject::default() },
             _ => Subject::default(),
         }

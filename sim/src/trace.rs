@@ -12,41 +12,41 @@ use leasehold_core::event::{ReleaseCause, WaitEndCause};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
-use super::message::{Code, Message};
-use super::moment::Moment;
+use super::message::{Message, RefusalCode};
+use super::virtual_time::VirtualTime;
 
 pub use causes::Causes;
 
 /// A node: 0 is the server, the first client is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct NodeNo(pub u8);
+pub struct NodeId(pub u8);
 
 /// A lock, and its file: its place in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LockNo(pub u8);
+pub struct LockId(pub u8);
 
 /// One way between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct LinkNo {
+pub struct LinkId {
     /// From where.
-    pub from: NodeNo,
+    pub from: NodeId,
     /// To where.
-    pub to: NodeNo,
+    pub to: NodeId,
 }
 
 /// A packet: its place among all of its run, copies among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PacketNo(pub u32);
+pub struct PacketId(pub u32);
 
 /// A record: its place in the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RecordNo(pub u32);
+pub struct RecordId(pub u32);
 
-impl NodeNo {
+impl NodeId {
     /// The server.
     pub const SERVER: Self = Self(0);
 
@@ -59,23 +59,23 @@ impl NodeNo {
     }
 }
 
-impl LockNo {
+impl LockId {
     /// No lock: a packet about something else.
     pub const NONE: Self = Self(u8::MAX);
 }
 
-impl RecordNo {
+impl RecordId {
     /// Nothing: what begins a chain of causes.
     pub const NONE: Self = Self(u32::MAX);
 
     /// The place as an index, where it is one.
-    pub fn place(self) -> Option<usize> {
+    pub fn index(self) -> Option<usize> {
         if self == Self::NONE { None } else { usize::try_from(self.0).ok() }
     }
 }
 
 /// A number of the service's, as a record has it.
-pub(super) fn number(number: u64) -> u32 {
+pub(super) fn saturating_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
@@ -84,44 +84,45 @@ pub(super) fn number(number: u64) -> u32 {
 pub struct Record {
     /// When, in the world.
     #[serde(rename = "at_us")]
-    pub at: Moment,
+    pub at: VirtualTime,
     /// What the node's own clock showed, in milliseconds.
     pub local_ms: u32,
     /// To whom it happened.
-    pub node: NodeNo,
+    pub node: NodeId,
     /// What.
     #[serde(flatten)]
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// What led to it directly, and what else it rests on.
     pub causes: Causes,
 }
 
 /// What a packet is about, in short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
+pub struct PacketSummary {
     /// Which packet.
-    pub packet: PacketNo,
+    #[serde(rename = "packet")]
+    pub id: PacketId,
     /// The node at its other end.
-    pub peer: NodeNo,
+    pub peer: NodeId,
     /// What it says.
     pub message: Message,
     /// The lock or file that it names.
-    pub lock: LockNo,
+    pub lock: LockId,
     /// The token that it names, 0 for none; of a `welcome` the session's number, of an `appended`
     /// the place of the line in its file, from 1 on.
-    pub number: u32,
+    pub value: u32,
     /// The number of the request that it is, or answers.
     pub seq: u32,
     /// Why it says no, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Code>,
+    pub refusal: Option<RefusalCode>,
 }
 
 /// What a refusal says is no part of a run's fingerprint: it follows from what the fingerprint is
 /// made of, and traces that were written without it keep theirs.
-impl Hash for About {
+impl Hash for PacketSummary {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { packet, peer, message, lock, number, seq, refusal: _ } = *self;
+        let Self { id: packet, peer, message, lock, value: number, seq, refusal: _ } = *self;
         (packet, peer, message, lock, number, seq).hash(hasher);
     }
 }
@@ -137,7 +138,8 @@ pub enum LossCause {
     /// The link was cut.
     Cut,
     /// Nobody was there to take it.
-    Dead,
+    #[serde(rename = "dead")]
+    NodeDown,
     /// It came while too much was waiting already.
     Overflow,
 }
@@ -145,11 +147,12 @@ pub enum LossCause {
 /// Why a client believes no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DisbeliefCause {
+pub enum BeliefEndCause {
     /// It gave the lock back.
     Released,
     /// Its time is over, by its own clock.
-    Lapsed,
+    #[serde(rename = "lapsed")]
+    Expired,
     /// It died.
     Crashed,
 }
@@ -157,13 +160,15 @@ pub enum DisbeliefCause {
 /// How a call ended, as its client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CallEnd {
+pub enum CallResult {
     /// As it should.
-    Done,
+    #[serde(rename = "done")]
+    Succeeded,
     /// The server said no.
     Refused,
     /// The server said that the lock is not its own, or no longer.
-    Lost,
+    #[serde(rename = "lost")]
+    LockLost,
     /// Nobody answered.
     NoAnswer,
     /// Nobody can tell.
@@ -177,12 +182,13 @@ pub enum CallEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
-pub enum Kind {
+pub enum RecordKind {
     /// A node runs for the first time.
     Started,
     /// It died. For the server: its events up to `kept` are on disk.
     Crashed {
-        kept: u32,
+        #[serde(rename = "kept")]
+        durable_through: u32,
     },
     /// It runs again.
     Restarted,
@@ -197,34 +203,41 @@ pub enum Kind {
         ppm: i32,
     },
     Cut {
-        to: NodeNo,
+        to: NodeId,
     },
     Healed {
-        to: NodeNo,
+        to: NodeId,
     },
     Degraded {
-        to: NodeNo,
+        to: NodeId,
     },
     DiskSlowed {
         by_ms: u32,
     },
     /// All faults are over.
-    Calmed,
+    #[serde(rename = "calmed")]
+    FaultsEnded,
 
-    Sent(About),
-    Arrived(About),
+    Sent(PacketSummary),
+    Arrived(PacketSummary),
     Lost {
-        about: About,
-        why: LossCause,
+        #[serde(rename = "about")]
+        packet: PacketSummary,
+        #[serde(rename = "why")]
+        cause: LossCause,
     },
     /// There is one more of it on its way: `copy`.
-    Doubled {
-        about: About,
-        copy: PacketNo,
+    #[serde(rename = "doubled")]
+    Duplicated {
+        #[serde(rename = "about")]
+        packet: PacketSummary,
+        copy: PacketId,
     },
     /// It takes longer, or shorter.
-    Moved {
-        about: About,
+    #[serde(rename = "moved")]
+    Rescheduled {
+        #[serde(rename = "about")]
+        packet: PacketSummary,
         by_ms: i32,
     },
 
@@ -236,45 +249,47 @@ pub enum Kind {
         waits: u16,
     },
     /// A tenure that the journal holds.
-    Kept {
-        lock: LockNo,
-        client: NodeNo,
+    #[serde(rename = "kept")]
+    TenureRecovered {
+        lock: LockId,
+        client: NodeId,
         session: u32,
         token: u32,
     },
     /// A place in line that the journal holds.
-    KeptWait {
-        lock: LockNo,
-        client: NodeNo,
+    #[serde(rename = "kept_wait")]
+    WaitRecovered {
+        lock: LockId,
+        client: NodeId,
         session: u32,
         seq: u32,
     },
     SessionOpened {
-        client: NodeNo,
+        client: NodeId,
         session: u32,
         index: u32,
     },
     SessionExpired {
-        client: NodeNo,
+        client: NodeId,
         session: u32,
         index: u32,
     },
     SessionClosed {
-        client: NodeNo,
+        client: NodeId,
         session: u32,
         index: u32,
     },
     LockQueued {
-        lock: LockNo,
-        client: NodeNo,
+        lock: LockId,
+        client: NodeId,
         session: u32,
         seq: u32,
         position: u16,
         index: u32,
     },
     LockGranted {
-        lock: LockNo,
-        client: NodeNo,
+        lock: LockId,
+        client: NodeId,
         session: u32,
         seq: u32,
         token: u32,
@@ -284,18 +299,18 @@ pub enum Kind {
     /// `by` is who asked for it, and `seq` the number of that request; the holder, and 0, where
     /// nobody did.
     LockReleased {
-        lock: LockNo,
-        client: NodeNo,
+        lock: LockId,
+        client: NodeId,
         session: u32,
         seq: u32,
         token: u32,
         cause: ReleaseCause,
-        by: NodeNo,
+        origin: NodeId,
         index: u32,
     },
     WaitEnded {
-        lock: LockNo,
-        client: NodeNo,
+        lock: LockId,
+        client: NodeId,
         session: u32,
         seq: u32,
         cause: WaitEndCause,
@@ -303,8 +318,8 @@ pub enum Kind {
     },
     /// `line` is its place in the file, counted from 0.
     FileAppended {
-        lock: LockNo,
-        client: NodeNo,
+        lock: LockId,
+        client: NodeId,
         session: u32,
         seq: u32,
         token: u32,
@@ -312,61 +327,66 @@ pub enum Kind {
         index: u32,
     },
     RequestRefused {
-        client: NodeNo,
+        client: NodeId,
         message: Message,
-        lock: LockNo,
+        lock: LockId,
         token: u32,
         /// The token of the live tenure, where it matters.
         current: u32,
-        code: Code,
+        code: RefusalCode,
         seq: u32,
     },
     LeaseRenewed {
-        client: NodeNo,
+        client: NodeId,
         session: u32,
         seq: u32,
     },
     DuplicateAnswered {
-        client: NodeNo,
+        client: NodeId,
         message: Message,
         session: u32,
         seq: u32,
     },
     /// The journal holds the events up to `through`.
-    Stored {
+    #[serde(rename = "stored")]
+    Durable {
         through: u32,
     },
     WriteFailed,
     FlushFailed,
 
     /// A client asks its library for something.
-    Called {
+    #[serde(rename = "called")]
+    CallStarted {
         message: Message,
-        lock: LockNo,
+        lock: LockId,
         token: u32,
     },
     /// It has come to an end.
-    Answered {
+    #[serde(rename = "answered")]
+    CallEnded {
         message: Message,
-        lock: LockNo,
+        lock: LockId,
         token: u32,
-        end: CallEnd,
+        #[serde(rename = "end")]
+        outcome: CallResult,
     },
     /// A client believes that it has the lock, until then unless it learns more.
     Believed {
-        lock: LockNo,
+        lock: LockId,
         token: u32,
         #[serde(rename = "until_us")]
-        until: Moment,
+        until: VirtualTime,
     },
-    Disbelieved {
-        lock: LockNo,
+    #[serde(rename = "disbelieved")]
+    BeliefEnded {
+        lock: LockId,
         token: u32,
-        cause: DisbeliefCause,
+        cause: BeliefEndCause,
     },
     /// It looked whether it still has the lock.
     Checked {
-        lock: LockNo,
+        lock: LockId,
         holds: bool,
     },
     Working {
@@ -376,17 +396,19 @@ pub enum Kind {
     /// Its script is through.
     Finished,
     /// The run is over.
-    Ended,
+    #[serde(rename = "ended")]
+    RunEnded,
     /// Nobody looked: so many events of the service are not in the trace. What is so after them
     /// follows.
-    Unseen {
+    #[serde(rename = "unseen")]
+    Gap {
         events: u32,
     },
 }
 
-impl Kind {
+impl RecordKind {
     /// The word that it has in a trace.
-    pub const fn name(&self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Crashed { .. } => "crashed",
@@ -399,15 +421,15 @@ impl Kind {
             Self::Healed { .. } => "healed",
             Self::Degraded { .. } => "degraded",
             Self::DiskSlowed { .. } => "disk_slowed",
-            Self::Calmed => "calmed",
+            Self::FaultsEnded => "calmed",
             Self::Sent(_) => "sent",
             Self::Arrived(_) => "arrived",
             Self::Lost { .. } => "lost",
-            Self::Doubled { .. } => "doubled",
-            Self::Moved { .. } => "moved",
+            Self::Duplicated { .. } => "doubled",
+            Self::Rescheduled { .. } => "moved",
             Self::Recovered { .. } => "recovered",
-            Self::Kept { .. } => "kept",
-            Self::KeptWait { .. } => "kept_wait",
+            Self::TenureRecovered { .. } => "kept",
+            Self::WaitRecovered { .. } => "kept_wait",
             Self::SessionOpened { .. } => "session_opened",
             Self::SessionExpired { .. } => "session_expired",
             Self::SessionClosed { .. } => "session_closed",
@@ -419,43 +441,43 @@ impl Kind {
             Self::RequestRefused { .. } => "request_refused",
             Self::LeaseRenewed { .. } => "lease_renewed",
             Self::DuplicateAnswered { .. } => "duplicate_answered",
-            Self::Stored { .. } => "stored",
+            Self::Durable { .. } => "stored",
             Self::WriteFailed => "write_failed",
             Self::FlushFailed => "flush_failed",
-            Self::Called { .. } => "called",
-            Self::Answered { .. } => "answered",
+            Self::CallStarted { .. } => "called",
+            Self::CallEnded { .. } => "answered",
             Self::Believed { .. } => "believed",
-            Self::Disbelieved { .. } => "disbelieved",
+            Self::BeliefEnded { .. } => "disbelieved",
             Self::Checked { .. } => "checked",
             Self::Working { .. } => "working",
             Self::SessionLost => "session_lost",
             Self::Finished => "finished",
-            Self::Ended => "ended",
-            Self::Unseen { .. } => "unseen",
+            Self::RunEnded => "ended",
+            Self::Gap { .. } => "unseen",
         }
     }
 
     /// What it is, with its cause where it has one: what storms are counted by.
     #[allow(clippy::wildcard_enum_match_arm, reason = "only these have a cause")]
-    pub fn word(&self) -> String {
-        let name = self.name();
+    pub fn code_with_cause(&self) -> String {
+        let code = self.code();
         match *self {
-            Self::LockGranted { from_queue: true, .. } => format!("{name} from the line"),
-            Self::LockReleased { cause, .. } => format!("{name} {}", Word(cause)),
-            Self::WaitEnded { cause, .. } => format!("{name} {}", Word(cause)),
-            Self::Disbelieved { cause, .. } => format!("{name} {}", Word(cause)),
-            Self::RequestRefused { code, .. } => format!("{name} {}", code.word()),
-            Self::Lost { why, .. } => format!("{name} {}", Word(why)),
-            Self::Answered { end, .. } => format!("{name} {}", Word(end)),
-            _ => name.to_owned(),
+            Self::LockGranted { from_queue: true, .. } => format!("{code} from the line"),
+            Self::LockReleased { cause, .. } => format!("{code} {}", SerializedName(cause)),
+            Self::WaitEnded { cause, .. } => format!("{code} {}", SerializedName(cause)),
+            Self::BeliefEnded { cause, .. } => format!("{code} {}", SerializedName(cause)),
+            Self::RequestRefused { code: refusal, .. } => format!("{code} {}", refusal.code()),
+            Self::Lost { cause, .. } => format!("{code} {}", SerializedName(cause)),
+            Self::CallEnded { outcome, .. } => format!("{code} {}", SerializedName(outcome)),
+            _ => code.to_owned(),
         }
     }
 }
 
 /// Shows something as the word that it is in JSON.
-struct Word<T>(T);
+struct SerializedName<T>(T);
 
-impl<T: Serialize> fmt::Display for Word<T> {
+impl<T: Serialize> fmt::Display for SerializedName<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.serialize(f)
     }
@@ -468,7 +490,7 @@ impl Record {
         let mut hash = Fingerprint::new();
         hash.add(at.as_micros());
         hash.add(u64::from(*local_ms) << 8 | u64::from(node.0));
-        hash.add(u64::from(causes.direct().0) << 32 | u64::from(causes.also().0));
+        hash.add(u64::from(causes.direct().0) << 32 | u64::from(causes.related().0));
         kind.hash(&mut hash);
         hash.0
     }

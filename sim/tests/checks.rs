@@ -8,19 +8,24 @@ use std::collections::BTreeSet;
 use leasehold_core::id::Name;
 use leasehold_sim::*;
 
-const ANN: NodeNo = NodeNo(1);
-const BOB: NodeNo = NodeNo(2);
-const LEDGER: LockNo = LockNo(0);
+const ANN: NodeId = NodeId(1);
+const BOB: NodeId = NodeId(2);
+const LEDGER: LockId = LockId(0);
 
 /// Ann has the ledger while Bob waits for it, and then Bob; each writes a line and closes.
 fn ann_and_bob() -> Run {
     let name = |text| Name::new(text).unwrap();
     let script = vec![
-        Step::Acquire { lock: name("ledger"), wait_ms: 60_000, hold_ms: None, give_up_ms: None },
-        Step::Work { ms: 4_000 },
-        Step::Append { file: name("ledger"), check: true, gap_ms: 0 },
-        Step::Release { lock: name("ledger") },
-        Step::Close,
+        ScriptStep::Acquire {
+            lock: name("ledger"),
+            wait_ms: 60_000,
+            hold_ms: None,
+            give_up_ms: None,
+        },
+        ScriptStep::Work { ms: 4_000 },
+        ScriptStep::Append { file: name("ledger"), check: true, gap_ms: 0 },
+        ScriptStep::Release { lock: name("ledger") },
+        ScriptStep::Close,
     ];
     let clients = [("ann", 0), ("bob", 300)].map(|(client, starts_ms)| ClientConfig {
         name: name(client),
@@ -48,12 +53,12 @@ fn ann_and_bob() -> Run {
 #[track_caller]
 fn check(invariant: Invariant, told: &str, change: impl FnOnce(&mut Vec<Record>)) {
     let run = ann_and_bob();
-    let mut trace = run.go().trace;
-    assert!(Checks::of(&run, &trace).is_clean(), "the run itself is good");
+    let mut trace = run.execute().trace;
+    assert!(Checkers::from_trace(&run, &trace).is_clean(), "the run itself is good");
     change(&mut trace);
-    let violated = Checks::of(&run, &trace).violated();
+    let violated = Checkers::from_trace(&run, &trace).violations();
     let Some(&(first, witness)) = violated.first() else { panic!("nothing is found") };
-    let violation = Teller::new(&run, &trace).violation(first, witness).unwrap();
+    let violation = Explainer::new(&run, &trace).violation(first, witness).unwrap();
     assert_eq!((first, violation.text.as_str()), (invariant, told));
 }
 
@@ -64,9 +69,9 @@ fn find(trace: &[Record], nth: usize, like: impl Fn(&Record) -> bool) -> usize {
 }
 
 /// Where the server sends this to a client, and what.
-fn sent(trace: &[Record], client: NodeNo, message: Message) -> (usize, About) {
+fn sent(trace: &[Record], client: NodeId, message: Message) -> (usize, PacketSummary) {
     let of = |it: &Record| match it.kind {
-        Kind::Sent(about) if (about.peer, about.message) == (client, message) => Some(about),
+        RecordKind::Sent(about) if (about.peer, about.message) == (client, message) => Some(about),
         _ => None,
     };
     let place = find(trace, 0, |it| of(it).is_some());
@@ -74,20 +79,20 @@ fn sent(trace: &[Record], client: NodeNo, message: Message) -> (usize, About) {
 }
 
 /// The same record again, right behind, but saying this.
-fn insert(trace: &mut Vec<Record>, place: usize, kind: Kind) {
+fn insert(trace: &mut Vec<Record>, place: usize, kind: RecordKind) {
     let record = Record { kind, ..trace[place] };
     trace.insert(place + 1, record);
 }
 
-const fn refusal(about: About, code: Code) -> Kind {
+const fn refusal(about: PacketSummary, code: RefusalCode) -> RecordKind {
     let (message, refusal) = (Message::Refused, Some(code));
-    Kind::Sent(About { message, lock: LockNo::NONE, number: 0, refusal, ..about })
+    RecordKind::Sent(PacketSummary { message, lock: LockId::NONE, value: 0, refusal, ..about })
 }
 
 #[test]
 fn a_heartbeat_that_renews_a_lease_twice() {
     check(Invariant::S3, "this very request renewed the lease at 1.5 s already", |trace| {
-        let beat = find(trace, 2, |it| matches!(it.kind, Kind::LeaseRenewed { .. }));
+        let beat = find(trace, 2, |it| matches!(it.kind, RecordKind::LeaseRenewed { .. }));
         insert(trace, beat, trace[beat].kind);
     });
 }
@@ -99,19 +104,20 @@ fn a_line_that_is_written_again_under_another_number() {
             let place = find(
                 trace,
                 0,
-                |it| matches!(it.kind, Kind::Sent(about) if about.message == Message::AppendFile),
+                |it| matches!(it.kind, RecordKind::Sent(about) if about.message == Message::AppendFile),
             );
-            let Kind::Sent(ask) = trace[place].kind else { unreachable!() };
+            let RecordKind::Sent(ask) = trace[place].kind else { unreachable!() };
             (place, ask)
         };
         let seq = ask.seq + 9;
-        insert(trace, place, Kind::Sent(About { seq, ..ask }));
-        let place = find(trace, 0, |it| matches!(it.kind, Kind::FileAppended { .. }));
-        let Kind::FileAppended { lock, client, session, token, index, .. } = trace[place].kind
+        insert(trace, place, RecordKind::Sent(PacketSummary { seq, ..ask }));
+        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::FileAppended { .. }));
+        let RecordKind::FileAppended { lock, client, session, token, index, .. } =
+            trace[place].kind
         else {
             unreachable!()
         };
-        let again = Kind::FileAppended { lock, client, session, seq, token, line: 1, index };
+        let again = RecordKind::FileAppended { lock, client, session, seq, token, line: 1, index };
         insert(trace, place, again);
     });
 }
@@ -124,7 +130,7 @@ fn a_request_that_is_done_though_it_was_refused() {
         |trace| {
             let (_, grant) = sent(trace, BOB, Message::Granted);
             let (place, _) = sent(trace, BOB, Message::Queued);
-            insert(trace, place, refusal(grant, Code::WaitTimeout));
+            insert(trace, place, refusal(grant, RefusalCode::WaitTimeout));
         },
     );
 }
@@ -136,7 +142,7 @@ fn two_answers_that_are_not_alike() {
         "ann was told released at 5.0 s, and is told refused (stale_token) here",
         |trace| {
             let (place, released) = sent(trace, ANN, Message::Released);
-            insert(trace, place, refusal(released, Code::StaleToken));
+            insert(trace, place, refusal(released, RefusalCode::StaleToken));
         },
     );
 }
@@ -146,17 +152,17 @@ fn a_wait_that_is_called_cancelled_and_goes_on() {
     check(Invariant::S3, "bob is told that it has left the line, and it has not", |trace| {
         let (place, queued) = sent(trace, BOB, Message::Queued);
         let (message, seq) = (Message::Cancelled, queued.seq + 9);
-        insert(trace, place, Kind::Sent(About { message, seq, ..queued }));
+        insert(trace, place, RecordKind::Sent(PacketSummary { message, seq, ..queued }));
     });
 }
 
 #[test]
 fn a_caller_that_is_told_of_a_line_that_there_is_not() {
     check(Invariant::S3, "the caller is told that its line was written, and it was not", |trace| {
-        let place = find(trace, 0, |it| matches!(it.kind, Kind::FileAppended { .. }));
+        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::FileAppended { .. }));
         trace.remove(place);
         let lines = |it: &Record| {
-            matches!(it.kind, Kind::Sent(it) if it.number == 1
+            matches!(it.kind, RecordKind::Sent(it) if it.value == 1
             && it.message == Message::Appended)
         };
         trace.retain(|it| !lines(it));
@@ -165,18 +171,18 @@ fn a_caller_that_is_told_of_a_line_that_there_is_not() {
 
 #[test]
 fn a_caller_that_is_told_of_no_line_where_there_is_one() {
-    for end in [CallEnd::Refused, CallEnd::Lost] {
+    for end in [CallResult::Refused, CallResult::LockLost] {
         check(
             Invariant::S3,
             "the caller is told that its line was not written, and it was at 4.7 s",
             |trace| {
                 let place = find(trace, 0, |it| {
-                    matches!(it.kind, Kind::Answered { message: Message::AppendFile, .. })
+                    matches!(it.kind, RecordKind::CallEnded { message: Message::AppendFile, .. })
                 });
-                let Kind::Answered { message, lock, token, .. } = trace[place].kind else {
+                let RecordKind::CallEnded { message, lock, token, .. } = trace[place].kind else {
                     unreachable!()
                 };
-                trace[place].kind = Kind::Answered { message, lock, token, end };
+                trace[place].kind = RecordKind::CallEnded { message, lock, token, outcome: end };
             },
         );
     }
@@ -185,7 +191,8 @@ fn a_caller_that_is_told_of_no_line_where_there_is_one() {
 #[test]
 fn a_lock_that_is_left_lying_though_somebody_waits() {
     check(Invariant::S8, "ledger is left lying, though bob waits for it and is heard", |trace| {
-        let handed = |it: &Record| matches!(it.kind, Kind::LockGranted { from_queue: true, .. });
+        let handed =
+            |it: &Record| matches!(it.kind, RecordKind::LockGranted { from_queue: true, .. });
         trace.remove(find(trace, 0, handed));
     });
 }
@@ -193,16 +200,16 @@ fn a_lock_that_is_left_lying_though_somebody_waits() {
 /// The server restarts with a journal that ends before `index`.
 fn forget(trace: &mut Vec<Record>, place: usize, index: u32) {
     let (sessions, tenures, waits) = (0, 0, 0);
-    insert(trace, place, Kind::Recovered { through: index - 1, sessions, tenures, waits });
-    insert(trace, place, Kind::Restarted);
-    insert(trace, place, Kind::Crashed { kept: index - 1 });
+    insert(trace, place, RecordKind::Recovered { through: index - 1, sessions, tenures, waits });
+    insert(trace, place, RecordKind::Restarted);
+    insert(trace, place, RecordKind::Crashed { durable_through: index - 1 });
 }
 
 #[test]
 fn an_end_that_is_told_and_then_forgotten() {
     let ends = |trace: &[Record]| {
         let of = |it: &Record| match it.kind {
-            Kind::SessionClosed { client: ANN, index, .. } => Some(index),
+            RecordKind::SessionClosed { client: ANN, index, .. } => Some(index),
             _ => None,
         };
         of(&trace[find(trace, 0, |it| of(it).is_some())]).unwrap()
@@ -216,17 +223,18 @@ fn an_end_that_is_told_and_then_forgotten() {
     check(Invariant::S5, "the server has forgotten what it had told ann already", |trace| {
         let (place, closed) = sent(trace, ANN, Message::Closed);
         let index = ends(trace);
-        let (message, code, seq) = (Message::Heartbeat, Code::UnknownSession, closed.seq + 9);
-        trace[place].kind = Kind::RequestRefused {
+        let (message, code, seq) =
+            (Message::Heartbeat, RefusalCode::UnknownSession, closed.seq + 9);
+        trace[place].kind = RecordKind::RequestRefused {
             client: ANN,
             message,
-            lock: LockNo::NONE,
+            lock: LockId::NONE,
             token: 0,
             current: 0,
             code,
             seq,
         };
-        insert(trace, place, refusal(About { seq, ..closed }, code));
+        insert(trace, place, refusal(PacketSummary { seq, ..closed }, code));
         forget(trace, place + 1, index);
     });
 }
@@ -234,25 +242,30 @@ fn an_end_that_is_told_and_then_forgotten() {
 #[test]
 fn a_cancelled_wait_and_a_line_found_out_about_that_are_forgotten() {
     check(Invariant::S5, "the server has forgotten what it had told bob already", |trace| {
-        let place = find(trace, 0, |it| matches!(it.kind, Kind::LockQueued { .. }));
-        let Kind::LockQueued { lock, client, session, seq, index, .. } = trace[place].kind else {
+        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::LockQueued { .. }));
+        let RecordKind::LockQueued { lock, client, session, seq, index, .. } = trace[place].kind
+        else {
             unreachable!()
         };
         let (_, queued) = sent(trace, BOB, Message::Queued);
-        let ask = About { message: Message::CancelAcquire, seq: seq + 9, ..queued };
+        let ask = PacketSummary { message: Message::CancelAcquire, seq: seq + 9, ..queued };
         let (cause, index) = (leasehold_core::event::WaitEndCause::Cancelled, index + 1);
-        insert(trace, place, Kind::Sent(About { message: Message::Cancelled, ..ask }));
-        insert(trace, place, Kind::WaitEnded { lock, client, session, seq, cause, index });
-        insert(trace, place, Kind::Arrived(ask));
+        insert(
+            trace,
+            place,
+            RecordKind::Sent(PacketSummary { message: Message::Cancelled, ..ask }),
+        );
+        insert(trace, place, RecordKind::WaitEnded { lock, client, session, seq, cause, index });
+        insert(trace, place, RecordKind::Arrived(ask));
         forget(trace, place + 3, index);
     });
     check(Invariant::S5, "the server has forgotten what it had told ann already", |trace| {
-        let place = find(trace, 0, |it| matches!(it.kind, Kind::FileAppended { .. }));
-        let Kind::FileAppended { index, .. } = trace[place].kind else { unreachable!() };
+        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::FileAppended { .. }));
+        let RecordKind::FileAppended { index, .. } = trace[place].kind else { unreachable!() };
         let (_, appended) = sent(trace, ANN, Message::Appended);
-        assert_eq!((appended.lock, appended.number), (LEDGER, 1));
+        assert_eq!((appended.lock, appended.value), (LEDGER, 1));
         let (message, seq) = (Message::Outcome, appended.seq + 9);
-        insert(trace, place, Kind::Sent(About { message, seq, ..appended }));
+        insert(trace, place, RecordKind::Sent(PacketSummary { message, seq, ..appended }));
         forget(trace, place + 1, index);
     });
 }
@@ -260,7 +273,7 @@ fn a_cancelled_wait_and_a_line_found_out_about_that_are_forgotten() {
 #[test]
 fn a_lock_that_is_still_held_when_the_run_ends_though_its_lease_is_over() {
     check(Invariant::L1, "a lease is over, and its lock is still held", |trace| {
-        let granted = find(trace, 0, |it| matches!(it.kind, Kind::LockGranted { .. }));
+        let granted = find(trace, 0, |it| matches!(it.kind, RecordKind::LockGranted { .. }));
         let mut end = *trace.last().unwrap();
         trace.truncate(granted + 1);
         end.local_ms = trace[granted].local_ms + 10_000;

@@ -12,7 +12,7 @@ fn recordings() -> impl Iterator<Item = Recording> {
     };
     let scenarios: Vec<Run> = library().iter().flat_map(of).collect();
     let storms = (0..20).map(|seed| storm(seed, &BTreeSet::new()));
-    scenarios.into_iter().chain(storms).map(Recording::of)
+    scenarios.into_iter().chain(storms).map(Recording::record)
 }
 
 #[test]
@@ -21,16 +21,17 @@ fn a_recording_can_be_read_again() {
         let json = recording.to_json();
         let read = Recording::from_json(&json).unwrap();
         assert_eq!(read, recording);
-        assert_eq!(read.fingerprint(), recording.run().go().fingerprint);
-        assert!(read.is_replayed());
+        assert_eq!(read.fingerprint(), recording.run().execute().fingerprint);
+        assert!(read.replays_identically());
         assert_eq!(read.to_json(), json);
     }
 }
 
 #[test]
 fn each_event_says_what_decided_it() {
-    let scenario = Scenario::named("gc-pause").unwrap();
-    let json: Json = serde_json::from_str(&Recording::of(scenario.run()).to_json()).unwrap();
+    let scenario = Scenario::from_name("gc-pause").unwrap();
+    let json: Json =
+        serde_json::from_str(&Recording::record(scenario.resolve_run()).to_json()).unwrap();
     assert_eq!(
         (json["format"].as_str(), json["version"].as_u64()),
         (Some("leasehold-trace"), Some(1))
@@ -57,7 +58,8 @@ fn each_event_says_what_decided_it() {
 /// Whatever a file says, reading it ends in a recording or in what is wrong with it.
 #[test]
 fn what_is_no_recording_is_refused() {
-    let good = Recording::of(Scenario::named("lost-reply").unwrap().run()).to_json();
+    let good =
+        Recording::record(Scenario::from_name("lost-reply").unwrap().resolve_run()).to_json();
     let json: Json = serde_json::from_str(&good).unwrap();
     let with = |pointer: &str, value: Json| {
         let mut changed = json.clone();
@@ -119,10 +121,11 @@ fn a_log_for_shiviz_has_vector_clocks() {
 /// Whoever gets a packet knows what its sender knew; whoever has heard nothing knows nothing.
 #[test]
 fn vector_clocks_follow_the_packets() {
-    let recording = Recording::of(Scenario::named("lost-reply").unwrap().run());
+    let recording = Recording::record(Scenario::from_name("lost-reply").unwrap().resolve_run());
     let text = shiviz(&recording);
     let clocks: Vec<&str> = text.lines().skip(3).step_by(2).collect();
-    let arrived = recording.records().iter().position(|it| matches!(it.kind, Kind::Arrived(_)));
+    let arrived =
+        recording.records().iter().position(|it| matches!(it.kind, RecordKind::Arrived(_)));
     let clock = clocks[arrived.unwrap()];
     assert!(clock.starts_with("server {") && clock.contains("client_1"), "{clock}");
     assert!(clocks[0].starts_with("server {\"server\":1}"), "{}", clocks[0]);
@@ -130,9 +133,9 @@ fn vector_clocks_follow_the_packets() {
 
 #[test]
 fn a_sequence_diagram_shows_packets_losses_and_violations() {
-    let scenario = Scenario::named("lost-reply").unwrap();
+    let scenario = Scenario::from_name("lost-reply").unwrap();
     let without = [Protection::Dedupe].into();
-    let text = mermaid(&Recording::of(scenario.run_without(&without)), Interest::Step);
+    let text = mermaid(&Recording::record(scenario.run_without(&without)), Importance::Step);
     assert!(text.starts_with(
         "sequenceDiagram\n    participant n1 as client_1\n    participant n0 as server\n"
     ));

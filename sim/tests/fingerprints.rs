@@ -16,13 +16,13 @@ fn fingerprints() -> String {
     for scenario in library() {
         for expected in &scenario.expected {
             let names: Vec<&str> = expected.without.iter().map(|it| it.name()).collect();
-            let fingerprint = scenario.run_without(&expected.without).go().fingerprint;
+            let fingerprint = scenario.run_without(&expected.without).execute().fingerprint;
             let without = names.join(",");
             writeln!(text, "{} [{without}] {fingerprint:016x}", scenario.name).unwrap();
         }
     }
     for seed in 0..200 {
-        let fingerprint = storm(seed, &BTreeSet::new()).go().fingerprint;
+        let fingerprint = storm(seed, &BTreeSet::new()).execute().fingerprint;
         writeln!(text, "storm {seed} {fingerprint:016x}").unwrap();
     }
     text

@@ -101,9 +101,9 @@ const KINDS: &[&str] = &[
 #[test]
 fn every_variant_is_read_as_it_is_written() {
     check::<Action>("action", 16, ACTIONS);
-    check::<Step>("do", 6, STEPS);
+    check::<ScriptStep>("do", 6, STEPS);
     check::<Measure>("of", 9, MEASURES);
-    check::<Kind>("kind", 43, KINDS);
+    check::<RecordKind>("kind", 43, KINDS);
 }
 
 /// The object around them has its own fields beside theirs.
@@ -124,7 +124,7 @@ fn what_is_around_a_variant_is_read_with_it() {
 #[test]
 fn what_may_be_left_out_is_what_it_is_by_default() {
     let same = |short: &str, whole: &str| {
-        let read: Step = serde_json::from_str(short).unwrap();
+        let read: ScriptStep = serde_json::from_str(short).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), whole);
     };
     same(r#"{"lock":"a","do":"acquire"}"#, r#"{"do":"acquire","lock":"a","wait_ms":0}"#);
@@ -163,7 +163,7 @@ fn what_is_wrong_with_a_run_is_called_by_its_name() {
             "missing field `to`",
         ),
     ]);
-    refuse::<Step>(&[
+    refuse::<ScriptStep>(&[
         (r#"{"lock":"a"}"#, "missing field `do`"),
         (r#"{"do":"dance"}"#, "unknown variant `dance`"),
         (r#"{"do":"acquire"}"#, "missing field `lock`"),
@@ -202,7 +202,7 @@ fn every_scenario_is_read_as_it_is_written() {
         let json = serde_json::to_string(&scenario).unwrap();
         let read: Scenario = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), json);
-        assert_eq!(read.run(), scenario.run());
+        assert_eq!(read.resolve_run(), scenario.resolve_run());
         let tree: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::from_value::<Scenario>(tree).unwrap(), read);
     }

@@ -22,11 +22,15 @@ fn each_scenario_violates_what_it_teaches_and_nothing_else() {
         for expected in &scenario.expected {
             let (world, _) = go(&scenario.run_without(&expected.without));
             let context = format!("{} without {:?}", scenario.name, expected.without);
-            let violated = world.checks().violated();
+            let violated = world.checkers().violations();
             let violated: BTreeSet<Invariant> = violated.iter().map(|(it, _)| *it).collect();
             assert_eq!(violated, expected.violated, "{context}");
             for invariant in &expected.holds {
-                assert_eq!(world.checks().status(*invariant), Status::Ok, "{context}: {invariant}");
+                assert_eq!(
+                    world.checkers().status(*invariant),
+                    InvariantStatus::Ok,
+                    "{context}: {invariant}"
+                );
             }
         }
     }
@@ -41,15 +45,15 @@ fn each_question_has_one_right_answer_and_a_protection_that_matters_changes_it()
             let question = &scenario.question;
             let context = format!("{} without {:?}", scenario.name, expected.without);
             let at = question.at.find(&trace).unwrap_or_else(|| panic!("no moment: {context}"));
-            let value = question.measure.value_in(&world, &trace, at);
+            let value = question.measure.evaluate_trace(&world, &trace, at);
             let right: Vec<usize> = (0..question.options.len())
-                .filter(|place| question.options[*place].is_right(&value))
+                .filter(|place| question.options[*place].is_correct(&value))
                 .collect();
             assert_eq!(right.len(), 1, "{context}: {value:?}");
             // Whoever has seen it up to there could give the answer.
-            let seen = question.measure.seen_at(&world, &trace, at);
-            let up_to = &trace[..=seen.place().unwrap()];
-            let known = question.measure.value_in(&world, up_to, at);
+            let seen = question.measure.determined_at(&world, &trace, at);
+            let up_to = &trace[..=seen.index().unwrap()];
+            let known = question.measure.evaluate_trace(&world, up_to, at);
             assert!(seen >= at && known == value, "{context}: {known:?} is not {value:?}");
             answers.insert(right[0]);
         }
@@ -63,8 +67,8 @@ fn each_question_has_one_right_answer_and_a_protection_that_matters_changes_it()
 #[test]
 fn each_stop_comes_in_its_order() {
     for scenario in library() {
-        let (_, trace) = go(&scenario.run());
-        let mut last = RecordNo(0);
+        let (_, trace) = go(&scenario.resolve_run());
+        let mut last = RecordId(0);
         for stop in &scenario.stops {
             let name = &scenario.name;
             let at = stop.at.find(&trace).unwrap_or_else(|| panic!("{name}: {}", stop.caption));
@@ -91,8 +95,8 @@ fn the_guide_for_lecturers_tells_the_answers() {
             let (world, trace) = go(&scenario.run_without(&without));
             let question = &scenario.question;
             let asked = question.at.find(&trace).expect("it is asked");
-            let value = question.measure.value_in(&world, &trace, asked);
-            let right = question.options.iter().find(|option| option.is_right(&value));
+            let value = question.measure.evaluate_trace(&world, &trace, asked);
+            let right = question.options.iter().find(|option| option.is_correct(&value));
             let right = format!("**{}**", right.expect("one is right").text);
             assert!(row.contains(&right), "{right} without {without:?} is not in\n{row}");
         }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use leasehold_sim::*;
 
-fn search(run: Run, bounds: Bounds) -> Search {
+fn search(run: Run, bounds: SearchLimits) -> Search {
     let mut search = Search::new(run, bounds);
-    while search.go(100_000) == Stage::Searching {}
+    while search.explore(100_000) == SearchStage::Searching {}
     search
 }
 
@@ -18,12 +18,15 @@ fn bare(scenario: &Scenario, expected: &Expected) -> Run {
 fn own(scenario: &Scenario, expected: &Expected) -> (usize, u32) {
     let mut world = World::new(scenario.run_without(&expected.without));
     let mut trace = Vec::new();
-    while world.step(&mut trace) && world.checks().is_clean() {}
+    while world.step(&mut trace) && world.checkers().is_clean() {}
     // The end of a fault is none of its own.
     let is_end = |it: &&Intervention| {
         matches!(
             it.action,
-            Action::Restart { .. } | Action::Rejoin { .. } | Action::Heal { .. } | Action::Calm
+            Action::Restart { .. }
+                | Action::Rejoin { .. }
+                | Action::Heal { .. }
+                | Action::EndFaults
         )
     };
     let ends = scenario.interventions.iter().filter(is_end).count();
@@ -39,18 +42,18 @@ fn the_violations_of_the_library_are_found() {
         for expected in scenario.expected.iter().filter(|it| !it.violated.is_empty()) {
             let invariants = expected.violated.clone();
             let run = bare(&scenario, expected);
-            let search = search(run, Bounds { invariants, ..Bounds::default() });
+            let search = search(run, SearchLimits { invariants, ..SearchLimits::default() });
             println!("{} without {:?}: {search}", scenario.name, expected.without);
             let found = search.found().unwrap();
             let own = own(&scenario, expected);
             let name = &scenario.name;
             assert!((found.faults, found.events) <= own, "{name}: {search}, its own {own:?}");
-            let outcome = found.run.go_until_violated();
-            assert!(expected.violated.contains(&outcome.violated.unwrap().0));
+            let outcome = found.run.execute_until_violation();
+            assert!(expected.violated.contains(&outcome.first_violation.unwrap().0));
             let mut world = World::new(found.run.clone());
             let mut trace = Vec::new();
             while world.steps() < found.events && world.step(&mut trace) {}
-            assert_eq!(world.checks().status(found.invariant).witness(), Some(found.witness));
+            assert_eq!(world.checkers().status(found.invariant).witness(), Some(found.witness));
             found_count += 1;
         }
     }
@@ -60,18 +63,18 @@ fn the_violations_of_the_library_are_found() {
 /// With all protections there is nothing to find, and the search says how far it looked.
 #[test]
 fn an_honest_end_says_how_far_it_went() {
-    let run = Scenario::named("gc-pause").unwrap().run();
+    let run = Scenario::from_name("gc-pause").unwrap().resolve_run();
     let run = Run { interventions: Vec::new(), ..run };
-    let bounds = Bounds { faults_max: 1, events_max: 100, ..Bounds::default() };
+    let bounds = SearchLimits { faults_max: 1, events_max: 100, ..SearchLimits::default() };
     let whole = search(run.clone(), bounds.clone());
-    assert_eq!((whole.stage(), whole.found()), (Stage::Exhausted, None));
+    assert_eq!((whole.stage(), whole.found()), (SearchStage::Exhausted, None));
     let text = whole.to_string();
     assert!(text.starts_with("none with at most 1 fault and 100 events ("), "{text}");
     assert!(whole.progress().states > 10_000);
 
     let states_max = 5_000;
-    let short = search(run, Bounds { states_max, ..bounds });
-    assert_eq!((short.stage(), short.found()), (Stage::GaveUp, None));
+    let short = search(run, SearchLimits { states_max, ..bounds });
+    assert_eq!((short.stage(), short.found()), (SearchStage::LimitReached, None));
     let text = short.to_string();
     assert!(text.starts_with("none with at most 0 faults and 100 events; with 1, "), "{text}");
     assert!(short.progress().states < states_max + 200);
@@ -80,12 +83,12 @@ fn an_honest_end_says_how_far_it_went() {
 /// A search that goes on in small portions finds the same.
 #[test]
 fn a_search_can_be_interrupted() {
-    let scenario = Scenario::named("partition").unwrap();
+    let scenario = Scenario::from_name("partition").unwrap();
     let run = bare(&scenario, &scenario.expected[1]);
-    let whole = search(run.clone(), Bounds::default());
-    let mut parts = Search::new(run, Bounds::default());
+    let whole = search(run.clone(), SearchLimits::default());
+    let mut parts = Search::new(run, SearchLimits::default());
     let mut portions = 0;
-    while parts.go(500) == Stage::Searching {
+    while parts.explore(500) == SearchStage::Searching {
         portions += 1;
     }
     assert!(portions > 10);
@@ -96,17 +99,20 @@ fn a_search_can_be_interrupted() {
 /// as bad, it takes one fault to show it.
 #[test]
 fn clocks_beyond_the_assumed_bound_are_found_out() {
-    let scenario = Scenario::named("slow-clock").unwrap();
+    let scenario = Scenario::from_name("slow-clock").unwrap();
     let with_rate = |times: i64| {
-        let mut run = Run { interventions: Vec::new(), ..scenario.run() };
+        let mut run = Run { interventions: Vec::new(), ..scenario.resolve_run() };
         let half = run.config.drift_ppm.cast_signed() / 2;
         run.config.clients[0].rate_ppm = -half * times;
         run.config.server_rate_ppm = half * times;
         run
     };
-    let bounds =
-        Bounds { faults_max: 1, faults: [FaultKind::Partition].into(), ..Bounds::default() };
-    assert_eq!(search(with_rate(1), bounds.clone()).stage(), Stage::Exhausted);
+    let bounds = SearchLimits {
+        faults_max: 1,
+        faults: [FaultKind::Partition].into(),
+        ..SearchLimits::default()
+    };
+    assert_eq!(search(with_rate(1), bounds.clone()).stage(), SearchStage::Exhausted);
     let beyond = search(with_rate(2), bounds);
     assert_eq!(beyond.found().unwrap().invariant, Invariant::S7, "{beyond}");
 }
@@ -117,10 +123,10 @@ fn a_storm_is_made_smaller() {
     let without: BTreeSet<Protection> = [Protection::Fencing].into();
     let mut tried = 0;
     for run in (0..).map(|seed| storm(seed, &without)) {
-        let Some((violated, _)) = run.go_until_violated().violated else { continue };
+        let Some((violated, _)) = run.execute_until_violation().first_violation else { continue };
         let small = run.shrink().unwrap();
-        let outcome = small.run.go_until_violated();
-        assert_eq!(outcome.violated.unwrap().0, violated);
+        let outcome = small.run.execute_until_violation();
+        assert_eq!(outcome.first_violation.unwrap().0, violated);
         assert!(small.run.interventions.len() <= run.interventions.len().min(4), "{small:#?}");
         assert!(small.run.config.clients.len() <= 3);
         assert_eq!(small.run.validate(), Ok(()));

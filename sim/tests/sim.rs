@@ -53,10 +53,15 @@ fn name(text: &str) -> Name {
 fn five_clients() -> Run {
     let script = |lock: &str| {
         vec![
-            Step::Acquire { lock: name(lock), wait_ms: 60_000, hold_ms: None, give_up_ms: None },
-            Step::Work { ms: 1_500 },
-            Step::Append { file: name(lock), check: true, gap_ms: 0 },
-            Step::Release { lock: name(lock) },
+            ScriptStep::Acquire {
+                lock: name(lock),
+                wait_ms: 60_000,
+                hold_ms: None,
+                give_up_ms: None,
+            },
+            ScriptStep::Work { ms: 1_500 },
+            ScriptStep::Append { file: name(lock), check: true, gap_ms: 0 },
+            ScriptStep::Release { lock: name(lock) },
         ]
     };
     let locks = ["file_0", "file_2", "file_0", "file_3", "file_3"];
@@ -90,13 +95,13 @@ fn go(run: &Run) -> (World, Vec<Record>) {
 fn five_clients_write_three_files() {
     let (world, _) = go(&five_clients());
     let authors =
-        |lock| world.file(LockNo(lock)).unwrap().iter().map(|it| it.client.0).collect::<Vec<_>>();
+        |lock| world.file(LockId(lock)).unwrap().iter().map(|it| it.client.0).collect::<Vec<_>>();
     assert_eq!((authors(0), authors(1), authors(2)), (vec![1, 3], vec![2], vec![4, 5]));
-    let status = |invariant| world.checks().status(invariant);
+    let status = |invariant| world.checkers().status(invariant);
     for invariant in [Invariant::S1, Invariant::S3, Invariant::S7, Invariant::S8, Invariant::L2] {
-        assert_eq!(status(invariant), Status::Ok, "{invariant}");
+        assert_eq!(status(invariant), InvariantStatus::Ok, "{invariant}");
     }
-    assert_eq!(status(Invariant::S5), Status::NotYet, "nothing has crashed");
+    assert_eq!(status(Invariant::S5), InvariantStatus::NotYet, "nothing has crashed");
 }
 
 /// A run that ends while somebody waits for the lease of a dead one says nothing of who would be
@@ -104,24 +109,24 @@ fn five_clients_write_three_files() {
 #[test]
 fn who_is_not_through_yet_is_no_violation_before_there_was_time() {
     let l2 = |change: fn(&mut Run)| {
-        let mut run = Scenario::named("five-clients").unwrap().run();
+        let mut run = Scenario::from_name("five-clients").unwrap().resolve_run();
         change(&mut run);
-        go(&run).0.checks().status(Invariant::L2)
+        go(&run).0.checkers().status(Invariant::L2)
     };
     let crash = |run: &mut Run| {
-        let crash = Action::Crash { node: NodeNo(1), keeps_unflushed: false };
+        let crash = Action::Crash { node: NodeId(1), keeps_unflushed: false };
         run.interventions.push(Intervention::at(600, crash));
     };
-    assert_eq!(l2(crash), Status::NotYet);
+    assert_eq!(l2(crash), InvariantStatus::NotYet);
     let never = |run: &mut Run| {
-        run.config.clients[0].script.push(Step::Repeat { times: u32::MAX });
+        run.config.clients[0].script.push(ScriptStep::Repeat { times: u32::MAX });
     };
-    assert_eq!(l2(never), Status::NotYet);
+    assert_eq!(l2(never), InvariantStatus::NotYet);
     let never_for_long = |run: &mut Run| {
-        run.config.clients[0].script.push(Step::Repeat { times: u32::MAX });
+        run.config.clients[0].script.push(ScriptStep::Repeat { times: u32::MAX });
         run.config.ends_ms = 40_000;
     };
-    assert!(matches!(l2(never_for_long), Status::Violated { .. }));
+    assert!(matches!(l2(never_for_long), InvariantStatus::Violated { .. }));
 }
 
 #[test]
@@ -137,7 +142,7 @@ fn a_run_goes_the_same_way_every_time_also_from_a_snapshot() {
         }
         let mut copy = copied.clone();
         while copied.step(&mut part) {}
-        part.truncate(usize::try_from(copy.records()).unwrap());
+        part.truncate(usize::try_from(copy.record_count()).unwrap());
         while copy.step(&mut part) {}
         assert_eq!((copy.fingerprint(), &part), (world.fingerprint(), &trace));
     }
@@ -147,10 +152,10 @@ fn a_run_goes_the_same_way_every_time_also_from_a_snapshot() {
 fn no_storm_violates_anything() {
     let mut reached: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..300 {
-        let outcome = storm(seed, &BTreeSet::new()).go();
-        assert_eq!(outcome.violated, None, "seed {seed}");
+        let outcome = storm(seed, &BTreeSet::new()).execute();
+        assert_eq!(outcome.first_violation, None, "seed {seed}");
         for record in &outcome.trace {
-            *reached.entry(record.kind.word()).or_default() += 1;
+            *reached.entry(record.kind.code_with_cause()).or_default() += 1;
         }
     }
     println!("{reached:#?}");

@@ -22,7 +22,7 @@ fn there_are_22_scenarios_and_each_file_has_its_own_name() {
     for scenario in &library {
         let file = folder.join(format!("{}.json", scenario.name));
         assert!(file.exists(), "{}", file.display());
-        assert_eq!(Scenario::named(&scenario.name).as_ref(), Some(scenario));
+        assert_eq!(Scenario::from_name(&scenario.name).as_ref(), Some(scenario));
         let one_line = |text: &str| !text.is_empty() && text.len() <= 120 && !text.contains('\n');
         assert!(one_line(&scenario.title) && one_line(&scenario.point), "{}", scenario.name);
     }
@@ -36,16 +36,16 @@ fn each_story_reads_as_it_was_read() {
         for expected in &scenario.expected {
             let run = scenario.run_without(&expected.without);
             let (world, trace) = go(&run);
-            let violated = world.checks().violated();
+            let violated = world.checkers().violations();
             let names: Vec<&str> = expected.without.iter().map(|it| it.name()).collect();
             let (head, story) = if names.is_empty() {
-                let story = Story::of_run(&run, &trace, &violated, Interest::Append);
+                let story = Story::from_run(&run, &trace, &violated, Importance::Append);
                 ("with all protections".to_owned(), story)
             } else if violated.is_empty() {
-                let story = Story::of_run(&run, &trace, &violated, Interest::Append);
+                let story = Story::from_run(&run, &trace, &violated, Importance::Append);
                 (format!("without {}", names.join(", ")), story)
             } else {
-                let story = Story::of_violation(&run, &trace, &violated);
+                let story = Story::from_violation(&run, &trace, &violated);
                 (format!("without {}, up to the first violation", names.join(", ")), story)
             };
             writeln!(text, "\n== {head}\n\n{}", story.text().trim_end()).unwrap();

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use leasehold_core::id::Name;
-use leasehold_sim::{ClientConfig, Config, Network, Run, Step};
+use leasehold_sim::{ClientConfig, Config, Network, Run, ScriptStep};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::client::RawClient;
 use leasehold_tests::command::leasehold;
@@ -124,10 +124,15 @@ fn busy(clients: usize, latency_ms: u64, ends_ms: u64) -> Run {
     let scripted = (0..clients).map(|no| {
         let lock = name("file", no % 3);
         let script = vec![
-            Step::Acquire { lock: lock.clone(), wait_ms: 60_000, hold_ms: None, give_up_ms: None },
-            Step::Append { file: lock.clone(), check: true, gap_ms: 0 },
-            Step::Release { lock },
-            Step::Repeat { times: u32::MAX },
+            ScriptStep::Acquire {
+                lock: lock.clone(),
+                wait_ms: 60_000,
+                hold_ms: None,
+                give_up_ms: None,
+            },
+            ScriptStep::Append { file: lock.clone(), check: true, gap_ms: 0 },
+            ScriptStep::Release { lock },
+            ScriptStep::Repeat { times: u32::MAX },
         ];
         ClientConfig { name: name("client", no), script, starts_ms: 10 * no as u64, rate_ppm: 0 }
     });

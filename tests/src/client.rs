@@ -60,7 +60,7 @@ impl RawClient {
         }
     }
 
-    /// A client with a session whose lease is [`LONG`].
+    /// A client with a session whose lease is [`LONG_RUN_RECORDS`].
     #[track_caller]
     pub fn connect(name: &str, server: SocketAddr) -> Self {
         Self::connect_for(name, server, LONG)

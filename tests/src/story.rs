@@ -27,7 +27,7 @@ pub fn tell_on_standard_error() {
     ON_STANDARD_ERROR.store(true, Ordering::Relaxed);
 }
 
-/// Looks every 10 ms until `look` finds something. Panics, naming `what`, after [`PATIENCE`].
+/// Looks every 10 ms until `look` finds something. Panics, naming `what`, after [`TIMEOUT`].
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_sim::{
-    CallEnd, Kind, Lines, LockNo, Message, NodeNo, Protection, Record, Run, World, storm,
+    CallResult, Lines, LockId, Message, NodeId, Protection, Record, RecordKind, Run, World, storm,
 };
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
 /// A line: whose, which of that client's, and under which token.
-type Line = (NodeNo, u32, u32);
+type Line = (NodeId, u32, u32);
 
 /// A lock and its file, with nobody else around.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl SequentialSpec for Guarded {
 /// A call as its client saw it: from which record to which, if it ever came to an end.
 #[derive(Debug)]
 struct Call {
-    node: NodeNo,
+    node: NodeId,
     op: Op,
     begun: usize,
     end: Option<(usize, Ret)>,
@@ -76,14 +76,14 @@ struct Call {
 /// The calls about one lock that are of account: a grant, a line that is in the file, and a line
 /// that its writer was told to be in the file. Nothing where a writer was told of a line that is in
 /// the file that it is not.
-fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
+fn calls(trace: &[Record], lock: LockId, lines: &[Line]) -> Option<Vec<Call>> {
     let mut calls: Vec<Call> = Vec::new();
-    let mut entries: BTreeMap<NodeNo, u32> = BTreeMap::new();
-    let mut open: BTreeMap<NodeNo, Call> = BTreeMap::new();
+    let mut entries: BTreeMap<NodeId, u32> = BTreeMap::new();
+    let mut open: BTreeMap<NodeId, Call> = BTreeMap::new();
     for (place, record) in trace.iter().enumerate() {
         let node = record.node;
         match record.kind {
-            Kind::Called { message, lock: of, token } => {
+            RecordKind::CallStarted { message, lock: of, token } => {
                 // Whoever calls again has given up on what was before.
                 calls.extend(open.remove(&node));
                 let op = match message {
@@ -99,12 +99,12 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
                     open.insert(node, Call { node, op, begun: place, end: None });
                 }
             }
-            Kind::Answered { lock: of, token, end, .. } if of == lock => {
+            RecordKind::CallEnded { lock: of, token, outcome: end, .. } if of == lock => {
                 let Some(mut call) = open.remove(&node) else { continue };
                 call.end = match (&call.op, end) {
-                    (Op::Acquire, CallEnd::Done) => Some((place, Ret::Granted(token))),
-                    (Op::Append(_), CallEnd::Done) => Some((place, Ret::Written)),
-                    (Op::Append(line), CallEnd::Refused | CallEnd::Lost)
+                    (Op::Acquire, CallResult::Succeeded) => Some((place, Ret::Granted(token))),
+                    (Op::Append(_), CallResult::Succeeded) => Some((place, Ret::Written)),
+                    (Op::Append(line), CallResult::Refused | CallResult::LockLost)
                         if lines.contains(line) =>
                     {
                         return None;
@@ -113,7 +113,7 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
                 };
                 calls.push(call);
             }
-            Kind::Crashed { .. } => calls.extend(open.remove(&node)),
+            RecordKind::Crashed { .. } => calls.extend(open.remove(&node)),
             _ => {}
         }
     }
@@ -127,7 +127,7 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
 }
 
 /// Whether a lock and its file could have been used like this by one call after the other.
-fn is_linearizable_at(trace: &[Record], lock: LockNo, lines: Vec<Line>) -> bool {
+fn is_linearizable_at(trace: &[Record], lock: LockId, lines: Vec<Line>) -> bool {
     let Some(calls) = calls(trace, lock, &lines) else { return false };
     let mut moments: Vec<(usize, bool, usize)> = Vec::new();
     for (no, call) in calls.iter().enumerate() {
@@ -149,7 +149,7 @@ fn is_linearizable_at(trace: &[Record], lock: LockNo, lines: Vec<Line>) -> bool 
         };
         told.expect("one call after the other");
     }
-    let reader = (NodeNo(u8::MAX), 0);
+    let reader = (NodeId(u8::MAX), 0);
     tester.on_invoke(reader, Op::Read).expect("nobody else reads");
     tester.on_return(reader, Ret::Lines(lines)).expect("it has asked");
     tester.is_consistent()
@@ -165,7 +165,7 @@ fn is_linearizable(run: &Run) -> bool {
     let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
     while world.step(&mut trace) {}
     let locks = u8::try_from(run.config.locks.len()).unwrap();
-    (0..locks).map(LockNo).all(|lock| {
+    (0..locks).map(LockId).all(|lock| {
         let lines = world.file(lock).into_iter().flat_map(Lines::iter);
         let lines = lines.map(|line| (line.client, entry(&line.text), line.token)).collect();
         is_linearizable_at(&trace, lock, lines)
@@ -189,7 +189,7 @@ fn without_protections_they_are_not() {
         println!("without {protection}: {} of 100 storms", wrong.len());
         assert!(!wrong.is_empty(), "without {protection}");
         for seed in wrong {
-            let violated = storm(seed, &without).go().violated;
+            let violated = storm(seed, &without).execute().first_violation;
             assert!(violated.is_some(), "storm {seed} without {protection}");
         }
     }

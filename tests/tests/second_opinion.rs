@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use leasehold_core::client::{self, CallId, LockClient, Notice, Verdict};
+use leasehold_core::client::{self, CallId, CallOutcome, LockClient, Notification};
 use leasehold_core::data::Data;
-use leasehold_core::event::Fact;
-use leasehold_core::id::{Index, Name, Peer, Token};
-use leasehold_core::service::{self, Datagram, Input, LockServer, Outbox, Start, Stored};
+use leasehold_core::event::EventKind;
+use leasehold_core::id::{LogIndex, Name, Peer, Token};
+use leasehold_core::service::{self, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Reply, Request};
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model, Property, UniformChooser};
 
-const LEASE: Span = Span::from_millis(1_000);
+const LEASE: Millis = Millis::from_millis(1_000);
 
 /// How much may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,13 +128,13 @@ impl Moment {
         }
         for event in &events {
             self.disk.state.apply(event);
-            if let Fact::FileAppended { token, data, .. } = &event.fact {
+            if let EventKind::FileAppended { token, data, .. } = &event.kind {
                 self.disk.lines.push((*token, data.text().unwrap_or_default().to_owned()));
             }
         }
-        let stored = Stored { through: self.server.index() };
-        self.server.stored(stored);
-        self.outbox.release(stored, &mut replies);
+        let stored = Durable { through: self.server.last_index() };
+        self.server.handle_durable(stored);
+        self.outbox.release_durable(stored, &mut replies);
         if crash == Some(Crash::BeforeTheReply) {
             return;
         }
@@ -145,11 +145,11 @@ impl Moment {
 
     fn restart(&mut self) {
         self.outbox = Outbox::default();
-        let start = Start {
+        let start = StartParams {
             state: self.disk.state.clone(),
             // Places in history are reserved, so none is given twice.
-            after: self.server.index().max(Index::new(0)),
-            ..Start::default()
+            index_floor: self.server.last_index().max(LogIndex::new(0)),
+            ..StartParams::default()
         };
         let (server, step) = LockServer::start(service_config(), start, self.now);
         self.server = server;
@@ -160,11 +160,11 @@ impl Moment {
     fn go_on(&mut self, no: usize) {
         let now = self.now;
         let client = &mut self.clients[no];
-        while let Some(notice) = client.core.notice() {
-            let Notice::Answered { call, verdict } = notice else { continue };
+        while let Some(notice) = client.core.poll_notification() {
+            let Notification::Completed { call, outcome: verdict } = notice else { continue };
             client.take(now, no, call, &verdict);
         }
-        while let Some(request) = self.clients[no].core.request() {
+        while let Some(request) = self.clients[no].core.poll_request() {
             self.send(Packet::Request { from: no, request });
         }
     }
@@ -186,21 +186,21 @@ impl Moment {
 
     /// The next moment at which somebody has something to do.
     fn next(&self) -> Option<Time> {
-        let server = self.server.next_wake().map(|(at, _)| at);
-        let clients = self.clients.iter().filter_map(|client| client.core.next_wake());
+        let server = self.server.next_deadline().map(|(at, _)| at);
+        let clients = self.clients.iter().filter_map(|client| client.core.next_deadline());
         clients.chain(server).min()
     }
 
     fn pass(&mut self) {
         let Some(next) = self.next() else { return };
         self.now = self.now.max(next);
-        if self.server.next_wake().is_some_and(|(at, _)| at <= self.now) {
-            self.serve(Input::Wake, None);
+        if self.server.next_deadline().is_some_and(|(at, _)| at <= self.now) {
+            self.serve(Input::Timer, None);
         }
         for no in 0..self.clients.len() {
-            if self.clients[no].core.next_wake().is_some_and(|at| at <= self.now) {
+            if self.clients[no].core.next_deadline().is_some_and(|at| at <= self.now) {
                 let now = self.now;
-                self.clients[no].core.wake(now);
+                self.clients[no].core.handle_timers(now);
                 self.go_on(no);
             }
         }
@@ -221,14 +221,14 @@ impl Moment {
 }
 
 impl Client {
-    fn take(&mut self, now: Time, no: usize, call: CallId, verdict: &Verdict) {
+    fn take(&mut self, now: Time, no: usize, call: CallId, verdict: &CallOutcome) {
         self.doing = match (self.doing, verdict) {
-            (Doing::Acquiring(own), Verdict::Granted { token, .. }) if own == call => {
+            (Doing::Acquiring(own), CallOutcome::Granted { token, .. }) if own == call => {
                 let data = Data::new(line(no).as_bytes());
                 Doing::Appending(self.core.append(now, lock(), *token, data, Time::NEVER), *token)
             }
             (Doing::Appending(own, token), verdict) if own == call => {
-                self.acknowledged |= matches!(verdict, Verdict::Appended { .. });
+                self.acknowledged |= matches!(verdict, CallOutcome::Appended { .. });
                 Doing::Releasing(self.core.release(now, lock(), token, Time::NEVER))
             }
             (Doing::Acquiring(own) | Doing::Releasing(own), _) if own == call => Doing::Nothing,
@@ -279,7 +279,7 @@ impl Model for TwoClients {
     /// Both have a session, and their requests for the lock are on the way.
     fn init_states(&self) -> Vec<Moment> {
         let now = Time::from_millis(1);
-        let (server, step) = LockServer::start(service_config(), Start::default(), now);
+        let (server, step) = LockServer::start(service_config(), StartParams::default(), now);
         let client = |no: u64| {
             let name = Name::new(&format!("client_{no}")).unwrap();
             let config = client::Config { lease: Some(LEASE), ..client::Config::new(name) };
@@ -306,7 +306,7 @@ impl Model for TwoClients {
             }
         }
         for no in 0..2 {
-            let wait = Span::from_millis(60_000);
+            let wait = Millis::from_millis(60_000);
             let client = &mut moment.clients[no];
             let call = client.core.acquire(now, lock(), wait, None, Time::NEVER);
             client.doing = Doing::Acquiring(call);

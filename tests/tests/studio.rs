@@ -1,6 +1,6 @@
 //! The studio in a real browser: simulated runs, driven by keyboard and by what is pressed.
 
-use leasehold_sim::{Interest, Recording, Scenario, library};
+use leasehold_sim::{Importance, Recording, Scenario, library};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::pages::Pages;
 use serde_json::{Value, json};
@@ -157,7 +157,7 @@ fn steps_forward_and_back_show_the_same_picture_in_every_scenario() {
         }
         assert_eq!(seen(&browser), before, "{}", scenario.name);
         // The page goes through the very run that the core goes through.
-        let fingerprint = format!("{:016x}", scenario.run().go().fingerprint);
+        let fingerprint = format!("{:016x}", scenario.resolve_run().execute().fingerprint);
         assert_eq!(browser.attribute("digest", "data-digest"), fingerprint);
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());
@@ -244,8 +244,8 @@ fn nothing_asks_for_frames_while_nothing_plays() {
 /// What the page saves is what the program reads, and the other way round.
 #[test]
 fn traces_go_out_and_come_in() {
-    let scenario = Scenario::named("lost-reply").unwrap();
-    let recording = Recording::of(scenario.run());
+    let scenario = Scenario::from_name("lost-reply").unwrap();
+    let recording = Recording::record(scenario.resolve_run());
     let (_pages, browser) = studio("?scenario=gc-pause");
     browser.press("e");
     browser.text_when("copy-link", |text| text == "Copy");
@@ -253,7 +253,7 @@ fn traces_go_out_and_come_in() {
     browser.text_when("toast", |text| text.contains("exactly as it was recorded"));
     let fingerprint = format!("{:016x}", recording.fingerprint());
     assert_eq!(browser.attribute("digest", "data-digest"), fingerprint);
-    assert!(recording.records().iter().any(|it| Interest::of(it) >= Interest::Append));
+    assert!(recording.records().iter().any(|it| Importance::from_record(it) >= Importance::Append));
 
     browser.keep_downloads();
     browser.press("e");

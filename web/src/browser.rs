@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, Object, Promise, Reflect};
-use leasehold_sim::Moment;
+use leasehold_sim::VirtualTime;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{
@@ -33,42 +33,42 @@ pub(crate) fn random() -> f64 {
 }
 
 /// Whether somebody has asked for this, such as less motion.
-pub(crate) fn prefers(query: &str) -> bool {
+pub(crate) fn matches_media(query: &str) -> bool {
     let list = window().and_then(|window| window.match_media(query).ok().flatten());
     list.is_some_and(|list| list.matches())
 }
 
 /// Frames as the screen shows them, as long as they are wanted: none is asked for otherwise.
 pub(crate) struct Frames {
-    wanted: Rc<Cell<bool>>,
-    pending: Rc<Cell<Option<i32>>>,
+    is_requested: Rc<Cell<bool>>,
+    pending_id: Rc<Cell<Option<i32>>>,
     callback: Rc<Closure<dyn FnMut(f64)>>,
 }
 
 impl Frames {
     /// Calls back with the time of each frame.
     pub(crate) fn new(on_frame: Callback<f64>) -> Self {
-        let (wanted, pending) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(None)));
-        let mark = Rc::clone(&pending);
+        let (is_requested, pending) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(None)));
+        let pending_id_of_callback = Rc::clone(&pending);
         let callback = Closure::new(move |at: f64| {
-            mark.set(None);
+            pending_id_of_callback.set(None);
             on_frame.emit(at);
         });
-        Self { wanted, pending, callback: Rc::new(callback) }
+        Self { is_requested, pending_id: pending, callback: Rc::new(callback) }
     }
 
     /// Asks for the next one, or for no more.
-    pub(crate) fn want(&self, wanted: bool) {
-        self.wanted.set(wanted);
+    pub(crate) fn set_requested(&self, is_requested: bool) {
+        self.is_requested.set(is_requested);
         let Some(window) = window() else { return };
-        match (wanted, self.pending.get()) {
+        match (is_requested, self.pending_id.get()) {
             (true, None) => {
                 let function: &Function = (*self.callback).as_ref().unchecked_ref();
-                self.pending.set(window.request_animation_frame(function).ok());
+                self.pending_id.set(window.request_animation_frame(function).ok());
             }
             (false, Some(id)) => {
                 window.cancel_animation_frame(id).ok();
-                self.pending.set(None);
+                self.pending_id.set(None);
             }
             (true, Some(_)) | (false, None) => {}
         }
@@ -90,20 +90,20 @@ pub(crate) fn set_query(query: &str) {
 }
 
 /// The address of the page with this behind its path.
-pub(crate) fn address(query: &str) -> String {
+pub(crate) fn page_url(query: &str) -> String {
     let location = window().map(|window| window.location());
-    let whole = location.and_then(|it| Some((it.origin().ok()?, it.pathname().ok()?)));
-    whole.map_or_else(String::new, |(origin, path)| format!("{origin}{path}{query}"))
+    let location_parts = location.and_then(|it| Some((it.origin().ok()?, it.pathname().ok()?)));
+    location_parts.map_or_else(String::new, |(origin, path)| format!("{origin}{path}{query}"))
 }
 
 /// What the page says of itself in its head.
-pub(crate) fn meta(name: &str) -> Option<String> {
+pub(crate) fn meta_content(name: &str) -> Option<String> {
     let found = document()?.query_selector(&format!("meta[name=\"{name}\"]")).ok()??;
     found.get_attribute("content")
 }
 
 /// Puts a text on the clipboard, and says whether that was possible.
-pub(crate) fn copy(text: &str, done: Callback<bool>) {
+pub(crate) fn copy_text(text: &str, done: Callback<bool>) {
     let clipboard = window().map(|window| window.navigator().clipboard());
     // On a page that isn't secure there is none, whatever its type says.
     let Some(clipboard) = clipboard.filter(|it| !it.is_undefined()) else {
@@ -201,12 +201,12 @@ pub(crate) fn keep_awake() {
     let Some(lock) = lock else { return };
     let request = Reflect::get(&lock, &"request".into()).ok();
     let Some(request) = request.and_then(|it| it.dyn_into::<Function>().ok()) else { return };
-    if let Ok(asked) = request.call1(&lock, &"screen".into())
-        && let Ok(asked) = asked.dyn_into::<Promise>()
+    if let Ok(promise) = request.call1(&lock, &"screen".into())
+        && let Ok(promise) = promise.dyn_into::<Promise>()
     {
         spawn_local(async move {
             // A refusal, as on a low battery, is none of ours.
-            wasm_bindgen_futures::JsFuture::from(asked).await.ok();
+            wasm_bindgen_futures::JsFuture::from(promise).await.ok();
         });
     }
 }
@@ -217,7 +217,7 @@ pub(crate) fn element(id: &str) -> Option<Element> {
 }
 
 /// Shows the time at the clock, and on the tape.
-pub(crate) fn show_time(now: Moment, end: Moment) {
+pub(crate) fn show_time(now: VirtualTime, end: VirtualTime) {
     let text = now.to_string();
     if let Some(clock) = element("time").filter(|it| it.text_content().as_ref() != Some(&text)) {
         clock.set_text_content(Some(&text));
@@ -232,7 +232,7 @@ pub(crate) fn show_time(now: Moment, end: Moment) {
 }
 
 /// How large its inside is.
-pub(crate) fn size_of(id: &str) -> Option<(f64, f64)> {
+pub(crate) fn inner_size(id: &str) -> Option<(f64, f64)> {
     let element = element(id)?;
     Some((f64::from(element.client_width()), f64::from(element.client_height())))
 }
@@ -248,23 +248,23 @@ pub(crate) fn focus(selector: &str) {
 /// Goes with the focus to the item before or behind the one that has it, among those that can be
 /// pointed at in the same picture.
 pub(crate) fn focus_neighbour(forward: bool) -> Option<()> {
-    focus_among("svg", "[data-target]", forward)
+    move_focus("svg", "[data-target]", forward)
 }
 
 /// The same in the list of a dialog.
-pub(crate) fn focus_next_of_list(forward: bool) -> Option<()> {
-    focus_among("dialog", "li > button", forward)
+pub(crate) fn focus_next_in_list(forward: bool) -> Option<()> {
+    move_focus("dialog", "li > button", forward)
 }
 
-fn focus_among(whole: &str, item: &str, forward: bool) -> Option<()> {
+fn move_focus(container: &str, item: &str, forward: bool) -> Option<()> {
     let focused = document()?.active_element()?;
-    let items = focused.closest(whole).ok()??.query_selector_all(item).ok()?;
+    let items = focused.closest(container).ok()??.query_selector_all(item).ok()?;
     let count = items.length();
-    let same = |place: &u32| items.item(*place).is_some_and(|it| it == *focused.as_ref());
-    let here = (0..count).find(same);
-    let next = match (here, forward) {
-        (Some(here), true) => (here + 1) % count.max(1),
-        (Some(here), false) => (here + count.saturating_sub(1)) % count.max(1),
+    let same = |index: &u32| items.item(*index).is_some_and(|it| it == *focused.as_ref());
+    let focused_index = (0..count).find(same);
+    let next = match (focused_index, forward) {
+        (Some(focused_index), true) => (focused_index + 1) % count.max(1),
+        (Some(focused_index), false) => (focused_index + count.saturating_sub(1)) % count.max(1),
         (None, _) => 0,
     };
     let item = items.item(next)?;
@@ -278,8 +278,8 @@ pub(crate) fn picture_style() -> String {
     let mut style = String::new();
     let Some(document) = document() else { return style };
     let sheets = document.style_sheets();
-    for no in 0..sheets.length() {
-        let rules = sheets.item(no).map(|sheet| Object::from(JsValue::from(sheet)));
+    for index in 0..sheets.length() {
+        let rules = sheets.item(index).map(|sheet| Object::from(JsValue::from(sheet)));
         let rules = rules.and_then(|sheet| Reflect::get(&sheet, &"cssRules".into()).ok());
         let Some(rules) = rules.and_then(|it| js_sys::try_iter(&it).ok().flatten()) else {
             continue;
@@ -289,11 +289,11 @@ pub(crate) fn picture_style() -> String {
             style.extend(text.filter(|text| text.contains(".picture")));
         }
     }
-    with_values(&style)
+    resolve_variables(&style)
 }
 
 /// `var(--name)` as the value that it has.
-fn with_values(style: &str) -> String {
+fn resolve_variables(style: &str) -> String {
     let root = document().and_then(|document| document.document_element());
     let computed = root.and_then(|root| window()?.get_computed_style(&root).ok().flatten());
     let Some(computed) = computed else { return style.to_owned() };
@@ -301,24 +301,24 @@ fn with_values(style: &str) -> String {
     let is_dark = match scheme.as_str() {
         "dark" => true,
         "light" => false,
-        _ => prefers("(prefers-color-scheme: dark)"),
+        _ => matches_media("(prefers-color-scheme: dark)"),
     };
     let mut out = String::new();
     let mut rest = style;
     while let Some((before, after)) = rest.split_once("var(") {
         out.push_str(before);
-        let (name, behind) = after.split_once(')').unwrap_or((after, ""));
+        let (name, after_name) = after.split_once(')').unwrap_or((after, ""));
         let name = name.split(',').next().unwrap_or_default().trim();
         let value = computed.get_property_value(name).unwrap_or_default();
-        out.push_str(chosen(value.trim(), is_dark));
-        rest = behind;
+        out.push_str(active_color(value.trim(), is_dark));
+        rest = after_name;
     }
     out.push_str(rest);
     out
 }
 
 /// The one of two colours that is used.
-fn chosen(value: &str, is_dark: bool) -> &str {
+fn active_color(value: &str, is_dark: bool) -> &str {
     let both = value.strip_prefix("light-dark(").and_then(|it| it.strip_suffix(')'));
     match both.and_then(|both| both.split_once(',')) {
         Some((_, dark)) if is_dark => dark.trim(),

@@ -14,12 +14,12 @@ mod picture;
 #[cfg(target_arch = "wasm32")]
 fn main() {
     if web_sys::window().is_some() && browser::query().contains("mode=notes") {
-        yew::Renderer::<component::notes::NotesPage>::new().render();
+        yew::Renderer::<component::notes_window::NotesWindow>::new().render();
     } else if web_sys::window().is_some() {
         yew::Renderer::<component::app::App>::new().render();
     } else {
         // The same program, loaded as a worker.
-        feed::worker::serve();
+        feed::search_worker::run_worker();
     }
 }
 

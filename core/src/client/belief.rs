@@ -3,10 +3,10 @@
 //! Counted from when the attempt was *sent*: the server's clock started somewhere between sending
 //! and answer, and only the earlier end is safe.
 
-use super::{LockClient, Notice};
+use super::{LockClient, Notification};
 use crate::id::{Name, Token};
-use crate::limits::ROUNDING;
-use crate::time::{Span, Time};
+use crate::limits::ROUNDING_ERROR_MAX;
+use crate::time::{Millis, Time};
 
 /// Until when the session is sure to be alive.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,8 +29,8 @@ pub(super) struct HeldLock {
 
 /// The moment up to which something is sure that lasted for `left` when the answer to what was
 /// sent at `sent_at` was given.
-fn sure_until(sent_at: Time, left: Span, drift_ppm: u64) -> Time {
-    sent_at + left.shortened_by(drift_ppm).less(ROUNDING)
+fn certain_until(sent_at: Time, remaining: Millis, drift_ppm: u64) -> Time {
+    sent_at + remaining.shortened_by(drift_ppm).saturating_sub(ROUNDING_ERROR_MAX)
 }
 
 impl Belief {
@@ -44,36 +44,36 @@ impl Belief {
 impl LockClient {
     /// The moment up to which something is sure that lasted for `left` when the answer that came
     /// now was given, to what was sent at `sent_at`.
-    pub(super) fn sure_until(&self, now: Time, sent_at: Time, left: Span) -> Time {
+    pub(super) fn certain_until(&self, now: Time, sent_at: Time, remaining: Millis) -> Time {
         if self.protections.margin {
-            sure_until(sent_at, left, self.config.drift_ppm)
+            certain_until(sent_at, remaining, self.config.drift_ppm)
         } else {
-            now + left
+            now + remaining
         }
     }
 
-    pub(super) fn believed_until(&self, held: &HeldLock) -> Time {
+    pub(super) fn belief_end(&self, held: &HeldLock) -> Time {
         let until = self.belief.until.min(held.hold_until);
         held.claim_until.map_or(until, |claim| until.min(claim))
     }
 
     /// Ends the beliefs whose time has come. What was lost is given back, since the server may
     /// not know that nobody uses it any more.
-    pub(super) fn lapse(&mut self, now: Time) {
-        let lapsed: Vec<(Name, Token)> = self
+    pub(super) fn expire_beliefs(&mut self, now: Time) {
+        let expired: Vec<(Name, Token)> = self
             .held
             .iter()
-            .filter(|(_, held)| self.believed_until(held) <= now)
+            .filter(|(_, held)| self.belief_end(held) <= now)
             .map(|(lock, held)| (lock.clone(), held.token))
             .collect();
-        for (lock, token) in lapsed {
-            self.lose(lock.clone(), token);
-            self.give_back(now, lock, token);
+        for (lock, token) in expired {
+            self.report_lost(lock.clone(), token);
+            self.release_in_background(now, lock, token);
         }
     }
 
-    pub(super) fn lose(&mut self, lock: Name, token: Token) {
+    pub(super) fn report_lost(&mut self, lock: Name, token: Token) {
         self.held.remove(&lock);
-        self.notify(Notice::Lost { lock, token });
+        self.notify(Notification::LockLost { lock, token });
     }
 }

@@ -1,13 +1,13 @@
 //! One call: what was asked, its transmissions, and what came of it.
 
-use super::sending::{Pauses, Sending};
+use super::retransmission::{Backoff, Transmissions};
 use crate::data::Data;
-use crate::id::{Attempt, Name, Seq, SessionId, Token};
-use crate::limits::POLL;
+use crate::id::{Attempt, Name, Seq, SessionKey, Token};
+use crate::limits::POLL_INTERVAL;
 use crate::refusal::Refusal;
 use crate::rng::Rng;
 use crate::secret::Secret;
-use crate::time::{Span, Time};
+use crate::time::{Millis, Time};
 use crate::wire::{Operation, Request};
 
 /// Names a call of one client.
@@ -16,7 +16,7 @@ pub struct CallId(u64);
 
 /// What came of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CallOutcome {
     /// The lock is the client's.
     Granted {
         /// Which.
@@ -38,7 +38,7 @@ pub enum Verdict {
     /// The server refused it: nothing was done.
     Refused(Refusal),
     /// There was no answer in time. What may have been granted is being given back.
-    NoAnswer,
+    TimedOut,
     /// An append of which nobody can tell whether it is in the file.
     Unknown,
     /// It was no longer wanted.
@@ -47,7 +47,7 @@ pub enum Verdict {
 
 /// A request that has no answer yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingRequest {
     /// Its number.
     pub seq: Seq,
     /// What it asks for.
@@ -55,22 +55,22 @@ pub struct Pending {
     /// Its last transmission, counted from 0.
     pub attempt: Attempt,
     /// When it is sent again, on the client's own clock.
-    pub next_at: Time,
+    pub retransmit_at: Time,
 }
 
 /// What a call is about.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum CallKind {
     Acquire {
         lock: Name,
-        wait: Span,
-        hold: Option<Span>,
+        wait: Millis,
+        hold: Option<Millis>,
         queued: bool,
     },
     /// Takes the place of an acquire in line back.
     Cancel {
         lock: Name,
-        acquire: CallId,
+        acquire_call: CallId,
     },
     Release {
         lock: Name,
@@ -84,26 +84,26 @@ pub(super) enum Kind {
         refused: Option<Refusal>,
     },
     /// What became of an append, asked in the name of the session that sent it.
-    Outcome {
-        append: CallId,
-        of: Seq,
+    AppendOutcome {
+        append_call: CallId,
+        append_seq: Seq,
     },
     Close,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    pub(super) kind: Kind,
+    pub(super) kind: CallKind,
     pub(super) deadline: Time,
     /// The session and the number that it has, once it has one.
-    pub(super) request: Option<(Secret<SessionId>, Seq)>,
-    pub(super) sending: Sending,
+    pub(super) assignment: Option<(Secret<SessionKey>, Seq)>,
+    pub(super) transmissions: Transmissions,
     /// When it may have a number at the earliest.
     pub(super) not_before: Time,
     /// Whether nobody waits for it (any more).
-    pub(super) unattended: bool,
+    pub(super) detached: bool,
     /// Whether it has its answer and only waits for another call's.
-    pub(super) silent: bool,
+    pub(super) awaiting_outcome: bool,
 }
 
 impl CallId {
@@ -114,22 +114,30 @@ impl CallId {
 }
 
 impl Call {
-    pub(super) fn new(kind: Kind, deadline: Time) -> Self {
-        let sending = Sending::default();
+    pub(super) fn new(kind: CallKind, deadline: Time) -> Self {
+        let transmissions = Transmissions::default();
         let not_before = Time::ZERO;
-        let request = None;
-        Self { kind, deadline, request, sending, not_before, unattended: false, silent: false }
+        let assignment = None;
+        Self {
+            kind,
+            deadline,
+            assignment,
+            transmissions,
+            not_before,
+            detached: false,
+            awaiting_outcome: false,
+        }
     }
 
-    pub(super) fn assign(&mut self, session: Secret<SessionId>, seq: Seq) {
-        self.request = Some((session, seq));
-        self.sending = Sending::default();
+    pub(super) fn assign(&mut self, session_key: Secret<SessionKey>, seq: Seq) {
+        self.assignment = Some((session_key, seq));
+        self.transmissions = Transmissions::default();
     }
 
     /// Takes it out of its session, to be asked anew in another.
     pub(super) fn unassign(&mut self) {
-        self.request = None;
-        if let Kind::Acquire { queued, .. } = &mut self.kind {
+        self.assignment = None;
+        if let CallKind::Acquire { queued, .. } = &mut self.kind {
             *queued = false;
         }
     }
@@ -138,71 +146,83 @@ impl Call {
     pub(super) fn transmit(
         &mut self,
         now: Time,
-        first_pause: Span,
+        retransmit_delay: Millis,
         backoff: bool,
         rng: &mut Rng,
     ) -> Option<Request> {
-        let (session, seq) = self.request?;
-        if self.silent || !self.sending.is_due(now) {
+        let (session_key, seq) = self.assignment?;
+        if self.awaiting_outcome || !self.transmissions.is_due(now) {
             return None;
         }
-        let queued = matches!(self.kind, Kind::Acquire { queued: true, .. });
-        let growing = Pauses::Growing { first: first_pause };
+        let queued = matches!(self.kind, CallKind::Acquire { queued: true, .. });
+        let exponential = Backoff::Exponential { first: retransmit_delay };
         if backoff {
-            self.sending.sent(now, if queued { Pauses::Equal(POLL) } else { growing }, rng);
+            self.transmissions.record_sent(
+                now,
+                if queued { Backoff::Fixed(POLL_INTERVAL) } else { exponential },
+                rng,
+            );
         } else {
-            self.sending.sent_in_step(now, first_pause);
+            self.transmissions.record_sent_without_jitter(now, retransmit_delay);
         }
         let operation = self.operation();
-        Some(Request { session: Some(session), seq, attempt: self.sending.attempt(), operation })
+        Some(Request {
+            session_key: Some(session_key),
+            seq,
+            attempt: self.transmissions.last_attempt(),
+            operation,
+        })
     }
 
     /// When there is something to do for it.
-    pub(super) fn due(&self) -> Option<Time> {
-        let sending = match self.request {
-            Some(_) => (!self.silent).then(|| self.sending.next_at()),
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let transmit_at = match self.assignment {
+            Some(_) => (!self.awaiting_outcome).then(|| self.transmissions.next_at()),
             None => (self.not_before > Time::ZERO).then_some(self.not_before),
         };
         let deadline = (self.deadline < Time::NEVER).then_some(self.deadline);
-        [sending, deadline].into_iter().flatten().min()
+        [transmit_at, deadline].into_iter().flatten().min()
     }
 
     /// The lock that somebody waits for by this call.
-    pub(super) fn asks_for(&self) -> Option<&Name> {
-        let Kind::Acquire { lock, .. } = &self.kind else { return None };
+    pub(super) fn lock_to_acquire(&self) -> Option<&Name> {
+        let CallKind::Acquire { lock, .. } = &self.kind else { return None };
         Some(lock)
     }
 
     /// The lock that this call is on its way back from.
-    pub(super) fn leaves(&self) -> Option<&Name> {
+    pub(super) fn lock_being_released(&self) -> Option<&Name> {
         match &self.kind {
-            Kind::Acquire { lock, .. } => self.unattended.then_some(lock),
-            Kind::Cancel { lock, .. } | Kind::Release { lock, .. } => Some(lock),
-            Kind::Append { .. } | Kind::Outcome { .. } | Kind::Close => None,
+            CallKind::Acquire { lock, .. } => self.detached.then_some(lock),
+            CallKind::Cancel { lock, .. } | CallKind::Release { lock, .. } => Some(lock),
+            CallKind::Append { .. } | CallKind::AppendOutcome { .. } | CallKind::Close => None,
         }
     }
 
     /// For those who look, where it has been sent and has no answer yet.
-    pub(super) fn pending(&self) -> Option<Pending> {
-        let (_, seq) = self.request.filter(|_| !self.silent)?;
-        let (attempt, next_at) = (self.sending.attempt(), self.sending.next_at());
-        Some(Pending { seq, operation: self.operation(), attempt, next_at })
+    pub(super) fn pending_request(&self) -> Option<PendingRequest> {
+        let (_, seq) = self.assignment.filter(|_| !self.awaiting_outcome)?;
+        let (attempt, retransmit_at) =
+            (self.transmissions.last_attempt(), self.transmissions.next_at());
+        Some(PendingRequest { seq, operation: self.operation(), attempt, retransmit_at })
     }
 
     fn operation(&self) -> Operation {
         match &self.kind {
-            Kind::Acquire { lock, wait, hold, .. } => {
+            CallKind::Acquire { lock, wait, hold, .. } => {
                 Operation::AcquireLock { lock: lock.clone(), wait: *wait, hold: *hold }
             }
-            Kind::Cancel { lock, .. } => Operation::CancelAcquire { lock: lock.clone() },
-            Kind::Release { lock, token } => {
+            CallKind::Cancel { lock, .. } => Operation::CancelAcquire { lock: lock.clone() },
+            CallKind::Release { lock, token } => {
                 Operation::ReleaseLock { lock: lock.clone(), token: *token }
             }
-            Kind::Append { file, token, data, .. } => {
+            CallKind::Append { file, token, data, .. } => {
                 Operation::AppendFile { file: file.clone(), token: *token, data: data.clone() }
             }
-            Kind::Outcome { of, .. } => Operation::AppendOutcome { of: *of },
-            Kind::Close => Operation::Close,
+            CallKind::AppendOutcome { append_seq, .. } => {
+                Operation::AppendOutcome { append_seq: *append_seq }
+            }
+            CallKind::Close => Operation::Close,
         }
     }
 }

@@ -5,57 +5,57 @@
 
 use std::collections::VecDeque;
 
-use super::call::Kind;
-use super::sending::{Pauses, Sending, jittered};
-use super::{LockClient, Notice, Verdict};
-use crate::id::{Attempt, Nonce, Seq, SessionId};
-use crate::limits::{BEATS_PER_LEASE, RETRANSMIT_FIRST, RETRANSMIT_MAX};
+use super::call::CallKind;
+use super::retransmission::{Backoff, Transmissions, jittered};
+use super::{CallOutcome, LockClient, Notification};
+use crate::id::{Attempt, Nonce, Seq, SessionKey};
+use crate::limits::{HEARTBEATS_PER_LEASE, RETRANSMIT_DELAY_FIRST, RETRANSMIT_DELAY_MAX};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
-use crate::time::{Span, Time};
+use crate::time::{Millis, Time};
 use crate::wire::{Cookie, Operation, Status};
 
 /// How far a heartbeat is drawn from its middle, in parts per million.
-const BEAT_JITTER_PPM: u64 = 100_000;
+const HEARTBEAT_JITTER_PPM: u64 = 100_000;
 
 /// How many unanswered heartbeats are remembered.
-const BEATS_OUTSTANDING_MAX: usize = 16;
+const HEARTBEATS_OUTSTANDING_MAX: usize = 16;
 
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
     Closed,
-    Opening(Hello),
+    Opening(PendingHello),
     Open(OpenSession),
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Hello {
+pub(super) struct PendingHello {
     nonce: Secret<Nonce>,
     cookie: Option<Cookie>,
-    sending: Sending,
+    transmissions: Transmissions,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct OpenSession {
-    pub(super) id: Secret<SessionId>,
-    lease: Span,
-    beat_at: Time,
-    pause: Span,
-    beats: VecDeque<(Seq, Time)>,
+    pub(super) key: Secret<SessionKey>,
+    lease: Millis,
+    next_heartbeat_at: Time,
+    retry_delay: Millis,
+    unanswered_heartbeats: VecDeque<(Seq, Time)>,
 }
 
 impl Phase {
-    pub(super) fn due(&self) -> Option<Time> {
+    pub(super) fn next_deadline(&self) -> Option<Time> {
         match self {
             Self::Closed => None,
-            Self::Opening(hello) => Some(hello.sending.next_at()),
-            Self::Open(session) => Some(session.beat_at),
+            Self::Opening(hello) => Some(hello.transmissions.next_at()),
+            Self::Open(session) => Some(session.next_heartbeat_at),
         }
     }
 
-    pub(super) const fn next_beat(&self) -> Option<Time> {
+    pub(super) const fn next_heartbeat(&self) -> Option<Time> {
         match self {
-            Self::Open(session) => Some(session.beat_at),
+            Self::Open(session) => Some(session.next_heartbeat_at),
             Self::Closed | Self::Opening(_) => None,
         }
     }
@@ -64,27 +64,33 @@ impl Phase {
 impl OpenSession {
     /// The pause after a heartbeat that may have been lost: a quarter of the time until the next
     /// would be due, since an answer may be on a long way.
-    fn first_pause(&self) -> Span {
-        let soonest = RETRANSMIT_FIRST.min(self.lease.part(2 * BEATS_PER_LEASE));
-        self.lease.part(4 * BEATS_PER_LEASE).max(soonest).min(RETRANSMIT_MAX)
+    fn retry_delay_first(&self) -> Millis {
+        let minimum = RETRANSMIT_DELAY_FIRST.min(self.lease.divided_by(2 * HEARTBEATS_PER_LEASE));
+        self.lease.divided_by(4 * HEARTBEATS_PER_LEASE).max(minimum).min(RETRANSMIT_DELAY_MAX)
     }
 
     /// Shorter than the pauses of other requests: there is a lease to be lost.
-    fn pause_max(&self) -> Span {
-        self.lease.part(4 * BEATS_PER_LEASE).clamp(self.first_pause(), RETRANSMIT_MAX)
+    fn retry_delay_max(&self) -> Millis {
+        self.lease
+            .divided_by(4 * HEARTBEATS_PER_LEASE)
+            .clamp(self.retry_delay_first(), RETRANSMIT_DELAY_MAX)
     }
 }
 
 impl LockClient {
     pub(super) fn begin_hello(&mut self, now: Time) {
-        let nonce = Secret::new(Nonce::new(self.rng.bits()));
-        self.phase = Phase::Opening(Hello { nonce, cookie: None, sending: Sending::default() });
-        self.pump(now);
+        let nonce = Secret::new(Nonce::new(self.rng.next_u64()));
+        self.phase = Phase::Opening(PendingHello {
+            nonce,
+            cookie: None,
+            transmissions: Transmissions::default(),
+        });
+        self.send_due(now);
     }
 
     /// Sends the hello or the heartbeat that is due.
-    pub(super) fn pump_session(&mut self, now: Time) {
-        let wanted = self.calls.values().any(|call| call.request.is_none());
+    pub(super) fn send_due_session_request(&mut self, now: Time) {
+        let wanted = self.calls.values().any(|call| call.assignment.is_none());
         if matches!(self.phase, Phase::Closed) && wanted {
             self.begin_hello(now);
             return;
@@ -92,65 +98,73 @@ impl LockClient {
         match &mut self.phase {
             Phase::Closed => {}
             Phase::Opening(hello) => {
-                if !hello.sending.is_due(now) {
+                if !hello.transmissions.is_due(now) {
                     return;
                 }
-                let pauses = Pauses::Growing { first: self.config.first_pause };
-                hello.sending.sent(now, pauses, &mut self.rng);
+                let backoff = Backoff::Exponential { first: self.config.retransmit_delay };
+                hello.transmissions.record_sent(now, backoff, &mut self.rng);
                 let operation = Operation::Hello {
                     client: self.config.name.clone(),
                     nonce: hello.nonce,
                     lease: self.config.lease,
                     cookie: hello.cookie,
                 };
-                let sending = hello.sending.clone();
-                self.send(None, Seq::default(), &sending, operation);
+                let transmissions = hello.transmissions.clone();
+                self.push_request(None, Seq::default(), &transmissions, operation);
             }
-            Phase::Open(session) if session.beat_at <= now => self.beat(now),
+            Phase::Open(session) if session.next_heartbeat_at <= now => self.send_heartbeat(now),
             Phase::Open(_) => {}
         }
     }
 
     /// Sends a heartbeat at once, where there is a session, and sets the moment of the next. For
     /// whoever wants to renew before it is due.
-    pub fn beat(&mut self, now: Time) {
+    pub fn send_heartbeat(&mut self, now: Time) {
         let seq = self.next_seq();
         let Phase::Open(session) = &mut self.phase else { return };
-        session.beats.push_back((seq, now));
-        if session.beats.len() > BEATS_OUTSTANDING_MAX {
-            session.beats.pop_front();
+        session.unanswered_heartbeats.push_back((seq, now));
+        if session.unanswered_heartbeats.len() > HEARTBEATS_OUTSTANDING_MAX {
+            session.unanswered_heartbeats.pop_front();
         }
-        session.beat_at = now + jittered(session.pause, BEAT_JITTER_PPM, &mut self.rng);
-        session.pause = session.pause.times(2).min(session.pause_max());
-        let id = session.id;
-        self.send(Some(id), seq, &Sending::default(), Operation::Heartbeat);
+        session.next_heartbeat_at =
+            now + jittered(session.retry_delay, HEARTBEAT_JITTER_PPM, &mut self.rng);
+        session.retry_delay = session.retry_delay.saturating_mul(2).min(session.retry_delay_max());
+        let key = session.key;
+        self.push_request(Some(key), seq, &Transmissions::default(), Operation::Heartbeat);
     }
 
     /// An answer to the hello.
-    pub(super) fn hello_answered(&mut self, now: Time, status: Status) {
+    pub(super) fn handle_hello_reply(&mut self, now: Time, status: Status) {
         let Phase::Opening(hello) = &mut self.phase else { return };
         match status {
-            Status::Welcome { session: id, lease, heartbeat, .. } => {
+            Status::Welcome { session_key: key, lease, heartbeat, .. } => {
                 // The first transmission may be the one that began the lease.
-                let sent_at = hello.sending.sent_at(Attempt::default()).unwrap_or_default();
+                let sent_at = hello.transmissions.sent_at(Attempt::default()).unwrap_or_default();
                 // Not a word about the lease: this may be what an earlier life of this program
                 // asked for, long ago. The answer to a request of this one tells how it stands.
                 self.belief = super::Belief::default();
-                let beat_at = sent_at + jittered(heartbeat, BEAT_JITTER_PPM, &mut self.rng);
-                let beats = VecDeque::new();
-                let mut session = OpenSession { id, lease, beat_at, pause: Span::ZERO, beats };
-                session.pause = session.first_pause();
+                let next_heartbeat_at =
+                    sent_at + jittered(heartbeat, HEARTBEAT_JITTER_PPM, &mut self.rng);
+                let unanswered_heartbeats = VecDeque::new();
+                let mut session = OpenSession {
+                    key,
+                    lease,
+                    next_heartbeat_at,
+                    retry_delay: Millis::ZERO,
+                    unanswered_heartbeats,
+                };
+                session.retry_delay = session.retry_delay_first();
                 self.phase = Phase::Open(session);
-                self.notify(Notice::Opened { lease });
+                self.notify(Notification::SessionOpened { lease });
             }
             Status::Retry { cookie } if hello.cookie != Some(cookie) => {
                 hello.cookie = Some(cookie);
-                hello.sending.set_next(now);
+                hello.transmissions.set_next_at(now);
             }
             Status::Refused(refusal) => {
                 self.phase = Phase::Closed;
-                self.refuse_all(&refusal);
-                self.notify(Notice::NotOpened { refusal });
+                self.refuse_unassigned_calls(&refusal);
+                self.notify(Notification::SessionRefused { refusal });
             }
             Status::Retry { .. }
             | Status::Granted { .. }
@@ -167,35 +181,43 @@ impl LockClient {
     }
 
     /// No session is to be had: what waits for one is refused with it.
-    fn refuse_all(&mut self, refusal: &Refusal) {
-        let waiting: Vec<_> =
-            self.calls.iter().filter(|(_, it)| it.request.is_none()).map(|(&id, _)| id).collect();
+    fn refuse_unassigned_calls(&mut self, refusal: &Refusal) {
+        let waiting: Vec<_> = self
+            .calls
+            .iter()
+            .filter(|(_, it)| it.assignment.is_none())
+            .map(|(&id, _)| id)
+            .collect();
         for call in waiting {
-            self.finish(call, Verdict::Refused(refusal.clone()));
+            self.finish_call(call, CallOutcome::Refused(refusal.clone()));
         }
     }
 
     /// An answer to a heartbeat. Says whether it was one.
-    pub(super) fn beat_answered(&mut self, now: Time, seq: Seq, status: &Status) -> bool {
+    pub(super) fn handle_heartbeat_reply(&mut self, now: Time, seq: Seq, status: &Status) -> bool {
         let Phase::Open(session) = &mut self.phase else { return false };
-        let Some(place) = session.beats.iter().position(|(beat, _)| *beat == seq) else {
+        let Some(position) = session
+            .unanswered_heartbeats
+            .iter()
+            .position(|(heartbeat_seq, _)| *heartbeat_seq == seq)
+        else {
             return false;
         };
-        let (_, sent_at) = session.beats[place];
+        let (_, sent_at) = session.unanswered_heartbeats[position];
         match status {
             Status::Alive { lease, .. } => {
-                session.beats.drain(..=place);
-                session.pause = session.first_pause();
-                let third = session.lease.part(BEATS_PER_LEASE);
-                let next = sent_at + jittered(third, BEAT_JITTER_PPM, &mut self.rng);
-                session.beat_at = next.max(now);
-                let until = self.sure_until(now, sent_at, *lease);
+                session.unanswered_heartbeats.drain(..=position);
+                session.retry_delay = session.retry_delay_first();
+                let third = session.lease.divided_by(HEARTBEATS_PER_LEASE);
+                let next = sent_at + jittered(third, HEARTBEAT_JITTER_PPM, &mut self.rng);
+                session.next_heartbeat_at = next.max(now);
+                let until = self.certain_until(now, sent_at, *lease);
                 self.belief.renew(until);
                 for held in self.held.values_mut().filter(|held| held.learned_at <= sent_at) {
                     held.claim_until = None;
                 }
             }
-            Status::Refused(Refusal::UnknownSession) => self.session_lost(now),
+            Status::Refused(Refusal::UnknownSession) => self.handle_session_loss(now),
             Status::Refused(_)
             | Status::Welcome { .. }
             | Status::Retry { .. }
@@ -214,43 +236,47 @@ impl LockClient {
 
     /// The server does not know the session: nothing of it is held, nothing waited for. What was
     /// not granted is asked for anew; what may have been appended is asked about.
-    pub(super) fn session_lost(&mut self, now: Time) {
+    pub(super) fn handle_session_loss(&mut self, now: Time) {
         let Phase::Open(session) = &self.phase else { return };
-        let gone = session.id;
+        let lost_key = session.key;
         self.phase = Phase::Closed;
-        self.notify(Notice::SessionLost);
+        self.notify(Notification::SessionLost);
         let held: Vec<_> = self.held().map(|(lock, token)| (lock.clone(), token)).collect();
         for (lock, token) in held {
-            self.lose(lock, token);
+            self.report_lost(lock, token);
         }
         let calls: Vec<_> = self
             .calls
             .iter()
-            .filter(|(_, call)| call.request.is_none_or(|(session, _)| session == gone))
+            .filter(|(_, call)| {
+                call.assignment.is_none_or(|(session_key, _)| session_key == lost_key)
+            })
             .map(|(&id, _)| id)
             .collect();
         for id in calls {
-            self.outlive_session(now, id);
+            self.continue_after_session_loss(now, id);
         }
     }
 
-    fn outlive_session(&mut self, now: Time, id: super::CallId) {
+    fn continue_after_session_loss(&mut self, now: Time, id: super::CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         match &call.kind {
-            Kind::Acquire { .. } if call.unattended => self.finish(id, Verdict::Cancelled),
-            Kind::Acquire { .. } => call.unassign(),
-            Kind::Cancel { .. } => self.finish(id, Verdict::Cancelled),
-            Kind::Close => self.finish(id, Verdict::Closed),
-            // Not sent yet, and of no account in any other session.
-            Kind::Release { .. } if call.request.is_none() => {
-                self.finish(id, Verdict::Refused(Refusal::UnknownSession));
+            CallKind::Acquire { .. } if call.detached => {
+                self.finish_call(id, CallOutcome::Cancelled)
             }
-            Kind::Append { .. } if call.request.is_none() => {
-                self.finish(id, Verdict::Refused(Refusal::UnknownSession));
+            CallKind::Acquire { .. } => call.unassign(),
+            CallKind::Cancel { .. } => self.finish_call(id, CallOutcome::Cancelled),
+            CallKind::Close => self.finish_call(id, CallOutcome::Closed),
+            // Not sent yet, and of no account in any other session.
+            CallKind::Release { .. } if call.assignment.is_none() => {
+                self.finish_call(id, CallOutcome::Refused(Refusal::UnknownSession));
+            }
+            CallKind::Append { .. } if call.assignment.is_none() => {
+                self.finish_call(id, CallOutcome::Refused(Refusal::UnknownSession));
             }
             // These go on in the name of the old session: the server can tell.
-            Kind::Release { .. } | Kind::Append { .. } | Kind::Outcome { .. } => {
-                call.sending.set_next(now);
+            CallKind::Release { .. } | CallKind::Append { .. } | CallKind::AppendOutcome { .. } => {
+                call.transmissions.set_next_at(now);
             }
         }
     }

@@ -1,186 +1,205 @@
 //! Getting a lock, waiting for it, and no longer wanting it.
 
 use super::LockServer;
-use super::request::Ask;
-use super::step::Withheld;
-use crate::event::{Asked, Fact, WaitEndCause};
-use crate::id::{Name, SessionNo};
-use crate::limits::{POLL, SILENCE_MAX, WAIT_MAX, WINDOW};
-use crate::refusal::{Bound, Refusal};
+use super::dispatch::RequestContext;
+use super::outbox::PendingReply;
+use crate::event::{EventKind, RequestId, WaitEndCause};
+use crate::id::{Name, SessionId};
+use crate::limits::{POLL_INTERVAL, SILENCE_MAX, WAIT_MAX, WINDOW};
+use crate::refusal::{Limit, Refusal};
 use crate::state::Waiter;
-use crate::time::Span;
+use crate::time::Millis;
 use crate::wire::{Reply, Status};
 
 impl LockServer {
-    pub(super) fn acquire(&mut self, ask: &Ask, lock: &Name, wait: Span, hold: Option<Span>) {
-        let hold = hold.map(|hold| hold.max(Span::from_millis(1)));
+    pub(super) fn acquire(
+        &mut self,
+        context: &RequestContext,
+        lock: &Name,
+        wait: Millis,
+        hold: Option<Millis>,
+    ) {
+        let hold = hold.map(|hold| hold.max(Millis::from_millis(1)));
         let tenure = self.state.tenure(lock);
-        if let Some(token) = tenure.filter(|it| it.session_no == ask.session_no).map(|it| it.token)
+        if let Some(token) =
+            tenure.filter(|it| it.session_id == context.session_id).map(|it| it.token)
         {
-            self.refuse(ask, Refusal::AlreadyHeld { token });
+            self.refuse(context, Refusal::AlreadyHeld { token });
             return;
         }
         let known = self.state.locks().contains_key(lock);
-        if !known && self.state.locks().len() >= self.config.bounds.locks_max {
-            self.refuse(ask, Refusal::Overloaded { bound: Bound::Locks });
+        if !known && self.state.locks().len() >= self.config.limits.locks_max {
+            self.refuse(context, Refusal::Overloaded { limit: Limit::Locks });
             return;
         }
         if tenure.is_none() {
-            self.give_up_older_wait(ask, lock);
+            self.cancel_older_wait(context, lock);
             // After a restart there may be somebody in line who has not been heard of since.
-            self.hand_off(lock);
+            self.grant_to_next_waiter(lock);
         }
         let Some(tenure) = self.state.tenure(lock) else {
-            self.grant_directly(ask, lock, hold);
+            self.grant_immediately(context, lock, hold);
             return;
         };
         if wait.is_zero() {
-            let holder = self.state.session(tenure.session_no).expect("S1: a holder is alive");
-            let retry_after = self.now.until(holder.expires_at).min(POLL);
-            self.refuse(ask, Refusal::LockHeld { retry_after });
+            let holder = self.state.session(tenure.session_id).expect("S1: a holder is alive");
+            let retry_after = self.now.until(holder.expires_at).min(POLL_INTERVAL);
+            self.refuse(context, Refusal::LockHeld { retry_after });
             return;
         }
-        self.give_up_older_wait(ask, lock);
-        if let Some(refusal) = self.line_full(ask) {
-            self.refuse(ask, refusal);
+        self.cancel_older_wait(context, lock);
+        if let Some(refusal) = self.check_wait_capacity(context) {
+            self.refuse(context, refusal);
             return;
         }
-        self.record(Fact::LockQueued {
+        self.record(EventKind::LockQueued {
             lock: lock.clone(),
-            session_no: ask.session_no,
-            client: ask.client.clone(),
-            asked: ask.asked,
+            session_id: context.session_id,
+            client: context.client.clone(),
+            request_id: context.request_id,
             wait: wait.min(WAIT_MAX),
             hold,
         });
-        self.waiting_at.insert((ask.session_no, ask.asked.seq), ask.from);
-        let (ask, status) = self.queued(ask);
-        self.answer(&ask, status);
+        self.waiter_addresses.insert((context.session_id, context.request_id.seq), context.from);
+        let (context, status) = self.queue_status(context);
+        self.reply_to(&context, status);
     }
 
     /// A client that asks for a lock anew has forgotten that it waits for it.
-    fn give_up_older_wait(&mut self, ask: &Ask, lock: &Name) {
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        let Some(wait) = session.wait_for(lock).cloned() else { return };
-        self.waiting_at.remove(&(ask.session_no, wait.seq));
-        self.record(Fact::WaitEnded {
+    fn cancel_older_wait(&mut self, context: &RequestContext, lock: &Name) {
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let Some(wait) = session.wait_for_lock(lock).cloned() else { return };
+        self.waiter_addresses.remove(&(context.session_id, wait.seq));
+        self.record(EventKind::WaitEnded {
             lock: wait.lock,
-            session_no: ask.session_no,
-            client: ask.client.clone(),
-            waited: wait.seq,
+            session_id: context.session_id,
+            client: context.client.clone(),
+            wait_seq: wait.seq,
             cause: WaitEndCause::Cancelled,
-            asked: None,
+            request_id: None,
         });
     }
 
-    fn line_full(&self, ask: &Ask) -> Option<Refusal> {
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
+    fn check_wait_capacity(&self, context: &RequestContext) -> Option<Refusal> {
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
         if session.waits.len() >= WINDOW {
             return Some(Refusal::WindowFull { window: WINDOW });
         }
-        (self.state.waiters() >= self.config.bounds.waiters_max)
-            .then_some(Refusal::Overloaded { bound: Bound::Waiters })
+        (self.state.waiter_count() >= self.config.limits.waiters_max)
+            .then_some(Refusal::Overloaded { limit: Limit::Waiters })
     }
 
-    fn grant_directly(&mut self, ask: &Ask, lock: &Name, hold: Option<Span>) {
+    fn grant_immediately(&mut self, context: &RequestContext, lock: &Name, hold: Option<Millis>) {
         let token = self.state.last_token().next();
-        self.record(Fact::LockGranted {
+        self.record(EventKind::LockGranted {
             lock: lock.clone(),
-            session_no: ask.session_no,
-            client: ask.client.clone(),
+            session_id: context.session_id,
+            client: context.client.clone(),
             token,
-            asked: ask.asked,
+            request_id: context.request_id,
             hold,
             from_queue: false,
         });
-        let (lease, hold) = self.lease_left(ask.session_no, lock, token);
-        self.answer(ask, Status::Granted { lock: lock.clone(), token, lease, hold });
+        let (lease, hold) = self.remaining_lease(context.session_id, lock, token);
+        self.reply_to(context, Status::Granted { lock: lock.clone(), token, lease, hold });
     }
 
     /// The request waits already: it gets what holds now.
-    pub(super) fn poll(&mut self, ask: &Ask) {
-        self.waiting_at.insert((ask.session_no, ask.asked.seq), ask.from);
-        self.record_duplicate(ask);
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        let wait = session.wait(ask.asked.seq).expect("it waits").clone();
+    pub(super) fn poll_wait(&mut self, context: &RequestContext) {
+        self.waiter_addresses.insert((context.session_id, context.request_id.seq), context.from);
+        self.record_duplicate(context);
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let wait = session.wait_by_seq(context.request_id.seq).expect("it waits").clone();
         // Where all had gone silent the lock is free, and this one has just been heard.
-        self.hand_off(&wait.lock);
-        let session = self.state.session(ask.session_no).expect("a grant ends no session");
-        if session.wait(wait.seq).is_some() {
-            let (ask, status) = self.queued(ask);
-            self.answer_copy(&ask, status);
+        self.grant_to_next_waiter(&wait.lock);
+        let session = self.state.session(context.session_id).expect("a grant ends no session");
+        if session.wait_by_seq(wait.seq).is_some() {
+            let (context, status) = self.queue_status(context);
+            self.reply_to_duplicate(&context, status);
         }
     }
 
-    fn queued(&self, ask: &Ask) -> (Ask, Status) {
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        let wait = session.wait(ask.asked.seq).expect("it waits");
+    fn queue_status(&self, context: &RequestContext) -> (RequestContext, Status) {
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let wait = session.wait_by_seq(context.request_id.seq).expect("it waits");
         let lock = self.state.locks().get(&wait.lock).expect("what is waited for is kept");
-        let place = lock.place(wait.ticket).expect("who waits stands in line");
-        let attempt = lock.line()[place].attempt;
-        let status = Status::Queued { lock: wait.lock.clone(), position: place as u64 + 1 };
-        (Ask { asked: Asked { attempt, ..ask.asked }, ..ask.clone() }, status)
+        let index = lock.queue_index(wait.ticket).expect("who waits stands in line");
+        let attempt = lock.wait_queue()[index].attempt;
+        let status = Status::Queued { lock: wait.lock.clone(), position: index as u64 + 1 };
+        (
+            RequestContext {
+                request_id: RequestId { attempt, ..context.request_id },
+                ..context.clone()
+            },
+            status,
+        )
     }
 
     /// Gives a lock that is free to the first in line who has not gone silent.
-    pub(super) fn hand_off(&mut self, lock: &Name) {
-        let Some(line) = self.state.locks().get(lock) else { return };
-        if line.tenure().is_some() {
+    pub(super) fn grant_to_next_waiter(&mut self, lock: &Name) {
+        let Some(entry) = self.state.locks().get(lock) else { return };
+        if entry.tenure().is_some() {
             return;
         }
-        let mut heard = line.line().iter().filter(|waiter| !self.is_silent(waiter));
-        let next = if self.protections.fifo { heard.next() } else { heard.next_back() };
+        let mut eligible = entry.wait_queue().iter().filter(|waiter| !self.is_silent(waiter));
+        let next = if self.protections.fifo { eligible.next() } else { eligible.next_back() };
         let Some(waiter) = next.cloned() else { return };
-        let session = self.state.session(waiter.session_no).expect("who waits is alive");
-        let asked = Asked { seq: waiter.seq, attempt: waiter.attempt, digest: waiter.digest };
+        let session = self.state.session(waiter.session_id).expect("who waits is alive");
+        let request_id =
+            RequestId { seq: waiter.seq, attempt: waiter.attempt, digest: waiter.digest };
         let token = self.state.last_token().next();
-        self.record(Fact::LockGranted {
+        self.record(EventKind::LockGranted {
             lock: lock.clone(),
-            session_no: waiter.session_no,
+            session_id: waiter.session_id,
             client: session.client.clone(),
             token,
-            asked,
+            request_id,
             hold: waiter.hold,
             from_queue: true,
         });
-        let (lease, hold) = self.lease_left(waiter.session_no, lock, token);
+        let (lease, hold) = self.remaining_lease(waiter.session_id, lock, token);
         let status = Status::Granted { lock: lock.clone(), token, lease, hold };
-        self.send_unasked(waiter.session_no, asked, status);
+        self.notify_waiter(waiter.session_id, request_id, status);
     }
 
     /// Whether a waiter has said nothing for three polls, and is passed over.
     pub(super) fn is_silent(&self, waiter: &Waiter) -> bool {
-        self.now.since(waiter.heard_at) >= SILENCE_MAX
+        self.now.since(waiter.last_seen_at) >= SILENCE_MAX
     }
 
     /// Sends the answer to a wait, where it is known where to.
-    pub(super) fn send_unasked(&mut self, session_no: SessionNo, asked: Asked, status: Status) {
-        let Some(to) = self.waiting_at.remove(&(session_no, asked.seq)) else { return };
-        let reply = Reply { re: asked.seq, attempt: asked.attempt, status };
-        let withheld = Withheld::answer(to, reply, self.durable);
-        self.step.replies.push(Withheld { lapses: true, ..withheld });
+    pub(super) fn notify_waiter(
+        &mut self,
+        session_id: SessionId,
+        request_id: RequestId,
+        status: Status,
+    ) {
+        let Some(to) = self.waiter_addresses.remove(&(session_id, request_id.seq)) else { return };
+        let reply = Reply { request_seq: request_id.seq, attempt: request_id.attempt, status };
+        let pending = PendingReply::new(to, reply, self.last_durable_index);
+        self.step.replies.push(PendingReply { drop_on_failure: true, ..pending });
     }
 
-    pub(super) fn cancel(&mut self, ask: &Ask, lock: &Name) {
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        let Some(wait) = session.wait_for(lock).cloned() else {
-            let tenure = self.state.tenure(lock).filter(|it| it.session_no == ask.session_no);
+    pub(super) fn cancel(&mut self, context: &RequestContext, lock: &Name) {
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let Some(wait) = session.wait_for_lock(lock).cloned() else {
+            let tenure = self.state.tenure(lock).filter(|it| it.session_id == context.session_id);
             let refusal = match tenure {
                 Some(tenure) => Refusal::AlreadyHeld { token: tenure.token },
                 None => Refusal::NotWaiting,
             };
-            self.refuse(ask, refusal);
+            self.refuse(context, refusal);
             return;
         };
-        self.waiting_at.remove(&(ask.session_no, wait.seq));
-        self.record(Fact::WaitEnded {
+        self.waiter_addresses.remove(&(context.session_id, wait.seq));
+        self.record(EventKind::WaitEnded {
             lock: wait.lock,
-            session_no: ask.session_no,
-            client: ask.client.clone(),
-            waited: wait.seq,
+            session_id: context.session_id,
+            client: context.client.clone(),
+            wait_seq: wait.seq,
             cause: WaitEndCause::Cancelled,
-            asked: Some(ask.asked),
+            request_id: Some(context.request_id),
         });
-        self.answer(ask, Status::Cancelled { lock: lock.clone() });
+        self.reply_to(context, Status::Cancelled { lock: lock.clone() });
     }
 }

@@ -1,28 +1,28 @@
 //! What an operator may choose.
 
 use crate::limits;
-use crate::time::Span;
-use crate::wire::Key;
+use crate::time::Millis;
+use crate::wire::MacKey;
 
 /// How a server is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The lease of a session that asks for none.
-    pub lease_default: Span,
+    pub lease_default: Millis,
     /// The shortest lease that is given.
-    pub lease_min: Span,
+    pub lease_min: Millis,
     /// The longest lease that is given.
-    pub lease_max: Span,
+    pub lease_max: Millis,
     /// What there may be at most.
-    pub bounds: Bounds,
+    pub limits: Limits,
     /// The server's own key for cookies. Where it is set, a stranger has to show that it can be
     /// reached before it gets a session.
-    pub cookie_key: Option<Key>,
+    pub cookie_key: Option<MacKey>,
 }
 
 /// How much of each thing there may be. More is refused as `overloaded`, or `too_large`.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct Limits {
     /// Live sessions.
     pub sessions_max: usize,
     /// Locks held or waited for.
@@ -41,13 +41,13 @@ impl Default for Config {
             lease_default: limits::LEASE_DEFAULT,
             lease_min: limits::LEASE_MIN,
             lease_max: limits::LEASE_MAX,
-            bounds: Bounds::default(),
+            limits: Limits::default(),
             cookie_key: None,
         }
     }
 }
 
-impl Default for Bounds {
+impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_max: limits::SESSIONS_MAX,

@@ -4,29 +4,29 @@
 use crate::id::Peer;
 use crate::limits::COOKIE_PERIOD;
 use crate::time::Time;
-use crate::wire::{Cookie, Key};
+use crate::wire::{Cookie, MacKey};
 
 /// The cookie for this peer in this period.
-pub(super) fn bake(key: &Key, peer: Peer, now: Time) -> Cookie {
-    cookie_of(key, peer, period(now))
+pub(super) fn generate(key: &MacKey, peer: Peer, now: Time) -> Cookie {
+    cookie_for_period(key, peer, period_at(now))
 }
 
 /// Whether this is the peer's cookie of this period or of the one before.
-pub(super) fn is_good(key: &Key, peer: Peer, now: Time, cookie: Cookie) -> bool {
-    let period = period(now);
-    key.verify(&text(peer, period), &cookie.0)
-        || period > 0 && key.verify(&text(peer, period - 1), &cookie.0)
+pub(super) fn is_valid(key: &MacKey, peer: Peer, now: Time, cookie: Cookie) -> bool {
+    let period = period_at(now);
+    key.verify(&mac_input(peer, period), &cookie.0)
+        || period > 0 && key.verify(&mac_input(peer, period - 1), &cookie.0)
 }
 
-fn cookie_of(key: &Key, peer: Peer, period: u64) -> Cookie {
-    Cookie(key.mac(&text(peer, period)))
+fn cookie_for_period(key: &MacKey, peer: Peer, period: u64) -> Cookie {
+    Cookie(key.mac(&mac_input(peer, period)))
 }
 
-fn period(now: Time) -> u64 {
+fn period_at(now: Time) -> u64 {
     now.as_millis() / COOKIE_PERIOD.as_millis()
 }
 
-fn text(peer: Peer, period: u64) -> Vec<u8> {
+fn mac_input(peer: Peer, period: u64) -> Vec<u8> {
     format!("{} {period}", peer.0).into_bytes()
 }
 
@@ -39,14 +39,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_good_for_its_peer_and_for_a_while() {
-        let key = Key::new(b"server");
+    fn cookie_is_valid_only_for_its_peer_and_for_two_periods() {
+        let key = MacKey::new(b"server");
         let (here, there) = (peer("10.0.0.1:5000"), peer("10.0.0.2:5000"));
-        let cookie = bake(&key, here, Time::from_millis(25_000));
-        assert!(is_good(&key, here, Time::from_millis(25_000), cookie));
-        assert!(is_good(&key, here, Time::from_millis(39_999), cookie));
-        assert!(!is_good(&key, here, Time::from_millis(40_000), cookie), "two periods later");
-        assert!(!is_good(&key, there, Time::from_millis(25_000), cookie), "from elsewhere");
-        assert!(!is_good(&Key::new(b"other"), here, Time::from_millis(25_000), cookie));
+        let cookie = generate(&key, here, Time::from_millis(25_000));
+        assert!(is_valid(&key, here, Time::from_millis(25_000), cookie));
+        assert!(is_valid(&key, here, Time::from_millis(39_999), cookie));
+        assert!(!is_valid(&key, here, Time::from_millis(40_000), cookie), "two periods later");
+        assert!(!is_valid(&key, there, Time::from_millis(25_000), cookie), "from elsewhere");
+        assert!(!is_valid(&MacKey::new(b"other"), here, Time::from_millis(25_000), cookie));
     }
 }

@@ -2,14 +2,14 @@
 
 use super::LockServer;
 use super::cookie;
-use super::step::Withheld;
-use crate::event::{Asked, Fact};
-use crate::id::{Index, Name, Nonce, Peer, SessionId, SessionNo};
-use crate::limits::{BEATS_PER_LEASE, POLL, WINDOW};
+use super::outbox::PendingReply;
+use crate::event::{EventKind, RequestId};
+use crate::id::{LogIndex, Name, Nonce, Peer, SessionId, SessionKey};
+use crate::limits::{HEARTBEATS_PER_LEASE, POLL_INTERVAL, WINDOW};
 use crate::op::{DropReason, Op};
-use crate::refusal::{Bound, Refusal};
+use crate::refusal::{Limit, Refusal};
 use crate::secret::Secret;
-use crate::time::Span;
+use crate::time::Millis;
 use crate::wire::{Cookie, Operation, Reply, Request, Status};
 
 impl LockServer {
@@ -17,81 +17,86 @@ impl LockServer {
         let Operation::Hello { client, nonce, lease, cookie } = &request.operation else {
             unreachable!("only a hello names no session");
         };
-        let reply = |status| Reply { re: request.seq, attempt: request.attempt, status };
-        if let Some(cookie) = self.cookie_wanted(from, *cookie) {
+        let reply = |status| Reply { request_seq: request.seq, attempt: request.attempt, status };
+        if let Some(cookie) = self.required_cookie(from, *cookie) {
             // Nothing is remembered of this, so it rests on nothing.
-            let after = Index::default();
+            let send_after = LogIndex::default();
             let reply = reply(Status::Retry { cookie });
-            self.step.replies.push(Withheld::answer(from, reply, after));
+            self.step.replies.push(PendingReply::new(from, reply, send_after));
             return;
         }
-        let asked = Asked {
+        let request_id = RequestId {
             seq: request.seq,
             attempt: request.attempt,
             digest: request.operation.digest(),
         };
-        if let Some(session_no) = self.lookup.session_of_hello(*nonce, client) {
+        if let Some(session_id) = self.lookup.session_by_hello(*nonce, client) {
             let client = client.clone();
-            self.record(Fact::DuplicateAnswered { session_no, client, op: Op::Hello, asked });
-            self.welcome(from, request, session_no);
-        } else if self.state.sessions().len() >= self.config.bounds.sessions_max {
-            let refusal = Refusal::Overloaded { bound: Bound::Sessions };
-            self.record(Fact::RequestRefused {
-                session_no: None,
+            self.record(EventKind::DuplicateAnswered {
+                session_id,
+                client,
+                op: Op::Hello,
+                request_id,
+            });
+            self.send_welcome(from, request, session_id);
+        } else if self.state.sessions().len() >= self.config.limits.sessions_max {
+            let refusal = Refusal::Overloaded { limit: Limit::Sessions };
+            self.record(EventKind::RequestRefused {
+                session_id: None,
                 client: Some(client.clone()),
                 op: Op::Hello,
-                name: None,
+                resource_name: None,
                 token: None,
                 refusal: refusal.clone(),
-                asked,
+                request_id,
             });
             let reply = reply(Status::Refused(refusal));
             self.reply_within(from, reply, len_max, DropReason::WouldAmplify);
         } else {
-            let session_no = self.open(client, *nonce, *lease, entropy);
-            self.welcome(from, request, session_no);
+            let session_id = self.open_session(client, *nonce, *lease, entropy);
+            self.send_welcome(from, request, session_id);
         }
     }
 
     /// The cookie that this stranger has to send back, where it sent no good one.
-    fn cookie_wanted(&self, from: Peer, given: Option<Cookie>) -> Option<Cookie> {
+    fn required_cookie(&self, from: Peer, given: Option<Cookie>) -> Option<Cookie> {
         let key = self.config.cookie_key.as_ref()?;
-        let good = given.is_some_and(|given| cookie::is_good(key, from, self.now, given));
-        (!good).then(|| cookie::bake(key, from, self.now))
+        let valid = given.is_some_and(|given| cookie::is_valid(key, from, self.now, given));
+        (!valid).then(|| cookie::generate(key, from, self.now))
     }
 
-    fn open(
+    fn open_session(
         &mut self,
         client: &Name,
         nonce: Secret<Nonce>,
-        lease: Option<Span>,
+        lease: Option<Millis>,
         entropy: u128,
-    ) -> SessionNo {
-        let id = Secret::new(SessionId::from_entropy(entropy));
-        assert!(self.lookup.session(id).is_none(), "128 bits of entropy came twice");
+    ) -> SessionId {
+        let key = Secret::new(SessionKey::from_entropy(entropy));
+        assert!(self.lookup.session_by_key(key).is_none(), "128 bits of entropy came twice");
         let config = &self.config;
         let lease = lease.unwrap_or(config.lease_default);
         let lease = lease.clamp(config.lease_min, config.lease_max);
-        let session_no = self.state.last_session_no().next();
-        self.record(Fact::SessionOpened {
-            session_no,
+        let session_id = self.state.last_session_id().next();
+        self.record(EventKind::SessionOpened {
+            session_id,
             client: client.clone(),
             lease,
-            id: Some(id),
+            key: Some(key),
             nonce: Some(nonce),
         });
-        session_no
+        session_id
     }
 
-    fn welcome(&mut self, from: Peer, request: &Request, session_no: SessionNo) {
-        let session = self.state.session(session_no).expect("it is open");
+    fn send_welcome(&mut self, from: Peer, request: &Request, session_id: SessionId) {
+        let session = self.state.session(session_id).expect("it is open");
         let status = Status::Welcome {
-            session: session.id().expect("the server knows the ids of its sessions"),
+            session_key: session.key().expect("the server knows the ids of its sessions"),
             lease: session.lease,
-            heartbeat: session.lease.part(BEATS_PER_LEASE),
-            poll: POLL,
+            heartbeat: session.lease.divided_by(HEARTBEATS_PER_LEASE),
+            poll: POLL_INTERVAL,
             window: WINDOW as u64,
         };
-        self.reply(from, Reply { re: request.seq, attempt: request.attempt, status });
+        self.reply(from, Reply { request_seq: request.seq, attempt: request.attempt, status });
     }
 }

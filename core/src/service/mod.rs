@@ -2,33 +2,33 @@
 //! leads to.
 //!
 //! - Every change is an event, made in one place and applied at once.
-//! - Deciding runs ahead of the disk. Nobody sees that: a reply stays inside its [`Step`] and then
+//! - Deciding runs ahead of the disk. Nobody sees that: a reply stays inside its [`ScriptStep`] and then
 //!   its [`Outbox`] until the journal says that what it rests on is durable.
 //! - What has fallen due is looked after before anything else, so that no lease outlives its end
 //!   because a datagram came first.
 
 mod acquire;
-mod agenda;
 mod append;
 mod config;
 mod cookie;
-mod ending;
+mod dispatch;
 mod hello;
 mod lookup;
+mod outbox;
 mod release;
 mod renew;
-mod request;
-mod step;
-mod unguarded;
+mod termination;
+mod timers;
+mod unprotected;
 
-pub use agenda::Due;
-pub use config::{Bounds, Config};
-pub use step::{Datagram, Failed, Outbox, Step, Stored};
+pub use config::{Config, Limits};
+pub use outbox::{Datagram, Durable, Failed, Outbox, Step};
+pub use timers::Timer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Event, Fact};
-use crate::id::{Index, Name, Peer, Seq, SessionId, SessionNo, Token};
+use crate::event::{Event, EventKind};
+use crate::id::{LogIndex, Name, Peer, Seq, SessionId, SessionKey, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
 use crate::protections::Protections;
@@ -37,10 +37,10 @@ use crate::secret::Secret;
 use crate::state::State;
 use crate::time::Time;
 use crate::wire::{Reply, Request, Status};
-use agenda::Agenda;
+use dispatch::RequestContext;
 use lookup::Lookup;
-use request::Ask;
-use step::{Cause, Withheld};
+use outbox::{Cause, PendingReply};
+use timers::TimerQueue;
 
 /// Everything that can happen to the server, beside the bytes that it receives. A list of these and
 /// of those replays a run exactly.
@@ -57,8 +57,8 @@ pub enum Input<'a> {
     },
     /// A datagram was thrown away before it came here.
     Dropped(DropReason),
-    /// The moment named by [`LockServer::next_wake`] has come.
-    Wake,
+    /// The moment named by [`LockServer::next_deadline`] has come.
+    Timer,
     /// The server ends in good order.
     Stop,
 }
@@ -70,16 +70,16 @@ pub struct LockServer {
     protections: Protections,
     state: State,
     lookup: Lookup,
-    agenda: Agenda,
+    timers: TimerQueue,
     /// Where the answer to each wait goes. Lost in a crash: the waiters poll.
-    waiting_at: BTreeMap<(SessionNo, Seq), Peer>,
+    waiter_addresses: BTreeMap<(SessionId, Seq), Peer>,
     now: Time,
     /// The place in history that was given last.
-    index: Index,
+    last_index: LogIndex,
     /// The last place that the journal has to hold.
-    durable: Index,
+    last_durable_index: LogIndex,
     /// Files that can't be written out at present.
-    blocked: BTreeSet<Name>,
+    unwritable_files: BTreeSet<Name>,
     /// What was answered `storage_failed` and is not in the journal as such yet.
     owed: Vec<Cause>,
     /// What the input at hand has led to so far.
@@ -89,24 +89,24 @@ pub struct LockServer {
 /// A state with all that the service looks up in it. What takes long is done where it is made, so
 /// that nobody waits for it while there is a service.
 #[derive(Clone, Debug, Default)]
-pub struct Prepared {
+pub struct IndexedState {
     state: State,
     lookup: Lookup,
 }
 
-impl From<State> for Prepared {
+impl From<State> for IndexedState {
     fn from(state: State) -> Self {
-        Self { lookup: Lookup::of(&state), state }
+        Self { lookup: Lookup::from_state(&state), state }
     }
 }
 
 /// Where a server takes up the service.
 #[derive(Debug, Default)]
-pub struct Start {
+pub struct StartParams {
     /// What the journal holds; the default where there is none.
     pub state: State,
     /// The last place in history that anybody may have seen.
-    pub after: Index,
+    pub index_floor: LogIndex,
     /// No token up to this one is granted any more.
     pub token_floor: Token,
     /// The wall clock, in milliseconds since 1970. For people alone.
@@ -115,39 +115,39 @@ pub struct Start {
 
 impl LockServer {
     /// Takes up the service. Every session that is alive has its full lease from here on.
-    pub fn start(config: Config, start: Start, now: Time) -> (Self, Step) {
-        Self::start_with(Protections::ALL, config, start, now)
+    pub fn start(config: Config, start: StartParams, now: Time) -> (Self, Step) {
+        Self::start_with_protections(Protections::ALL, config, start, now)
     }
 
     /// The same, where the simulator takes protections away.
     #[doc(hidden)]
-    pub fn start_with(
+    pub fn start_with_protections(
         protections: Protections,
         config: Config,
-        start: Start,
+        start: StartParams,
         now: Time,
     ) -> (Self, Step) {
-        let Start { state, after, token_floor, unix_ms } = start;
+        let StartParams { state, index_floor, token_floor, unix_ms } = start;
         let mut server = Self {
             config,
             protections,
-            agenda: Agenda::default(),
-            waiting_at: BTreeMap::new(),
-            now: now.max(state.now()),
-            index: after.max(state.index()),
-            durable: state.index(),
-            lookup: Lookup::of(&state),
+            timers: TimerQueue::default(),
+            waiter_addresses: BTreeMap::new(),
+            now: now.max(state.last_event_at()),
+            last_index: index_floor.max(state.applied_index()),
+            last_durable_index: state.applied_index(),
+            lookup: Lookup::from_state(&state),
             state,
-            blocked: BTreeSet::new(),
+            unwritable_files: BTreeSet::new(),
             owed: Vec::new(),
             step: Step::default(),
         };
-        let leases = (!protections.grace).then(|| server.state.leases());
-        server.record(Fact::ServerStarted { unix_ms, token_floor });
+        let leases = (!protections.grace).then(|| server.state.lease_expirations());
+        server.record(EventKind::ServerStarted { unix_ms, token_floor });
         if let Some(leases) = leases {
-            server.state.set_leases(&leases);
+            server.state.restore_lease_expirations(&leases);
         }
-        server.agenda = Agenda::of(&server.state);
+        server.timers = TimerQueue::from_state(&server.state);
         let step = std::mem::take(&mut server.step);
         (server, step)
     }
@@ -157,12 +157,18 @@ impl LockServer {
     /// Clients were told of renewals meanwhile, so every session that is alive has its full lease
     /// again. That what `failed` was answered stays so is put into the journal as soon as it can
     /// be.
-    pub fn restore(&mut self, prepared: Prepared, failed: Failed, now: Time, unix_ms: u64) -> Step {
-        (self.state, self.lookup) = (prepared.state, prepared.lookup);
+    pub fn restore(
+        &mut self,
+        indexed: IndexedState,
+        failed: Failed,
+        now: Time,
+        unix_ms: u64,
+    ) -> Step {
+        (self.state, self.lookup) = (indexed.state, indexed.lookup);
         self.now = self.now.max(now);
-        self.waiting_at.clear();
-        self.record(Fact::ServerStarted { unix_ms, token_floor: Token::default() });
-        self.agenda = Agenda::of(&self.state);
+        self.waiter_addresses.clear();
+        self.record(EventKind::ServerStarted { unix_ms, token_floor: Token::default() });
+        self.timers = TimerQueue::from_state(&self.state);
         self.owed.extend(failed.0);
         self.owe();
         std::mem::take(&mut self.step)
@@ -170,13 +176,13 @@ impl LockServer {
 
     /// The session that this capability opens, or opened before it went.
     #[doc(hidden)]
-    pub fn session_ever(&self, id: Secret<SessionId>) -> Option<SessionNo> {
-        self.lookup.session_ever(&self.state, id)
+    pub fn live_or_ended_session(&self, key: Secret<SessionKey>) -> Option<SessionId> {
+        self.lookup.live_or_ended_session(&self.state, key)
     }
 
     /// Takes in the journal's word, so that what it holds is not put into it again.
-    pub fn stored(&mut self, stored: Stored) {
-        if !self.owed.is_empty() && stored.through >= self.durable {
+    pub fn handle_durable(&mut self, durable: Durable) {
+        if !self.owed.is_empty() && durable.through >= self.last_durable_index {
             self.owed.clear();
         }
     }
@@ -184,14 +190,14 @@ impl LockServer {
     /// Works out what `input` leads to, and makes it so in memory.
     pub fn step(&mut self, now: Time, input: Input<'_>) -> Step {
         self.now = self.now.max(now);
-        self.look_after_what_is_due();
+        self.fire_due_timers();
         match input {
             Input::Request { from, request, entropy } => {
-                self.request(from, request, entropy, DATAGRAM_LEN_MAX);
+                self.handle_request(from, request, entropy, DATAGRAM_LEN_MAX);
             }
-            Input::Dropped(reason) => self.record(Fact::DatagramDropped { reason }),
-            Input::Wake => {}
-            Input::Stop => self.record(Fact::ServerStopped),
+            Input::Dropped(reason) => self.record(EventKind::DatagramDropped { reason }),
+            Input::Timer => {}
+            Input::Stop => self.record(EventKind::ServerStopped),
         }
         std::mem::take(&mut self.step)
     }
@@ -200,8 +206,8 @@ impl LockServer {
     /// function of its own, since the page has no use for it, and shouldn't carry it.
     pub fn receive(&mut self, now: Time, from: Peer, bytes: &[u8], entropy: u128) -> Step {
         self.now = self.now.max(now);
-        self.look_after_what_is_due();
-        self.datagram(from, bytes, entropy);
+        self.fire_due_timers();
+        self.handle_datagram(from, bytes, entropy);
         std::mem::take(&mut self.step)
     }
 
@@ -215,15 +221,15 @@ impl LockServer {
     /// their bytes would have nowhere to go.
     pub fn set_writable(&mut self, file: &Name, writable: bool) {
         if writable {
-            self.blocked.remove(file);
+            self.unwritable_files.remove(file);
         } else {
-            self.blocked.insert(file.clone());
+            self.unwritable_files.insert(file.clone());
         }
     }
 
-    /// When to call [`LockServer::step`] with [`Input::Wake`], and what may be due then.
-    pub fn next_wake(&self) -> Option<(Time, &Due)> {
-        self.agenda.first()
+    /// When to call [`LockServer::step`] with [`Input::Timer`], and what may be due then.
+    pub fn next_deadline(&self) -> Option<(Time, &Timer)> {
+        self.timers.peek()
     }
 
     /// What is so in memory. It may be ahead of the disk, so it is not for anybody's eyes.
@@ -232,73 +238,79 @@ impl LockServer {
     }
 
     /// The last place in history that was given.
-    pub const fn index(&self) -> Index {
-        self.index
+    pub const fn last_index(&self) -> LogIndex {
+        self.last_index
     }
 
-    fn look_after_what_is_due(&mut self) {
-        while let Some(due) = self.agenda.take(self.now) {
-            match due {
-                Due::Lease(session_no) => self.lease_due(session_no),
-                Due::Hold(lock, token) => self.hold_due(&lock, token),
-                Due::Claim(lock, token) => self.claim_due(&lock, token),
-                Due::Wait(session_no, seq) => self.wait_due(session_no, seq),
+    fn fire_due_timers(&mut self) {
+        while let Some(timer) = self.timers.pop_expired(self.now) {
+            match timer {
+                Timer::Lease(session_id) => self.handle_lease_timer(session_id),
+                Timer::Hold(lock, token) => self.handle_hold_timer(&lock, token),
+                Timer::Claim(lock, token) => self.handle_claim_timer(&lock, token),
+                Timer::Wait(session_id, seq) => self.handle_wait_timer(session_id, seq),
             }
         }
     }
 
     /// Makes an event and applies it. The only way in which anything changes.
-    fn record(&mut self, fact: Fact) {
-        self.index = self.index.next();
-        if fact.is_durable() {
-            self.durable = self.index;
+    fn record(&mut self, kind: EventKind) {
+        self.last_index = self.last_index.next();
+        if kind.is_durable() {
+            self.last_durable_index = self.last_index;
         }
-        let event = Event { index: self.index, at: self.now, fact };
-        self.agenda.before(&self.state, &event.fact);
-        self.lookup.before(&self.state, &event.fact);
+        let event = Event { index: self.last_index, at: self.now, kind };
+        self.timers.before_apply(&self.state, &event.kind);
+        self.lookup.before_apply(&self.state, &event.kind);
         self.state.apply(&event);
-        self.agenda.after(&self.state, &event);
+        self.timers.after_apply(&self.state, &event);
         self.step.events.push(event);
     }
 
     fn owe(&mut self) {
         for cause in self.owed.clone() {
-            let Some(session) = self.state.session(cause.session_no) else { continue };
-            if session.replies.is_settled(cause.asked.seq) {
+            let Some(session) = self.state.session(cause.session_id) else { continue };
+            if session.replies.is_settled(cause.request_id.seq) {
                 continue;
             }
             let client = Some(session.client.clone());
-            let Cause { session_no, op, name, asked } = cause;
-            self.record(Fact::RequestRefused {
-                session_no: Some(session_no),
+            let Cause { session_id, op, name, request_id } = cause;
+            self.record(EventKind::RequestRefused {
+                session_id: Some(session_id),
                 client,
                 op,
-                name,
+                resource_name: name,
                 token: None,
                 refusal: Refusal::StorageFailed,
-                asked,
+                request_id,
             });
         }
     }
 
     /// Promises a reply that rests on everything decided so far.
     fn reply(&mut self, to: Peer, reply: Reply) {
-        self.step.replies.push(Withheld::answer(to, reply, self.durable));
+        self.step.replies.push(PendingReply::new(to, reply, self.last_durable_index));
     }
 
     /// Promises the reply to a request of a session.
-    fn answer(&mut self, ask: &Ask, status: Status) {
-        let Ask { from, session_no, ref asked, op, ref name, .. } = *ask;
-        let reply = Reply { re: asked.seq, attempt: asked.attempt, status };
-        let cause = Cause { session_no, op, name: name.clone(), asked: *asked };
-        let withheld = Withheld::answer(from, reply, self.durable);
-        self.step.replies.push(Withheld { cause: Some(cause), ..withheld });
+    fn reply_to(&mut self, context: &RequestContext, status: Status) {
+        let RequestContext {
+            from, session_id, ref request_id, op, resource_name: ref name, ..
+        } = *context;
+        let reply = Reply { request_seq: request_id.seq, attempt: request_id.attempt, status };
+        let cause = Cause { session_id, op, name: name.clone(), request_id: *request_id };
+        let pending = PendingReply::new(from, reply, self.last_durable_index);
+        self.step.replies.push(PendingReply { cause: Some(cause), ..pending });
     }
 
     /// Promises the reply to a copy of a request of a session.
-    fn answer_copy(&mut self, ask: &Ask, status: Status) {
-        let reply = Reply { re: ask.asked.seq, attempt: ask.asked.attempt, status };
-        let withheld = Withheld::answer(ask.from, reply, self.durable);
-        self.step.replies.push(Withheld { lapses: true, ..withheld });
+    fn reply_to_duplicate(&mut self, context: &RequestContext, status: Status) {
+        let reply = Reply {
+            request_seq: context.request_id.seq,
+            attempt: context.request_id.attempt,
+            status,
+        };
+        let pending = PendingReply::new(context.from, reply, self.last_durable_index);
+        self.step.replies.push(PendingReply { drop_on_failure: true, ..pending });
     }
 }

@@ -1,49 +1,55 @@
 //! Giving a lock back, and whose tenure a token stands for.
 
 use super::LockServer;
-use super::request::Ask;
-use crate::event::{Fact, ReleaseCause};
-use crate::id::{Name, SessionNo, Token};
+use super::dispatch::RequestContext;
+use crate::event::{EventKind, ReleaseCause};
+use crate::id::{Name, SessionId, Token};
 use crate::refusal::Refusal;
 use crate::wire::Status;
 
 impl LockServer {
-    pub(super) fn release(&mut self, ask: &Ask, lock: &Name, token: Token, stale: bool) {
-        if let Err(refusal) = self.check_tenure(ask.session_no, lock, token) {
+    pub(super) fn release(
+        &mut self,
+        context: &RequestContext,
+        lock: &Name,
+        token: Token,
+        stale: bool,
+    ) {
+        if let Err(refusal) = self.check_tenure(context.session_id, lock, token) {
             if self.protections.holder_check {
-                self.refuse(ask, refusal);
+                self.refuse(context, refusal);
             } else {
-                self.release_unguarded(lock);
-                self.answer(ask, Status::Released { lock: lock.clone() });
+                self.release_unprotected(lock);
+                self.reply_to(context, Status::Released { lock: lock.clone() });
             }
             return;
         }
         if stale {
-            self.refuse(ask, Refusal::StaleSeq);
+            self.refuse(context, Refusal::StaleSeq);
             return;
         }
-        self.record(Fact::LockReleased {
+        self.record(EventKind::LockReleased {
             lock: lock.clone(),
-            session_no: ask.session_no,
-            client: ask.client.clone(),
+            session_id: context.session_id,
+            client: context.client.clone(),
             token,
             cause: ReleaseCause::Released,
-            asked: Some(ask.asked),
+            request_id: Some(context.request_id),
         });
-        self.answer(ask, Status::Released { lock: lock.clone() });
-        self.hand_off(lock);
+        self.reply_to(context, Status::Released { lock: lock.clone() });
+        self.grant_to_next_waiter(lock);
     }
 
     /// Whether this token is that of the lock's live tenure, and the tenure this session's.
     pub(super) fn check_tenure(
         &self,
-        session_no: SessionNo,
+        session_id: SessionId,
         lock: &Name,
         token: Token,
     ) -> Result<(), Refusal> {
         match self.state.tenure(lock) {
             Some(tenure) if tenure.token == token => {
-                if tenure.session_no == session_no {
+                if tenure.session_id == session_id {
                     Ok(())
                 } else {
                     Err(Refusal::NotHolder)

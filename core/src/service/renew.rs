@@ -2,66 +2,73 @@
 //! answered anew, and renews nothing.
 
 use super::LockServer;
-use super::request::Ask;
-use super::step::{Cause, Withheld};
-use crate::event::Fact;
-use crate::id::{Index, Seq};
+use super::dispatch::RequestContext;
+use super::outbox::{Cause, PendingReply};
+use crate::event::EventKind;
+use crate::id::{LogIndex, Seq};
 use crate::refusal::Refusal;
 use crate::wire::{Reply, Status};
 
 impl LockServer {
-    pub(super) fn heartbeat(&mut self, ask: &Ask, stale: bool) {
-        if !self.renew(ask, stale) {
+    pub(super) fn heartbeat(&mut self, context: &RequestContext, stale: bool) {
+        if !self.renew_lease(context, stale) {
             return;
         }
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
         let lease = self.now.until(session.expires_at);
         let status = Status::Alive { lease, held: session.held.len() as u64 };
         // The hot path: it waits for the disk only where its own session's affairs do.
-        self.answer_after(ask, status, session.durable);
+        self.reply_after(context, status, session.last_durable_index);
     }
 
-    pub(super) fn append_outcome(&mut self, ask: &Ask, of: Seq, stale: bool) {
-        if !self.renew(ask, stale) {
+    pub(super) fn append_outcome(
+        &mut self,
+        context: &RequestContext,
+        append_seq: Seq,
+        stale: bool,
+    ) {
+        if !self.renew_lease(context, stale) {
             return;
         }
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        let id = session.id().expect("the server knows the ids of its sessions");
-        let status = self.lookup.outcome(&self.state, id, of);
-        self.answer_after(ask, status, self.durable);
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let key = session.key().expect("the server knows the ids of its sessions");
+        let status = self.lookup.append_outcome(&self.state, key, append_seq);
+        self.reply_after(context, status, self.last_durable_index);
     }
 
     /// Whether the request is one to be answered, be it new or a copy.
-    fn renew(&mut self, ask: &Ask, stale: bool) -> bool {
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        if session.beats.knows(ask.asked.seq) {
-            self.record_duplicate(ask);
+    fn renew_lease(&mut self, context: &RequestContext, stale: bool) -> bool {
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        if session.replay_window.may_have_seen(context.request_id.seq) {
+            self.record_duplicate(context);
             return true;
         }
         if stale {
-            self.refuse(ask, Refusal::StaleSeq);
+            self.refuse(context, Refusal::StaleSeq);
             return false;
         }
-        self.record(Fact::LeaseRenewed {
-            session_no: ask.session_no,
-            client: ask.client.clone(),
-            op: ask.op,
-            asked: ask.asked,
+        self.record(EventKind::LeaseRenewed {
+            session_id: context.session_id,
+            client: context.client.clone(),
+            op: context.op,
+            request_id: context.request_id,
         });
         true
     }
 
-    fn answer_after(&mut self, ask: &Ask, status: Status, after: Index) {
-        let session = self.state.session(ask.session_no).expect("an ask is of a live session");
-        let attempt = session.beats.attempt(ask.asked.seq, ask.asked.attempt);
-        let reply = Reply { re: ask.asked.seq, attempt, status };
+    fn reply_after(&mut self, context: &RequestContext, status: Status, send_after: LogIndex) {
+        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let attempt = session
+            .replay_window
+            .highest_attempt(context.request_id.seq, context.request_id.attempt);
+        let reply = Reply { request_seq: context.request_id.seq, attempt, status };
         let cause = Cause {
-            session_no: ask.session_no,
-            op: ask.op,
-            name: ask.name.clone(),
-            asked: ask.asked,
+            session_id: context.session_id,
+            op: context.op,
+            name: context.resource_name.clone(),
+            request_id: context.request_id,
         };
-        let withheld = Withheld::answer(ask.from, reply, after);
-        self.step.replies.push(Withheld { cause: Some(cause), ..withheld });
+        let pending = PendingReply::new(context.from, reply, send_after);
+        self.step.replies.push(PendingReply { cause: Some(cause), ..pending });
     }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answer, Applied, KeptReply, Lock, Session, State, Tenure, Wait, Waiter};
-use crate::event::{Asked, Event, Fact, ReleaseCause};
-use crate::id::{Index, Name, Seq, SessionNo, Token};
+use super::{Answer, AppliedAppend, CachedReply, Lock, Session, State, Tenure, Wait, Waiter};
+use crate::event::{Event, EventKind, ReleaseCause, RequestId};
+use crate::id::{LogIndex, Name, Seq, SessionId, Token};
 use crate::limits::SILENCE_MAX;
 use crate::op::Op;
 use crate::refusal::Refusal;
@@ -17,128 +17,141 @@ impl State {
     /// Where the event can't have happened in this state: that is a bug in whoever made it, or a
     /// journal of another history.
     pub fn apply(&mut self, event: &Event) {
-        assert!(self.index < event.index, "events are applied in order, each once");
-        assert!(self.now <= event.at, "the server's clock goes forward");
-        self.index = event.index;
-        self.now = event.at;
-        self.apply_fact(event);
-        if event.fact.is_durable()
-            && let Some(session_no) = event.fact.session_no()
-            && let Some(session) = self.sessions.get_mut(&session_no)
+        assert!(self.applied_index < event.index, "events are applied in order, each once");
+        assert!(self.last_event_at <= event.at, "the server's clock goes forward");
+        self.applied_index = event.index;
+        self.last_event_at = event.at;
+        self.apply_kind(event);
+        if event.kind.is_durable()
+            && let Some(session_id) = event.kind.session_id()
+            && let Some(session) = self.sessions.get_mut(&session_id)
         {
-            session.durable = event.index;
+            session.last_durable_index = event.index;
         }
     }
 
-    fn apply_fact(&mut self, event: &Event) {
-        match &event.fact {
-            Fact::ServerStarted { token_floor, .. } => self.start(*token_floor),
-            Fact::ServerStopped | Fact::DatagramDropped { .. } => {}
-            Fact::SessionOpened { .. } => self.open(event),
-            Fact::SessionExpired { session_no, .. } | Fact::SessionClosed { session_no, .. } => {
-                self.depart(*session_no);
+    fn apply_kind(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::ServerStarted { token_floor, .. } => self.start_server(*token_floor),
+            EventKind::ServerStopped | EventKind::DatagramDropped { .. } => {}
+            EventKind::SessionOpened { .. } => self.open_session(event),
+            EventKind::SessionExpired { session_id, .. }
+            | EventKind::SessionClosed { session_id, .. } => {
+                self.end_session(*session_id);
             }
-            Fact::LockQueued { .. } => self.enqueue(event),
-            Fact::LockGranted { .. } => self.grant(event),
-            Fact::LockReleased { lock, session_no, token, cause, asked, .. } => {
-                self.release(lock, *session_no, *token);
-                if let (ReleaseCause::Released, Some(asked)) = (cause, asked) {
-                    self.answer(*session_no, *asked, Answer::Released { lock: lock.clone() });
+            EventKind::LockQueued { .. } => self.enqueue(event),
+            EventKind::LockGranted { .. } => self.grant(event),
+            EventKind::LockReleased { lock, session_id, token, cause, request_id, .. } => {
+                self.release(lock, *session_id, *token);
+                if let (ReleaseCause::Released, Some(request_id)) = (cause, request_id) {
+                    self.accept_request(
+                        *session_id,
+                        *request_id,
+                        Answer::Released { lock: lock.clone() },
+                    );
                 }
             }
-            Fact::WaitEnded { lock, session_no, waited, asked, .. } => {
-                self.end_wait(*session_no, *waited);
-                if let Some(asked) = asked {
-                    self.answer(*session_no, *asked, Answer::Cancelled { lock: lock.clone() });
+            EventKind::WaitEnded { lock, session_id, wait_seq, request_id, .. } => {
+                self.end_wait(*session_id, *wait_seq);
+                if let Some(request_id) = request_id {
+                    self.accept_request(
+                        *session_id,
+                        *request_id,
+                        Answer::Cancelled { lock: lock.clone() },
+                    );
                 }
             }
-            Fact::FileAppended { .. } => self.append(event),
-            Fact::RequestRefused { session_no: Some(session_no), refusal, asked, .. } => {
-                self.refuse(*session_no, *asked, refusal);
+            EventKind::FileAppended { .. } => self.append(event),
+            EventKind::RequestRefused {
+                session_id: Some(session_id), refusal, request_id, ..
+            } => {
+                self.refuse(*session_id, *request_id, refusal);
             }
-            Fact::RequestRefused { session_no: None, .. } => {}
-            Fact::DuplicateAnswered { session_no, op, asked, .. } => {
-                self.hear_again(*session_no, *op, *asked);
+            EventKind::RequestRefused { session_id: None, .. } => {}
+            EventKind::DuplicateAnswered { session_id, op, request_id, .. } => {
+                self.record_duplicate(*session_id, *op, *request_id);
             }
-            Fact::LeaseRenewed { session_no, asked, .. } => {
-                let now = self.now;
-                let session = self.hear(*session_no);
-                session.beats.note(asked.seq, asked.attempt);
+            EventKind::LeaseRenewed { session_id, request_id, .. } => {
+                let now = self.last_event_at;
+                let session = self.mark_seen(*session_id);
+                session.replay_window.record(request_id.seq, request_id.attempt);
                 session.renew(now);
             }
         }
     }
 
-    fn start(&mut self, token_floor: Token) {
+    fn start_server(&mut self, token_floor: Token) {
         self.last_token = self.last_token.max(token_floor);
-        let now = self.now;
+        let now = self.last_event_at;
         for session in self.sessions.values_mut() {
             session.renew(now);
         }
         for lock in self.locks.values_mut() {
-            let (tenure, line) = lock.everyone_mut();
+            let (tenure, wait_queue) = lock.tenure_and_waiters_mut();
             if let Some(tenure) = tenure {
                 // Its holder may have heard of the grant, and could not be heard meanwhile.
                 tenure.claim_by = None;
             }
-            line.iter_mut().for_each(|waiter| waiter.heard_at = now);
+            wait_queue.iter_mut().for_each(|waiter| waiter.last_seen_at = now);
         }
     }
 
-    fn open(&mut self, event: &Event) {
-        let Fact::SessionOpened { session_no, client, lease, id, nonce } = &event.fact else {
+    fn open_session(&mut self, event: &Event) {
+        let EventKind::SessionOpened { session_id, client, lease, key, nonce } = &event.kind else {
             unreachable!("called for this fact alone");
         };
-        assert!(self.last_session_no < *session_no, "a session's number is given once");
-        self.last_session_no = *session_no;
+        assert!(self.last_session_id < *session_id, "a session's number is given once");
+        self.last_session_id = *session_id;
         let session = Session {
             client: client.clone(),
-            id: *id,
+            key: *key,
             nonce: *nonce,
             lease: *lease,
             expires_at: event.at + *lease,
             held: BTreeSet::new(),
             waits: Vec::new(),
-            replies: super::Replies::default(),
-            beats: super::Beats::default(),
-            heard: event.index,
-            durable: event.index,
+            replies: super::ReplyCache::default(),
+            replay_window: super::ReplayWindow::default(),
+            last_seen_index: event.index,
+            last_durable_index: event.index,
         };
-        self.sessions.insert(*session_no, Box::new(session));
+        self.sessions.insert(*session_id, Box::new(session));
     }
 
-    fn depart(&mut self, session_no: SessionNo) {
-        let session = self.sessions.remove(&session_no).expect("only a live session ends");
+    fn end_session(&mut self, session_id: SessionId) {
+        let session = self.sessions.remove(&session_id).expect("only a live session ends");
         assert!(session.held.is_empty(), "L1: a session that ends holds nothing any more");
         assert!(session.waits.is_empty(), "a session that ends waits for nothing any more");
-        self.departed.add(session_no, session.id);
+        self.ended_sessions.insert(session_id, session.key);
     }
 
     fn enqueue(&mut self, event: &Event) {
-        let Fact::LockQueued { lock, session_no, asked, wait, hold, .. } = &event.fact else {
+        let EventKind::LockQueued { lock, session_id, request_id, wait, hold, .. } = &event.kind
+        else {
             unreachable!("called for this fact alone");
         };
         let waiter = Waiter {
-            session_no: *session_no,
-            seq: asked.seq,
+            session_id: *session_id,
+            seq: request_id.seq,
             ticket: event.index,
-            until: event.at + *wait,
+            deadline: event.at + *wait,
             hold: *hold,
-            heard_at: event.at,
-            attempt: asked.attempt,
-            digest: asked.digest,
+            last_seen_at: event.at,
+            attempt: request_id.attempt,
+            digest: request_id.digest,
         };
         self.locks.entry(lock.clone()).or_default().enqueue(waiter);
-        self.waiters += 1;
-        let session = self.hear(*session_no);
-        assert!(session.wait_for(lock).is_none(), "a session stands in a line at most once");
-        session.waits.push(Wait { seq: asked.seq, lock: lock.clone(), ticket: event.index });
+        self.waiter_count += 1;
+        let session = self.mark_seen(*session_id);
+        assert!(session.wait_for_lock(lock).is_none(), "a session stands in a line at most once");
+        session.waits.push(Wait { seq: request_id.seq, lock: lock.clone(), ticket: event.index });
         session.renew(event.at);
     }
 
     fn grant(&mut self, event: &Event) {
-        let Fact::LockGranted { lock, session_no, token, asked, hold, from_queue, .. } =
-            &event.fact
+        let EventKind::LockGranted {
+            lock, session_id, token, request_id, hold, from_queue, ..
+        } = &event.kind
         else {
             unreachable!("called for this fact alone");
         };
@@ -146,130 +159,133 @@ impl State {
         assert!(self.last_token < *token, "S2: the fencing token went back");
         self.last_token = *token;
         if *from_queue {
-            self.leave_line(*session_no, asked.seq);
+            self.leave_wait_queue(*session_id, request_id.seq);
         }
-        self.locks.entry(lock.clone()).or_default().begin(Tenure {
-            session_no: *session_no,
+        self.locks.entry(lock.clone()).or_default().begin_tenure(Tenure {
+            session_id: *session_id,
             token: *token,
-            since: event.at,
+            granted_at: event.at,
             hold_until: hold.map(|hold| event.at + hold),
             claim_by: from_queue.then(|| event.at + SILENCE_MAX),
-            granted: event.index,
+            granted_index: event.index,
         });
         let answer = Answer::Granted { lock: lock.clone(), token: *token };
-        let session = self.session_mut(*session_no);
+        let session = self.session_mut(*session_id);
         session.held.insert(lock.clone());
         if *from_queue {
-            self.keep(*session_no, *asked, answer);
+            self.cache_answer(*session_id, *request_id, answer);
         } else {
-            self.answer(*session_no, *asked, answer);
+            self.accept_request(*session_id, *request_id, answer);
         }
     }
 
-    fn release(&mut self, name: &Name, session_no: SessionNo, token: Token) {
+    fn release(&mut self, name: &Name, session_id: SessionId, token: Token) {
         let lock = self.locks.get_mut(name).expect("only a held lock is released");
-        let tenure = lock.end(token);
-        assert_eq!(tenure.session_no, session_no, "S6: a release ends the holder's tenure");
-        self.session_mut(session_no).held.remove(name);
-        self.drop_if_idle(name);
+        let tenure = lock.end_tenure(token);
+        assert_eq!(tenure.session_id, session_id, "S6: a release ends the holder's tenure");
+        self.session_mut(session_id).held.remove(name);
+        self.remove_lock_if_idle(name);
     }
 
     /// A wait that ended without a grant is answered so, whoever may ask again.
-    fn end_wait(&mut self, session_no: SessionNo, seq: Seq) {
-        let waiter = self.leave_line(session_no, seq);
-        let asked = Asked { seq, attempt: waiter.attempt, digest: waiter.digest };
-        self.keep(session_no, asked, Answer::Refused(Refusal::WaitTimeout));
+    fn end_wait(&mut self, session_id: SessionId, seq: Seq) {
+        let waiter = self.leave_wait_queue(session_id, seq);
+        let request_id = RequestId { seq, attempt: waiter.attempt, digest: waiter.digest };
+        self.cache_answer(session_id, request_id, Answer::Refused(Refusal::WaitTimeout));
     }
 
-    fn leave_line(&mut self, session_no: SessionNo, seq: Seq) -> Waiter {
-        let session = self.session_mut(session_no);
-        let place = session.waits.iter().position(|wait| wait.seq == seq);
-        let wait = session.waits.remove(place.expect("only who waits leaves the line"));
+    fn leave_wait_queue(&mut self, session_id: SessionId, seq: Seq) -> Waiter {
+        let session = self.session_mut(session_id);
+        let position = session.waits.iter().position(|wait| wait.seq == seq);
+        let wait = session.waits.remove(position.expect("only who waits leaves the line"));
         let lock = self.locks.get_mut(&wait.lock).expect("a lock that is waited for is kept");
-        let waiter = lock.leave(wait.ticket);
-        self.waiters -= 1;
-        self.drop_if_idle(&wait.lock);
+        let waiter = lock.dequeue(wait.ticket);
+        self.waiter_count -= 1;
+        self.remove_lock_if_idle(&wait.lock);
         waiter
     }
 
     fn append(&mut self, event: &Event) {
-        let Fact::FileAppended { file: name, session_no, token, offset, data, asked, .. } =
-            &event.fact
+        let EventKind::FileAppended {
+            file: name, session_id, token, offset, data, request_id, ..
+        } = &event.kind
         else {
             unreachable!("called for this fact alone");
         };
-        let applied = Applied {
-            session_no: *session_no,
-            seq: asked.seq,
+        let applied = AppliedAppend {
+            session_id: *session_id,
+            seq: request_id.seq,
             token: *token,
             offset: *offset,
             len: data.len(),
         };
         let forgotten = self.files.entry(name.clone()).or_default().append(applied);
         if let Some(forgotten) = forgotten {
-            self.forget(forgotten);
+            self.note_forgotten_append(forgotten);
         }
-        if self.unfenced && !self.sessions.contains_key(session_no) {
+        if self.fencing_disabled && !self.sessions.contains_key(session_id) {
             return;
         }
         let answer = Answer::Appended { file: name.clone(), offset: *offset, len: data.len() };
-        self.answer(*session_no, *asked, answer);
+        self.accept_request(*session_id, *request_id, answer);
     }
 
-    fn forget(&mut self, applied: Applied) {
-        let Applied { session_no, seq, .. } = applied;
-        if self.sessions.contains_key(&session_no) || self.departed.knows(session_no) {
-            self.departed.forget(session_no, seq);
+    fn note_forgotten_append(&mut self, applied: AppliedAppend) {
+        let AppliedAppend { session_id, seq, .. } = applied;
+        if self.sessions.contains_key(&session_id) || self.ended_sessions.contains(session_id) {
+            self.ended_sessions.note_forgotten_append(session_id, seq);
         }
     }
 
-    fn refuse(&mut self, session_no: SessionNo, asked: Asked, refusal: &Refusal) {
-        self.hear(session_no);
-        if refusal.is_kept() {
-            self.keep(session_no, asked, Answer::Refused(refusal.clone()));
+    fn refuse(&mut self, session_id: SessionId, request_id: RequestId, refusal: &Refusal) {
+        self.mark_seen(session_id);
+        if refusal.is_cacheable() {
+            self.cache_answer(session_id, request_id, Answer::Refused(refusal.clone()));
         }
     }
 
-    fn hear_again(&mut self, session_no: SessionNo, op: Op, asked: Asked) {
-        let (now, session) = (self.now, self.hear(session_no));
+    fn record_duplicate(&mut self, session_id: SessionId, op: Op, request_id: RequestId) {
+        let (now, session) = (self.last_event_at, self.mark_seen(session_id));
         match op {
             Op::Hello | Op::Close => {}
-            Op::Heartbeat | Op::AppendOutcome => session.beats.note(asked.seq, asked.attempt),
+            Op::Heartbeat | Op::AppendOutcome => {
+                session.replay_window.record(request_id.seq, request_id.attempt)
+            }
             Op::AcquireLock | Op::CancelAcquire | Op::ReleaseLock | Op::AppendFile => {
-                session.replies.heard(asked.seq, asked.attempt);
-                let Some(wait) = session.wait(asked.seq).cloned() else { return };
+                session.replies.record_attempt(request_id.seq, request_id.attempt);
+                let Some(wait) = session.wait_by_seq(request_id.seq).cloned() else { return };
                 let lock = self.locks.get_mut(&wait.lock).expect("what is waited for is kept");
                 let waiter = lock.waiter_mut(wait.ticket).expect("who waits stands in line");
-                waiter.heard_at = now;
-                waiter.attempt = waiter.attempt.max(asked.attempt);
+                waiter.last_seen_at = now;
+                waiter.attempt = waiter.attempt.max(request_id.attempt);
             }
         }
     }
 
     /// A new request of the session was accepted: it is answered, and the lease begins anew.
-    fn answer(&mut self, session_no: SessionNo, asked: Asked, answer: Answer) {
-        let now = self.now;
-        let session = self.hear(session_no);
+    fn accept_request(&mut self, session_id: SessionId, request_id: RequestId, answer: Answer) {
+        let now = self.last_event_at;
+        let session = self.mark_seen(session_id);
         session.renew(now);
-        session.replies.keep(KeptReply::new(asked, answer));
+        session.replies.insert(CachedReply::new(request_id, answer));
     }
 
-    fn keep(&mut self, session_no: SessionNo, asked: Asked, answer: Answer) {
-        self.session_mut(session_no).replies.keep(KeptReply::new(asked, answer));
+    fn cache_answer(&mut self, session_id: SessionId, request_id: RequestId, answer: Answer) {
+        self.session_mut(session_id).replies.insert(CachedReply::new(request_id, answer));
     }
 
-    fn hear(&mut self, session_no: SessionNo) -> &mut Session {
-        let index: Index = self.index;
-        let session = self.session_mut(session_no);
-        session.heard = index;
+    fn mark_seen(&mut self, session_id: SessionId) -> &mut Session {
+        let index: LogIndex = self.applied_index;
+        let session = self.session_mut(session_id);
+        session.last_seen_index = index;
         session
     }
 
-    fn session_mut(&mut self, session_no: SessionNo) -> &mut Session {
-        self.sessions.get_mut(&session_no).expect("S4: an event of a session that is gone")
+    fn session_mut(&mut self, session_id: SessionId) -> &mut Session {
+        self.sessions.get_mut(&session_id).expect("S4: an event of a session that is gone")
     }
 
-    fn drop_if_idle(&mut self, name: &Name) {
+    fn remove_lock_if_idle(&mut self, name: &Name) {
         if self.locks.get(name).is_some_and(Lock::is_idle) {
             self.locks.remove(name);
         }

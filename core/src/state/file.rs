@@ -5,23 +5,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Seq, SessionNo, Token};
-use crate::limits::APPENDS_KEPT;
-use crate::queue::Queue;
+use crate::chunked_queue::ChunkedQueue;
+use crate::id::{Seq, SessionId, Token};
+use crate::limits::RECENT_APPENDS_MAX;
 
 /// What the service knows of a guarded file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     len: u64,
     last_token: Token,
-    recent: Queue<Applied>,
+    #[serde(rename = "recent")]
+    recent_appends: ChunkedQueue<AppliedAppend>,
 }
 
 /// One append that is in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
+pub struct AppliedAppend {
     /// Whose it was.
-    pub session_no: SessionNo,
+    #[serde(rename = "session_no")]
+    pub session_id: SessionId,
     /// The number of its request.
     pub seq: Seq,
     /// The token of the tenure under which it was applied.
@@ -34,18 +36,18 @@ pub struct Applied {
 
 impl File {
     /// A file of which nothing is known but its length: what is left after a loss of the journal.
-    pub const fn of_len(len: u64) -> Self {
-        Self { len, last_token: Token::new(0), recent: Queue::new() }
+    pub const fn with_len(len: u64) -> Self {
+        Self { len, last_token: Token::new(0), recent_appends: ChunkedQueue::new() }
     }
 
     /// Takes in an append; gives back the one that is forgotten for it.
-    pub(super) fn append(&mut self, applied: Applied) -> Option<Applied> {
+    pub(super) fn append(&mut self, applied: AppliedAppend) -> Option<AppliedAppend> {
         assert_eq!(applied.offset, self.len, "S3: an append begins where the file ends");
         self.len += applied.len;
         self.last_token = self.last_token.max(applied.token);
-        let is_full = self.recent.len() == APPENDS_KEPT;
-        let forgotten = if is_full { self.recent.pop_front() } else { None };
-        self.recent.push_back(applied);
+        let is_full = self.recent_appends.len() == RECENT_APPENDS_MAX;
+        let forgotten = if is_full { self.recent_appends.pop_front() } else { None };
+        self.recent_appends.push_back(applied);
         forgotten
     }
 
@@ -65,12 +67,12 @@ impl File {
     }
 
     /// Its last appends, oldest first.
-    pub const fn recent(&self) -> &Queue<Applied> {
-        &self.recent
+    pub const fn recent_appends(&self) -> &ChunkedQueue<AppliedAppend> {
+        &self.recent_appends
     }
 
     /// The append of this number.
-    pub fn find(&self, session_no: SessionNo, seq: Seq) -> Option<&Applied> {
-        self.recent.iter().rev().find(|it| it.session_no == session_no && it.seq == seq)
+    pub fn find_append(&self, session_id: SessionId, seq: Seq) -> Option<&AppliedAppend> {
+        self.recent_appends.iter().rev().find(|it| it.session_id == session_id && it.seq == seq)
     }
 }

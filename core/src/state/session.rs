@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::lock::Tenure;
-use super::replies::Replies;
-use crate::id::{Attempt, Index, Name, Nonce, Seq, SessionId};
-use crate::limits::BEATS_KNOWN;
+use super::reply_cache::ReplyCache;
+use crate::id::{Attempt, LogIndex, Name, Nonce, Seq, SessionKey};
+use crate::limits::REPLAY_WINDOW_LEN;
 use crate::secret::Secret;
-use crate::time::{Span, Time};
+use crate::time::{Millis, Time};
 
 /// A live session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,12 +17,12 @@ pub struct Session {
     /// The client's name, for people.
     pub client: Name,
     #[serde(skip)]
-    pub(super) id: Option<Secret<SessionId>>,
+    pub(super) key: Option<Secret<SessionKey>>,
     #[serde(skip)]
     pub(super) nonce: Option<Secret<Nonce>>,
     /// How long it lives without a word.
     #[serde(rename = "lease_ms")]
-    pub lease: Span,
+    pub lease: Millis,
     /// When its lease runs out.
     #[serde(rename = "expires_at_ms")]
     pub expires_at: Time,
@@ -33,13 +33,16 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<Wait>,
     /// Its last answers.
-    pub replies: Replies,
+    pub replies: ReplyCache,
     /// Which heartbeats it has sent.
-    pub beats: Beats,
+    #[serde(rename = "beats")]
+    pub replay_window: ReplayWindow,
     /// The last event that a datagram of its own led to.
-    pub heard: Index,
+    #[serde(rename = "heard")]
+    pub last_seen_index: LogIndex,
     /// The last durable event that is about it.
-    pub durable: Index,
+    #[serde(rename = "durable")]
+    pub last_durable_index: LogIndex,
 }
 
 /// A request that stands in line.
@@ -50,7 +53,7 @@ pub struct Wait {
     /// What for.
     pub lock: Name,
     /// Its place in that lock's line.
-    pub ticket: Index,
+    pub ticket: LogIndex,
 }
 
 /// Which requests of the kinds that are never kept have arrived: heartbeats and questions.
@@ -58,7 +61,7 @@ pub struct Wait {
 /// A copy of one renews nothing, so the last 64 numbers are told apart; anything older counts as
 /// a copy, which is the safe side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beats {
+pub struct ReplayWindow {
     highest: Seq,
     /// The highest transmission of the highest number.
     attempt: Attempt,
@@ -73,8 +76,8 @@ impl Session {
     }
 
     /// The secret that opens it. Unset on the page, which is never told.
-    pub const fn id(&self) -> Option<Secret<SessionId>> {
-        self.id
+    pub const fn key(&self) -> Option<Secret<SessionKey>> {
+        self.key
     }
 
     /// The nonce of the `hello` that opened it, unset likewise.
@@ -84,50 +87,50 @@ impl Session {
 
     /// Whether it has been heard from since this tenure of its own was granted.
     pub fn has_claimed(&self, tenure: &Tenure) -> bool {
-        self.heard > tenure.granted
+        self.last_seen_index > tenure.granted_index
     }
 
     /// What it waits for under this number.
-    pub fn wait(&self, seq: Seq) -> Option<&Wait> {
+    pub fn wait_by_seq(&self, seq: Seq) -> Option<&Wait> {
         self.waits.iter().find(|wait| wait.seq == seq)
     }
 
     /// Its wait for this lock.
-    pub fn wait_for(&self, lock: &Name) -> Option<&Wait> {
+    pub fn wait_for_lock(&self, lock: &Name) -> Option<&Wait> {
         self.waits.iter().find(|wait| wait.lock == *lock)
     }
 }
 
-impl Beats {
-    pub(super) fn note(&mut self, seq: Seq, attempt: Attempt) {
+impl ReplayWindow {
+    pub(super) fn record(&mut self, seq: Seq, attempt: Attempt) {
         if seq > self.highest {
             let ahead = seq.number() - self.highest.number();
-            self.seen = if ahead < BEATS_KNOWN { self.seen << ahead } else { 0 };
+            self.seen = if ahead < REPLAY_WINDOW_LEN { self.seen << ahead } else { 0 };
             self.highest = seq;
             self.attempt = attempt;
         } else if seq == self.highest {
             self.attempt = self.attempt.max(attempt);
         }
         let below = self.highest.number() - seq.number();
-        if below < BEATS_KNOWN {
+        if below < REPLAY_WINDOW_LEN {
             self.seen |= 1 << below;
         }
     }
 
     /// Whether this number has arrived, or is too old to tell.
-    pub fn knows(&self, seq: Seq) -> bool {
+    pub fn may_have_seen(&self, seq: Seq) -> bool {
         let Some(below) = self.highest.number().checked_sub(seq.number()) else { return false };
-        below >= BEATS_KNOWN || self.seen >> below & 1 == 1
+        below >= REPLAY_WINDOW_LEN || self.seen >> below & 1 == 1
     }
 
     /// Whether this very number has arrived for certain, so that no other request may have it.
-    pub fn has(&self, seq: Seq) -> bool {
+    pub fn has_seen(&self, seq: Seq) -> bool {
         let Some(below) = self.highest.number().checked_sub(seq.number()) else { return false };
-        below < BEATS_KNOWN && self.seen >> below & 1 == 1
+        below < REPLAY_WINDOW_LEN && self.seen >> below & 1 == 1
     }
 
     /// The highest transmission of this number that is known to have arrived, `given` among them.
-    pub fn attempt(&self, seq: Seq, given: Attempt) -> Attempt {
+    pub fn highest_attempt(&self, seq: Seq, given: Attempt) -> Attempt {
         if seq == self.highest { self.attempt.max(given) } else { given }
     }
 }
@@ -137,19 +140,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beats_are_told_from_their_copies_in_any_order() {
-        let mut beats = Beats::default();
+    fn duplicates_are_detected_in_any_order() {
+        let mut window = ReplayWindow::default();
         let seq = Seq::new;
-        assert!(!beats.knows(seq(1)));
+        assert!(!window.may_have_seen(seq(1)));
         for arrived in [5, 3, 70] {
-            assert!(!beats.has(seq(arrived)));
-            beats.note(seq(arrived), Attempt::new(0));
-            assert!(beats.has(seq(arrived)) && beats.knows(seq(arrived)));
+            assert!(!window.has_seen(seq(arrived)));
+            window.record(seq(arrived), Attempt::new(0));
+            assert!(window.has_seen(seq(arrived)) && window.may_have_seen(seq(arrived)));
         }
-        assert!(!beats.knows(seq(69)), "between two that arrived");
-        assert!(beats.knows(seq(5)) && !beats.has(seq(5)), "too old to tell: taken for a copy");
-        assert!(!beats.knows(seq(71)));
-        beats.note(seq(u64::MAX), Attempt::new(2));
-        assert_eq!(beats.attempt(seq(u64::MAX), Attempt::new(1)), Attempt::new(2));
+        assert!(!window.may_have_seen(seq(69)), "between two that arrived");
+        assert!(
+            window.may_have_seen(seq(5)) && !window.has_seen(seq(5)),
+            "too old to tell: taken for a copy"
+        );
+        assert!(!window.may_have_seen(seq(71)));
+        window.record(seq(u64::MAX), Attempt::new(2));
+        assert_eq!(window.highest_attempt(seq(u64::MAX), Attempt::new(1)), Attempt::new(2));
     }
 }

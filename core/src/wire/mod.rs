@@ -3,13 +3,13 @@
 //! - Bytes from the network become types here, once, and nothing further in checks them again.
 //! - No bytes can make it panic, and its work is bounded by their number.
 
-mod fields;
 mod mac;
+mod object_writer;
 mod quick;
 mod reply;
 mod request;
-mod text;
+mod request_fields;
 
-pub use mac::{Key, open, seal, seal_from};
-pub use reply::{BadReply, Reply, Status};
-pub use request::{Cookie, Malformed, Operation, Request};
+pub use mac::{MacKey, append_mac, append_mac_from, verify_mac};
+pub use reply::{DecodeReplyError, Reply, Status};
+pub use request::{Cookie, DecodeRequestError, Operation, Request};

@@ -4,19 +4,19 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::object_writer::ObjectWriter;
 use super::quick::{self, Scalar};
 use super::request::{Cookie, VERSION};
-use super::text::Object;
-use crate::id::{Attempt, Name, Seq, SessionId, Token};
-use crate::refusal::{Bound, Refusal};
+use crate::id::{Attempt, Name, Seq, SessionKey, Token};
+use crate::refusal::{Limit, Refusal};
 use crate::secret::Secret;
-use crate::time::Span;
+use crate::time::Millis;
 
 /// One reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The number of the request that it answers.
-    pub re: Seq,
+    pub request_seq: Seq,
     /// The highest transmission of that request which the server has received.
     pub attempt: Attempt,
     /// The answer.
@@ -27,25 +27,58 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the wire's own fields")]
 pub enum Status {
-    Welcome { session: Secret<SessionId>, lease: Span, heartbeat: Span, poll: Span, window: u64 },
-    Retry { cookie: Cookie },
-    Granted { lock: Name, token: Token, lease: Span, hold: Option<Span> },
-    Queued { lock: Name, position: u64 },
-    Cancelled { lock: Name },
-    Released { lock: Name },
-    Appended { file: Name, offset: u64, len: u64 },
-    Applied { file: Name, offset: u64, len: u64 },
+    Welcome {
+        session_key: Secret<SessionKey>,
+        lease: Millis,
+        heartbeat: Millis,
+        poll: Millis,
+        window: u64,
+    },
+    Retry {
+        cookie: Cookie,
+    },
+    Granted {
+        lock: Name,
+        token: Token,
+        lease: Millis,
+        hold: Option<Millis>,
+    },
+    Queued {
+        lock: Name,
+        position: u64,
+    },
+    Cancelled {
+        lock: Name,
+    },
+    Released {
+        lock: Name,
+    },
+    Appended {
+        file: Name,
+        offset: u64,
+        len: u64,
+    },
+    Applied {
+        file: Name,
+        offset: u64,
+        len: u64,
+    },
     NotApplied,
     Forgotten,
-    Alive { lease: Span, held: u64 },
-    Closed { released: u64 },
+    Alive {
+        lease: Millis,
+        held: u64,
+    },
+    Closed {
+        released: u64,
+    },
     Refused(Refusal),
 }
 
 /// Why some bytes are not a reply of this protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a reply of this protocol: {0}")]
-pub struct BadReply(String);
+pub struct DecodeReplyError(String);
 
 impl Reply {
     /// Writes the datagram onto the end of `out`, without the trailer of a key. At most 400 bytes.
@@ -54,9 +87,9 @@ impl Reply {
             self.encode_refusal(refusal, &format_args!("{refusal}"), out);
             return;
         }
-        let mut object = self.begin(self.status.word(), out);
+        let mut object = self.begin_object(self.status.code(), out);
         self.status.encode(&mut object);
-        object.end();
+        object.finish();
     }
 
     /// Writes the datagram as [`Reply::encode`] does, in at most `len_max` bytes: a refusal goes
@@ -82,22 +115,24 @@ impl Reply {
     ///
     /// # Errors
     /// Where it isn't a reply of this protocol.
-    pub fn decode(bytes: &[u8]) -> Result<Self, BadReply> {
-        let fields = Fields::read(bytes).map_err(|error| BadReply(error.to_string()))?;
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeReplyError> {
+        let fields = Fields::parse(bytes).map_err(|error| DecodeReplyError(error.to_string()))?;
         if fields.v != VERSION {
-            return Err(BadReply("another version".to_owned()));
+            return Err(DecodeReplyError("another version".to_owned()));
         }
-        let (re, attempt) = (Seq::new(fields.re), Attempt::new(fields.attempt));
-        let status = fields.status().ok_or_else(|| BadReply("a field is missing".to_owned()))?;
-        Ok(Self { re, attempt, status })
+        let (request_seq, attempt) = (Seq::new(fields.re), Attempt::new(fields.attempt));
+        let status = fields
+            .into_status()
+            .ok_or_else(|| DecodeReplyError("a field is missing".to_owned()))?;
+        Ok(Self { request_seq, attempt, status })
     }
 
-    fn begin<'a>(&self, word: &str, out: &'a mut Vec<u8>) -> Object<'a> {
-        let mut object = Object::begin(out);
-        object.number("v", VERSION);
-        object.number("re", self.re.number());
-        object.number("attempt", self.attempt.number());
-        object.word("status", word);
+    fn begin_object<'a>(&self, code: &str, out: &'a mut Vec<u8>) -> ObjectWriter<'a> {
+        let mut object = ObjectWriter::begin(out);
+        object.write_number("v", VERSION);
+        object.write_number("re", self.request_seq.number());
+        object.write_number("attempt", self.attempt.number());
+        object.write_plain("status", code);
         object
     }
 
@@ -107,13 +142,13 @@ impl Reply {
         message: &T,
         out: &mut Vec<u8>,
     ) {
-        let mut object = self.begin("error", out);
-        object.word("code", refusal.code());
+        let mut object = self.begin_object("error", out);
+        object.write_plain("code", refusal.code());
         match refusal {
-            Refusal::StaleToken { current } => object.number("current", current.number()),
-            Refusal::AlreadyHeld { token } => object.number("token", token.number()),
+            Refusal::StaleToken { current } => object.write_number("current", current.number()),
+            Refusal::AlreadyHeld { token } => object.write_number("token", token.number()),
             Refusal::LockHeld { retry_after } | Refusal::RateLimited { retry_after } => {
-                object.number("retry_after_ms", retry_after.as_millis());
+                object.write_number("retry_after_ms", retry_after.as_millis());
             }
             Refusal::BadRequest { .. }
             | Refusal::TooLarge { .. }
@@ -128,14 +163,14 @@ impl Reply {
             | Refusal::NotWaiting
             | Refusal::NotHolder => {}
         }
-        object.text("message", message);
-        object.end();
+        object.write_escaped("message", message);
+        object.finish();
     }
 }
 
 impl Status {
     /// The word on the wire.
-    pub const fn word(&self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::Welcome { .. } => "welcome",
             Self::Retry { .. } => "retry",
@@ -153,42 +188,42 @@ impl Status {
         }
     }
 
-    fn encode(&self, object: &mut Object<'_>) {
+    fn encode(&self, object: &mut ObjectWriter<'_>) {
         match self {
-            Self::Welcome { session, lease, heartbeat, poll, window } => {
-                object.word("session", &session.expose().to_hex());
-                object.number("lease_ms", lease.as_millis());
-                object.number("heartbeat_ms", heartbeat.as_millis());
-                object.number("poll_ms", poll.as_millis());
-                object.number("window", *window);
+            Self::Welcome { session_key, lease, heartbeat, poll, window } => {
+                object.write_plain("session", &session_key.expose().to_hex());
+                object.write_number("lease_ms", lease.as_millis());
+                object.write_number("heartbeat_ms", heartbeat.as_millis());
+                object.write_number("poll_ms", poll.as_millis());
+                object.write_number("window", *window);
             }
-            Self::Retry { cookie } => object.word("cookie", &cookie.to_hex()),
+            Self::Retry { cookie } => object.write_plain("cookie", &cookie.to_hex()),
             Self::Granted { lock, token, lease, hold } => {
-                object.word("lock", lock.as_str());
-                object.number("token", token.number());
-                object.number("lease_ms", lease.as_millis());
+                object.write_plain("lock", lock.as_str());
+                object.write_number("token", token.number());
+                object.write_number("lease_ms", lease.as_millis());
                 if let Some(hold) = hold {
-                    object.number("hold_ms", hold.as_millis());
+                    object.write_number("hold_ms", hold.as_millis());
                 }
             }
             Self::Queued { lock, position } => {
-                object.word("lock", lock.as_str());
-                object.number("position", *position);
+                object.write_plain("lock", lock.as_str());
+                object.write_number("position", *position);
             }
             Self::Cancelled { lock } | Self::Released { lock } => {
-                object.word("lock", lock.as_str());
+                object.write_plain("lock", lock.as_str());
             }
             Self::Appended { file, offset, len } | Self::Applied { file, offset, len } => {
-                object.word("file", file.as_str());
-                object.number("offset", *offset);
-                object.number("len", *len);
+                object.write_plain("file", file.as_str());
+                object.write_number("offset", *offset);
+                object.write_number("len", *len);
             }
             Self::NotApplied | Self::Forgotten | Self::Refused(_) => {}
             Self::Alive { lease, held } => {
-                object.number("lease_ms", lease.as_millis());
-                object.number("held", *held);
+                object.write_number("lease_ms", lease.as_millis());
+                object.write_number("held", *held);
             }
-            Self::Closed { released } => object.number("released", *released),
+            Self::Closed { released } => object.write_number("released", *released),
         }
     }
 }
@@ -233,7 +268,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Where it isn't, has one of the fields twice, or not those that every reply has.
-    fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
+    fn parse(bytes: &'a [u8]) -> serde_json::Result<Self> {
         Self::read_quickly(bytes).map_or_else(|| serde_json::from_slice(bytes), Ok)
     }
 
@@ -296,22 +331,22 @@ impl<'a> Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn status(self) -> Option<Status> {
-        let span = |millis: Option<u64>| millis.map(Span::from_millis);
+    fn into_status(self) -> Option<Status> {
+        let duration = |millis: Option<u64>| millis.map(Millis::from_millis);
         Some(match self.status.as_ref() {
             "welcome" => Status::Welcome {
-                session: Secret::new(SessionId::from_hex(&self.session?)?),
-                lease: span(self.lease_ms)?,
-                heartbeat: span(self.heartbeat_ms)?,
-                poll: span(self.poll_ms)?,
+                session_key: Secret::new(SessionKey::from_hex(&self.session?)?),
+                lease: duration(self.lease_ms)?,
+                heartbeat: duration(self.heartbeat_ms)?,
+                poll: duration(self.poll_ms)?,
                 window: self.window?,
             },
             "retry" => Status::Retry { cookie: Cookie::from_hex(&self.cookie?)? },
             "granted" => Status::Granted {
                 lock: self.lock?,
                 token: Token::new(self.token?),
-                lease: span(self.lease_ms)?,
-                hold: span(self.hold_ms),
+                lease: duration(self.lease_ms)?,
+                hold: duration(self.hold_ms),
             },
             "queued" => Status::Queued { lock: self.lock?, position: self.position? },
             "cancelled" => Status::Cancelled { lock: self.lock? },
@@ -322,19 +357,19 @@ impl Fields<'_> {
             "applied" => Status::Applied { file: self.file?, offset: self.offset?, len: self.len? },
             "not_applied" => Status::NotApplied,
             "forgotten" => Status::Forgotten,
-            "alive" => Status::Alive { lease: span(self.lease_ms)?, held: self.held? },
+            "alive" => Status::Alive { lease: duration(self.lease_ms)?, held: self.held? },
             "closed" => Status::Closed { released: self.released? },
-            "error" => Status::Refused(self.refusal()?),
+            "error" => Status::Refused(self.into_refusal()?),
             _ => return None,
         })
     }
 
     /// What a code leaves unsaid (which bound, which limit) is made up; only the server knows.
-    fn refusal(self) -> Option<Refusal> {
-        let retry_after = self.retry_after_ms.map(Span::from_millis);
+    fn into_refusal(self) -> Option<Refusal> {
+        let retry_after = self.retry_after_ms.map(Millis::from_millis);
         Some(match self.code?.as_ref() {
             "bad_request" => {
-                Refusal::BadRequest { why: self.message.unwrap_or_default().into_owned() }
+                Refusal::BadRequest { reason: self.message.unwrap_or_default().into_owned() }
             }
             "too_large" => Refusal::TooLarge { limit: crate::limits::DATAGRAM_LEN_MAX as u64 },
             "bad_name" => Refusal::BadName,
@@ -342,7 +377,7 @@ impl Fields<'_> {
             "stale_seq" => Refusal::StaleSeq,
             "seq_reused" => Refusal::SeqReused,
             "window_full" => Refusal::WindowFull { window: crate::limits::WINDOW },
-            "overloaded" => Refusal::Overloaded { bound: Bound::Sessions },
+            "overloaded" => Refusal::Overloaded { limit: Limit::Sessions },
             "rate_limited" => Refusal::RateLimited { retry_after: retry_after? },
             "storage_failed" => Refusal::StorageFailed,
             "lock_held" => Refusal::LockHeld { retry_after: retry_after? },

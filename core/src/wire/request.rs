@@ -2,16 +2,16 @@
 
 use serde::de::IgnoredAny;
 
-use super::fields::{Envelope, Fields, Value, bad};
-use super::text::Object;
+use super::object_writer::ObjectWriter;
+use super::request_fields::{Envelope, Fields, Value, bad_request};
 use crate::data::Data;
 use crate::digest::{Digest, Digester};
-use crate::id::{Attempt, Name, Nonce, Seq, SessionId, Token};
+use crate::id::{Attempt, Name, Nonce, Seq, SessionKey, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::{DropReason, Op};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
-use crate::time::Span;
+use crate::time::Millis;
 
 /// The version of the protocol.
 pub(super) const VERSION: u64 = 1;
@@ -24,7 +24,7 @@ pub struct Cookie(pub [u8; 16]);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The capability of its session. Unset for `hello` alone.
-    pub session: Option<Secret<SessionId>>,
+    pub session_key: Option<Secret<SessionKey>>,
     /// Its number within the session.
     pub seq: Seq,
     /// Which transmission of it this is.
@@ -37,19 +37,19 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the wire's own fields")]
 pub enum Operation {
-    Hello { client: Name, nonce: Secret<Nonce>, lease: Option<Span>, cookie: Option<Cookie> },
-    AcquireLock { lock: Name, wait: Span, hold: Option<Span> },
+    Hello { client: Name, nonce: Secret<Nonce>, lease: Option<Millis>, cookie: Option<Cookie> },
+    AcquireLock { lock: Name, wait: Millis, hold: Option<Millis> },
     CancelAcquire { lock: Name },
     ReleaseLock { lock: Name, token: Token },
     AppendFile { file: Name, token: Token, data: Data },
-    AppendOutcome { of: Seq },
+    AppendOutcome { append_seq: Seq },
     Heartbeat,
     Close,
 }
 
 /// Why some bytes are not a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Malformed {
+pub enum DecodeRequestError {
     /// Not to be answered at all.
     Drop(DropReason),
     /// Not a JSON object: answered only where the answer is no longer than the bytes are.
@@ -57,7 +57,7 @@ pub enum Malformed {
     /// To be answered.
     Refuse {
         /// The number of the request, as far as it could be read; else 0.
-        re: Seq,
+        request_seq: Seq,
         /// Which transmission, likewise.
         attempt: Attempt,
         /// The answer.
@@ -84,32 +84,32 @@ impl Operation {
     /// part of that: a client may count down while it asks again.
     pub fn digest(&self) -> Digest {
         let mut digester = Digester::default();
-        digester.bytes(self.op().word().as_bytes());
+        digester.write_bytes(self.op().code().as_bytes());
         match self {
             Self::Hello { client, nonce, .. } => {
-                digester.bytes(client.as_str().as_bytes());
-                digester.number(nonce.expose().bits());
+                digester.write_bytes(client.as_str().as_bytes());
+                digester.write_u64(nonce.expose().bits());
             }
             Self::AcquireLock { lock, .. } | Self::CancelAcquire { lock } => {
-                digester.bytes(lock.as_str().as_bytes());
+                digester.write_bytes(lock.as_str().as_bytes());
             }
             Self::ReleaseLock { lock, token } => {
-                digester.bytes(lock.as_str().as_bytes());
-                digester.number(token.number());
+                digester.write_bytes(lock.as_str().as_bytes());
+                digester.write_u64(token.number());
             }
             Self::AppendFile { file, token, data } => {
-                digester.bytes(file.as_str().as_bytes());
-                digester.number(token.number());
-                digester.bytes(data.bytes());
+                digester.write_bytes(file.as_str().as_bytes());
+                digester.write_u64(token.number());
+                digester.write_bytes(data.bytes());
             }
-            Self::AppendOutcome { of } => digester.number(of.number()),
+            Self::AppendOutcome { append_seq } => digester.write_u64(append_seq.number()),
             Self::Heartbeat | Self::Close => {}
         }
         digester.finish()
     }
 
     /// The lock or file that it names.
-    pub const fn name(&self) -> Option<&Name> {
+    pub const fn resource_name(&self) -> Option<&Name> {
         match self {
             Self::AcquireLock { lock, .. }
             | Self::CancelAcquire { lock }
@@ -138,113 +138,123 @@ impl Request {
     ///
     /// # Errors
     /// Where it isn't a request of this protocol; says how that is to be answered.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeRequestError> {
         // A struct may also be read from an array, which is no request.
         if bytes.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
-            return Err(
-                too_large(bytes, Seq::default(), Attempt::default()).unwrap_or(Malformed::NotJson)
-            );
+            return Err(too_large(bytes, Seq::default(), Attempt::default())
+                .unwrap_or(DecodeRequestError::NotJson));
         }
-        let fields = match Fields::read(bytes) {
+        let fields = match Fields::parse(bytes) {
             Ok(fields) => fields,
-            Err(error) => return Err(unreadable(bytes, &error)),
+            Err(error) => return Err(classify_unreadable(bytes, &error)),
         };
         if fields.re.is_some() {
-            return Err(Malformed::Drop(DropReason::IsReply));
+            return Err(DecodeRequestError::Drop(DropReason::IsReply));
         }
         if fields.op.is_none() {
-            return Err(Malformed::Drop(DropReason::NoOperation));
+            return Err(DecodeRequestError::Drop(DropReason::NoOperation));
         }
-        let re = Seq::new(fields.seq.as_ref().and_then(Value::number).unwrap_or(0));
+        let request_seq = Seq::new(fields.seq.as_ref().and_then(Value::number).unwrap_or(0));
         let attempt = Attempt::new(fields.attempt.as_ref().and_then(Value::number).unwrap_or(0));
-        if let Some(refused) = too_large(bytes, re, attempt) {
+        if let Some(refused) = too_large(bytes, request_seq, attempt) {
             return Err(refused);
         }
-        fields.request().map_err(|refusal| Malformed::Refuse { re, attempt, refusal })
+        fields.into_request().map_err(|refusal| DecodeRequestError::Refuse {
+            request_seq,
+            attempt,
+            refusal,
+        })
     }
 
     /// Writes the datagram onto the end of `out`, without the trailer of a key.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut object = Object::begin(out);
-        object.number("v", VERSION);
-        object.word("op", self.operation.op().word());
-        if let Some(session) = self.session {
-            object.word("session", &session.expose().to_hex());
-            object.number("seq", self.seq.number());
+        let mut object = ObjectWriter::begin(out);
+        object.write_number("v", VERSION);
+        object.write_plain("op", self.operation.op().code());
+        if let Some(session_key) = self.session_key {
+            object.write_plain("session", &session_key.expose().to_hex());
+            object.write_number("seq", self.seq.number());
         }
         if self.attempt > Attempt::default() {
-            object.number("attempt", self.attempt.number());
+            object.write_number("attempt", self.attempt.number());
         }
         match &self.operation {
             Operation::Hello { client, nonce, lease, cookie } => {
-                object.word("client", client.as_str());
-                object.word("nonce", &nonce.expose().to_hex());
+                object.write_plain("client", client.as_str());
+                object.write_plain("nonce", &nonce.expose().to_hex());
                 if let Some(lease) = lease {
-                    object.number("lease_ms", lease.as_millis());
+                    object.write_number("lease_ms", lease.as_millis());
                 }
                 if let Some(cookie) = cookie {
-                    object.word("cookie", &cookie.to_hex());
+                    object.write_plain("cookie", &cookie.to_hex());
                 }
             }
             Operation::AcquireLock { lock, wait, hold } => {
-                object.word("lock", lock.as_str());
+                object.write_plain("lock", lock.as_str());
                 if !wait.is_zero() {
-                    object.number("wait_ms", wait.as_millis());
+                    object.write_number("wait_ms", wait.as_millis());
                 }
                 if let Some(hold) = hold {
-                    object.number("hold_ms", hold.as_millis());
+                    object.write_number("hold_ms", hold.as_millis());
                 }
             }
-            Operation::CancelAcquire { lock } => object.word("lock", lock.as_str()),
+            Operation::CancelAcquire { lock } => object.write_plain("lock", lock.as_str()),
             Operation::ReleaseLock { lock, token } => {
-                object.word("lock", lock.as_str());
-                object.number("token", token.number());
+                object.write_plain("lock", lock.as_str());
+                object.write_number("token", token.number());
             }
             Operation::AppendFile { file, token, data } => {
-                object.word("file", file.as_str());
-                object.number("token", token.number());
+                object.write_plain("file", file.as_str());
+                object.write_number("token", token.number());
                 match data.text() {
-                    Some(text) => object.text("data", text),
-                    None => object.word("data_b64", &data.to_base64()),
+                    Some(text) => object.write_escaped("data", text),
+                    None => object.write_plain("data_b64", &data.to_base64()),
                 }
             }
-            Operation::AppendOutcome { of } => object.number("of", of.number()),
+            Operation::AppendOutcome { append_seq } => {
+                object.write_number("of", append_seq.number())
+            }
             Operation::Heartbeat | Operation::Close => {}
         }
-        object.end();
+        object.finish();
     }
 }
 
 impl Cookie {
     /// The cookie as the wire's 32 hex digits.
     pub fn to_hex(self) -> String {
-        SessionId::from_bytes(self.0).to_hex()
+        SessionKey::from_bytes(self.0).to_hex()
     }
 
     /// The cookie of these 32 hex digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        SessionId::from_hex(text).map(|bits| Self(bits.to_bytes()))
+        SessionKey::from_hex(text).map(|bits| Self(bits.to_bytes()))
     }
 }
 
-fn too_large(bytes: &[u8], re: Seq, attempt: Attempt) -> Option<Malformed> {
+fn too_large(bytes: &[u8], request_seq: Seq, attempt: Attempt) -> Option<DecodeRequestError> {
     let refusal = Refusal::TooLarge { limit: DATAGRAM_LEN_MAX as u64 };
-    (bytes.len() > DATAGRAM_LEN_MAX).then_some(Malformed::Refuse { re, attempt, refusal })
+    (bytes.len() > DATAGRAM_LEN_MAX).then_some(DecodeRequestError::Refuse {
+        request_seq,
+        attempt,
+        refusal,
+    })
 }
 
 /// What to say of bytes that begin like an object and can't be read as a request.
-fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Malformed {
+fn classify_unreadable(bytes: &[u8], error: &serde_json::Error) -> DecodeRequestError {
     if let Some(refused) = too_large(bytes, Seq::default(), Attempt::default()) {
         return refused;
     }
     if serde_json::from_slice::<IgnoredAny>(bytes).is_err() {
-        return Malformed::NotJson;
+        return DecodeRequestError::NotJson;
     }
     let envelope = serde_json::from_slice::<Envelope<'_>>(bytes).unwrap_or_default();
     if envelope.re.is_some() {
-        return Malformed::Drop(DropReason::IsReply);
+        return DecodeRequestError::Drop(DropReason::IsReply);
     }
     let number = |value: Option<Value<'_>>| value.and_then(|it| it.number()).unwrap_or(0);
-    let (re, attempt) = (Seq::new(number(envelope.seq)), Attempt::new(number(envelope.attempt)));
-    Malformed::Refuse { re, attempt, refusal: bad(error) }
+    let (request_seq, attempt) =
+        (Seq::new(number(envelope.seq)), Attempt::new(number(envelope.attempt)));
+    DecodeRequestError::Refuse { request_seq, attempt, refusal: bad_request(error) }
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 /// Each is read, and written as it stands there; together they have so many words for `tag`.
 #[track_caller]
-pub fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+pub fn check_round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(
     tag: &str,
     count: usize,
     all: &[impl AsRef<str>],
@@ -28,7 +28,7 @@ pub fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(
 
 /// None can be read; with each is what must be in what is said of it.
 #[track_caller]
-pub fn refuse<T: DeserializeOwned + Debug>(all: &[(&str, &str)]) {
+pub fn check_rejected<T: DeserializeOwned + Debug>(all: &[(&str, &str)]) {
     for (text, expected) in all {
         let error = serde_json::from_str::<T>(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");

@@ -10,161 +10,176 @@
 
 use leasehold_core::data::Data;
 use leasehold_core::event::Event;
-use leasehold_core::id::{Attempt, Name, Nonce, Peer, Seq, SessionId, Token};
+use leasehold_core::id::{Attempt, Name, Nonce, Peer, Seq, SessionKey, Token};
 use leasehold_core::secret::Secret;
-use leasehold_core::service::{Config, Datagram, Input, LockServer, Outbox, Start, Stored};
+use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Request, Status};
 
 /// A server whose disk is instant, and all that it has said and done.
-pub struct World {
+pub struct Harness {
     pub server: LockServer,
     pub outbox: Outbox,
     pub events: Vec<Event>,
-    pub sent: Vec<Datagram>,
+    pub replies: Vec<Datagram>,
     pub now: Time,
     entropy: u128,
 }
 
 /// A session as its owner knows it.
 #[derive(Clone, Copy)]
-pub struct Ann {
+pub struct TestSession {
     pub peer: Peer,
-    pub session: Secret<SessionId>,
+    pub session_key: Secret<SessionKey>,
 }
 
 pub fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-pub fn millis(millis: u64) -> Span {
-    Span::from_millis(millis)
+pub fn millis(millis: u64) -> Millis {
+    Millis::from_millis(millis)
 }
 
 pub fn peer(port: u16) -> Peer {
     Peer(([127, 0, 0, 1], port).into())
 }
 
-impl World {
+impl Harness {
     pub fn new() -> Self {
-        Self::with(Config::default())
+        Self::with_config(Config::default())
     }
 
-    pub fn with(config: Config) -> Self {
-        Self::from(config, Start::default(), Time::ZERO)
+    pub fn with_config(config: Config) -> Self {
+        Self::start(config, StartParams::default(), Time::ZERO)
     }
 
-    pub fn from(config: Config, start: Start, now: Time) -> Self {
+    pub fn start(config: Config, start: StartParams, now: Time) -> Self {
         let (server, step) = LockServer::start(config, start, now);
-        let (outbox, events, sent) = (Outbox::default(), Vec::new(), Vec::new());
-        let mut world = Self { server, outbox, events, sent, now, entropy: 1 };
-        world.take(step);
-        world
+        let (outbox, events, replies) = (Outbox::default(), Vec::new(), Vec::new());
+        let mut harness = Self { server, outbox, events, replies, now, entropy: 1 };
+        harness.commit(step);
+        harness
     }
 
     /// The disk takes everything at once.
-    pub fn take(&mut self, step: leasehold_core::service::Step) {
-        let events = self.outbox.hold(step, &mut self.sent);
+    pub fn commit(&mut self, step: leasehold_core::service::Step) {
+        let events = self.outbox.hold(step, &mut self.replies);
         self.events.extend(events);
-        let stored = Stored { through: self.server.index() };
-        self.outbox.release(stored, &mut self.sent);
-        self.server.stored(stored);
+        let durable = Durable { through: self.server.last_index() };
+        self.outbox.release_durable(durable, &mut self.replies);
+        self.server.handle_durable(durable);
     }
 
-    pub fn pass(&mut self, span: Span) {
-        let end = self.now + span;
-        while let Some((at, _)) = self.server.next_wake().filter(|(at, _)| *at <= end) {
+    pub fn advance(&mut self, duration: Millis) {
+        let end = self.now + duration;
+        while let Some((at, _)) = self.server.next_deadline().filter(|(at, _)| *at <= end) {
             self.now = self.now.max(at);
-            let step = self.server.step(self.now, Input::Wake);
-            self.take(step);
+            let step = self.server.step(self.now, Input::Timer);
+            self.commit(step);
         }
         self.now = end;
     }
 
-    pub fn send(&mut self, from: Peer, request: &Request) {
+    pub fn send(&mut self, recovered_from: Peer, request: &Request) {
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
-        self.send_bytes(from, &bytes);
+        self.send_bytes(recovered_from, &bytes);
     }
 
     pub fn send_bytes(&mut self, from: Peer, bytes: &[u8]) {
         self.entropy += 1;
         let entropy = self.entropy;
         let step = self.server.receive(self.now, from, bytes, entropy);
-        self.take(step);
+        self.commit(step);
     }
 
     /// All that was sent since the last look, as `port re attempt status…`.
-    pub fn said(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.sent).iter().map(told).collect()
+    pub fn drain_replies(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.replies).iter().map(format_reply).collect()
     }
 
-    pub fn open(&mut self, port: u16, client: &str) -> Ann {
+    pub fn open_session(&mut self, port: u16, client: &str) -> TestSession {
         let request = hello(client, u64::from(port));
         self.send(peer(port), &request);
-        let sent = std::mem::take(&mut self.sent);
-        match &sent.as_slice() {
+        let replies = std::mem::take(&mut self.replies);
+        match &replies.as_slice() {
             [Datagram { reply, .. }] => match &reply.status {
-                Status::Welcome { session, .. } => Ann { peer: peer(port), session: *session },
+                Status::Welcome { session_key, .. } => {
+                    TestSession { peer: peer(port), session_key: *session_key }
+                }
                 other => panic!("not a welcome: {other:?}"),
             },
             other => panic!("not one reply: {other:?}"),
         }
     }
 
-    pub fn ask(&mut self, ann: Ann, seq: u64, operation: Operation) -> String {
-        self.ask_again(ann, seq, 0, operation)
+    pub fn request(&mut self, session: TestSession, seq: u64, operation: Operation) -> String {
+        self.retransmit(session, seq, 0, operation)
     }
 
-    pub fn ask_again(&mut self, ann: Ann, seq: u64, attempt: u64, operation: Operation) -> String {
-        assert!(self.sent.is_empty(), "unread: {:?}", self.said());
+    pub fn retransmit(
+        &mut self,
+        session: TestSession,
+        seq: u64,
+        attempt: u64,
+        operation: Operation,
+    ) -> String {
+        assert!(self.replies.is_empty(), "unread: {:?}", self.drain_replies());
         let (seq, attempt) = (Seq::new(seq), Attempt::new(attempt));
-        self.send(ann.peer, &Request { session: Some(ann.session), seq, attempt, operation });
-        self.said().join(" + ")
+        self.send(
+            session.peer,
+            &Request { session_key: Some(session.session_key), seq, attempt, operation },
+        );
+        self.drain_replies().join(" + ")
     }
 
     /// These arrive one after the other, and the disk takes nothing of what they lead to.
-    pub fn ask_in_vain(&mut self, requests: &[(Ann, u64, u64, Operation)]) -> Vec<String> {
-        let state = self.stored();
-        for (ann, seq, attempt, operation) in requests.iter().cloned() {
+    pub fn request_with_failed_flush(
+        &mut self,
+        requests: &[(TestSession, u64, u64, Operation)],
+    ) -> Vec<String> {
+        let state = self.durable_state();
+        for (session, seq, attempt, operation) in requests.iter().cloned() {
             let (seq, attempt) = (Seq::new(seq), Attempt::new(attempt));
-            let request = Request { session: Some(ann.session), seq, attempt, operation };
-            let input = Input::Request { from: ann.peer, request: &request, entropy: 0 };
+            let request =
+                Request { session_key: Some(session.session_key), seq, attempt, operation };
+            let input = Input::Request { from: session.peer, request: &request, entropy: 0 };
             let step = self.server.step(self.now, input);
-            self.outbox.hold(step, &mut self.sent);
+            self.outbox.hold(step, &mut self.replies);
         }
-        let failed = self.outbox.fail(&mut self.sent);
+        let failed = self.outbox.fail(&mut self.replies);
         let step = self.server.restore(state.into(), failed, self.now, 0);
-        self.take(step);
-        self.said()
+        self.commit(step);
+        self.drain_replies()
     }
 
     /// The fold of the durable events alone.
-    fn stored(&self) -> State {
+    fn durable_state(&self) -> State {
         let mut state = State::default();
-        for event in self.events.iter().filter(|event| event.fact.is_durable()) {
+        for event in self.events.iter().filter(|event| event.kind.is_durable()) {
             state.apply(event);
         }
         state
     }
 
     /// What is so after a crash.
-    pub fn crash(&mut self) {
-        let state = self.stored();
-        let after = self.server.index();
-        let start = Start { state, after, ..Start::default() };
+    pub fn crash_and_restart(&mut self) {
+        let state = self.durable_state();
+        let index_floor = self.server.last_index();
+        let start = StartParams { state, index_floor, ..StartParams::default() };
         let (server, step) = LockServer::start(Config::default(), start, self.now);
         self.server = server;
         self.outbox = Outbox::default();
-        self.sent.clear();
-        self.take(step);
+        self.replies.clear();
+        self.commit(step);
     }
 }
 
 pub fn hello(client: &str, nonce: u64) -> Request {
     Request {
-        session: None,
+        session_key: None,
         seq: Seq::default(),
         attempt: Attempt::default(),
         operation: Operation::Hello {
@@ -177,7 +192,7 @@ pub fn hello(client: &str, nonce: u64) -> Request {
 }
 
 pub fn acquire(lock: &str) -> Operation {
-    Operation::AcquireLock { lock: name(lock), wait: Span::ZERO, hold: None }
+    Operation::AcquireLock { lock: name(lock), wait: Millis::ZERO, hold: None }
 }
 
 pub fn wait(lock: &str, wait_ms: u64) -> Operation {
@@ -200,7 +215,7 @@ pub fn append(file: &str, token: u64, text: &str) -> Operation {
     }
 }
 
-fn told(datagram: &Datagram) -> String {
+fn format_reply(datagram: &Datagram) -> String {
     let reply = &datagram.reply;
     let status = match &reply.status {
         Status::Granted { lock, token, lease, hold } => {
@@ -215,14 +230,14 @@ fn told(datagram: &Datagram) -> String {
         Status::Alive { lease, held } => format!("alive for {lease}, holds {held}"),
         Status::Closed { released } => format!("closed, released {released}"),
         Status::Refused(refusal) => {
-            let more = match refusal {
+            let suffix = match refusal {
                 leasehold_core::refusal::Refusal::StaleToken { current } => format!(" {current}"),
                 leasehold_core::refusal::Refusal::AlreadyHeld { token } => format!(" {token}"),
                 _ => String::new(),
             };
-            format!("{}{more}", refusal.code())
+            format!("{}{suffix}", refusal.code())
         }
-        other => other.word().to_owned(),
+        other => other.code().to_owned(),
     };
-    format!("{} {}.{} {status}", datagram.to.0.port(), reply.re, reply.attempt)
+    format!("{} {}.{} {status}", datagram.to.0.port(), reply.request_seq, reply.attempt)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_client::{Client, Guard};
+use leasehold_client::{Client, LockGuard};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 
 use super::failure::Failure;
@@ -56,7 +56,7 @@ impl Append {
 
     async fn append_all(&self, client: &Client) -> Result<(), Failure> {
         let asked = match self.wait_ms {
-            Some(wait) => client.lock_within(&self.file, Duration::from_millis(wait)),
+            Some(wait) => client.lock_timeout(&self.file, Duration::from_millis(wait)),
             None => client.lock(&self.file),
         };
         let asked = asked.on_queued(remark_places(self.target.loudness, &self.file));
@@ -67,7 +67,7 @@ impl Append {
         }
     }
 
-    async fn append_input(&self, guard: &Guard) -> Result<(), Failure> {
+    async fn append_input(&self, guard: &LockGuard) -> Result<(), Failure> {
         if io::stdin().is_terminal() {
             self.target.loudness.remark("reads lines from the terminal; end with Ctrl-D");
         }
@@ -78,7 +78,7 @@ impl Append {
             number += 1;
             let read = tokio::select! {
                 read = input.read_until(b'\n', &mut line) => read,
-                () = guard.lost() => return Err(self.failed(leasehold_client::Error::Lost)),
+                () = guard.lost() => return Err(self.failed(leasehold_client::Error::LockLost)),
             };
             match read {
                 Ok(0) => return Ok(()),
@@ -93,7 +93,7 @@ impl Append {
         }
     }
 
-    async fn append(&self, guard: &Guard, mut bytes: Vec<u8>) -> Result<(), Failure> {
+    async fn append(&self, guard: &LockGuard, mut bytes: Vec<u8>) -> Result<(), Failure> {
         if !self.no_newline && bytes.last() != Some(&b'\n') {
             bytes.push(b'\n');
         }

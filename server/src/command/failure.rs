@@ -49,22 +49,22 @@ impl Failure {
     pub(crate) fn of(error: Error, subject: &str, server: impl fmt::Display) -> Self {
         match error {
             Error::BadName(why) => Self::refused(format!("{subject:?} is no name: {why}")),
-            Error::Held => Self::refused(format!(
+            Error::LockHeld => Self::refused(format!(
                 "{subject} is held; see by whom with `leasehold status`, or wait with --wait-ms"
             )),
-            Error::TimedOut => Self::refused(format!(
+            Error::WaitTimeout => Self::refused(format!(
                 "{subject} did not come free in time; see who holds it with `leasehold status`"
             )),
-            Error::Lost => Self::lost(format!("the lock on {subject} is lost; run it again")),
+            Error::LockLost => Self::lost(format!("the lock on {subject} is lost; run it again")),
             Error::Refused(refusal) => Self::of_refusal(&refusal, subject),
             Error::TooLarge { len, len_max } => Self::refused(format!(
                 "too long: {len} bytes on the wire, where {len_max} fit; append it in parts"
             )),
-            Error::Unknown => Self::no_answer(format!(
+            Error::OutcomeUnknown => Self::no_answer(format!(
                 "no answer from {server}: nobody can tell whether the append is in {subject}; \
                  look with `leasehold cat {subject}`"
             )),
-            Error::NoAnswer => Self::no_answer(format!(
+            Error::NoReply => Self::no_answer(format!(
                 "no answer from {server}; start a server with `leasehold serve`, name one with \
                  --server, or give its key with --key-file"
             )),
@@ -140,11 +140,11 @@ mod tests {
     #[test]
     fn each_end_has_its_exit_code() {
         let of = |error| Failure::of(error, "file_0", "127.0.0.1:7700").code();
-        assert_eq!(of(Error::Held), 1);
-        assert_eq!(of(Error::TimedOut), 1);
-        assert_eq!(of(Error::NoAnswer), 69);
-        assert_eq!(of(Error::Unknown), 69);
-        assert_eq!(of(Error::Lost), 75);
+        assert_eq!(of(Error::LockHeld), 1);
+        assert_eq!(of(Error::WaitTimeout), 1);
+        assert_eq!(of(Error::NoReply), 69);
+        assert_eq!(of(Error::OutcomeUnknown), 69);
+        assert_eq!(of(Error::LockLost), 75);
         let stale = Refusal::StaleToken { current: Token::new(3) };
         assert_eq!(of(Error::Refused(stale)), 75, "late is lost");
         assert_eq!(of(Error::Refused(Refusal::StorageFailed)), 1);

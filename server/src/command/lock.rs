@@ -13,8 +13,8 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_client::{Client, Error, Guard, Time, now};
-use leasehold_core::time::Span;
+use leasehold_client::{Client, Error, LockGuard, Time, now};
+use leasehold_core::time::Millis;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
@@ -24,7 +24,7 @@ use super::signals::{Signals, exit_code};
 use super::target::{Target, remark_places, say_farewell};
 
 /// How long it takes at most until a late timer, or a clock that has gone on, is noticed.
-const LOOK_EVERY: Span = Span::from_millis(50);
+const LOOK_EVERY: Millis = Millis::from_millis(50);
 
 /// What is kept between the kill and the end of the belief, as a part of the lease: a timer may
 /// be late, and the dying takes time.
@@ -80,8 +80,8 @@ Examples:
 /// When the command has to go.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
-    drain: Span,
-    margin: Span,
+    drain: Millis,
+    margin: Millis,
 }
 
 /// How the command came to its end.
@@ -117,7 +117,7 @@ impl Lock {
             guard = self.acquire(client, deadlines) => guard?,
             signal = signals.next() => return Ok(ExitCode::from(exit_code(signal.as_raw()))),
         };
-        let (name, token) = (guard.lock(), guard.token());
+        let (name, token) = (guard.lock_name(), guard.token());
         self.target.loudness.remark(&format!("holds {name} under token {token}"));
         let child = self.spawn(&guard)?;
         match supervise(child, &guard, deadlines, signals).await? {
@@ -130,48 +130,48 @@ impl Lock {
     }
 
     fn deadlines(&self, client: &Client) -> Result<Deadlines, Failure> {
-        let lease = Span::from_millis(client.lease().as_millis().try_into().unwrap_or(u64::MAX));
-        let bound = self.hold_ms.map_or(lease, |hold| lease.min(Span::from_millis(hold)));
-        let drain = self.drain_ms.map_or(bound.part(DRAIN_PARTS), Span::from_millis);
-        let longest = bound.part(DRAIN_PARTS_MIN);
+        let lease = Millis::from_millis(client.lease().as_millis().try_into().unwrap_or(u64::MAX));
+        let bound = self.hold_ms.map_or(lease, |hold| lease.min(Millis::from_millis(hold)));
+        let drain = self.drain_ms.map_or(bound.divided_by(DRAIN_PARTS), Millis::from_millis);
+        let longest = bound.divided_by(DRAIN_PARTS_MIN);
         if drain > longest {
             return Err(Failure::usage(format!(
                 "--drain-ms is at most half of the lease (and of --hold-ms): {} here",
                 longest.as_millis()
             )));
         }
-        Ok(Deadlines { drain, margin: bound.part(MARGIN_PARTS) })
+        Ok(Deadlines { drain, margin: bound.divided_by(MARGIN_PARTS) })
     }
 
-    async fn acquire(&self, client: &Client, deadlines: Deadlines) -> Result<Guard, Failure> {
+    async fn acquire(&self, client: &Client, deadlines: Deadlines) -> Result<LockGuard, Failure> {
         let mut asked = match (self.at_once, self.wait_ms) {
             (true, _) => client.try_lock(&self.name),
-            (false, Some(wait)) => client.lock_within(&self.name, Duration::from_millis(wait)),
+            (false, Some(wait)) => client.lock_timeout(&self.name, Duration::from_millis(wait)),
             (false, None) => client.lock(&self.name),
         };
         if let Some(hold) = self.hold_ms {
-            asked = asked.hold(Duration::from_millis(hold));
+            asked = asked.hold_limit(Duration::from_millis(hold));
         }
         let asked = asked.on_queued(remark_places(self.target.loudness, &self.name));
         let failed = |error| Failure::of(error, &self.name, &self.target.server);
         let guard = asked.await.map_err(failed)?;
         // What came out of the queue is sure for a short time only, until the server has heard
         // from this client again: too short, maybe, for the command to drain in.
-        while now() >= deadlines.terminate_at(guard.until()) {
-            if !guard.still_mine() {
-                return Err(failed(Error::Lost));
+        while now() >= deadlines.terminate_at(guard.valid_until()) {
+            if !guard.is_held() {
+                return Err(failed(Error::LockLost));
             }
             sleep(Duration::from_millis(5)).await;
         }
         Ok(guard)
     }
 
-    fn spawn(&self, guard: &Guard) -> Result<Child, Failure> {
+    fn spawn(&self, guard: &LockGuard) -> Result<Child, Failure> {
         let (program, arguments) = self.command.split_first().expect("clap requires one");
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .env("LEASEHOLD_LOCK", guard.lock().as_str())
+            .env("LEASEHOLD_LOCK", guard.lock_name().as_str())
             .env("LEASEHOLD_TOKEN", guard.token().to_string())
             .process_group(0)
             .kill_on_drop(true);
@@ -189,7 +189,7 @@ impl Lock {
 /// Sees to it that the command ends in time, and that it hears what this process is told.
 async fn supervise(
     mut child: Child,
-    guard: &Guard,
+    guard: &LockGuard,
     deadlines: Deadlines,
     signals: &mut Signals,
 ) -> Result<End, Failure> {
@@ -198,7 +198,7 @@ async fn supervise(
     let mut kill_at = None;
     loop {
         let now = now();
-        let until = guard.until();
+        let until = guard.valid_until();
         if kill_at.is_none() && deadlines.terminate_at(until) <= now {
             // Fixed from here on: a heartbeat that gets through after all gives no more time.
             kill_at = Some(deadlines.kill_at(until));
@@ -216,7 +216,7 @@ async fn supervise(
                 let status = status.map_err(|error| {
                     Failure::refused(format!("the command's end was missed: {error}"))
                 })?;
-                if kill_at.is_none() && guard.still_mine() {
+                if kill_at.is_none() && guard.is_held() {
                     return Ok(End::ByItself(status));
                 }
                 // The command has gone, but what it started may not have.
@@ -252,8 +252,8 @@ impl Deadlines {
     }
 }
 
-fn earlier(time: Time, by: Span) -> Time {
-    Time::ZERO + time.since(Time::ZERO).less(by)
+fn earlier(time: Time, by: Millis) -> Time {
+    Time::ZERO + time.since(Time::ZERO).saturating_sub(by)
 }
 
 #[cfg(test)]
@@ -262,12 +262,12 @@ mod tests {
 
     #[test]
     fn the_command_is_asked_before_it_is_killed_and_killed_before_the_belief_ends() {
-        let millis = Span::from_millis;
+        let millis = Millis::from_millis;
         let deadlines = Deadlines { drain: millis(500), margin: millis(100) };
         let until = Time::from_millis(10_000);
         assert_eq!(deadlines.terminate_at(until), Time::from_millis(9_500));
         assert_eq!(deadlines.kill_at(until), Time::from_millis(9_900));
-        let abrupt = Deadlines { drain: Span::ZERO, ..deadlines };
+        let abrupt = Deadlines { drain: Millis::ZERO, ..deadlines };
         assert_eq!(abrupt.terminate_at(until), abrupt.kill_at(until));
         assert_eq!(deadlines.kill_at(Time::ZERO), Time::ZERO, "lost: at once");
     }

@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
-use leasehold_core::event::{Event, Fact};
-use leasehold_core::id::Index;
+use leasehold_core::event::{Event, EventKind};
+use leasehold_core::id::LogIndex;
 use leasehold_core::op::Op;
 
 use super::failure::Failure;
@@ -53,10 +53,10 @@ impl Log {
     async fn print(&self) -> Result<(), Failure> {
         let page = Page::of(&self.readable)?;
         let (state, _) = page.state().await?;
-        let from = Index::new(self.from);
+        let from = LogIndex::new(self.from);
         let mut last = from;
-        if from < state.index() {
-            last = self.print_past(&page, from, state.index()).await?;
+        if from < state.applied_index() {
+            last = self.print_past(&page, from, state.applied_index()).await?;
         }
         if !self.follow {
             return Ok(());
@@ -66,7 +66,7 @@ impl Log {
             let mut feed = page.feed_again(Some(last)).await;
             let failure = loop {
                 match feed.next().await {
-                    Ok(told) => last = self.print_told(told, last, Index::new(u64::MAX))?,
+                    Ok(told) => last = self.print_told(told, last, LogIndex::new(u64::MAX))?,
                     Err(failure) if failure.is_no_answer() => break failure,
                     Err(failure) => return Err(failure),
                 }
@@ -76,7 +76,12 @@ impl Log {
     }
 
     /// Prints what happened after `from` up to `end`, as far as the server remembers it.
-    async fn print_past(&self, page: &Page, from: Index, end: Index) -> Result<Index, Failure> {
+    async fn print_past(
+        &self,
+        page: &Page,
+        from: LogIndex,
+        end: LogIndex,
+    ) -> Result<LogIndex, Failure> {
         let Some((mut feed, first)) = remembered(page, from, end).await? else {
             return Ok(end);
         };
@@ -88,7 +93,7 @@ impl Log {
     }
 
     /// Prints one message's events up to `end`, and says which was the last.
-    fn print_told(&self, told: Told, last: Index, end: Index) -> Result<Index, Failure> {
+    fn print_told(&self, told: Told, last: LogIndex, end: LogIndex) -> Result<LogIndex, Failure> {
         match told {
             Told::Heartbeat => Ok(last),
             Told::Snapshot { index, .. } => {
@@ -120,14 +125,17 @@ impl Log {
             let json = serde_json::to_string(event);
             return json.map(Some).map_err(|error| Failure::refused(error.to_string()));
         }
-        let shown = self.readable.target.loudness.verbose || !is_routine(&event.fact);
+        let shown = self.readable.target.loudness.verbose || !is_routine(&event.kind);
         Ok(shown.then(|| narrate::line(event, paint)))
     }
 }
 
 /// What happens again and again while nothing happens: heartbeats, and asking for a lock anew.
-fn is_routine(fact: &Fact) -> bool {
-    matches!(fact, Fact::LeaseRenewed { .. } | Fact::DuplicateAnswered { op: Op::AcquireLock, .. })
+fn is_routine(fact: &EventKind) -> bool {
+    matches!(
+        fact,
+        EventKind::LeaseRenewed { .. } | EventKind::DuplicateAnswered { op: Op::AcquireLock, .. }
+    )
 }
 
 /// The stream from the earliest event after `from` that the server remembers, and its first
@@ -135,12 +143,16 @@ fn is_routine(fact: &Fact) -> bool {
 ///
 /// The server says only whether it can go on after a given event: where it can't, a snapshot comes
 /// first. It can go on after all that are later than one that it can go on after.
-async fn remembered(page: &Page, from: Index, end: Index) -> Result<Option<(Feed, Told)>, Failure> {
+async fn remembered(
+    page: &Page,
+    from: LogIndex,
+    end: LogIndex,
+) -> Result<Option<(Feed, Told)>, Failure> {
     let (mut low, mut high) = (from.number(), end.number());
     let mut found = None;
     let mut middle = low;
     while low < high {
-        let mut feed = page.feed(Some(Index::new(middle))).await?;
+        let mut feed = page.feed(Some(LogIndex::new(middle))).await?;
         match first(&mut feed).await? {
             told @ Told::Events { .. } => {
                 found = Some((feed, told));

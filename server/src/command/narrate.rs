@@ -1,37 +1,39 @@
 //! Events as sentences.
 
-use leasehold_core::event::{Event, Fact, ReleaseCause};
-use leasehold_core::sentence::{what, who};
+use leasehold_core::describe::{action, actor};
+use leasehold_core::event::{Event, EventKind, ReleaseCause};
 
 use super::paint::Paint;
 
 /// The line for an event: when, who, what.
 pub(crate) fn line(event: &Event, paint: Paint) -> String {
-    let (millis, fact) = (event.at.as_millis(), &event.fact);
+    let (millis, fact) = (event.at.as_millis(), &event.kind);
     let time = format!("{:>8}.{:03}", millis / 1_000, millis % 1_000);
-    let who = format!("{:<10}", who(fact));
-    let who = match fact.session_no() {
-        Some(session_no) => paint.hue(session_no.number(), &who),
-        None => who,
+    let name = format!("{:<10}", actor(fact));
+    let who = match fact.session_id() {
+        Some(session_no) => paint.hue(session_no.number(), &name),
+        None => name,
     };
     let what = match fact {
-        Fact::RequestRefused { .. }
-        | Fact::SessionExpired { .. }
-        | Fact::DatagramDropped { .. }
-        | Fact::LockReleased {
+        EventKind::RequestRefused { .. }
+        | EventKind::SessionExpired { .. }
+        | EventKind::DatagramDropped { .. }
+        | EventKind::LockReleased {
             cause: ReleaseCause::LeaseExpired | ReleaseCause::HoldExpired,
             ..
-        } => paint.warning(&what(fact)),
-        Fact::LeaseRenewed { .. } | Fact::DuplicateAnswered { .. } => paint.dim(&what(fact)),
-        Fact::ServerStarted { .. }
-        | Fact::ServerStopped
-        | Fact::SessionOpened { .. }
-        | Fact::SessionClosed { .. }
-        | Fact::LockQueued { .. }
-        | Fact::LockGranted { .. }
-        | Fact::LockReleased { .. }
-        | Fact::WaitEnded { .. }
-        | Fact::FileAppended { .. } => what(fact),
+        } => paint.warning(&action(fact)),
+        EventKind::LeaseRenewed { .. } | EventKind::DuplicateAnswered { .. } => {
+            paint.dim(&action(fact))
+        }
+        EventKind::ServerStarted { .. }
+        | EventKind::ServerStopped
+        | EventKind::SessionOpened { .. }
+        | EventKind::SessionClosed { .. }
+        | EventKind::LockQueued { .. }
+        | EventKind::LockGranted { .. }
+        | EventKind::LockReleased { .. }
+        | EventKind::WaitEnded { .. }
+        | EventKind::FileAppended { .. } => action(fact),
     };
     format!("{}  {who}  {what}", paint.dim(&time))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use leasehold_core::id::{Name, SessionNo};
+use leasehold_core::id::{Name, SessionId};
 use leasehold_core::state::{Lock, Session, State};
 use leasehold_core::time::Time;
 
@@ -25,7 +25,7 @@ pub(crate) fn overview(
         paint.bold(server),
         count(state.sessions().len(), "session"),
         count(held, "lock"),
-        state.waiters(),
+        state.waiter_count(),
         count(state.files().len(), "file"),
     );
     let mut locks = Table::new(&["LOCK", "HELD BY", "TOKEN", "FOR", "LEASE LEFT", "IN LINE"]);
@@ -49,22 +49,22 @@ pub(crate) fn overview(
 
 fn lock_row(state: &State, now: Time, name: &Name, lock: &Lock) -> Vec<String> {
     let client = |session_no| state.session(session_no).map(|session| session.client.to_string());
-    let line = names(lock.line().iter().filter_map(|waiter| client(waiter.session_no)));
+    let line = names(lock.wait_queue().iter().filter_map(|waiter| client(waiter.session_id)));
     let Some(tenure) = lock.tenure() else {
         return [name.as_str(), "-", "", "", "", &line].map(str::to_owned).to_vec();
     };
-    let left = state.session(tenure.session_no).map(|session| now.until(session.expires_at));
+    let left = state.session(tenure.session_id).map(|session| now.until(session.expires_at));
     vec![
         name.to_string(),
-        client(tenure.session_no).unwrap_or_default(),
+        client(tenure.session_id).unwrap_or_default(),
         tenure.token.to_string(),
-        now.since(tenure.since).to_string(),
+        now.since(tenure.granted_at).to_string(),
         left.map_or_else(String::new, |left| left.to_string()),
         line,
     ]
 }
 
-fn session_row(now: Time, session_no: SessionNo, session: &Session) -> Vec<String> {
+fn session_row(now: Time, session_no: SessionId, session: &Session) -> Vec<String> {
     vec![
         session_no.to_string(),
         session.client.to_string(),
@@ -135,7 +135,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_core::time::Span;
+    use leasehold_core::time::Millis;
 
     use super::*;
 
@@ -155,7 +155,7 @@ mod tests {
             r#"{"index":3,"at_ms":0,"type":"lock_granted","lock":"ledger","session_no":1,"client":"ann","token":1,"seq":1,"from_queue":false}"#,
             r#"{"index":4,"at_ms":1000,"type":"lock_queued","lock":"ledger","session_no":2,"client":"bob","seq":1,"wait_ms":9000}"#,
         ]);
-        let now = state.now() + Span::from_millis(500);
+        let now = state.last_event_at() + Millis::from_millis(500);
         let text = overview(&state, now, "here:1", 9, Paint::off());
         let expected = "\
 here:1  2 sessions, 1 lock held, 1 waiting, 0 files

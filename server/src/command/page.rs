@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use leasehold_core::event::Event;
-use leasehold_core::id::Index;
+use leasehold_core::id::LogIndex;
 use leasehold_core::state::State;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -50,7 +50,7 @@ pub(crate) struct Feed {
 /// One message of the stream.
 pub(crate) enum Told {
     /// The state after this event. What comes next comes after it.
-    Snapshot { index: Index, state: Box<State> },
+    Snapshot { index: LogIndex, state: Box<State> },
     /// What happened next.
     Events { events: Vec<Event> },
     /// Nothing has happened for a while.
@@ -63,7 +63,7 @@ pub(crate) enum Told {
 struct Fields {
     #[serde(rename = "type")]
     kind: String,
-    index: Option<Index>,
+    index: Option<LogIndex>,
     state: Option<Box<State>>,
     events: Option<Vec<Event>>,
 }
@@ -107,7 +107,7 @@ impl Page {
     }
 
     /// The stream of events, from after this one on, or from the state as it is.
-    pub(crate) async fn feed(&self, after: Option<Index>) -> Result<Feed, Failure> {
+    pub(crate) async fn feed(&self, after: Option<LogIndex>) -> Result<Feed, Failure> {
         let from = after.map_or_else(String::new, |after| format!("?from={after}"));
         let url = format!("ws://{}/api/events{from}", self.http);
         let connected = timeout(PATIENCE, connect_async(url)).await;
@@ -118,7 +118,7 @@ impl Page {
     }
 
     /// The same, as soon as the server is there again.
-    pub(crate) async fn feed_again(&self, after: Option<Index>) -> Feed {
+    pub(crate) async fn feed_again(&self, after: Option<LogIndex>) -> Feed {
         loop {
             if let Ok(feed) = self.feed(after).await {
                 return feed;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use leasehold_client::{Time, now};
-use leasehold_core::event::{Event, Fact};
+use leasehold_core::event::{Event, EventKind};
 use leasehold_core::state::State;
 use tokio::time::sleep;
 
@@ -112,7 +112,7 @@ impl Status {
 
     fn picture(&self, view: &View) -> String {
         let Readable { target, .. } = &self.readable;
-        let server_now = view.state.now() + view.heard_at.until(now());
+        let server_now = view.state.last_event_at() + view.heard_at.until(now());
         let rows_max = if target.loudness.verbose { usize::MAX } else { 20 };
         let server = target.server.to_string();
         overview(&view.state, server_now, &server, rows_max, Paint::of_stdout())
@@ -140,20 +140,20 @@ impl View {
 
 /// Whether an event changes more than how long leases last.
 fn changes_something(event: &Event) -> bool {
-    match event.fact {
-        Fact::ServerStarted { .. }
-        | Fact::SessionOpened { .. }
-        | Fact::SessionExpired { .. }
-        | Fact::SessionClosed { .. }
-        | Fact::LockQueued { .. }
-        | Fact::LockGranted { .. }
-        | Fact::LockReleased { .. }
-        | Fact::WaitEnded { .. }
-        | Fact::FileAppended { .. } => true,
-        Fact::ServerStopped
-        | Fact::RequestRefused { .. }
-        | Fact::DuplicateAnswered { .. }
-        | Fact::LeaseRenewed { .. }
-        | Fact::DatagramDropped { .. } => false,
+    match event.kind {
+        EventKind::ServerStarted { .. }
+        | EventKind::SessionOpened { .. }
+        | EventKind::SessionExpired { .. }
+        | EventKind::SessionClosed { .. }
+        | EventKind::LockQueued { .. }
+        | EventKind::LockGranted { .. }
+        | EventKind::LockReleased { .. }
+        | EventKind::WaitEnded { .. }
+        | EventKind::FileAppended { .. } => true,
+        EventKind::ServerStopped
+        | EventKind::RequestRefused { .. }
+        | EventKind::DuplicateAnswered { .. }
+        | EventKind::LeaseRenewed { .. }
+        | EventKind::DatagramDropped { .. } => false,
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_client::{Builder, Client};
+use leasehold_client::{Client, ClientBuilder};
 
 use super::Loudness;
 use super::failure::Failure;
@@ -66,8 +66,8 @@ pub(crate) struct BadAddress;
 
 impl Target {
     /// A client to be connected to the server, under this name.
-    pub(crate) fn builder(&self, name: &str) -> Result<Builder, Failure> {
-        let builder = Client::builder(name).patience(PATIENCE);
+    pub(crate) fn builder(&self, name: &str) -> Result<ClientBuilder, Failure> {
+        let builder = Client::builder(name).request_timeout(PATIENCE);
         Ok(match self.key()? {
             Some(key) => builder.key(&key),
             None => builder,
@@ -93,7 +93,7 @@ impl Target {
     pub(crate) async fn connect(
         &self,
         command: &str,
-        configure: impl FnOnce(Builder) -> Builder,
+        configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
     ) -> Result<Client, Failure> {
         let builder = configure(self.builder(&format!("{command}-{}", process::id()))?);
         let connected = builder.connect(self.server.to_string()).await;

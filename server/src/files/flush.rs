@@ -9,12 +9,12 @@ use leasehold_core::id::Name;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::{FileStore, open_plain};
+use super::{FileStore, open_regular_file};
 
 /// What is to be flushed.
 #[derive(Debug)]
 pub struct Flush {
-    folder: Arc<File>,
+    dir: Arc<File>,
     names: BTreeSet<Name>,
 }
 
@@ -22,19 +22,19 @@ pub struct Flush {
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
     /// Somebody has taken the file away since it was written; the others are on the disk. See
-    /// [`FileStore::flush_again`].
+    /// [`FileStore::requeue_flush`].
     #[error("the guarded file {name} can't be opened: {source}")]
-    Gone {
+    Missing {
         /// Which file.
         name: Name,
         /// Why.
         source: io::Error,
     },
     /// The file is there and can't be opened at present, so it is not known whether it is on the
-    /// disk; the others are. See [`FileStore::flush_again`]: until then the journal has to keep
+    /// disk; the others are. See [`FileStore::requeue_flush`]: until then the journal has to keep
     /// what was appended.
     #[error("the guarded file {name} can't be opened: {source}")]
-    Shut {
+    CannotOpen {
         /// Which file.
         name: Name,
         /// Why.
@@ -42,7 +42,7 @@ pub enum FlushError {
     },
     /// It is not known what the disk holds. The journal has it still; a new start puts it right.
     #[error("the guarded file {name} can't be flushed: {source}")]
-    Failed {
+    Sync {
         /// Which file.
         name: Name,
         /// Why.
@@ -54,16 +54,16 @@ impl FileStore {
     /// Begins to flush everything that was appended until now, so that the journal need not keep
     /// it. Not possible while something could not be written.
     pub fn begin_flush(&mut self) -> Option<Flush> {
-        self.is_complete().then(|| self.flush_of_what_is_written())
+        self.is_fully_written().then(|| self.take_flush())
     }
 
     /// Takes back a flush that came to nothing.
-    pub fn flush_again(&mut self, flush: &Flush) {
-        self.dirty.extend(flush.names.iter().cloned());
+    pub fn requeue_flush(&mut self, flush: &Flush) {
+        self.unflushed.extend(flush.names.iter().cloned());
     }
 
-    pub(super) fn flush_of_what_is_written(&mut self) -> Flush {
-        Flush { folder: Arc::clone(&self.folder), names: std::mem::take(&mut self.dirty) }
+    pub(super) fn take_flush(&mut self) -> Flush {
+        Flush { dir: Arc::clone(&self.dir), names: std::mem::take(&mut self.unflushed) }
     }
 }
 
@@ -73,37 +73,41 @@ impl Flush {
     /// # Errors
     /// Where not everything is on the disk.
     pub fn run(&self) -> Result<(), FlushError> {
-        let (mut gone, mut shut) = (None, None);
+        let (mut missing, mut cannot_open) = (None, None);
         for name in &self.names {
-            match open_plain(&self.folder, name, OFlags::RDWR) {
+            match open_regular_file(&self.dir, name, OFlags::RDWR) {
                 Ok(file) => file
                     .sync_data()
-                    .map_err(|source| FlushError::Failed { name: name.clone(), source })?,
+                    .map_err(|source| FlushError::Sync { name: name.clone(), source })?,
                 // The others have to last all the same.
-                Err(source) if is_gone(&source) => {
-                    gone.get_or_insert_with(|| FlushError::Gone { name: name.clone(), source });
+                Err(source) if is_missing(&source) => {
+                    missing
+                        .get_or_insert_with(|| FlushError::Missing { name: name.clone(), source });
                 }
                 Err(source) => {
-                    shut.get_or_insert_with(|| FlushError::Shut { name: name.clone(), source });
+                    cannot_open.get_or_insert_with(|| FlushError::CannotOpen {
+                        name: name.clone(),
+                        source,
+                    });
                 }
             }
         }
         // Where files were made, the folder has to last too.
         if let Some(last) = self.names.last() {
-            self.folder
+            self.dir
                 .sync_all()
-                .map_err(|source| FlushError::Failed { name: last.clone(), source })?;
+                .map_err(|source| FlushError::Sync { name: last.clone(), source })?;
         }
-        shut.or(gone).map_or(Ok(()), Err)
+        cannot_open.or(missing).map_or(Ok(()), Err)
     }
 }
 
 /// Whether a file can't be opened because it isn't there any more, or something else is.
-fn is_gone(error: &io::Error) -> bool {
-    let something_else =
+fn is_missing(error: &io::Error) -> bool {
+    let is_not_regular =
         matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput)
             || [Errno::LOOP, Errno::NXIO]
                 .iter()
                 .any(|it| error.raw_os_error() == Some(it.raw_os_error()));
-    error.kind() == io::ErrorKind::NotFound || something_else
+    error.kind() == io::ErrorKind::NotFound || is_not_regular
 }

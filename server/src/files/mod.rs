@@ -10,8 +10,8 @@
 //!   are refused from the first one on.
 
 mod flush;
-mod known;
 mod repair;
+mod verified;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File};
@@ -21,37 +21,37 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use leasehold_core::event::{Event, Fact};
+use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::Name;
 use rustix::fs::{Mode, OFlags, openat};
 use tracing::warn;
 
-use known::Known;
+use verified::VerifiedNames;
 
 pub use flush::{Flush, FlushError};
 pub use repair::RepairError;
 
 /// How many files are kept open.
-const OPEN_MAX: usize = 256;
+const OPEN_FILES_MAX: usize = 256;
 
 /// The folder of guarded files.
 #[derive(Debug)]
 pub struct FileStore {
-    folder: Arc<File>,
-    open: BTreeMap<Name, File>,
-    known: Known,
+    dir: Arc<File>,
+    open_files: BTreeMap<Name, File>,
+    verified: VerifiedNames,
     /// What was written since it was flushed last.
-    dirty: BTreeSet<Name>,
+    unflushed: BTreeSet<Name>,
     /// What could not be written, in order.
-    waiting: BTreeMap<Name, Vec<Span>>,
+    pending: BTreeMap<Name, Vec<PendingWrite>>,
     /// What can't be written at present: files with something waiting, and what is no plain file.
-    blocked: BTreeSet<Name>,
-    changes: Vec<(Name, bool)>,
+    unwritable: BTreeSet<Name>,
+    writability_changes: Vec<(Name, bool)>,
 }
 
 /// Bytes that belong at one place of one file.
 #[derive(Debug)]
-struct Span {
+struct PendingWrite {
     offset: u64,
     bytes: Vec<u8>,
 }
@@ -67,66 +67,66 @@ impl FileStore {
             .mode(0o755)
             .create(path)
             .with_context(|| format!("can't make the folder {}", path.display()))?;
-        let folder = File::open(path)
+        let dir = File::open(path)
             .with_context(|| format!("can't open the folder {}", path.display()))?;
         Ok(Self {
-            folder: Arc::new(folder),
-            open: BTreeMap::new(),
-            known: Known::default(),
-            dirty: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            blocked: BTreeSet::new(),
-            changes: Vec::new(),
+            dir: Arc::new(dir),
+            open_files: BTreeMap::new(),
+            verified: VerifiedNames::default(),
+            unflushed: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            unwritable: BTreeSet::new(),
+            writability_changes: Vec::new(),
         })
     }
 
     /// Writes out the appends among these events. What can't be written is kept for
     /// [`FileStore::retry`].
     pub fn write(&mut self, events: &[Event]) {
-        let mut spans = BTreeMap::new();
-        self.known.refresh(&self.folder);
+        let mut writes = BTreeMap::new();
+        self.verified.refresh(&self.dir);
         for event in events {
-            if let Fact::LockGranted { lock, .. } = &event.fact {
-                self.look_at(lock);
+            if let EventKind::LockGranted { lock, .. } = &event.kind {
+                self.verify(lock);
             }
-            if let Fact::FileAppended { file, offset, data, .. } = &event.fact {
-                add(&mut spans, file, *offset, data.bytes());
+            if let EventKind::FileAppended { file, offset, data, .. } = &event.kind {
+                push_write(&mut writes, file, *offset, data.bytes());
             }
         }
-        for (name, spans) in spans {
-            self.write_or_keep(name, spans);
+        for (name, writes) in writes {
+            self.write_or_defer(name, writes);
         }
     }
 
     /// Tries again what could not be written.
     pub fn retry(&mut self) {
-        for (name, spans) in std::mem::take(&mut self.waiting) {
-            self.write_or_keep(name, spans);
+        for (name, writes) in std::mem::take(&mut self.pending) {
+            self.write_or_defer(name, writes);
         }
-        self.known.refresh(&self.folder);
-        for name in self.blocked.clone() {
-            if !self.waiting.contains_key(&name) {
-                self.look_at(&name);
+        self.verified.refresh(&self.dir);
+        for name in self.unwritable.clone() {
+            if !self.pending.contains_key(&name) {
+                self.verify(&name);
             }
         }
     }
 
     /// Whether everything is written that was to be.
-    pub fn is_complete(&self) -> bool {
-        self.waiting.is_empty()
+    pub fn is_fully_written(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// Which files it has become possible (`true`) or impossible to write, since the last look.
-    pub fn changes(&mut self) -> Vec<(Name, bool)> {
-        std::mem::take(&mut self.changes)
+    pub fn take_writability_changes(&mut self) -> Vec<(Name, bool)> {
+        std::mem::take(&mut self.writability_changes)
     }
 
     /// Finds out whether a file of this name can be written, or could be if it were made.
     ///
     /// # Errors
     /// Where it can't: because it is no plain file, for one.
-    pub fn check(&self, name: &Name) -> io::Result<()> {
-        match open_plain(&self.folder, name, OFlags::RDWR) {
+    pub fn check_writable(&self, name: &Name) -> io::Result<()> {
+        match open_regular_file(&self.dir, name, OFlags::RDWR) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -138,13 +138,13 @@ impl FileStore {
     /// Where a flush fails: then it is not known what the disk holds. What could not be written is
     /// no error: the journal has it.
     pub fn sync_all(&mut self) -> io::Result<()> {
-        let flush = self.flush_of_what_is_written();
+        let flush = self.take_flush();
         match flush.run() {
-            Err(FlushError::Gone { .. } | FlushError::Shut { .. }) => {
-                self.flush_again(&flush);
+            Err(FlushError::Missing { .. } | FlushError::CannotOpen { .. }) => {
+                self.requeue_flush(&flush);
                 Ok(())
             }
-            Err(FlushError::Failed { source, .. }) => Err(source),
+            Err(FlushError::Sync { source, .. }) => Err(source),
             Ok(()) => Ok(()),
         }
     }
@@ -153,17 +153,17 @@ impl FileStore {
     ///
     /// # Errors
     /// Where the folder can't be read.
-    pub fn lengths(&mut self) -> anyhow::Result<BTreeMap<Name, u64>> {
+    pub fn file_lengths(&mut self) -> anyhow::Result<BTreeMap<Name, u64>> {
         let mut lengths = BTreeMap::new();
-        for entry in rustix::fs::Dir::read_from(&self.folder)? {
+        for entry in rustix::fs::Dir::read_from(&self.dir)? {
             let entry = entry?;
             let Some(name) = entry.file_name().to_str().ok().and_then(|it| Name::new(it).ok())
             else {
                 continue;
             };
-            match self.file(&name).and_then(File::metadata) {
-                Ok(found) => {
-                    lengths.insert(name, found.len());
+            match self.open_or_create(&name).and_then(File::metadata) {
+                Ok(metadata) => {
+                    lengths.insert(name, metadata.len());
                 }
                 Err(error) => warn!(%name, %error, "left alone: not a file to guard"),
             }
@@ -171,88 +171,95 @@ impl FileStore {
         Ok(lengths)
     }
 
-    fn look_at(&mut self, name: &Name) {
-        if self.known.contains(name) {
+    fn verify(&mut self, name: &Name) {
+        if self.verified.contains(name) {
             return;
         }
-        let is_there = |file: &File| file.metadata().is_ok_and(|found| found.nlink() > 0);
-        if !self.open.get(name).is_some_and(is_there) {
-            self.open.remove(name);
-            let found = self.check(name);
-            self.set_blocked(name, found.err().as_ref());
+        let is_linked = |file: &File| file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
+        if !self.open_files.get(name).is_some_and(is_linked) {
+            self.open_files.remove(name);
+            let result = self.check_writable(name);
+            self.set_writability(name, result.err().as_ref());
         }
-        if !self.blocked.contains(name) {
-            self.known.add(name);
+        if !self.unwritable.contains(name) {
+            self.verified.insert(name);
         }
     }
 
-    fn write_or_keep(&mut self, name: Name, mut spans: Vec<Span>) {
+    fn write_or_defer(&mut self, name: Name, mut writes: Vec<PendingWrite>) {
         // Behind something that waits, it waits as well: the file grows in order.
-        if let Some(waiting) = self.waiting.get_mut(&name) {
-            return waiting.append(&mut spans);
+        if let Some(pending) = self.pending.get_mut(&name) {
+            return pending.append(&mut writes);
         }
-        let written = spans.iter().try_for_each(|span| self.write_span(&name, span));
-        self.set_blocked(&name, written.as_ref().err());
-        if written.is_err() {
+        let result = writes.iter().try_for_each(|write| self.write_at_offset(&name, write));
+        self.set_writability(&name, result.as_ref().err());
+        if result.is_err() {
             // Those that were written are written again: they stay the same.
-            self.waiting.insert(name, spans);
+            self.pending.insert(name, writes);
         }
     }
 
-    fn write_span(&mut self, name: &Name, span: &Span) -> io::Result<()> {
-        let mut found = self.file(name)?.metadata()?;
-        if found.nlink() == 0 {
+    fn write_at_offset(&mut self, name: &Name, write: &PendingWrite) -> io::Result<()> {
+        let mut metadata = self.open_or_create(name)?.metadata()?;
+        if metadata.nlink() == 0 {
             // Nobody would ever see what is written to a file that was removed.
-            self.open.remove(name);
-            found = self.file(name)?.metadata()?;
+            self.open_files.remove(name);
+            metadata = self.open_or_create(name)?.metadata()?;
         }
-        if found.len() < span.offset {
+        if metadata.len() < write.offset {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("it should have {} bytes, and has {}", span.offset, found.len()),
+                format!("it should have {} bytes, and has {}", write.offset, metadata.len()),
             ));
         }
-        self.file(name)?.write_all_at(&span.bytes, span.offset)?;
-        if !self.dirty.contains(name) {
-            self.dirty.insert(name.clone());
+        self.open_or_create(name)?.write_all_at(&write.bytes, write.offset)?;
+        if !self.unflushed.contains(name) {
+            self.unflushed.insert(name.clone());
         }
         Ok(())
     }
 
-    fn set_blocked(&mut self, name: &Name, error: Option<&io::Error>) {
+    fn set_writability(&mut self, name: &Name, error: Option<&io::Error>) {
         match error {
-            Some(error) if self.blocked.insert(name.clone()) => {
+            Some(error) if self.unwritable.insert(name.clone()) => {
                 warn!(%name, %error, "a guarded file can't be written");
-                self.changes.push((name.clone(), false));
+                self.writability_changes.push((name.clone(), false));
             }
-            None if self.blocked.remove(name) => self.changes.push((name.clone(), true)),
+            None if self.unwritable.remove(name) => {
+                self.writability_changes.push((name.clone(), true))
+            }
             Some(_) | None => {}
         }
     }
 
-    fn file(&mut self, name: &Name) -> io::Result<&File> {
-        if !self.open.contains_key(name) {
-            if self.open.len() >= OPEN_MAX {
-                self.open.pop_first();
+    fn open_or_create(&mut self, name: &Name) -> io::Result<&File> {
+        if !self.open_files.contains_key(name) {
+            if self.open_files.len() >= OPEN_FILES_MAX {
+                self.open_files.pop_first();
             }
-            let file = open_plain(&self.folder, name, OFlags::RDWR | OFlags::CREATE)?;
-            self.open.insert(name.clone(), file);
+            let file = open_regular_file(&self.dir, name, OFlags::RDWR | OFlags::CREATE)?;
+            self.open_files.insert(name.clone(), file);
         }
-        Ok(&self.open[name])
+        Ok(&self.open_files[name])
     }
 }
 
 /// Adds bytes to what is to be written, to what is there where they follow it.
-fn add(spans: &mut BTreeMap<Name, Vec<Span>>, name: &Name, offset: u64, bytes: &[u8]) {
-    if !spans.contains_key(name) {
-        spans.insert(name.clone(), Vec::new());
+fn push_write(
+    writes: &mut BTreeMap<Name, Vec<PendingWrite>>,
+    name: &Name,
+    offset: u64,
+    bytes: &[u8],
+) {
+    if !writes.contains_key(name) {
+        writes.insert(name.clone(), Vec::new());
     }
-    let spans = spans.get_mut(name).expect("it was put there");
-    match spans.last_mut() {
+    let writes = writes.get_mut(name).expect("it was put there");
+    match writes.last_mut() {
         Some(last) if last.offset + last.bytes.len() as u64 == offset => {
             last.bytes.extend_from_slice(bytes);
         }
-        Some(_) | None => spans.push(Span { offset, bytes: bytes.to_vec() }),
+        Some(_) | None => writes.push(PendingWrite { offset, bytes: bytes.to_vec() }),
     }
 }
 
@@ -260,9 +267,9 @@ fn add(spans: &mut BTreeMap<Name, Vec<Span>>, name: &Name, offset: u64, bytes: &
 ///
 /// # Errors
 /// Where there is none, or something else.
-pub fn open_plain(folder: &File, name: &Name, flags: OFlags) -> io::Result<File> {
+pub fn open_regular_file(dir: &File, name: &Name, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(openat(folder, name.as_str(), flags, Mode::from_raw_mode(0o644))?);
+    let file = File::from(openat(dir, name.as_str(), flags, Mode::from_raw_mode(0o644))?);
     if file.metadata()?.is_file() {
         Ok(file)
     } else {

@@ -6,7 +6,7 @@ use std::io;
 use leasehold_core::id::Name;
 use tracing::warn;
 
-use super::{FileStore, Span, add};
+use super::{FileStore, PendingWrite, push_write};
 use crate::journal::Recovered;
 
 /// Why the files can't be made what the journal says.
@@ -17,7 +17,7 @@ pub enum RepairError {
         "the guarded file {name} has {found} bytes, and the journal has none before byte \
          {expected} any more; put the file back from a copy"
     )]
-    Damaged {
+    Truncated {
         /// Which file.
         name: Name,
         /// How many bytes it should have at least.
@@ -45,39 +45,45 @@ impl FileStore {
     /// # Errors
     /// Where the journal doesn't have the missing bytes any more, or a file can't be written.
     pub fn repair(&mut self, recovered: &Recovered) -> Result<(), RepairError> {
-        let mut spans = BTreeMap::new();
+        let mut writes = BTreeMap::new();
         for append in &recovered.appends {
-            add(&mut spans, &append.file, append.offset, append.data.bytes());
+            push_write(&mut writes, &append.file, append.offset, append.data.bytes());
         }
         for (name, file) in recovered.state.files() {
-            let spans = spans.remove(name).unwrap_or_default();
-            if let Err(error) = self.check(name) {
+            let writes = writes.remove(name).unwrap_or_default();
+            if let Err(error) = self.check_writable(name) {
                 warn!(%name, "left as it is until it is a plain file again");
-                self.set_blocked(name, Some(&error));
-                if !spans.is_empty() {
-                    self.waiting.insert(name.clone(), spans);
+                self.set_writability(name, Some(&error));
+                if !writes.is_empty() {
+                    self.pending.insert(name.clone(), writes);
                 }
                 continue;
             }
-            self.repair_one(name, &spans, file.len())?;
+            self.repair_file(name, &writes, file.len())?;
         }
         for lock in recovered.state.locks().keys() {
-            self.look_at(lock);
+            self.verify(lock);
         }
         self.sync_all().map_err(RepairError::Flush)
     }
 
-    fn repair_one(&mut self, name: &Name, spans: &[Span], len: u64) -> Result<(), RepairError> {
-        let failed = |source| RepairError::Io { name: name.clone(), source };
-        let expected = spans.first().map_or(len, |span| span.offset);
-        let found = self.file(name).and_then(std::fs::File::metadata).map_err(failed)?.len();
+    fn repair_file(
+        &mut self,
+        name: &Name,
+        writes: &[PendingWrite],
+        len: u64,
+    ) -> Result<(), RepairError> {
+        let io_error = |source| RepairError::Io { name: name.clone(), source };
+        let expected = writes.first().map_or(len, |write| write.offset);
+        let found =
+            self.open_or_create(name).and_then(std::fs::File::metadata).map_err(io_error)?.len();
         if found < expected {
-            return Err(RepairError::Damaged { name: name.clone(), expected, found });
+            return Err(RepairError::Truncated { name: name.clone(), expected, found });
         }
-        spans.iter().try_for_each(|span| self.write_span(name, span)).map_err(failed)?;
+        writes.iter().try_for_each(|write| self.write_at_offset(name, write)).map_err(io_error)?;
         if found > len {
-            self.file(name).and_then(|file| file.set_len(len)).map_err(failed)?;
-            self.dirty.insert(name.clone());
+            self.open_or_create(name).and_then(|file| file.set_len(len)).map_err(io_error)?;
+            self.unflushed.insert(name.clone());
         }
         Ok(())
     }

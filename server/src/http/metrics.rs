@@ -10,27 +10,33 @@ use axum::extract::State as Shared;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use super::{App, VIEWERS_MAX};
-use crate::published::{Counts, Gauges};
+use super::{AppState, VIEWERS_MAX};
+use crate::published::{Counters, Gauges};
 
-pub(super) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
-    let (counts, gauges) = app.published.counts();
-    let viewers = (VIEWERS_MAX as usize).saturating_sub(app.viewers.available_permits());
-    let text = text(&counts, gauges, viewers);
+pub(super) async fn metrics(Shared(app): Shared<AppState>) -> impl IntoResponse {
+    let (counts, gauges) = app.published.metrics();
+    let viewers = (VIEWERS_MAX as usize).saturating_sub(app.viewer_permits.available_permits());
+    let text = render(&counts, gauges, viewers);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-fn text(counts: &Counts, gauges: Gauges, viewers: usize) -> String {
+fn render(counts: &Counters, gauges: Gauges, viewers: usize) -> String {
     let mut out = String::new();
-    for (name, help, label, of) in [
+    for (name, help, label, values) in [
         ("events_total", "Events, by type.", "type", &counts.events),
         ("refusals_total", "Refused requests, by code.", "code", &counts.refusals),
         ("releases_total", "Tenures that ended, by cause.", "cause", &counts.releases),
         ("dropped_total", "Dropped datagrams, by reason.", "reason", &counts.drops),
     ] {
-        family(&mut out, name, help, label, of);
+        write_family(&mut out, name, help, label, values);
     }
-    single(&mut out, "appended_bytes_total", "counter", "Bytes appended.", counts.appended_bytes);
+    write_metric(
+        &mut out,
+        "appended_bytes_total",
+        "counter",
+        "Bytes appended.",
+        counts.appended_bytes,
+    );
     for (name, help, value) in [
         ("sessions", "Live sessions.", gauges.sessions as u64),
         ("locks_held", "Locks that are held.", gauges.locks_held as u64),
@@ -40,24 +46,30 @@ fn text(counts: &Counts, gauges: Gauges, viewers: usize) -> String {
         ("last_token", "The largest fencing token ever granted.", gauges.last_token.number()),
         ("viewers", "Viewers of the event stream.", viewers as u64),
     ] {
-        single(&mut out, name, "gauge", help, value);
+        write_metric(&mut out, name, "gauge", help, value);
     }
     out
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+fn write_header(out: &mut String, name: &str, kind: &str, help: &str) {
     writeln!(out, "# HELP leasehold_{name} {help}\n# TYPE leasehold_{name} {kind}")
         .expect("a string takes any text");
 }
 
-fn single(out: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    head(out, name, kind, help);
+fn write_metric(out: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    write_header(out, name, kind, help);
     writeln!(out, "leasehold_{name} {value}").expect("a string takes any text");
 }
 
-fn family(out: &mut String, name: &str, help: &str, label: &str, of: &BTreeMap<&str, u64>) {
-    head(out, name, "counter", help);
-    for (value, count) in of {
+fn write_family(
+    out: &mut String,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &BTreeMap<&str, u64>,
+) {
+    write_header(out, name, "counter", help);
+    for (value, count) in values {
         writeln!(out, "leasehold_{name}{{{label}=\"{value}\"}} {count}")
             .expect("a string takes any text");
     }

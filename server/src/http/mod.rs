@@ -4,10 +4,10 @@
 //! - Viewers and connections are bounded, so the lock service never lacks what they use.
 
 mod api;
-mod door;
-mod guard;
+mod assets;
+mod connection_limit;
 mod metrics;
-mod page;
+mod security;
 mod stream;
 
 use std::future::Future;
@@ -23,8 +23,8 @@ use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::published::{Gone, Published};
-use door::Door;
+use crate::published::{Published, PublisherStopped};
+use connection_limit::ConnectionLimiter;
 
 /// How many viewers may follow the stream at once.
 const VIEWERS_MAX: u32 = 64;
@@ -35,25 +35,25 @@ const CONNECTIONS_MAX: usize = 512;
 
 /// A connection on which nothing moves for this long is closed. Viewers answer pings, so
 /// something always moves on theirs.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many may be told the whole state at once: it can be large.
-const STATES_MAX: usize = 2;
+const STATE_REQUESTS_MAX: usize = 2;
 
 /// How long answers may take to leave when the server ends.
-const LEAVE_MAX: Duration = Duration::from_secs(1);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// What the handlers share.
 #[derive(Clone)]
-struct App {
+struct AppState {
     published: Published,
-    files: Arc<PathBuf>,
-    viewers: Arc<Semaphore>,
-    states: Arc<Semaphore>,
+    files_dir: Arc<PathBuf>,
+    viewer_permits: Arc<Semaphore>,
+    state_permits: Arc<Semaphore>,
     /// The rounds in which viewers are told are counted from here.
-    opened: Instant,
+    started_at: Instant,
     /// Set when the server ends.
-    ending: watch::Receiver<bool>,
+    shutting_down: watch::Receiver<bool>,
 }
 
 /// Serves until `shutdown` is done. Viewers are told before everything that was published until
@@ -64,40 +64,41 @@ struct App {
 pub async fn serve(
     listener: std::net::TcpListener,
     published: Published,
-    files: PathBuf,
+    files_dir: PathBuf,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let loopback = listener.local_addr()?.ip().is_loopback();
-    let (end, ending) = watch::channel(false);
-    let app = App {
+    let is_loopback = listener.local_addr()?.ip().is_loopback();
+    let (begin_shutdown, shutting_down) = watch::channel(false);
+    let app = AppState {
         published: published.clone(),
-        files: Arc::new(files),
-        viewers: Arc::new(Semaphore::new(VIEWERS_MAX as usize)),
-        states: Arc::new(Semaphore::new(STATES_MAX)),
-        opened: Instant::now(),
-        ending: ending.clone(),
+        files_dir: Arc::new(files_dir),
+        viewer_permits: Arc::new(Semaphore::new(VIEWERS_MAX as usize)),
+        state_permits: Arc::new(Semaphore::new(STATE_REQUESTS_MAX)),
+        started_at: Instant::now(),
+        shutting_down: shutting_down.clone(),
     };
-    let viewers = Arc::clone(&app.viewers);
-    let until = async move {
+    let viewer_permits = Arc::clone(&app.viewer_permits);
+    let shutdown_signal = async move {
         shutdown.await;
         // Once this is answered, all that was published before can be seen.
-        let _ = published.look(|_| ()).await;
-        end.send_replace(true);
+        let _ = published.inspect(|_| ()).await;
+        begin_shutdown.send_replace(true);
     };
-    let door = Door::new(listener, CONNECTIONS_MAX, IDLE_MAX);
-    let serving = axum::serve(door, router(app, loopback)).with_graceful_shutdown(until);
+    let limiter = ConnectionLimiter::new(listener, CONNECTIONS_MAX, IDLE_TIMEOUT);
+    let server =
+        axum::serve(limiter, router(app, is_loopback)).with_graceful_shutdown(shutdown_signal);
     tokio::select! {
-        done = serving => done.context("the page can't be served")?,
-        () = overdue(ending) => {}
+        result = server => result.context("the page can't be served")?,
+        () = grace_period_expired(shutting_down) => {}
     }
     // Whoever has a seat is being told goodbye.
-    let _ = timeout(LEAVE_MAX, viewers.acquire_many(VIEWERS_MAX)).await;
+    let _ = timeout(SHUTDOWN_GRACE, viewer_permits.acquire_many(VIEWERS_MAX)).await;
     Ok(())
 }
 
-fn router(app: App, loopback: bool) -> Router {
+fn router(app: AppState, is_loopback: bool) -> Router {
     Router::new()
         .route("/api/state", get(api::state))
         .route("/api/files", get(api::files))
@@ -105,20 +106,20 @@ fn router(app: App, loopback: bool) -> Router {
         .route("/api/events", get(stream::events))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(api::health))
-        .fallback(get(page::asset))
+        .fallback(get(assets::serve_asset))
         .with_state(app)
         .layer(axum::middleware::from_fn(move |request, next| {
-            guard::guard(loopback, request, next)
+            security::enforce(is_loopback, request, next)
         }))
 }
 
-async fn overdue(mut ending: watch::Receiver<bool>) {
-    if ending.wait_for(|ends| *ends).await.is_ok() {
-        sleep(LEAVE_MAX).await;
+async fn grace_period_expired(mut shutting_down: watch::Receiver<bool>) {
+    if shutting_down.wait_for(|is_set| *is_set).await.is_ok() {
+        sleep(SHUTDOWN_GRACE).await;
     }
 }
 
-impl IntoResponse for Gone {
+impl IntoResponse for PublisherStopped {
     fn into_response(self) -> Response {
         (StatusCode::SERVICE_UNAVAILABLE, format!("{self}\n")).into_response()
     }

@@ -16,25 +16,25 @@ use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use leasehold_core::event::Event;
-use leasehold_core::id::Index;
+use leasehold_core::id::LogIndex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::App;
-use crate::published::{News, Published, Snapshot, Viewer};
+use super::AppState;
+use crate::published::{Published, Snapshot, Viewer, ViewerUpdate};
 
 /// After so many messages in a row it is looked whether the viewer has said something. At one
 /// round in 33 ms it is enough for a million events a second.
-const MESSAGES_MAX: usize = 64;
+const ROUND_MESSAGES_MAX: usize = 64;
 
 /// So it is after this long, where the viewer takes its time.
-const TELL_MAX: Duration = Duration::from_secs(1);
+const ROUND_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Messages are gathered for at most this long: 30 times a second is what a screen can show.
 /// Viewers are told at the same moments, so that what is written for one serves all.
-const GATHER: Duration = Duration::from_millis(33);
+const ROUND_INTERVAL: Duration = Duration::from_millis(33);
 
 /// How many bytes of events a viewer is told in a second: some 30,000 events, far more than a page
 /// can show.
@@ -42,109 +42,109 @@ const BYTES_PER_SECOND: i64 = 4_000_000;
 
 /// A viewer that was lost begins again at most this often: it should see something of what happens
 /// between two snapshots.
-const BEGIN_EVERY: Duration = Duration::from_secs(1);
+const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// How often a viewer is asked whether it is there, and, where nothing happens, told so.
-const BEAT_EVERY: Duration = Duration::from_secs(5);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A viewer that takes nothing, or doesn't even answer a ping, for this long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+const VIEWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait for a viewer's goodbye.
-const GOODBYE_MAX: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Nothing that a viewer says means anything, so it need not be long.
-const HEARD_LEN_MAX: usize = 4_096;
+const INBOUND_LEN_MAX: usize = 4_096;
 
 #[derive(Deserialize)]
-pub(super) struct From {
+pub(super) struct EventsQuery {
     from: Option<u64>,
 }
 
 pub(super) async fn events(
-    Shared(app): Shared<App>,
-    Query(From { from }): Query<From>,
+    Shared(app): Shared<AppState>,
+    Query(EventsQuery { from }): Query<EventsQuery>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let Ok(seat) = app.viewers.clone().try_acquire_owned() else {
+    let Ok(permit) = app.viewer_permits.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n").into_response();
     };
-    let upgrade = upgrade.max_message_size(HEARD_LEN_MAX).max_frame_size(HEARD_LEN_MAX);
+    let upgrade = upgrade.max_message_size(INBOUND_LEN_MAX).max_frame_size(INBOUND_LEN_MAX);
     upgrade.on_upgrade(async move |socket| {
-        let viewer = app.published.follow(from.map(Index::new));
+        let viewer = app.published.subscribe(from.map(LogIndex::new));
         let now = Instant::now();
-        let telling = Telling {
+        let connection = ViewerConnection {
             app,
             socket,
             viewer,
-            allowance: Allowance::new(now),
-            begins: now,
-            heard: now,
-            told: now,
-            ping: now + BEAT_EVERY,
+            budget: ByteBudget::new(now),
+            next_snapshot_at: now,
+            last_received: now,
+            last_sent: now,
+            next_ping: now + HEARTBEAT_INTERVAL,
         };
-        telling.run().await;
-        drop(seat);
+        connection.run().await;
+        drop(permit);
     })
 }
 
 #[derive(Serialize)]
-struct Events<'a> {
+struct EventsMessage<'a> {
     r#type: &'static str,
     events: &'a [Event],
 }
 
-impl App {
+impl AppState {
     /// When viewers are told next what has happened by then.
     fn next_round(&self) -> Instant {
-        let (now, gather) = (Instant::now(), GATHER.as_millis());
-        let rounds = now.duration_since(self.opened).as_millis() / gather + 1;
-        let after = u64::try_from(rounds * gather).unwrap_or(u64::MAX);
-        self.opened + Duration::from_millis(after)
+        let (now, interval) = (Instant::now(), ROUND_INTERVAL.as_millis());
+        let rounds = now.duration_since(self.started_at).as_millis() / interval + 1;
+        let after = u64::try_from(rounds * interval).unwrap_or(u64::MAX);
+        self.started_at + Duration::from_millis(after)
     }
 }
 
 /// One viewer being told everything.
-struct Telling {
-    app: App,
+struct ViewerConnection {
+    app: AppState,
     socket: WebSocket,
     viewer: Viewer,
-    allowance: Allowance,
+    budget: ByteBudget,
     /// When it may begin again, should it be lost.
-    begins: Instant,
+    next_snapshot_at: Instant,
     /// When something last came from it.
-    heard: Instant,
+    last_received: Instant,
     /// When it was last told something.
-    told: Instant,
+    last_sent: Instant,
     /// When to ask next whether it is there.
-    ping: Instant,
+    next_ping: Instant,
 }
 
 /// How much of the events a viewer may be told: as much as a second's worth at once. Below zero
 /// where the last message had more than was left.
-struct Allowance {
-    bytes: i64,
-    at: Instant,
+struct ByteBudget {
+    available: i64,
+    refilled_at: Instant,
 }
 
 /// The viewer has left, or takes too long.
-struct Left;
+struct Disconnected;
 
-impl Telling {
+impl ViewerConnection {
     /// Goes on until the viewer leaves or the server ends.
     async fn run(mut self) {
         loop {
             // Looked at before the news: what is set now comes after all that there will be.
-            let ends = *self.app.ending.borrow();
-            let until = self.app.next_round();
-            let Ok(more) = self.tell_news(ends).await else { return };
-            if ends && !more {
-                return self.say_goodbye().await;
+            let shutting_down = *self.app.shutting_down.borrow();
+            let next_round = self.app.next_round();
+            let Ok(has_more) = self.send_updates(shutting_down).await else { return };
+            if shutting_down && !has_more {
+                return self.close().await;
             }
-            if !ends {
-                sleep_until(until).await;
+            if !shutting_down {
+                sleep_until(next_round).await;
             }
-            if self.wait_for_news(more).await.is_err() {
+            if self.wait_for_update(has_more).await.is_err() {
                 return;
             }
         }
@@ -152,141 +152,145 @@ impl Telling {
 
     /// Tells what the viewer hasn't seen yet, as far as it may be told by now, or all of it. Says
     /// whether there is more of it.
-    async fn tell_news(&mut self, all: bool) -> Result<bool, Left> {
-        let begun = Instant::now();
-        for _ in 0..MESSAGES_MAX {
+    async fn send_updates(&mut self, send_all: bool) -> Result<bool, Disconnected> {
+        let started = Instant::now();
+        for _ in 0..ROUND_MESSAGES_MAX {
             let now = Instant::now();
-            if now > begun + TELL_MAX {
+            if now > started + ROUND_TIME_MAX {
                 return Ok(true);
             }
-            if self.allowance.is_spent(now) && !all {
+            if self.budget.is_exhausted(now) && !send_all {
                 return Ok(true);
             }
-            match self.viewer.news() {
-                News::Nothing => return Ok(false),
-                News::Events { batch, from, is_all } => {
-                    let text = match from {
-                        0 => batch.text(events_text),
-                        _ => events_text(&batch.events()[from..]).into(),
+            match self.viewer.next_update() {
+                ViewerUpdate::UpToDate => return Ok(false),
+                ViewerUpdate::Events { batch, first_unseen, is_last } => {
+                    let message = match first_unseen {
+                        0 => batch.encoded(events_json),
+                        _ => events_json(&batch.events()[first_unseen..]).into(),
                     };
-                    self.allowance.spend(text.len());
-                    self.tell(text).await?;
-                    if is_all {
+                    self.budget.consume(message.len());
+                    self.send_text(message).await?;
+                    if is_last {
                         return Ok(false);
                     }
                 }
-                News::Lost if now < self.begins && !all => return Ok(true),
-                News::Lost => {
-                    self.tell_snapshot().await?;
-                    self.begins = Instant::now() + BEGIN_EVERY;
+                ViewerUpdate::SnapshotRequired if now < self.next_snapshot_at && !send_all => {
+                    return Ok(true);
+                }
+                ViewerUpdate::SnapshotRequired => {
+                    self.send_snapshot().await?;
+                    self.next_snapshot_at = Instant::now() + SNAPSHOT_INTERVAL_MIN;
                 }
             }
         }
         Ok(true)
     }
 
-    async fn tell_snapshot(&mut self) -> Result<(), Left> {
-        let (snapshot, missed) = self.viewer.begin().await.map_err(|_| Left)?;
-        let (_, at) = self.app.published.now();
-        let recovered = self.app.published.recovered();
-        let made = spawn_blocking(move || {
-            let text = snapshot_text(&snapshot, at.as_millis(), missed, recovered);
+    async fn send_snapshot(&mut self) -> Result<(), Disconnected> {
+        let (snapshot, missed) =
+            self.viewer.start_from_snapshot().await.map_err(|_| Disconnected)?;
+        let (_, at) = self.app.published.latest();
+        let recovered = self.app.published.recovered_index();
+        let encoded = spawn_blocking(move || {
+            let text = snapshot_json(&snapshot, at.as_millis(), missed, recovered);
             (text, snapshot)
         });
-        let (text, snapshot) = made.await.map_err(|_| Left)?;
-        self.tell(text.into()).await?;
+        let (text, snapshot) = encoded.await.map_err(|_| Disconnected)?;
+        self.send_text(text.into()).await?;
         // Until here another viewer may share it.
         drop(snapshot);
         Ok(())
     }
 
     /// Waits until there are news, and sees to it meanwhile that the viewer is there.
-    async fn wait_for_news(&mut self, are_there: bool) -> Result<(), Left> {
+    async fn wait_for_update(&mut self, has_more: bool) -> Result<(), Disconnected> {
         loop {
-            let beat = self.ping.min(self.told + BEAT_EVERY);
+            let next_heartbeat = self.next_ping.min(self.last_sent + HEARTBEAT_INTERVAL);
             tokio::select! {
                 // Before it is found silent, it is heard; and both before there are more news.
                 biased;
                 message = self.socket.recv() => {
-                    let Some(Ok(_)) = message else { return Err(Left) };
-                    self.heard = Instant::now();
+                    let Some(Ok(_)) = message else { return Err(Disconnected) };
+                    self.last_received = Instant::now();
                 }
-                () = sleep_until(beat) => self.beat().await?,
-                _ = self.app.ending.changed() => return Ok(()),
-                () = ready(()), if are_there => return Ok(()),
-                changed = self.viewer.changed() => return changed.map_err(|_| Left),
+                () = sleep_until(next_heartbeat) => self.send_due_heartbeat().await?,
+                _ = self.app.shutting_down.changed() => return Ok(()),
+                () = ready(()), if has_more => return Ok(()),
+                changed = self.viewer.changed() => return changed.map_err(|_| Disconnected),
             }
         }
     }
 
-    async fn beat(&mut self) -> Result<(), Left> {
-        if self.heard.elapsed() > SILENCE_MAX {
-            return Err(Left);
+    async fn send_due_heartbeat(&mut self) -> Result<(), Disconnected> {
+        if self.last_received.elapsed() > VIEWER_TIMEOUT {
+            return Err(Disconnected);
         }
-        if self.ping <= Instant::now() {
+        if self.next_ping <= Instant::now() {
             self.send(Message::Ping(Bytes::new())).await?;
-            self.ping = Instant::now() + BEAT_EVERY;
+            self.next_ping = Instant::now() + HEARTBEAT_INTERVAL;
         }
         // Scripts see no ping, so they are told as well.
-        if self.told.elapsed() >= BEAT_EVERY {
-            let text = heartbeat_text(&self.app.published);
-            self.tell(text.into()).await?;
+        if self.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
+            let text = heartbeat_json(&self.app.published);
+            self.send_text(text.into()).await?;
         }
         Ok(())
     }
 
-    async fn tell(&mut self, text: Utf8Bytes) -> Result<(), Left> {
+    async fn send_text(&mut self, text: Utf8Bytes) -> Result<(), Disconnected> {
         self.send(Message::Text(text)).await?;
-        self.told = Instant::now();
+        self.last_sent = Instant::now();
         Ok(())
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Left> {
-        match timeout(SILENCE_MAX, self.socket.send(message)).await {
+    async fn send(&mut self, message: Message) -> Result<(), Disconnected> {
+        match timeout(VIEWER_TIMEOUT, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Left),
+            Ok(Err(_)) | Err(_) => Err(Disconnected),
         }
     }
 
-    async fn say_goodbye(mut self) {
+    async fn close(mut self) {
         let reason = "the server ends".into();
         let close = Message::Close(Some(CloseFrame { code: close_code::AWAY, reason }));
-        let goodbye = async {
+        let closing = async {
             let _ = self.socket.send(close).await;
             // Who closes at once with something unread loses what was on its way.
             while let Some(Ok(_)) = self.socket.recv().await {}
         };
-        let _ = timeout(GOODBYE_MAX, goodbye).await;
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
 }
 
-impl Allowance {
+impl ByteBudget {
     const fn new(at: Instant) -> Self {
-        Self { bytes: BYTES_PER_SECOND, at }
+        Self { available: BYTES_PER_SECOND, refilled_at: at }
     }
 
     /// Whether there is nothing left of it at this moment.
-    fn is_spent(&mut self, now: Instant) -> bool {
-        let micros = i64::try_from(now.duration_since(self.at).as_micros()).unwrap_or(i64::MAX);
-        let grown = micros.saturating_mul(BYTES_PER_SECOND) / 1_000_000;
-        if grown > 0 {
-            self.bytes = self.bytes.saturating_add(grown).min(BYTES_PER_SECOND);
-            self.at = now;
+    fn is_exhausted(&mut self, now: Instant) -> bool {
+        let micros =
+            i64::try_from(now.duration_since(self.refilled_at).as_micros()).unwrap_or(i64::MAX);
+        let refill = micros.saturating_mul(BYTES_PER_SECOND) / 1_000_000;
+        if refill > 0 {
+            self.available = self.available.saturating_add(refill).min(BYTES_PER_SECOND);
+            self.refilled_at = now;
         }
-        self.bytes <= 0
+        self.available <= 0
     }
 
-    const fn spend(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_sub_unsigned(bytes as u64);
+    const fn consume(&mut self, bytes: usize) {
+        self.available = self.available.saturating_sub_unsigned(bytes as u64);
     }
 }
 
-fn events_text(events: &[Event]) -> String {
-    let events = Events { r#type: "events", events };
+fn events_json(events: &[Event]) -> String {
+    let events = EventsMessage { r#type: "events", events };
     serde_json::to_string(&events).expect("events are JSON")
 }
 
-fn snapshot_text(snapshot: &Snapshot, at_ms: u64, missed: u64, recovered: Index) -> String {
+fn snapshot_json(snapshot: &Snapshot, at_ms: u64, missed: u64, recovered: LogIndex) -> String {
     let index = snapshot.index();
     let missed = if missed > 0 { format!(r#","missed":{missed}"#) } else { String::new() };
     let state = snapshot.json();
@@ -294,7 +298,7 @@ fn snapshot_text(snapshot: &Snapshot, at_ms: u64, missed: u64, recovered: Index)
     format!(r#"{{{head},"recovered":{recovered},"state":{state}}}"#)
 }
 
-fn heartbeat_text(published: &Published) -> String {
-    let (index, at) = published.now();
+fn heartbeat_json(published: &Published) -> String {
+    let (index, at) = published.latest();
     json!({"type": "heartbeat", "index": index, "at_ms": at}).to_string()
 }

@@ -62,7 +62,10 @@ impl Archive {
         let (database, progress) = (Some(database), Progress::default());
         let mut archive = Self { medium, database, watch, retry_at: None, progress };
         if *state != State::default() {
-            archive.begin_snapshot(Writing::new(state.index().number(), encode_snapshot(state)));
+            archive.begin_snapshot(Writing::new(
+                state.applied_index().number(),
+                encode_snapshot(state),
+            ));
             while archive.is_under_way() {
                 archive.work().map_err(|error| OpenError::Io(io::Error::other(error)))?;
             }

@@ -31,8 +31,8 @@ use std::io;
 
 use leasehold_core::data::Data;
 use leasehold_core::event::Event;
-use leasehold_core::id::{Index, Name};
-use leasehold_core::service::Stored;
+use leasehold_core::id::{LogIndex, Name};
+use leasehold_core::service::Durable;
 use leasehold_core::state::State;
 
 pub use medium::{FileMedium, Medium};
@@ -41,25 +41,25 @@ pub use redb_journal::{Moving, RedbJournal, TailOptions};
 pub use snapshot::{decode_snapshot, encode_snapshot};
 
 /// Makes events last. Where a journal of several servers would take the place of this one's.
-pub trait Journal: Send {
+pub trait Log: Send {
     /// Stores a batch: all events that happened since the last one, durable or not. Whoever gets a
-    /// [`Stored`] may let its replies go and show its events.
+    /// [`Durable`] may let its replies go and show its events.
     ///
     /// # Errors
     /// Where it is not stored; see [`AppendError`] for what may be done then.
-    fn append(&mut self, events: &[Event]) -> Result<Stored, AppendError>;
+    fn append(&mut self, events: &[Event]) -> Result<Durable, AppendError>;
 
     /// Begins to write a snapshot that covers everything up to `index`: made by
     /// [`encode_snapshot`] from a state whose events are all stored, and whose appends are all in
     /// their files for good, since they leave the journal for it.
-    fn begin_snapshot(&mut self, index: Index, bytes: Vec<u8>);
+    fn begin_snapshot(&mut self, index: LogIndex, bytes: Vec<u8>);
 
     /// Goes on with a snapshot, where nothing else is to be stored: one piece of it, or some of
     /// what it has made superfluous.
     ///
     /// # Errors
-    /// As [`Journal::append`].
-    fn work(&mut self) -> Result<(), AppendError>;
+    /// As [`Log::append_call`].
+    fn run_maintenance(&mut self) -> Result<(), AppendError>;
 
     /// How much was stored since the last snapshot was begun, in bytes.
     fn bytes_since_snapshot(&self) -> u64;
@@ -85,10 +85,10 @@ pub enum AppendError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// What it holds can't be believed.
-    #[error("it is damaged: {why}")]
+    #[error("it is damaged: {reason}")]
     Damaged {
         /// What is wrong with it.
-        why: String,
+        reason: String,
     },
     /// Somebody else has it open.
     #[error("another server uses this data folder")]
@@ -104,17 +104,17 @@ pub struct Recovered {
     /// The fold of all that it holds, with the secrets of the sessions.
     pub state: State,
     /// The last place in history that anybody may have seen.
-    pub after: Index,
+    pub last_index: LogIndex,
     /// The appends that are still in it, in order, to make the files whole. What is not among them
     /// was in its file for good before a snapshot took its place.
-    pub appends: Vec<Append>,
+    pub appends: Vec<RecoveredAppend>,
     /// How many events were read, beside the snapshot.
-    pub events: usize,
+    pub event_count: usize,
 }
 
 /// Bytes that belong into a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Append {
+pub struct RecoveredAppend {
     /// Which file.
     pub file: Name,
     /// Where.
@@ -125,7 +125,7 @@ pub struct Append {
 
 #[allow(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
 fn damaged(why: impl ToString) -> OpenError {
-    OpenError::Damaged { why: why.to_string() }
+    OpenError::Damaged { reason: why.to_string() }
 }
 
 fn damaged_while_running() -> io::Error {

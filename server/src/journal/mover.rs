@@ -26,7 +26,7 @@ use super::{AppendError, damaged_while_running};
 /// How long the thread rests between the commits of a snapshot, so that the flushes of batches
 /// don't have to wait for many of them, and after a failure.
 const PAUSE: Duration = Duration::from_millis(20);
-/// See [`PAUSE`].
+/// See [`ERROR_DELAY`].
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// Moves records, and writes snapshots.

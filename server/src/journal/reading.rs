@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use leasehold_core::event::{Event, Fact};
-use leasehold_core::id::Index;
+use leasehold_core::event::{Event, EventKind};
+use leasehold_core::id::LogIndex;
 use leasehold_core::state::State;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError};
 
@@ -14,7 +14,7 @@ use super::commit::{
 use super::record::decode_batch;
 use super::snapshot::{self, decode_snapshot};
 use super::watched::{Watch, Watched};
-use super::{Append, OpenError, Recovered, damaged};
+use super::{OpenError, Recovered, RecoveredAppend, damaged};
 
 /// The memory that redb may use to keep pages: the last ones are all that appending looks at.
 const CACHE_BYTES: usize = 16 << 20;
@@ -32,7 +32,7 @@ pub(super) struct Fold {
     covered: u64,
     /// The place of the last batch.
     last: u64,
-    appends: Vec<Append>,
+    appends: Vec<RecoveredAppend>,
     events: usize,
     /// How long all batches are that the snapshot doesn't cover.
     pub(super) bytes: u64,
@@ -88,7 +88,7 @@ fn read_snapshot(
     let pieces = pieces.ok_or_else(|| damaged("a snapshot has no pieces"))?;
     let bytes = snapshot::read(&table, index, pieces).map_err(damaged)?;
     let state = decode_snapshot(&bytes).map_err(damaged)?;
-    if state.index().number() == index {
+    if state.applied_index().number() == index {
         Ok(state)
     } else {
         Err(damaged("a snapshot goes up to another place than it says"))
@@ -96,7 +96,7 @@ fn read_snapshot(
 }
 
 fn read_batches(transaction: &ReadTransaction, state: State) -> Result<Fold, OpenError> {
-    let covered = state.index().number();
+    let covered = state.applied_index().number();
     let (appends, events, bytes) = (Vec::new(), 0, 0);
     let mut fold = Fold { state, covered, last: 0, appends, events, bytes };
     let batches = transaction.open_table(BATCHES).map_err(damaged)?;
@@ -141,12 +141,17 @@ impl Fold {
 
     /// All that was read.
     pub(super) fn finish(self, reserved: u64) -> Recovered {
-        let after = Index::new(reserved.max(self.last()));
-        Recovered { state: self.state, after, appends: self.appends, events: self.events }
+        let after = LogIndex::new(reserved.max(self.last()));
+        Recovered {
+            state: self.state,
+            last_index: after,
+            appends: self.appends,
+            event_count: self.events,
+        }
     }
 }
 
-fn append_of(event: Event) -> Option<Append> {
-    let Fact::FileAppended { file, offset, data, .. } = event.fact else { return None };
-    Some(Append { file, offset, data })
+fn append_of(event: Event) -> Option<RecoveredAppend> {
+    let EventKind::FileAppended { file, offset, data, .. } = event.kind else { return None };
+    Some(RecoveredAppend { file, offset, data })
 }

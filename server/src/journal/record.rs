@@ -7,12 +7,12 @@
 
 use leasehold_core::data::Data;
 use leasehold_core::digest::Digest;
-use leasehold_core::event::{Asked, Event, Fact, ReleaseCause, WaitEndCause};
-use leasehold_core::id::{Attempt, Index, Name, Nonce, Seq, SessionId, SessionNo, Token};
+use leasehold_core::event::{Event, EventKind, ReleaseCause, RequestId, WaitEndCause};
+use leasehold_core::id::{Attempt, LogIndex, Name, Nonce, Seq, SessionId, SessionKey, Token};
 use leasehold_core::op::Op;
-use leasehold_core::refusal::{Bound, Refusal};
+use leasehold_core::refusal::{Limit, Refusal};
 use leasehold_core::secret::Secret;
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 
 /// The version of this way of writing.
 const VERSION: u8 = 1;
@@ -49,10 +49,10 @@ pub(super) fn encode_batch_into(bytes: &mut Vec<u8>, events: &[Event]) {
     let begin = bytes.len();
     bytes.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
     let mut out = Writer(bytes);
-    for event in events.iter().filter(|event| event.fact.is_durable()) {
+    for event in events.iter().filter(|event| event.kind.is_durable()) {
         out.number(event.index.number());
         out.number(event.at.as_millis());
-        out.fact(&event.fact);
+        out.fact(&event.kind);
     }
     seal(&mut bytes[begin..]);
 }
@@ -90,9 +90,9 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Event>, RecordError> {
     let mut reader = Reader(body);
     let mut events = Vec::new();
     while !reader.0.is_empty() {
-        let index = Index::new(reader.number()?);
+        let index = LogIndex::new(reader.number()?);
         let at = Time::from_millis(reader.number()?);
-        events.push(Event { index, at, fact: reader.fact()? });
+        events.push(Event { index, at, kind: reader.fact()? });
     }
     Ok(events)
 }
@@ -124,44 +124,61 @@ impl Writer<'_> {
         }
     }
 
-    fn asked(&mut self, asked: Asked) {
+    fn asked(&mut self, asked: RequestId) {
         self.number(asked.seq.number());
         self.number(asked.attempt.number());
         self.0.extend_from_slice(&asked.digest.0.to_le_bytes());
     }
 
-    fn of(&mut self, tag: u8, session_no: SessionNo, client: &Name) {
+    fn of(&mut self, tag: u8, session_no: SessionId, client: &Name) {
         self.0.push(tag);
         self.number(session_no.number());
         self.name(client);
     }
 
-    fn fact(&mut self, fact: &Fact) {
+    fn fact(&mut self, fact: &EventKind) {
         match fact {
-            Fact::ServerStarted { unix_ms, token_floor } => {
+            EventKind::ServerStarted { unix_ms, token_floor } => {
                 self.0.push(1);
                 self.number(*unix_ms);
                 self.number(token_floor.number());
             }
-            Fact::SessionOpened { session_no, client, lease, id, nonce } => {
+            EventKind::SessionOpened { session_id: session_no, client, lease, key: id, nonce } => {
                 self.of(2, *session_no, client);
                 self.number(lease.as_millis());
                 self.option(*id, |out, id| out.0.extend_from_slice(&id.expose().to_bytes()));
                 self.option(*nonce, |out, nonce| out.number(nonce.expose().bits()));
             }
-            Fact::SessionExpired { session_no, client } => self.of(3, *session_no, client),
-            Fact::SessionClosed { session_no, client, asked } => {
+            EventKind::SessionExpired { session_id: session_no, client } => {
+                self.of(3, *session_no, client)
+            }
+            EventKind::SessionClosed { session_id: session_no, client, request_id: asked } => {
                 self.of(4, *session_no, client);
                 self.asked(*asked);
             }
-            Fact::LockQueued { lock, session_no, client, asked, wait, hold } => {
+            EventKind::LockQueued {
+                lock,
+                session_id: session_no,
+                client,
+                request_id: asked,
+                wait,
+                hold,
+            } => {
                 self.of(5, *session_no, client);
                 self.name(lock);
                 self.asked(*asked);
                 self.number(wait.as_millis());
                 self.option(*hold, |out, hold| out.number(hold.as_millis()));
             }
-            Fact::LockGranted { lock, session_no, client, token, asked, hold, from_queue } => {
+            EventKind::LockGranted {
+                lock,
+                session_id: session_no,
+                client,
+                token,
+                request_id: asked,
+                hold,
+                from_queue,
+            } => {
                 self.of(6, *session_no, client);
                 self.name(lock);
                 self.number(token.number());
@@ -169,7 +186,14 @@ impl Writer<'_> {
                 self.option(*hold, |out, hold| out.number(hold.as_millis()));
                 self.0.push(u8::from(*from_queue));
             }
-            Fact::LockReleased { lock, session_no, client, token, cause, asked } => {
+            EventKind::LockReleased {
+                lock,
+                session_id: session_no,
+                client,
+                token,
+                cause,
+                request_id: asked,
+            } => {
                 self.of(7, *session_no, client);
                 self.name(lock);
                 self.number(token.number());
@@ -181,7 +205,14 @@ impl Writer<'_> {
                 });
                 self.option(*asked, Self::asked);
             }
-            Fact::WaitEnded { lock, session_no, client, waited, cause, asked } => {
+            EventKind::WaitEnded {
+                lock,
+                session_id: session_no,
+                client,
+                wait_seq: waited,
+                cause,
+                request_id: asked,
+            } => {
                 self.of(8, *session_no, client);
                 self.name(lock);
                 self.number(waited.number());
@@ -192,7 +223,15 @@ impl Writer<'_> {
                 });
                 self.option(*asked, Self::asked);
             }
-            Fact::FileAppended { file, session_no, client, token, offset, data, asked } => {
+            EventKind::FileAppended {
+                file,
+                session_id: session_no,
+                client,
+                token,
+                offset,
+                data,
+                request_id: asked,
+            } => {
                 self.of(9, *session_no, client);
                 self.name(file);
                 self.number(token.number());
@@ -200,34 +239,42 @@ impl Writer<'_> {
                 self.bytes(data.bytes());
                 self.asked(*asked);
             }
-            Fact::RequestRefused { session_no, client, op, name, token, refusal, asked } => {
+            EventKind::RequestRefused {
+                session_id: session_no,
+                client,
+                op,
+                resource_name: name,
+                token,
+                refusal,
+                request_id: asked,
+            } => {
                 self.0.push(10);
                 self.option(*session_no, |out, it| out.number(it.number()));
                 self.option(client.as_ref(), Self::name);
-                self.bytes(op.word().as_bytes());
+                self.bytes(op.code().as_bytes());
                 self.option(name.as_ref(), Self::name);
                 self.option(*token, |out, token| out.number(token.number()));
                 self.refusal(refusal);
                 self.asked(*asked);
             }
-            Fact::ServerStopped
-            | Fact::DuplicateAnswered { .. }
-            | Fact::LeaseRenewed { .. }
-            | Fact::DatagramDropped { .. } => unreachable!("no durable fact"),
+            EventKind::ServerStopped
+            | EventKind::DuplicateAnswered { .. }
+            | EventKind::LeaseRenewed { .. }
+            | EventKind::DatagramDropped { .. } => unreachable!("no durable fact"),
         }
     }
 
     fn refusal(&mut self, refusal: &Refusal) {
         self.bytes(refusal.code().as_bytes());
         match refusal {
-            Refusal::BadRequest { why } => self.bytes(why.as_bytes()),
+            Refusal::BadRequest { reason: why } => self.bytes(why.as_bytes()),
             Refusal::TooLarge { limit } => self.number(*limit),
             Refusal::WindowFull { window } => self.number(*window as u64),
-            Refusal::Overloaded { bound } => self.0.push(match bound {
-                Bound::Sessions => 0,
-                Bound::Locks => 1,
-                Bound::Waiters => 2,
-                Bound::Files => 3,
+            Refusal::Overloaded { limit: bound } => self.0.push(match bound {
+                Limit::Sessions => 0,
+                Limit::Locks => 1,
+                Limit::Waiters => 2,
+                Limit::Files => 3,
             }),
             Refusal::RateLimited { retry_after } | Refusal::LockHeld { retry_after } => {
                 self.number(retry_after.as_millis());
@@ -306,25 +353,25 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(eight.try_into().expect("eight bytes were taken")))
     }
 
-    fn asked(&mut self) -> Result<Asked, RecordError> {
+    fn asked(&mut self) -> Result<RequestId, RecordError> {
         let seq = Seq::new(self.number()?);
         let attempt = Attempt::new(self.number()?);
-        Ok(Asked { seq, attempt, digest: Digest(self.eight()?) })
+        Ok(RequestId { seq, attempt, digest: Digest(self.eight()?) })
     }
 
-    fn span(&mut self) -> Result<Span, RecordError> {
-        self.number().map(Span::from_millis)
+    fn span(&mut self) -> Result<Millis, RecordError> {
+        self.number().map(Millis::from_millis)
     }
 
     fn token(&mut self) -> Result<Token, RecordError> {
         self.number().map(Token::new)
     }
 
-    fn fact(&mut self) -> Result<Fact, RecordError> {
+    fn fact(&mut self) -> Result<EventKind, RecordError> {
         let tag = self.byte()?;
         match tag {
             1 => {
-                return Ok(Fact::ServerStarted {
+                return Ok(EventKind::ServerStarted {
                     unix_ms: self.number()?,
                     token_floor: self.token()?,
                 });
@@ -332,77 +379,81 @@ impl<'a> Reader<'a> {
             10 => return self.refused(),
             _ => {}
         }
-        let session_no = SessionNo::new(self.number()?);
+        let session_no = SessionId::new(self.number()?);
         let client = self.name()?;
         Ok(match tag {
             2 => self.opened(session_no, client)?,
-            3 => Fact::SessionExpired { session_no, client },
-            4 => Fact::SessionClosed { session_no, client, asked: self.asked()? },
-            5 => Fact::LockQueued {
-                lock: self.name()?,
-                session_no,
+            3 => EventKind::SessionExpired { session_id: session_no, client },
+            4 => EventKind::SessionClosed {
+                session_id: session_no,
                 client,
-                asked: self.asked()?,
+                request_id: self.asked()?,
+            },
+            5 => EventKind::LockQueued {
+                lock: self.name()?,
+                session_id: session_no,
+                client,
+                request_id: self.asked()?,
                 wait: self.span()?,
                 hold: self.option(Self::span)?,
             },
-            6 => Fact::LockGranted {
+            6 => EventKind::LockGranted {
                 lock: self.name()?,
-                session_no,
+                session_id: session_no,
                 client,
                 token: self.token()?,
-                asked: self.asked()?,
+                request_id: self.asked()?,
                 hold: self.option(Self::span)?,
                 from_queue: self.flag()?,
             },
-            7 => Fact::LockReleased {
+            7 => EventKind::LockReleased {
                 lock: self.name()?,
-                session_no,
+                session_id: session_no,
                 client,
                 token: self.token()?,
                 cause: self.release_cause()?,
-                asked: self.option(Self::asked)?,
+                request_id: self.option(Self::asked)?,
             },
-            8 => Fact::WaitEnded {
+            8 => EventKind::WaitEnded {
                 lock: self.name()?,
-                session_no,
+                session_id: session_no,
                 client,
-                waited: Seq::new(self.number()?),
+                wait_seq: Seq::new(self.number()?),
                 cause: self.wait_end_cause()?,
-                asked: self.option(Self::asked)?,
+                request_id: self.option(Self::asked)?,
             },
-            9 => Fact::FileAppended {
+            9 => EventKind::FileAppended {
                 file: self.name()?,
-                session_no,
+                session_id: session_no,
                 client,
                 token: self.token()?,
                 offset: self.number()?,
                 data: Data::new(self.bytes()?),
-                asked: self.asked()?,
+                request_id: self.asked()?,
             },
             _ => return Err(RecordError::Malformed("no such fact")),
         })
     }
 
-    fn opened(&mut self, session_no: SessionNo, client: Name) -> Result<Fact, RecordError> {
+    fn opened(&mut self, session_no: SessionId, client: Name) -> Result<EventKind, RecordError> {
         let lease = self.span()?;
         let id = self.option(|reader| {
             let bytes = reader.take(16)?.try_into().expect("16 bytes were taken");
-            Ok(Secret::new(SessionId::from_bytes(bytes)))
+            Ok(Secret::new(SessionKey::from_bytes(bytes)))
         })?;
         let nonce = self.option(|reader| Ok(Secret::new(Nonce::new(reader.number()?))))?;
-        Ok(Fact::SessionOpened { session_no, client, lease, id, nonce })
+        Ok(EventKind::SessionOpened { session_id: session_no, client, lease, key: id, nonce })
     }
 
-    fn refused(&mut self) -> Result<Fact, RecordError> {
-        Ok(Fact::RequestRefused {
-            session_no: self.option(|reader| reader.number().map(SessionNo::new))?,
+    fn refused(&mut self) -> Result<EventKind, RecordError> {
+        Ok(EventKind::RequestRefused {
+            session_id: self.option(|reader| reader.number().map(SessionId::new))?,
             client: self.option(Self::name)?,
-            op: Op::from_word(self.text()?).ok_or(RecordError::Malformed("no such op"))?,
-            name: self.option(Self::name)?,
+            op: Op::from_code(self.text()?).ok_or(RecordError::Malformed("no such op"))?,
+            resource_name: self.option(Self::name)?,
             token: self.option(Self::token)?,
             refusal: self.refusal()?,
-            asked: self.asked()?,
+            request_id: self.asked()?,
         })
     }
 
@@ -427,7 +478,7 @@ impl<'a> Reader<'a> {
 
     fn refusal(&mut self) -> Result<Refusal, RecordError> {
         Ok(match self.text()? {
-            "bad_request" => Refusal::BadRequest { why: self.text()?.to_owned() },
+            "bad_request" => Refusal::BadRequest { reason: self.text()?.to_owned() },
             "too_large" => Refusal::TooLarge { limit: self.number()? },
             "bad_name" => Refusal::BadName,
             "unknown_session" => Refusal::UnknownSession,
@@ -438,11 +489,11 @@ impl<'a> Reader<'a> {
                     .map_err(|_| RecordError::Malformed("a window too large"))?,
             },
             "overloaded" => Refusal::Overloaded {
-                bound: match self.byte()? {
-                    0 => Bound::Sessions,
-                    1 => Bound::Locks,
-                    2 => Bound::Waiters,
-                    3 => Bound::Files,
+                limit: match self.byte()? {
+                    0 => Limit::Sessions,
+                    1 => Limit::Locks,
+                    2 => Limit::Waiters,
+                    3 => Limit::Files,
                     _ => return Err(RecordError::Malformed("no such bound")),
                 },
             },

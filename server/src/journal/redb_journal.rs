@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
 use leasehold_core::event::Event;
-use leasehold_core::id::Index;
-use leasehold_core::service::Stored;
+use leasehold_core::id::LogIndex;
+use leasehold_core::service::Durable;
 use leasehold_core::state::State;
 use redb::StorageBackend;
 use tracing::warn;
@@ -18,7 +18,7 @@ use super::mover::{self, Mover, Shared};
 use super::snapshot::Writing;
 use super::tail::scan::scan;
 use super::tail::{self, Tail};
-use super::{AppendError, Journal, OpenError, Recovered, damaged};
+use super::{AppendError, Log, OpenError, Recovered, damaged};
 
 /// The archive's name in the data folder.
 const NAME: &str = "journal.redb";
@@ -44,7 +44,7 @@ pub struct TailOptions {
 pub enum Moving {
     /// A thread of its own.
     ByThread,
-    /// Whoever calls [`Journal::work`], one piece with each call.
+    /// Whoever calls [`Log::work`], one piece with each call.
     ByCaller,
 }
 
@@ -82,7 +82,7 @@ impl RedbJournal {
             if tail::holds_anything(&dir.join(TAIL))? {
                 return Err(damaged("it is missing, though journal.tail holds its last events"));
             }
-            Self::begin(dir, &State::default())?;
+            Self::create(dir, &State::default())?;
         }
         let archive = FileMedium::open(dir, NAME)?;
         let tail = archive.beside(dir, TAIL)?;
@@ -95,9 +95,9 @@ impl RedbJournal {
     ///
     /// # Errors
     /// As [`RedbJournal::open`].
-    pub fn begin(dir: &Path, state: &State) -> Result<(), OpenError> {
+    pub fn create(dir: &Path, state: &State) -> Result<(), OpenError> {
         let medium = Arc::new(FileMedium::create(dir, NEW)?);
-        Self::begin_on(Arc::clone(&medium) as Arc<dyn Medium>, state)?;
+        Self::create_on(Arc::clone(&medium) as Arc<dyn Medium>, state)?;
         Ok(medium.rename(dir, NEW, NAME)?)
     }
 
@@ -133,7 +133,7 @@ impl RedbJournal {
             mover: Arc::new(Mutex::new(mover)),
             shared,
             thread: None,
-            passed: recovered.state.index().number(),
+            passed: recovered.state.applied_index().number(),
             stored,
             reserved,
             bytes_since_snapshot,
@@ -148,14 +148,14 @@ impl RedbJournal {
     ///
     /// # Errors
     /// As [`RedbJournal::open`].
-    pub fn begin_on(archive: Arc<dyn Medium>, state: &State) -> Result<(), OpenError> {
+    pub fn create_on(archive: Arc<dyn Medium>, state: &State) -> Result<(), OpenError> {
         Archive::begin(archive, state)
     }
 
     /// Moves all that is in the tail, and writes the snapshot that was begun to its end.
     ///
     /// # Errors
-    /// As [`Journal::append`].
+    /// As [`Log::append_call`].
     pub fn finish_snapshot(&mut self) -> Result<(), AppendError> {
         while self.step()? {}
         Ok(())
@@ -238,15 +238,15 @@ impl RedbJournal {
     }
 }
 
-impl Journal for RedbJournal {
-    fn append(&mut self, events: &[Event]) -> Result<Stored, AppendError> {
+impl Log for RedbJournal {
+    fn append(&mut self, events: &[Event]) -> Result<Durable, AppendError> {
         let Some((first, last)) = events.first().zip(events.last()) else {
-            return Ok(Stored { through: Index::new(self.passed) });
+            return Ok(Durable { through: LogIndex::new(self.passed) });
         };
         let through = last.index.number();
         assert!(self.passed < first.index.number(), "events come to the journal in order");
         self.be_whole()?;
-        let durable = events.iter().any(|event| event.fact.is_durable());
+        let durable = events.iter().any(|event| event.kind.is_durable());
         // Before so few places are left that a batch might go beyond them.
         let is_reserve_low = through + RESERVE / 2 > self.reserved;
         if durable || is_reserve_low {
@@ -257,16 +257,16 @@ impl Journal for RedbJournal {
             (self.stored, self.reserved) = (through, reserved);
         }
         self.passed = through;
-        Ok(Stored { through: last.index })
+        Ok(Durable { through: last.index })
     }
 
-    fn begin_snapshot(&mut self, index: Index, bytes: Vec<u8>) {
+    fn begin_snapshot(&mut self, index: LogIndex, bytes: Vec<u8>) {
         assert!(index.number() <= self.passed, "a snapshot is made of what is stored");
         self.bytes_since_snapshot = 0;
         self.shared.begin_snapshot(Writing::new(index.number(), bytes));
     }
 
-    fn work(&mut self) -> Result<(), AppendError> {
+    fn run_maintenance(&mut self) -> Result<(), AppendError> {
         if self.thread.is_none() { self.step().map(drop) } else { self.be_whole() }
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use leasehold_core::id::{Nonce, SessionId, SessionNo};
+use leasehold_core::id::{Nonce, SessionId, SessionKey};
 use leasehold_core::secret::Secret;
-use leasehold_core::state::{SessionSecret, State};
+use leasehold_core::state::{SessionSecrets, State};
 use redb::{ReadableTable, Table};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub(super) struct Writing {
 pub fn encode_snapshot(state: &State) -> Vec<u8> {
     let secrets = state.secrets().into_iter().map(|secret| {
         let nonce = secret.nonce.map(|nonce| nonce.expose().to_hex());
-        (secret.session_no.number(), secret.id.expose().to_hex(), nonce)
+        (secret.session_id.number(), secret.key.expose().to_hex(), nonce)
     });
     let whole = Whole { state, secrets: secrets.collect() };
     let json = serde_json::to_vec(&whole).expect("a state can be written as JSON");
@@ -51,15 +51,15 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<State, String> {
         return Err("the checksum of a snapshot is wrong".to_owned());
     }
     let whole: Whole<State> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let secrets: Option<Vec<SessionSecret>> = whole.secrets.iter().map(secret_of).collect();
+    let secrets: Option<Vec<SessionSecrets>> = whole.secrets.iter().map(secret_of).collect();
     let secrets = secrets.ok_or("a session's id in a snapshot is none")?;
     Ok(whole.state.with_secrets(&secrets))
 }
 
-fn secret_of((session_no, id, nonce): &(u64, String, Option<String>)) -> Option<SessionSecret> {
-    Some(SessionSecret {
-        session_no: SessionNo::new(*session_no),
-        id: Secret::new(SessionId::from_hex(id)?),
+fn secret_of((session_no, id, nonce): &(u64, String, Option<String>)) -> Option<SessionSecrets> {
+    Some(SessionSecrets {
+        session_id: SessionId::new(*session_no),
+        key: Secret::new(SessionKey::from_hex(id)?),
         nonce: match nonce {
             Some(nonce) => Some(Secret::new(Nonce::from_hex(nonce)?)),
             None => None,

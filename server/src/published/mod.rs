@@ -7,23 +7,23 @@
 //! - An event becomes text at most once for all who read along, and only when somebody watches.
 
 mod batch;
-mod counts;
-mod recent;
+mod metrics;
+mod recent_events;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::thread;
 
 use leasehold_core::event::Event;
-use leasehold_core::id::Index;
+use leasehold_core::id::LogIndex;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use tokio::sync::{oneshot, watch};
 
-use recent::{Next, Recent};
+use recent_events::{NextEvents, RecentEvents};
 
 pub use batch::Batch;
-pub use counts::{Counts, Gauges};
+pub use metrics::{Counters, Gauges};
 
 /// A snapshot that somebody is being told serves another viewer too, as long as it is at most
 /// this many events old: what comes after it is in the ring.
@@ -39,20 +39,20 @@ pub struct Published {
 /// The thread that folds is gone, so there is nothing more to be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing is published any more")]
-pub struct Gone;
+pub struct PublisherStopped;
 
 enum Input {
     Events(Vec<Event>),
-    Look(Box<dyn FnOnce(&State) + Send>),
+    Inspect(Box<dyn FnOnce(&State) + Send>),
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
 }
 
 #[derive(Debug)]
 struct Shared {
-    recent: Mutex<Recent>,
-    newest: watch::Sender<Index>,
+    recent: Mutex<RecentEvents>,
+    newest: watch::Sender<LogIndex>,
     /// The last event of the life before this one.
-    recovered: Index,
+    recovered_index: LogIndex,
 }
 
 /// The state at one moment, and its JSON once somebody has wanted it.
@@ -66,28 +66,28 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Viewer {
     published: Published,
-    newest: watch::Receiver<Index>,
-    seen: Option<Index>,
+    newest: watch::Receiver<LogIndex>,
+    last_seen: Option<LogIndex>,
     /// Set until one that came back has read all that it had missed.
-    catches_up: bool,
+    catching_up: bool,
 }
 
 /// What a viewer is to be told next.
 #[derive(Debug)]
-pub enum News {
-    /// It has seen nothing, or can't go on from what it has seen: see [`Viewer::begin`].
-    Lost,
+pub enum ViewerUpdate {
+    /// It has seen nothing, or can't go on from what it has seen: see [`Viewer::start_from_snapshot`].
+    SnapshotRequired,
     /// These events happened.
     Events {
         /// In order, without a gap.
         batch: Arc<Batch>,
         /// The place of the first in it that the viewer hasn't seen: 0 for one that reads along.
-        from: usize,
+        first_unseen: usize,
         /// Whether these are all that have happened.
-        is_all: bool,
+        is_last: bool,
     },
     /// Nothing happened.
-    Nothing,
+    UpToDate,
 }
 
 impl Published {
@@ -97,15 +97,18 @@ impl Published {
     /// # Panics
     /// Where no thread can be started.
     pub fn start(state: State) -> Self {
-        let (inputs, received) = channel();
-        let (newest, _) = watch::channel(state.index());
-        let recovered = state.index();
-        let shared =
-            Arc::new(Shared { recent: Mutex::new(Recent::new(&state)), newest, recovered });
-        let folded = Arc::clone(&shared);
+        let (inputs, input_receiver) = channel();
+        let (newest, _) = watch::channel(state.applied_index());
+        let recovered_index = state.applied_index();
+        let shared = Arc::new(Shared {
+            recent: Mutex::new(RecentEvents::new(&state)),
+            newest,
+            recovered_index,
+        });
+        let shared_for_thread = Arc::clone(&shared);
         thread::Builder::new()
             .name("published".to_owned())
-            .spawn(move || fold(&received, state, &folded))
+            .spawn(move || run(&input_receiver, state, &shared_for_thread))
             .expect("a thread can be started");
         Self { inputs, shared }
     }
@@ -124,74 +127,74 @@ impl Published {
     /// # Panics
     /// Where the thread has met with an event that can't have happened.
     pub fn state(&self) -> State {
-        let (answer, answered) = channel();
-        let look = move |state: &State| drop(answer.send(state.clone()));
-        let _ = self.inputs.send(Input::Look(Box::new(look)));
-        answered.recv().expect("the published state is there")
+        let (responder, response) = channel();
+        let inspect = move |state: &State| drop(responder.send(state.clone()));
+        let _ = self.inputs.send(Input::Inspect(Box::new(inspect)));
+        response.recv().expect("the published state is there")
     }
 
     /// Looks at the state after all that was published, on the thread that folds: be short.
     ///
     /// # Errors
     /// Where that thread is gone.
-    pub async fn look<T: Send + 'static>(
+    pub async fn inspect<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&State) -> T + Send + 'static,
-    ) -> Result<T, Gone> {
-        let (answer, answered) = oneshot::channel();
-        let look = move |state: &State| drop(answer.send(look(state)));
-        self.inputs.send(Input::Look(Box::new(look))).map_err(|_| Gone)?;
-        answered.await.map_err(|_| Gone)
+        inspect: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, PublisherStopped> {
+        let (responder, response) = oneshot::channel();
+        let run = move |state: &State| drop(responder.send(inspect(state)));
+        self.inputs.send(Input::Inspect(Box::new(run))).map_err(|_| PublisherStopped)?;
+        response.await.map_err(|_| PublisherStopped)
     }
 
     /// Follows what happens: after this event where that is remembered, else from a snapshot on.
-    pub fn follow(&self, after: Option<Index>) -> Viewer {
+    pub fn subscribe(&self, after: Option<LogIndex>) -> Viewer {
         Viewer {
             published: self.clone(),
             newest: self.shared.newest.subscribe(),
-            seen: after,
-            catches_up: true,
+            last_seen: after,
+            catching_up: true,
         }
     }
 
     /// How often things have happened, and how much there is.
-    pub fn counts(&self) -> (Counts, Gauges) {
+    pub fn metrics(&self) -> (Counters, Gauges) {
         let recent = self.shared.lock();
-        (recent.counts().clone(), recent.gauges())
+        (recent.counters().clone(), recent.gauges())
     }
 
     /// The last event that may be seen, and what the server's clock shows by now.
     ///
     /// The clock is taken from the events, so it is behind by what their storing took at best. It
     /// never goes back, but an event that comes next may have happened a moment before it.
-    pub fn now(&self) -> (Index, Time) {
-        self.shared.lock().now()
+    pub fn latest(&self) -> (LogIndex, Time) {
+        self.shared.lock().latest()
     }
 
     /// The last event that was recovered: whoever has seen no more comes from before the start.
-    pub fn recovered(&self) -> Index {
-        self.shared.recovered
+    pub fn recovered_index(&self) -> LogIndex {
+        self.shared.recovered_index
     }
 
-    async fn snapshot(&self) -> Result<Arc<Snapshot>, Gone> {
-        let (answer, answered) = oneshot::channel();
-        self.inputs.send(Input::Snapshot(answer)).map_err(|_| Gone)?;
-        answered.await.map_err(|_| Gone)
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, PublisherStopped> {
+        let (responder, response) = oneshot::channel();
+        self.inputs.send(Input::Snapshot(responder)).map_err(|_| PublisherStopped)?;
+        response.await.map_err(|_| PublisherStopped)
     }
 }
 
 impl Viewer {
     /// What is next. Doesn't wait for it to happen.
-    pub fn news(&mut self) -> News {
-        let Some(seen) = self.seen else { return News::Lost };
-        match self.published.shared.lock().after(seen, self.catches_up) {
-            Next::Nothing => News::Nothing,
-            Next::Events { batch, from, is_all } => {
-                self.catches_up &= !is_all;
-                self.seen = Some(batch.last());
-                News::Events { batch, from, is_all }
+    pub fn next_update(&mut self) -> ViewerUpdate {
+        let Some(last_seen) = self.last_seen else { return ViewerUpdate::SnapshotRequired };
+        match self.published.shared.lock().next_after(last_seen, self.catching_up) {
+            NextEvents::UpToDate => ViewerUpdate::UpToDate,
+            NextEvents::Events { batch, first_unseen, is_last } => {
+                self.catching_up &= !is_last;
+                self.last_seen = Some(batch.last_index());
+                ViewerUpdate::Events { batch, first_unseen, is_last }
             }
-            Next::Lost => News::Lost,
+            NextEvents::SnapshotRequired => ViewerUpdate::SnapshotRequired,
         }
     }
 
@@ -200,12 +203,13 @@ impl Viewer {
     ///
     /// # Errors
     /// Where nothing is published any more.
-    pub async fn begin(&mut self) -> Result<(Arc<Snapshot>, u64), Gone> {
+    pub async fn start_from_snapshot(&mut self) -> Result<(Arc<Snapshot>, u64), PublisherStopped> {
         let snapshot = self.published.snapshot().await?;
         let index = snapshot.index();
-        let missed = self.seen.map_or(0, |seen| index.number().saturating_sub(seen.number()));
-        self.seen = Some(index);
-        self.catches_up = false;
+        let missed =
+            self.last_seen.map_or(0, |last_seen| index.number().saturating_sub(last_seen.number()));
+        self.last_seen = Some(index);
+        self.catching_up = false;
         Ok((snapshot, missed))
     }
 
@@ -213,19 +217,19 @@ impl Viewer {
     ///
     /// # Errors
     /// Where nothing is published any more.
-    pub async fn changed(&mut self) -> Result<(), Gone> {
-        self.newest.changed().await.map_err(|_| Gone)
+    pub async fn changed(&mut self) -> Result<(), PublisherStopped> {
+        self.newest.changed().await.map_err(|_| PublisherStopped)
     }
 }
 
 impl Snapshot {
-    fn of(state: &State) -> Self {
+    fn new(state: &State) -> Self {
         Self { state: state.clone(), json: OnceLock::new() }
     }
 
     /// The last event in it.
-    pub const fn index(&self) -> Index {
-        self.state.index()
+    pub const fn index(&self) -> LogIndex {
+        self.state.applied_index()
     }
 
     /// The state, without its secrets. Takes its time: not for a thread that others wait for.
@@ -238,33 +242,34 @@ impl Snapshot {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Recent> {
+    fn lock(&self) -> MutexGuard<'_, RecentEvents> {
         self.recent.lock().expect("whoever has it open does nothing that panics")
     }
 }
 
 /// The thread: lives as long as there is a handle.
-fn fold(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
+fn run(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
     // Held by those who are being told it, and by nobody else.
-    let mut latest: Weak<Snapshot> = Weak::new();
+    let mut shared_snapshot: Weak<Snapshot> = Weak::new();
     for input in inputs {
         match input {
             Input::Events(events) => {
                 events.iter().for_each(|event| state.apply(event));
-                shared.lock().take(events, &state);
-                shared.newest.send_replace(state.index());
+                shared.lock().record(events, &state);
+                shared.newest.send_replace(state.applied_index());
             }
-            Input::Look(look) => look(&state),
-            Input::Snapshot(answer) => {
-                let oldest = state.index().number().saturating_sub(SNAPSHOT_AGE_MAX);
-                let told = latest.upgrade().filter(|told| {
+            Input::Inspect(inspect) => inspect(&state),
+            Input::Snapshot(responder) => {
+                let oldest_usable = state.applied_index().number().saturating_sub(SNAPSHOT_AGE_MAX);
+                let reusable = shared_snapshot.upgrade().filter(|snapshot| {
                     // Nobody could read on from one before events that could not be stored.
-                    let next = shared.lock().after(told.index(), true);
-                    told.index().number() >= oldest && !matches!(next, Next::Lost)
+                    let next = shared.lock().next_after(snapshot.index(), true);
+                    snapshot.index().number() >= oldest_usable
+                        && !matches!(next, NextEvents::SnapshotRequired)
                 });
-                let snapshot = told.unwrap_or_else(|| Arc::new(Snapshot::of(&state)));
-                latest = Arc::downgrade(&snapshot);
-                let _ = answer.send(snapshot);
+                let snapshot = reusable.unwrap_or_else(|| Arc::new(Snapshot::new(&state)));
+                shared_snapshot = Arc::downgrade(&snapshot);
+                let _ = responder.send(snapshot);
             }
         }
     }

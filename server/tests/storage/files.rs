@@ -5,14 +5,14 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use leasehold_core::data::Data;
-use leasehold_core::event::{Event, Fact};
-use leasehold_core::id::{Index, Name};
+use leasehold_core::event::{Event, EventKind};
+use leasehold_core::id::{LogIndex, Name};
 use leasehold_core::state::State;
 use leasehold_server::files::{FileStore, FlushError, RepairError};
-use leasehold_server::journal::{Append, Recovered};
+use leasehold_server::journal::{Recovered, RecoveredAppend};
 use tempfile::TempDir;
 
-use super::run::Run;
+use super::workload::Workload;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -29,33 +29,35 @@ fn read(dir: &Path, file: &str) -> Vec<u8> {
 }
 
 #[track_caller]
-fn expect_files(dir: &Path, run: &Run) {
-    for (file, bytes) in &run.files {
+fn expect_files(dir: &Path, workload: &Workload) {
+    for (file, bytes) in &workload.files {
         assert_eq!(read(dir, file.as_str()), *bytes, "{file}");
     }
-    assert_eq!(fs::read_dir(dir.join("files")).unwrap().count(), run.files.len());
+    assert_eq!(fs::read_dir(dir.join("files")).unwrap().count(), workload.files.len());
 }
 
 /// What a journal would give back of a run, whose snapshot covers the first `covered` batches.
-fn recovered(run: &Run, covered: usize) -> Recovered {
-    let appends = run.batches[covered..].iter().flatten().filter_map(|event| match &event.fact {
-        Fact::FileAppended { file, offset, data, .. } => {
-            Some(Append { file: file.clone(), offset: *offset, data: data.clone() })
+fn recovered_from(workload: &Workload, covered_batches: usize) -> Recovered {
+    let appends = workload.batches[covered_batches..].iter().flatten().filter_map(|event| {
+        match &event.kind {
+            EventKind::FileAppended { file, offset, data, .. } => {
+                Some(RecoveredAppend { file: file.clone(), offset: *offset, data: data.clone() })
+            }
+            _ => None,
         }
-        _ => None,
     });
-    let state = run.folds.last().unwrap().clone();
-    Recovered { state, after: Index::default(), appends: appends.collect(), events: 0 }
+    let state = workload.states.last().unwrap().clone();
+    Recovered { state, last_index: LogIndex::default(), appends: appends.collect(), event_count: 0 }
 }
 
 /// The first events of a run that append to the file `a`, two batches of them.
 fn appends(at: &[(u64, &str)]) -> Vec<Event> {
-    let run = Run::new(1, 60, 6);
-    let sample = run.batches.iter().flatten().find(|it| it.fact.word() == "file_appended");
-    let mut event = sample.unwrap().clone();
-    let append = |(place, text): &(u64, &str)| {
-        if let Fact::FileAppended { file, offset, data, .. } = &mut event.fact {
-            (*file, *offset, *data) = (name("a"), *place, Data::new(text.as_bytes()));
+    let workload = Workload::new(1, 60, 6);
+    let template = workload.batches.iter().flatten().find(|it| it.kind.code() == "file_appended");
+    let mut event = template.unwrap().clone();
+    let append = |(offset, text): &(u64, &str)| {
+        if let EventKind::FileAppended { file, offset, data, .. } = &mut event.kind {
+            (*file, *offset, *data) = (name("a"), *offset, Data::new(text.as_bytes()));
         }
         event.clone()
     };
@@ -63,81 +65,84 @@ fn appends(at: &[(u64, &str)]) -> Vec<Event> {
 }
 
 #[test]
-fn what_is_appended_is_in_the_files() {
-    let run = Run::new(31, 120, 6);
+fn appended_bytes_are_in_the_files() {
+    let workload = Workload::new(31, 120, 6);
     let (dir, mut store) = store();
-    run.batches.iter().for_each(|batch| store.write(batch));
-    assert!(store.is_complete());
-    assert_eq!(store.changes(), []);
+    workload.batches.iter().for_each(|batch| store.write(batch));
+    assert!(store.is_fully_written());
+    assert_eq!(store.take_writability_changes(), []);
     store.sync_all().unwrap();
-    expect_files(dir.path(), &run);
+    expect_files(dir.path(), &workload);
     let mode = fs::metadata(dir.path().join("files/a")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777 & !0o644, 0, "{mode:o}");
 }
 
 /// What is done to a file that was so long when the snapshot was taken.
-type Harm = fn(&Path, u64);
+type Damage = fn(&Path, u64);
 
 #[test]
-fn a_start_makes_the_files_what_the_journal_says() {
-    let run = Run::new(32, 120, 6);
+fn startup_repairs_the_files_from_the_log() {
+    let workload = Workload::new(32, 120, 6);
     let covered = 60;
-    let begun: Vec<(Name, u64)> =
-        run.folds[covered].files().iter().map(|(name, file)| (name.clone(), file.len())).collect();
-    let harms: [(&str, Harm); 5] = [
+    let snapshot_lens: Vec<(Name, u64)> = workload.states[covered]
+        .files()
+        .iter()
+        .map(|(name, file)| (name.clone(), file.len()))
+        .collect();
+    let damages: [(&str, Damage); 5] = [
         ("nothing", |_, _| {}),
-        ("a torn tail", |path, begun| {
+        ("a torn tail", |path, snapshot_len| {
             let len = fs::metadata(path).unwrap().len();
             let file = fs::OpenOptions::new().write(true).open(path).unwrap();
-            file.set_len(len.midpoint(begun)).unwrap();
+            file.set_len(len.midpoint(snapshot_len)).unwrap();
         }),
-        ("all that the snapshot does not cover", |path, begun| {
-            fs::OpenOptions::new().write(true).open(path).unwrap().set_len(begun).unwrap();
+        ("all that the snapshot does not cover", |path, snapshot_len| {
+            fs::OpenOptions::new().write(true).open(path).unwrap().set_len(snapshot_len).unwrap();
         }),
         ("bytes too many", |path, _| {
             let mut bytes = fs::read(path).unwrap();
             bytes.extend_from_slice(b"never acknowledged");
             fs::write(path, bytes).unwrap();
         }),
-        ("zeros where the last bytes were", |path, begun| {
+        ("zeros where the last bytes were", |path, snapshot_len| {
             let mut bytes = fs::read(path).unwrap();
-            bytes[usize::try_from(begun).unwrap()..].fill(0);
+            bytes[usize::try_from(snapshot_len).unwrap()..].fill(0);
             fs::write(path, bytes).unwrap();
         }),
     ];
-    for (what, harm) in harms {
+    for (description, damage) in damages {
         let (dir, mut store) = store();
-        run.batches.iter().for_each(|batch| store.write(batch));
-        for (name, begun) in &begun {
-            harm(&dir.path().join("files").join(name.as_str()), *begun);
+        workload.batches.iter().for_each(|batch| store.write(batch));
+        for (name, snapshot_len) in &snapshot_lens {
+            damage(&dir.path().join("files").join(name.as_str()), *snapshot_len);
         }
         let mut store = FileStore::open(&dir.path().join("files")).unwrap();
-        store.repair(&recovered(&run, covered)).unwrap();
-        println!("{what} repaired");
-        expect_files(dir.path(), &run);
-        assert_eq!(store.changes(), []);
+        store.repair(&recovered_from(&workload, covered)).unwrap();
+        println!("{description} repaired");
+        expect_files(dir.path(), &workload);
+        assert_eq!(store.take_writability_changes(), []);
     }
 }
 
 #[test]
-fn files_that_are_gone_come_out_of_the_journal_unless_a_snapshot_covers_them() {
-    let run = Run::new(33, 120, 6);
+fn missing_files_are_restored_from_the_log_unless_a_snapshot_covers_them() {
+    let workload = Workload::new(33, 120, 6);
     let (dir, mut store) = store();
-    store.repair(&recovered(&run, 0)).unwrap();
-    expect_files(dir.path(), &run);
+    store.repair(&recovered_from(&workload, 0)).unwrap();
+    expect_files(dir.path(), &workload);
     fs::remove_file(dir.path().join("files/a")).unwrap();
     let mut store = FileStore::open(&dir.path().join("files")).unwrap();
-    let error = store.repair(&recovered(&run, 90)).unwrap_err();
-    let expected = run.folds[90].files()[&name("a")].len();
+    let error = store.repair(&recovered_from(&workload, 90)).unwrap_err();
+    let expected = workload.states[90].files()[&name("a")].len();
     assert!(
-        matches!(&error, RepairError::Damaged { name, expected: at, found: 0 }
+        matches!(&error, RepairError::Truncated { name, expected: at, found: 0 }
             if name.as_str() == "a" && *at == expected),
         "{error}"
     );
 }
 
 #[test]
-fn what_is_no_plain_file_is_never_opened_and_holds_up_no_other_file() {
+fn non_regular_file_is_never_opened_and_does_not_block_other_files() {
     let (dir, mut store) = store();
     let outside = dir.path().join("victim");
     fs::write(&outside, "untouched").unwrap();
@@ -153,86 +158,86 @@ fn what_is_no_plain_file_is_never_opened_and_holds_up_no_other_file() {
     .unwrap();
     fs::create_dir(files.join("d")).unwrap();
     for bad in ["a", "b", "d"] {
-        assert!(store.check(&name(bad)).is_err(), "{bad}");
+        assert!(store.check_writable(&name(bad)).is_err(), "{bad}");
     }
-    assert!(store.check(&name("not_there_yet")).is_ok());
-    let run = Run::new(34, 60, 6);
-    run.batches.iter().for_each(|batch| store.write(batch));
-    let mut changes = store.changes();
+    assert!(store.check_writable(&name("not_there_yet")).is_ok());
+    let workload = Workload::new(34, 60, 6);
+    workload.batches.iter().for_each(|batch| store.write(batch));
+    let mut changes = store.take_writability_changes();
     changes.sort();
     assert_eq!(changes, [(name("a"), false), (name("b"), false)]);
-    assert!(!store.is_complete());
+    assert!(!store.is_fully_written());
     assert!(store.begin_flush().is_none());
-    assert_eq!(read(dir.path(), "c"), run.files[&name("c")]);
+    assert_eq!(read(dir.path(), "c"), workload.files[&name("c")]);
     assert_eq!(fs::read(&outside).unwrap(), b"untouched");
     store.retry();
-    assert_eq!(store.changes(), [], "nothing has changed");
+    assert_eq!(store.take_writability_changes(), [], "nothing has changed");
     for bad in ["a", "b"] {
         fs::remove_file(files.join(bad)).unwrap();
     }
     fs::remove_dir(files.join("d")).unwrap();
     store.retry();
-    assert_eq!(store.changes(), [(name("a"), true), (name("b"), true)]);
-    assert!(store.is_complete());
-    expect_files(dir.path(), &run);
+    assert_eq!(store.take_writability_changes(), [(name("a"), true), (name("b"), true)]);
+    assert!(store.is_fully_written());
+    expect_files(dir.path(), &workload);
 }
 
 #[test]
-fn a_planted_link_is_not_repaired_and_not_followed() {
-    let run = Run::new(35, 60, 6);
+fn planted_symlink_is_neither_repaired_nor_followed() {
+    let workload = Workload::new(35, 60, 6);
     let (dir, mut store) = store();
     let outside = dir.path().join("victim");
     fs::write(&outside, "untouched").unwrap();
     symlink(&outside, dir.path().join("files/a")).unwrap();
-    store.repair(&recovered(&run, 0)).unwrap();
-    assert_eq!(store.changes(), [(name("a"), false)]);
+    store.repair(&recovered_from(&workload, 0)).unwrap();
+    assert_eq!(store.take_writability_changes(), [(name("a"), false)]);
     assert_eq!(fs::read(&outside).unwrap(), b"untouched");
-    assert_eq!(read(dir.path(), "c"), run.files[&name("c")]);
+    assert_eq!(read(dir.path(), "c"), workload.files[&name("c")]);
     fs::remove_file(dir.path().join("files/a")).unwrap();
     store.retry();
-    expect_files(dir.path(), &run);
+    expect_files(dir.path(), &workload);
 }
 
 #[test]
-fn a_file_that_somebody_has_cut_gets_no_hole() {
+fn truncated_file_gets_no_hole() {
     let (dir, mut store) = store();
     store.write(&appends(&[(0, "one,"), (4, "two,")]));
     assert_eq!(read(dir.path(), "a"), b"one,two,");
     fs::write(dir.path().join("files/a"), "one,").unwrap();
     store.write(&appends(&[(8, "three")]));
-    assert_eq!(store.changes(), [(name("a"), false)]);
+    assert_eq!(store.take_writability_changes(), [(name("a"), false)]);
     assert_eq!(read(dir.path(), "a"), b"one,");
     fs::write(dir.path().join("files/a"), "one,two,").unwrap();
     store.retry();
-    assert_eq!(store.changes(), [(name("a"), true)]);
+    assert_eq!(store.take_writability_changes(), [(name("a"), true)]);
     assert_eq!(read(dir.path(), "a"), b"one,two,three");
 }
 
 #[test]
-fn a_file_that_was_removed_while_it_was_open_is_missed() {
+fn removal_of_an_open_file_is_detected() {
     let (dir, mut store) = store();
     store.write(&appends(&[(0, "one,")]));
     fs::remove_file(dir.path().join("files/a")).unwrap();
     store.write(&appends(&[(4, "two,")]));
-    assert_eq!(store.changes(), [(name("a"), false)]);
-    assert!(!store.is_complete());
+    assert_eq!(store.take_writability_changes(), [(name("a"), false)]);
+    assert!(!store.is_fully_written());
 }
 
 #[test]
-fn a_flush_that_finds_a_file_gone_comes_to_nothing_and_can_be_begun_again() {
+fn flush_of_a_missing_file_fails_and_can_be_retried() {
     let (dir, mut store) = store();
     store.write(&appends(&[(0, "one,")]));
     fs::rename(dir.path().join("files/a"), dir.path().join("elsewhere")).unwrap();
     let flush = store.begin_flush().unwrap();
-    assert!(matches!(flush.run(), Err(FlushError::Gone { .. })));
-    store.flush_again(&flush);
+    assert!(matches!(flush.run(), Err(FlushError::Missing { .. })));
+    store.requeue_flush(&flush);
     fs::rename(dir.path().join("elsewhere"), dir.path().join("files/a")).unwrap();
     store.begin_flush().unwrap().run().unwrap();
     assert!(State::default().files().is_empty());
 }
 
 #[test]
-fn a_flush_that_finds_a_file_shut_is_not_taken_for_one_that_has_lost_it() {
+fn flush_distinguishes_an_unopenable_file_from_a_missing_one() {
     let (dir, mut store) = store();
     store.write(&appends(&[(0, "one,")]));
     // A program that runs can't be opened to be written, whoever one is.
@@ -244,19 +249,19 @@ fn a_flush_that_finds_a_file_shut_is_not_taken_for_one_that_has_lost_it() {
     let result = flush.run();
     program.kill().unwrap();
     program.wait().unwrap();
-    assert!(matches!(result, Err(FlushError::Shut { .. })), "{result:?}");
-    store.flush_again(&flush);
+    assert!(matches!(result, Err(FlushError::CannotOpen { .. })), "{result:?}");
+    store.requeue_flush(&flush);
     assert!(store.begin_flush().unwrap().run().is_ok());
 }
 
 #[test]
-fn more_files_than_may_be_open_are_written_all_the_same() {
+fn more_files_than_the_open_file_limit_can_be_written() {
     let (dir, mut store) = store();
     let [first, second]: [Event; 2] = appends(&[(0, "one,"), (4, "two,")]).try_into().unwrap();
     for event in [first, second] {
         for number in 0..700 {
             let mut event = event.clone();
-            if let Fact::FileAppended { file, .. } = &mut event.fact {
+            if let EventKind::FileAppended { file, .. } = &mut event.kind {
                 *file = name(&format!("f{number}"));
             }
             store.write(&[event]);

@@ -7,11 +7,11 @@
 )]
 
 mod damage;
-mod disk;
 mod faults;
 mod files;
-mod power;
+mod power_cuts;
 mod record;
-mod run;
+mod simulated_disk;
 mod tail;
 mod tail_faults;
+mod workload;

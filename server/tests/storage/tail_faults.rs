@@ -2,133 +2,157 @@
 
 use std::time::Duration;
 
-use leasehold_core::id::Index;
-use leasehold_core::service::Start;
+use leasehold_core::id::LogIndex;
+use leasehold_core::service::StartParams;
 use leasehold_core::state::State;
-use leasehold_server::journal::{AppendError, Journal, RedbJournal};
+use leasehold_server::journal::{AppendError, Log, RedbJournal};
 
-use super::disk::{Cut, Disk, HowItFails, Note, Place};
-use super::run::Run;
+use super::simulated_disk::{DiskOperation, FileKind, PowerCut, SimulatedDisk, WriteFault};
+use super::workload::Workload;
 
 /// A half that a few batches fill.
-const SMALL: u64 = 4_096;
+const SMALL_HALF_LEN: u64 = 4_096;
 
 /// Goes on from where a journal is, with batches so small that they fit where the last one didn't.
-fn go_on(journal: &mut RedbJournal, state: &State, after: Index, seed: u64) -> State {
-    let run = Run::from(Start { state: state.clone(), after, ..Start::default() }, seed, 6, 1);
-    for batch in &run.batches {
-        while let Err(error) = journal.append(batch) {
+fn continue_from(log: &mut RedbJournal, state: &State, last_index: LogIndex, seed: u64) -> State {
+    let workload = Workload::continue_from(
+        StartParams { state: state.clone(), index_floor: last_index, ..StartParams::default() },
+        seed,
+        6,
+        1,
+    );
+    for batch in &workload.batches {
+        while let Err(error) = log.append(batch) {
             assert!(matches!(error, AppendError::Write(_)), "{error}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    run.folds.last().unwrap().clone()
+    workload.states.last().unwrap().clone()
 }
 
 #[test]
-fn whatever_follows_a_batch_that_could_not_be_written_is_found() {
+fn batches_after_a_failed_one_are_recovered() {
     let mut failures = 0;
-    for (seed, how) in (60..84).zip([HowItFails::Half, HowItFails::Done].into_iter().cycle()) {
-        let run = Run::new(seed, 24, 8);
+    for (seed, fault) in
+        (60..84).zip([WriteFault::HalfWritten, WriteFault::FullyWritten].into_iter().cycle())
+    {
+        let workload = Workload::new(seed, 24, 8);
         for failing in 1..=50 {
-            let (disk, mut journal) = Disk::journal(SMALL);
-            disk.look().failing_write = Some((failing, how));
-            let failed = run.batches.iter().position(|batch| journal.append(batch).is_err());
+            let (disk, mut log) = SimulatedDisk::with_journal(SMALL_HALF_LEN);
+            disk.state().failing_write = Some((failing, fault));
+            let failed = workload.batches.iter().position(|batch| log.append(batch).is_err());
             // A commit that failed may have stored what it should nevertheless.
             let Some(failed) = failed else { continue };
             failures += 1;
-            let after = run.last(failed + 1);
-            let state = go_on(&mut journal, &run.folds[failed], after, failing);
-            let found = Disk::of(disk.files()).open(SMALL).unwrap().1.state;
-            assert_eq!(found, state, "write {failing} of {seed} failed: {how:?}");
+            let last_index = workload.last_index(failed + 1);
+            let state = continue_from(&mut log, &workload.states[failed], last_index, failing);
+            let found =
+                SimulatedDisk::from_files(disk.files()).open(SMALL_HALF_LEN).unwrap().1.state;
+            assert_eq!(found, state, "write {failing} of {seed} failed: {fault:?}");
         }
     }
     assert!(failures > 200, "{failures}");
 }
 
 #[test]
-fn a_tail_is_taken_into_use_wholly_or_not_whatever_fails_then_and_when_the_power_does() {
-    let run = Run::new(55, 1, 6);
-    for how in [HowItFails::Half, HowItFails::Done] {
+fn tail_activation_is_atomic_under_write_faults_and_power_cuts() {
+    let workload = Workload::new(55, 1, 6);
+    for fault in [WriteFault::HalfWritten, WriteFault::FullyWritten] {
         for failing in 1..=12 {
-            let (disk, mut journal) = Disk::journal(SMALL);
-            let begun = disk.begin();
-            disk.look().failing_write = Some((failing, how));
-            while journal.append(&run.batches[0]).is_err() {
+            let (disk, mut log) = SimulatedDisk::with_journal(SMALL_HALF_LEN);
+            let initial = disk.start_recording();
+            disk.state().failing_write = Some((failing, fault));
+            while log.append(&workload.batches[0]).is_err() {
                 std::thread::sleep(Duration::from_millis(20));
             }
-            let notes = disk.look().notes.clone();
-            drop(journal);
-            let mut cut = Cut::new(begun);
-            for (moment, note) in notes.iter().enumerate() {
-                cut.take(note);
-                let survivor = Disk::of(cut.survivor(moment as u64));
-                let found = survivor.open(SMALL).unwrap().1.state;
-                assert!(run.folds.contains(&found), "write {failing} failed: {how:?}");
+            let operations = disk.state().operations.clone();
+            drop(log);
+            let mut power_cut = PowerCut::new(initial);
+            for (step, operation) in operations.iter().enumerate() {
+                power_cut.apply(operation);
+                let surviving_disk =
+                    SimulatedDisk::from_files(power_cut.surviving_files(step as u64));
+                let found = surviving_disk.open(SMALL_HALF_LEN).unwrap().1.state;
+                assert!(workload.states.contains(&found), "write {failing} failed: {fault:?}");
             }
         }
     }
 }
 
 #[test]
-fn what_a_flush_that_failed_has_left_in_memory_is_on_the_disk_once_it_is_believed() {
-    let run = Run::new(51, 30, 6);
-    let (mut failures, mut believed) = (0, 0);
+fn unflushed_bytes_are_flushed_before_recovery_relies_on_them() {
+    let workload = Workload::new(51, 30, 6);
+    let (mut failures, mut recovered_batches) = (0, 0);
     for failing in 1.. {
-        let (disk, mut journal) = Disk::journal(SMALL);
-        let begun = disk.begin();
-        disk.look().failing_tail_flush = Some(failing);
-        let failed = run.batches.iter().position(|batch| journal.append(batch).is_err());
+        let (disk, mut log) = SimulatedDisk::with_journal(SMALL_HALF_LEN);
+        let initial = disk.start_recording();
+        disk.state().failing_tail_flush = Some(failing);
+        let failed = workload.batches.iter().position(|batch| log.append(batch).is_err());
         let Some(failed) = failed else { break };
         failures += 1;
-        drop(journal);
+        drop(log);
         // The same machine, so what was written is read, be it on the disk or not.
-        let (journal, recovered) = disk.open(SMALL).unwrap();
-        believed += u32::from(recovered.state == run.folds[failed + 1]);
-        let notes = disk.look().notes.clone();
-        let mut cut = Cut::new(begun);
-        notes.iter().for_each(|note| cut.take(note));
-        let found = Disk::of(cut.flushed).open(SMALL).unwrap().1.state;
+        let (log, recovered) = disk.open(SMALL_HALF_LEN).unwrap();
+        recovered_batches += u32::from(recovered.state == workload.states[failed + 1]);
+        let operations = disk.state().operations.clone();
+        let mut power_cut = PowerCut::new(initial);
+        operations.iter().for_each(|operation| power_cut.apply(operation));
+        let found =
+            SimulatedDisk::from_files(power_cut.flushed).open(SMALL_HALF_LEN).unwrap().1.state;
         assert_eq!(found, recovered.state, "flush {failing} failed");
-        drop(journal);
+        drop(log);
     }
-    assert!(failures > 20 && believed > 20, "{believed} of {failures}");
+    assert!(failures > 20 && recovered_batches > 20, "{recovered_batches} of {failures}");
 }
 
 #[test]
-fn a_record_whose_header_was_lost_never_turns_up_with_the_next_header() {
+fn record_with_a_lost_header_never_reappears_under_the_next_header() {
     let half_len = 3_000;
-    let run = Run::new(56, 60, 6);
-    let (disk, mut journal) = Disk::journal(half_len);
-    let is_switch = |note: &&Note| {
-        let Note::Write(Place::Tail, at, data) = note else { return false };
+    let workload = Workload::new(56, 60, 6);
+    let (disk, mut log) = SimulatedDisk::with_journal(half_len);
+    let is_switch = |note: &&DiskOperation| {
+        let DiskOperation::Write(FileKind::Tail, at, data) = note else { return false };
         at % half_len == 0 && data.len() > 104
     };
-    let mut looked_at = 0;
-    for (number, batch) in run.batches.iter().enumerate() {
-        let before = disk.begin();
-        journal.append(batch).unwrap();
-        let notes = disk.look().notes.clone();
-        let Some(Note::Write(_, at, data)) = notes.iter().find(is_switch) else { continue };
+    let mut checked = 0;
+    for (number, batch) in workload.batches.iter().enumerate() {
+        let before = disk.start_recording();
+        log.append(batch).unwrap();
+        let operations = disk.state().operations.clone();
+        let Some(DiskOperation::Write(_, at, data)) = operations.iter().find(is_switch) else {
+            continue;
+        };
         // What was moved before that write is there.
-        let mut cut = Cut::new(before);
-        notes.iter().take_while(|note| !is_switch(note)).for_each(|note| cut.take(note));
-        let mut files = cut.flushed;
+        let mut power_cut = PowerCut::new(before);
+        operations
+            .iter()
+            .take_while(|operation| !is_switch(operation))
+            .for_each(|operation| power_cut.apply(operation));
+        let mut files = power_cut.flushed;
         let at = usize::try_from(*at).unwrap();
         files.tail[at + 64..at + data.len()].copy_from_slice(&data[64..]);
-        let again = Disk::of(files);
-        let (mut journal, recovered) = again.open(half_len).unwrap();
-        assert_eq!(recovered.state, run.folds[number], "nobody was told of the torn one");
-        let start = Start { state: recovered.state, after: recovered.after, ..Start::default() };
-        let next = Run::from(start, 1, 1, 40);
-        let mut files = again.begin();
-        journal.append(&next.batches[0]).unwrap();
-        let notes = again.look().notes.clone();
-        let Some(Note::Write(_, at, data)) = notes.iter().find(is_switch) else { continue };
+        let reopened = SimulatedDisk::from_files(files);
+        let (mut log, recovered) = reopened.open(half_len).unwrap();
+        assert_eq!(recovered.state, workload.states[number], "nobody was told of the torn one");
+        let start = StartParams {
+            state: recovered.state,
+            index_floor: recovered.last_index,
+            ..StartParams::default()
+        };
+        let next = Workload::continue_from(start, 1, 1, 40);
+        let mut files = reopened.start_recording();
+        log.append(&next.batches[0]).unwrap();
+        let operations = reopened.state().operations.clone();
+        let Some(DiskOperation::Write(_, at, data)) = operations.iter().find(is_switch) else {
+            continue;
+        };
         let at = usize::try_from(*at).unwrap();
         files.tail[at..at + 64].copy_from_slice(&data[..64]);
-        assert_eq!(Disk::of(files).open(half_len).unwrap().1.state, run.folds[number]);
-        looked_at += 1;
+        assert_eq!(
+            SimulatedDisk::from_files(files).open(half_len).unwrap().1.state,
+            workload.states[number]
+        );
+        checked += 1;
     }
-    assert!(looked_at > 2, "{looked_at}");
+    assert!(checked > 2, "{checked}");
 }

@@ -5,23 +5,23 @@
 //! - A finding is for good: the first record that shows it is its witness.
 
 mod answers;
+mod append_calls;
 mod beliefs;
-mod books;
-mod calls;
-mod last;
-mod lines;
 mod node;
+mod recent;
 mod session;
+mod state;
+mod wait_queues;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::moment::Moment;
 use super::run::Run;
-use super::trace::{Record, RecordNo};
+use super::trace::{Record, RecordId};
+use super::virtual_time::VirtualTime;
 pub(super) use answers::is_final;
-use books::Books;
+use state::CheckerState;
 
 /// What must always hold (S), and what must come about (L).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,13 +103,13 @@ impl fmt::Display for Invariant {
 /// What a checker says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
-pub enum Status {
+pub enum InvariantStatus {
     /// It holds so far.
     Ok,
     /// It does not.
     Violated {
         /// The first record that shows it.
-        witness: RecordNo,
+        witness: RecordId,
     },
     /// Nothing has come up by which it could be judged.
     NotYet,
@@ -117,9 +117,9 @@ pub enum Status {
     Unchecked,
 }
 
-impl Status {
+impl InvariantStatus {
     /// The word of the page's test hooks.
-    pub const fn word(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Violated { .. } => "violated",
@@ -129,7 +129,7 @@ impl Status {
     }
 
     /// The witness, where it is violated.
-    pub const fn witness(self) -> Option<RecordNo> {
+    pub const fn witness(self) -> Option<RecordId> {
         match self {
             Self::Violated { witness } => Some(witness),
             Self::Ok | Self::NotYet | Self::Unchecked => None,
@@ -139,91 +139,91 @@ impl Status {
 
 /// All checkers, and what they have found so far.
 #[derive(Clone, Debug)]
-pub struct Checks {
+pub struct Checkers {
     findings: Findings,
-    books: Books,
+    state: CheckerState,
 }
 
 #[derive(Clone, Debug)]
-struct Findings([Status; Invariant::ALL.len()]);
+struct Findings([InvariantStatus; Invariant::ALL.len()]);
 
 impl Findings {
     /// It could have been violated here, and was not.
-    fn hold(&mut self, invariant: Invariant) {
+    fn record_holds(&mut self, invariant: Invariant) {
         let status = &mut self.0[invariant as usize];
-        if *status == Status::NotYet {
-            *status = Status::Ok;
+        if *status == InvariantStatus::NotYet {
+            *status = InvariantStatus::Ok;
         }
     }
 
-    fn violate(&mut self, invariant: Invariant, witness: RecordNo) {
+    fn record_violation(&mut self, invariant: Invariant, witness: RecordId) {
         let status = &mut self.0[invariant as usize];
         if status.witness().is_none() {
-            *status = Status::Violated { witness };
+            *status = InvariantStatus::Violated { witness };
         }
     }
 
-    fn deny(&mut self, invariant: Invariant, witness: RecordNo, broken: bool) {
-        if broken {
-            self.violate(invariant, witness);
+    fn violate_if(&mut self, invariant: Invariant, witness: RecordId, is_violated: bool) {
+        if is_violated {
+            self.record_violation(invariant, witness);
         }
     }
 
-    fn judge(&mut self, invariant: Invariant, witness: RecordNo, holds: bool) {
+    fn check(&mut self, invariant: Invariant, witness: RecordId, holds: bool) {
         if holds {
-            self.hold(invariant);
+            self.record_holds(invariant);
         } else {
-            self.violate(invariant, witness);
+            self.record_violation(invariant, witness);
         }
     }
 }
 
-impl Checks {
+impl Checkers {
     pub(super) fn new(run: &Run) -> Self {
         let config = &run.config;
         let (locks, clients) = (config.locks.len(), config.clients.len());
-        let mut books = Books::new(locks, clients, config.lease_ms);
-        let mut findings = Findings([Status::NotYet; Invariant::ALL.len()]);
+        let mut state = CheckerState::new(locks, clients, config.lease_ms);
+        let mut findings = Findings([InvariantStatus::NotYet; Invariant::ALL.len()]);
         if let Some(faults_end_ms) = config.faults_end_ms {
-            books.judge_l2(Moment::from_millis(faults_end_ms));
+            state.enable_l2(VirtualTime::from_millis(faults_end_ms));
         } else {
-            findings.0[Invariant::L2 as usize] = Status::Unchecked;
+            findings.0[Invariant::L2 as usize] = InvariantStatus::Unchecked;
         }
-        Self { findings, books }
+        Self { findings, state }
     }
 
     /// For what a server says of itself, with at most so many locks and clients. What only the
     /// others could tell isn't judged: what they were promised (S5), what they believe (S7),
     /// whether they come to a good end (L2).
-    pub fn of_server(locks: usize, clients: usize) -> Self {
-        let mut findings = Findings([Status::NotYet; Invariant::ALL.len()]);
+    pub fn for_server(locks: usize, clients: usize) -> Self {
+        let mut findings = Findings([InvariantStatus::NotYet; Invariant::ALL.len()]);
         for unknown in [Invariant::S5, Invariant::S7, Invariant::L2] {
-            findings.0[unknown as usize] = Status::Unchecked;
+            findings.0[unknown as usize] = InvariantStatus::Unchecked;
         }
-        Self { findings, books: Books::new(locks, clients, 0) }
+        Self { findings, state: CheckerState::new(locks, clients, 0) }
     }
 
     /// Takes note that there is a lease as long as this. Where leases differ, the longest counts.
-    pub fn lengthen_leases(&mut self, lease_ms: u64) {
-        self.books.lengthen_leases(lease_ms);
+    pub fn raise_max_lease(&mut self, lease_ms: u64) {
+        self.state.raise_max_lease(lease_ms);
     }
 
     /// What is said of a whole trace that this run left.
-    pub fn of(run: &Run, trace: &[Record]) -> Self {
-        let mut checks = Self::new(run);
-        for (number, record) in (0_u32..).zip(trace) {
-            checks.take(RecordNo(number), record);
+    pub fn from_trace(run: &Run, trace: &[Record]) -> Self {
+        let mut checkers = Self::new(run);
+        for (id, record) in (0_u32..).zip(trace) {
+            checkers.observe(RecordId(id), record);
         }
-        checks
+        checkers
     }
 
     /// Looks at the next record.
-    pub fn take(&mut self, number: RecordNo, record: &Record) {
-        self.books.take(number, record, &mut self.findings);
+    pub fn observe(&mut self, id: RecordId, record: &Record) {
+        self.state.observe(id, record, &mut self.findings);
     }
 
     /// What is said of an invariant.
-    pub const fn status(&self, invariant: Invariant) -> Status {
+    pub const fn status(&self, invariant: Invariant) -> InvariantStatus {
         self.findings.0[invariant as usize]
     }
 
@@ -233,17 +233,17 @@ impl Checks {
     }
 
     /// The invariants that are violated, by the order of their witnesses.
-    pub fn violated(&self) -> Vec<(Invariant, RecordNo)> {
+    pub fn violations(&self) -> Vec<(Invariant, RecordId)> {
         let witness = |invariant| Some((invariant, self.status(invariant).witness()?));
-        in_order(Invariant::ALL.into_iter().filter_map(witness))
+        sorted_by_witness(Invariant::ALL.into_iter().filter_map(witness))
     }
 }
 
 /// What is violated, by the order of the witnesses.
-pub(super) fn in_order(
-    violated: impl Iterator<Item = (Invariant, RecordNo)>,
-) -> Vec<(Invariant, RecordNo)> {
-    let mut violated: Vec<_> = violated.collect();
-    violated.sort_by_key(|(invariant, witness)| (*witness, *invariant));
-    violated
+pub(super) fn sorted_by_witness(
+    violations: impl Iterator<Item = (Invariant, RecordId)>,
+) -> Vec<(Invariant, RecordId)> {
+    let mut violations: Vec<_> = violations.collect();
+    violations.sort_by_key(|(invariant, witness)| (*witness, *invariant));
+    violations
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::clocks::Clocks;
-use super::json::Recording;
-use crate::explain::Teller;
-use crate::trace::{NodeNo, RecordNo};
+use super::recording::Recording;
+use super::vector_clocks::VectorClocks;
+use crate::explain::Explainer;
+use crate::trace::{NodeId, RecordId};
 
 /// How an event is read, which is what ShiViz has as its default.
 const EXPRESSION: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
@@ -17,18 +17,22 @@ const EXPRESSION: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
 /// happened, then the node and its clock.
 pub fn shiviz(recording: &Recording) -> String {
     let (run, records) = (recording.run(), recording.records());
-    let teller = Teller::new(run, records);
+    let explainer = Explainer::new(run, records);
     let nodes = run.config.clients.len() + 1;
-    let names: Vec<String> = (0_u8..).take(nodes).map(|no| teller.node(NodeNo(no))).collect();
-    let mut clocks = Clocks::new(nodes);
+    let names: Vec<String> =
+        (0_u8..).take(nodes).map(|index| explainer.node_name(NodeId(index))).collect();
+    let mut clocks = VectorClocks::new(nodes);
     let mut text = format!("{EXPRESSION}\n\n");
-    for (no, record) in (0_u32..).zip(records) {
-        let what = teller.tell(RecordNo(no)).map(|told| told.what).unwrap_or_default();
-        let clock = clocks.take(record).iter().zip(&names).filter(|(count, _)| **count > 0);
+    for (index, record) in (0_u32..).zip(records) {
+        let action = explainer
+            .describe(RecordId(index))
+            .map(|description| description.action)
+            .unwrap_or_default();
+        let clock = clocks.observe(record).iter().zip(&names).filter(|(count, _)| **count > 0);
         let clock: Vec<String> = clock.map(|(count, name)| format!("\"{name}\":{count}")).collect();
         // Writing to a string can't fail.
-        writeln!(text, "{} {what}", record.at).ok();
-        writeln!(text, "{} {{{}}}", teller.node(record.node), clock.join(",")).ok();
+        writeln!(text, "{} {action}", record.at).ok();
+        writeln!(text, "{} {{{}}}", explainer.node_name(record.node), clock.join(",")).ok();
     }
     text
 }

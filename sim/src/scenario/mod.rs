@@ -4,9 +4,9 @@
 //! to be violated with the protections on and off. The answer to the question is not in the file:
 //! it is computed from the run, so it stays right when somebody changes the run.
 
-mod keep;
-mod mark;
+mod from_run;
 mod measure;
+mod record_selector;
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use super::check::Invariant;
 use super::protection::Protection;
 use super::run::{Config, Intervention, Run};
 
-pub use mark::Mark;
 pub use measure::{Measure, Value};
+pub use record_selector::RecordSelector;
 
 /// A run that has something to teach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub struct Scenario {
 #[serde(deny_unknown_fields)]
 pub struct Stop {
     /// Which: behind the record that this points out.
-    pub at: Mark,
+    pub at: RecordSelector,
     /// What there is to see, in a line.
     pub caption: String,
 }
@@ -67,15 +67,17 @@ pub struct Stop {
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// When it is asked: behind this record.
-    pub at: Mark,
+    pub at: RecordSelector,
     /// The question.
-    pub ask: String,
+    #[serde(rename = "ask")]
+    pub text: String,
     /// By what it is answered.
     pub measure: Measure,
     /// What there is to choose from.
     pub options: Vec<Choice>,
     /// What one says when the answer is out, in a sentence or two.
-    pub why: String,
+    #[serde(rename = "why")]
+    pub explanation: String,
 }
 
 /// One answer to choose.
@@ -86,10 +88,12 @@ pub struct Choice {
     pub text: String,
     /// It is right where the measure has this value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is: Option<Value>,
+    #[serde(rename = "is")]
+    pub equals: Option<Value>,
     /// It is right where the measure is at least this …
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
+    #[serde(rename = "from")]
+    pub at_least: Option<u64>,
     /// … and less than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub below: Option<u64>,
@@ -119,7 +123,7 @@ pub struct Expected {
 
 impl Scenario {
     /// The run, as the file says.
-    pub fn run(&self) -> Run {
+    pub fn resolve_run(&self) -> Run {
         self.run_without(&self.without)
     }
 
@@ -134,19 +138,19 @@ impl Scenario {
     }
 
     /// The scenario of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         library().into_iter().find(|scenario| scenario.name == name)
     }
 }
 
 impl Choice {
     /// Whether it is right where a measure has this value.
-    pub fn is_right(&self, value: &Value) -> bool {
-        if let Some(is) = &self.is {
-            return is == value;
+    pub fn is_correct(&self, value: &Value) -> bool {
+        if let Some(expected) = &self.equals {
+            return expected == value;
         }
         let Value::Number(number) = value else { return false };
-        self.from.is_none_or(|from| *number >= from)
+        self.at_least.is_none_or(|at_least| *number >= at_least)
             && self.below.is_none_or(|below| *number < below)
     }
 }

@@ -3,78 +3,78 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::RecordNo;
+use super::RecordId;
 
 /// What led to a record directly, and what else it rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Causes {
     direct: [u8; 3],
-    also: [u8; 3],
+    related: [u8; 3],
 }
 
 impl Causes {
     /// Nothing led to it.
-    pub const NONE: Self = Self::new([RecordNo::NONE; 2]);
+    pub const NONE: Self = Self::new([RecordId::NONE; 2]);
 
     /// The first record that can't be one.
-    pub const END: RecordNo = RecordNo(LEFT_OUT);
+    pub const ID_LIMIT: RecordId = RecordId(OMITTED);
 
-    /// The direct one, and the other. One from [`Causes::END`] on is left out.
-    pub const fn new([direct, also]: [RecordNo; 2]) -> Self {
-        Self { direct: pack(direct), also: pack(also) }
+    /// The direct one, and the other. One from [`Causes::ID_LIMIT`] on is left out.
+    pub const fn new([direct, related]: [RecordId; 2]) -> Self {
+        Self { direct: pack(direct), related: pack(related) }
     }
 
     /// What led to it directly.
-    pub const fn direct(self) -> RecordNo {
+    pub const fn direct(self) -> RecordId {
         unpack(self.direct)
     }
 
     /// What else it rests on.
-    pub const fn also(self) -> RecordNo {
-        unpack(self.also)
+    pub const fn related(self) -> RecordId {
+        unpack(self.related)
     }
 
     /// Both, the direct one first.
-    pub const fn both(self) -> [RecordNo; 2] {
-        [self.direct(), self.also()]
+    pub const fn both(self) -> [RecordId; 2] {
+        [self.direct(), self.related()]
     }
 }
 
-const LEFT_OUT: u32 = 0xff_ffff;
+const OMITTED: u32 = 0xff_ffff;
 
-const fn pack(no: RecordNo) -> [u8; 3] {
-    let [a, b, c, _] = if no.0 < LEFT_OUT { no.0 } else { LEFT_OUT }.to_le_bytes();
+const fn pack(id: RecordId) -> [u8; 3] {
+    let [a, b, c, _] = if id.0 < OMITTED { id.0 } else { OMITTED }.to_le_bytes();
     [a, b, c]
 }
 
-const fn unpack([a, b, c]: [u8; 3]) -> RecordNo {
+const fn unpack([a, b, c]: [u8; 3]) -> RecordId {
     match u32::from_le_bytes([a, b, c, 0]) {
-        LEFT_OUT => RecordNo::NONE,
-        no => RecordNo(no),
+        OMITTED => RecordId::NONE,
+        id => RecordId(id),
     }
 }
 
 /// Only the causes that there are are written.
 impl Serialize for Causes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let causes @ [direct, also] = self.both();
-        if also == RecordNo::NONE {
-            causes[..usize::from(direct != RecordNo::NONE)].serialize(serializer)
+        let causes @ [direct, related] = self.both();
+        if related == RecordId::NONE {
+            causes[..usize::from(direct != RecordId::NONE)].serialize(serializer)
         } else {
             // Without a direct one the place of the other tells them apart.
-            let direct = (direct != RecordNo::NONE).then_some(direct);
-            (direct, also).serialize(serializer)
+            let direct = (direct != RecordId::NONE).then_some(direct);
+            (direct, related).serialize(serializer)
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Causes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let causes = Vec::<Option<RecordNo>>::deserialize(deserializer)?;
-        if causes.iter().flatten().any(|it| *it >= Self::END) {
+        let causes = Vec::<Option<RecordId>>::deserialize(deserializer)?;
+        if causes.iter().flatten().any(|it| *it >= Self::ID_LIMIT) {
             return Err(D::Error::custom("a cause is out of range"));
         }
-        let cause = |index: usize| causes.get(index).copied().flatten().unwrap_or(RecordNo::NONE);
+        let cause = |index: usize| causes.get(index).copied().flatten().unwrap_or(RecordId::NONE);
         Ok(Self::new([cause(0), cause(1)]))
     }
 }
@@ -85,12 +85,12 @@ mod tests {
     use crate::trace::Record;
 
     #[test]
-    fn causes_are_what_they_were_and_records_small() {
-        for no in [RecordNo(0), RecordNo(1 << 20), RecordNo(LEFT_OUT - 1), RecordNo::NONE] {
-            let causes = Causes::new([no, RecordNo(7)]);
-            assert_eq!(causes.both(), [no, RecordNo(7)]);
+    fn causes_are_unpacked_unchanged_and_a_record_has_44_bytes() {
+        for id in [RecordId(0), RecordId(1 << 20), RecordId(OMITTED - 1), RecordId::NONE] {
+            let causes = Causes::new([id, RecordId(7)]);
+            assert_eq!(causes.both(), [id, RecordId(7)]);
         }
-        assert_eq!(Causes::new([RecordNo(LEFT_OUT); 2]), Causes::NONE);
+        assert_eq!(Causes::new([RecordId(OMITTED); 2]), Causes::NONE);
         assert_eq!(size_of::<Record>(), 44);
     }
 }

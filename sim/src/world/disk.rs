@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 
 use leasehold_core::event::Event;
-use leasehold_core::id::Index;
+use leasehold_core::id::LogIndex;
 use leasehold_core::rng::Rng;
-use leasehold_core::service::{Datagram, Stored};
+use leasehold_core::service::{Datagram, Durable};
 use leasehold_core::state::State;
 
-use super::{Due, Pen, World};
-use crate::trace::{Kind, NodeNo, number};
+use super::{SimEvent, TraceWriter, World};
+use crate::trace::{NodeId, RecordKind, saturating_u32};
 
 /// What the draws for flushes are keyed by: no link has this.
-const FLUSH_KEY: u64 = 0xf1 << 56;
+const FLUSH_RNG_KEY: u64 = 0xf1 << 56;
 
 /// The journal, and what of it is safe.
 #[derive(Clone, Debug, Default)]
@@ -20,125 +20,128 @@ pub(super) struct DiskState {
     /// The fold of what is flushed.
     pub(super) state: State,
     /// The last place in history that anybody may have seen.
-    pub(super) after: Index,
+    pub(super) highest_index: LogIndex,
     /// What is written, and not flushed.
     pub(super) unflushed: VecDeque<Event>,
     /// Up to where the flush goes that is under way, and its number.
-    pub(super) flushing: Option<(Index, u32)>,
-    flushes: u32,
-    pub(super) slower_us: u64,
-    pub(super) failing_writes: u32,
+    pub(super) flush_in_progress: Option<(LogIndex, u32)>,
+    flush_count: u32,
+    pub(super) extra_delay_us: u64,
+    pub(super) writes_to_fail: u32,
     /// Whether the next flush fails, and whether it does its work all the same.
-    pub(super) failing_flush: Option<bool>,
+    pub(super) flush_failure: Option<bool>,
 }
 
 impl DiskState {
-    pub(super) fn keep(&mut self, event: &Event) {
-        if event.fact.is_durable() {
+    pub(super) fn persist(&mut self, event: &Event) {
+        if event.kind.is_durable() {
             self.state.apply(event);
         }
     }
 
     /// Where the journal's last event stands.
-    pub(super) fn through(&self) -> u32 {
-        number(self.state.index().number())
+    pub(super) fn durable_through(&self) -> u32 {
+        saturating_u32(self.state.applied_index().number())
     }
 }
 
 impl World {
-    pub(super) fn write(
+    pub(super) fn write_events(
         &mut self,
         events: Vec<Event>,
-        pen: &mut Pen<'_>,
-        sent: &mut Vec<Datagram>,
+        writer: &mut TraceWriter<'_>,
+        replies: &mut Vec<Datagram>,
     ) {
         let disk = &mut self.server.disk;
-        disk.after = disk.after.max(events.last().map_or(disk.after, |event| event.index));
-        if !events.iter().any(|event| event.fact.is_durable()) {
+        disk.highest_index =
+            disk.highest_index.max(events.last().map_or(disk.highest_index, |event| event.index));
+        if !events.iter().any(|event| event.kind.is_durable()) {
             return;
         }
-        if self.server.disk.failing_writes > 0 {
-            self.server.disk.failing_writes -= 1;
-            self.write_failed(pen, sent);
+        if self.server.disk.writes_to_fail > 0 {
+            self.server.disk.writes_to_fail -= 1;
+            self.write_failed(writer, replies);
             return;
         }
         let disk = &mut self.server.disk;
-        disk.unflushed.extend(events.into_iter().filter(|event| event.fact.is_durable()));
+        disk.unflushed.extend(events.into_iter().filter(|event| event.kind.is_durable()));
         self.begin_flush();
     }
 
     /// Nothing of what was decided since the last flush was done: it is answered so, and forgotten.
-    fn write_failed(&mut self, pen: &mut Pen<'_>, sent: &mut Vec<Datagram>) {
+    fn write_failed(&mut self, writer: &mut TraceWriter<'_>, replies: &mut Vec<Datagram>) {
         let now = self.server.clock.read(self.now);
-        self.chain(pen, NodeNo::SERVER, Kind::WriteFailed);
+        self.record_as_cause(writer, NodeId::SERVER, RecordKind::WriteFailed);
         let disk = &mut self.server.disk;
-        disk.flushing = None;
+        disk.flush_in_progress = None;
         disk.unflushed.clear();
         let state = disk.state.clone();
-        let through = state.index();
-        self.server.ledger.forget_after(through);
-        self.record_recovery(pen);
-        let failed = self.server.outbox.fail(sent);
-        let Some(core) = &mut self.server.core else { return };
+        let through = state.applied_index();
+        self.server.recorder.discard_after(through);
+        self.record_recovery(writer);
+        let failed = self.server.outbox.fail(replies);
+        let Some(core) = &mut self.server.process else { return };
         let step = core.restore(state.into(), failed, now, 0);
         for event in &step.events {
-            self.record_event(event, NodeNo::SERVER, pen);
+            self.record_event(event, NodeId::SERVER, writer);
         }
-        let events = self.server.outbox.hold(step, sent);
+        let events = self.server.outbox.hold(step, replies);
         let disk = &mut self.server.disk;
-        disk.unflushed.extend(events.into_iter().filter(|event| event.fact.is_durable()));
+        disk.unflushed.extend(events.into_iter().filter(|event| event.kind.is_durable()));
         self.begin_flush();
     }
 
     fn begin_flush(&mut self) {
         let disk = &mut self.server.disk;
         let Some(last) = disk.unflushed.back().map(|event| event.index) else { return };
-        if disk.flushing.is_some() {
+        if disk.flush_in_progress.is_some() {
             return;
         }
-        disk.flushes += 1;
-        let number = disk.flushes;
-        disk.flushing = Some((last, number));
-        let settings = self.fixed.run.config.disk;
-        let mut rng = Rng::keyed(self.fixed.run.seed, FLUSH_KEY | u64::from(number));
-        let mut takes = rng.between(settings.flush_min_us, settings.flush_max_us) + disk.slower_us;
-        if !self.fixed.guards.durable_replies {
-            takes += settings.write_back_ms * 1_000;
+        disk.flush_count += 1;
+        let flush_id = disk.flush_count;
+        disk.flush_in_progress = Some((last, flush_id));
+        let config = self.context.run.config.disk;
+        let mut rng = Rng::with_stream(self.context.run.seed, FLUSH_RNG_KEY | u64::from(flush_id));
+        let mut duration_us =
+            rng.between(config.flush_min_us, config.flush_max_us) + disk.extra_delay_us;
+        if !self.context.protections.durable_replies {
+            duration_us += config.write_back_ms * 1_000;
         }
-        self.schedule(self.now + takes, Due::Flushed(number));
+        self.schedule(self.now + duration_us, SimEvent::FlushCompleted(flush_id));
     }
 
     /// A flush has come to its end.
-    pub(super) fn flushed(&mut self, flush: u32, pen: &mut Pen<'_>) {
-        let Some((through, number)) = self.server.disk.flushing else { return };
-        if number != flush || self.defer(NodeNo::SERVER, Due::Flushed(flush)) {
+    pub(super) fn complete_flush(&mut self, flush_id: u32, writer: &mut TraceWriter<'_>) {
+        let Some((through, current_id)) = self.server.disk.flush_in_progress else { return };
+        if current_id != flush_id || self.defer(NodeId::SERVER, SimEvent::FlushCompleted(flush_id))
+        {
             return;
         }
-        if let Some(keeps) = self.server.disk.failing_flush.take() {
-            self.chain(pen, NodeNo::SERVER, Kind::FlushFailed);
-            self.crash_server(keeps, pen);
+        if let Some(keeps_unflushed) = self.server.disk.flush_failure.take() {
+            self.record_as_cause(writer, NodeId::SERVER, RecordKind::FlushFailed);
+            self.crash_and_restart_server(keeps_unflushed, writer);
             return;
         }
         let disk = &mut self.server.disk;
-        disk.flushing = None;
+        disk.flush_in_progress = None;
         while disk.unflushed.front().is_some_and(|event| event.index <= through) {
             if let Some(event) = disk.unflushed.pop_front() {
-                disk.keep(&event);
+                disk.persist(&event);
             }
         }
-        self.chain(
-            pen,
-            NodeNo::SERVER,
-            Kind::Stored { through: crate::trace::number(through.number()) },
+        self.record_as_cause(
+            writer,
+            NodeId::SERVER,
+            RecordKind::Durable { through: saturating_u32(through.number()) },
         );
-        let mut sent = Vec::new();
-        if self.fixed.guards.durable_replies {
-            self.server.outbox.release(Stored { through }, &mut sent);
+        let mut replies = Vec::new();
+        if self.context.protections.durable_replies {
+            self.server.outbox.release_durable(Durable { through }, &mut replies);
         }
-        if let Some(core) = &mut self.server.core {
-            core.stored(Stored { through });
+        if let Some(core) = &mut self.server.process {
+            core.handle_durable(Durable { through });
         }
-        self.send_replies(sent, pen);
+        self.send_replies(replies, writer);
         self.begin_flush();
     }
 }

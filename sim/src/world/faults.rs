@@ -1,63 +1,67 @@
 //! What is done to the world.
 
-use super::{Due, Pen, World};
+use super::{SimEvent, TraceWriter, World};
 use crate::run::Action;
-use crate::trace::{DisbeliefCause, Kind, LinkNo, LossCause, NodeNo};
+use crate::trace::{BeliefEndCause, LinkId, LossCause, NodeId, RecordKind};
 
 /// After how long a server that ended for a failed flush is started again, in microseconds.
-const RESTART_US: u64 = 1_000_000;
+const RESTART_DELAY_US: u64 = 1_000_000;
 
 /// How many datagrams the buffer of a node's socket holds while the node stands still.
-const BUFFER_MAX: usize = 256;
+const SOCKET_BUFFER_MAX: usize = 256;
 
 impl World {
-    pub(super) fn intervene(&mut self, number: u32, pen: &mut Pen<'_>) {
-        let fixed = std::sync::Arc::clone(&self.fixed);
-        let place = usize::try_from(number).unwrap_or(usize::MAX);
-        if let Some(intervention) = fixed.run.interventions.get(place) {
-            self.do_to_world(&intervention.action, pen);
+    pub(super) fn apply_intervention(&mut self, index: u32, writer: &mut TraceWriter<'_>) {
+        let context = std::sync::Arc::clone(&self.context);
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        if let Some(intervention) = context.run.interventions.get(index) {
+            self.apply_action(&intervention.action, writer);
         }
     }
 
-    fn do_to_world(&mut self, action: &Action, pen: &mut Pen<'_>) {
+    fn apply_action(&mut self, action: &Action, writer: &mut TraceWriter<'_>) {
         match action {
-            Action::Crash { node, keeps_unflushed } => self.crash(*node, *keeps_unflushed, pen),
-            Action::Restart { node } => self.restart(*node, pen),
-            Action::Pause { node, ms } => self.pause(*node, *ms, pen),
-            Action::Resume { node } => self.resume(*node, pen),
-            Action::Cut { link } => self.cut(*link, true, pen),
-            Action::Heal { link } => self.cut(*link, false, pen),
-            Action::Isolate { node } => self.isolate(*node, true, pen),
-            Action::Rejoin { node } => self.isolate(*node, false, pen),
-            Action::Skew { node, ms } => self.skew(*node, *ms, pen),
-            Action::Drift { node, ppm } => self.drift(*node, *ppm, pen),
+            Action::Crash { node, keeps_unflushed } => self.crash(*node, *keeps_unflushed, writer),
+            Action::Restart { node } => self.restart(*node, writer),
+            Action::Pause { node, ms } => self.pause(*node, *ms, writer),
+            Action::Resume { node } => self.resume(*node, writer),
+            Action::Cut { link } => self.set_link_cut(*link, true, writer),
+            Action::Heal { link } => self.set_link_cut(*link, false, writer),
+            Action::Isolate { node } => self.set_isolated(*node, true, writer),
+            Action::Rejoin { node } => self.set_isolated(*node, false, writer),
+            Action::Skew { node, ms } => self.jump_clock(*node, *ms, writer),
+            Action::Drift { node, ppm } => self.set_clock_rate(*node, *ppm, writer),
             Action::Degrade { link, loss_ppm, delay_us } => {
                 if let Some(state) = self.link_mut(*link) {
                     (state.loss_ppm, state.delay_us) = (*loss_ppm, *delay_us);
-                    self.record(pen, link.from, Kind::Degraded { to: link.to });
+                    self.record(writer, link.from, RecordKind::Degraded { to: link.to });
                 }
             }
-            Action::Packet { packet, fate } => self.meddle(*packet, *fate, pen),
-            Action::FailFlush { keeps } => self.server.disk.failing_flush = Some(*keeps),
-            Action::FailWrites { count } => self.server.disk.failing_writes = *count,
-            Action::SlowDisk { by_ms } => {
-                self.server.disk.slower_us = by_ms * 1_000;
-                let by_ms = u32::try_from(*by_ms).unwrap_or(u32::MAX);
-                self.record(pen, NodeNo::SERVER, Kind::DiskSlowed { by_ms });
+            Action::Packet { packet, packet_action } => {
+                self.apply_packet_action(*packet, *packet_action, writer)
             }
-            Action::Calm => self.calm(pen),
+            Action::FailFlush { keeps_unflushed } => {
+                self.server.disk.flush_failure = Some(*keeps_unflushed)
+            }
+            Action::FailWrites { count } => self.server.disk.writes_to_fail = *count,
+            Action::SlowDisk { by_ms } => {
+                self.server.disk.extra_delay_us = by_ms * 1_000;
+                let by_ms = u32::try_from(*by_ms).unwrap_or(u32::MAX);
+                self.record(writer, NodeId::SERVER, RecordKind::DiskSlowed { by_ms });
+            }
+            Action::EndFaults => self.end_faults(writer),
         }
     }
 
-    pub(super) fn is_up(&self, node: NodeNo) -> bool {
+    pub(super) fn is_up(&self, node: NodeId) -> bool {
         match self.client(node) {
-            Some(client) => client.core.is_some(),
-            None => node.is_server() && self.server.core.is_some(),
+            Some(client) => client.process.is_some(),
+            None => node.is_server() && self.server.process.is_some(),
         }
     }
 
     /// Puts off what is due for a node that stands still. Says whether it did.
-    pub(super) fn defer(&mut self, node: NodeNo, due: Due) -> bool {
+    pub(super) fn defer(&mut self, node: NodeId, event: SimEvent) -> bool {
         let (paused, deferred) = match self.clients.get_mut(usize::from(node.0).wrapping_sub(1)) {
             Some(client) => (client.paused, &mut client.deferred),
             None => (self.server.paused, &mut self.server.deferred),
@@ -65,95 +69,113 @@ impl World {
         if !paused {
             return false;
         }
-        deferred.push(due);
-        let full = deferred.iter().filter(|due| matches!(due, Due::Arrive(_))).count() > BUFFER_MAX;
-        if full && let Due::Arrive(no) = due {
+        deferred.push(event);
+        let is_full =
+            deferred.iter().filter(|event| matches!(event, SimEvent::PacketArrives(_))).count()
+                > SOCKET_BUFFER_MAX;
+        if is_full && let SimEvent::PacketArrives(packet_id) = event {
             deferred.pop();
-            if let Some(packet) = self.packets.get_mut(no) {
-                packet.lost = Some(LossCause::Overflow);
-                self.schedule(self.now, Due::Lose(no));
+            if let Some(packet) = self.packets.get_mut(packet_id) {
+                packet.loss = Some(LossCause::Overflow);
+                self.schedule(self.now, SimEvent::PacketLost(packet_id));
             }
         }
         true
     }
 
-    fn crash(&mut self, node: NodeNo, keeps_unflushed: bool, pen: &mut Pen<'_>) {
+    fn crash(&mut self, node: NodeId, keeps_unflushed: bool, writer: &mut TraceWriter<'_>) {
         if !self.is_up(node) {
             return;
         }
         if node.is_server() {
-            self.die(keeps_unflushed, pen);
+            self.kill_server(keeps_unflushed, writer);
             return;
         }
-        self.chain(pen, node, Kind::Crashed { kept: 0 });
+        self.record_as_cause(writer, node, RecordKind::Crashed { durable_through: 0 });
         let beliefs = self.client(node).map(|client| client.beliefs.clone()).unwrap_or_default();
         for belief in beliefs {
             let token = leasehold_core::id::Token::new(u64::from(belief.token));
-            self.disbelieve(node, belief.lock, token, DisbeliefCause::Crashed, pen);
+            self.end_belief(node, belief.lock, token, BeliefEndCause::Crashed, writer);
         }
         if let Some(client) = self.client_mut(node) {
-            client.die();
+            client.crash();
         }
     }
 
-    fn die(&mut self, keeps_unflushed: bool, pen: &mut Pen<'_>) {
-        self.server.die(keeps_unflushed);
-        let kept = self.server.disk.through();
-        self.chain(pen, NodeNo::SERVER, Kind::Crashed { kept });
+    fn kill_server(&mut self, keeps_unflushed: bool, writer: &mut TraceWriter<'_>) {
+        self.server.crash(keeps_unflushed);
+        let durable_through = self.server.disk.durable_through();
+        self.record_as_cause(writer, NodeId::SERVER, RecordKind::Crashed { durable_through });
     }
 
     /// The server ends because of its disk; whoever watches over it starts it again.
-    pub(super) fn crash_server(&mut self, keeps_unflushed: bool, pen: &mut Pen<'_>) {
-        self.die(keeps_unflushed, pen);
-        let starts = self.server.starts;
-        self.schedule(self.now + RESTART_US, Due::Restart(NodeNo::SERVER, starts));
+    pub(super) fn crash_and_restart_server(
+        &mut self,
+        keeps_unflushed: bool,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        self.kill_server(keeps_unflushed, writer);
+        let start_count = self.server.start_count;
+        self.schedule(self.now + RESTART_DELAY_US, SimEvent::Restart(NodeId::SERVER, start_count));
     }
 
-    pub(super) fn restart_after(&mut self, node: NodeNo, starts: u32, pen: &mut Pen<'_>) {
-        if self.server.starts == starts {
-            self.restart(node, pen);
+    pub(super) fn restart_if_not_restarted(
+        &mut self,
+        node: NodeId,
+        start_count: u32,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        if self.server.start_count == start_count {
+            self.restart(node, writer);
         }
     }
 
-    fn restart(&mut self, node: NodeNo, pen: &mut Pen<'_>) {
+    fn restart(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         let started = match self.client(node) {
-            Some(client) => client.starts > 0,
+            Some(client) => client.start_count > 0,
             None => node.is_server(),
         };
         if self.is_up(node) || !started {
             return;
         }
-        self.chain(pen, node, Kind::Restarted);
+        self.record_as_cause(writer, node, RecordKind::Restarted);
         if node.is_server() {
-            self.start_server(pen);
+            self.start_server(writer);
         } else {
-            self.start_client(node, pen);
+            self.start_client(node, writer);
         }
     }
 
-    fn pause(&mut self, node: NodeNo, ms: u64, pen: &mut Pen<'_>) {
+    fn pause(&mut self, node: NodeId, ms: u64, writer: &mut TraceWriter<'_>) {
         if !self.is_up(node) {
             return;
         }
-        let (paused, pauses) = match self.clients.get_mut(usize::from(node.0).wrapping_sub(1)) {
-            Some(client) => (&mut client.paused, &mut client.pauses),
-            None => (&mut self.server.paused, &mut self.server.pauses),
+        let (paused, pause_count) = match self.clients.get_mut(usize::from(node.0).wrapping_sub(1))
+        {
+            Some(client) => (&mut client.paused, &mut client.pause_count),
+            None => (&mut self.server.paused, &mut self.server.pause_count),
         };
         *paused = true;
-        *pauses += 1;
-        let number = *pauses;
-        self.record(pen, node, Kind::Paused { ms: u32::try_from(ms).unwrap_or(u32::MAX) });
-        self.schedule(self.now + ms.saturating_mul(1_000), Due::Resume(node, number));
+        *pause_count += 1;
+        let pause_id = *pause_count;
+        self.record(writer, node, RecordKind::Paused { ms: u32::try_from(ms).unwrap_or(u32::MAX) });
+        self.schedule(self.now + ms.saturating_mul(1_000), SimEvent::Resume(node, pause_id));
     }
 
-    pub(super) fn resume_after(&mut self, node: NodeNo, number: u32, pen: &mut Pen<'_>) {
-        let pauses = self.client(node).map_or(self.server.pauses, |client| client.pauses);
-        if pauses == number {
-            self.resume(node, pen);
+    pub(super) fn resume_if_still_paused(
+        &mut self,
+        node: NodeId,
+        pause_id: u32,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        let pause_count =
+            self.client(node).map_or(self.server.pause_count, |client| client.pause_count);
+        if pause_count == pause_id {
+            self.resume(node, writer);
         }
     }
 
-    fn resume(&mut self, node: NodeNo, pen: &mut Pen<'_>) {
+    fn resume(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         let (paused, deferred) = match self.clients.get_mut(usize::from(node.0).wrapping_sub(1)) {
             Some(client) => (&mut client.paused, &mut client.deferred),
             None => (&mut self.server.paused, &mut self.server.deferred),
@@ -162,94 +184,98 @@ impl World {
             return;
         }
         let deferred = std::mem::take(deferred);
-        self.record(pen, node, Kind::Resumed);
-        for due in deferred {
-            if let Due::Arrive(no) = due
-                && let Some(packet) = self.packets.get_mut(no)
+        self.record(writer, node, RecordKind::Resumed);
+        for event in deferred {
+            if let SimEvent::PacketArrives(packet_id) = event
+                && let Some(packet) = self.packets.get_mut(packet_id)
             {
-                packet.arrives = self.now;
+                packet.arrives_at = self.now;
             }
-            self.schedule(self.now, due);
+            self.schedule(self.now, event);
         }
         if node.is_server() {
-            self.catch_up_server();
+            self.reschedule_server_timer();
         } else {
-            self.catch_up_client(node);
+            self.reschedule_client_timer(node);
         }
     }
 
-    fn cut(&mut self, link: LinkNo, cut: bool, pen: &mut Pen<'_>) {
+    fn set_link_cut(&mut self, link: LinkId, cut: bool, writer: &mut TraceWriter<'_>) {
         let Some(state) = self.link_mut(link) else { return };
         if std::mem::replace(&mut state.cut, cut) != cut {
-            let LinkNo { from, to } = link;
-            self.record(pen, from, if cut { Kind::Cut { to } } else { Kind::Healed { to } });
+            let LinkId { from, to } = link;
+            self.record(
+                writer,
+                from,
+                if cut { RecordKind::Cut { to } } else { RecordKind::Healed { to } },
+            );
         }
     }
 
-    fn isolate(&mut self, node: NodeNo, cut: bool, pen: &mut Pen<'_>) {
+    fn set_isolated(&mut self, node: NodeId, cut: bool, writer: &mut TraceWriter<'_>) {
         let count = u8::try_from(self.clients.len()).unwrap_or(u8::MAX);
         // All packets go to the server or come from it.
         for client in 1..=count {
-            let client = NodeNo(client);
+            let client = NodeId(client);
             if node.is_server() || node == client {
-                self.cut(LinkNo { from: client, to: NodeNo::SERVER }, cut, pen);
-                self.cut(LinkNo { from: NodeNo::SERVER, to: client }, cut, pen);
+                self.set_link_cut(LinkId { from: client, to: NodeId::SERVER }, cut, writer);
+                self.set_link_cut(LinkId { from: NodeId::SERVER, to: client }, cut, writer);
             }
         }
     }
 
-    fn skew(&mut self, node: NodeNo, ms: i64, pen: &mut Pen<'_>) {
-        let small = i32::try_from(ms).unwrap_or(i32::MAX);
-        self.chain(pen, node, Kind::ClockJumped { ms: small });
+    fn jump_clock(&mut self, node: NodeId, ms: i64, writer: &mut TraceWriter<'_>) {
+        let ms_i32 = i32::try_from(ms).unwrap_or(i32::MAX);
+        self.record_as_cause(writer, node, RecordKind::ClockJumped { ms: ms_i32 });
         // Somebody has set the wall clock. Leases are measured on another one, unless not.
-        if !self.fixed.guards.monotonic_clock {
+        if !self.context.protections.monotonic_clock {
             let now = self.now;
             self.clock_mut(node).jump(now, ms);
-            self.after_clock(node, pen);
+            self.handle_clock_change(node, writer);
         }
     }
 
-    fn drift(&mut self, node: NodeNo, ppm: i64, pen: &mut Pen<'_>) {
+    fn set_clock_rate(&mut self, node: NodeId, ppm: i64, writer: &mut TraceWriter<'_>) {
         let now = self.now;
         if self.clock(node).rate_ppm() == ppm {
             return;
         }
         self.clock_mut(node).set_rate(now, ppm);
         let ppm = i32::try_from(ppm).unwrap_or(i32::MAX);
-        self.chain(pen, node, Kind::ClockDrifted { ppm });
-        self.after_clock(node, pen);
+        self.record_as_cause(writer, node, RecordKind::ClockDrifted { ppm });
+        self.handle_clock_change(node, writer);
     }
 
-    fn clock_mut(&mut self, node: NodeNo) -> &mut crate::clock::Clock {
+    fn clock_mut(&mut self, node: NodeId) -> &mut crate::clock::Clock {
         match self.clients.get_mut(usize::from(node.0).wrapping_sub(1)) {
             Some(client) => &mut client.clock,
             None => &mut self.server.clock,
         }
     }
 
-    fn after_clock(&mut self, node: NodeNo, pen: &mut Pen<'_>) {
+    fn handle_clock_change(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         if node.is_server() {
-            self.catch_up_server();
+            self.reschedule_server_timer();
         } else {
-            self.tell_beliefs_again(node, pen);
-            self.catch_up_client(node);
+            self.record_beliefs_again(node, writer);
+            self.reschedule_client_timer(node);
         }
     }
 
-    pub(super) fn calm(&mut self, pen: &mut Pen<'_>) {
-        self.chain(pen, NodeNo::SERVER, Kind::Calmed);
-        self.calm = true;
+    pub(super) fn end_faults(&mut self, writer: &mut TraceWriter<'_>) {
+        self.record_as_cause(writer, NodeId::SERVER, RecordKind::FaultsEnded);
+        self.faults_ended = true;
         for link in &mut self.links {
             (link.loss_ppm, link.delay_us) = (0, 0);
         }
         let disk = &mut self.server.disk;
-        (disk.slower_us, disk.failing_writes, disk.failing_flush) = (0, 0, None);
+        (disk.extra_delay_us, disk.writes_to_fail, disk.flush_failure) = (0, 0, None);
         let count = u8::try_from(self.clients.len()).unwrap_or(u8::MAX);
-        for node in (0..=count).map(NodeNo) {
-            self.isolate(node, false, pen);
-            self.resume(node, pen);
-            self.restart(node, pen);
-            self.drift(node, 0, pen);
+        for node in (0..=count).map(NodeId) {
+            self.set_isolated(node, false, writer);
+            self.resume(node, writer);
+            self.restart(node, writer);
+            self.set_clock_rate(node, 0, writer);
         }
     }
 }

@@ -12,7 +12,7 @@ mod disk;
 mod faults;
 mod network;
 mod packets;
-mod script;
+mod run_script;
 mod server;
 mod view;
 
@@ -24,14 +24,14 @@ use leasehold_core::id::Name;
 use leasehold_core::rng::mix;
 use leasehold_core::time::Time;
 
-use super::check::Checks;
-use super::moment::Moment;
-use super::protection::Guards;
-use super::run::{Action, Fate, Intervention, PacketName, Run};
-use super::trace::{Causes, Kind, LockNo, NodeNo, PacketNo, Record, RecordNo};
+use super::check::Checkers;
+use super::protection::ProtectionFlags;
+use super::run::{Action, Intervention, PacketAction, PacketSelector, Run};
+use super::trace::{Causes, LockId, NodeId, PacketId, Record, RecordId, RecordKind};
+use super::virtual_time::VirtualTime;
 use clients::ClientNode;
 use network::Link;
-use packets::Packets;
+use packets::InFlightPackets;
 use server::ServerNode;
 
 pub use clients::{Belief, ClientView};
@@ -40,157 +40,161 @@ pub use view::{ClockView, LinkView, PacketView};
 
 /// What a run fixes for all its time.
 #[derive(Debug)]
-pub(super) struct Fixed {
+pub(super) struct RunContext {
     pub(super) run: Run,
-    pub(super) guards: Guards,
+    pub(super) protections: ProtectionFlags,
     /// What is done to packets when they are sent.
-    pub(super) on_sending: BTreeMap<PacketName, Vec<Fate>>,
+    pub(super) on_send: BTreeMap<PacketSelector, Vec<PacketAction>>,
 }
 
-impl Fixed {
+impl RunContext {
     fn new(run: Run) -> Self {
-        let guards = Guards::without(&run.without);
-        let mut on_sending: BTreeMap<PacketName, Vec<Fate>> = BTreeMap::new();
+        let protections = ProtectionFlags::without(&run.without);
+        let mut on_send: BTreeMap<PacketSelector, Vec<PacketAction>> = BTreeMap::new();
         for intervention in &run.interventions {
-            if let (None, Action::Packet { packet, fate }) =
+            if let (None, Action::Packet { packet, packet_action }) =
                 (intervention.at_ms, &intervention.action)
             {
-                on_sending.entry(*packet).or_default().push(*fate);
+                on_send.entry(*packet).or_default().push(*packet_action);
             }
         }
-        Self { run, guards, on_sending }
+        Self { run, protections, on_send }
     }
 }
 
 /// A simulated run at one moment.
 #[derive(Clone, Debug)]
 pub struct World {
-    fixed: Arc<Fixed>,
-    now: Moment,
-    agenda: BinaryHeap<Reverse<Entry>>,
-    entries: u64,
-    packets: Packets,
+    context: Arc<RunContext>,
+    now: VirtualTime,
+    event_queue: BinaryHeap<Reverse<ScheduledEvent>>,
+    last_sequence: u64,
+    packets: InFlightPackets,
     packet_count: u32,
     links: Vec<Link>,
     server: ServerNode,
     clients: Vec<ClientNode>,
-    records: u32,
+    record_count: u32,
     steps: u32,
     fingerprint: u64,
-    checks: Checks,
-    calm: bool,
+    checkers: Checkers,
+    faults_ended: bool,
     ended: bool,
 }
 
 /// The first number in the agenda of interventions. They have numbers of their own, so that one
 /// more of them reorders nothing else.
-const INTERVENTIONS: u64 = 1 << 16;
+const FIRST_INTERVENTION_SEQUENCE: u64 = 1 << 16;
 
 /// The last number below all that is decided in the course of the run.
-const DECIDED: u64 = 1 << 48;
+const LAST_RESERVED_SEQUENCE: u64 = 1 << 48;
 
 /// Something that will happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    at: Moment,
+struct ScheduledEvent {
+    at: VirtualTime,
     /// Starts first, then interventions, then all else in the order of being decided.
-    number: u64,
-    due: Due,
+    sequence: u64,
+    event: SimEvent,
 }
 
-impl Entry {
+impl ScheduledEvent {
     /// Both as one number, which is compared without a branch. No two entries have the same.
-    fn order(&self) -> u128 {
-        u128::from(self.at.as_micros()) << 64 | u128::from(self.number)
+    fn sort_key(&self) -> u128 {
+        u128::from(self.at.as_micros()) << 64 | u128::from(self.sequence)
     }
 }
 
-impl Ord for Entry {
+impl Ord for ScheduledEvent {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order().cmp(&other.order())
+        self.sort_key().cmp(&other.sort_key())
     }
 }
 
-impl PartialOrd for Entry {
+impl PartialOrd for ScheduledEvent {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    Start(NodeNo),
-    Arrive(PacketNo),
-    Lose(PacketNo),
+enum SimEvent {
+    Start(NodeId),
+    PacketArrives(PacketId),
+    PacketLost(PacketId),
     /// A node's own timer; of no account where it was set anew meanwhile.
-    Wake(NodeNo),
+    NodeTimer(NodeId),
     /// What a client does next. The number tells it from what was due before it died.
-    Act(NodeNo, u32),
-    Flushed(u32),
-    Intervene(u32),
-    Calm,
-    Resume(NodeNo, u32),
-    Restart(NodeNo, u32),
-    End,
+    ResumeScript(NodeId, u32),
+    FlushCompleted(u32),
+    Intervention(u32),
+    EndFaults,
+    Resume(NodeId, u32),
+    Restart(NodeId, u32),
+    RunEnds,
 }
 
 /// Where records go, and what the next one is caused by.
-pub(super) struct Pen<'a> {
+pub(super) struct TraceWriter<'a> {
     pub(super) trace: &'a mut Vec<Record>,
-    pub(super) cause: RecordNo,
+    pub(super) cause: RecordId,
 }
 
 impl World {
     /// The run at its beginning, before anything has happened.
     pub fn new(run: Run) -> Self {
-        let nodes = run.config.clients.len() + 1;
+        let node_count = run.config.clients.len() + 1;
         let clients = (1_u8..).zip(&run.config.clients);
-        let clients = clients.map(|(no, config)| ClientNode::new(NodeNo(no), config)).collect();
+        let clients = clients.map(|(no, config)| ClientNode::new(NodeId(no), config)).collect();
         let server = ServerNode::new(&run.config);
-        let fixed = Arc::new(Fixed::new(run));
+        let context = Arc::new(RunContext::new(run));
         let mut world = Self {
-            checks: Checks::new(&fixed.run),
-            fixed,
-            now: Moment::START,
-            agenda: BinaryHeap::new(),
-            entries: DECIDED,
-            packets: Packets::default(),
+            checkers: Checkers::new(&context.run),
+            context,
+            now: VirtualTime::START,
+            event_queue: BinaryHeap::new(),
+            last_sequence: LAST_RESERVED_SEQUENCE,
+            packets: InFlightPackets::default(),
             packet_count: 0,
-            links: vec![Link::default(); nodes * nodes],
+            links: vec![Link::default(); node_count * node_count],
             server,
             clients,
-            records: 0,
+            record_count: 0,
             steps: 0,
             fingerprint: 0,
-            calm: false,
+            faults_ended: false,
             ended: false,
         };
-        world.plan();
+        world.schedule_initial_events();
         world
     }
 
-    fn plan(&mut self) {
-        let fixed = Arc::clone(&self.fixed);
-        self.plan_at(Moment::START, 0, Due::Start(NodeNo::SERVER));
-        for (no, client) in (1_u8..).zip(&fixed.run.config.clients) {
-            let at = Moment::from_millis(client.starts_ms);
-            self.plan_at(at, u64::from(no), Due::Start(NodeNo(no)));
+    fn schedule_initial_events(&mut self) {
+        let context = Arc::clone(&self.context);
+        self.schedule_with_sequence(VirtualTime::START, 0, SimEvent::Start(NodeId::SERVER));
+        for (id, client) in (1_u8..).zip(&context.run.config.clients) {
+            let at = VirtualTime::from_millis(client.starts_ms);
+            self.schedule_with_sequence(at, u64::from(id), SimEvent::Start(NodeId(id)));
         }
-        self.plan_interventions(0);
-        if let Some(faults_end_ms) = fixed.run.config.faults_end_ms {
-            self.schedule(Moment::from_millis(faults_end_ms), Due::Calm);
+        self.schedule_interventions(0);
+        if let Some(faults_end_ms) = context.run.config.faults_end_ms {
+            self.schedule(VirtualTime::from_millis(faults_end_ms), SimEvent::EndFaults);
         }
-        self.schedule(Moment::from_millis(fixed.run.config.ends_ms), Due::End);
+        self.schedule(VirtualTime::from_millis(context.run.config.ends_ms), SimEvent::RunEnds);
     }
 
     /// Puts the interventions from the `known`th on in the agenda, each under its own number.
-    fn plan_interventions(&mut self, known: usize) {
-        let fixed = Arc::clone(&self.fixed);
-        let places = (0_u32..).zip(&fixed.run.interventions);
-        for (no, intervention) in places.skip(known) {
+    fn schedule_interventions(&mut self, known: usize) {
+        let context = Arc::clone(&self.context);
+        let numbered = (0_u32..).zip(&context.run.interventions);
+        for (index, intervention) in numbered.skip(known) {
             if let Some(at_ms) = intervention.at_ms {
-                let at = Moment::from_millis(at_ms);
-                self.plan_at(at, INTERVENTIONS + u64::from(no), Due::Intervene(no));
+                let at = VirtualTime::from_millis(at_ms);
+                self.schedule_with_sequence(
+                    at,
+                    FIRST_INTERVENTION_SEQUENCE + u64::from(index),
+                    SimEvent::Intervention(index),
+                );
             }
         }
     }
@@ -198,143 +202,148 @@ impl World {
     /// Lets the next thing happen that leaves a record, and adds its records to `trace`, whatever
     /// is in that already. Says whether there was one.
     pub fn step(&mut self, trace: &mut Vec<Record>) -> bool {
-        let before = self.records;
-        while self.records == before {
+        let before = self.record_count;
+        while self.record_count == before {
             if self.ended {
                 return false;
             }
-            let Some(Reverse(entry)) = self.agenda.pop() else { return false };
+            let Some(Reverse(entry)) = self.event_queue.pop() else { return false };
             self.now = entry.at;
-            let mut pen = Pen { trace, cause: RecordNo::NONE };
-            self.happen(entry.due, &mut pen);
+            let mut writer = TraceWriter { trace, cause: RecordId::NONE };
+            self.handle_event(entry.event, &mut writer);
         }
         self.steps += 1;
         true
     }
 
-    fn happen(&mut self, due: Due, pen: &mut Pen<'_>) {
-        match due {
-            Due::Start(node) => self.start(node, pen),
-            Due::Arrive(packet) => self.arrive(packet, pen),
-            Due::Lose(packet) => self.lose(packet, pen),
-            Due::Wake(node) => self.wake(node, pen),
-            Due::Act(node, number) => self.act(node, number, pen),
-            Due::Flushed(number) => self.flushed(number, pen),
-            Due::Intervene(number) => self.intervene(number, pen),
-            Due::Calm => self.calm(pen),
-            Due::Resume(node, number) => self.resume_after(node, number, pen),
-            Due::Restart(node, number) => self.restart_after(node, number, pen),
-            Due::End => {
-                self.record(pen, NodeNo::SERVER, Kind::Ended);
+    fn handle_event(&mut self, event: SimEvent, writer: &mut TraceWriter<'_>) {
+        match event {
+            SimEvent::Start(node) => self.start(node, writer),
+            SimEvent::PacketArrives(packet) => self.deliver_packet(packet, writer),
+            SimEvent::PacketLost(packet) => self.lose_packet(packet, writer),
+            SimEvent::NodeTimer(node) => self.fire_timer(node, writer),
+            SimEvent::ResumeScript(node, id) => self.resume_script(node, id, writer),
+            SimEvent::FlushCompleted(id) => self.complete_flush(id, writer),
+            SimEvent::Intervention(id) => self.apply_intervention(id, writer),
+            SimEvent::EndFaults => self.end_faults(writer),
+            SimEvent::Resume(node, id) => self.resume_if_still_paused(node, id, writer),
+            SimEvent::Restart(node, id) => self.restart_if_not_restarted(node, id, writer),
+            SimEvent::RunEnds => {
+                self.record(writer, NodeId::SERVER, RecordKind::RunEnded);
                 self.ended = true;
             }
         }
     }
 
-    fn start(&mut self, node: NodeNo, pen: &mut Pen<'_>) {
-        self.chain(pen, node, Kind::Started);
+    fn start(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
+        self.record_as_cause(writer, node, RecordKind::Started);
         if node.is_server() {
-            self.start_server(pen);
+            self.start_server(writer);
         } else {
-            self.start_client(node, pen);
+            self.start_client(node, writer);
         }
     }
 
-    fn wake(&mut self, node: NodeNo, pen: &mut Pen<'_>) {
+    fn fire_timer(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         if node.is_server() {
-            self.wake_server(pen);
+            self.fire_server_timer(writer);
         } else {
-            self.wake_client(node, pen);
+            self.fire_client_timer(node, writer);
         }
     }
 
-    fn schedule(&mut self, at: Moment, due: Due) {
-        self.entries += 1;
-        self.plan_at(at, self.entries, due);
+    fn schedule(&mut self, at: VirtualTime, event: SimEvent) {
+        self.last_sequence += 1;
+        self.schedule_with_sequence(at, self.last_sequence, event);
     }
 
-    fn plan_at(&mut self, at: Moment, number: u64, due: Due) {
-        if at < Moment::NEVER {
-            self.agenda.push(Reverse(Entry { at, number, due }));
+    fn schedule_with_sequence(&mut self, at: VirtualTime, sequence: u64, event: SimEvent) {
+        if at < VirtualTime::NEVER {
+            self.event_queue.push(Reverse(ScheduledEvent { at, sequence, event }));
         }
     }
 
     /// Writes a record down.
-    fn record(&mut self, pen: &mut Pen<'_>, node: NodeNo, kind: Kind) -> RecordNo {
-        self.record_with(pen, node, kind, RecordNo::NONE)
+    fn record(&mut self, writer: &mut TraceWriter<'_>, node: NodeId, kind: RecordKind) -> RecordId {
+        self.record_with_related(writer, node, kind, RecordId::NONE)
     }
 
     /// The same; what happens next in this step is caused by it.
-    fn chain(&mut self, pen: &mut Pen<'_>, node: NodeNo, kind: Kind) -> RecordNo {
-        let number = self.record(pen, node, kind);
-        pen.cause = number;
-        number
+    fn record_as_cause(
+        &mut self,
+        writer: &mut TraceWriter<'_>,
+        node: NodeId,
+        kind: RecordKind,
+    ) -> RecordId {
+        let id = self.record(writer, node, kind);
+        writer.cause = id;
+        id
     }
 
     /// The same, resting also on something that happened before.
-    fn record_with(
+    fn record_with_related(
         &mut self,
-        pen: &mut Pen<'_>,
-        node: NodeNo,
-        kind: Kind,
-        also: RecordNo,
-    ) -> RecordNo {
-        let local = self.local(node).as_millis();
+        writer: &mut TraceWriter<'_>,
+        node: NodeId,
+        kind: RecordKind,
+        related: RecordId,
+    ) -> RecordId {
+        let local_ms = self.local_time(node).as_millis();
         let record = Record {
             at: self.now,
-            local_ms: u32::try_from(local).unwrap_or(u32::MAX),
+            local_ms: u32::try_from(local_ms).unwrap_or(u32::MAX),
             node,
             kind,
-            causes: Causes::new([pen.cause, also]),
+            causes: Causes::new([writer.cause, related]),
         };
-        let number = RecordNo(self.records);
-        self.records += 1;
+        let id = RecordId(self.record_count);
+        self.record_count += 1;
         self.fingerprint = mix(self.fingerprint ^ record.fingerprint());
-        self.checks.take(number, &record);
-        pen.trace.push(record);
-        number
+        self.checkers.observe(id, &record);
+        writer.trace.push(record);
+        id
     }
 
     /// What a node's clock shows.
-    fn local(&self, node: NodeNo) -> Time {
+    fn local_time(&self, node: NodeId) -> Time {
         self.clock(node).read(self.now)
     }
 
-    fn clock(&self, node: NodeNo) -> &super::clock::Clock {
+    fn clock(&self, node: NodeId) -> &super::clock::Clock {
         match self.client(node) {
             Some(client) => &client.clock,
             None => &self.server.clock,
         }
     }
 
-    fn client(&self, node: NodeNo) -> Option<&ClientNode> {
+    fn client(&self, node: NodeId) -> Option<&ClientNode> {
         self.clients.get(usize::from(node.0).checked_sub(1)?)
     }
 
-    fn client_mut(&mut self, node: NodeNo) -> Option<&mut ClientNode> {
+    fn client_mut(&mut self, node: NodeId) -> Option<&mut ClientNode> {
         self.clients.get_mut(usize::from(node.0).checked_sub(1)?)
     }
 
-    fn lock_no(&self, name: &Name) -> LockNo {
-        self.server.ledger.lock_no(name)
+    fn lock_id(&self, name: &Name) -> LockId {
+        self.server.recorder.lock_id(name)
     }
 
     /// The same world at the same moment, to which these things will be done, too.
     ///
     /// Right only where none of them would have mattered yet: what has happened stays.
     #[must_use]
-    pub fn with(&self, interventions: &[Intervention]) -> Self {
-        let mut run = self.fixed.run.clone();
+    pub fn with_interventions(&self, interventions: &[Intervention]) -> Self {
+        let mut run = self.context.run.clone();
         let known = run.interventions.len();
         run.interventions.extend_from_slice(interventions);
         let mut world = self.clone();
-        world.fixed = Arc::new(Fixed::new(run));
-        world.plan_interventions(known);
+        world.context = Arc::new(RunContext::new(run));
+        world.schedule_interventions(known);
         world
     }
 
     /// The moment.
-    pub const fn now(&self) -> Moment {
+    pub const fn now(&self) -> VirtualTime {
         self.now
     }
 
@@ -344,8 +353,8 @@ impl World {
     }
 
     /// How many records there are.
-    pub const fn records(&self) -> u32 {
-        self.records
+    pub const fn record_count(&self) -> u32 {
+        self.record_count
     }
 
     /// Whether the run is over.
@@ -359,12 +368,12 @@ impl World {
     }
 
     /// What the checkers say up to here.
-    pub const fn checks(&self) -> &Checks {
-        &self.checks
+    pub const fn checkers(&self) -> &Checkers {
+        &self.checkers
     }
 
     /// The run that this is.
     pub fn run(&self) -> &Run {
-        &self.fixed.run
+        &self.context.run
     }
 }

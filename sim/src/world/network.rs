@@ -4,11 +4,13 @@ use leasehold_core::id::Token;
 use leasehold_core::rng::Rng;
 use leasehold_core::wire::{Reply, Request, Status};
 
-use super::{Due, Pen, World};
-use crate::message::{Code, Message};
-use crate::moment::Moment;
-use crate::run::{Fate, PacketName};
-use crate::trace::{About, Kind, LinkNo, LockNo, LossCause, NodeNo, PacketNo, RecordNo};
+use super::{SimEvent, TraceWriter, World};
+use crate::message::{Message, RefusalCode};
+use crate::run::{PacketAction, PacketSelector};
+use crate::trace::{
+    LinkId, LockId, LossCause, NodeId, PacketId, PacketSummary, RecordId, RecordKind,
+};
+use crate::virtual_time::VirtualTime;
 
 /// What a packet carries.
 #[derive(Clone, Debug)]
@@ -20,233 +22,280 @@ pub(super) enum Payload {
 /// A packet on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
-    pub(super) name: PacketName,
+    pub(super) selector: PacketSelector,
     pub(super) payload: Payload,
-    pub(super) about: About,
-    pub(super) sent: RecordNo,
-    pub(super) sent_at: Moment,
-    pub(super) arrives: Moment,
-    pub(super) lost: Option<LossCause>,
+    pub(super) summary: PacketSummary,
+    pub(super) sent_record: RecordId,
+    pub(super) sent_at: VirtualTime,
+    pub(super) arrives_at: VirtualTime,
+    pub(super) loss: Option<LossCause>,
 }
 
 /// One way between two nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Link {
-    pub(super) sent: u64,
+    pub(super) packets_sent: u64,
     /// How many there were of each message.
-    counts: [u32; Message::ALL.len()],
+    message_counts: [u32; Message::ALL.len()],
     pub(super) cut: bool,
     pub(super) loss_ppm: u64,
     pub(super) delay_us: u64,
 }
 
 /// What becomes of one packet. Drawn as a whole, so that one fate never shifts another.
-struct Way {
+struct Transit {
     latency: u64,
-    lost: Option<LossCause>,
-    copy: Option<u64>,
+    loss: Option<LossCause>,
+    copy_delay: Option<u64>,
 }
 
 impl World {
-    pub(super) fn link_mut(&mut self, link: LinkNo) -> Option<&mut Link> {
+    pub(super) fn link_mut(&mut self, link: LinkId) -> Option<&mut Link> {
         let nodes = self.clients.len() + 1;
         self.links.get_mut(usize::from(link.from.0) * nodes + usize::from(link.to.0))
     }
 
     /// Puts a packet on its way.
-    pub(super) fn send(&mut self, from: NodeNo, to: NodeNo, payload: Payload, pen: &mut Pen<'_>) {
-        let about = self.about(to, &payload);
-        let link = LinkNo { from, to };
-        let mut network = self.fixed.run.config.network;
-        if self.calm {
+    pub(super) fn send(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        payload: Payload,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        let summary = self.summarize(to, &payload);
+        let link = LinkId { from, to };
+        let mut network = self.context.run.config.network;
+        if self.faults_ended {
             (network.loss_ppm, network.duplicate_ppm, network.late_ppm) = (0, 0, 0);
         }
-        let seed = self.fixed.run.seed;
+        let seed = self.context.run.seed;
         let Some(state) = self.link_mut(link) else { return };
-        state.sent += 1;
-        let count = &mut state.counts[about.message as usize];
+        state.packets_sent += 1;
+        let count = &mut state.message_counts[summary.message as usize];
         *count += 1;
-        let name = PacketName { link, message: about.message, nth: *count };
-        let key = u64::from(from.0) << 56 | u64::from(to.0) << 48 | state.sent;
-        let mut rng = Rng::keyed(seed, key);
-        let mut way = Way {
+        let selector = PacketSelector { link, message: summary.message, nth: *count };
+        let key = u64::from(from.0) << 56 | u64::from(to.0) << 48 | state.packets_sent;
+        let mut rng = Rng::with_stream(seed, key);
+        let mut transit = Transit {
             latency: rng.between(network.latency_min_us, network.latency_max_us),
-            lost: rng.happens(network.loss_ppm.max(state.loss_ppm)).then_some(LossCause::Network),
-            copy: None,
+            loss: rng.chance(network.loss_ppm.max(state.loss_ppm)).then_some(LossCause::Network),
+            copy_delay: None,
         };
-        let copied = rng.happens(network.duplicate_ppm);
-        let apart = rng.between(network.latency_min_us, network.latency_max_us);
-        way.copy = copied.then_some(apart);
-        let (late, by) = (rng.happens(network.late_ppm), rng.below(network.late_max_us + 1));
-        way.latency += if late { by } else { 0 } + state.delay_us;
+        let is_duplicated = rng.chance(network.duplicate_ppm);
+        let copy_delay = rng.between(network.latency_min_us, network.latency_max_us);
+        transit.copy_delay = is_duplicated.then_some(copy_delay);
+        let (is_late, delay_ms) =
+            (rng.chance(network.late_ppm), rng.below(network.late_max_us + 1));
+        transit.latency += if is_late { delay_ms } else { 0 } + state.delay_us;
         if state.cut {
-            way.lost = Some(LossCause::Cut);
+            transit.loss = Some(LossCause::Cut);
         }
-        self.adjust(name, &mut way);
-        self.dispatch(name, payload, about, &way, pen);
+        self.apply_planned_actions(selector, &mut transit);
+        self.transmit(selector, payload, summary, &transit, writer);
     }
 
     /// What was decided about this very packet before it was sent.
-    fn adjust(&self, name: PacketName, way: &mut Way) {
-        for fate in self.fixed.on_sending.get(&name).into_iter().flatten() {
-            match fate {
-                Fate::Drop => way.lost = Some(LossCause::Dropped),
-                Fate::Duplicate { after_ms } => way.copy = Some(after_ms * 1_000),
-                Fate::Delay { by_ms } => way.latency += by_ms * 1_000,
-                Fate::Deliver => (way.latency, way.lost) = (0, None),
+    fn apply_planned_actions(&self, selector: PacketSelector, latency: &mut Transit) {
+        for action in self.context.on_send.get(&selector).into_iter().flatten() {
+            match action {
+                PacketAction::Drop => latency.loss = Some(LossCause::Dropped),
+                PacketAction::Duplicate { after_ms } => latency.copy_delay = Some(after_ms * 1_000),
+                PacketAction::Delay { by_ms } => latency.latency += by_ms * 1_000,
+                PacketAction::Deliver => (latency.latency, latency.loss) = (0, None),
             }
         }
     }
 
-    fn dispatch(
+    fn transmit(
         &mut self,
-        name: PacketName,
+        selector: PacketSelector,
         payload: Payload,
-        about: About,
-        way: &Way,
-        pen: &mut Pen<'_>,
+        summary: PacketSummary,
+        transit: &Transit,
+        writer: &mut TraceWriter<'_>,
     ) {
-        let sent = self.record(pen, name.link.from, Kind::Sent(about));
-        let arrives = self.now + way.latency;
-        let packet =
-            Packet { name, payload, about, sent, sent_at: self.now, arrives, lost: way.lost };
-        if let Some(apart) = way.copy {
-            let copy = PacketNo(self.packet_count);
-            let cause = std::mem::replace(&mut pen.cause, sent);
-            self.record(pen, name.link.from, Kind::Doubled { about, copy });
-            pen.cause = cause;
-            let about = About { packet: copy, ..about };
-            let lost = way.lost.filter(|cause| *cause == LossCause::Cut);
-            self.launch(Packet { about, arrives: arrives + apart, lost, ..packet.clone() });
+        let sent_record = self.record(writer, selector.link.from, RecordKind::Sent(summary));
+        let arrives_at = self.now + transit.latency;
+        let packet = Packet {
+            selector,
+            payload,
+            summary,
+            sent_record,
+            sent_at: self.now,
+            arrives_at,
+            loss: transit.loss,
+        };
+        if let Some(copy_delay) = transit.copy_delay {
+            let copy_id = PacketId(self.packet_count);
+            let cause = std::mem::replace(&mut writer.cause, sent_record);
+            self.record(
+                writer,
+                selector.link.from,
+                RecordKind::Duplicated { packet: summary, copy: copy_id },
+            );
+            writer.cause = cause;
+            let summary = PacketSummary { id: copy_id, ..summary };
+            let lost = transit.loss.filter(|cause| *cause == LossCause::Cut);
+            self.schedule_packet(Packet {
+                summary,
+                arrives_at: arrives_at + copy_delay,
+                loss: lost,
+                ..packet.clone()
+            });
         }
-        self.launch(packet);
+        self.schedule_packet(packet);
     }
 
-    fn launch(&mut self, packet: Packet) {
-        let no = packet.about.packet;
-        self.packet_count = self.packet_count.max(no.0 + 1);
-        if packet.lost.is_some() {
-            let way = packet.arrives.as_micros() - packet.sent_at.as_micros();
-            self.schedule(packet.sent_at + way / 2, Due::Lose(no));
+    fn schedule_packet(&mut self, packet: Packet) {
+        let id = packet.summary.id;
+        self.packet_count = self.packet_count.max(id.0 + 1);
+        if packet.loss.is_some() {
+            let transit = packet.arrives_at.as_micros() - packet.sent_at.as_micros();
+            self.schedule(packet.sent_at + transit / 2, SimEvent::PacketLost(id));
         } else {
-            self.schedule(packet.arrives, Due::Arrive(no));
+            self.schedule(packet.arrives_at, SimEvent::PacketArrives(id));
         }
         self.packets.insert(packet);
     }
 
-    fn about(&mut self, peer: NodeNo, payload: &Payload) -> About {
-        let packet = PacketNo(self.packet_count);
+    fn summarize(&mut self, peer: NodeId, payload: &Payload) -> PacketSummary {
+        let packet = PacketId(self.packet_count);
         self.packet_count += 1;
         let (message, lock, number, seq, refusal) = match payload {
             Payload::Request(request) => {
                 let operation = &request.operation;
-                let lock = operation.name().map_or(LockNo::NONE, |name| self.lock_no(name));
+                let lock =
+                    operation.resource_name().map_or(LockId::NONE, |name| self.lock_id(name));
                 let token = operation.token().map_or(0, Token::number);
-                (Message::of_operation(operation), lock, token, request.seq, None)
+                (Message::from_operation(operation), lock, token, request.seq, None)
             }
             Payload::Reply(reply) => {
-                let (lock, number) = self.about_status(&reply.status);
+                let (lock, number) = self.summarize_status(&reply.status);
                 let refusal = if let Status::Refused(refusal) = &reply.status {
-                    Some(Code::of(refusal))
+                    Some(RefusalCode::from_refusal(refusal))
                 } else {
                     None
                 };
-                (Message::of_status(&reply.status), lock, number, reply.re, refusal)
+                (Message::from_status(&reply.status), lock, number, reply.request_seq, refusal)
             }
         };
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let seq = u32::try_from(seq.number()).unwrap_or(u32::MAX);
-        About { packet, peer, message, lock, number, seq, refusal }
+        PacketSummary { id: packet, peer, message, lock, value: number, seq, refusal }
     }
 
-    fn about_status(&self, status: &Status) -> (LockNo, u64) {
+    fn summarize_status(&self, status: &Status) -> (LockId, u64) {
         match status {
-            Status::Welcome { session, .. } => (LockNo::NONE, self.session_number(*session)),
-            Status::Granted { lock, token, .. } => (self.lock_no(lock), token.number()),
+            Status::Welcome { session_key: session, .. } => {
+                (LockId::NONE, self.session_id_for_key(*session))
+            }
+            Status::Granted { lock, token, .. } => (self.lock_id(lock), token.number()),
             Status::Queued { lock, .. }
             | Status::Cancelled { lock }
-            | Status::Released { lock } => (self.lock_no(lock), 0),
+            | Status::Released { lock } => (self.lock_id(lock), 0),
             Status::Appended { file, offset, .. } | Status::Applied { file, offset, .. } => {
-                let lock = self.lock_no(file);
-                (lock, self.line_at(lock, *offset))
+                let lock = self.lock_id(file);
+                (lock, self.line_number_at(lock, *offset))
             }
             Status::Retry { .. }
             | Status::NotApplied
             | Status::Forgotten
             | Status::Alive { .. }
             | Status::Closed { .. }
-            | Status::Refused(_) => (LockNo::NONE, 0),
+            | Status::Refused(_) => (LockId::NONE, 0),
         }
     }
 
     /// A packet is where it was sent to.
-    pub(super) fn arrive(&mut self, no: PacketNo, pen: &mut Pen<'_>) {
-        let Some(place) = self.packets.place(no) else { return };
-        let packet = self.packets.at(place);
-        if packet.arrives != self.now || packet.lost.is_some() {
+    pub(super) fn deliver_packet(&mut self, id: PacketId, writer: &mut TraceWriter<'_>) {
+        let Some(index) = self.packets.index_of(id) else { return };
+        let packet = self.packets.get_at(index);
+        if packet.arrives_at != self.now || packet.loss.is_some() {
             // It was moved, or lost, after this was set.
             return;
         }
-        let LinkNo { from, to } = packet.name.link;
-        if self.defer(to, Due::Arrive(no)) {
+        let LinkId { from, to } = packet.selector.link;
+        if self.defer(to, SimEvent::PacketArrives(id)) {
             return;
         }
-        let Some(packet) = self.packets.take(place) else { return };
-        pen.cause = packet.sent;
-        let about = About { peer: from, ..packet.about };
+        let Some(packet) = self.packets.remove_at(index) else { return };
+        writer.cause = packet.sent_record;
+        let summary = PacketSummary { peer: from, ..packet.summary };
         if !self.is_up(to) {
-            self.record(pen, to, Kind::Lost { about, why: LossCause::Dead });
+            self.record(
+                writer,
+                to,
+                RecordKind::Lost { packet: summary, cause: LossCause::NodeDown },
+            );
             return;
         }
-        self.chain(pen, to, Kind::Arrived(about));
+        self.record_as_cause(writer, to, RecordKind::Arrived(summary));
         match packet.payload {
-            Payload::Request(request) => self.server_receives(from, &request, pen),
-            Payload::Reply(reply) => self.client_receives(to, reply, pen),
+            Payload::Request(request) => self.server_receives(from, &request, writer),
+            Payload::Reply(reply) => self.client_receives(to, reply, writer),
         }
     }
 
-    pub(super) fn lose(&mut self, no: PacketNo, pen: &mut Pen<'_>) {
-        let Some(packet) = self.packets.get(no) else { return };
-        let Some(why) = packet.lost else { return };
-        let (about, from, sent) = (packet.about, packet.name.link.from, packet.sent);
-        self.packets.remove(no);
-        pen.cause = sent;
-        self.record(pen, from, Kind::Lost { about, why });
+    pub(super) fn lose_packet(&mut self, id: PacketId, writer: &mut TraceWriter<'_>) {
+        let Some(packet) = self.packets.get(id) else { return };
+        let Some(cause) = packet.loss else { return };
+        let (summary, from, sent_record) =
+            (packet.summary, packet.selector.link.from, packet.sent_record);
+        self.packets.remove(id);
+        writer.cause = sent_record;
+        self.record(writer, from, RecordKind::Lost { packet: summary, cause });
     }
 
     /// Does something to a packet that is on its way.
-    pub(super) fn meddle(&mut self, name: PacketName, fate: Fate, pen: &mut Pen<'_>) {
-        let found = self.packets.iter().find(|packet| packet.name == name);
+    pub(super) fn apply_packet_action(
+        &mut self,
+        selector: PacketSelector,
+        action: PacketAction,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        let found = self.packets.iter().find(|packet| packet.selector == selector);
         let Some(packet) = found.cloned() else { return };
-        let no = packet.about.packet;
-        pen.cause = packet.sent;
-        match fate {
-            Fate::Drop => {
-                if let Some(packet) = self.packets.get_mut(no) {
-                    packet.lost = Some(LossCause::Dropped);
+        let id = packet.summary.id;
+        writer.cause = packet.sent_record;
+        match action {
+            PacketAction::Drop => {
+                if let Some(packet) = self.packets.get_mut(id) {
+                    packet.loss = Some(LossCause::Dropped);
                 }
-                self.lose(no, pen);
+                self.lose_packet(id, writer);
             }
-            Fate::Duplicate { after_ms } => {
-                let copy = PacketNo(self.packet_count);
-                self.record(pen, name.link.from, Kind::Doubled { about: packet.about, copy });
-                let about = About { packet: copy, ..packet.about };
-                let arrives = packet.arrives + after_ms * 1_000;
-                self.launch(Packet { about, arrives, ..packet });
+            PacketAction::Duplicate { after_ms } => {
+                let copy_id = PacketId(self.packet_count);
+                self.record(
+                    writer,
+                    selector.link.from,
+                    RecordKind::Duplicated { packet: packet.summary, copy: copy_id },
+                );
+                let summary = PacketSummary { id: copy_id, ..packet.summary };
+                let arrives_at = packet.arrives_at + after_ms * 1_000;
+                self.schedule_packet(Packet { summary, arrives_at, ..packet });
             }
-            Fate::Delay { by_ms } => self.move_to(no, packet.arrives + by_ms * 1_000, pen),
-            Fate::Deliver => self.move_to(no, self.now, pen),
+            PacketAction::Delay { by_ms } => {
+                self.reschedule_packet(id, packet.arrives_at + by_ms * 1_000, writer)
+            }
+            PacketAction::Deliver => self.reschedule_packet(id, self.now, writer),
         }
     }
 
-    fn move_to(&mut self, no: PacketNo, arrives: Moment, pen: &mut Pen<'_>) {
-        let Some(packet) = self.packets.get_mut(no) else { return };
-        let (about, from) = (packet.about, packet.name.link.from);
-        let by = i128::from(arrives.as_millis()) - i128::from(packet.arrives.as_millis());
-        packet.arrives = arrives;
-        packet.lost = None;
-        let by_ms = i32::try_from(by).unwrap_or(i32::MAX);
-        self.record(pen, from, Kind::Moved { about, by_ms });
-        self.schedule(arrives, Due::Arrive(no));
+    fn reschedule_packet(
+        &mut self,
+        id: PacketId,
+        arrives_at: VirtualTime,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        let Some(packet) = self.packets.get_mut(id) else { return };
+        let (summary, from) = (packet.summary, packet.selector.link.from);
+        let extra = i128::from(arrives_at.as_millis()) - i128::from(packet.arrives_at.as_millis());
+        packet.arrives_at = arrives_at;
+        packet.loss = None;
+        let by_ms = i32::try_from(extra).unwrap_or(i32::MAX);
+        self.record(writer, from, RecordKind::Rescheduled { packet: summary, by_ms });
+        self.schedule(arrives_at, SimEvent::PacketArrives(id));
     }
 }

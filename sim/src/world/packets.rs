@@ -6,45 +6,45 @@
 use std::collections::VecDeque;
 
 use super::network::Packet;
-use crate::trace::PacketNo;
+use crate::trace::PacketId;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Packets(VecDeque<(PacketNo, Box<Packet>)>);
+pub(super) struct InFlightPackets(VecDeque<(PacketId, Box<Packet>)>);
 
-impl Packets {
+impl InFlightPackets {
     pub(super) fn insert(&mut self, packet: Packet) {
-        let no = packet.about.packet;
+        let id = packet.summary.id;
         // Only a copy that is sent along with its original comes with a number out of turn.
-        let behind = self.0.iter().rev().take_while(|(other, _)| *other > no).count();
-        self.0.insert(self.0.len() - behind, (no, Box::new(packet)));
+        let later = self.0.iter().rev().take_while(|(other, _)| *other > id).count();
+        self.0.insert(self.0.len() - later, (id, Box::new(packet)));
     }
 
-    pub(super) fn remove(&mut self, no: PacketNo) -> Option<Box<Packet>> {
-        self.0.remove(self.place(no)?).map(|(_, packet)| packet)
+    pub(super) fn remove(&mut self, id: PacketId) -> Option<Box<Packet>> {
+        self.0.remove(self.index_of(id)?).map(|(_, packet)| packet)
     }
 
-    pub(super) fn get(&self, no: PacketNo) -> Option<&Packet> {
-        Some(&self.0[self.place(no)?].1)
+    pub(super) fn get(&self, id: PacketId) -> Option<&Packet> {
+        Some(&self.0[self.index_of(id)?].1)
     }
 
-    pub(super) fn get_mut(&mut self, no: PacketNo) -> Option<&mut Packet> {
-        let place = self.place(no)?;
-        Some(&mut self.0[place].1)
+    pub(super) fn get_mut(&mut self, id: PacketId) -> Option<&mut Packet> {
+        let index = self.index_of(id)?;
+        Some(&mut self.0[index].1)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Packet> {
         self.0.iter().map(|(_, packet)| packet.as_ref())
     }
 
-    pub(super) fn at(&self, place: usize) -> &Packet {
-        &self.0[place].1
+    pub(super) fn get_at(&self, index: usize) -> &Packet {
+        &self.0[index].1
     }
 
-    pub(super) fn take(&mut self, place: usize) -> Option<Box<Packet>> {
-        self.0.remove(place).map(|(_, packet)| packet)
+    pub(super) fn remove_at(&mut self, index: usize) -> Option<Box<Packet>> {
+        self.0.remove(index).map(|(_, packet)| packet)
     }
 
-    pub(super) fn place(&self, no: PacketNo) -> Option<usize> {
-        self.0.binary_search_by_key(&no, |(no, _)| *no).ok()
+    pub(super) fn index_of(&self, id: PacketId) -> Option<usize> {
+        self.0.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 }

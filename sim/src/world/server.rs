@@ -1,44 +1,44 @@
 //! The server's node: the real lock service, its outbox, and a journal on a simulated disk.
 
 use leasehold_core::event::Event;
-use leasehold_core::id::{Peer, SessionId, SessionNo};
+use leasehold_core::id::{Peer, SessionId, SessionKey};
 use leasehold_core::rng::Rng;
 use leasehold_core::secret::Secret;
 use leasehold_core::service::{
-    Bounds, Config, Datagram, Input, LockServer, Outbox, Start, Step, Stored,
+    Config, Datagram, Durable, Input, Limits, LockServer, Outbox, StartParams, Step,
 };
 use leasehold_core::state::State;
-use leasehold_core::time::Span;
-use leasehold_core::wire::{Key, Request};
+use leasehold_core::time::Millis;
+use leasehold_core::wire::{MacKey, Request};
 
 use super::disk::DiskState;
 use super::network::Payload;
-use super::{Due, Pen, World};
+use super::{SimEvent, TraceWriter, World};
 use crate::clock::Clock;
-use crate::file::Lines;
-use crate::ledger::Ledger;
-use crate::moment::Moment;
+use crate::event_recorder::EventRecorder;
+use crate::file_lines::Lines;
 use crate::run;
-use crate::trace::{Kind, LockNo, NodeNo, number};
+use crate::trace::{LockId, NodeId, RecordKind, saturating_u32};
+use crate::virtual_time::VirtualTime;
 
 /// What the draws for session ids are keyed by: no link has this.
-const ENTROPY_KEY: u64 = 0xe7 << 56;
+const ENTROPY_RNG_KEY: u64 = 0xe7 << 56;
 
 /// The server's node.
 #[derive(Clone, Debug)]
 pub(super) struct ServerNode {
     pub(super) clock: Clock,
     /// The process, while there is one.
-    pub(super) core: Option<LockServer>,
+    pub(super) process: Option<LockServer>,
     pub(super) outbox: Outbox,
     pub(super) paused: bool,
-    pub(super) deferred: Vec<Due>,
-    pub(super) pauses: u32,
-    pub(super) starts: u32,
-    waking: Option<Moment>,
+    pub(super) deferred: Vec<SimEvent>,
+    pub(super) pause_count: u32,
+    pub(super) start_count: u32,
+    timer_at: Option<VirtualTime>,
     pub(super) disk: DiskState,
-    pub(super) ledger: Ledger,
-    inputs: u64,
+    pub(super) recorder: EventRecorder,
+    input_count: u64,
 }
 
 /// What the server's node is like, for those who look.
@@ -47,7 +47,7 @@ pub struct ServerView<'a> {
     /// What is so in its memory; unset while it is dead.
     pub state: Option<&'a State>,
     /// What is on its disk.
-    pub stored: &'a State,
+    pub durable_state: &'a State,
     /// Whether it stands still.
     pub paused: bool,
     /// How many events wait to be flushed.
@@ -58,211 +58,227 @@ impl ServerNode {
     pub(super) fn new(config: &run::Config) -> Self {
         Self {
             clock: Clock::new(0, config.server_rate_ppm),
-            core: None,
+            process: None,
             outbox: Outbox::default(),
             paused: false,
             deferred: Vec::new(),
-            pauses: 0,
-            starts: 0,
-            waking: None,
+            pause_count: 0,
+            start_count: 0,
+            timer_at: None,
             disk: DiskState::default(),
-            ledger: Ledger::new(&config.locks),
-            inputs: 0,
+            recorder: EventRecorder::new(&config.locks),
+            input_count: 0,
         }
     }
 
     /// The process is gone. What was written and not flushed is there afterwards only by luck.
-    pub(super) fn die(&mut self, keeps_unflushed: bool) {
-        self.core = None;
+    pub(super) fn crash(&mut self, keeps_unflushed: bool) {
+        self.process = None;
         self.outbox = Outbox::default();
-        self.waking = None;
+        self.timer_at = None;
         self.deferred.clear();
         self.paused = false;
-        self.pauses += 1;
-        self.disk.flushing = None;
+        self.pause_count += 1;
+        self.disk.flush_in_progress = None;
         let unflushed = std::mem::take(&mut self.disk.unflushed);
         if keeps_unflushed {
-            unflushed.iter().for_each(|event| self.disk.keep(event));
+            unflushed.iter().for_each(|event| self.disk.persist(event));
         }
-        self.ledger.forget_after(self.disk.state.index());
+        self.recorder.discard_after(self.disk.state.applied_index());
     }
 }
 
 impl World {
-    pub(super) fn start_server(&mut self, pen: &mut Pen<'_>) {
-        let fixed = std::sync::Arc::clone(&self.fixed);
+    pub(super) fn start_server(&mut self, writer: &mut TraceWriter<'_>) {
+        let context = std::sync::Arc::clone(&self.context);
         let now = self.server.clock.read(self.now);
-        self.server.starts += 1;
+        self.server.start_count += 1;
         let disk = &mut self.server.disk;
-        if !fixed.guards.core.durable_tokens {
-            disk.state.forget_tokens();
+        if !context.protections.core.durable_tokens {
+            disk.state.reset_last_token();
         }
-        if !fixed.guards.core.fencing {
-            disk.state = std::mem::take(&mut disk.state).unfenced();
+        if !context.protections.core.fencing {
+            disk.state = std::mem::take(&mut disk.state).without_fencing();
         }
         let state = disk.state.clone();
         // Places in history are reserved ahead of their use, so none is ever given twice.
-        let after = disk.after.max(state.index());
-        let start = Start { state, after, ..Start::default() };
-        if self.server.starts > 1 {
-            self.record_recovery(pen);
+        let last_index = disk.highest_index.max(state.applied_index());
+        let start = StartParams { state, index_floor: last_index, ..StartParams::default() };
+        if self.server.start_count > 1 {
+            self.record_recovery(writer);
         }
-        let config = config(&fixed.run.config, fixed.run.seed);
-        let (core, step) = LockServer::start_with(fixed.guards.core, config, start, now);
-        self.server.core = Some(core);
-        self.take_step(step, NodeNo::SERVER, pen);
-        self.set_server_wake();
+        let config = config(&context.run.config, context.run.seed);
+        let (process, step) =
+            LockServer::start_with_protections(context.protections.core, config, start, now);
+        self.server.process = Some(process);
+        self.process_step(step, NodeId::SERVER, writer);
+        self.schedule_server_timer();
     }
 
-    pub(super) fn record_recovery(&mut self, pen: &mut Pen<'_>) {
+    pub(super) fn record_recovery(&mut self, writer: &mut TraceWriter<'_>) {
         let state = self.server.disk.state.clone();
-        let small = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        let to_u16 = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         let tenures = state.locks().values().filter(|lock| lock.tenure().is_some()).count();
-        self.chain(
-            pen,
-            NodeNo::SERVER,
-            Kind::Recovered {
-                through: number(state.index().number()),
-                sessions: small(state.sessions().len()),
-                tenures: small(tenures),
-                waits: small(state.waiters()),
+        self.record_as_cause(
+            writer,
+            NodeId::SERVER,
+            RecordKind::Recovered {
+                through: saturating_u32(state.applied_index().number()),
+                sessions: to_u16(state.sessions().len()),
+                tenures: to_u16(tenures),
+                waits: to_u16(state.waiter_count()),
             },
         );
-        for (kind, also) in self.server.ledger.kept(&state) {
-            self.record_with(pen, NodeNo::SERVER, kind, also);
+        for (kind, related) in self.server.recorder.snapshot_records(&state) {
+            self.record_with_related(writer, NodeId::SERVER, kind, related);
         }
     }
 
-    pub(super) fn server_receives(&mut self, from: NodeNo, request: &Request, pen: &mut Pen<'_>) {
-        self.server.inputs += 1;
-        let mut rng = Rng::keyed(self.fixed.run.seed, ENTROPY_KEY | self.server.inputs);
-        let entropy = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
+    pub(super) fn server_receives(
+        &mut self,
+        from: NodeId,
+        request: &Request,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        self.server.input_count += 1;
+        let mut rng =
+            Rng::with_stream(self.context.run.seed, ENTROPY_RNG_KEY | self.server.input_count);
+        let entropy = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
         let now = self.server.clock.read(self.now);
-        let Some(core) = &mut self.server.core else { return };
-        let step = core.step(now, Input::Request { from: peer(from), request, entropy });
-        self.take_step(step, from, pen);
-        self.set_server_wake();
+        let Some(process) = &mut self.server.process else { return };
+        let step = process.step(now, Input::Request { from: peer_address(from), request, entropy });
+        self.process_step(step, from, writer);
+        self.schedule_server_timer();
     }
 
-    pub(super) fn wake_server(&mut self, pen: &mut Pen<'_>) {
-        if self.server.waking != Some(self.now) && !self.server.paused {
+    pub(super) fn fire_server_timer(&mut self, writer: &mut TraceWriter<'_>) {
+        if self.server.timer_at != Some(self.now) && !self.server.paused {
             return;
         }
-        if self.defer(NodeNo::SERVER, Due::Wake(NodeNo::SERVER)) {
+        if self.defer(NodeId::SERVER, SimEvent::NodeTimer(NodeId::SERVER)) {
             return;
         }
-        self.server.waking = None;
+        self.server.timer_at = None;
         let now = self.server.clock.read(self.now);
-        let Some(core) = &mut self.server.core else { return };
-        let step = core.step(now, Input::Wake);
-        self.take_step(step, NodeNo::SERVER, pen);
-        self.set_server_wake();
+        let Some(process) = &mut self.server.process else { return };
+        let step = process.step(now, Input::Timer);
+        self.process_step(step, NodeId::SERVER, writer);
+        self.schedule_server_timer();
     }
 
     /// Goes on after a pause: what has fallen due is looked after first.
-    pub(super) fn catch_up_server(&mut self) {
-        self.server.waking = None;
-        self.set_server_wake();
+    pub(super) fn reschedule_server_timer(&mut self) {
+        self.server.timer_at = None;
+        self.schedule_server_timer();
     }
 
     /// Sets the timer anew where the next due moment, or the clock, has changed.
-    pub(super) fn set_server_wake(&mut self) {
-        let next = self.server.core.as_ref().and_then(|core| core.next_wake());
-        let next = next.map(|(at, _)| self.server.clock.when(self.now, at));
-        if next != self.server.waking {
-            self.server.waking = next;
-            if let Some(at) = next {
-                self.schedule(at, Due::Wake(NodeNo::SERVER));
+    pub(super) fn schedule_server_timer(&mut self) {
+        let deadline = self.server.process.as_ref().and_then(|process| process.next_deadline());
+        let deadline = deadline.map(|(at, _)| self.server.clock.time_of_reading(self.now, at));
+        if deadline != self.server.timer_at {
+            self.server.timer_at = deadline;
+            if let Some(at) = deadline {
+                self.schedule(at, SimEvent::NodeTimer(NodeId::SERVER));
             }
         }
     }
 
     /// Writes down what a step has led to, sends what may be sent, and gives the rest to the disk.
-    fn take_step(&mut self, step: Step, by: NodeNo, pen: &mut Pen<'_>) {
-        let arrived = pen.cause;
+    fn process_step(&mut self, step: Step, origin: NodeId, writer: &mut TraceWriter<'_>) {
+        let cause = writer.cause;
         for event in &step.events {
-            self.record_event(event, by, pen);
+            self.record_event(event, origin, writer);
         }
         if step.events.is_empty() {
-            pen.cause = arrived;
+            writer.cause = cause;
         }
-        let mut sent = Vec::new();
-        let events = self.server.outbox.hold(step, &mut sent);
-        if !self.fixed.guards.durable_replies
-            && let Some(core) = &self.server.core
+        let mut replies = Vec::new();
+        let events = self.server.outbox.hold(step, &mut replies);
+        if !self.context.protections.durable_replies
+            && let Some(process) = &self.server.process
         {
-            self.server.outbox.release(Stored { through: core.index() }, &mut sent);
+            self.server
+                .outbox
+                .release_durable(Durable { through: process.last_index() }, &mut replies);
         }
         // What may leave leaves before anything can go wrong with the disk.
-        self.send_replies(sent, pen);
+        self.send_replies(replies, writer);
         let mut failed = Vec::new();
-        self.write(events, pen, &mut failed);
-        self.send_replies(failed, pen);
+        self.write_events(events, writer, &mut failed);
+        self.send_replies(failed, writer);
     }
 
-    pub(super) fn send_replies(&mut self, replies: Vec<Datagram>, pen: &mut Pen<'_>) {
+    pub(super) fn send_replies(&mut self, replies: Vec<Datagram>, writer: &mut TraceWriter<'_>) {
         for datagram in replies {
-            let to = NodeNo(u8::try_from(datagram.to.0.port()).unwrap_or(0));
-            self.send(NodeNo::SERVER, to, Payload::Reply(datagram.reply), pen);
+            let to = NodeId(u8::try_from(datagram.to.0.port()).unwrap_or(0));
+            self.send(NodeId::SERVER, to, Payload::Reply(datagram.reply), writer);
         }
     }
 
     /// What the server's node is like.
     pub fn server(&self) -> ServerView<'_> {
         ServerView {
-            state: self.server.core.as_ref().map(LockServer::state),
-            stored: &self.server.disk.state,
+            state: self.server.process.as_ref().map(LockServer::state),
+            durable_state: &self.server.disk.state,
             paused: self.server.paused,
             unflushed: self.server.disk.unflushed.len(),
         }
     }
 
     /// What stands in the file of a lock.
-    pub fn file(&self, lock: LockNo) -> Option<&Lines> {
-        self.server.ledger.file(lock)
+    pub fn file(&self, lock: LockId) -> Option<&Lines> {
+        self.server.recorder.file(lock)
     }
 
     /// The place of the line that begins here, from 1 on; 0 where none does.
-    pub(super) fn line_at(&self, lock: LockNo, offset: u64) -> u64 {
-        let place = self.file(lock).and_then(|lines| lines.place_of(offset));
-        place.map_or(0, |place| place as u64 + 1)
+    pub(super) fn line_number_at(&self, lock: LockId, offset: u64) -> u64 {
+        let index = self.file(lock).and_then(|lines| lines.index_at_offset(offset));
+        index.map_or(0, |index| index as u64 + 1)
     }
 
     /// The number of the session that this capability opens, or opened.
-    pub(super) fn session_number(&self, id: Secret<SessionId>) -> u64 {
-        let core = self.server.core.as_ref();
-        let session_no = core.and_then(|core| core.session_ever(id));
-        session_no.map_or(0, SessionNo::number)
+    pub(super) fn session_id_for_key(&self, key: Secret<SessionKey>) -> u64 {
+        let process = self.server.process.as_ref();
+        let session_id = process.and_then(|process| process.live_or_ended_session(key));
+        session_id.map_or(0, SessionId::number)
     }
 
     /// Writes a decision of the service down, and what it rests on.
-    pub(super) fn record_event(&mut self, event: &Event, by: NodeNo, pen: &mut Pen<'_>) {
-        let state = self.server.core.as_ref().map(LockServer::state);
-        let Some((kind, also)) = self.server.ledger.decision(event, by, state) else { return };
-        let no = self.record_with(pen, NodeNo::SERVER, kind, also);
-        pen.cause = no;
-        self.server.ledger.take(event, by, no);
+    pub(super) fn record_event(
+        &mut self,
+        event: &Event,
+        origin: NodeId,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        let state = self.server.process.as_ref().map(LockServer::state);
+        let Some((kind, related)) = self.server.recorder.translate(event, origin, state) else {
+            return;
+        };
+        let record_id = self.record_with_related(writer, NodeId::SERVER, kind, related);
+        writer.cause = record_id;
+        self.server.recorder.apply(event, origin, record_id);
     }
 }
 
 /// Where a node's packets come from.
-pub(super) fn peer(node: NodeNo) -> Peer {
+pub(super) fn peer_address(node: NodeId) -> Peer {
     Peer(([10, 0, 0, node.0], u16::from(node.0)).into())
 }
 
 fn config(config: &run::Config, seed: u64) -> Config {
-    let lease = Span::from_millis(config.lease_ms);
-    let cookie_key = config.cookies.then(|| Key::new(&seed.to_le_bytes().repeat(4)));
+    let lease = Millis::from_millis(config.lease_ms);
+    let cookie_key = config.cookies.then(|| MacKey::new(&seed.to_le_bytes().repeat(4)));
     Config {
         lease_default: lease,
         lease_min: lease.min(leasehold_core::limits::LEASE_MIN),
         lease_max: lease.max(leasehold_core::limits::LEASE_MAX),
-        bounds: Bounds {
+        limits: Limits {
             sessions_max: config.sessions_max,
             locks_max: config.locks_max,
             waiters_max: config.waiters_max,
             file_len_max: config.file_len_max,
-            ..Bounds::default()
+            ..Limits::default()
         },
         cookie_key,
     }

@@ -4,25 +4,25 @@
 use leasehold_core::time::Time;
 
 use super::World;
-use crate::moment::Moment;
-use crate::run::PacketName;
-use crate::trace::{About, LinkNo, NodeNo, RecordNo};
+use crate::run::PacketSelector;
+use crate::trace::{LinkId, NodeId, PacketSummary, RecordId};
+use crate::virtual_time::VirtualTime;
 
 /// A packet on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketView {
     /// How it is named among those of its run.
-    pub name: PacketName,
+    pub selector: PacketSelector,
     /// What it says.
-    pub about: About,
+    pub summary: PacketSummary,
     /// The record of its sending.
-    pub sent: RecordNo,
+    pub sent_record: RecordId,
     /// When that was.
-    pub sent_at: Moment,
+    pub sent_at: VirtualTime,
     /// When it arrives, or would.
-    pub arrives: Moment,
+    pub arrives_at: VirtualTime,
     /// Whether it will be lost half the way. Whoever wants others to guess must not tell.
-    pub is_doomed: bool,
+    pub will_be_lost: bool,
 }
 
 /// One way between two nodes.
@@ -49,17 +49,17 @@ impl World {
     /// The packets on their way, in the order of being sent.
     pub fn packets(&self) -> impl Iterator<Item = PacketView> + '_ {
         self.packets.iter().map(|packet| PacketView {
-            name: packet.name,
-            about: packet.about,
-            sent: packet.sent,
+            selector: packet.selector,
+            summary: packet.summary,
+            sent_record: packet.sent_record,
             sent_at: packet.sent_at,
-            arrives: packet.arrives,
-            is_doomed: packet.lost.is_some(),
+            arrives_at: packet.arrives_at,
+            will_be_lost: packet.loss.is_some(),
         })
     }
 
     /// One way between two nodes; as if it were whole where there is none.
-    pub fn link(&self, link: LinkNo) -> LinkView {
+    pub fn link(&self, link: LinkId) -> LinkView {
         let nodes = self.clients.len() + 1;
         let state = self.links.get(usize::from(link.from.0) * nodes + usize::from(link.to.0));
         state.map_or_else(LinkView::default, |state| LinkView {
@@ -70,16 +70,16 @@ impl World {
     }
 
     /// A node's clock.
-    pub fn clock_view(&self, node: NodeNo) -> ClockView {
+    pub fn clock_view(&self, node: NodeId) -> ClockView {
         let clock = self.clock(node);
-        let right = self.now.as_millis() + super::clients::clock_offset_ms(node);
-        let ahead = i128::from(clock.read(self.now).as_millis()) - i128::from(right);
-        let ahead_ms = i64::try_from(ahead).unwrap_or(i64::MAX);
+        let nominal = self.now.as_millis() + super::clients::clock_offset_ms(node);
+        let ahead_ms = i128::from(clock.read(self.now).as_millis()) - i128::from(nominal);
+        let ahead_ms = i64::try_from(ahead_ms).unwrap_or(i64::MAX);
         ClockView { ahead_ms, rate_ppm: clock.rate_ppm() }
     }
 
     /// When a node's clock, as it runs now, will show this; now, where it has shown it already.
-    pub fn moment_when(&self, node: NodeNo, shows: Time) -> Moment {
-        self.clock(node).when(self.now, shows)
+    pub fn time_of_reading(&self, node: NodeId, reading: Time) -> VirtualTime {
+        self.clock(node).time_of_reading(self.now, reading)
     }
 }

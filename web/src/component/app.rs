@@ -7,42 +7,42 @@ use std::rc::Rc;
 
 use gloo_events::EventListener;
 use gloo_timers::callback::Timeout;
-use leasehold_sim::{Bounds, Interest, Moment, Protection, RecordNo};
+use leasehold_sim::{Importance, Protection, RecordId, SearchLimits, VirtualTime};
 use web_sys::File;
 use yew::{Callback, Component, Context, Html};
 
-use super::derived::Derived;
-use super::dialogs::Export;
-use super::draw::Pointing;
+use super::dialogs::ExportKind;
+use super::figure::PointerAction;
 use super::keyboard::listeners;
-use super::live::{Live, News};
-use super::notes::Channel;
-use super::paint::Painter;
-use super::question::Timer;
+use super::live_connection::{LiveConnection, LiveMsg};
+use super::notes_window::NotesChannel;
+use super::painter::Painter;
+use super::panel_cache::PanelCache;
+use super::question::VoteTimer;
 use crate::browser;
-use crate::feed::worker::{Searcher, Told};
-use crate::model::compare::Mode as CompareMode;
-use crate::model::faults::Fault;
-use crate::model::hunt::Hunt;
-use crate::model::keys::{Act, View};
+use crate::feed::search_worker::{SearchWorker, WorkerEvent};
+use crate::model::comparison::ComparisonMode as CompareMode;
+use crate::model::fault_options::FaultOption;
 use crate::model::link::Link;
 use crate::model::notes::Notes;
-use crate::model::studio::{Offer, Studio};
-use crate::picture::shape::{Picture, Place, Target};
+use crate::model::shortcuts::{Command, View};
+use crate::model::violation_search::ViolationSearch;
+use crate::model::workspace::{ToastAction, Workspace};
+use crate::picture::shape::{Area, Picture, Target};
 
 /// How often it is looked, while something moves, how large the places of the pictures are, in
 /// milliseconds.
-const MEASURE_EVERY_MS: u32 = 250;
+const MEASURE_INTERVAL_MS: u32 = 250;
 
 /// After so long what was drawn is laid out, where nothing moves.
-const LAID_OUT_MS: u32 = 20;
+const LAYOUT_MS: u32 = 20;
 
 /// How long a word on what was done stays, in milliseconds.
 const TOAST_MS: u32 = 8_000;
 
 /// What is open above the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Open {
+pub(crate) enum OpenDialog {
     Scenarios,
     Menu,
     Help,
@@ -55,21 +55,21 @@ pub(crate) enum Open {
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is switched by itself")]
 pub(crate) struct Ui {
-    pub(crate) open: Option<Open>,
+    pub(crate) open_dialog: Option<OpenDialog>,
     /// Which of the two time lines is shown.
-    pub(crate) lower: View,
+    pub(crate) lower_view: View,
     /// Which panel is shown where there is room for one alone.
-    pub(crate) tab: View,
+    pub(crate) selected_tab: View,
     pub(crate) is_live: bool,
-    pub(crate) can_live: bool,
-    pub(crate) presents: bool,
+    pub(crate) is_live_available: bool,
+    pub(crate) is_presenting: bool,
     pub(crate) is_blank: bool,
-    pub(crate) has_halo: bool,
-    pub(crate) is_quiet: bool,
+    pub(crate) has_pointer_halo: bool,
+    pub(crate) shortcuts_disabled: bool,
     pub(crate) is_to_scale: bool,
     pub(crate) compares_files: bool,
     pub(crate) theme: Theme,
-    pub(crate) is_still: bool,
+    pub(crate) reduced_motion: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,129 +89,129 @@ pub(crate) struct Sizes {
 
 /// What the panels tell. Made once, so that a panel to which nothing else has changed is not drawn
 /// anew.
-pub(crate) struct On {
-    pub(crate) act: Callback<Act>,
+pub(crate) struct PanelCallbacks {
+    pub(crate) command: Callback<Command>,
     pub(crate) protection: Callback<Protection>,
     pub(crate) seed: Callback<u64>,
-    pub(crate) fault: Callback<Fault>,
+    pub(crate) fault: Callback<FaultOption>,
     pub(crate) menu: Callback<()>,
-    pub(crate) only: Callback<()>,
-    pub(crate) record: Callback<RecordNo>,
-    pub(crate) least: Callback<Interest>,
-    pub(crate) all: Callback<()>,
-    pub(crate) more: Callback<()>,
-    pub(crate) against: Callback<()>,
+    pub(crate) filter_by_selection: Callback<()>,
+    pub(crate) record: Callback<RecordId>,
+    pub(crate) min_importance: Callback<Importance>,
+    pub(crate) clear_filter: Callback<()>,
+    pub(crate) more_rows: Callback<()>,
+    pub(crate) toggle_file_comparison: Callback<()>,
 }
 
-impl On {
-    fn of(ctx: &Context<App>) -> Self {
+impl PanelCallbacks {
+    fn new(ctx: &Context<App>) -> Self {
         let link = ctx.link();
         Self {
-            act: link.callback(Msg::Act),
-            protection: link.callback(Msg::Protection),
-            seed: link.callback(Msg::Seed),
-            fault: link.callback(Msg::Fault),
-            menu: link.callback(|()| Msg::Act(Act::Enter)),
-            only: link.callback(|()| Msg::Only),
-            record: link.callback(Msg::Record),
-            least: link.callback(Msg::Least),
-            all: link.callback(|()| Msg::All),
-            more: link.callback(|()| Msg::MoreRows),
-            against: link.callback(|()| Msg::AgainstCorrect),
+            command: link.callback(Msg::Command),
+            protection: link.callback(Msg::ToggleProtection),
+            seed: link.callback(Msg::SetSeed),
+            fault: link.callback(Msg::InjectFault),
+            menu: link.callback(|()| Msg::Command(Command::Enter)),
+            filter_by_selection: link.callback(|()| Msg::FilterBySelection),
+            record: link.callback(Msg::GoToRecord),
+            min_importance: link.callback(Msg::SetMinImportance),
+            clear_filter: link.callback(|()| Msg::ClearFilter),
+            more_rows: link.callback(|()| Msg::MoreRows),
+            toggle_file_comparison: link.callback(|()| Msg::ToggleFileComparison),
         }
     }
 }
 
 pub(crate) struct App {
-    pub(crate) on: On,
+    pub(crate) callbacks: PanelCallbacks,
     /// What is shown …
-    pub(crate) studio: Studio,
+    pub(crate) workspace: Workspace,
     /// … and what is not: the server, or what is simulated.
-    pub(super) parked: Option<Studio>,
-    pub(super) live: Option<Live>,
+    pub(super) inactive_workspace: Option<Workspace>,
+    pub(super) live: Option<LiveConnection>,
     pub(crate) ui: Ui,
     pub(crate) sizes: Sizes,
-    pub(crate) hunt: Hunt,
-    pub(super) notes: Option<Channel>,
+    pub(crate) search: ViolationSearch,
+    pub(super) notes_channel: Option<NotesChannel>,
     /// How long hands may still be raised, where that is limited.
-    pub(super) timer: Option<Timer>,
-    pub(crate) derived: Derived,
+    pub(super) vote_timer: Option<VoteTimer>,
+    pub(crate) panel_cache: PanelCache,
     pub(super) painters: RefCell<BTreeMap<&'static str, Painter>>,
     /// What is written on the page: which version of the run, and since when.
-    pub(super) written: (u64, f64),
-    pub(super) searcher: Option<Searcher>,
-    pub(super) heard_at: f64,
+    pub(super) last_panel_draw: (u64, f64),
+    pub(super) search_worker: Option<SearchWorker>,
+    pub(super) last_report_at: f64,
     frames: browser::Frames,
     pub(super) last_frame: Option<f64>,
     /// When the page was last told to be drawn, and how long that took, in milliseconds.
-    draw_began: f64,
+    draw_started_at: f64,
     pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
     /// Set where it is to be looked how large the places of the pictures are; and after how long.
-    look: Option<(Timeout, u32)>,
+    measure_timeout: Option<(Timeout, u32)>,
     /// What gets the focus when it is there.
-    pub(super) focus_next: Option<&'static str>,
-    pub(super) press: Option<Timeout>,
-    toast_ends: Option<Timeout>,
+    pub(super) focus_after_draw: Option<&'static str>,
+    pub(super) long_press: Option<Timeout>,
+    toast_timeout: Option<Timeout>,
     _listeners: Vec<EventListener>,
 }
 
 pub(crate) enum Msg {
-    Act(Act),
+    Command(Command),
     Frame(f64),
     Resized,
-    Look,
-    Measured(Sizes),
-    Point(View, Pointing),
-    Press(Option<Target>),
+    Measure,
+    SizesMeasured(Sizes),
+    Pointed(View, PointerAction),
+    PressStarted(Option<Target>),
     LongPressed(Target),
-    Time(Moment),
+    GoToTime(VirtualTime),
     /// The run is to go on to what has this name.
-    Until(String),
-    Record(RecordNo),
-    Fault(Fault),
-    Protection(Protection),
-    Seed(u64),
-    Choose(usize),
-    Close,
+    PlayUntil(String),
+    GoToRecord(RecordId),
+    InjectFault(FaultOption),
+    ToggleProtection(Protection),
+    SetSeed(u64),
+    OpenScenario(usize),
+    CloseDialog,
     Vote(usize),
     Reveal,
-    Why,
+    ShowExplanation,
     CloseAnswer,
-    Least(Interest),
+    SetMinImportance(Importance),
     /// In the log what concerns the selected thing alone; or all of it.
-    Only,
-    All,
+    FilterBySelection,
+    ClearFilter,
     MoreRows,
-    Tab(View),
-    Lower(View),
-    Scale,
-    HideLane,
-    AllLanes,
-    AgainstCorrect,
-    CompareMode(CompareMode),
-    Offer(Offer),
-    ToastEnds,
-    Quiet,
-    Theme,
-    Bounds(Bounds),
-    SearchStart,
-    SearchStop,
-    SearchTold(Told),
-    SearchPlay,
-    Export(Export),
-    Import(File),
-    Imported(Option<String>),
-    Copied(bool),
-    Mode {
+    SelectTab(View),
+    SelectLowerView(View),
+    ToggleTimeScale,
+    HideSelectedLane,
+    ShowAllLanes,
+    ToggleFileComparison,
+    SetComparisonMode(CompareMode),
+    ToastAction(ToastAction),
+    ToastExpired,
+    ToggleShortcuts,
+    CycleTheme,
+    SetSearchLimits(SearchLimits),
+    StartSearch,
+    StopSearch,
+    SearchEvent(WorkerEvent),
+    PlaySearchResult,
+    Export(ExportKind),
+    ImportFile(File),
+    FileRead(Option<String>),
+    LinkCopied(bool),
+    SetLive {
         is_live: bool,
     },
-    Live(News),
+    Live(LiveMsg),
     /// The second window has said something.
-    Noted(String),
+    NotesMessage(String),
     /// Hands may be raised for so long; time passes.
-    TimerStart,
-    TimerTick,
+    StartVoteTimer,
+    VoteTimerTick,
 }
 
 impl Component for App {
@@ -219,149 +219,152 @@ impl Component for App {
     type Properties = ();
 
     fn create(ctx: &Context<Self>) -> Self {
-        let link = Link::read(&browser::query());
-        let mut studio = Studio::open(&link);
-        let is_still = browser::prefers("(prefers-reduced-motion: reduce)");
+        let link = Link::parse(&browser::query());
+        let mut workspace = Workspace::from_link(&link);
+        let reduced_motion = browser::matches_media("(prefers-reduced-motion: reduce)");
         // Whoever comes without a wish sees something move.
-        let is_home = link.scenario.is_none() && link.config.is_none();
-        studio.player.is_playing = is_home && !is_still && !link.is_live;
-        let can_live = browser::meta("leasehold-server").as_deref() == Some("live");
-        let lower = match link.view.as_deref() {
+        let is_default_page = link.scenario.is_none() && link.config.is_none();
+        workspace.player.is_playing = is_default_page && !reduced_motion && !link.is_live;
+        let is_live_available =
+            browser::meta_content("leasehold-server").as_deref() == Some("live");
+        let lower_view = match link.view.as_deref() {
             Some("spacetime") => View::SpaceTime,
             _ => View::Gantt,
         };
         let frames = browser::Frames::new(ctx.link().callback(Msg::Frame));
-        let starts_live = can_live && link.is_live;
+        let starts_live = is_live_available && link.is_live;
         let mut app = Self {
-            on: On::of(ctx),
-            studio,
-            parked: None,
+            callbacks: PanelCallbacks::new(ctx),
+            workspace,
+            inactive_workspace: None,
             live: None,
             ui: Ui {
-                open: None,
-                lower,
-                tab: View::Gantt,
+                open_dialog: None,
+                lower_view,
+                selected_tab: View::Gantt,
                 is_live: false,
-                can_live,
-                presents: false,
+                is_live_available,
+                is_presenting: false,
                 is_blank: false,
-                has_halo: false,
-                is_quiet: false,
+                has_pointer_halo: false,
+                shortcuts_disabled: false,
                 is_to_scale: false,
                 compares_files: false,
                 theme: Theme::System,
-                is_still,
+                reduced_motion,
             },
             sizes: Sizes::default(),
-            hunt: Hunt::new(),
-            notes: Channel::open(ctx.link().callback(Msg::Noted)),
-            timer: None,
-            derived: Derived::default(),
+            search: ViolationSearch::new(),
+            notes_channel: NotesChannel::open(ctx.link().callback(Msg::NotesMessage)),
+            vote_timer: None,
+            panel_cache: PanelCache::default(),
             painters: RefCell::default(),
-            written: (0, 0.0),
-            searcher: None,
-            heard_at: 0.0,
+            last_panel_draw: (0, 0.0),
+            search_worker: None,
+            last_report_at: 0.0,
             frames,
             last_frame: None,
-            draw_began: 0.0,
+            draw_started_at: 0.0,
             draw_ms: 0.0,
             must_measure: true,
-            look: None,
-            focus_next: None,
-            press: None,
-            toast_ends: None,
+            measure_timeout: None,
+            focus_after_draw: None,
+            long_press: None,
+            toast_timeout: None,
             _listeners: listeners(ctx),
         };
         if starts_live {
             app.enter_live(ctx);
         }
-        app.want_frames();
+        app.update_frame_request();
         app
     }
 
     fn update(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
-        let toast = self.studio.toast.clone();
-        let layout = |app: &Self| (app.studio.compare.is_some(), app.is_stale(), app.ui.presents);
+        let toast = self.workspace.toast.clone();
+        let layout =
+            |app: &Self| (app.workspace.comparison.is_some(), app.is_stale(), app.ui.is_presenting);
         let before = layout(self);
-        let draws = self.take(ctx, msg);
+        let must_draw = self.handle(ctx, msg);
         self.must_measure |= layout(self) != before;
-        self.want_frames();
-        if let Some(notes) = &mut self.notes {
-            let left = self.timer.as_ref().map(Timer::left);
-            notes.tell(|| Notes::of(&self.studio, left));
+        self.update_frame_request();
+        if let Some(notes) = &mut self.notes_channel {
+            let seconds_left = self.vote_timer.as_ref().map(VoteTimer::seconds_left);
+            notes.publish(|| Notes::from_workspace(&self.workspace, seconds_left));
         }
-        if self.studio.toast.is_some() && self.studio.toast != toast {
-            let ends = ctx.link().callback(|()| Msg::ToastEnds);
+        if self.workspace.toast.is_some() && self.workspace.toast != toast {
+            let expired = ctx.link().callback(|()| Msg::ToastExpired);
             // What offers something is to be read and pressed.
-            let offers = self.studio.toast.as_ref().is_some_and(|it| !it.offers.is_empty());
-            let shown_ms = if offers { TOAST_MS } else { TOAST_MS / 2 };
-            self.toast_ends = Some(Timeout::new(shown_ms, move || ends.emit(())));
+            let has_actions =
+                self.workspace.toast.as_ref().is_some_and(|it| !it.actions.is_empty());
+            let shown_ms = if has_actions { TOAST_MS } else { TOAST_MS / 2 };
+            self.toast_timeout = Some(Timeout::new(shown_ms, move || expired.emit(())));
         }
-        if draws {
-            self.draw_began = browser::now();
+        if must_draw {
+            self.draw_started_at = browser::now();
         }
-        draws
+        must_draw
     }
 
     fn view(&self, ctx: &Context<Self>) -> Html {
-        self.page(ctx)
+        self.page_view(ctx)
     }
 
     fn rendered(&mut self, ctx: &Context<Self>, _: bool) {
         self.paint();
         // The first time nobody has asked for it.
-        if self.draw_began > 0.0 {
-            self.draw_ms = browser::now() - self.draw_began;
+        if self.draw_started_at > 0.0 {
+            self.draw_ms = browser::now() - self.draw_started_at;
         }
-        if let Some(wanted) = self.focus_next.take() {
-            browser::focus(wanted);
+        if let Some(selector) = self.focus_after_draw.take() {
+            browser::focus(selector);
         }
         // Whatever opens or closes leaves the pictures more room or less. Where nothing is known to
         // have done so it is looked when all is laid out: asked at once, the browser would have to
         // do that twice.
         if self.must_measure {
-            self.look_around(ctx);
+            self.measure(ctx);
             return;
         }
-        let wait = if self.moves() { MEASURE_EVERY_MS } else { LAID_OUT_MS };
-        if self.look.as_ref().is_none_or(|(_, longer)| wait < *longer) {
-            let look = ctx.link().callback(|()| Msg::Look);
-            self.look = Some((Timeout::new(wait, move || look.emit(())), wait));
+        let wait = if self.is_animating() { MEASURE_INTERVAL_MS } else { LAYOUT_MS };
+        if self.measure_timeout.as_ref().is_none_or(|(_, longer)| wait < *longer) {
+            let measure = ctx.link().callback(|()| Msg::Measure);
+            self.measure_timeout = Some((Timeout::new(wait, move || measure.emit(())), wait));
         }
     }
 }
 
 impl App {
     /// Frames are asked for only while something moves.
-    fn want_frames(&self) {
-        self.frames.want(self.moves() || !self.studio.film().is_whole());
+    fn update_frame_request(&self) {
+        self.frames.set_requested(self.is_animating() || !self.workspace.timeline().is_complete());
     }
 
     /// Looks how large the places of the pictures are.
-    pub(super) fn look_around(&mut self, ctx: &Context<Self>) {
-        (self.must_measure, self.look) = (false, None);
-        let size = |id: &str| browser::size_of(id).unwrap_or_default();
+    pub(super) fn measure(&mut self, ctx: &Context<Self>) {
+        (self.must_measure, self.measure_timeout) = (false, None);
+        let size = |id: &str| browser::inner_size(id).unwrap_or_default();
         let sizes = Sizes { stage: size("stage"), lower: size("lower"), tape: size("tape") };
         if sizes != self.sizes {
-            ctx.link().send_message(Msg::Measured(sizes));
+            ctx.link().send_message(Msg::SizesMeasured(sizes));
         }
     }
 
     /// Whether time goes by.
-    pub(super) fn moves(&self) -> bool {
-        self.studio.player.is_playing || (self.studio.follows && !self.is_stale())
+    pub(super) fn is_animating(&self) -> bool {
+        self.workspace.player.is_playing || (self.workspace.is_following && !self.is_stale())
     }
 
     /// The place of a picture of this size, with letters as large as one reads them there.
-    pub(crate) fn place(&self, (width, height): (f64, f64)) -> Place {
-        let em = if self.ui.presents {
+    pub(crate) fn area(&self, (width, height): (f64, f64)) -> Area {
+        let em = if self.ui.is_presenting {
             27.0
         } else if width < 480.0 {
             12.0
         } else {
             13.0
         };
-        Place { width: width.max(120.0), height: height.max(60.0), em }
+        Area { width: width.max(120.0), height: height.max(60.0), em }
     }
 }
 

@@ -3,80 +3,84 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::Moment;
+use leasehold_sim::VirtualTime;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement, HtmlSelectElement, InputEvent};
 use yew::{AttrValue, Callback, Html, classes, html};
 
-use super::draw::{Pointing, figure};
-use crate::model::keys::Act;
-use crate::model::link::digest;
+use super::figure::{PointerAction, figure};
+use crate::model::link::short_digest;
+use crate::model::shortcuts::Command;
 
 #[derive(Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is shown by itself")]
 pub(crate) struct ControlsProps {
     pub(crate) is_playing: bool,
-    pub(crate) is_asked: bool,
+    pub(crate) is_question_open: bool,
     /// Nothing has happened yet: to play is what there is to do.
-    pub(crate) is_first: bool,
+    pub(crate) is_unstarted: bool,
     pub(crate) speed: AttrValue,
     pub(crate) is_auto: bool,
     /// One is at the end of what still grows.
     pub(crate) is_growing: bool,
-    pub(crate) begin: Moment,
-    pub(crate) end: Moment,
+    pub(crate) start: VirtualTime,
+    pub(crate) end: VirtualTime,
     /// The fingerprints of the whole run, and of what has happened of it, where it has any.
     pub(crate) digest: Option<(u64, u64)>,
     /// What the run can be let go on to: names, and how they are called.
     pub(crate) choices: Rc<Vec<(String, String)>>,
     pub(crate) onuntil: Callback<String>,
-    pub(crate) onact: Callback<Act>,
-    pub(crate) ontime: Callback<Moment>,
-    pub(crate) onpoint: Callback<Pointing>,
+    pub(crate) oncommand: Callback<Command>,
+    pub(crate) ontime: Callback<VirtualTime>,
+    pub(crate) onpoint: Callback<PointerAction>,
 }
 
 /// The bar at the bottom.
 pub(crate) fn controls(props: &ControlsProps) -> Html {
-    let ControlsProps { is_playing, is_asked, speed, is_auto, end, onact, .. } = props.clone();
-    let is_first = props.is_first && !is_playing;
-    let button = |act: Act, hook: &'static str, label: &'static str, face: &'static str| {
-        let onclick = onact.reform(move |_| act);
+    let ControlsProps { is_playing, is_question_open, speed, is_auto, end, oncommand, .. } =
+        props.clone();
+    let is_unstarted = props.is_unstarted && !is_playing;
+    let button = |command: Command,
+                  test_id: &'static str,
+                  label: &'static str,
+                  icon_name: &'static str| {
+        let onclick = oncommand.reform(move |_| command);
         html! {
-            <button class="transport" data-testid={hook} aria-label={label} title={label} {onclick}>
-                { icon(face) }
+            <button class="transport" data-testid={test_id} aria-label={label} title={label} {onclick}>
+                { icon(icon_name) }
             </button>
         }
     };
     let play = if is_playing { ("Pause (Space)", "pause") } else { ("Play (Space)", "play") };
-    let pace = onact.reform(move |_| if is_auto { Act::Faster } else { Act::AutoPace });
+    let pace = oncommand.reform(move |_| if is_auto { Command::Faster } else { Command::AutoPace });
     html! {
         <footer class="controls">
             <div class="transports" role="group" aria-label="Time">
-                { button(Act::Start, "start", "To the beginning (Home)", "start") }
-                { button(Act::Step { forward: false }, "step-back", "One step back (←)", "back") }
-                <button class={classes!("transport", "play", is_asked.then_some("asked"),
-                    is_first.then_some("first"))}
+                { button(Command::GoToStart, "start", "To the beginning (Home)", "start") }
+                { button(Command::Step { forward: false }, "step-back", "One step back (←)", "back") }
+                <button class={classes!("transport", "play", is_question_open.then_some("asked"),
+                    is_unstarted.then_some("first"))}
                     data-testid="play" aria-label={play.0} title={play.0}
-                    onclick={onact.reform(|_| Act::PlayPause)}>{ icon(play.1) }
-                    if is_first { <span>{ "Play" }</span> }
+                    onclick={oncommand.reform(|_| Command::PlayPause)}>{ icon(play.1) }
+                    if is_unstarted { <span>{ "Play" }</span> }
                 </button>
-                { button(Act::Step { forward: true }, "step", "One step on (→)", "step") }
+                { button(Command::Step { forward: true }, "step", "One step on (→)", "step") }
                 { button(
-                    Act::Interesting { forward: true }, "next-interesting",
+                    Command::StepImportant { forward: true }, "next-interesting",
                     "To the next event that matters (Shift →)", "next",
                 ) }
             </div>
             <div class="pace" role="group" aria-label="Pace">
-                <button class="quiet slower" onclick={onact.reform(|_| Act::Slower)}
+                <button class="quiet slower" onclick={oncommand.reform(|_| Command::Slower)}
                     aria-label="Slower ([)" title="Slower ([)">{ "−" }</button>
                 <button class="speed" data-testid="speed" onclick={pace}
                     title="Pace: auto is slow for messages, quick when nothing happens (\\)"
                     aria-label={format!("Pace: {speed}")}>{ speed.clone() }</button>
-                <button class="quiet faster" onclick={onact.reform(|_| Act::Faster)}
+                <button class="quiet faster" onclick={oncommand.reform(|_| Command::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
-            if props.choices.is_empty() { <span class="no-until"></span> } else { { until(props) } }
-            { strip(props) }
+            if props.choices.is_empty() { <span class="no-until"></span> } else { { until_picker(props) } }
+            { tape_view(props) }
             <p class="clock">
                 <span data-testid="time" id="time"></span>
                 if !props.is_growing { <span class="of">{ " / " }{ end.to_string() }</span> }
@@ -84,7 +88,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                     <output class="digest" data-testid="digest"
                         data-digest={format!("{whole:016x}")} data-here={format!("{here:016x}")}
                         title="The fingerprint of this run: the same everywhere">
-                        { format!("run {}", digest(whole)) }
+                        { format!("run {}", short_digest(whole)) }
                     </output>
                 }
             </p>
@@ -93,27 +97,27 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
 }
 
 /// The tape, on which one goes anywhere.
-fn strip(props: &ControlsProps) -> Html {
-    let (begin, end) = (props.begin, props.end);
+fn tape_view(props: &ControlsProps) -> Html {
+    let (start, end) = (props.start, props.end);
     let ontime = props.ontime.clone();
     let oninput = move |event: InputEvent| {
         let field = event.target().and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
         let at = field.and_then(|field| field.value().parse::<u64>().ok());
         if let Some(at) = at {
-            ontime.emit(Moment::from_millis(at));
+            ontime.emit(VirtualTime::from_millis(at));
         }
     };
     html! {
         <div class="tape" id="tape" data-testid="tape">
             { figure("picture-tape", &props.onpoint) }
-            <input type="range" id="when" min={begin.as_millis().to_string()}
+            <input type="range" id="when" min={start.as_millis().to_string()}
                 max={end.as_millis().to_string()} step="1" {oninput} aria-label="Time" />
         </div>
     }
 }
 
 /// What to let the run go on to.
-fn until(props: &ControlsProps) -> Html {
+fn until_picker(props: &ControlsProps) -> Html {
     let onuntil = props.onuntil.clone();
     let onchange = move |event: Event| {
         let field = event.target().and_then(|it| it.dyn_into::<HtmlSelectElement>().ok());

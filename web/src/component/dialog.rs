@@ -21,24 +21,25 @@ pub(crate) struct DialogProps {
 pub(crate) fn Dialog(props: &DialogProps) -> Html {
     let DialogProps { title, class, onclose, children } = props.clone();
     let node = use_node_ref();
-    let shown = node.clone();
+    let mounted = node.clone();
     use_effect_with((), move |()| {
-        if let Some(dialog) = shown.cast::<HtmlDialogElement>() {
+        if let Some(dialog) = mounted.cast::<HtmlDialogElement>() {
             // It can only fail where it is open already.
             dialog.show_modal().ok();
         }
     });
-    let cancel = onclose.clone();
+    let close_on_cancel = onclose.clone();
     let oncancel = move |event: Event| {
         event.prevent_default();
-        cancel.emit(());
+        close_on_cancel.emit(());
     };
-    let outside = onclose.clone();
+    let close_outside = onclose.clone();
     let onclick = move |event: MouseEvent| {
         // The dialog itself is hit only where nothing of its inside is: on the dimmed page.
-        let hit = event.target().is_some_and(|it| it.dyn_ref::<HtmlDialogElement>().is_some());
-        if hit {
-            outside.emit(());
+        let is_outside =
+            event.target().is_some_and(|it| it.dyn_ref::<HtmlDialogElement>().is_some());
+        if is_outside {
+            close_outside.emit(());
         }
     };
     html! {

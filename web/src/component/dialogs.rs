@@ -9,10 +9,10 @@ use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::dialog::Dialog;
 use super::panels::key_name;
-use crate::model::faults::Fault;
-use crate::model::keys::LIST;
-use crate::picture::glyph::Sign;
+use crate::model::fault_options::FaultOption;
+use crate::model::shortcuts::SHORTCUTS;
 use crate::picture::shape::Picture;
+use crate::picture::symbol::EventCategory;
 
 #[derive(Clone)]
 pub(crate) struct ScenariosProps {
@@ -23,11 +23,11 @@ pub(crate) struct ScenariosProps {
 }
 
 /// The library: what each scenario teaches, and asks.
-pub(crate) fn scenarios(props: &ScenariosProps) -> Html {
+pub(crate) fn scenario_dialog(props: &ScenariosProps) -> Html {
     let ScenariosProps { library, current, onchoose, onclose } = props.clone();
-    let card = |(no, scenario): (usize, &Scenario)| {
+    let card = |(index, scenario): (usize, &Scenario)| {
         let is_current = current == scenario.name;
-        let onclick = onchoose.reform(move |_| no);
+        let onclick = onchoose.reform(move |_| index);
         let switches: Vec<&str> = scenario.switches.iter().map(|it| it.name()).collect();
         html! {
             <li key={scenario.name.clone()}>
@@ -35,10 +35,10 @@ pub(crate) fn scenarios(props: &ScenariosProps) -> Html {
                     autofocus={is_current}
                     data-testid={format!("scenario-item-{}", scenario.name)}
                     aria-current={is_current.then_some("true")}>
-                    <span class="number">{ no + 1 }</span>
+                    <span class="number">{ index + 1 }</span>
                     <span class="title">{ scenario.title.clone() }</span>
                     <span class="point">{ scenario.point.clone() }</span>
-                    <span class="ask">{ scenario.question.ask.clone() }</span>
+                    <span class="ask">{ scenario.question.text.clone() }</span>
                     if !switches.is_empty() {
                         <span class="switches">{ format!("try without: {}", switches.join(", ")) }
                             </span>
@@ -57,23 +57,23 @@ pub(crate) fn scenarios(props: &ScenariosProps) -> Html {
 #[derive(Clone)]
 pub(crate) struct MenuProps {
     pub(crate) title: AttrValue,
-    pub(crate) faults: Rc<Vec<Fault>>,
-    pub(crate) onfault: Callback<Fault>,
+    pub(crate) faults: Rc<Vec<FaultOption>>,
+    pub(crate) onfault: Callback<FaultOption>,
     pub(crate) onclose: Callback<()>,
 }
 
 /// All that can be done to one thing.
-pub(crate) fn menu(props: &MenuProps) -> Html {
+pub(crate) fn fault_menu(props: &MenuProps) -> Html {
     let MenuProps { title, faults, onfault, onclose } = props.clone();
-    let entry = |(no, fault): (usize, &Fault)| {
-        let whole = fault.clone();
-        let onclick = onfault.reform(move |_| whole.clone());
-        let barred = fault.barred.clone();
+    let entry = |(index, fault): (usize, &FaultOption)| {
+        let fault_clicked = fault.clone();
+        let onclick = onfault.reform(move |_| fault_clicked.clone());
+        let unavailable_reason = fault.unavailable_reason.clone();
         html! {
             <li key={fault.text.clone()}>
-                <button {onclick} autofocus={no == 0} aria-disabled={barred.is_some().to_string()}>
+                <button {onclick} autofocus={index == 0} aria-disabled={unavailable_reason.is_some().to_string()}>
                     <span>{ fault.text.clone() }</span>
-                    if let Some(why) = barred {
+                    if let Some(why) = unavailable_reason {
                         <small>{ why }</small>
                     } else if let Some(key) = fault.key {
                         <kbd aria-hidden="true">{ key_name(key) }</kbd>
@@ -96,18 +96,18 @@ pub(crate) fn menu(props: &MenuProps) -> Html {
 #[derive(Clone)]
 pub(crate) struct HelpProps {
     /// Whether single letters do anything.
-    pub(crate) is_quiet: bool,
-    pub(crate) onquiet: Callback<()>,
+    pub(crate) shortcuts_disabled: bool,
+    pub(crate) ontoggle: Callback<()>,
     pub(crate) onclose: Callback<()>,
 }
 
 /// The keys.
-pub(crate) fn help(props: &HelpProps) -> Html {
-    let HelpProps { is_quiet, onquiet, onclose } = props.clone();
+pub(crate) fn help_dialog(props: &HelpProps) -> Html {
+    let HelpProps { shortcuts_disabled, ontoggle, onclose } = props.clone();
     html! {
         <Dialog title="Keys" class="help" {onclose}>
             <div class="keys">
-                { for LIST.iter().map(|(title, keys)| html! {
+                { for SHORTCUTS.iter().map(|(title, keys)| html! {
                     <section key={*title}>
                         <h3>{ *title }</h3>
                         <dl>{ for keys.iter().map(|(key, what)| html! {
@@ -117,7 +117,7 @@ pub(crate) fn help(props: &HelpProps) -> Html {
                 }) }
             </div>
             <label class="switch">
-                <input type="checkbox" checked={!is_quiet} onchange={onquiet.reform(|_| ())} />
+                <input type="checkbox" checked={!shortcuts_disabled} onchange={ontoggle.reform(|_| ())} />
                 { "Single letters do something" }
             </label>
         </Dialog>
@@ -130,7 +130,7 @@ pub(crate) struct LegendProps {
 }
 
 /// What is no packet's sign.
-const LINES: [(&str, &str); 10] = [
+const LEGEND: [(&str, &str); 10] = [
     ("outer arc", "what the server still gives the client of its lease"),
     ("inner arc", "for how long the client believes that it holds the lock"),
     ("red, dashed", "it believes for longer than it may"),
@@ -144,27 +144,27 @@ const LINES: [(&str, &str); 10] = [
 ];
 
 /// What the signs mean.
-pub(crate) fn legend(props: &LegendProps) -> Html {
-    let sign = |sign: Sign| {
+pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
+    let category_row = |category: EventCategory| {
         html! {
-            <li key={sign.class()}>
+            <li key={category.class()}>
                 <svg class="picture" viewBox="0 0 28 28" width="28" height="28" aria-hidden="true">
-                    { for sign.shapes((14.0, 14.0), 9.0).iter().map(super::draw::shape) }
+                    { for category.shapes((14.0, 14.0), 9.0).iter().map(super::figure::shape_view) }
                 </svg>
-                <b>{ sign.letter() }</b>
-                <span>{ sign.meaning() }</span>
+                <b>{ category.letter() }</b>
+                <span>{ category.meaning() }</span>
             </li>
         }
     };
-    let line = |(sign, meaning): &(&'static str, &'static str)| {
-        html! { <div><dt>{ *sign }</dt><dd>{ *meaning }</dd></div> }
+    let legend_row = |(symbol, meaning): &(&'static str, &'static str)| {
+        html! { <div><dt>{ *symbol }</dt><dd>{ *meaning }</dd></div> }
     };
     html! {
         <Dialog title="What the signs mean" class="legend" onclose={props.onclose.clone()}>
-            <ul>{ for Sign::ALL.into_iter().map(sign) }</ul>
+            <ul>{ for EventCategory::ALL.into_iter().map(category_row) }</ul>
             <dl class="fields">
-                { for LINES.iter().map(line) }
-                { for Invariant::ALL.iter().map(|it| line(&(it.name(), it.sentence()))) }
+                { for LEGEND.iter().map(legend_row) }
+                { for Invariant::ALL.iter().map(|it| legend_row(&(it.name(), it.sentence()))) }
             </dl>
         </Dialog>
     }
@@ -172,17 +172,17 @@ pub(crate) fn legend(props: &LegendProps) -> Html {
 
 /// What can be taken along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Export {
+pub(crate) enum ExportKind {
     Link,
     Svg(usize),
     Png(usize, u8),
-    Json,
+    Trace,
     ShiViz,
     Mermaid,
-    Test,
+    RustTest,
     /// The run that a search has found, as a test.
-    Found,
-    Steps(usize),
+    FoundTest,
+    StopPictures(usize),
     /// The notes, in a window of their own.
     Notes,
 }
@@ -193,19 +193,19 @@ pub(crate) struct ExportsProps {
     pub(crate) is_too_long: bool,
     /// The pictures that there are, by name.
     pub(crate) pictures: Rc<Vec<(&'static str, Rc<Picture>)>>,
-    pub(crate) onexport: Callback<Export>,
+    pub(crate) onexport: Callback<ExportKind>,
     pub(crate) onimport: Callback<File>,
     /// What was said last, such as what came of an import: elsewhere it is behind the dialog.
-    pub(crate) word: Option<AttrValue>,
+    pub(crate) notice: Option<AttrValue>,
     pub(crate) onclose: Callback<()>,
 }
 
-pub(crate) fn exports(props: &ExportsProps) -> Html {
-    let ExportsProps { address, is_too_long, pictures, onexport, word, onclose, .. } =
+pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
+    let ExportsProps { address, is_too_long, pictures, onexport, notice, onclose, .. } =
         props.clone();
-    let button = |export: Export, text: &'static str, hook: &'static str| {
+    let button = |export: ExportKind, text: &'static str, test_id: &'static str| {
         let onclick = onexport.reform(move |_| export);
-        html! { <button class="small-button" data-testid={hook} {onclick}>{ text }</button> }
+        html! { <button class="small-button" data-testid={test_id} {onclick}>{ text }</button> }
     };
     let import = props.onimport.clone();
     let onchange = move |event: Event| {
@@ -217,14 +217,14 @@ pub(crate) fn exports(props: &ExportsProps) -> Html {
     };
     html! {
         <Dialog title="Share and export" class="exports" {onclose}>
-            if let Some(word) = word {
+            if let Some(word) = notice {
                 <p class="word" role="status">{ word }</p>
             }
             <section>
                 <h3>{ "A link to this moment" }</h3>
                 <div class="row">
                     <input readonly=true value={address} aria-label="The link" data-testid="link" />
-                    { button(Export::Link, "Copy", "copy-link") }
+                    { button(ExportKind::Link, "Copy", "copy-link") }
                 </div>
                 if is_too_long {
                     <p class="nothing">
@@ -237,26 +237,26 @@ pub(crate) fn exports(props: &ExportsProps) -> Html {
                 { for pictures.iter().enumerate().map(|(no, (name, _))| html! {
                     <div class="row" key={*name}>
                         <span class="name">{ *name }</span>
-                        { button(Export::Svg(no), "SVG", "export-svg") }
-                        { button(Export::Png(no, 1), "PNG", "export-png") }
-                        { button(Export::Png(no, 2), "PNG 2×", "export-png-2") }
-                        { button(Export::Steps(no), "SVG of each stop", "export-steps") }
+                        { button(ExportKind::Svg(no), "SVG", "export-svg") }
+                        { button(ExportKind::Png(no, 1), "PNG", "export-png") }
+                        { button(ExportKind::Png(no, 2), "PNG 2×", "export-png-2") }
+                        { button(ExportKind::StopPictures(no), "SVG of each stop", "export-steps") }
                     </div>
                 }) }
             </section>
             <section>
                 <h3>{ "The run" }</h3>
                 <div class="row">
-                    { button(Export::Json, "Trace (JSON)", "export-json") }
-                    { button(Export::ShiViz, "ShiViz log", "export-shiviz") }
-                    { button(Export::Mermaid, "Mermaid", "export-mermaid") }
-                    { button(Export::Test, "Rust test", "export-test") }
+                    { button(ExportKind::Trace, "Trace (JSON)", "export-json") }
+                    { button(ExportKind::ShiViz, "ShiViz log", "export-shiviz") }
+                    { button(ExportKind::Mermaid, "Mermaid", "export-mermaid") }
+                    { button(ExportKind::RustTest, "Rust test", "export-test") }
                 </div>
             </section>
             <section>
                 <h3>{ "For the one who talks" }</h3>
                 <div class="row">
-                    { button(Export::Notes, "Notes in a second window (J)", "open-notes") }
+                    { button(ExportKind::Notes, "Notes in a second window (J)", "open-notes") }
                 </div>
             </section>
             <section>

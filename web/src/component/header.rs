@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use leasehold_sim::Protection;
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
-use crate::model::keys::Act;
+use crate::model::shortcuts::Command;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct HeaderProps {
@@ -14,11 +14,11 @@ pub(crate) struct HeaderProps {
     pub(crate) number: usize,
     pub(crate) seed: u64,
     /// It was seen of a real server: there is nothing to switch.
-    pub(crate) is_seen: bool,
+    pub(crate) is_observed: bool,
     pub(crate) without: BTreeSet<Protection>,
     /// The protections that the scenario is about.
     pub(crate) switches: Vec<Protection>,
-    pub(crate) onact: Callback<Act>,
+    pub(crate) oncommand: Callback<Command>,
     pub(crate) onprotection: Callback<Protection>,
     pub(crate) onseed: Callback<u64>,
 }
@@ -26,22 +26,22 @@ pub(crate) struct HeaderProps {
 /// The scenario's part of the head.
 #[component]
 pub(crate) fn Header(props: &HeaderProps) -> Html {
-    let HeaderProps { title, number, seed, onact, onseed, .. } = props.clone();
-    let scenarios = onact.reform(|_| Act::Scenarios);
-    let shown = if number == 0 { "✦".to_owned() } else { number.to_string() };
-    let other = onseed.reform(move |_| seed + 1);
+    let HeaderProps { title, number, seed, oncommand, onseed, .. } = props.clone();
+    let scenarios = oncommand.reform(|_| Command::Scenarios);
+    let number_text = if number == 0 { "✦".to_owned() } else { number.to_string() };
+    let on_next_seed = onseed.reform(move |_| seed + 1);
     html! { <>
         <button class="picker" data-testid="scenario" onclick={scenarios}
             aria-haspopup="dialog" title="Choose another scenario (O)">
-            <span class="number">{ shown }</span>
+            <span class="number">{ number_text }</span>
             <span class="title">{ title.clone() }</span>
             <span class="more" aria-hidden="true">{ "▾" }</span>
         </button>
-        if props.is_seen {
+        if props.is_observed {
             <span class="spring"></span>
         } else {
-            { chips(props) }
-            <button class="seed quiet" onclick={other}
+            { protection_toggles(props) }
+            <button class="seed quiet" onclick={on_next_seed}
                 title="The seed decides every draw of luck. Draw another">
                 { "seed " }<b>{ seed }</b>
             </button>
@@ -49,27 +49,28 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
     </> }
 }
 
-fn chips(props: &HeaderProps) -> Html {
-    let chip = |(no, protection): (usize, Protection)| {
-        let off = props.without.contains(&protection);
-        let is_subject = props.switches.contains(&protection);
+fn protection_toggles(props: &HeaderProps) -> Html {
+    let chip = |(index, protection): (usize, Protection)| {
+        let is_disabled = props.without.contains(&protection);
+        let is_highlighted = props.switches.contains(&protection);
         let onclick = props.onprotection.reform(move |_| protection);
-        let class = classes!("chip", off.then_some("off"), is_subject.then_some("subject"));
-        let hint = if off { "off" } else { "on" };
-        let key = if no < 9 { format!(" (Shift {})", no + 1) } else { String::new() };
-        let title = format!("{}. It is {hint}{key}", capital(protection.sentence()));
+        let class =
+            classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("subject"));
+        let state = if is_disabled { "off" } else { "on" };
+        let key = if index < 9 { format!(" (Shift {})", index + 1) } else { String::new() };
+        let title = format!("{}. It is {state}{key}", capitalized(protection.sentence()));
         html! {
             <button {class} {onclick} {title} key={protection.name()}
                 data-testid={format!("protection-{protection}")}
-                aria-pressed={(!off).to_string()}>
-                <span class="mark" aria-hidden="true">{ if off { "✕" } else { "✓" } }</span>
-                { words(protection) }
+                aria-pressed={(!is_disabled).to_string()}>
+                <span class="mark" aria-hidden="true">{ if is_disabled { "✕" } else { "✓" } }</span>
+                { display_name(protection) }
             </button>
         }
     };
     // What the scenario is about comes first.
     let mut all: Vec<(usize, Protection)> = Protection::ALL.into_iter().enumerate().collect();
-    all.sort_by_key(|(no, it)| (!props.switches.contains(it), *no));
+    all.sort_by_key(|(index, it)| (!props.switches.contains(it), *index));
     html! {
         <div class="chips" role="group" aria-label="Protections" tabindex="-1">
             { for all.into_iter().map(chip) }
@@ -77,13 +78,13 @@ fn chips(props: &HeaderProps) -> Html {
     }
 }
 
-fn words(protection: Protection) -> String {
+fn display_name(protection: Protection) -> String {
     protection.name().replace('-', " ")
 }
 
 /// With a capital at its beginning. Ours begin with plain letters; the table of all others would
 /// weigh more than this header.
-pub(crate) fn capital(sentence: &str) -> String {
+pub(crate) fn capitalized(sentence: &str) -> String {
     let mut sentence = sentence.to_owned();
     if let Some(first) = sentence.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -8,34 +8,35 @@ use yew::html::Scope;
 
 use super::app::{App, Msg};
 use crate::browser;
-use crate::model::keys::{Press, Where, act};
+use crate::model::shortcuts::{KeyContext, KeyPress, command_for};
 
 /// What has the focus of somebody who goes about by keyboard, and is pressed by Enter and Space.
-const PRESSED: &str = ":is(button, a, label, summary):focus-visible";
+const PRESSABLE: &str = ":is(button, a, label, summary):focus-visible";
 
 /// Listens for as long as what it gives back is kept.
 pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
     let Some(window) = browser::window() else { return Vec::new() };
     let link = ctx.link().clone();
-    let keys = move |event: &web_sys::Event| {
+    let on_key = move |event: &web_sys::Event| {
         if let Some(event) = event.dyn_ref::<KeyboardEvent>() {
-            take_key(&link, event);
+            handle_key(&link, event);
         }
     };
     let resized = ctx.link().callback(|()| Msg::Resized);
     let options = EventListenerOptions::enable_prevent_default();
     vec![
-        EventListener::new_with_options(&window, "keydown", options, keys),
+        EventListener::new_with_options(&window, "keydown", options, on_key),
         EventListener::new(&window, "resize", move |_| resized.emit(())),
     ]
 }
 
 /// Reads a key. Where it is one of the page's, the browser doesn't do what it would.
-fn take_key(link: &Scope<App>, event: &KeyboardEvent) {
-    let is_open = browser::focus_is_in("dialog");
-    let asked = browser::element("question").is_some_and(|it| it.class_name() == "asked");
+fn handle_key(link: &Scope<App>, event: &KeyboardEvent) {
+    let is_dialog_open = browser::focus_is_in("dialog");
+    let is_question_open =
+        browser::element("question").is_some_and(|it| it.class_name() == "asked");
     let (key, code) = (event.key(), event.code());
-    let press = Press {
+    let key_press = KeyPress {
         key: &key,
         code: &code,
         shift: event.shift_key(),
@@ -43,27 +44,32 @@ fn take_key(link: &Scope<App>, event: &KeyboardEvent) {
         alt: event.alt_key(),
     };
     let on_range = browser::focus_is_in("input[type=range]");
-    let at = Where {
-        types: browser::focus_is_in("input:not([type=range]), textarea, select"),
+    let context = KeyContext {
+        in_text_field: browser::focus_is_in("input:not([type=range]), textarea, select"),
         // What was only clicked on has the focus too, and is not what these keys are meant for.
-        presses: browser::focus_is_in(PRESSED) && !on_range,
-        on_time: browser::focus_is_in("[data-time]"),
+        on_button: browser::focus_is_in(PRESSABLE) && !on_range,
+        on_time_axis: browser::focus_is_in("[data-time]"),
         in_picture: browser::focus_is_in("svg.picture"),
-        is_asked: asked,
-        presents: browser::element("page").is_some_and(|it| it.class_list().contains("presenting")),
-        is_quiet: browser::element("page").is_some_and(|it| it.class_list().contains("quiet-keys")),
+        is_question_open,
+        is_presenting: browser::element("page")
+            .is_some_and(|it| it.class_list().contains("presenting")),
+        shortcuts_disabled: browser::element("page")
+            .is_some_and(|it| it.class_list().contains("quiet-keys")),
     };
     // A dialog has its own keys: the browser's, and arrows from item to item.
-    if is_open {
-        let forward = matches!(press.key, "ArrowDown" | "ArrowRight");
-        let back = matches!(press.key, "ArrowUp" | "ArrowLeft");
-        if (forward || back) && !at.types && browser::focus_next_of_list(forward).is_some() {
+    if is_dialog_open {
+        let forward = matches!(key_press.key, "ArrowDown" | "ArrowRight");
+        let backward = matches!(key_press.key, "ArrowUp" | "ArrowLeft");
+        if (forward || backward)
+            && !context.in_text_field
+            && browser::focus_next_in_list(forward).is_some()
+        {
             event.prevent_default();
         }
         return;
     }
-    if let Some(act) = act(press, at) {
+    if let Some(command) = command_for(key_press, context) {
         event.prevent_default();
-        link.send_message(Msg::Act(act));
+        link.send_message(Msg::Command(command));
     }
 }

@@ -2,41 +2,41 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::{Interest, RecordNo};
+use leasehold_sim::{Importance, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html};
 
-use crate::model::log::Row;
+use crate::model::log_rows::LogRow;
 
 /// What one can choose to see: how much it has to matter, and how that is called.
-const LEVELS: [(Interest, &str); 3] = [
-    (Interest::Release, "What matters"),
-    (Interest::Step, "Every step"),
-    (Interest::Inner, "All, also heartbeats"),
+const LEVELS: [(Importance, &str); 3] = [
+    (Importance::Release, "What matters"),
+    (Importance::Step, "Every step"),
+    (Importance::Internal, "All, also heartbeats"),
 ];
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct LogProps {
-    pub(crate) rows: Rc<Vec<Row>>,
+    pub(crate) rows: Rc<Vec<LogRow>>,
     pub(crate) has_more: bool,
     /// Whether anything has happened at all.
     pub(crate) has_past: bool,
-    pub(crate) least: Interest,
+    pub(crate) min_importance: Importance,
     /// Whose events alone are shown, by name.
-    pub(crate) only: Option<String>,
-    pub(crate) selected: Option<RecordNo>,
-    pub(crate) onrecord: Callback<RecordNo>,
-    pub(crate) onleast: Callback<Interest>,
-    pub(crate) onall: Callback<()>,
+    pub(crate) filtered_to: Option<String>,
+    pub(crate) selected: Option<RecordId>,
+    pub(crate) onrecord: Callback<RecordId>,
+    pub(crate) onminimportance: Callback<Importance>,
+    pub(crate) onclearfilter: Callback<()>,
     pub(crate) onmore: Callback<()>,
 }
 
 #[component]
 pub(crate) fn Log(props: &LogProps) -> Html {
-    let LogProps { rows, has_more, least, only, selected, .. } = props.clone();
-    let level = |(interest, title): (Interest, &'static str)| {
-        let onclick = props.onleast.reform(move |_| interest);
+    let LogProps { rows, has_more, min_importance, filtered_to, selected, .. } = props.clone();
+    let level = |(importance, title): (Importance, &'static str)| {
+        let onclick = props.onminimportance.reform(move |_| importance);
         html! {
-            <button key={title} class="tab" aria-pressed={(least == interest).to_string()}
+            <button key={title} class="tab" aria-pressed={(min_importance == importance).to_string()}
                 {onclick}>
                 { title }
             </button>
@@ -70,9 +70,9 @@ pub(crate) fn Log(props: &LogProps) -> Html {
             <h2>{ "Log" }</h2>
             <div class="tabs" role="group" aria-label="What to show">
                 { for LEVELS.into_iter().map(level) }
-                if let Some(only) = only {
+                if let Some(filtered_to) = filtered_to {
                     <button class="tab only" aria-pressed="true" title="Show all again"
-                        onclick={props.onall.reform(|_| ())}>{ format!("only {only} ✕") }</button>
+                        onclick={props.onclearfilter.reform(|_| ())}>{ format!("only {filtered_to} ✕") }</button>
                 }
             </div>
         </header>
@@ -82,36 +82,36 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     </> }
 }
 
-fn log_row(row: &Row, selected: Option<RecordNo>, onrecord: &Callback<RecordNo>) -> Html {
+fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordId>) -> Html {
     let record = row.record;
-    let go = |to: RecordNo| onrecord.reform(move |_| to);
+    let go_to_record = |to: RecordId| onrecord.reform(move |_| to);
     let class = classes!(
-        row.sign.class(),
+        row.category.class(),
         row.is_current.then_some("current"),
         (selected == Some(record)).then_some("selected"),
-        (!row.violates.is_empty()).then_some("broken"),
+        (!row.violations.is_empty()).then_some("broken"),
     );
     html! {
         <li key={record.0} data-testid="log-row" {class}>
-            <button class="event" onclick={go(record)} title="Go to this moment">
+            <button class="event" onclick={go_to_record(record)} title="Go to this moment">
                 <span class="at">{ row.at.clone() }</span>
                 <svg class="picture glyph" viewBox="0 0 16 16" width="16" height="16"
                     aria-hidden="true">
-                    { for row.sign.shapes((8.0, 8.0), 5.4).iter().map(super::draw::shape) }
+                    { for row.category.shapes((8.0, 8.0), 5.4).iter().map(super::figure::shape_view) }
                 </svg>
                 <span class="what">
-                    if !row.who.is_empty() { <b>{ row.who.clone() }</b>{ " " } }
-                    { row.what.clone() }
+                    if !row.actor.is_empty() { <b>{ row.actor.clone() }</b>{ " " } }
+                    { row.action.clone() }
                 </span>
             </button>
-            { for row.violates.iter().map(|(invariant, how)| html! {
+            { for row.violations.iter().map(|(invariant, how)| html! {
                 <p class="violates">{ format!("✕ {invariant} is violated: {how}") }</p>
             }) }
-            if let Some(because) = &row.because {
+            if let Some(because) = &row.reason {
                 <p class="because">
                     { format!("because {because}") }
                     { for row.causes.iter().map(|(cause, at)| html! {
-                        <button key={cause.0} class="cause" onclick={go(*cause)}
+                        <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to what this rests on">{ format!("↩ {at}") }</button>
                     }) }
                 </p>

@@ -2,31 +2,31 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::{Invariant, RecordNo, Status};
+use leasehold_sim::{Invariant, InvariantStatus, RecordId};
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
-use super::header::capital;
-use crate::model::faults::Fault;
-use crate::model::fields::Field;
-use crate::model::files::{FileView, LineView, lines_text};
+use super::header::capitalized;
+use crate::model::fault_options::FaultOption;
+use crate::model::file_views::{FileView, LineView, line_count_text};
+use crate::model::inspector::Field;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InspectorProps {
     pub(crate) title: AttrValue,
     /// Each row, and what it was before, where that differs.
     pub(crate) fields: Rc<Vec<(Field, Option<String>)>>,
-    pub(crate) faults: Rc<Vec<Fault>>,
+    pub(crate) faults: Rc<Vec<FaultOption>>,
     pub(crate) is_empty: bool,
-    pub(crate) onfault: Callback<Fault>,
+    pub(crate) onfault: Callback<FaultOption>,
     pub(crate) onmenu: Callback<()>,
-    pub(crate) ononly: Callback<()>,
+    pub(crate) onfilter: Callback<()>,
 }
 
 /// What there is to say of the selected thing, and what can be done to it.
 #[component]
 pub(crate) fn Inspector(props: &InspectorProps) -> Html {
     let InspectorProps { title, fields, faults, is_empty, onmenu, .. } = props.clone();
-    let few = faults.iter().filter(|fault| fault.key.is_some());
+    let keyed_faults = faults.iter().filter(|fault| fault.key.is_some());
     html! { <>
         <header class="panel-head">
             <h2>{ title }</h2>
@@ -34,7 +34,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
                 <p class="nothing">{ "select a node, link, packet or lock" }</p>
             }
             if !is_empty {
-                <button class="quiet" onclick={props.ononly.reform(|_| ())}
+                <button class="quiet" onclick={props.onfilter.reform(|_| ())}
                     title="Show in the log what concerns this alone">{ "In the log" }</button>
             }
             if !faults.is_empty() {
@@ -47,7 +47,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
         <div class="scrolls" hidden={is_empty} tabindex="0" role="region" aria-label="What is so">
             if !faults.is_empty() {
                 <div class="actions" role="group" aria-label="Do to it">
-                    { for few.map(|fault| action(fault, &props.onfault)) }
+                    { for keyed_faults.map(|fault| fault_button(fault, &props.onfault)) }
                 </div>
             }
             <dl class="fields">
@@ -65,13 +65,13 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
     </> }
 }
 
-fn action(fault: &Fault, onfault: &Callback<Fault>) -> Html {
-    let whole = fault.clone();
-    let onclick = onfault.reform(move |_| whole.clone());
-    let why = fault.barred.clone();
-    let title = why.as_ref().map(|why| format!("Not now: {why}"));
+fn fault_button(fault: &FaultOption, onfault: &Callback<FaultOption>) -> Html {
+    let fault_clicked = fault.clone();
+    let onclick = onfault.reform(move |_| fault_clicked.clone());
+    let reason = fault.unavailable_reason.clone();
+    let title = reason.as_ref().map(|reason| format!("Not now: {reason}"));
     html! {
-        <button class="small-button" {onclick} {title} aria-disabled={why.is_some().to_string()}>
+        <button class="small-button" {onclick} {title} aria-disabled={reason.is_some().to_string()}>
             { fault.text.clone() }
             if let Some(key) = fault.key { <kbd aria-hidden="true">{ key_name(key) }</kbd> }
         </button>
@@ -86,27 +86,38 @@ pub(crate) fn key_name(key: char) -> String {
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InvariantsProps {
     /// What is said here, and of the whole run.
-    pub(crate) statuses: Rc<Vec<(Invariant, Status, Status)>>,
+    pub(crate) statuses: Rc<Vec<(Invariant, InvariantStatus, InvariantStatus)>>,
     /// Whether the whole may be told.
-    pub(crate) tells_whole: bool,
-    pub(crate) onwitness: Callback<RecordNo>,
+    pub(crate) shows_whole_run: bool,
+    pub(crate) onwitness: Callback<RecordId>,
 }
 
 /// The invariants at the play-head.
 #[component]
 pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
-    let row = |(invariant, here, whole): &(Invariant, Status, Status)| {
-        let word = if *here == Status::NotYet { Status::Unchecked.word() } else { here.word() };
-        let (sign, said) = match here {
-            Status::Ok => ("✓", "holds"),
-            Status::Violated { .. } => ("✕", "violated"),
-            Status::NotYet => ("·", "nothing to judge yet"),
-            Status::Unchecked => ("–", "not checked in this run"),
+    let row = |(invariant, current_status, final_status): &(
+        Invariant,
+        InvariantStatus,
+        InvariantStatus,
+    )| {
+        let code = if *current_status == InvariantStatus::NotYet {
+            InvariantStatus::Unchecked.code()
+        } else {
+            current_status.code()
         };
-        let later = props.tells_whole && here.witness().is_none() && whole.witness().is_some();
-        let witness = here.witness().or(whole.witness().filter(|_| props.tells_whole));
-        let sentence = capital(invariant.sentence());
-        let more = if later { ", violated later" } else { "" };
+        let (mark, text) = match current_status {
+            InvariantStatus::Ok => ("✓", "holds"),
+            InvariantStatus::Violated { .. } => ("✕", "violated"),
+            InvariantStatus::NotYet => ("·", "nothing to judge yet"),
+            InvariantStatus::Unchecked => ("–", "not checked in this run"),
+        };
+        let is_violated_later = props.shows_whole_run
+            && current_status.witness().is_none()
+            && final_status.witness().is_some();
+        let witness =
+            current_status.witness().or(final_status.witness().filter(|_| props.shows_whole_run));
+        let sentence = capitalized(invariant.sentence());
+        let suffix = if is_violated_later { ", violated later" } else { "" };
         let onclick = {
             let onwitness = props.onwitness.clone();
             move |_| {
@@ -117,15 +128,15 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
         };
         html! {
             <li key={invariant.name()}>
-                <button class={classes!("invariant", word, later.then_some("later"))} {onclick}
-                    data-testid={format!("invariant-{invariant}")} data-status={word}
+                <button class={classes!("invariant", code, is_violated_later.then_some("later"))} {onclick}
+                    data-testid={format!("invariant-{invariant}")} data-status={code}
                     aria-disabled={witness.is_none().to_string()}
-                    title={format!("{invariant}: {sentence}. {}{more}.", capital(said))}
-                    aria-label={format!("{invariant}, {sentence}: {said}{more}")}>
+                    title={format!("{invariant}: {sentence}. {}{suffix}.", capitalized(text))}
+                    aria-label={format!("{invariant}, {sentence}: {text}{suffix}")}>
                     <b>{ invariant.name() }</b>
-                    <span aria-hidden="true">{ sign }</span>
+                    <span aria-hidden="true">{ mark }</span>
                     <span class="means" aria-hidden="true">{ sentence }</span>
-                    if later { <span class="then" aria-hidden="true">{ "→ ✕" }</span> }
+                    if is_violated_later { <span class="then" aria-hidden="true">{ "→ ✕" }</span> }
                 </button>
             </li>
         }
@@ -136,23 +147,24 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct FilesProps {
     pub(crate) files: Rc<Vec<FileView>>,
-    pub(crate) compares: bool,
+    pub(crate) is_comparing: bool,
     /// Whether there is a correct run to compare with.
     pub(crate) can_compare: bool,
     pub(crate) oncompare: Callback<()>,
-    pub(crate) onrecord: Callback<RecordNo>,
+    pub(crate) onrecord: Callback<RecordId>,
     pub(crate) onmore: Callback<()>,
 }
 
 /// What is in the files, line by line.
 #[component]
 pub(crate) fn Files(props: &FilesProps) -> Html {
-    let FilesProps { files, compares, can_compare, oncompare, onrecord, onmore } = props.clone();
+    let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore } =
+        props.clone();
     html! { <>
         <header class="panel-head">
             <h2>{ "Files" }</h2>
             if can_compare {
-                <button class="quiet" aria-pressed={compares.to_string()}
+                <button class="quiet" aria-pressed={is_comparing.to_string()}
                     onclick={oncompare.reform(|_| ())}
                     title="Mark what a run with all protections would not have, and what it would">
                     { "against a correct run" }
@@ -163,12 +175,12 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
             <p class="nothing">{ "Nothing is written yet." }</p>
         }
         <div class="sheets">
-            { for files.iter().map(|file| sheet(file, &onrecord, &onmore)) }
+            { for files.iter().map(|file| file_sheet(file, &onrecord, &onmore)) }
         </div>
     </> }
 }
 
-fn sheet(file: &FileView, onrecord: &Callback<RecordNo>, onmore: &Callback<()>) -> Html {
+fn file_sheet(file: &FileView, onrecord: &Callback<RecordId>, onmore: &Callback<()>) -> Html {
     let mut lines: Vec<Html> = Vec::new();
     if file.has_more {
         lines.push(html! {
@@ -177,14 +189,14 @@ fn sheet(file: &FileView, onrecord: &Callback<RecordNo>, onmore: &Callback<()>) 
             </li>
         });
     }
-    lines.extend(file.lines.iter().map(|line| written(line, onrecord)));
+    lines.extend(file.lines.iter().map(|line| line_item(line, onrecord)));
     if lines.is_empty() {
         lines.push(html! { <li key="nothing" class="unseen">{ "nothing written yet" }</li> });
     }
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
             <h3>{ file.name.clone() }<small>
-                { lines_text(file.count, file.is_since) }</small></h3>
+                { line_count_text(file.line_count, file.is_partial_count) }</small></h3>
             <div class="end" tabindex="0" role="region"
                 aria-label={format!("the lines of {}", file.name)}>
                 <ol>
@@ -195,16 +207,16 @@ fn sheet(file: &FileView, onrecord: &Callback<RecordNo>, onmore: &Callback<()>) 
     }
 }
 
-fn written(line: &LineView, onrecord: &Callback<RecordNo>) -> Html {
+fn line_item(line: &LineView, onrecord: &Callback<RecordId>) -> Html {
     let record = line.record;
     let onclick = onrecord.reform(move |_| record);
-    let signs = line.signs();
+    let badges = line.badges();
     html! {
-        <li key={line.key.clone()} class={classes!(line.class())}>
+        <li key={line.key.clone()} class={classes!(line.css_class())}>
             <button class="line" {onclick} title={line.hint()}>
                 <span class="token">{ line.token_text() }</span>
                 <span class="text">{ line.text.clone() }</span>
-                if !signs.is_empty() { <span class="signs">{ signs }</span> }
+                if !badges.is_empty() { <span class="signs">{ badges }</span> }
             </button>
         </li>
     }

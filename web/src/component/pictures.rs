@@ -2,38 +2,39 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::{Interest, Moment};
+use leasehold_sim::{Importance, VirtualTime};
 
 use super::app::{App, Pictures};
 use crate::browser;
-use crate::model::film::Film;
-use crate::model::keys::View;
+use crate::model::shortcuts::View;
+use crate::model::timeline::Timeline;
 use crate::picture::gantt::{self, Names, gantt};
-use crate::picture::shape::{Picture, Place, Target, float, within};
+use crate::picture::shape::{Area, Picture, Target, clamp, to_f64};
 use crate::picture::spacetime::{self, spacetime};
-use crate::picture::stage::{Look, stage};
-use crate::picture::tape::{Reel, tape};
+use crate::picture::stage::{StageOptions, stage};
+use crate::picture::tape::{TapeInput, tape};
 
 impl App {
     pub(super) fn stage_picture(&self) -> Picture {
-        let studio = &self.studio;
-        let scene = studio.scene();
-        let mut place = self.place(self.sizes.stage);
-        if self.ui.presents {
+        let workspace = &self.workspace;
+        let scene = workspace.scene();
+        let mut area = self.area(self.sizes.stage);
+        if self.ui.is_presenting {
             // Two lines for each client, and none of them on another.
-            let lines = 2.1 * float(scene.clients.len().max(1));
-            place.em = within(place.height / lines, 13.0, place.em);
+            let lines = 2.1 * to_f64(scene.clients.len().max(1));
+            area.em = clamp(area.height / lines, 13.0, area.em);
         }
-        let look = Look {
-            selected: studio.selected,
-            shows_fates: studio.lesson.hidden_from().is_none() && !studio.lesson.is_on,
-            is_still: self.ui.is_still,
+        let options = StageOptions {
+            selected: workspace.selected,
+            marks_doomed_packets: workspace.quiz.hidden_after().is_none()
+                && !workspace.quiz.is_enabled,
+            reduced_motion: self.ui.reduced_motion,
         };
-        stage(&scene, studio.film().now(), place, look)
+        stage(&scene, workspace.timeline().now(), area, options)
     }
 
-    pub(crate) fn names(&self) -> (Vec<String>, Vec<String>) {
-        let config = &self.studio.film().run().config;
+    pub(crate) fn display_names(&self) -> (Vec<String>, Vec<String>) {
+        let config = &self.workspace.timeline().run().config;
         let locks = config.locks.iter().map(ToString::to_string).collect();
         let mut nodes = vec!["server".to_owned()];
         nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
@@ -41,70 +42,74 @@ impl App {
     }
 
     pub(super) fn gantt_picture(&self) -> Picture {
-        let studio = &self.studio;
-        self.leases((studio.film(), None), self.place(self.sizes.lower), studio.selected)
+        let workspace = &self.workspace;
+        self.lease_picture(
+            (workspace.timeline(), None),
+            self.area(self.sizes.lower),
+            workspace.selected,
+        )
     }
 
     /// The leases of a run over the part of time that is shown, and those of another one over it.
-    pub(super) fn leases(
+    pub(super) fn lease_picture(
         &self,
-        (film, other): (&Film, Option<&Film>),
-        place: Place,
+        (timeline, other): (&Timeline, Option<&Timeline>),
+        area: Area,
         selected: Option<Target>,
     ) -> Picture {
-        let ghost = other.map(Film::bars);
-        let (locks, nodes) = self.names();
-        let subject = gantt::Subject {
-            bars: &film.bars(),
+        let overlay = other.map(Timeline::intervals);
+        let (locks, nodes) = self.display_names();
+        let input = gantt::GanttInput {
+            intervals: &timeline.intervals(),
             names: Names { locks: &locks, nodes: &nodes },
-            now: film.now(),
-            lease_us: film.run().config.lease_ms * 1_000,
-            violations: &film.violations(),
-            is_inferred: film.footage().is_some(),
-            must_fit: self.ui.presents,
-            ghost: ghost.as_deref(),
+            now: timeline.now(),
+            lease_us: timeline.run().config.lease_ms * 1_000,
+            violations: &timeline.violations(),
+            is_inferred: timeline.live_trace().is_some(),
+            must_fit: self.ui.is_presenting,
+            overlay: overlay.as_deref(),
         };
-        gantt(&subject, self.studio.shown(), place, selected)
+        gantt(&input, self.workspace.visible_range(), area, selected)
     }
 
     pub(super) fn spacetime_picture(&self) -> Picture {
-        let studio = &self.studio;
-        let film = studio.film();
-        let (locks, nodes) = self.names();
-        let chosen = match studio.selected {
+        let workspace = &self.workspace;
+        let timeline = workspace.timeline();
+        let (locks, nodes) = self.display_names();
+        let selected_record = match workspace.selected {
             Some(Target::Record(record)) => Some(record),
             _ => None,
         };
-        let subject = spacetime::Subject {
-            past: film.past(),
-            bars: &film.bars(),
+        let input = spacetime::SpacetimeInput {
+            past: timeline.past(),
+            intervals: &timeline.intervals(),
             names: Names { locks: &locks, nodes: &nodes },
-            now: film.now(),
+            now: timeline.now(),
             is_to_scale: self.ui.is_to_scale,
-            chosen,
-            selected: studio.selected_node(),
-            hidden: &studio.hidden,
-            has_beats: studio.filter.least <= Interest::Heartbeat,
+            selected_record,
+            selected_node: workspace.selected_node(),
+            hidden_lanes: &workspace.hidden_lanes,
+            shows_heartbeats: workspace.filter.min_importance <= Importance::Heartbeat,
         };
-        spacetime(&subject, self.place(self.sizes.lower))
+        spacetime(&input, self.area(self.sizes.lower))
     }
 
     pub(super) fn tape_picture(&self) -> Picture {
-        let studio = &self.studio;
-        let film = studio.film();
-        let stops: Vec<Moment> = studio.lesson.stops.iter().map(|stop| stop.at).collect();
-        let reel = Reel {
-            bars: &film.bars(),
-            locks: film.run().config.locks.len(),
-            begin: film.begin(),
-            end: film.end(),
-            now: film.now(),
-            hidden_from: studio.lesson.hidden_from().map(|at| at.max(film.now())),
-            violations: &film.violations(),
-            stops: if studio.lesson.is_on { &stops } else { &[] },
+        let workspace = &self.workspace;
+        let timeline = workspace.timeline();
+        let stops: Vec<VirtualTime> = workspace.quiz.stops.iter().map(|stop| stop.at).collect();
+        let input = TapeInput {
+            intervals: &timeline.intervals(),
+            locks: timeline.run().config.locks.len(),
+            start: timeline.start(),
+            end: timeline.end(),
+            now: timeline.now(),
+            hidden_after: workspace.quiz.hidden_after().map(|at| at.max(timeline.now())),
+            violations: &timeline.violations(),
+            stops: if workspace.quiz.is_enabled { &stops } else { &[] },
         };
         let (width, height) = self.sizes.tape;
-        tape(&reel, Place { width: width.max(120.0), height: height.max(40.0), em: 12.0 })
+        tape(&input, Area { width: width.max(120.0), height: height.max(40.0), em: 12.0 })
     }
 
     /// Paints all pictures that are on the page, and what else moves with time.
@@ -112,24 +117,24 @@ impl App {
         let mut painters = self.painters.borrow_mut();
         let mut paint = |id: &'static str, picture: Picture, focus: Option<Target>| {
             if let Some(svg) = browser::element(id) {
-                painters.entry(id).or_default().paint(&svg, picture, focus, self.moves());
+                painters.entry(id).or_default().paint(&svg, picture, focus, self.is_animating());
             }
         };
-        if let Some(compare) = &self.studio.compare {
-            for (id, picture) in self.compared(compare) {
+        if let Some(compare) = &self.workspace.comparison {
+            for (id, picture) in self.comparison_pictures(compare) {
                 paint(id, picture, None);
             }
         } else {
-            paint("picture-stage", self.stage_picture(), self.studio.selected);
-            if self.ui.lower == View::SpaceTime {
+            paint("picture-stage", self.stage_picture(), self.workspace.selected);
+            if self.ui.lower_view == View::SpaceTime {
                 paint("picture-spacetime", self.spacetime_picture(), None);
             } else {
                 paint("picture-gantt", self.gantt_picture(), None);
             }
         }
         paint("picture-tape", self.tape_picture(), None);
-        let film = self.studio.film();
-        browser::show_time(film.now(), film.end());
+        let timeline = self.workspace.timeline();
+        browser::show_time(timeline.now(), timeline.end());
     }
 
     /// Those that can be taken along.
@@ -138,7 +143,7 @@ impl App {
             ("stage", Rc::new(self.stage_picture())),
             ("leases", Rc::new(self.gantt_picture())),
         ];
-        if self.studio.film().footage().is_none() {
+        if self.workspace.timeline().live_trace().is_none() {
             pictures.push(("space-time", Rc::new(self.spacetime_picture())));
         }
         pictures.push(("tape", Rc::new(self.tape_picture())));

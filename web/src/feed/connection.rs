@@ -13,16 +13,16 @@
 const STALE_AFTER: f64 = 12_000.0;
 
 /// A connection is given up when nothing came of it for this long.
-const DEAD_AFTER: f64 = 30_000.0;
+const TIMEOUT: f64 = 30_000.0;
 
 /// An attempt to connect is given up after this long.
-const CONNECT_MAX: f64 = 10_000.0;
+const CONNECT_TIMEOUT: f64 = 10_000.0;
 
 /// The first pause before connecting again.
-const PAUSE_MIN: f64 = 500.0;
+const BACKOFF_MIN: f64 = 500.0;
 
 /// The longest pause.
-const PAUSE_MAX: f64 = 15_000.0;
+const BACKOFF_MAX: f64 = 15_000.0;
 
 /// The connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,112 +30,120 @@ pub(crate) struct Connection {
     phase: Phase,
     /// How often in a row connecting has failed.
     failures: i32,
-    was_open: bool,
+    was_connected: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Connecting { since: f64 },
-    Open { heard: f64 },
-    Pausing { until: f64 },
+    Open { last_message: f64 },
+    BackingOff { until: f64 },
 }
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    Nothing,
+pub(crate) enum ConnectionAction {
+    Wait,
     /// Open a new connection; one that is there is worth nothing.
     Connect,
 }
 
 /// What may be said about it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Status {
+pub(crate) enum ConnectionStatus {
     /// For the first time.
     Connecting,
     Live,
     /// Connected, but nothing was heard for so many milliseconds.
     Stale {
-        silent: f64,
+        silent_ms: f64,
     },
     /// Not connected; it is tried again in so many milliseconds.
     Lost {
-        again: f64,
+        retry_in_ms: f64,
     },
 }
 
 impl Connection {
     /// Begins to connect: the caller opens the first connection.
-    pub(crate) fn connecting(now: f64) -> Self {
-        Self { phase: Phase::Connecting { since: now }, failures: 0, was_open: false }
+    pub(crate) fn new(now: f64) -> Self {
+        Self { phase: Phase::Connecting { since: now }, failures: 0, was_connected: false }
     }
 
     /// A message has come.
-    pub(crate) fn heard(&mut self, now: f64) {
-        self.phase = Phase::Open { heard: now };
+    pub(crate) fn message_received(&mut self, now: f64) {
+        self.phase = Phase::Open { last_message: now };
         self.failures = 0;
-        self.was_open = true;
+        self.was_connected = true;
     }
 
     /// The connection is gone, or what came over it made no sense. `jitter` is drawn from 0 to 1.
-    pub(crate) fn lost(&mut self, now: f64, jitter: f64) {
-        let pause = (PAUSE_MIN * 2_f64.powi(self.failures.min(10))).min(PAUSE_MAX);
+    pub(crate) fn connection_lost(&mut self, now: f64, jitter: f64) {
+        let backoff = (BACKOFF_MIN * 2_f64.powi(self.failures.min(10))).min(BACKOFF_MAX);
         self.failures += 1;
-        self.phase = Phase::Pausing { until: now + pause * (0.5 + 0.5 * jitter) };
+        self.phase = Phase::BackingOff { until: now + backoff * (0.5 + 0.5 * jitter) };
     }
 
     /// Time has passed.
-    pub(crate) fn tick(&mut self, now: f64, jitter: f64) -> Order {
+    pub(crate) fn tick(&mut self, now: f64, jitter: f64) -> ConnectionAction {
         match self.phase {
-            Phase::Pausing { until } if now >= until => {
+            Phase::BackingOff { until } if now >= until => {
                 self.phase = Phase::Connecting { since: now };
-                Order::Connect
+                ConnectionAction::Connect
             }
-            Phase::Connecting { since } if now - since > CONNECT_MAX => {
-                self.lost(now, jitter);
-                Order::Nothing
+            Phase::Connecting { since } if now - since > CONNECT_TIMEOUT => {
+                self.connection_lost(now, jitter);
+                ConnectionAction::Wait
             }
-            Phase::Open { heard } if now - heard > DEAD_AFTER => {
-                self.lost(now, jitter);
-                Order::Nothing
+            Phase::Open { last_message } if now - last_message > TIMEOUT => {
+                self.connection_lost(now, jitter);
+                ConnectionAction::Wait
             }
-            Phase::Pausing { .. } | Phase::Connecting { .. } | Phase::Open { .. } => Order::Nothing,
+            Phase::BackingOff { .. } | Phase::Connecting { .. } | Phase::Open { .. } => {
+                ConnectionAction::Wait
+            }
         }
     }
 
     /// The network is back, or somebody looks again: no more waiting.
-    pub(crate) fn wake(&mut self, now: f64) -> Order {
+    pub(crate) fn retry_now(&mut self, now: f64) -> ConnectionAction {
         match self.phase {
-            Phase::Pausing { .. } => {
+            Phase::BackingOff { .. } => {
                 self.failures = 0;
                 self.phase = Phase::Connecting { since: now };
-                Order::Connect
+                ConnectionAction::Connect
             }
-            Phase::Connecting { .. } | Phase::Open { .. } => Order::Nothing,
+            Phase::Connecting { .. } | Phase::Open { .. } => ConnectionAction::Wait,
         }
     }
 
     /// Whether there is no connection, and none is being made.
-    pub(crate) const fn is_pausing(&self) -> bool {
-        matches!(self.phase, Phase::Pausing { .. })
+    pub(crate) const fn is_backing_off(&self) -> bool {
+        matches!(self.phase, Phase::BackingOff { .. })
     }
 
-    pub(crate) fn status(&self, now: f64) -> Status {
+    pub(crate) fn status(&self, now: f64) -> ConnectionStatus {
         match self.phase {
-            Phase::Open { heard } if now - heard <= STALE_AFTER => Status::Live,
-            Phase::Open { heard } => Status::Stale { silent: now - heard },
-            Phase::Pausing { until } => Status::Lost { again: (until - now).max(0.0) },
-            Phase::Connecting { .. } if self.was_open || self.failures > 0 => {
-                Status::Lost { again: 0.0 }
+            Phase::Open { last_message } if now - last_message <= STALE_AFTER => {
+                ConnectionStatus::Live
             }
-            Phase::Connecting { .. } => Status::Connecting,
+            Phase::Open { last_message } => {
+                ConnectionStatus::Stale { silent_ms: now - last_message }
+            }
+            Phase::BackingOff { until } => {
+                ConnectionStatus::Lost { retry_in_ms: (until - now).max(0.0) }
+            }
+            Phase::Connecting { .. } if self.was_connected || self.failures > 0 => {
+                ConnectionStatus::Lost { retry_in_ms: 0.0 }
+            }
+            Phase::Connecting { .. } => ConnectionStatus::Connecting,
         }
     }
 }
 
-impl Status {
+impl ConnectionStatus {
     /// One word, for styles and tests.
-    pub(crate) const fn word(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
             Self::Live => "live",
@@ -145,13 +153,13 @@ impl Status {
     }
 
     /// What a person reads.
-    pub(crate) fn sentence(self) -> String {
+    pub(crate) fn description(self) -> String {
         match self {
             Self::Connecting => "connecting…".to_owned(),
             Self::Live => "live".to_owned(),
-            Self::Stale { silent } => format!("nothing heard for {} s", seconds(silent)),
-            Self::Lost { again } if again >= 1_000.0 => {
-                format!("server lost; trying again in {} s", seconds(again))
+            Self::Stale { silent_ms } => format!("nothing heard for {} s", seconds(silent_ms)),
+            Self::Lost { retry_in_ms } if retry_in_ms >= 1_000.0 => {
+                format!("server lost; trying again in {} s", seconds(retry_in_ms))
             }
             Self::Lost { .. } => "server lost; trying again…".to_owned(),
         }
@@ -170,51 +178,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_live_only_while_the_server_is_heard() {
-        let mut feed = Connection::connecting(0.0);
-        assert_eq!(feed.status(5.0), Status::Connecting);
-        feed.heard(10.0);
-        assert_eq!(feed.status(10.0 + STALE_AFTER), Status::Live);
-        assert_eq!(feed.status(11.0 + STALE_AFTER).word(), "stale");
-        assert_eq!(feed.tick(10.0 + DEAD_AFTER, 1.0), Order::Nothing);
-        assert_eq!(feed.status(10.0 + DEAD_AFTER).word(), "stale");
-        assert_eq!(feed.tick(11.0 + DEAD_AFTER, 1.0), Order::Nothing);
-        assert_eq!(feed.status(11.0 + DEAD_AFTER).word(), "lost");
+    fn connection_is_live_only_while_messages_arrive() {
+        let mut connection = Connection::new(0.0);
+        assert_eq!(connection.status(5.0), ConnectionStatus::Connecting);
+        connection.message_received(10.0);
+        assert_eq!(connection.status(10.0 + STALE_AFTER), ConnectionStatus::Live);
+        assert_eq!(connection.status(11.0 + STALE_AFTER).code(), "stale");
+        assert_eq!(connection.tick(10.0 + TIMEOUT, 1.0), ConnectionAction::Wait);
+        assert_eq!(connection.status(10.0 + TIMEOUT).code(), "stale");
+        assert_eq!(connection.tick(11.0 + TIMEOUT, 1.0), ConnectionAction::Wait);
+        assert_eq!(connection.status(11.0 + TIMEOUT).code(), "lost");
     }
 
     #[test]
-    fn pauses_grow_to_an_end_and_begin_anew_after_a_success() {
-        let mut feed = Connection::connecting(0.0);
+    fn backoff_grows_to_its_limit_and_resets_after_success() {
+        let mut connection = Connection::new(0.0);
         let mut now = 0.0;
-        let mut pauses = Vec::new();
+        let mut backoffs = Vec::new();
         for _ in 0..8 {
-            feed.lost(now, 1.0);
-            let Status::Lost { again } = feed.status(now) else { panic!("it was lost") };
-            pauses.push(again);
-            assert_eq!(feed.tick(now + again - 1.0, 1.0), Order::Nothing);
-            now += again;
-            assert_eq!(feed.tick(now, 1.0), Order::Connect);
-            assert_eq!(feed.status(now).word(), "lost", "it is tried, not there");
+            connection.connection_lost(now, 1.0);
+            let ConnectionStatus::Lost { retry_in_ms } = connection.status(now) else {
+                panic!("it was lost")
+            };
+            backoffs.push(retry_in_ms);
+            assert_eq!(connection.tick(now + retry_in_ms - 1.0, 1.0), ConnectionAction::Wait);
+            now += retry_in_ms;
+            assert_eq!(connection.tick(now, 1.0), ConnectionAction::Connect);
+            assert_eq!(connection.status(now).code(), "lost", "it is tried, not there");
         }
-        assert_eq!(pauses[..3], [500.0, 1_000.0, 2_000.0]);
-        assert_eq!(pauses[7], PAUSE_MAX);
-        feed.heard(now);
-        feed.lost(now, 0.0);
-        assert_eq!(feed.status(now), Status::Lost { again: PAUSE_MIN / 2.0 });
+        assert_eq!(backoffs[..3], [500.0, 1_000.0, 2_000.0]);
+        assert_eq!(backoffs[7], BACKOFF_MAX);
+        connection.message_received(now);
+        connection.connection_lost(now, 0.0);
+        assert_eq!(
+            connection.status(now),
+            ConnectionStatus::Lost { retry_in_ms: BACKOFF_MIN / 2.0 }
+        );
     }
 
     #[test]
-    fn nobody_waits_who_looks_again() {
-        let mut feed = Connection::connecting(0.0);
-        feed.lost(0.0, 1.0);
-        assert_eq!(feed.wake(1.0), Order::Connect);
-        assert_eq!(feed.wake(2.0), Order::Nothing, "it is on its way");
+    fn retry_now_skips_the_backoff() {
+        let mut connection = Connection::new(0.0);
+        connection.connection_lost(0.0, 1.0);
+        assert_eq!(connection.retry_now(1.0), ConnectionAction::Connect);
+        assert_eq!(connection.retry_now(2.0), ConnectionAction::Wait, "it is on its way");
     }
 
     #[test]
-    fn an_attempt_that_leads_nowhere_is_given_up() {
-        let mut feed = Connection::connecting(0.0);
-        assert_eq!(feed.tick(CONNECT_MAX + 1.0, 0.5), Order::Nothing);
-        assert_eq!(feed.status(CONNECT_MAX + 1.0).word(), "lost");
+    fn connection_attempt_times_out() {
+        let mut connection = Connection::new(0.0);
+        assert_eq!(connection.tick(CONNECT_TIMEOUT + 1.0, 0.5), ConnectionAction::Wait);
+        assert_eq!(connection.status(CONNECT_TIMEOUT + 1.0).code(), "lost");
     }
 }

@@ -3,7 +3,7 @@
 
 use gloo_events::EventListener;
 use gloo_net::http::Request;
-use leasehold_core::id::{Index, Name};
+use leasehold_core::id::{LogIndex, Name};
 use wasm_bindgen::JsCast as _;
 use web_sys::{MessageEvent, WebSocket};
 use yew::Callback;
@@ -16,7 +16,7 @@ pub(crate) struct Socket {
 }
 
 /// What comes of a connection.
-pub(crate) enum Brought {
+pub(crate) enum SocketEvent {
     Message(String),
     /// It is gone, or never came to be.
     Closed,
@@ -25,21 +25,21 @@ pub(crate) enum Brought {
 impl Socket {
     /// Asks for what happened after `after`, or for everything. None where the browser refuses
     /// even to try.
-    pub(crate) fn open(after: Option<Index>, callback: &Callback<Brought>) -> Option<Self> {
+    pub(crate) fn open(after: Option<LogIndex>, callback: &Callback<SocketEvent>) -> Option<Self> {
         let from = after.map_or_else(String::new, |after| format!("?from={after}"));
-        let socket = WebSocket::new(&format!("{}api/events{from}", base()?)).ok()?;
+        let socket = WebSocket::new(&format!("{}api/events{from}", websocket_base_url()?)).ok()?;
         let message = callback.clone();
         let message = EventListener::new(&socket, "message", move |event| {
             let data = event.dyn_ref::<MessageEvent>().and_then(|event| event.data().as_string());
             if let Some(text) = data {
-                message.emit(Brought::Message(text));
+                message.emit(SocketEvent::Message(text));
             }
         });
-        let closing = |kind| {
+        let close_listener = |kind| {
             let callback = callback.clone();
-            EventListener::new(&socket, kind, move |_| callback.emit(Brought::Closed))
+            EventListener::new(&socket, kind, move |_| callback.emit(SocketEvent::Closed))
         };
-        let listeners = [message, closing("close"), closing("error")];
+        let listeners = [message, close_listener("close"), close_listener("error")];
         Some(Self { socket, _listeners: listeners })
     }
 }
@@ -52,7 +52,7 @@ impl Drop for Socket {
 }
 
 /// Where the page itself lies, as an address of a WebSocket.
-fn base() -> Option<String> {
+fn websocket_base_url() -> Option<String> {
     let location = web_sys::window()?.location();
     let scheme = if location.protocol().ok()? == "https:" { "wss" } else { "ws" };
     let path = location.pathname().ok()?;
@@ -61,13 +61,13 @@ fn base() -> Option<String> {
 }
 
 /// The server's state, where it can be had.
-pub(crate) async fn state() -> Option<String> {
-    let answer = Request::get("api/state").send().await.ok()?;
-    if answer.ok() { answer.text().await.ok() } else { None }
+pub(crate) async fn fetch_state() -> Option<String> {
+    let response = Request::get("api/state").send().await.ok()?;
+    if response.ok() { response.text().await.ok() } else { None }
 }
 
 /// The bytes of a guarded file, where they can be had.
-pub(crate) async fn file(name: &Name) -> Option<Vec<u8>> {
-    let answer = Request::get(&format!("api/files/{name}")).send().await.ok()?;
-    if answer.ok() { answer.binary().await.ok() } else { None }
+pub(crate) async fn fetch_file(name: &Name) -> Option<Vec<u8>> {
+    let response = Request::get(&format!("api/files/{name}")).send().await.ok()?;
+    if response.ok() { response.binary().await.ok() } else { None }
 }

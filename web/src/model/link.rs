@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use leasehold_sim::{Config, Intervention, Moment, Protection, Run, Scenario};
+use leasehold_sim::{Config, Intervention, Protection, Run, Scenario, VirtualTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +24,9 @@ pub(crate) struct Link {
     pub(crate) seed: Option<u64>,
     /// The protections that are off, where the link says so.
     pub(crate) without: Option<BTreeSet<Protection>>,
-    pub(crate) at: Option<Moment>,
+    pub(crate) time: Option<VirtualTime>,
     /// After how many steps, where the moment alone doesn't say it.
-    pub(crate) place: Option<u32>,
+    pub(crate) position: Option<u32>,
     /// What was done, instead of what the scenario does.
     pub(crate) interventions: Option<Vec<Intervention>>,
     /// A run that is none of a scenario's.
@@ -38,27 +38,27 @@ pub(crate) struct Link {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Whole {
+struct SharedRun {
     config: Config,
     interventions: Vec<Intervention>,
 }
 
 impl Link {
     /// Reads what stands behind the `?` of an address.
-    pub(crate) fn read(query: &str) -> Self {
+    pub(crate) fn parse(query: &str) -> Self {
         let mut link = Self::default();
         for part in query.trim_start_matches('?').split('&') {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             match key {
                 "scenario" => link.scenario = Some(value.to_owned()),
                 "seed" => link.seed = value.parse().ok(),
-                "without" => link.without = Some(protections(value)),
-                "t" => link.at = value.parse().ok().map(Moment::from_millis),
-                "us" => link.at = value.parse().ok().map(Moment::from_micros),
-                "n" => link.place = value.parse().ok(),
-                "i" => link.interventions = unpack(value),
+                "without" => link.without = Some(parse_protections(value)),
+                "t" => link.time = value.parse().ok().map(VirtualTime::from_millis),
+                "us" => link.time = value.parse().ok().map(VirtualTime::from_micros),
+                "n" => link.position = value.parse().ok(),
+                "i" => link.interventions = decode_json(value),
                 "run" => {
-                    if let Some(Whole { config, interventions }) = unpack(value) {
+                    if let Some(SharedRun { config, interventions }) = decode_json(value) {
                         (link.config, link.interventions) = (Some(config), Some(interventions));
                     }
                 }
@@ -73,12 +73,12 @@ impl Link {
     }
 
     /// What stands behind the `?`.
-    pub(crate) fn write(&self) -> String {
+    pub(crate) fn to_query(&self) -> String {
         let mut query = String::new();
         let mut add = |key: &str, value: &str| {
-            let join = if query.is_empty() { '?' } else { '&' };
+            let separator = if query.is_empty() { '?' } else { '&' };
             // Writing to a string can't fail.
-            write!(query, "{join}{key}={value}").ok();
+            write!(query, "{separator}{key}={value}").ok();
         };
         if let Some(scenario) = &self.scenario {
             add("scenario", scenario);
@@ -93,20 +93,20 @@ impl Link {
         match (&self.config, &self.interventions) {
             (Some(config), interventions) => {
                 let interventions = interventions.clone().unwrap_or_default();
-                add("run", &pack(&Whole { config: config.clone(), interventions }));
+                add("run", &encode_json(&SharedRun { config: config.clone(), interventions }));
             }
-            (None, Some(interventions)) => add("i", &pack(interventions)),
+            (None, Some(interventions)) => add("i", &encode_json(interventions)),
             (None, None) => {}
         }
-        match self.at {
+        match self.time {
             Some(at) if at.as_micros().is_multiple_of(1_000) => {
                 add("t", &at.as_millis().to_string());
             }
             Some(at) => add("us", &at.as_micros().to_string()),
             None => {}
         }
-        if let Some(place) = self.place {
-            add("n", &place.to_string());
+        if let Some(position) = self.position {
+            add("n", &position.to_string());
         }
         if let Some(view) = &self.view {
             add("view", view);
@@ -122,27 +122,27 @@ impl Link {
 
     /// The run that it means, of that scenario; none where what it says can't be one.
     pub(crate) fn run(&self, scenario: &Scenario) -> Option<Run> {
-        let own = scenario.run();
+        let scenario_run = scenario.resolve_run();
         let run = Run {
-            config: self.config.clone().unwrap_or(own.config),
-            seed: self.seed.unwrap_or(own.seed),
-            without: self.without.clone().unwrap_or(own.without),
-            interventions: self.interventions.clone().unwrap_or(own.interventions),
+            config: self.config.clone().unwrap_or(scenario_run.config),
+            seed: self.seed.unwrap_or(scenario_run.seed),
+            without: self.without.clone().unwrap_or(scenario_run.without),
+            interventions: self.interventions.clone().unwrap_or(scenario_run.interventions),
         };
         run.validate().is_ok().then_some(run)
     }
 
     /// The link to a run as it is shown.
-    pub(crate) fn to(scenario: &Scenario, run: &Run, is_of_library: bool) -> Self {
+    pub(crate) fn for_run(scenario: &Scenario, run: &Run, is_library_scenario: bool) -> Self {
         let mut link = Self { scenario: Some(scenario.name.clone()), ..Self::default() };
         link.without = (run.without != scenario.without).then(|| run.without.clone());
         link.seed = (run.seed != scenario.seed).then_some(run.seed);
-        let same = run.config == scenario.config && is_of_library;
-        if !same {
+        let is_scenario_config = run.config == scenario.config && is_library_scenario;
+        if !is_scenario_config {
             link.config = Some(run.config.clone());
             (link.seed, link.without) = (Some(run.seed), Some(run.without.clone()));
         }
-        if !same || run.interventions != scenario.interventions {
+        if !is_scenario_config || run.interventions != scenario.interventions {
             link.interventions = Some(run.interventions.clone());
         }
         link
@@ -150,20 +150,20 @@ impl Link {
 }
 
 /// The first eight digits of a fingerprint.
-pub(crate) fn digest(fingerprint: u64) -> String {
+pub(crate) fn short_digest(fingerprint: u64) -> String {
     format!("{:08x}", fingerprint >> 32)
 }
 
-fn protections(names: &str) -> BTreeSet<Protection> {
+fn parse_protections(names: &str) -> BTreeSet<Protection> {
     names.split(',').filter_map(Protection::from_name).collect()
 }
 
 /// JSON, in letters that an address may have.
-fn pack(value: &impl Serialize) -> String {
+fn encode_json(value: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
 }
 
-fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
+fn decode_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     serde_json::from_str(std::str::from_utf8(&bytes).ok()?).ok()
 }
@@ -171,45 +171,45 @@ fn unpack<T: DeserializeOwned>(text: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_sim::{Action, NodeNo, storm};
+    use leasehold_sim::{Action, NodeId, storm};
 
     #[test]
-    fn a_link_by_hand_is_understood() {
-        let link = Link::read("?scenario=gc-pause&without=fencing&seed=7&t=18200");
-        let scenario = Scenario::named(link.scenario.as_deref().unwrap()).unwrap();
+    fn handwritten_link_is_parsed() {
+        let link = Link::parse("?scenario=gc-pause&without=fencing&seed=7&t=18200");
+        let scenario = Scenario::from_name(link.scenario.as_deref().unwrap()).unwrap();
         let run = link.run(&scenario).unwrap();
         assert_eq!(run, scenario.run_without(&[Protection::Fencing].into()));
-        assert_eq!(link.at, Some(Moment::from_millis(18_200)));
-        assert_eq!(Link::read(""), Link::default());
-        assert_eq!(Link::read("?seed=x&without=nonsense&z&i=!!").seed, None);
+        assert_eq!(link.time, Some(VirtualTime::from_millis(18_200)));
+        assert_eq!(Link::parse(""), Link::default());
+        assert_eq!(Link::parse("?seed=x&without=nonsense&z&i=!!").seed, None);
     }
 
     #[test]
-    fn what_was_done_comes_along() {
-        let scenario = Scenario::named("five-clients").unwrap();
-        let mut run = scenario.run();
-        let crash = Action::Crash { node: NodeNo(2), keeps_unflushed: false };
+    fn link_contains_the_interventions() {
+        let scenario = Scenario::from_name("five-clients").unwrap();
+        let mut run = scenario.resolve_run();
+        let crash = Action::Crash { node: NodeId(2), keeps_unflushed: false };
         run.interventions.push(Intervention::at(1_234, crash));
-        let mut link = Link::to(&scenario, &run, true);
-        link.at = Some(Moment::from_micros(1_234_567));
-        link.digest = Some(digest(0x0123_4567_89ab_cdef));
-        let text = link.write();
+        let mut link = Link::for_run(&scenario, &run, true);
+        link.time = Some(VirtualTime::from_micros(1_234_567));
+        link.digest = Some(short_digest(0x0123_4567_89ab_cdef));
+        let text = link.to_query();
         assert!(text.len() < 300, "{text}");
-        let read = Link::read(&text);
-        assert_eq!(read, link);
-        assert_eq!(read.run(&scenario).unwrap(), run);
-        assert_eq!(read.digest.as_deref(), Some("01234567"));
+        let parsed = Link::parse(&text);
+        assert_eq!(parsed, link);
+        assert_eq!(parsed.run(&scenario).unwrap(), run);
+        assert_eq!(parsed.digest.as_deref(), Some("01234567"));
     }
 
     #[test]
-    fn a_run_of_nobody_travels_whole_and_a_bad_one_is_none() {
-        let scenario = Scenario::named("five-clients").unwrap();
+    fn link_contains_a_whole_run_and_an_invalid_one_is_rejected() {
+        let scenario = Scenario::from_name("five-clients").unwrap();
         let run = storm(3, &BTreeSet::new());
-        let link = Link::read(&Link::to(&scenario, &run, true).write());
+        let link = Link::parse(&Link::for_run(&scenario, &run, true).to_query());
         assert_eq!(link.run(&scenario).unwrap(), run);
-        let mut bad = run;
-        bad.config.ends_ms = 0;
-        let link = Link::read(&Link::to(&scenario, &bad, true).write());
+        let mut invalid = run;
+        invalid.config.ends_ms = 0;
+        let link = Link::parse(&Link::for_run(&scenario, &invalid, true).to_query());
         assert_eq!(link.run(&scenario), None);
     }
 }

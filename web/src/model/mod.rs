@@ -1,20 +1,20 @@
 //! What the page knows, and how it changes. Pure, so it is tested natively.
 
-pub(crate) mod bars;
-pub(crate) mod compare;
-pub(crate) mod faults;
-pub(crate) mod fields;
-pub(crate) mod files;
-pub(crate) mod film;
-pub(crate) mod footage;
-pub(crate) mod goal;
-pub(crate) mod hunt;
-pub(crate) mod keys;
-pub(crate) mod lesson;
+pub(crate) mod comparison;
+pub(crate) mod fault_options;
+pub(crate) mod file_views;
+pub(crate) mod goal_progress;
+pub(crate) mod inspector;
+pub(crate) mod intervals;
 pub(crate) mod link;
-pub(crate) mod log;
+pub(crate) mod live_trace;
+pub(crate) mod log_rows;
 pub(crate) mod notes;
 pub(crate) mod player;
+pub(crate) mod quiz;
 pub(crate) mod scene;
-pub(crate) mod studio;
-pub(crate) mod until;
+pub(crate) mod shortcuts;
+pub(crate) mod stop_condition;
+pub(crate) mod timeline;
+pub(crate) mod violation_search;
+pub(crate) mod workspace;

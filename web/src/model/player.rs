@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use leasehold_core::id::Name;
-use leasehold_sim::{Interest, Message, Moment, PacketView, World};
+use leasehold_sim::{Importance, Message, PacketView, VirtualTime, World};
 
 /// How long a message takes on the screen, in milliseconds.
 const MESSAGE_MS: f64 = 900.0;
@@ -61,7 +61,7 @@ impl Player {
         &mut self,
         frame_ms: f64,
         world: Option<&World>,
-        next: Option<Moment>,
+        next: Option<VirtualTime>,
     ) -> u64 {
         let frame_ms = frame_ms.clamp(0.0, FRAME_MAX_MS);
         let pace = match self.speed {
@@ -69,10 +69,10 @@ impl Player {
             // What was seen of a real server has its own pace.
             Speed::Auto if world.is_none() => 1.0,
             Speed::Auto => {
-                let wanted = world.map_or(1.0, |world| wanted_pace(world, next));
+                let target = world.map_or(1.0, |world| target_pace(world, next));
                 // Slowing down is quick, or the message would be over.
-                let share = if wanted < self.pace { frame_ms / 60.0 } else { frame_ms / 300.0 };
-                self.pace + (wanted - self.pace) * share.min(1.0)
+                let share = if target < self.pace { frame_ms / 60.0 } else { frame_ms / 300.0 };
+                self.pace + (target - self.pace) * share.min(1.0)
             }
         };
         self.pace = pace;
@@ -81,19 +81,19 @@ impl Player {
         micros
     }
 
-    pub(crate) fn faster(&mut self) {
-        let now = self.pace_shown();
+    pub(crate) fn speed_up(&mut self) {
+        let now = self.effective_pace();
         let next = SPEEDS.into_iter().find(|speed| *speed > now * 1.01);
         self.speed = Speed::Fixed(next.unwrap_or(SPEEDS[SPEEDS.len() - 1]));
     }
 
-    pub(crate) fn slower(&mut self) {
-        let now = self.pace_shown();
+    pub(crate) fn slow_down(&mut self) {
+        let now = self.effective_pace();
         let next = SPEEDS.into_iter().rev().find(|speed| *speed < now * 0.99);
         self.speed = Speed::Fixed(next.unwrap_or(SPEEDS[0]));
     }
 
-    const fn pace_shown(&self) -> f64 {
+    const fn effective_pace(&self) -> f64 {
         match self.speed {
             Speed::Auto => self.pace,
             Speed::Fixed(pace) => pace,
@@ -120,13 +120,18 @@ impl Speed {
     }
 }
 
-fn wanted_pace(world: &World, next: Option<Moment>) -> f64 {
-    let routine = Routine::of(world);
-    let is_followed = |packet: &PacketView| !routine.has(packet);
-    let way = |packet: PacketView| packet.arrives.as_micros() - packet.sent_at.as_micros();
-    let ways = world.packets().filter(is_followed).map(way).filter(|way| *way <= MESSAGE_MAX_US);
-    let pace = if let Some(way) = ways.min() {
-        millis(way) / MESSAGE_MS
+fn target_pace(world: &World, next: Option<VirtualTime>) -> f64 {
+    let routine = RoutineTraffic::from_world(world);
+    let is_shown = |packet: &PacketView| !routine.contains(packet);
+    let travel_time =
+        |packet: PacketView| packet.arrives_at.as_micros() - packet.sent_at.as_micros();
+    let travel_times = world
+        .packets()
+        .filter(is_shown)
+        .map(travel_time)
+        .filter(|travel_time| *travel_time <= MESSAGE_MAX_US);
+    let pace = if let Some(travel_time) = travel_times.min() {
+        millis(travel_time) / MESSAGE_MS
     } else {
         let now = world.now().as_micros();
         let idle = next.map_or(1_000_000, |next| next.as_micros().saturating_sub(now));
@@ -137,29 +142,29 @@ fn wanted_pace(world: &World, next: Option<Moment>) -> f64 {
 
 /// Tells which packets go to and fro all the time: heartbeats, and the questions of those who stand
 /// in line already.
-pub(crate) struct Routine {
+pub(crate) struct RoutineTraffic {
     /// Whether each client stands in a line, as far as the server knows.
-    waits: Vec<bool>,
+    is_waiting: Vec<bool>,
 }
 
-impl Routine {
-    pub(crate) fn of(world: &World) -> Self {
+impl RoutineTraffic {
+    pub(crate) fn from_world(world: &World) -> Self {
         let sessions = world.server().state.into_iter().flat_map(|state| state.sessions().values());
         let waiting: BTreeSet<&Name> =
             sessions.filter(|it| !it.waits.is_empty()).map(|it| &it.client).collect();
         let clients = world.run().config.clients.iter();
-        Self { waits: clients.map(|client| waiting.contains(&&client.name)).collect() }
+        Self { is_waiting: clients.map(|client| waiting.contains(&&client.name)).collect() }
     }
 
-    pub(crate) fn has(&self, packet: &PacketView) -> bool {
-        let link = packet.name.link;
+    pub(crate) fn contains(&self, packet: &PacketView) -> bool {
+        let link = packet.selector.link;
         let client = if link.from.is_server() { link.to } else { link.from };
-        match packet.about.message {
+        match packet.summary.message {
             Message::Heartbeat | Message::Alive => true,
-            Message::Queued => packet.name.nth > 1,
+            Message::Queued => packet.selector.nth > 1,
             Message::AcquireLock => {
-                let place = usize::from(client.0).wrapping_sub(1);
-                self.waits.get(place).copied().unwrap_or(false)
+                let index = usize::from(client.0).wrapping_sub(1);
+                self.is_waiting.get(index).copied().unwrap_or(false)
             }
             _ => false,
         }
@@ -172,7 +177,7 @@ fn millis(micros: u64) -> f64 {
 }
 
 /// What one would look at when the pace is set.
-pub(crate) const NOTICED: Interest = Interest::Step;
+pub(crate) const AUTO_PACE_IMPORTANCE: Importance = Importance::Step;
 
 #[cfg(test)]
 mod tests {
@@ -180,8 +185,8 @@ mod tests {
     use leasehold_sim::Scenario;
 
     #[test]
-    fn a_message_takes_its_time_and_idle_stretches_do_not() {
-        let mut world = World::new(Scenario::named("gc-pause").unwrap().run());
+    fn messages_are_slow_and_idle_time_is_fast() {
+        let mut world = World::new(Scenario::from_name("gc-pause").unwrap().resolve_run());
         let mut trace = Vec::new();
         while world.packets().count() == 0 {
             assert!(world.step(&mut trace));
@@ -190,9 +195,11 @@ mod tests {
         for _ in 0..20 {
             player.advance(16.0, Some(&world), None);
         }
-        let way = world.packets().next().map(|it| it.arrives.as_micros() - it.sent_at.as_micros());
-        let frames =
-            millis(way.unwrap()) * 1_000.0 / millis(player.advance(16.0, Some(&world), None)) / 1e3;
+        let travel_time =
+            world.packets().next().map(|it| it.arrives_at.as_micros() - it.sent_at.as_micros());
+        let frames = millis(travel_time.unwrap()) * 1_000.0
+            / millis(player.advance(16.0, Some(&world), None))
+            / 1e3;
         assert!((40.0..80.0).contains(&frames), "{frames} frames of 16 ms");
         while world.packets().count() > 0 {
             assert!(world.step(&mut trace));
@@ -205,22 +212,22 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_away_has_missed_nothing() {
-        let world = World::new(Scenario::named("gc-pause").unwrap().run());
+    fn long_frame_does_not_skip_time() {
+        let world = World::new(Scenario::from_name("gc-pause").unwrap().resolve_run());
         let mut player = Player { speed: Speed::Fixed(1.0), ..Player::default() };
         assert_eq!(player.advance(60_000.0, Some(&world), None), 250_000);
     }
 
     #[test]
-    fn speeds_are_gone_through_one_by_one() {
+    fn speeds_change_one_at_a_time() {
         let mut player = Player { speed: Speed::Fixed(1.0), ..Player::default() };
-        player.faster();
+        player.speed_up();
         assert_eq!(player.speed, Speed::Fixed(2.0));
-        player.slower();
-        player.slower();
+        player.slow_down();
+        player.slow_down();
         assert_eq!((player.speed, player.speed.label()), (Speed::Fixed(0.5), "0.5×".to_owned()));
         for _ in 0..30 {
-            player.slower();
+            player.slow_down();
         }
         assert_eq!(player.speed, Speed::Fixed(0.01));
     }

@@ -1,63 +1,63 @@
 //! Time from left to right, as all views but the stage have it.
 
-use leasehold_sim::Moment;
+use leasehold_sim::VirtualTime;
 
 use super::shape::{Anchor, Shape, line, text};
 
 /// A stretch of time on a stretch of the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Axis {
-    pub(crate) from: Moment,
-    pub(crate) to: Moment,
+    pub(crate) from: VirtualTime,
+    pub(crate) to: VirtualTime,
     pub(crate) left: f64,
     pub(crate) right: f64,
 }
 
 impl Axis {
     /// Where a moment is. Moments outside are at the edges.
-    pub(crate) fn x(&self, moment: Moment) -> f64 {
-        let whole = self.to.as_micros().saturating_sub(self.from.as_micros()).max(1);
-        let part = moment.clamp(self.from, self.to).as_micros() - self.from.as_micros();
-        self.left + (self.right - self.left) * float(part) / float(whole)
+    pub(crate) fn x_of(&self, time: VirtualTime) -> f64 {
+        let length = self.to.as_micros().saturating_sub(self.from.as_micros()).max(1);
+        let offset = time.clamp(self.from, self.to).as_micros() - self.from.as_micros();
+        self.left + (self.right - self.left) * to_f64(offset) / to_f64(length)
     }
 
     /// How many microseconds a pixel is, at least one.
-    pub(crate) fn pixel_us(&self) -> u64 {
-        let whole = self.to.as_micros() - self.from.as_micros();
+    pub(crate) fn us_per_pixel(&self) -> u64 {
+        let length = self.to.as_micros() - self.from.as_micros();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let pixels = (self.right - self.left).clamp(1.0, 1e5) as u64;
-        (whole / pixels).max(1)
+        (length / pixels).max(1)
     }
 
     /// Whether a stretch is to be seen at all.
-    pub(crate) fn has(&self, from: Moment, to: Moment) -> bool {
+    pub(crate) fn overlaps(&self, from: VirtualTime, to: VirtualTime) -> bool {
         from <= self.to && to >= self.from
     }
 
     /// The moment at a place.
-    pub(crate) fn moment(&self, x: f64) -> Moment {
-        let share = ((x - self.left) / (self.right - self.left).max(1.0)).clamp(0.0, 1.0);
-        let whole = self.to.as_micros() - self.from.as_micros();
+    pub(crate) fn time_at(&self, x: f64) -> VirtualTime {
+        let fraction = ((x - self.left) / (self.right - self.left).max(1.0)).clamp(0.0, 1.0);
+        let length = self.to.as_micros() - self.from.as_micros();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let part = (float(whole) * share) as u64;
-        self.from + part
+        let offset = (to_f64(length) * fraction) as u64;
+        self.from + offset
     }
 
     /// Lines and numbers at round moments.
     pub(crate) fn ticks(&self, top: f64, bottom: f64, em: f64) -> Vec<Shape> {
-        let whole = self.to.as_micros() - self.from.as_micros();
-        let room = (self.right - self.left) / (em * 4.5);
-        let step = round_step(float(whole) / room.max(1.0));
+        let length = self.to.as_micros() - self.from.as_micros();
+        let label_capacity = (self.right - self.left) / (em * 4.5);
+        let step = round_step_at_least(to_f64(length) / label_capacity.max(1.0));
         let mut shapes = Vec::new();
         let mut at = self.from.as_micros().div_ceil(step) * step;
         while at <= self.to.as_micros() {
-            let moment = Moment::from_micros(at);
-            let x = self.x(moment);
+            let time = VirtualTime::from_micros(at);
+            let x = self.x_of(time);
             shapes.push(line("tick", (x, top), (x, bottom)));
-            let label = label(at, step);
+            let tick_label = tick_label(at, step);
             let anchor = if x < self.left + em { Anchor::Start } else { Anchor::Middle };
             if x < self.right - em {
-                shapes.push(text("tick-label", (x, bottom + em), anchor, em * 0.8, label));
+                shapes.push(text("tick-label", (x, bottom + em), anchor, em * 0.8, tick_label));
             }
             at += step;
         }
@@ -66,19 +66,19 @@ impl Axis {
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that is no less, in microseconds.
-fn round_step(wanted: f64) -> u64 {
+fn round_step_at_least(minimum: f64) -> u64 {
     let mut step = 1_000;
     loop {
-        for times in [1, 2, 5] {
-            if float(step * times) >= wanted {
-                return step * times;
+        for factor in [1, 2, 5] {
+            if to_f64(step * factor) >= minimum {
+                return step * factor;
             }
         }
         step *= 10;
     }
 }
 
-fn label(micros: u64, step: u64) -> String {
+fn tick_label(micros: u64, step: u64) -> String {
     let seconds = micros / 1_000_000;
     if step >= 1_000_000 {
         format!("{seconds} s")
@@ -90,7 +90,7 @@ fn label(micros: u64, step: u64) -> String {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "runs are shorter than 2^53 microseconds")]
-fn float(micros: u64) -> f64 {
+fn to_f64(micros: u64) -> f64 {
     micros as f64
 }
 
@@ -98,18 +98,22 @@ fn float(micros: u64) -> f64 {
 mod tests {
     use super::*;
 
-    const AXIS: Axis =
-        Axis { from: Moment::START, to: Moment::from_millis(40_000), left: 100.0, right: 500.0 };
+    const AXIS: Axis = Axis {
+        from: VirtualTime::START,
+        to: VirtualTime::from_millis(40_000),
+        left: 100.0,
+        right: 500.0,
+    };
 
     #[test]
-    fn places_and_moments_belong_together() {
-        assert!((AXIS.x(Moment::from_millis(20_000)) - 300.0).abs() < 1e-9);
-        assert_eq!(AXIS.moment(300.0), Moment::from_millis(20_000));
-        assert_eq!(AXIS.moment(0.0), Moment::START);
+    fn positions_and_times_convert_both_ways() {
+        assert!((AXIS.x_of(VirtualTime::from_millis(20_000)) - 300.0).abs() < 1e-9);
+        assert_eq!(AXIS.time_at(300.0), VirtualTime::from_millis(20_000));
+        assert_eq!(AXIS.time_at(0.0), VirtualTime::START);
     }
 
     #[test]
-    fn ticks_are_at_round_moments() {
+    fn ticks_are_at_round_times() {
         let labels: Vec<String> = AXIS
             .ticks(0.0, 10.0, 12.0)
             .into_iter()
@@ -120,7 +124,10 @@ mod tests {
             )
             .collect();
         assert_eq!(labels, ["0 s", "10 s", "20 s", "30 s"]);
-        assert_eq!((round_step(1_200.0), round_step(600_000.0)), (2_000, 1_000_000));
-        assert_eq!(label(1_250_000, 50_000), "1.250 s");
+        assert_eq!(
+            (round_step_at_least(1_200.0), round_step_at_least(600_000.0)),
+            (2_000, 1_000_000)
+        );
+        assert_eq!(tick_label(1_250_000, 50_000), "1.250 s");
     }
 }

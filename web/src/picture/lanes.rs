@@ -3,49 +3,50 @@
 
 use std::collections::BTreeSet;
 
-use leasehold_sim::{Kind, NodeNo, Record, RecordNo};
+use leasehold_sim::{NodeId, Record, RecordId, RecordKind};
 
-use super::shape::float;
+use super::shape::to_f64;
 
 /// The lanes, one below the other.
 pub(super) struct Lanes<'a> {
-    pub(super) hidden: &'a BTreeSet<NodeNo>,
+    pub(super) hidden: &'a BTreeSet<NodeId>,
     /// How high each of them is.
     pub(super) height: f64,
 }
 
 impl Lanes<'_> {
-    pub(super) fn has(&self, node: NodeNo) -> bool {
+    pub(super) fn is_visible(&self, node: NodeId) -> bool {
         !self.hidden.contains(&node)
     }
 
     /// The middle of a node's lane.
-    pub(super) fn y(&self, node: NodeNo) -> f64 {
-        let above = self.hidden.iter().filter(|it| **it < node).count();
-        self.height * (float(usize::from(node.0).saturating_sub(above)) + 0.5)
+    pub(super) fn center_y(&self, node: NodeId) -> f64 {
+        let hidden_above = self.hidden.iter().filter(|it| **it < node).count();
+        self.height * (to_f64(usize::from(node.0).saturating_sub(hidden_above)) + 0.5)
     }
 
     /// The last event on another lane, not before the first one, that led to this one by way of
     /// hidden lanes alone.
-    pub(super) fn through(
+    pub(super) fn cause_through_hidden_lanes(
         &self,
         past: &[Record],
         record: &Record,
-        first: RecordNo,
-    ) -> Option<RecordNo> {
-        let is_hidden =
-            |no: &RecordNo| no.place().and_then(|it| past.get(it)).map(|it| !self.has(it.node));
+        first: RecordId,
+    ) -> Option<RecordId> {
+        let is_hidden = |id: &RecordId| {
+            id.index().and_then(|it| past.get(it)).map(|it| !self.is_visible(it.node))
+        };
         // The hidden ones that are still to be looked behind. What leads to something is before it.
-        let mut open: Vec<RecordNo> = record.causes.both().to_vec();
-        open.retain(|no| is_hidden(no) == Some(true));
-        let is_near = |no: RecordNo| no >= first && no != RecordNo::NONE;
-        while let Some(last) = open.iter().copied().filter(|no| is_near(*no)).max() {
-            open.retain(|no| *no != last);
-            let found = past.get(last.place()?)?;
-            if !self.has(found.node) {
-                open.extend(found.causes.both());
-                open.extend(decided(past, found, first));
-            } else if found.node != record.node {
+        let mut pending: Vec<RecordId> = record.causes.both().to_vec();
+        pending.retain(|id| is_hidden(id) == Some(true));
+        let is_in_view = |id: RecordId| id >= first && id != RecordId::NONE;
+        while let Some(last) = pending.iter().copied().filter(|id| is_in_view(*id)).max() {
+            pending.retain(|id| *id != last);
+            let cause = past.get(last.index()?)?;
+            if !self.is_visible(cause.node) {
+                pending.extend(cause.causes.both());
+                pending.extend(decision_before_flush(past, cause, first));
+            } else if cause.node != record.node {
                 return Some(last);
             }
         }
@@ -54,17 +55,17 @@ impl Lanes<'_> {
 }
 
 /// The decision about its receiver that a packet tells of: the disk stands between the two.
-fn decided(past: &[Record], record: &Record, first: RecordNo) -> Option<RecordNo> {
-    let Kind::Sent(about) = record.kind else { return None };
-    let (first, stored) = (first.place()?, record.causes.direct().place()?);
-    if !matches!(past.get(stored)?.kind, Kind::Stored { .. }) {
+fn decision_before_flush(past: &[Record], record: &Record, first: RecordId) -> Option<RecordId> {
+    let RecordKind::Sent(about) = record.kind else { return None };
+    let (first, durable) = (first.index()?, record.causes.direct().index()?);
+    if !matches!(past.get(durable)?.kind, RecordKind::Durable { .. }) {
         return None;
     }
-    let mut before = past.get(first..stored)?.iter();
+    let mut before = past.get(first..durable)?.iter();
     let nth = before.rposition(|it| {
         it.node == record.node
-            && it.causes.direct() != RecordNo::NONE
+            && it.causes.direct() != RecordId::NONE
             && it.kind.subject().client == Some(about.peer)
     })?;
-    u32::try_from(first + nth).ok().map(RecordNo)
+    u32::try_from(first + nth).ok().map(RecordId)
 }

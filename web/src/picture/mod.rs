@@ -2,12 +2,12 @@
 
 pub(crate) mod axis;
 pub(crate) mod gantt;
-pub(crate) mod glyph;
 mod lanes;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
 pub(crate) mod stage;
 mod stage_layout;
 pub(crate) mod stage_packets;
+pub(crate) mod symbol;
 pub(crate) mod tape;
 mod turn;

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use leasehold_sim::{LockNo, NodeNo, PacketNo, RecordNo};
+use leasehold_sim::{LockId, NodeId, PacketId, RecordId};
 
-use super::turn::turn;
+use super::turn::cos_sin;
 
 /// A picture, as large as the place that there is for it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,7 +20,7 @@ pub(crate) struct Picture {
 
 /// The place that there is for a picture, and how large letters are in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct Area {
     pub(crate) width: f64,
     pub(crate) height: f64,
     pub(crate) em: f64,
@@ -29,12 +29,12 @@ pub(crate) struct Place {
 /// A thing that one can point at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
-    Node(NodeNo),
-    Lock(LockNo),
+    Node(NodeId),
+    Lock(LockId),
     /// The link between this client and the server.
-    Link(NodeNo),
-    Packet(PacketNo),
-    Record(RecordNo),
+    Link(NodeId),
+    Packet(PacketId),
+    Record(RecordId),
 }
 
 pub(crate) type Class = Cow<'static, str>;
@@ -47,7 +47,7 @@ pub(crate) enum Shape {
         y: f64,
         width: f64,
         height: f64,
-        round: f64,
+        corner_radius: f64,
     },
     Circle {
         class: Class,
@@ -94,7 +94,7 @@ pub(crate) enum Anchor {
 }
 
 impl Anchor {
-    pub(crate) const fn word(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Middle => "middle",
@@ -107,23 +107,23 @@ impl Target {
     /// A name that no other has, for keys and tests.
     pub(crate) fn key(self) -> String {
         match self {
-            Self::Node(NodeNo(no)) => format!("node-{no}"),
-            Self::Lock(LockNo(no)) => format!("lock-{no}"),
-            Self::Link(NodeNo(no)) => format!("link-{no}"),
-            Self::Packet(PacketNo(no)) => format!("packet-{no}"),
-            Self::Record(RecordNo(no)) => format!("record-{no}"),
+            Self::Node(NodeId(id)) => format!("node-{id}"),
+            Self::Lock(LockId(id)) => format!("lock-{id}"),
+            Self::Link(NodeId(id)) => format!("link-{id}"),
+            Self::Packet(PacketId(id)) => format!("packet-{id}"),
+            Self::Record(RecordId(id)) => format!("record-{id}"),
         }
     }
 
     /// The target of this name.
-    pub(crate) fn of_key(key: &str) -> Option<Self> {
-        let (kind, no) = key.split_once('-')?;
+    pub(crate) fn from_key(key: &str) -> Option<Self> {
+        let (kind, id) = key.split_once('-')?;
         Some(match kind {
-            "node" => Self::Node(NodeNo(no.parse().ok()?)),
-            "lock" => Self::Lock(LockNo(no.parse().ok()?)),
-            "link" => Self::Link(NodeNo(no.parse().ok()?)),
-            "packet" => Self::Packet(PacketNo(no.parse().ok()?)),
-            "record" => Self::Record(RecordNo(no.parse().ok()?)),
+            "node" => Self::Node(NodeId(id.parse().ok()?)),
+            "lock" => Self::Lock(LockId(id.parse().ok()?)),
+            "link" => Self::Link(NodeId(id.parse().ok()?)),
+            "packet" => Self::Packet(PacketId(id.parse().ok()?)),
+            "record" => Self::Record(RecordId(id.parse().ok()?)),
             _ => return None,
         })
     }
@@ -134,16 +134,16 @@ pub(crate) fn rect(
     (x, y): (f64, f64),
     (width, height): (f64, f64),
 ) -> Shape {
-    Shape::Rect { class: class.into(), x, y, width: width.max(0.0), height, round: 0.0 }
+    Shape::Rect { class: class.into(), x, y, width: width.max(0.0), height, corner_radius: 0.0 }
 }
 
 pub(crate) fn rounded(
     class: impl Into<Class>,
     (x, y): (f64, f64),
     (width, height): (f64, f64),
-    round: f64,
+    corner_radius: f64,
 ) -> Shape {
-    Shape::Rect { class: class.into(), x, y, width: width.max(0.0), height, round }
+    Shape::Rect { class: class.into(), x, y, width: width.max(0.0), height, corner_radius }
 }
 
 pub(crate) fn line(class: impl Into<Class>, from: (f64, f64), to: (f64, f64)) -> Shape {
@@ -170,59 +170,59 @@ pub(crate) fn text(
 
 /// About how wide a text is: letters of a sans serif are a bit more than half as wide as high.
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
-    0.56 * size * float(text.chars().count())
+    0.56 * size * to_f64(text.chars().count())
 }
 
 /// A text cut so that it is no wider than this.
-pub(crate) fn fitted(text: &str, size: f64, width: f64) -> String {
+pub(crate) fn truncated_to_width(text: &str, size: f64, width: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_owned();
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
     let letters = (width / (0.56 * size)).max(1.0) as usize;
-    let mut cut: String = text.chars().take(letters.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+    let mut truncated: String = text.chars().take(letters.saturating_sub(1)).collect();
+    truncated.push('…');
+    truncated
 }
 
 /// A part of a circle, clockwise from the top, as the data of a path. `share` is from 0 to 1.
-pub(crate) fn arc((x, y): (f64, f64), r: f64, from: f64, share: f64) -> String {
-    let share = within(share, 0.0, 0.9999);
+pub(crate) fn arc_path((x, y): (f64, f64), r: f64, from: f64, fraction: f64) -> String {
+    let fraction = clamp(fraction, 0.0, 0.9999);
     let point = |at: f64| {
-        let (cosine, sine) = turn(at);
+        let (cosine, sine) = cos_sin(at);
         (x + r * sine, y - r * cosine)
     };
-    let ((x1, y1), (x2, y2)) = (point(from), point(from + share));
-    let large = f64::from(u8::from(share > 0.5));
-    drawn("M_ _A_ _ 0 _ 1 _ _", &[x1, y1, r, r, large, x2, y2])
+    let ((x1, y1), (x2, y2)) = (point(from), point(from + fraction));
+    let large = f64::from(u8::from(fraction > 0.5));
+    fill_numbers("M_ _A_ _ 0 _ 1 _ _", &[x1, y1, r, r, large, x2, y2])
 }
 
 /// A pattern with the next of the numbers in place of each `_`.
-pub(crate) fn drawn(pattern: &str, numbers: &[f64]) -> String {
+pub(crate) fn fill_numbers(pattern: &str, numbers: &[f64]) -> String {
     let mut numbers = numbers.iter();
     let mut data = String::new();
     for part in pattern.split_inclusive('_') {
         data.push_str(part.trim_end_matches('_'));
         if let (true, Some(number)) = (part.ends_with('_'), numbers.next()) {
-            data.push_str(&tenths(*number));
+            data.push_str(&format_tenths(*number));
         }
     }
     data
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts on a screen")]
-pub(crate) const fn float(count: usize) -> f64 {
+pub(crate) const fn to_f64(count: usize) -> f64 {
     count as f64
 }
 
 /// A size within its bounds. The library's `clamp` writes out the numbers where it fails, and all
 /// that it takes to write out a number would travel for that.
-pub(crate) const fn within(size: f64, least: f64, most: f64) -> f64 {
-    size.max(least).min(most)
+pub(crate) const fn clamp(value: f64, min: f64, max: f64) -> f64 {
+    value.max(min).min(max)
 }
 
 /// A number with one decimal at most: more of a pixel is not to be seen.
-pub(crate) fn tenths(number: f64) -> String {
+pub(crate) fn format_tenths(number: f64) -> String {
     #[allow(clippy::cast_possible_truncation, reason = "places on a screen")]
     let tenths = (number * 10.0).round() as i64;
     let (whole, rest) = (tenths.abs() / 10, tenths.abs() % 10);
@@ -241,17 +241,17 @@ impl Picture {
     }
 
     /// As a file that stands by itself. `style` is the page's, as far as pictures need it.
-    pub(crate) fn svg(&self, style: &str) -> String {
+    pub(crate) fn to_svg(&self, style: &str) -> String {
         let Self { width, height, label, shapes } = self;
-        let size = drawn("width=\"_\" height=\"_\"", &[width.round(), height.round()]);
-        let view = drawn("0 0 _ _", &[width.round(), height.round()]);
+        let size = fill_numbers("width=\"_\" height=\"_\"", &[width.round(), height.round()]);
+        let view_box = fill_numbers("0 0 _ _", &[width.round(), height.round()]);
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" {size} viewBox=\"{view}\" class=\"picture\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" {size} viewBox=\"{view_box}\" class=\"picture\" \
              role=\"img\" aria-label=\"{}\"><style>{style}</style><rect class=\"paper\" {size}/>",
             escaped(label),
         );
         for shape in shapes {
-            shape.write(&mut svg);
+            shape.write_svg(&mut svg);
         }
         svg.push_str("</svg>\n");
         svg
@@ -259,43 +259,43 @@ impl Picture {
 }
 
 impl Shape {
-    fn write(&self, svg: &mut String) {
+    fn write_svg(&self, svg: &mut String) {
         // Writing to a string can't fail.
         match self {
-            Self::Rect { class, x, y, width, height, round } => {
-                let place = drawn(
+            Self::Rect { class, x, y, width, height, corner_radius } => {
+                let attributes = fill_numbers(
                     "x=\"_\" y=\"_\" width=\"_\" height=\"_\" rx=\"_\"",
-                    &[*x, *y, *width, *height, *round],
+                    &[*x, *y, *width, *height, *corner_radius],
                 );
-                write!(svg, "<rect class=\"{class}\" {place}/>")
+                write!(svg, "<rect class=\"{class}\" {attributes}/>")
             }
             Self::Circle { class, x, y, r } => {
-                let place = drawn("cx=\"_\" cy=\"_\" r=\"_\"", &[*x, *y, *r]);
-                write!(svg, "<circle class=\"{class}\" {place}/>")
+                let attributes = fill_numbers("cx=\"_\" cy=\"_\" r=\"_\"", &[*x, *y, *r]);
+                write!(svg, "<circle class=\"{class}\" {attributes}/>")
             }
             Self::Line { class, from: (x1, y1), to: (x2, y2) } => {
-                let ends = [*x1, *y1, *x2, *y2];
-                let place = drawn("x1=\"_\" y1=\"_\" x2=\"_\" y2=\"_\"", &ends);
-                write!(svg, "<line class=\"{class}\" {place}/>")
+                let end_points = [*x1, *y1, *x2, *y2];
+                let attributes = fill_numbers("x1=\"_\" y1=\"_\" x2=\"_\" y2=\"_\"", &end_points);
+                write!(svg, "<line class=\"{class}\" {attributes}/>")
             }
             Self::Path { class, d } => write!(svg, "<path class=\"{class}\" d=\"{d}\"/>"),
             Self::Text { class, x, y, anchor, size, text } => {
-                let place = drawn("x=\"_\" y=\"_\" font-size=\"_\"", &[*x, *y, *size]);
-                let (anchor, text) = (anchor.word(), escaped(text));
+                let attributes = fill_numbers("x=\"_\" y=\"_\" font-size=\"_\"", &[*x, *y, *size]);
+                let (anchor, text) = (anchor.as_str(), escaped(text));
                 write!(
                     svg,
-                    "<text class=\"{class}\" {place} text-anchor=\"{anchor}\">{text}</text>"
+                    "<text class=\"{class}\" {attributes} text-anchor=\"{anchor}\">{text}</text>"
                 )
             }
             Self::Group(group) => {
                 let (x, y) = group.at;
                 let label = escaped(&group.label);
-                let place = drawn("translate(_ _)", &[x, y]);
-                write!(svg, "<g class=\"{}\" transform=\"{place}\">", group.class).ok();
+                let attributes = fill_numbers("translate(_ _)", &[x, y]);
+                write!(svg, "<g class=\"{}\" transform=\"{attributes}\">", group.class).ok();
                 if !label.is_empty() {
                     write!(svg, "<title>{label}</title>").ok();
                 }
-                group.shapes.iter().for_each(|shape| shape.write(svg));
+                group.shapes.iter().for_each(|shape| shape.write_svg(svg));
                 write!(svg, "</g>")
             }
         }
@@ -312,40 +312,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_clients_are_called_is_text_and_no_markup() {
+    fn client_names_are_escaped() {
         let shapes = vec![text("t", (1.0, 2.0), Anchor::End, 12.0, "<b>&\"")];
         let picture = Picture { width: 10.0, height: 20.0, label: "a\"b".to_owned(), shapes };
-        let svg = picture.svg("");
+        let svg = picture.to_svg("");
         assert!(svg.contains(">&lt;b&gt;&amp;&quot;</text>"), "{svg}");
         assert!(svg.contains("aria-label=\"a&quot;b\""), "{svg}");
     }
 
     #[test]
-    fn targets_are_found_by_their_names() {
+    fn targets_round_trip_through_their_keys() {
         for target in
-            [Target::Node(NodeNo(3)), Target::Link(NodeNo(1)), Target::Record(RecordNo(9))]
+            [Target::Node(NodeId(3)), Target::Link(NodeId(1)), Target::Record(RecordId(9))]
         {
-            assert_eq!(Target::of_key(&target.key()), Some(target));
+            assert_eq!(Target::from_key(&target.key()), Some(target));
         }
-        assert_eq!(Target::of_key("node-x"), None);
+        assert_eq!(Target::from_key("node-x"), None);
     }
 
     #[test]
-    fn places_have_one_decimal() {
-        let shown = [0.0, 1.04, 1.05, -0.96, -0.04, 120.0].map(tenths);
+    fn coordinates_have_one_decimal() {
+        let shown = [0.0, 1.04, 1.05, -0.96, -0.04, 120.0].map(format_tenths);
         assert_eq!(shown, ["0", "1", "1.1", "-1", "0", "120"]);
     }
 
     #[test]
-    fn texts_are_cut_to_their_place() {
-        assert_eq!(fitted("client_1", 10.0, 100.0), "client_1");
-        let cut = fitted("a_very_long_name_indeed", 10.0, 60.0);
-        assert!(cut.ends_with('…') && text_width(&cut, 10.0) <= 66.0, "{cut}");
+    fn texts_are_truncated_to_their_width() {
+        assert_eq!(truncated_to_width("client_1", 10.0, 100.0), "client_1");
+        let truncated = truncated_to_width("a_very_long_name_indeed", 10.0, 60.0);
+        assert!(truncated.ends_with('…') && text_width(&truncated, 10.0) <= 66.0, "{truncated}");
     }
 
     #[test]
-    fn an_arc_goes_clockwise_from_the_top() {
-        assert_eq!(arc((0.0, 0.0), 10.0, 0.0, 0.25), "M0 -10A10 10 0 0 1 10 0");
-        assert!(arc((0.0, 0.0), 10.0, 0.0, 0.75).contains(" 0 1 1 "));
+    fn arc_runs_clockwise_from_the_top() {
+        assert_eq!(arc_path((0.0, 0.0), 10.0, 0.0, 0.25), "M0 -10A10 10 0 0 1 10 0");
+        assert!(arc_path((0.0, 0.0), 10.0, 0.0, 0.75).contains(" 0 1 1 "));
     }
 }

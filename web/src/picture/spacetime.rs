@@ -8,17 +8,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_sim::{Interest, Kind, Message, Moment, NodeNo, PacketNo, Record, RecordNo};
+use leasehold_sim::{
+    Importance, Message, NodeId, PacketId, Record, RecordId, RecordKind, VirtualTime,
+};
 
 use super::gantt::Names;
-use super::glyph::Sign;
 use super::lanes::Lanes;
 use super::shape::{
-    Anchor, Group, Picture, Place, Shape, Target, drawn, fitted, float, line, path, rect, text,
-    within,
+    Anchor, Area, Group, Picture, Shape, Target, clamp, fill_numbers, line, path, rect, text,
+    to_f64, truncated_to_width,
 };
-use super::turn::{length, turn};
-use crate::model::bars::{Bars, OutageKind};
+use super::symbol::EventCategory;
+use super::turn::{cos_sin, distance};
+use crate::model::intervals::{Intervals, OutageKind};
 
 /// How wide a step is at least, in em, where all are as wide as each other.
 const STEP_EM: f64 = 1.6;
@@ -27,198 +29,215 @@ const STEP_EM: f64 = 1.6;
 const GAP_US: u64 = 1_500_000;
 
 /// So many of the last records are looked at for what is asked again.
-const LOOKED_AT: usize = 3_000;
+const RETRY_WINDOW: usize = 3_000;
 
 /// What there is to draw.
-pub(crate) struct Subject<'a> {
+pub(crate) struct SpacetimeInput<'a> {
     pub(crate) past: &'a [Record],
-    pub(crate) bars: &'a Bars,
+    pub(crate) intervals: &'a Intervals,
     pub(crate) names: Names<'a>,
-    pub(crate) now: Moment,
+    pub(crate) now: VirtualTime,
     /// How far the world's steps are apart: each as far, or as long as they take.
     pub(crate) is_to_scale: bool,
-    pub(crate) chosen: Option<RecordNo>,
-    pub(crate) selected: Option<NodeNo>,
+    pub(crate) selected_record: Option<RecordId>,
+    pub(crate) selected_node: Option<NodeId>,
     /// Whose lanes are left out.
-    pub(crate) hidden: &'a BTreeSet<NodeNo>,
+    pub(crate) hidden_lanes: &'a BTreeSet<NodeId>,
     /// Whether heartbeats are drawn too.
-    pub(crate) has_beats: bool,
+    pub(crate) shows_heartbeats: bool,
 }
 
 /// A moment that has a place.
 struct Columns {
-    at: Vec<Moment>,
+    times: Vec<VirtualTime>,
     left: f64,
-    step: f64,
-    scale: Option<(Moment, f64)>,
+    column_width: f64,
+    time_scale: Option<(VirtualTime, f64)>,
 }
 
 impl Columns {
-    fn x(&self, moment: Moment) -> f64 {
-        if let Some((from, per_us)) = self.scale {
-            let since = moment.as_micros().saturating_sub(from.as_micros());
+    fn x_of(&self, time: VirtualTime) -> f64 {
+        if let Some((from, per_us)) = self.time_scale {
+            let since = time.as_micros().saturating_sub(from.as_micros());
             #[allow(clippy::cast_precision_loss, reason = "some seconds")]
             return self.left + since as f64 * per_us;
         }
-        let place = self.at.partition_point(|at| *at < moment);
-        self.left + self.step * (float(place) + 0.5)
+        let column = self.times.partition_point(|at| *at < time);
+        self.left + self.column_width * (to_f64(column) + 0.5)
     }
 }
 
 /// The last part of the run, as far as there is room.
-pub(crate) fn spacetime(subject: &Subject<'_>, place: Place) -> Picture {
-    let em = place.em;
-    let nodes = subject.names.nodes.len();
-    let count = float(nodes.saturating_sub(subject.hidden.len()).max(1));
-    let lane = within((place.height - em) / count, em * 1.6, em * 4.5);
-    let lanes = Lanes { hidden: subject.hidden, height: lane };
-    let left = super::gantt::label_width(place);
-    let shown: Vec<(RecordNo, &Record)> = shown(subject, place, left);
-    let columns = columns(subject, &shown, place, left);
-    let height = (lane * count + em).max(place.height);
-    let mut shapes = names(subject, place, &columns, &lanes);
-    shapes.extend(gaps(&columns, height, em));
-    let cones = subject.chosen.map(|chosen| Cones::of(subject.past, chosen));
-    shapes.extend(through(subject, &shown, &columns, &lanes, cones.as_ref()));
-    shapes.extend(arrows(subject, &shown, &columns, &lanes, cones.as_ref(), em));
-    shapes.extend(dots(subject, &shown, &columns, &lanes, cones.as_ref(), em));
-    let x = columns.x(subject.now).min(place.width - 4.0);
+pub(crate) fn spacetime(input: &SpacetimeInput<'_>, index: Area) -> Picture {
+    let em = index.em;
+    let nodes = input.names.nodes.len();
+    let count = to_f64(nodes.saturating_sub(input.hidden_lanes.len()).max(1));
+    let lane = clamp((index.height - em) / count, em * 1.6, em * 4.5);
+    let lanes = Lanes { hidden: input.hidden_lanes, height: lane };
+    let left = super::gantt::label_width(index);
+    let visible: Vec<(RecordId, &Record)> = visible_records(input, index, left);
+    let columns = columns(input, &visible, index, left);
+    let height = (lane * count + em).max(index.height);
+    let mut shapes = lane_labels(input, index, &columns, &lanes);
+    shapes.extend(gap_marks(&columns, height, em));
+    let cones =
+        input.selected_record.map(|selected_class| CausalCones::new(input.past, selected_class));
+    shapes.extend(hidden_causes(input, &visible, &columns, &lanes, cones.as_ref()));
+    shapes.extend(arrows(input, &visible, &columns, &lanes, cones.as_ref(), em));
+    shapes.extend(event_marks(input, &visible, &columns, &lanes, cones.as_ref(), em));
+    let x = columns.x_of(input.now).min(index.width - 4.0);
     shapes.push(line("now", (x, 0.0), (x, height)));
-    let label = format!("the last {} events of {nodes} nodes, with their packets", shown.len());
-    Picture { width: place.width, height, label, shapes }
+    let label = format!("the last {} events of {nodes} nodes, with their packets", visible.len());
+    Picture { width: index.width, height, label, shapes }
 }
 
 /// The last records that have a place of their own, as many as there is room for.
-fn shown<'a>(subject: &Subject<'a>, place: Place, left: f64) -> Vec<(RecordNo, &'a Record)> {
-    let room = (place.width - left - place.em) / (place.em * STEP_EM);
+fn visible_records<'a>(
+    input: &SpacetimeInput<'a>,
+    area: Area,
+    left: f64,
+) -> Vec<(RecordId, &'a Record)> {
+    let capacity = (area.width - left - area.em) / (area.em * STEP_EM);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
-    let most = if subject.is_to_scale { 400 } else { room.max(4.0) as usize };
-    let places = subject.past.iter().enumerate().rev();
-    let asked = asked_again(subject.past);
-    let wanted = places.filter(|(place, record)| {
-        let interest = Interest::of(record);
-        let least = if subject.has_beats { Interest::Heartbeat } else { Interest::Step };
-        interest >= least
-            && !subject.hidden.contains(&record.node)
-            && (subject.has_beats || !asked.contains(place))
-            && !matches!(record.kind, Kind::Called { .. } | Kind::Working { .. })
+    let columns_max = if input.is_to_scale { 400 } else { capacity.max(4.0) as usize };
+    let records = input.past.iter().enumerate().rev();
+    let retries = retry_records(input.past);
+    let eligible = records.filter(|(index, record)| {
+        let importance = Importance::from_record(record);
+        let min_importance =
+            if input.shows_heartbeats { Importance::Heartbeat } else { Importance::Step };
+        importance >= min_importance
+            && !input.hidden_lanes.contains(&record.node)
+            && (input.shows_heartbeats || !retries.contains(index))
+            && !matches!(record.kind, RecordKind::CallStarted { .. } | RecordKind::Working { .. })
     });
-    let mut moments = BTreeSet::new();
-    let mut shown = Vec::new();
-    for (no, record) in wanted {
-        if moments.len() >= most && !moments.contains(&record.at) {
+    let mut times = BTreeSet::new();
+    let mut visible = Vec::new();
+    for (index, record) in eligible {
+        if times.len() >= columns_max && !times.contains(&record.at) {
             break;
         }
-        moments.insert(record.at);
-        shown.push((RecordNo(u32::try_from(no).unwrap_or(u32::MAX)), record));
+        times.insert(record.at);
+        visible.push((RecordId(u32::try_from(index).unwrap_or(u32::MAX)), record));
     }
-    shown.reverse();
-    shown
+    visible.reverse();
+    visible
 }
 
 /// The packets of those who stand in line already and ask again, and the answers to them: they go
 /// to and fro all the time, and tell nothing new.
-fn asked_again(past: &[Record]) -> BTreeSet<usize> {
-    let from = past.len().saturating_sub(LOOKED_AT);
-    let (mut asked, mut first, mut again) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for (place, record) in past.iter().enumerate().skip(from) {
+fn retry_records(past: &[Record]) -> BTreeSet<usize> {
+    let from = past.len().saturating_sub(RETRY_WINDOW);
+    let (mut requests, mut first_transmissions, mut retries) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (index, record) in past.iter().enumerate().skip(from) {
         let about = match record.kind {
-            Kind::Sent(about) => {
-                if asked.insert((record.node, about.message, about.seq)) {
-                    first.insert(about.packet);
+            RecordKind::Sent(about) => {
+                if requests.insert((record.node, about.message, about.seq)) {
+                    first_transmissions.insert(about.id);
                 }
                 about
             }
-            Kind::Arrived(about) | Kind::Lost { about, .. } => about,
-            Kind::DuplicateAnswered { message: Message::AcquireLock, .. } => {
-                again.insert(place);
+            RecordKind::Arrived(about) | RecordKind::Lost { packet: about, .. } => about,
+            RecordKind::DuplicateAnswered { message: Message::AcquireLock, .. } => {
+                retries.insert(index);
                 continue;
             }
             _ => continue,
         };
-        let asks = matches!(about.message, Message::AcquireLock | Message::Queued);
-        if asks && !first.contains(&about.packet) {
-            again.insert(place);
+        let is_retryable = matches!(about.message, Message::AcquireLock | Message::Queued);
+        if is_retryable && !first_transmissions.contains(&about.id) {
+            retries.insert(index);
         }
     }
-    again
+    retries
 }
 
 fn columns(
-    subject: &Subject<'_>,
-    shown: &[(RecordNo, &Record)],
-    place: Place,
+    input: &SpacetimeInput<'_>,
+    visible: &[(RecordId, &Record)],
+    area: Area,
     left: f64,
 ) -> Columns {
-    let mut at: Vec<Moment> = shown.iter().map(|(_, record)| record.at).collect();
+    let mut at: Vec<VirtualTime> = visible.iter().map(|(_, record)| record.at).collect();
     at.dedup();
-    let room = place.width - left - place.em * 1.5;
-    if subject.is_to_scale {
-        let from = at.first().copied().unwrap_or(subject.now);
-        let from = from.max(Moment::from_micros(subject.now.as_micros().saturating_sub(8_000_000)));
-        let span = subject.now.as_micros().saturating_sub(from.as_micros()).max(1_000_000);
+    let available_width = area.width - left - area.em * 1.5;
+    if input.is_to_scale {
+        let from = at.first().copied().unwrap_or(input.now);
+        let from =
+            from.max(VirtualTime::from_micros(input.now.as_micros().saturating_sub(8_000_000)));
+        let length_us = input.now.as_micros().saturating_sub(from.as_micros()).max(1_000_000);
         #[allow(clippy::cast_precision_loss, reason = "some seconds")]
-        let per_us = room / span as f64;
-        return Columns { at, left, step: 0.0, scale: Some((from, per_us)) };
+        let per_us = available_width / length_us as f64;
+        return Columns { times: at, left, column_width: 0.0, time_scale: Some((from, per_us)) };
     }
-    let step = (room / float(at.len().max(1))).min(place.em * 3.2);
-    Columns { at, left, step, scale: None }
+    let step = (available_width / to_f64(at.len().max(1))).min(area.em * 3.2);
+    Columns { times: at, left, column_width: step, time_scale: None }
 }
 
 /// The lanes with their names, and when their nodes were not as they should be.
-fn names(subject: &Subject<'_>, place: Place, columns: &Columns, lanes: &Lanes<'_>) -> Vec<Shape> {
-    let em = place.em;
-    let from = columns.scale.map(|(from, _)| from).or(columns.at.first().copied());
+fn lane_labels(
+    input: &SpacetimeInput<'_>,
+    area: Area,
+    columns: &Columns,
+    lanes: &Lanes<'_>,
+) -> Vec<Shape> {
+    let em = area.em;
+    let from = columns.time_scale.map(|(from, _)| from).or(columns.times.first().copied());
     let mut shapes = Vec::new();
-    for (no, name) in (0_u8..).zip(subject.names.nodes) {
-        let node = NodeNo(no);
-        if !lanes.has(node) {
+    for (node_index, name) in (0_u8..).zip(input.names.nodes) {
+        let node = NodeId(node_index);
+        if !lanes.is_visible(node) {
             continue;
         }
-        let y = lanes.y(node);
-        let reach = (columns.left, lanes.height.min(em * 2.0));
-        let title = fitted(name, em, columns.left - em);
+        let y = lanes.center_y(node);
+        let hit_area = (columns.left, lanes.height.min(em * 2.0));
+        let title = truncated_to_width(name, em, columns.left - em);
         shapes.push(Shape::Group(Group {
-            class: if subject.selected == Some(node) { "row-label selected" } else { "row-label" }
-                .into(),
+            class: if input.selected_node == Some(node) {
+                "row-label selected"
+            } else {
+                "row-label"
+            }
+            .into(),
             at: (0.0, y),
             target: Some(Target::Node(node)),
             label: format!("lane of {name}"),
             shapes: vec![
-                rect("reach", (0.0, reach.1 * -0.5), reach),
+                rect("reach", (0.0, hit_area.1 * -0.5), hit_area),
                 text("name", (em * 0.4, em * 0.35), Anchor::Start, em, title),
             ],
         }));
-        shapes.push(line("lane", (columns.left, y), (place.width, y)));
+        shapes.push(line("lane", (columns.left, y), (area.width, y)));
     }
-    for outage in &subject.bars.outages {
-        let until = outage.until.unwrap_or(subject.now).min(subject.now);
-        let class = match outage.what {
-            OutageKind::Dead => "outage dead",
+    for outage in &input.intervals.outages {
+        let until = outage.until.unwrap_or(input.now).min(input.now);
+        let class = match outage.kind {
+            OutageKind::Crashed => "outage dead",
             OutageKind::Paused => "outage paused",
-            OutageKind::Cut(_) | OutageKind::Unseen => continue,
+            OutageKind::Cut(_) | OutageKind::Gap => continue,
         };
-        let is_out = !lanes.has(outage.node) || outage.from > subject.now;
-        if is_out || from.is_none_or(|from| until < from) {
+        let is_not_visible = !lanes.is_visible(outage.node) || outage.from > input.now;
+        if is_not_visible || from.is_none_or(|from| until < from) {
             continue;
         }
-        let x1 = columns.x(outage.from).max(columns.left);
-        let width = columns.x(until) - x1;
-        shapes.push(rect(class, (x1, lanes.y(outage.node) - em * 0.5), (width, em)));
+        let x1 = columns.x_of(outage.from).max(columns.left);
+        let width = columns.x_of(until) - x1;
+        shapes.push(rect(class, (x1, lanes.center_y(outage.node) - em * 0.5), (width, em)));
     }
     shapes
 }
 
 /// Where time was left out.
-fn gaps(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
-    if columns.scale.is_some() {
+fn gap_marks(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
+    if columns.time_scale.is_some() {
         return Vec::new();
     }
-    let pairs = columns.at.windows(2).enumerate();
-    let long = pairs.filter(|(_, pair)| pair[1].as_micros() - pair[0].as_micros() > GAP_US);
-    let marks = long.flat_map(|(no, pair)| {
-        let x = columns.left + columns.step * (float(no) + 1.0);
-        let skipped = Moment::from_micros(pair[1].as_micros() - pair[0].as_micros());
+    let pairs = columns.times.windows(2).enumerate();
+    let long_gaps = pairs.filter(|(_, pair)| pair[1].as_micros() - pair[0].as_micros() > GAP_US);
+    let marks = long_gaps.flat_map(|(index, pair)| {
+        let x = columns.left + columns.column_width * (to_f64(index) + 1.0);
+        let skipped = VirtualTime::from_micros(pair[1].as_micros() - pair[0].as_micros());
         let label = format!("≈ {skipped}");
         [
             line("gap-line", (x, 0.0), (x, height - em)),
@@ -229,35 +248,35 @@ fn gaps(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
 }
 
 /// What an event rests on, and what rests on it.
-struct Cones {
-    past: BTreeSet<RecordNo>,
-    future: BTreeSet<RecordNo>,
+struct CausalCones {
+    past: BTreeSet<RecordId>,
+    future: BTreeSet<RecordId>,
 }
 
-impl Cones {
-    fn of(records: &[Record], chosen: RecordNo) -> Self {
+impl CausalCones {
+    fn new(records: &[Record], selected_record: RecordId) -> Self {
         let mut past = BTreeSet::new();
-        let mut open = vec![chosen];
-        while let Some(no) = open.pop() {
-            if past.insert(no)
-                && let Some(record) = no.place().and_then(|place| records.get(place))
+        let mut pending = vec![selected_record];
+        while let Some(id) = pending.pop() {
+            if past.insert(id)
+                && let Some(record) = id.index().and_then(|position| records.get(position))
             {
-                open.extend(record.causes.both().into_iter().filter(|cause| *cause < no));
+                pending.extend(record.causes.both().into_iter().filter(|cause| *cause < id));
             }
         }
-        let mut future = BTreeSet::from([chosen]);
-        for (no, record) in (0_u32..).zip(records).skip(chosen.place().unwrap_or(0)) {
+        let mut future = BTreeSet::from([selected_record]);
+        for (id, record) in (0_u32..).zip(records).skip(selected_record.index().unwrap_or(0)) {
             if record.causes.both().iter().any(|cause| future.contains(cause)) {
-                future.insert(RecordNo(no));
+                future.insert(RecordId(id));
             }
         }
         Self { past, future }
     }
 
-    fn class(&self, no: RecordNo) -> &'static str {
-        if self.past.contains(&no) {
+    fn class(&self, id: RecordId) -> &'static str {
+        if self.past.contains(&id) {
             "before"
-        } else if self.future.contains(&no) {
+        } else if self.future.contains(&id) {
             "after"
         } else {
             "apart"
@@ -265,118 +284,123 @@ impl Cones {
     }
 }
 
-fn cone_class(cones: Option<&Cones>, no: RecordNo) -> &'static str {
-    cones.map_or("", |cones| cones.class(no))
+fn cone_class(cones: Option<&CausalCones>, id: RecordId) -> &'static str {
+    cones.map_or("", |cones| cones.class(id))
 }
 
 /// What led to what by way of lanes that are left out.
-fn through(
-    subject: &Subject<'_>,
-    shown: &[(RecordNo, &Record)],
+fn hidden_causes(
+    input: &SpacetimeInput<'_>,
+    visible: &[(RecordId, &Record)],
     columns: &Columns,
     lanes: &Lanes<'_>,
-    cones: Option<&Cones>,
+    cones: Option<&CausalCones>,
 ) -> Vec<Shape> {
-    let Some((first, _)) = shown.first() else { return Vec::new() };
-    let ways = shown.iter().filter_map(|(no, record)| {
-        let cause = lanes.through(subject.past, record, *first)?;
-        let before = subject.past.get(cause.place()?)?;
-        let place = |record: &Record| (columns.x(record.at), lanes.y(record.node));
-        let class = format!("through {}", cone_class(cones, *no));
-        Some(line(class, place(before), place(record)))
+    let Some((first, _)) = visible.first() else { return Vec::new() };
+    let lines = visible.iter().filter_map(|(id, record)| {
+        let cause = lanes.cause_through_hidden_lanes(input.past, record, *first)?;
+        let before = input.past.get(cause.index()?)?;
+        let area = |record: &Record| (columns.x_of(record.at), lanes.center_y(record.node));
+        let class = format!("through {}", cone_class(cones, *id));
+        Some(line(class, area(before), area(record)))
     });
-    ways.collect()
+    lines.collect()
 }
 
 /// The packets: from where they were sent to where they came to.
 fn arrows(
-    subject: &Subject<'_>,
-    shown: &[(RecordNo, &Record)],
+    input: &SpacetimeInput<'_>,
+    visible: &[(RecordId, &Record)],
     columns: &Columns,
     lanes: &Lanes<'_>,
-    cones: Option<&Cones>,
+    cones: Option<&CausalCones>,
     em: f64,
 ) -> Vec<Shape> {
-    let mut ends: BTreeMap<PacketNo, (Moment, bool)> = BTreeMap::new();
-    for (_, record) in shown {
+    let mut ends: BTreeMap<PacketId, (VirtualTime, bool)> = BTreeMap::new();
+    for (_, record) in visible {
         match record.kind {
-            Kind::Arrived(about) => drop(ends.insert(about.packet, (record.at, true))),
-            Kind::Lost { about, .. } => drop(ends.insert(about.packet, (record.at, false))),
+            RecordKind::Arrived(about) => drop(ends.insert(about.id, (record.at, true))),
+            RecordKind::Lost { packet: about, .. } => {
+                drop(ends.insert(about.id, (record.at, false)))
+            }
             _ => {}
         }
     }
     let mut shapes = Vec::new();
-    for (no, record) in shown {
+    for (id, record) in visible {
         let (about, packet) = match record.kind {
-            Kind::Sent(about) => (about, about.packet),
+            RecordKind::Sent(about) => (about, about.id),
             // The copy goes its own way.
-            Kind::Doubled { about, copy } => (about, copy),
+            RecordKind::Duplicated { packet: about, copy } => (about, copy),
             _ => continue,
         };
-        if !lanes.has(about.peer) {
+        if !lanes.is_visible(about.peer) {
             continue;
         }
-        let (from, to) = ((columns.x(record.at), lanes.y(record.node)), lanes.y(about.peer));
-        let sign = Sign::of_message(about.message);
-        let class = format!("arrow {} {}", sign.class(), cone_class(cones, *no));
+        let (from, to) =
+            ((columns.x_of(record.at), lanes.center_y(record.node)), lanes.center_y(about.peer));
+        let category = EventCategory::from_message(about.message);
+        let class = format!("arrow {} {}", category.class(), cone_class(cones, *id));
         let end = ends.get(&packet).copied();
-        let (x, reached, arrived) = match end {
-            Some((at, arrived)) => (columns.x(at), if arrived { 1.0 } else { 0.55 }, arrived),
-            None => (columns.x(subject.now), 0.8, false),
+        let (x, fraction, arrived) = match end {
+            Some((at, arrived)) => (columns.x_of(at), if arrived { 1.0 } else { 0.55 }, arrived),
+            None => (columns.x_of(input.now), 0.8, false),
         };
-        let tip = (x, from.1 + (to - from.1) * reached);
-        shapes.push(line(class.clone(), from, tip));
+        let end_point = (x, from.1 + (to - from.1) * fraction);
+        shapes.push(line(class.clone(), from, end_point));
         if arrived {
-            shapes.push(arrow_head(&class, from, tip, em * 0.5));
+            shapes.push(arrow_head(&class, from, end_point, em * 0.5));
         } else if end.is_some() {
-            shapes.extend(Sign::Reject.shapes(tip, em * 0.36));
+            shapes.extend(EventCategory::Reject.shapes(end_point, em * 0.36));
         }
     }
     shapes
 }
 
 fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
-    let way = (to.0 - from.0, to.1 - from.1);
-    let length = length(way).max(0.1);
-    let back = (-way.0 / length * size, -way.1 / length * size);
+    let direction = (to.0 - from.0, to.1 - from.1);
+    let length = distance(direction).max(0.1);
+    let back = (-direction.0 / length * size, -direction.1 / length * size);
     let side = |off: f64| {
-        let (cosine, sine) = turn(off);
+        let (cosine, sine) = cos_sin(off);
         (to.0 + back.0 * cosine - back.1 * sine, to.1 + back.0 * sine + back.1 * cosine)
     };
     let (a, b) = (side(0.064), side(-0.064));
     let (x, y) = to;
-    path(format!("{class} head"), drawn("M_ _L_ _L_ _Z", &[x, y, a.0, a.1, b.0, b.1]))
+    path(format!("{class} head"), fill_numbers("M_ _L_ _L_ _Z", &[x, y, a.0, a.1, b.0, b.1]))
 }
 
 /// What happened at a node, as signs on its lane.
-fn dots(
-    subject: &Subject<'_>,
-    shown: &[(RecordNo, &Record)],
+fn event_marks(
+    input: &SpacetimeInput<'_>,
+    visible: &[(RecordId, &Record)],
     columns: &Columns,
     lanes: &Lanes<'_>,
-    cones: Option<&Cones>,
+    cones: Option<&CausalCones>,
     em: f64,
 ) -> Vec<Shape> {
     let is_packet = |record: &Record| {
-        matches!(record.kind, Kind::Sent(_) | Kind::Arrived(_) | Kind::Doubled { .. })
-            || matches!(record.kind, Kind::Lost { .. } | Kind::Moved { .. })
+        matches!(
+            record.kind,
+            RecordKind::Sent(_) | RecordKind::Arrived(_) | RecordKind::Duplicated { .. }
+        ) || matches!(record.kind, RecordKind::Lost { .. } | RecordKind::Rescheduled { .. })
     };
-    let dots = shown.iter().map(|(no, record)| {
-        let sign = Sign::of_record(record);
+    let dots = visible.iter().map(|(id, record)| {
+        let category = EventCategory::from_record(record);
         let (r, extra) = if is_packet(record) { (em * 0.2, " small-dot") } else { (em * 0.46, "") };
-        let signs = if is_packet(record) {
-            vec![super::shape::circle(format!("sign {}", sign.class()), (0.0, 0.0), r)]
+        let symbol = if is_packet(record) {
+            vec![super::shape::circle(format!("sign {}", category.class()), (0.0, 0.0), r)]
         } else {
-            sign.shapes((0.0, 0.0), r)
+            category.shapes((0.0, 0.0), r)
         };
-        let chosen = if subject.chosen == Some(*no) { " selected" } else { "" };
+        let selected_record = if input.selected_record == Some(*id) { " selected" } else { "" };
         let mut shapes = vec![super::shape::circle("reach", (0.0, 0.0), em)];
-        shapes.extend(signs);
+        shapes.extend(symbol);
         Shape::Group(Group {
-            class: format!("dot{extra}{chosen} {}", cone_class(cones, *no)).into(),
-            at: (columns.x(record.at), lanes.y(record.node)),
-            target: Some(Target::Record(*no)),
-            label: format!("{} at {}", record.kind.name().replace('_', " "), record.at),
+            class: format!("dot{extra}{selected_record} {}", cone_class(cones, *id)).into(),
+            at: (columns.x_of(record.at), lanes.center_y(record.node)),
+            target: Some(Target::Record(*id)),
+            label: format!("{} at {}", record.kind.code().replace('_', " "), record.at),
             shapes,
         })
     });
@@ -386,34 +410,34 @@ fn dots(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::film::Film;
+    use crate::model::timeline::Timeline;
     use leasehold_sim::Scenario;
 
-    fn picture(film: &Film, is_to_scale: bool, hidden: &BTreeSet<NodeNo>) -> Picture {
-        let config = &film.run().config;
+    fn picture(timeline: &Timeline, is_to_scale: bool, hidden: &BTreeSet<NodeId>) -> Picture {
+        let config = &timeline.run().config;
         let mut nodes = vec!["server".to_owned()];
         nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
-        let subject = Subject {
-            past: film.past(),
-            bars: &film.bars(),
+        let input = SpacetimeInput {
+            past: timeline.past(),
+            intervals: &timeline.intervals(),
             names: Names { locks: &[], nodes: &nodes },
-            now: film.now(),
+            now: timeline.now(),
             is_to_scale,
-            chosen: None,
-            selected: None,
-            hidden,
-            has_beats: false,
+            selected_record: None,
+            selected_node: None,
+            hidden_lanes: hidden,
+            shows_heartbeats: false,
         };
-        spacetime(&subject, Place { width: 700.0, height: 200.0, em: 12.0 })
+        spacetime(&input, Area { width: 700.0, height: 200.0, em: 12.0 })
     }
 
     #[test]
-    fn time_goes_to_the_right_and_stays_in_the_picture() {
-        let mut film = Film::new(Scenario::named("gc-pause").unwrap().run());
-        film.go_to(Moment::from_millis(18_000));
+    fn time_increases_to_the_right_inside_the_picture() {
+        let mut timeline = Timeline::new(Scenario::from_name("gc-pause").unwrap().resolve_run());
+        timeline.go_to(VirtualTime::from_millis(18_000));
         for is_to_scale in [false, true] {
             let mut last = 0.0;
-            for shape in picture(&film, is_to_scale, &BTreeSet::new()).shapes {
+            for shape in picture(&timeline, is_to_scale, &BTreeSet::new()).shapes {
                 if let Shape::Group(group) = shape {
                     assert!(group.at.0 >= last && group.at.0 <= 700.0, "{is_to_scale} {last}");
                     last = group.at.0;
@@ -424,36 +448,37 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_through_a_hidden_lane_is_still_to_be_seen() {
-        let mut film = Film::new(Scenario::named("five-clients").unwrap().run());
-        film.go_to(Moment::from_millis(6_000));
-        let lines = |picture: &Picture, wanted: &str| {
-            let lines = picture
-                .shapes
-                .iter()
-                .filter(|it| matches!(it, Shape::Line { class, .. } if class.starts_with(wanted)));
+    fn causes_through_a_hidden_lane_remain_visible() {
+        let mut timeline =
+            Timeline::new(Scenario::from_name("five-clients").unwrap().resolve_run());
+        timeline.go_to(VirtualTime::from_millis(6_000));
+        let lines = |picture: &Picture, class_prefix: &str| {
+            let lines = picture.shapes.iter().filter(
+                |it| matches!(it, Shape::Line { class, .. } if class.starts_with(class_prefix)),
+            );
             lines.count()
         };
-        let all = picture(&film, true, &BTreeSet::new());
+        let all = picture(&timeline, true, &BTreeSet::new());
         assert_eq!((lines(&all, "lane"), lines(&all, "through")), (6, 0));
         assert!(lines(&all, "arrow") > 0);
-        let server = picture(&film, true, &BTreeSet::from([NodeNo::SERVER]));
+        let server = picture(&timeline, true, &BTreeSet::from([NodeId::SERVER]));
         assert_eq!((lines(&server, "lane"), lines(&server, "arrow")), (5, 0));
         assert!(lines(&server, "through") > 0, "who was given what another released");
-        let client = picture(&film, true, &BTreeSet::from([NodeNo(3)]));
+        let client = picture(&timeline, true, &BTreeSet::from([NodeId(3)]));
         assert_eq!(lines(&client, "lane"), 5);
         assert!((1..lines(&all, "arrow")).contains(&lines(&client, "arrow")));
     }
 
     #[test]
-    fn what_an_event_rests_on_is_told_from_what_it_has_nothing_to_do_with() {
-        let mut film = Film::new(Scenario::named("five-clients").unwrap().run());
-        film.go_to(Moment::from_millis(2_500));
-        let mut granted = film.past().iter().enumerate();
-        let (no, record) =
-            granted.find(|(_, it)| matches!(it.kind, Kind::LockGranted { .. })).unwrap();
-        let cones = Cones::of(film.past(), RecordNo(u32::try_from(no).unwrap()));
+    fn causal_past_is_distinguished_from_unrelated_events() {
+        let mut timeline =
+            Timeline::new(Scenario::from_name("five-clients").unwrap().resolve_run());
+        timeline.go_to(VirtualTime::from_millis(2_500));
+        let mut records = timeline.past().iter().enumerate();
+        let (index, record) =
+            records.find(|(_, it)| matches!(it.kind, RecordKind::LockGranted { .. })).unwrap();
+        let cones = CausalCones::new(timeline.past(), RecordId(u32::try_from(index).unwrap()));
         assert_eq!(cones.class(record.causes.direct()), "before");
-        assert!(film.past().len() > cones.past.len() + cones.future.len());
+        assert!(timeline.past().len() > cones.past.len() + cones.future.len());
     }
 }

@@ -4,8 +4,8 @@
 use std::f64::consts::FRAC_PI_2;
 
 /// Cosine and sine of this share of a whole turn, to eight digits.
-pub(crate) fn turn(share: f64) -> (f64, f64) {
-    let quarters = (share - share.floor()) * 4.0;
+pub(crate) fn cos_sin(fraction: f64) -> (f64, f64) {
+    let quarters = (fraction - fraction.floor()) * 4.0;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 4")]
     let nearest = (quarters + 0.5) as u8;
     let x = (quarters - f64::from(nearest)) * FRAC_PI_2;
@@ -24,8 +24,8 @@ pub(crate) fn turn(share: f64) -> (f64, f64) {
 }
 
 /// How long a way is that leads so far across and so far down.
-pub(crate) fn length((across, down): (f64, f64)) -> f64 {
-    (across * across + down * down).sqrt()
+pub(crate) fn distance((dx, dy): (f64, f64)) -> f64 {
+    (dx * dx + dy * dy).sqrt()
 }
 
 #[cfg(test)]
@@ -33,13 +33,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_that_of_the_library() {
+    fn cos_sin_matches_the_standard_library() {
         for step in -40..=80 {
-            let share = f64::from(step) / 37.0;
-            let (sine, cosine) = (share * std::f64::consts::TAU).sin_cos();
-            let (x, y) = turn(share);
-            assert!((x - cosine).abs() < 1e-8 && (y - sine).abs() < 1e-8, "{share}: {x} {y}");
+            let fraction = f64::from(step) / 37.0;
+            let (sine, cosine) = (fraction * std::f64::consts::TAU).sin_cos();
+            let (x, y) = cos_sin(fraction);
+            assert!((x - cosine).abs() < 1e-8 && (y - sine).abs() < 1e-8, "{fraction}: {x} {y}");
         }
-        assert!((length((3.0, -4.0)) - 5.0).abs() < f64::EPSILON);
+        assert!((distance((3.0, -4.0)) - 5.0).abs() < f64::EPSILON);
     }
 }

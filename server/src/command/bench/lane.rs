@@ -12,10 +12,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use leasehold_core::id::{Seq, SessionId};
+use leasehold_core::id::{Seq, SessionKey};
 use leasehold_core::limits::{DATAGRAM_LEN_MAX, TRAILER_LEN};
 use leasehold_core::secret::Secret;
-use leasehold_core::wire::{Key, Operation, Reply, Request, Status, open, seal};
+use leasehold_core::wire::{MacKey, Operation, Reply, Request, Status, append_mac, verify_mac};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::tally::Sort;
@@ -31,7 +31,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// A socket to the server, and the clients that speak through it.
 pub(super) struct Lane {
     socket: UdpSocket,
-    key: Option<Key>,
+    key: Option<MacKey>,
     door: Door,
     out: Vec<u8>,
     /// One byte more than any reply has, so that what was cut off is noticed.
@@ -52,11 +52,11 @@ struct Door {
     at_front: Option<u32>,
     line: VecDeque<Outgoing>,
     /// The sessions that were given here. A late copy of a welcome is not for who comes next.
-    given: BTreeSet<Secret<SessionId>>,
+    given: BTreeSet<Secret<SessionKey>>,
 }
 
 impl Lane {
-    pub(super) fn connect(server: SocketAddr, key: Option<Key>) -> io::Result<Self> {
+    pub(super) fn connect(server: SocketAddr, key: Option<MacKey>) -> io::Result<Self> {
         let local: SocketAddr = match server {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -78,13 +78,13 @@ impl Lane {
     pub(super) fn send(&mut self, outgoing: Outgoing) -> Option<Sort> {
         let Outgoing { place, sort, mut request } = self.door.pass(outgoing)?;
         request.seq = outward(place, request.seq);
-        if let Operation::AppendOutcome { of } = &mut request.operation {
+        if let Operation::AppendOutcome { append_seq: of } = &mut request.operation {
             *of = outward(place, *of);
         }
         self.out.clear();
         request.encode(&mut self.out);
         if let Some(key) = &self.key {
-            seal(key, &mut self.out);
+            append_mac(key, &mut self.out);
         }
         // An error may be the echo of an earlier datagram, and this one was not sent then.
         if self.socket.send(&self.out).is_err() {
@@ -110,18 +110,18 @@ impl Lane {
             };
             let datagram = &self.received[..len];
             let body = match &self.key {
-                Some(key) => open(key, datagram),
+                Some(key) => verify_mac(key, datagram),
                 None => Some(datagram),
             };
             let Some(Ok(mut reply)) = body.map(Reply::decode) else { continue };
-            if reply.re == Seq::default() {
+            if reply.request_seq == Seq::default() {
                 if let Some(place) = self.door.answered(&reply.status) {
                     return Some((place, reply));
                 }
                 continue;
             }
             let place;
-            (place, reply.re) = inward(reply.re);
+            (place, reply.request_seq) = inward(reply.request_seq);
             return Some((place, reply));
         }
     }
@@ -151,7 +151,7 @@ impl Door {
     fn answered(&mut self, status: &Status) -> Option<u32> {
         let place = self.at_front?;
         let is_last = match status {
-            Status::Welcome { session, .. } => {
+            Status::Welcome { session_key: session, .. } => {
                 if !self.given.insert(*session) {
                     return None;
                 }
@@ -196,7 +196,7 @@ fn inward(wire: Seq) -> (u32, Seq) {
 #[cfg(test)]
 mod tests {
     use leasehold_core::id::{Attempt, Name, Nonce};
-    use leasehold_core::time::Span;
+    use leasehold_core::time::Millis;
 
     use super::*;
 
@@ -208,16 +208,16 @@ mod tests {
             cookie: None,
         };
         let (seq, attempt) = (Seq::default(), Attempt::new(attempt));
-        let request = Request { session: None, seq, attempt, operation };
+        let request = Request { session_key: None, seq, attempt, operation };
         Outgoing { place, sort: Sort::First, request }
     }
 
     fn welcome(session: u128) -> Status {
         Status::Welcome {
-            session: Secret::new(SessionId::from_entropy(session)),
-            lease: Span::from_secs(5),
-            heartbeat: Span::from_secs(1),
-            poll: Span::from_millis(500),
+            session_key: Secret::new(SessionKey::from_entropy(session)),
+            lease: Millis::from_secs(5),
+            heartbeat: Millis::from_secs(1),
+            poll: Millis::from_millis(500),
             window: 32,
         }
     }

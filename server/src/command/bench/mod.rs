@@ -24,8 +24,8 @@ use clap::Args;
 use leasehold_client::Error;
 use leasehold_core::id::Name;
 use leasehold_core::limits::{LEASE_MAX, LEASE_MIN, SESSIONS_MAX};
-use leasehold_core::time::Span;
-use leasehold_core::wire::Key;
+use leasehold_core::time::Millis;
+use leasehold_core::wire::MacKey;
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 
@@ -241,7 +241,7 @@ impl Bench {
         let idle = IdlePlan {
             sessions: self.idle_sessions,
             locks: self.idle_locks,
-            lease: Span::from_millis(lease),
+            lease: Millis::from_millis(lease),
             warm_up: plan.warm_up,
             duration: plan.duration,
             server: plan.server,
@@ -336,7 +336,7 @@ impl Bench {
             workers,
             lanes_max: (SOCKETS_MAX / workers).max(1),
             server,
-            key: self.target.key()?.as_deref().map(Key::new),
+            key: self.target.key()?.as_deref().map(MacKey::new),
         })
     }
 
@@ -354,7 +354,7 @@ impl Bench {
         let server = &self.target.server;
         match trouble {
             Trouble::Socket(error) => Failure::refused(format!("no socket: {error}")),
-            Trouble::NoAnswer => Failure::of(Error::NoAnswer, "a session", server),
+            Trouble::NoAnswer => Failure::of(Error::NoReply, "a session", server),
             Trouble::Refused(code) => Failure::refused(format!(
                 "the server refused a session ({code}); let there be fewer --clients, or raise its \
                  bounds"

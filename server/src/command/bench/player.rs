@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use leasehold_core::client::{CallId, Config, LockClient, Notice, Verdict};
+use leasehold_core::client::{CallId, CallOutcome, Config, LockClient, Notification};
 use leasehold_core::data::Data;
 use leasehold_core::id::{Attempt, Name, Seq, Token};
 use leasehold_core::refusal::Refusal;
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
 
 use super::mix::Action;
@@ -15,10 +15,10 @@ use super::schedule::Moment;
 use super::tally::{Call, Sort, Tally};
 
 /// How long an answer may take, with all that is sent again.
-const PATIENCE: Span = Span::from_secs(30);
+const PATIENCE: Millis = Millis::from_secs(30);
 
 /// How long somebody may stand in line: longer than a run, unless the server is gone.
-const LINE_PATIENCE: Span = Span::from_secs(600);
+const LINE_PATIENCE: Millis = Millis::from_secs(600);
 
 /// How many of an operation's heartbeats are remembered: more than are ever without an answer.
 const BEATS_MAX: usize = 16;
@@ -104,7 +104,7 @@ impl Player {
             }
             Action::Look => {
                 let lock = self.locks.kept.clone();
-                let call = self.client.acquire(now.time, lock, Span::ZERO, None, deadline);
+                let call = self.client.acquire(now.time, lock, Millis::ZERO, None, deadline);
                 Stage::Looking { call }
             }
             Action::Beat => {
@@ -119,7 +119,7 @@ impl Player {
         let asked = now.instant;
         self.work = Some(Work { action, intended, asked, stage, failed: None });
         if matches!(stage, Stage::Beating) {
-            self.client.beat(now.time);
+            self.client.send_heartbeat(now.time);
         }
     }
 
@@ -131,7 +131,7 @@ impl Player {
         tally: &mut Tally,
     ) -> Option<Ended> {
         let is_alive = matches!(reply.status, Status::Alive { .. });
-        let is_mine = is_alive && self.is_beating() && self.beats.contains(&reply.re);
+        let is_mine = is_alive && self.is_beating() && self.beats.contains(&reply.request_seq);
         self.client.receive(now.time, reply);
         if is_mine {
             self.answered(now, Call::Heartbeat, tally);
@@ -142,7 +142,7 @@ impl Player {
 
     /// Does what is due by now.
     pub(super) fn wake(&mut self, now: Moment, tally: &mut Tally) -> Option<Ended> {
-        self.client.wake(now.time);
+        self.client.handle_timers(now.time);
         self.settle(now, tally)
     }
 
@@ -161,13 +161,13 @@ impl Player {
 
     /// The next request to send.
     pub(super) fn request(&mut self) -> Option<(Sort, Request)> {
-        let request = self.client.request()?;
+        let request = self.client.poll_request()?;
         let sort = self.sort(&request);
         Some((sort, request))
     }
 
     pub(super) fn next_wake(&self) -> Option<Time> {
-        self.client.next_wake()
+        self.client.next_deadline()
     }
 
     pub(super) const fn is_idle(&self) -> bool {
@@ -210,13 +210,15 @@ impl Player {
 
     /// Takes in all that the client has to tell.
     fn settle(&mut self, now: Moment, tally: &mut Tally) -> Option<Ended> {
-        while let Some(notice) = self.client.notice() {
+        while let Some(notice) = self.client.poll_notification() {
             let ended = match notice {
-                Notice::Opened { .. } => self.opened(now, tally),
-                Notice::NotOpened { refusal } => self.not_opened(&refusal),
-                Notice::Queued { call, .. } => self.queued(call),
-                Notice::Answered { call, verdict } => self.verdict(now, call, verdict, tally),
-                Notice::SessionLost => {
+                Notification::SessionOpened { .. } => self.opened(now, tally),
+                Notification::SessionRefused { refusal } => self.not_opened(&refusal),
+                Notification::Queued { call, .. } => self.queued(call),
+                Notification::Completed { call, outcome: verdict } => {
+                    self.verdict(now, call, verdict, tally)
+                }
+                Notification::SessionLost => {
                     tally.sessions_lost += 1;
                     if self.is_beating() {
                         self.client.open(now.time);
@@ -224,7 +226,7 @@ impl Player {
                     None
                 }
                 // What is asked next under its token is refused, and that counts.
-                Notice::Lost { .. } => None,
+                Notification::LockLost { .. } => None,
             };
             if ended.is_some() {
                 return ended;
@@ -240,7 +242,7 @@ impl Player {
                 self.end()
             }
             Stage::Beating => {
-                self.client.beat(now.time);
+                self.client.send_heartbeat(now.time);
                 None
             }
             // It had to be opened again, for what is waited for.
@@ -277,7 +279,7 @@ impl Player {
         &mut self,
         now: Moment,
         id: CallId,
-        verdict: Verdict,
+        verdict: CallOutcome,
         tally: &mut Tally,
     ) -> Option<Ended> {
         let work = self.work.as_ref()?;
@@ -285,7 +287,7 @@ impl Player {
         match work.stage {
             Stage::Asking { call, .. } if call == id => self.asked(now, action, verdict, tally),
             Stage::Appending { call, token } if call == id => {
-                if let Verdict::Appended { len, .. } = verdict {
+                if let CallOutcome::Appended { len, .. } = verdict {
                     self.answered(now, Call::Append, tally);
                     tally.appended_lines += 1;
                     tally.appended_bytes += len;
@@ -295,7 +297,7 @@ impl Player {
                 self.release(now, token)
             }
             Stage::Releasing { call } if call == id => {
-                if verdict != Verdict::Released {
+                if verdict != CallOutcome::Released {
                     return self.end_with(code(&verdict));
                 }
                 self.answered(now, Call::Release, tally);
@@ -303,7 +305,7 @@ impl Player {
             }
             Stage::Looking { call } if call == id => self.looked(now, verdict, tally),
             Stage::Closing { call } if call == id => {
-                if verdict != Verdict::Closed {
+                if verdict != CallOutcome::Closed {
                     return self.end_with(code(&verdict));
                 }
                 self.answered(now, Call::Close, tally);
@@ -327,10 +329,10 @@ impl Player {
         &mut self,
         now: Moment,
         action: Action,
-        verdict: Verdict,
+        verdict: CallOutcome,
         tally: &mut Tally,
     ) -> Option<Ended> {
-        let Verdict::Granted { lock, token } = verdict else {
+        let CallOutcome::Granted { lock, token } = verdict else {
             return self.end_with(code(&verdict));
         };
         self.answered(now, Call::Acquire, tally);
@@ -354,12 +356,12 @@ impl Player {
         }
     }
 
-    fn looked(&mut self, now: Moment, verdict: Verdict, tally: &mut Tally) -> Option<Ended> {
+    fn looked(&mut self, now: Moment, verdict: CallOutcome, tally: &mut Tally) -> Option<Ended> {
         if is_held(&verdict) {
             self.answered(now, Call::Look, tally);
             return self.end();
         }
-        let Verdict::Granted { lock, token } = verdict else {
+        let CallOutcome::Granted { lock, token } = verdict else {
             return self.end_with(code(&verdict));
         };
         // Whoever kept it has lost it. It must not stay with who only looked.
@@ -414,21 +416,21 @@ impl Player {
     }
 }
 
-fn is_held(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Refused(Refusal::LockHeld { .. }))
+fn is_held(verdict: &CallOutcome) -> bool {
+    matches!(verdict, CallOutcome::Refused(Refusal::LockHeld { .. }))
 }
 
 /// What went wrong, in a word.
-fn code(verdict: &Verdict) -> &'static str {
+fn code(verdict: &CallOutcome) -> &'static str {
     match verdict {
-        Verdict::Refused(refusal) => refusal.code(),
-        Verdict::NoAnswer => "no_answer",
-        Verdict::Unknown => "unknown",
-        Verdict::Cancelled => "cancelled",
-        Verdict::Granted { .. }
-        | Verdict::Released
-        | Verdict::Appended { .. }
-        | Verdict::Closed => {
+        CallOutcome::Refused(refusal) => refusal.code(),
+        CallOutcome::TimedOut => "no_answer",
+        CallOutcome::Unknown => "unknown",
+        CallOutcome::Cancelled => "cancelled",
+        CallOutcome::Granted { .. }
+        | CallOutcome::Released
+        | CallOutcome::Appended { .. }
+        | CallOutcome::Closed => {
             unreachable!("each call ends in its own way: the state machine sees to that")
         }
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use leasehold_core::id::Name;
 use leasehold_core::rng::Rng;
 use leasehold_core::time::Time;
-use leasehold_core::wire::Key;
+use leasehold_core::wire::MacKey;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::lane::{Lane, Outgoing};
@@ -53,7 +53,7 @@ pub(super) struct Plan {
     /// How many sockets a worker has at most.
     pub(super) lanes_max: u32,
     pub(super) server: SocketAddr,
-    pub(super) key: Option<Key>,
+    pub(super) key: Option<MacKey>,
 }
 
 /// What workers and whoever started them tell each other.
@@ -115,14 +115,16 @@ fn name(number: u32) -> Name {
 impl Worker {
     /// `luck` decides about nonces and jitter, and is never the same twice.
     pub(super) fn new(plan: Plan, number: u32, luck: u64) -> Result<Self, Trouble> {
-        let mut luck = Rng::keyed(luck, u64::from(number));
+        let mut luck = Rng::with_stream(luck, u64::from(number));
         let mut players: Vec<Player> = plan
             .share(number)
-            .map(|client| Player::new(name(client), plan.locks(client), plan.line_len, luck.bits()))
+            .map(|client| {
+                Player::new(name(client), plan.locks(client), plan.line_len, luck.next_u64())
+            })
             .collect();
         if number == 0 && plan.mix.has_looks() {
             let keeper = Name::new("bench-keeper").expect("a name");
-            players.push(Player::new(keeper, plan.locks(0), plan.line_len, luck.bits()));
+            players.push(Player::new(keeper, plan.locks(0), plan.line_len, luck.next_u64()));
         }
         let lanes = players.len().min(plan.lanes_max as usize);
         let lanes = (0..lanes).map(|_| Lane::connect(plan.server, plan.key.clone()));
@@ -134,7 +136,7 @@ impl Worker {
             look_at: vec![None; players.len()],
             players,
             ended: Vec::new(),
-            rng: Rng::keyed(plan.seed, u64::from(number)),
+            rng: Rng::with_stream(plan.seed, u64::from(number)),
             tally: Tally::default(),
             plan,
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_client::{Builder, Client, Error, Guard};
+use leasehold_client::{Client, ClientBuilder, Error, LockGuard};
 use leasehold_core::rng::Rng;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
@@ -37,7 +37,7 @@ pub(super) struct Part {
 /// A client at work.
 pub(super) struct Player {
     pub(super) part: Part,
-    pub(super) builder: Builder,
+    pub(super) builder: ClientBuilder,
     pub(super) server: Address,
     pub(super) teller: Teller,
     /// How long one step takes, in milliseconds.
@@ -53,7 +53,7 @@ pub(super) struct Player {
 enum Round {
     Played,
     /// What it held goes down with it.
-    Crashed(Guard),
+    Crashed(LockGuard),
 }
 
 /// Who writes to what.
@@ -97,7 +97,7 @@ impl Player {
         };
         match played {
             Ok(Round::Crashed(guard)) => {
-                client.crash().await;
+                client.abort().await;
                 // It can give nothing back any more.
                 drop(guard);
                 return Ok(());
@@ -159,7 +159,7 @@ impl Player {
         Ok(Round::Played)
     }
 
-    fn tell_crash(&self, client: &Client, guard: &Guard) {
+    fn tell_crash(&self, client: &Client, guard: &LockGuard) {
         let (file, token) = (&self.part.file, guard.token());
         let lease = seconds(client.lease());
         self.teller.note_crash(file);

@@ -93,13 +93,13 @@ impl Demo {
             return Ok(None);
         }
         let patience = if named { PATIENCE } else { ABSENT_AFTER };
-        let probe = target.builder("demo")?.patience(patience);
+        let probe = target.builder("demo")?.request_timeout(patience);
         match probe.connect(target.server.to_string()).await {
             Ok(client) => {
                 let _ = client.close().await;
                 return Ok(None);
             }
-            Err(Error::NoAnswer | Error::Io(_)) if !named => {}
+            Err(Error::NoReply | Error::Io(_)) if !named => {}
             Err(error) => return Err(Failure::of(error, "a session", &target.server)),
         }
         let own = ServerChild::start(target.key_file.as_deref()).await?;
@@ -158,7 +158,7 @@ impl Demo {
 
     fn player(&self, part: &Part, parts: &[Part], story: &Story) -> Result<Player, Failure> {
         let target = &self.readable.target;
-        let mut builder = target.builder(&part.client)?.patience(PLAYER_PATIENCE);
+        let mut builder = target.builder(&part.client)?.request_timeout(PLAYER_PATIENCE);
         if let Some(lease) = self.lease_ms {
             builder = builder.lease(Duration::from_millis(lease));
         }

@@ -105,7 +105,7 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_core::time::Span;
+    use leasehold_core::time::Millis;
 
     use super::*;
 
@@ -115,7 +115,7 @@ mod tests {
         story.paint = Paint::off();
         story.teller(1, "client_1").tell("asks for file_0".to_owned());
         let mut line = lines.try_recv().unwrap();
-        line.at = story.begun + Span::from_millis(1_042);
+        line.at = story.begun + Millis::from_millis(1_042);
         assert_eq!(story.text(&line), "    1.042  client_1   asks for file_0");
     }
 

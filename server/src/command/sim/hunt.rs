@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use leasehold_sim::{Bounds, Recording, Run, Search, Stage};
+use leasehold_sim::{Recording, Run, Search, SearchLimits, SearchStage};
 
 use super::{Sim, tell};
 use crate::command::failure::Failure;
@@ -14,11 +14,11 @@ const PORTION: u64 = 200_000;
 
 pub(super) fn run(run: &Run, sim: &Sim) -> Result<ExitCode, Failure> {
     let bare = Run { interventions: Vec::new(), ..run.clone() };
-    let mut bounds = Bounds {
+    let mut bounds = SearchLimits {
         faults_max: sim.bounds.faults,
         events_max: sim.bounds.events,
         states_max: sim.bounds.states,
-        ..Bounds::default()
+        ..SearchLimits::default()
     };
     if !sim.bounds.only.is_empty() {
         bounds.faults = sim.bounds.only.iter().copied().collect();
@@ -28,7 +28,7 @@ pub(super) fn run(run: &Run, sim: &Sim) -> Result<ExitCode, Failure> {
     }
     let mut search = Search::new(bare, bounds);
     let shows = io::stderr().is_terminal();
-    while search.go(PORTION) == Stage::Searching {
+    while search.explore(PORTION) == SearchStage::Searching {
         if shows {
             eprint!("\r{search}\u{1b}[K");
         }
@@ -43,7 +43,7 @@ pub(super) fn run(run: &Run, sim: &Sim) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::FAILURE);
     };
     if sim.json {
-        out.write_all(Recording::of(found.run.clone()).to_json().as_bytes())?;
+        out.write_all(Recording::record(found.run.clone()).to_json().as_bytes())?;
     } else {
         writeln!(out, "{}\n", paint.bold(&search.to_string()))?;
         out.write_all(tell::violation(&found.run, paint).as_bytes())?;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use leasehold_sim::{
-    FaultKind, Interest, Invariant, Protection, Recording, Run, Scenario, mermaid, shiviz,
+    FaultKind, Importance, Invariant, Protection, Recording, Run, Scenario, mermaid, shiviz,
 };
 
 use super::failure::Failure;
@@ -112,13 +112,13 @@ impl Sim {
             return hunt::run(&run, &self);
         }
         let text = if self.json {
-            Recording::of(run).to_json()
+            Recording::record(run).to_json()
         } else if self.shiviz {
-            shiviz(&Recording::of(run))
+            shiviz(&Recording::record(run))
         } else if self.mermaid {
-            mermaid(&Recording::of(run), self.least(Interest::Step))
+            mermaid(&Recording::record(run), self.least(Importance::Step))
         } else {
-            tell::tell(&scenario, &run, self.least(Interest::Release), Paint::of_stdout())
+            tell::tell(&scenario, &run, self.least(Importance::Release), Paint::of_stdout())
         };
         io::stdout().lock().write_all(text.as_bytes())?;
         if let Some(path) = &self.save {
@@ -129,18 +129,18 @@ impl Sim {
 
     /// The run that is meant: the scenario's, with other luck or fewer protections.
     fn run_of(&self, scenario: &Scenario) -> Run {
-        let mut run = scenario.run();
+        let mut run = scenario.resolve_run();
         run.without.extend(self.without.iter().copied());
         run.seed = self.seed.unwrap_or(run.seed);
         run
     }
 
     /// What is told at least.
-    fn least(&self, plain: Interest) -> Interest {
+    fn least(&self, plain: Importance) -> Importance {
         match self.verbose {
             0 => plain,
-            1 => Interest::Step,
-            _ => Interest::Inner,
+            1 => Importance::Step,
+            _ => Importance::Internal,
         }
     }
 }
@@ -148,7 +148,7 @@ impl Sim {
 /// Keeps a run that violates something as a scenario.
 fn save(path: &Path, run: &Run) -> Result<(), Failure> {
     let name = path.file_stem().map_or_else(|| "found".into(), |stem| stem.to_string_lossy());
-    let Some(scenario) = Scenario::keep(&name, run) else {
+    let Some(scenario) = Scenario::from_violating_run(&name, run) else {
         return Err(Failure::refused("nothing is violated in this run: there is nothing to keep"));
     };
     let json = serde_json::to_string_pretty(&scenario).map_err(io::Error::from)?;

@@ -9,7 +9,7 @@ use crate::command::failure::Failure;
 
 /// The scenario of this name, or in this file.
 pub(super) fn find(name: &str) -> Result<Scenario, Failure> {
-    if let Some(scenario) = Scenario::named(name) {
+    if let Some(scenario) = Scenario::from_name(name) {
         return Ok(scenario);
     }
     let path = Path::new(name);
@@ -25,7 +25,7 @@ pub(super) fn find(name: &str) -> Result<Scenario, Failure> {
         .map_err(|why| Failure::refused(format!("{name} can't be read: {why}")))?;
     let scenario = read(&text, &path.file_stem().unwrap_or_default().to_string_lossy())
         .map_err(|why| Failure::refused(format!("{name}: {why}")))?;
-    scenario.run().validate().map_err(|why| Failure::refused(format!("{name}: {why}")))?;
+    scenario.resolve_run().validate().map_err(|why| Failure::refused(format!("{name}: {why}")))?;
     Ok(scenario)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn storm(seed: u64, without: &[Protection]) -> Scenario {
 /// A run that has nothing to teach: only itself.
 fn plain(name: &str, run: Run) -> Scenario {
     let clients = run.config.clients.len();
-    let mut scenario = Scenario::named("sandbox").expect("the sandbox is in the library");
+    let mut scenario = Scenario::from_name("sandbox").expect("the sandbox is in the library");
     name.clone_into(&mut scenario.name);
     name.clone_into(&mut scenario.title);
     scenario.point = format!("{clients} clients, {} interventions", run.interventions.len());

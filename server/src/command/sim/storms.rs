@@ -23,8 +23,8 @@ pub(super) fn run(count: u64, sim: &Sim) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
     for (done, seed) in (first..first.saturating_add(count)).enumerate() {
         let run = storm(seed, &without);
-        let outcome = run.go_until_violated();
-        if let Some((invariant, _)) = outcome.violated {
+        let outcome = run.execute_until_violation();
+        if let Some((invariant, _)) = outcome.first_violation {
             if shows {
                 eprint!("\r\u{1b}[K");
             }

@@ -3,24 +3,25 @@
 use std::fmt::Write as _;
 
 use leasehold_sim::{
-    Interest, Invariant, LockNo, RecordNo, Run, Scenario, Status, Story, Teller, World,
+    Explainer, Importance, Invariant, InvariantStatus, LockId, RecordId, Run, Scenario, Story,
+    World,
 };
 
 use crate::command::paint::Paint;
 
 /// The run as text; less what matters less than `least`.
-pub(super) fn tell(scenario: &Scenario, run: &Run, least: Interest, paint: Paint) -> String {
+pub(super) fn tell(scenario: &Scenario, run: &Run, least: Importance, paint: Paint) -> String {
     let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
     while world.step(&mut trace) {}
-    let violated = world.checks().violated();
+    let violated = world.checkers().violations();
     let mut text = String::new();
     // Writing to a string can't fail.
     writeln!(text, "{}\n{}", paint.bold(&scenario.title), scenario.point).ok();
     writeln!(text, "{}\n", paint.dim(&heading(&scenario.name, run))).ok();
-    text.push_str(&story(&Story::of_run(run, &trace, &violated, least), paint));
+    text.push_str(&story(&Story::from_run(run, &trace, &violated, least), paint));
     text.push('\n');
     for (invariant, status) in world.statuses() {
-        text.push_str(&verdict(invariant, status, &Teller::new(run, &trace), paint));
+        text.push_str(&verdict(invariant, status, &Explainer::new(run, &trace), paint));
     }
     text.push('\n');
     text.push_str(&files(run, &world, paint));
@@ -55,22 +56,27 @@ pub(super) fn story(story: &Story, paint: Paint) -> String {
     text
 }
 
-fn verdict(invariant: Invariant, status: Status, teller: &Teller<'_>, paint: Paint) -> String {
+fn verdict(
+    invariant: Invariant,
+    status: InvariantStatus,
+    teller: &Explainer<'_>,
+    paint: Paint,
+) -> String {
     let sentence = invariant.sentence();
     let (sign, more) = match status {
-        Status::Ok => ("✓", String::new()),
-        Status::Violated { witness } => {
+        InvariantStatus::Ok => ("✓", String::new()),
+        InvariantStatus::Violated { witness } => {
             let at = teller.record(witness).map(|record| record.at).unwrap_or_default();
             ("✗", format!("  (violated at {at})"))
         }
-        Status::NotYet => ("·", "  (nothing to judge it by)".to_owned()),
-        Status::Unchecked => ("·", "  (not checked)".to_owned()),
+        InvariantStatus::NotYet => ("·", "  (nothing to judge it by)".to_owned()),
+        InvariantStatus::Unchecked => ("·", "  (not checked)".to_owned()),
     };
     let line = format!("{sign} {invariant}  {sentence}{more}");
     let line = match status {
-        Status::Ok => line,
-        Status::Violated { .. } => paint.error(&line),
-        Status::NotYet | Status::Unchecked => paint.dim(&line),
+        InvariantStatus::Ok => line,
+        InvariantStatus::Violated { .. } => paint.error(&line),
+        InvariantStatus::NotYet | InvariantStatus::Unchecked => paint.dim(&line),
     };
     line + "\n"
 }
@@ -78,7 +84,7 @@ fn verdict(invariant: Invariant, status: Status, teller: &Teller<'_>, paint: Pai
 fn files(run: &Run, world: &World, paint: Paint) -> String {
     let mut text = String::new();
     for (no, name) in (0_u8..).zip(&run.config.locks) {
-        let lines = world.file(LockNo(no));
+        let lines = world.file(LockId(no));
         let count = lines.map_or(0, leasehold_sim::Lines::len);
         let plural = if count == 1 { "" } else { "s" };
         writeln!(text, "{}", paint.bold(&format!("{name}: {count} line{plural}"))).ok();
@@ -95,7 +101,7 @@ fn files(run: &Run, world: &World, paint: Paint) -> String {
 
 /// What led to the first violation of a run, as text.
 pub(super) fn violation(run: &Run, paint: Paint) -> String {
-    let outcome = run.go_until_violated();
-    let violated: Vec<(Invariant, RecordNo)> = outcome.violated.into_iter().collect();
-    story(&Story::of_violation(run, &outcome.trace, &violated), paint)
+    let outcome = run.execute_until_violation();
+    let violated: Vec<(Invariant, RecordId)> = outcome.first_violation.into_iter().collect();
+    story(&Story::from_violation(run, &outcome.trace, &violated), paint)
 }

@@ -56,9 +56,9 @@ impl Crowd {
         let lanes = 0..plan.sessions.min(LANES);
         let lanes = lanes.map(|_| Lane::connect(plan.server, plan.key.clone()));
         let lanes = lanes.collect::<Result<Vec<Lane>, _>>().map_err(Trouble::Socket)?;
-        let mut luck = Rng::keyed(luck, u64::MAX);
+        let mut luck = Rng::with_stream(luck, u64::MAX);
         let now = Instant::now();
-        let new = |number| Session::new(number, luck.bits(), now);
+        let new = |number| Session::new(number, luck.next_u64(), now);
         let sessions: Vec<Session> = (0..plan.sessions).map(new).collect();
         let tally = IdleTally { sessions: plan.sessions, locks: plan.locks, ..Default::default() };
         Ok(Self {
@@ -172,7 +172,7 @@ impl Crowd {
 
     fn receive(&mut self, index: usize, reply: &Reply) {
         let now = Instant::now();
-        let share = u32::try_from(self.luck.bits() >> 32).expect("the upper half of 64 bits");
+        let share = u32::try_from(self.luck.next_u64() >> 32).expect("the upper half of 64 bits");
         let heard = self.sessions[index].receive(now, reply, &self.terms, share);
         match heard {
             Heard::Nothing => return,

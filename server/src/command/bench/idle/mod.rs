@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use leasehold_core::time::Span;
-use leasehold_core::wire::Key;
+use leasehold_core::time::Millis;
+use leasehold_core::wire::MacKey;
 use tokio::sync::oneshot;
 
 use super::worker::{Shared, Trouble};
@@ -29,12 +29,12 @@ pub(super) struct IdlePlan {
     /// How many locks each holds.
     pub(super) locks: u32,
     /// The lease that each asks for.
-    pub(super) lease: Span,
+    pub(super) lease: Millis,
     /// When what is answered begins to count, after the work has begun, and for how long.
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
     pub(super) server: SocketAddr,
-    pub(super) key: Option<Key>,
+    pub(super) key: Option<MacKey>,
 }
 
 /// What is counted of idle sessions.

@@ -7,10 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use leasehold_core::id::{Attempt, Name, Nonce, Seq, SessionId};
+use leasehold_core::id::{Attempt, Name, Nonce, Seq, SessionKey};
 use leasehold_core::refusal::Refusal;
 use leasehold_core::secret::Secret;
-use leasehold_core::time::Span;
+use leasehold_core::time::Millis;
 use leasehold_core::wire::{Cookie, Operation, Reply, Request, Status};
 
 use crate::command::bench::tally::Sort;
@@ -25,7 +25,7 @@ pub(super) struct Terms {
     /// How many locks each holds.
     pub(super) locks: u32,
     /// The lease that each asks for.
-    pub(super) lease: Span,
+    pub(super) lease: Millis,
 }
 
 /// An idle session. There may be a hundred thousand, so it is small.
@@ -34,7 +34,7 @@ pub(super) struct Session {
     number: u32,
     nonce: u64,
     cookie: Option<Cookie>,
-    id: Option<Secret<SessionId>>,
+    id: Option<Secret<SessionKey>>,
     seq: u64,
     attempt: u64,
     stage: Stage,
@@ -170,7 +170,7 @@ impl Session {
         terms: &Terms,
         share: u32,
     ) -> Heard {
-        let re = reply.re.number();
+        let re = reply.request_seq.number();
         let is_hello = self.stage == Stage::Entering;
         let is_beat = self.stage == Stage::Beating && self.answered < re && re <= self.seq;
         let is_answer = is_hello && re == 0 || is_beat || self.seq == re && self.answered < re;
@@ -183,7 +183,7 @@ impl Session {
                 (self.cookie, self.due) = (Some(*cookie), now);
                 Heard::Next
             }
-            (Status::Welcome { session, lease, heartbeat, .. }, Stage::Entering) => {
+            (Status::Welcome { session_key: session, lease, heartbeat, .. }, Stage::Entering) => {
                 self.id = Some(*session);
                 self.lease = Duration::from_millis(lease.as_millis());
                 self.beat_every = Duration::from_millis(heartbeat.as_millis());
@@ -242,14 +242,14 @@ impl Session {
             },
             Stage::Taking(lock) => Operation::AcquireLock {
                 lock: name(format!("idle-{}-{lock}", self.number)),
-                wait: Span::ZERO,
+                wait: Millis::ZERO,
                 hold: None,
             },
             Stage::Resting | Stage::Beating => Operation::Heartbeat,
             Stage::Leaving | Stage::Gone => Operation::Close,
         };
         let (seq, attempt) = (Seq::new(self.seq), Attempt::new(self.attempt));
-        Request { session: self.id, seq, attempt, operation }
+        Request { session_key: self.id, seq, attempt, operation }
     }
 }
 
@@ -259,29 +259,29 @@ mod tests {
 
     use super::*;
 
-    const TERMS: Terms = Terms { locks: 1, lease: Span::from_secs(60) };
+    const TERMS: Terms = Terms { locks: 1, lease: Millis::from_secs(60) };
 
     fn reply(re: u64, status: Status) -> Reply {
-        Reply { re: Seq::new(re), attempt: Attempt::default(), status }
+        Reply { request_seq: Seq::new(re), attempt: Attempt::default(), status }
     }
 
     fn welcome() -> Status {
         Status::Welcome {
-            session: Secret::new(SessionId::from_entropy(7)),
-            lease: Span::from_secs(60),
-            heartbeat: Span::from_secs(20),
-            poll: Span::from_millis(500),
+            session_key: Secret::new(SessionKey::from_entropy(7)),
+            lease: Millis::from_secs(60),
+            heartbeat: Millis::from_secs(20),
+            poll: Millis::from_millis(500),
             window: 32,
         }
     }
 
     fn granted() -> Status {
-        let (lock, lease) = (Name::new("idle-3-0").unwrap(), Span::from_secs(60));
+        let (lock, lease) = (Name::new("idle-3-0").unwrap(), Millis::from_secs(60));
         Status::Granted { lock, token: Token::new(1), lease, hold: None }
     }
 
     const fn alive() -> Status {
-        Status::Alive { lease: Span::from_secs(60), held: 1 }
+        Status::Alive { lease: Millis::from_secs(60), held: 1 }
     }
 
     #[track_caller]

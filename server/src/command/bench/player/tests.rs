@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::id::SessionId;
+use leasehold_core::id::SessionKey;
 use leasehold_core::secret::Secret;
 
 use super::*;
@@ -27,10 +27,10 @@ impl Stage {
         let mut this = Self { player: Player::new(name, locks, 20, 1), begin, millis: 0, tally };
         this.begin(Action::Enter);
         let hello = this.sent(Sort::First);
-        let session = Secret::new(SessionId::from_entropy(1));
-        let (lease, heartbeat) = (Span::from_secs(30), Span::from_secs(10));
-        let poll = Span::from_millis(500);
-        let welcome = Status::Welcome { session, lease, heartbeat, poll, window: 32 };
+        let session = Secret::new(SessionKey::from_entropy(1));
+        let (lease, heartbeat) = (Millis::from_secs(30), Millis::from_secs(10));
+        let poll = Millis::from_millis(500);
+        let welcome = Status::Welcome { session_key: session, lease, heartbeat, poll, window: 32 };
         assert_eq!(this.hears(&hello, welcome), Some(Ok(())));
         this
     }
@@ -61,7 +61,7 @@ impl Stage {
 
     /// The server answers. Gives back how the operation ended, if it has.
     fn hears(&mut self, request: &Request, status: Status) -> Option<Result<(), &'static str>> {
-        let reply = Reply { re: request.seq, attempt: request.attempt, status };
+        let reply = Reply { request_seq: request.seq, attempt: request.attempt, status };
         Some(self.player.receive(self.now(), reply, &mut self.tally)?.outcome)
     }
 
@@ -75,7 +75,7 @@ fn ledger() -> Name {
 }
 
 fn granted(token: u64) -> Status {
-    let (token, lease) = (Token::new(token), Span::from_secs(30));
+    let (token, lease) = (Token::new(token), Millis::from_secs(30));
     Status::Granted { lock: ledger(), token, lease, hold: None }
 }
 
@@ -116,7 +116,7 @@ fn each_line_is_another_and_as_long_as_it_was_asked_for() {
 
 #[test]
 fn a_heartbeat_that_is_lost_is_followed_by_another_and_either_may_be_answered() {
-    let alive = || Status::Alive { lease: Span::from_secs(30), held: 0 };
+    let alive = || Status::Alive { lease: Millis::from_secs(30), held: 0 };
     let mut stage = Stage::new();
     stage.begin(Action::Beat);
     let first = stage.sent(Sort::First);
@@ -150,7 +150,7 @@ fn a_look_is_a_refusal() {
     let mut stage = Stage::new();
     stage.begin(Action::Look);
     let looked = stage.sent(Sort::First);
-    let held = Status::Refused(Refusal::LockHeld { retry_after: Span::from_secs(1) });
+    let held = Status::Refused(Refusal::LockHeld { retry_after: Millis::from_secs(1) });
     assert_eq!(stage.hears(&looked, held), Some(Ok(())));
     assert_eq!(stage.counted(Call::Look), 1);
 }

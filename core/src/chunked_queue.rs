@@ -1,0 +1,192 @@
+//! A queue in pieces, which copies of it share as long as nothing changes there.
+//!
+//! Cloning it copies no items, and what is put in or taken out afterwards copies one piece at most.
+//! So the snapshots of a long run have most of what they remember in common.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How many items a piece has: few enough to be copied in a blink.
+const CHUNK_LEN: usize = 64;
+
+/// Items in the order in which they came.
+#[derive(Clone)]
+pub struct ChunkedQueue<T> {
+    /// All but the last are full.
+    chunks: VecDeque<Arc<Vec<T>>>,
+    /// How many of the first piece have been taken out: fewer than it has.
+    popped: usize,
+}
+
+impl<T> ChunkedQueue<T> {
+    /// An empty one.
+    pub const fn new() -> Self {
+        Self { chunks: VecDeque::new(), popped: 0 }
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        let full = self.chunks.len().saturating_sub(1) * CHUNK_LEN;
+        full + self.chunks.back().map_or(0, |chunk| chunk.len()) - self.popped
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// The item at this place, counted from 0.
+    pub fn get(&self, index: usize) -> Option<&T> {
+        let index = index + self.popped;
+        self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
+    }
+
+    /// The youngest item.
+    pub fn last(&self) -> Option<&T> {
+        self.chunks.back()?.last()
+    }
+
+    /// All of them, from the oldest on.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+        let chunks = self.chunks.iter().enumerate();
+        chunks.flat_map(|(chunk_index, chunk)| {
+            chunk[if chunk_index == 0 { self.popped } else { 0 }..].iter()
+        })
+    }
+}
+
+impl<T: Clone> ChunkedQueue<T> {
+    /// Puts in one behind all others.
+    pub fn push_back(&mut self, item: T) {
+        match self.chunks.back_mut() {
+            Some(chunk) if chunk.len() < CHUNK_LEN => Arc::make_mut(chunk).push(item),
+            Some(_) | None => self.chunks.push_back(Arc::new(vec![item])),
+        }
+    }
+
+    /// Takes out the oldest.
+    pub fn pop_front(&mut self) -> Option<T> {
+        let chunk = self.chunks.front()?;
+        let item = chunk[self.popped].clone();
+        self.popped += 1;
+        if self.popped == chunk.len() {
+            self.chunks.pop_front();
+            self.popped = 0;
+        }
+        Some(item)
+    }
+
+    /// Takes out the youngest.
+    pub fn pop_back(&mut self) -> Option<T> {
+        let is_only = self.chunks.len() == 1;
+        let chunk = self.chunks.back_mut()?;
+        let item = Arc::make_mut(chunk).pop();
+        if is_only && chunk.len() == self.popped {
+            *self = Self::new();
+        } else if chunk.is_empty() {
+            self.chunks.pop_back();
+        }
+        item
+    }
+}
+
+impl<T> Default for ChunkedQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: PartialEq> PartialEq for ChunkedQueue<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<T: Eq> Eq for ChunkedQueue<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for ChunkedQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<T: Serialize> Serialize for ChunkedQueue<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for ChunkedQueue<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(QueueVisitor(Self::new()))
+    }
+}
+
+/// A queue that is being read.
+struct QueueVisitor<T>(ChunkedQueue<T>);
+
+impl<'de, T: Clone + Deserialize<'de>> Visitor<'de> for QueueVisitor<T> {
+    type Value = ChunkedQueue<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<Self::Value, A::Error> {
+        while let Some(item) = access.next_element()? {
+            self.0.push_back(item);
+        }
+        Ok(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn queue_matches_vec_deque_and_clones_are_unaffected() {
+        let mut rng = Rng::with_stream(7, 0);
+        let (mut queue, mut model) = (ChunkedQueue::new(), VecDeque::new());
+        let mut clones = Vec::new();
+        for number in 0..20_000_u64 {
+            // First it grows, and in the end there is nothing left.
+            match rng.below(if number < 8_000 { 8 } else { 4 }) {
+                0 => assert_eq!(queue.pop_front(), model.pop_front()),
+                1 => assert_eq!(queue.pop_back(), model.pop_back()),
+                2 if number % 32 == 0 => clones.push((queue.clone(), model.clone())),
+                2 if number >= 8_000 => assert_eq!(queue.pop_front(), model.pop_front()),
+                _ => {
+                    queue.push_back(number);
+                    model.push_back(number);
+                }
+            }
+            assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+            assert_eq!((queue.last(), queue.get(3)), (model.back(), model.get(3)));
+        }
+        clones.push((queue, model));
+        for (queue, model) in clones {
+            assert!(queue.iter().eq(&model));
+            assert!(queue.iter().rev().eq(model.iter().rev()));
+            assert!((0..model.len()).all(|index| queue.get(index) == model.get(index)));
+        }
+    }
+
+    #[test]
+    fn clones_share_unchanged_chunks() {
+        let mut queue: ChunkedQueue<usize> = ChunkedQueue::new();
+        (0..10 * CHUNK_LEN).for_each(|item| queue.push_back(item));
+        let clone = queue.clone();
+        queue.pop_front();
+        queue.pop_back();
+        queue.push_back(7);
+        let shared =
+            queue.chunks.iter().zip(&clone.chunks).filter(|(left, right)| Arc::ptr_eq(left, right));
+        assert_eq!(shared.count(), 9);
+    }
+}

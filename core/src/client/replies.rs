@@ -1,0 +1,361 @@
+//! What the server's answers mean for the calls, and how a call ends without one.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    clippy::needless_pass_by_value,
+    reason = "what answers another operation is no answer: one arm for all of those"
+)]
+
+use super::belief::HeldLock;
+use super::call::{Call, CallId, CallKind, CallOutcome};
+use super::session::Phase;
+use super::{LockClient, Notification};
+use crate::id::{Name, Seq, Token};
+use crate::limits::POLL_INTERVAL;
+use crate::refusal::Refusal;
+use crate::time::{Millis, Time};
+use crate::wire::{Reply, Status};
+
+impl LockClient {
+    pub(super) fn handle_reply(&mut self, now: Time, reply: Reply) {
+        if reply.request_seq == Seq::default() {
+            self.handle_hello_reply(now, reply.status);
+            return;
+        }
+        if self.handle_heartbeat_reply(now, reply.request_seq, &reply.status) {
+            return;
+        }
+        let found = self.calls.iter().find(|(_, call)| {
+            call.assignment.is_some_and(|(_, seq)| seq == reply.request_seq)
+                && !call.awaiting_outcome
+        });
+        let Some((&id, call)) = found else {
+            self.handle_unmatched_reply(now, reply.status);
+            return;
+        };
+        let sent_at = call.transmissions.sent_at(reply.attempt);
+        if reply.attempt > call.transmissions.last_attempt() {
+            // An echo of what was never sent: no answer of this server's to this client.
+            return;
+        }
+        match call.kind.clone() {
+            CallKind::Acquire { lock, .. } => {
+                self.handle_acquire_reply(now, id, &lock, sent_at, reply)
+            }
+            CallKind::Cancel { lock, acquire_call: acquire } => {
+                self.handle_cancel_reply(now, id, lock, acquire, reply.status);
+            }
+            CallKind::Release { .. } => self.handle_release_reply(now, id, reply.status),
+            CallKind::Append { .. } => self.handle_append_reply(now, id, reply.status),
+            CallKind::AppendOutcome { append_call: append, .. } => {
+                self.handle_outcome_reply(id, append, reply.status)
+            }
+            CallKind::Close => self.handle_close_reply(now, id, &reply.status),
+        }
+    }
+
+    fn handle_acquire_reply(
+        &mut self,
+        now: Time,
+        id: CallId,
+        lock: &Name,
+        sent_at: Option<Time>,
+        reply: Reply,
+    ) {
+        let abandoned = self.calls.get(&id).is_some_and(|call| call.detached);
+        match reply.status {
+            Status::Granted { token, lease, hold, .. } => {
+                if abandoned {
+                    self.finish_call(id, CallOutcome::Cancelled);
+                    self.release_in_background(now, lock.clone(), token);
+                } else {
+                    self.handle_granted(now, id, lock.clone(), token, (sent_at, lease, hold));
+                }
+            }
+            Status::Queued { position, .. } => self.handle_queued(now, id, position, abandoned),
+            Status::Refused(Refusal::UnknownSession) => self.handle_session_loss(now),
+            Status::Refused(Refusal::AlreadyHeld { token }) => {
+                // Nobody in this client knows of that tenure: it was granted and given up.
+                self.finish_call(id, CallOutcome::Refused(Refusal::AlreadyHeld { token }));
+                if !self.held.contains_key(lock) {
+                    self.release_in_background(now, lock.clone(), token);
+                }
+            }
+            Status::Refused(refusal) => self.finish_call(id, CallOutcome::Refused(refusal)),
+            _ => {}
+        }
+    }
+
+    fn handle_queued(&mut self, now: Time, id: CallId, position: u64, abandoned: bool) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let CallKind::Acquire { lock, queued, .. } = &mut call.kind else { return };
+        let lock = lock.clone();
+        if !std::mem::replace(queued, true) {
+            // From its first answer on it asks again at every poll, not ever more rarely.
+            let last = call.transmissions.sent_at(call.transmissions.last_attempt()).unwrap_or(now);
+            call.transmissions.set_next_at((last + POLL_INTERVAL).max(now));
+        }
+        if abandoned {
+            self.begin_cancel(now, id, lock);
+        } else {
+            self.notify(Notification::Queued { call: id, position });
+        }
+    }
+
+    /// `proof` is when what was answered was sent, what was left of the lease then, and of the
+    /// tenure's own bound.
+    fn handle_granted(
+        &mut self,
+        now: Time,
+        id: CallId,
+        lock: Name,
+        token: Token,
+        grant_terms: (Option<Time>, Millis, Option<Millis>),
+    ) {
+        let (sent_at, lease, hold) = grant_terms;
+        let until = sent_at.map_or(Time::ZERO, |sent_at| self.certain_until(now, sent_at, lease));
+        if until <= now {
+            // It is over, or nothing proves that it isn't. Not to be told as a grant.
+            self.finish_call(id, CallOutcome::TimedOut);
+            self.release_in_background(now, lock, token);
+            return;
+        }
+        self.belief.renew(until);
+        let hold_until = match (sent_at, hold) {
+            (Some(sent_at), Some(hold)) => self.certain_until(now, sent_at, hold),
+            (None, _) | (_, None) => Time::NEVER,
+        };
+        let held = HeldLock { token, learned_at: now, hold_until, claim_until: Some(until) };
+        self.held.insert(lock.clone(), held);
+        self.finish_call(id, CallOutcome::Granted { lock, token });
+        // A grant that came out of the queue has to be claimed before its short lease is over.
+        self.heartbeat_if_needed(now, until);
+    }
+
+    /// Sends a heartbeat at once where the next one would come too late to be of use.
+    fn heartbeat_if_needed(&mut self, now: Time, until: Time) {
+        let deadline = self.phase.next_deadline();
+        let midpoint = now + now.until(until).divided_by(2);
+        if matches!(self.phase, Phase::Open(_))
+            && deadline.is_some_and(|deadline| deadline > midpoint)
+        {
+            self.send_heartbeat(now);
+        }
+    }
+
+    /// A grant that no call waits for: the call was given up, or a copy came late.
+    fn handle_unmatched_reply(&mut self, now: Time, status: Status) {
+        if let Status::Granted { lock, token, lease, .. } = status {
+            let known = self.held.get(&lock).is_some_and(|held| held.token == token);
+            let releasing = self.calls.values().any(
+                |call| matches!(&call.kind, CallKind::Release { token: given, .. } if *given == token),
+            );
+            if !known && !releasing && !lease.is_zero() && self.is_open() {
+                self.release_in_background(now, lock, token);
+            }
+        }
+    }
+
+    pub(super) fn release_in_background(&mut self, now: Time, lock: Name, token: Token) {
+        self.begin_detached_call(now, CallKind::Release { lock, token });
+    }
+
+    /// Turns an acquire into one that nobody waits for, and takes it back.
+    pub(super) fn abandon_acquire(&mut self, now: Time, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let CallKind::Acquire { lock, .. } = &call.kind else { return };
+        let lock = lock.clone();
+        if call.assignment.is_none() {
+            // Never sent: there is nothing to take back.
+            self.calls.remove(&id);
+            return;
+        }
+        if std::mem::replace(&mut call.detached, true) {
+            return;
+        }
+        call.deadline = Time::NEVER;
+        self.begin_cancel(now, id, lock);
+    }
+
+    fn begin_cancel(&mut self, now: Time, acquire_call: CallId, lock: Name) {
+        let under_way = self.calls.values().any(
+            |call| matches!(&call.kind, CallKind::Cancel { acquire_call: given, .. } if *given == acquire_call),
+        );
+        if !under_way {
+            self.begin_detached_call(now, CallKind::Cancel { lock, acquire_call });
+        }
+    }
+
+    fn handle_cancel_reply(
+        &mut self,
+        now: Time,
+        id: CallId,
+        lock: Name,
+        acquire_call: CallId,
+        status: Status,
+    ) {
+        match status {
+            Status::Cancelled { .. } => {
+                self.finish_call(id, CallOutcome::Cancelled);
+                self.finish_call(acquire_call, CallOutcome::Cancelled);
+            }
+            Status::Refused(Refusal::AlreadyHeld { token }) => {
+                self.finish_call(id, CallOutcome::Cancelled);
+                if self.calls.contains_key(&acquire_call) {
+                    self.finish_call(acquire_call, CallOutcome::Cancelled);
+                    self.release_in_background(now, lock, token);
+                }
+            }
+            Status::Refused(Refusal::UnknownSession) => self.handle_session_loss(now),
+            // `not_waiting`: it may have come before the acquire, which is asked until it is
+            // answered, and then taken back again.
+            Status::Refused(_) => self.finish_call(id, CallOutcome::Cancelled),
+            _ => {}
+        }
+    }
+
+    fn handle_release_reply(&mut self, now: Time, id: CallId, status: Status) {
+        match status {
+            Status::Released { .. } => self.finish_call(id, CallOutcome::Released),
+            Status::Refused(Refusal::UnknownSession) => {
+                self.handle_session_loss(now);
+                self.finish_call(id, CallOutcome::Refused(Refusal::UnknownSession));
+            }
+            Status::Refused(Refusal::StorageFailed) => self.retry_release(now, id),
+            Status::Refused(refusal) => self.finish_call(id, CallOutcome::Refused(refusal)),
+            _ => {}
+        }
+    }
+
+    /// A release has to come about, since the session lives on: where it could not be made
+    /// durable it is asked again as a new request, whoever was told of that.
+    fn retry_release(&mut self, now: Time, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let kind = call.kind.clone();
+        self.finish_call(id, CallOutcome::Refused(Refusal::StorageFailed));
+        let mut call = Call::new(kind, Time::NEVER);
+        call.detached = true;
+        call.not_before = now + POLL_INTERVAL;
+        self.last_call_id = self.last_call_id.next();
+        self.calls.insert(self.last_call_id, call);
+    }
+
+    fn handle_append_reply(&mut self, now: Time, id: CallId, status: Status) {
+        match status {
+            Status::Appended { offset, len, .. } => {
+                self.finish_call(id, CallOutcome::Appended { offset, len });
+            }
+            // An earlier copy may have been applied in a session that is gone, and its kept
+            // reply with it. The server can tell.
+            Status::Refused(
+                refusal @ (Refusal::StaleToken { .. }
+                | Refusal::NotHolder
+                | Refusal::UnknownSession
+                | Refusal::StaleSeq),
+            ) => self.query_append_outcome(now, id, refusal),
+            Status::Refused(refusal) => self.finish_call(id, CallOutcome::Refused(refusal)),
+            _ => {}
+        }
+    }
+
+    fn query_append_outcome(&mut self, now: Time, id: CallId, refusal: Refusal) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some((session_key, seq)) = call.assignment else { return };
+        let deadline = call.deadline;
+        if let CallKind::Append { refused, .. } = &mut call.kind {
+            *refused = Some(refusal);
+        }
+        call.awaiting_outcome = true;
+        let mut query =
+            Call::new(CallKind::AppendOutcome { append_call: id, append_seq: seq }, deadline);
+        query.detached = true;
+        query.assign(session_key, self.next_seq());
+        self.last_call_id = self.last_call_id.next();
+        self.calls.insert(self.last_call_id, query);
+        self.send_due(now);
+    }
+
+    fn handle_outcome_reply(&mut self, id: CallId, append_call: CallId, status: Status) {
+        let refused = match self.calls.get(&append_call).map(|call| &call.kind) {
+            Some(CallKind::Append { refused: Some(refused), .. }) => refused.clone(),
+            _ => Refusal::UnknownSession,
+        };
+        let outcome = match status {
+            Status::Applied { offset, len, .. } => CallOutcome::Appended { offset, len },
+            Status::NotApplied => CallOutcome::Refused(refused),
+            Status::Forgotten | Status::Refused(_) => CallOutcome::Unknown,
+            _ => return,
+        };
+        self.finish_call(id, CallOutcome::Cancelled);
+        self.finish_call(append_call, outcome);
+    }
+
+    fn handle_close_reply(&mut self, now: Time, id: CallId, status: &Status) {
+        match status {
+            Status::Closed { .. } | Status::Refused(Refusal::UnknownSession) => {
+                self.phase = Phase::Closed;
+                self.finish_call(id, CallOutcome::Closed);
+                self.calls.retain(|_, call| !call.detached);
+            }
+            Status::Refused(Refusal::StorageFailed) => {
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.unassign();
+                    call.not_before = now + POLL_INTERVAL;
+                }
+            }
+            Status::Refused(refusal) => {
+                // It is wanted no more, so nothing may keep it alive.
+                self.phase = Phase::Closed;
+                self.finish_call(id, CallOutcome::Refused(refusal.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the calls whose time is over.
+    pub(super) fn expire_calls(&mut self, now: Time) {
+        let expired: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| call.deadline <= now).map(|(&id, _)| id).collect();
+        for id in expired {
+            self.expire_call(now, id);
+        }
+    }
+
+    fn expire_call(&mut self, now: Time, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        match call.kind {
+            CallKind::Acquire { .. } => {
+                self.notify(Notification::Completed { call: id, outcome: CallOutcome::TimedOut });
+                self.abandon_acquire(now, id);
+            }
+            CallKind::Release { .. } => {
+                // The session lives on, and would keep the lock: it goes on in the background.
+                call.detached = true;
+                call.deadline = Time::NEVER;
+                self.notify(Notification::Completed { call: id, outcome: CallOutcome::TimedOut });
+            }
+            CallKind::Append { .. } => {
+                let outcome = if call.assignment.is_some() {
+                    CallOutcome::Unknown
+                } else {
+                    CallOutcome::TimedOut
+                };
+                self.finish_call(id, outcome);
+            }
+            CallKind::Close => {
+                self.phase = Phase::Closed;
+                self.finish_call(id, CallOutcome::TimedOut);
+            }
+            CallKind::Cancel { .. } | CallKind::AppendOutcome { .. } => {
+                self.finish_call(id, CallOutcome::TimedOut)
+            }
+        }
+    }
+
+    pub(super) fn finish_call(&mut self, id: CallId, outcome: CallOutcome) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        if !call.detached {
+            self.notify(Notification::Completed { call: id, outcome });
+        }
+    }
+}

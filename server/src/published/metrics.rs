@@ -1,0 +1,118 @@
+//! What the metrics tell: how often things have happened, and how much there is. All of it comes
+//! from what was published, so counting costs the lock service nothing.
+
+use std::collections::BTreeMap;
+
+use leasehold_core::event::{EventKind, ReleaseCause};
+use leasehold_core::id::Token;
+use leasehold_core::state::State;
+
+/// How often things have happened since this server was started.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Events, by type.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Refused requests, by code.
+    pub refusals: BTreeMap<&'static str, u64>,
+    /// Tenures that ended, by cause.
+    pub releases: BTreeMap<&'static str, u64>,
+    /// Dropped datagrams, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// Bytes appended.
+    pub appended_bytes: u64,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Live sessions.
+    pub sessions: usize,
+    /// Locks that are held.
+    pub locks_held: usize,
+    /// Requests that wait for a lock.
+    pub waiters: usize,
+    /// Guarded files.
+    pub files: usize,
+    /// Bytes in them.
+    pub file_bytes: u64,
+    /// The largest token ever granted.
+    pub last_token: Token,
+}
+
+impl Counters {
+    pub(super) fn record(&mut self, kind: &EventKind) {
+        *self.events.entry(kind.code()).or_default() += 1;
+        match kind {
+            EventKind::RequestRefused { refusal, .. } => {
+                *self.refusals.entry(refusal.code()).or_default() += 1;
+            }
+            EventKind::LockReleased { cause, .. } => {
+                *self.releases.entry(release_code(*cause)).or_default() += 1;
+            }
+            EventKind::DatagramDropped { reason } => {
+                *self.drops.entry(reason.code()).or_default() += 1;
+            }
+            EventKind::FileAppended { data, .. } => self.appended_bytes += data.len(),
+            EventKind::ServerStarted { .. }
+            | EventKind::ServerStopped
+            | EventKind::SessionOpened { .. }
+            | EventKind::SessionExpired { .. }
+            | EventKind::SessionClosed { .. }
+            | EventKind::LockQueued { .. }
+            | EventKind::LockGranted { .. }
+            | EventKind::WaitEnded { .. }
+            | EventKind::DuplicateAnswered { .. }
+            | EventKind::LeaseRenewed { .. } => {}
+        }
+    }
+}
+
+impl Gauges {
+    pub(super) fn from_state(state: &State) -> Self {
+        let mut gauges = Self {
+            locks_held: state.locks().values().filter(|lock| lock.tenure().is_some()).count(),
+            file_bytes: state.files().values().map(leasehold_core::state::File::len).sum(),
+            ..Self::default()
+        };
+        gauges.update_from_state(state);
+        gauges
+    }
+
+    /// What the state would have to be gone through for.
+    pub(super) fn record(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::LockGranted { .. } => self.locks_held += 1,
+            EventKind::LockReleased { .. } => self.locks_held -= 1,
+            EventKind::FileAppended { data, .. } => self.file_bytes += data.len(),
+            EventKind::ServerStarted { .. }
+            | EventKind::ServerStopped
+            | EventKind::SessionOpened { .. }
+            | EventKind::SessionExpired { .. }
+            | EventKind::SessionClosed { .. }
+            | EventKind::LockQueued { .. }
+            | EventKind::WaitEnded { .. }
+            | EventKind::RequestRefused { .. }
+            | EventKind::DuplicateAnswered { .. }
+            | EventKind::LeaseRenewed { .. }
+            | EventKind::DatagramDropped { .. } => {}
+        }
+    }
+
+    /// What the state knows at once.
+    pub(super) fn update_from_state(&mut self, state: &State) {
+        self.sessions = state.sessions().len();
+        self.waiters = state.waiter_count();
+        self.files = state.files().len();
+        self.last_token = state.last_token();
+    }
+}
+
+/// The word in events and metrics.
+const fn release_code(cause: ReleaseCause) -> &'static str {
+    match cause {
+        ReleaseCause::Released => "released",
+        ReleaseCause::LeaseExpired => "lease_expired",
+        ReleaseCause::HoldExpired => "hold_expired",
+        ReleaseCause::Closed => "closed",
+    }
+}

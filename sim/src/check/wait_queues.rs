@@ -1,0 +1,123 @@
+//! Who stands in line for each lock, as the records tell, and which locks are free although
+//! somebody waits.
+
+use leasehold_core::limits::SILENCE_MAX;
+
+use crate::trace::LockId;
+use crate::virtual_time::VirtualTime;
+
+#[derive(Clone, Debug)]
+pub(super) struct WaitQueues {
+    queues: Vec<Vec<Waiter>>,
+    /// Locks that are free although somebody who is heard waits. Each goes to one of those before
+    /// any time has passed.
+    idle_locks: Vec<LockId>,
+    idle_since: VirtualTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    session: u32,
+    seq: u32,
+    heard_ms: u32,
+    /// Whether it has said a word to this life of the server. One that has not can't be told from
+    /// one that died, whatever its time.
+    has_spoken: bool,
+}
+
+impl Waiter {
+    const fn is_silent(self, local_ms: u32) -> bool {
+        local_ms.saturating_sub(self.heard_ms) as u64 >= SILENCE_MAX.as_millis()
+    }
+}
+
+impl WaitQueues {
+    pub(super) fn new(locks: usize) -> Self {
+        Self {
+            queues: vec![Vec::new(); locks],
+            idle_locks: Vec::new(),
+            idle_since: VirtualTime::START,
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u32, u32), heard_ms: u32) {
+        if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
+            queue.push(Waiter { session, seq, heard_ms, has_spoken: true });
+        }
+    }
+
+    /// What the journal holds of a line. Who is in it is taken as heard, and has said nothing.
+    pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u32, u32), heard_ms: u32) {
+        if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
+            queue.push(Waiter { session, seq, heard_ms, has_spoken: false });
+        }
+    }
+
+    pub(super) fn dequeue(&mut self, lock: LockId, (session, seq): (u32, u32)) {
+        let Some(queue) = self.queues.get_mut(usize::from(lock.0)) else { return };
+        queue.retain(|it| (it.session, it.seq) != (session, seq));
+        if queue.is_empty() {
+            self.idle_locks.retain(|idle| *idle != lock);
+        }
+    }
+
+    /// Somebody asks again for what it waits for. Says for which lock.
+    pub(super) fn observe_retry(
+        &mut self,
+        session: u32,
+        seq: u32,
+        local_ms: u32,
+    ) -> Option<LockId> {
+        for (id, queue) in (0_u8..).zip(&mut self.queues) {
+            let mut waiters = queue.iter_mut();
+            if let Some(waiter) = waiters.find(|it| (it.session, it.seq) == (session, seq)) {
+                (waiter.heard_ms, waiter.has_spoken) = (local_ms, true);
+                return Some(LockId(id));
+            }
+        }
+        None
+    }
+
+    /// Whether a grant passes over somebody who is heard; nothing where nobody waits.
+    pub(super) fn would_pass_over(
+        &self,
+        lock: LockId,
+        (session, seq): (u32, u32),
+        local_ms: u32,
+    ) -> Option<bool> {
+        let queue = self.queues.get(usize::from(lock.0)).filter(|queue| !queue.is_empty())?;
+        let position = queue.iter().position(|it| (it.session, it.seq) == (session, seq));
+        let before = &queue[..position.unwrap_or(queue.len())];
+        Some(before.iter().any(|it| it.session != session && !it.is_silent(local_ms)))
+    }
+
+    /// The lock is free at this moment. Whoever waits for it, and is heard, is owed it.
+    pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u32) {
+        let Some(queue) = self.queues.get(usize::from(lock.0)) else { return };
+        if queue.iter().any(|it| it.has_spoken && !it.is_silent(local_ms))
+            && !self.idle_locks.contains(&lock)
+        {
+            self.idle_locks.push(lock);
+            self.idle_since = at;
+        }
+    }
+
+    pub(super) fn mark_taken(&mut self, lock: LockId) {
+        self.idle_locks.retain(|idle| *idle != lock);
+    }
+
+    /// Whether a lock that is owed to somebody was left lying until now.
+    pub(super) fn has_overdue_lock(&self, at: VirtualTime) -> bool {
+        !self.idle_locks.is_empty() && self.idle_since < at
+    }
+
+    /// The server's memory is gone: it owes nothing until it has heard somebody.
+    pub(super) fn clear_idle(&mut self) {
+        self.idle_locks.clear();
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.queues.iter_mut().for_each(Vec::clear);
+        self.idle_locks.clear();
+    }
+}

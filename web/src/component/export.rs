@@ -1,0 +1,187 @@
+//! Taking something along, and bringing it back: links, pictures, traces, a test.
+
+use leasehold_sim::{Importance, RecordingHeader, Run, Scenario, mermaid, shiviz};
+use yew::Context;
+
+use super::app::{App, Msg};
+use super::dialogs::ExportKind;
+use crate::browser;
+use crate::model::live_trace::LiveRecording;
+use crate::model::timeline::Timeline;
+use crate::picture::shape::Picture;
+
+/// Traces of more records than this are not gone through to their end when they are opened.
+const RECORDS_CHECKED_MAX: u32 = 400_000;
+
+/// Does it.
+pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) {
+    let timeline = app.workspace.timeline();
+    let name = format!("{}-{}", app.workspace.scenario.name, timeline.now().as_millis());
+    match export {
+        ExportKind::Link if timeline.live_trace().is_some() => {
+            app.workspace
+                .show_toast("What was seen can't be put in a link: save it as a file.", Vec::new());
+            return;
+        }
+        ExportKind::Link => {
+            let address = browser::page_url(&app.workspace.link_to_now().to_query());
+            browser::copy_text(&address, ctx.link().callback(Msg::LinkCopied));
+            return;
+        }
+        ExportKind::Svg(picture_index) => {
+            if let Some((view, picture)) = app.pictures().get(picture_index) {
+                let svg = picture.to_svg(&browser::picture_style());
+                browser::download_text(&format!("{name}-{view}.svg"), "image/svg+xml", &svg);
+            }
+        }
+        ExportKind::Png(picture_index, scale) => {
+            if let Some((view, picture)) = app.pictures().get(picture_index) {
+                let svg = picture.to_svg(&browser::picture_style());
+                let size = (picture.width, picture.height);
+                let file = format!("{name}-{view}.png");
+                browser::download_png(&file, &svg, size, f64::from(scale));
+            }
+        }
+        ExportKind::StopPictures(picture_index) => export_stop_pictures(app, picture_index),
+        ExportKind::Notes => {
+            super::notes_window::open_window();
+            return;
+        }
+        ExportKind::Trace => {
+            let json = match (timeline.live_trace(), &app.workspace.recording_json) {
+                (None, _) => simulated_recording(timeline).to_json(),
+                (Some(_), Some(recorded)) => recorded.to_string(),
+                (Some(_), None) => {
+                    app.workspace
+                        .show_toast("Record first: what was recorded can be saved.", Vec::new());
+                    return;
+                }
+            };
+            browser::download_text(&format!("{name}.json"), "application/json", &json);
+        }
+        ExportKind::ShiViz => {
+            let log = shiviz(&simulated_recording(timeline));
+            browser::download_text(&format!("{name}.shiviz.log"), "text/plain", &log);
+        }
+        ExportKind::Mermaid => {
+            let diagram = mermaid(&simulated_recording(timeline), Importance::Release);
+            browser::download_text(&format!("{name}.mmd"), "text/plain", &diagram);
+        }
+        ExportKind::RustTest => {
+            let test = rust_test(timeline, &app.workspace.scenario.name);
+            browser::download_text(&format!("{name}.rs"), "text/plain", &test);
+        }
+        ExportKind::FoundTest => {
+            if let Some(found) = &app.search.found {
+                let test = rust_test(&Timeline::new(found.run.clone()), "found");
+                browser::download_text("found.rs", "text/plain", &test);
+            }
+        }
+    }
+    app.workspace.show_toast("Saved with your downloads.", Vec::new());
+}
+
+fn simulated_recording(timeline: &Timeline) -> leasehold_sim::Recording {
+    leasehold_sim::Recording::new(timeline.run().clone(), timeline.trace().to_vec())
+}
+
+/// A picture of each stop, numbered.
+fn export_stop_pictures(app: &mut App, picture_index: usize) {
+    let position = app.workspace.timeline().position();
+    let now = app.workspace.timeline().now();
+    let stop_positions: Vec<u32> =
+        app.workspace.quiz.stops.iter().map(|stop_position| stop_position.position).collect();
+    let style = browser::picture_style();
+    for (number, stop_position) in (1..).zip(stop_positions) {
+        app.workspace.move_without_events(|timeline| timeline.go_to_position(stop_position));
+        if let Some((view, picture)) = app.pictures().get(picture_index) {
+            let picture: &Picture = picture;
+            let file = format!("{}-{view}-{number}.svg", app.workspace.scenario.name);
+            browser::download_text(&file, "image/svg+xml", &picture.to_svg(&style));
+        }
+    }
+    app.workspace.move_without_events(|timeline| {
+        timeline.go_to_position(position);
+        timeline.go_to(now);
+    });
+}
+
+/// A test in Rust that goes through the run and expects what came of it.
+fn rust_test(timeline: &Timeline, name: &str) -> String {
+    let run = serde_json::to_string_pretty(timeline.run()).unwrap_or_default();
+    let violated: Vec<String> =
+        timeline.violated().iter().map(|(it, _)| format!("Invariant::{it}")).collect();
+    let name = name.replace('-', "_");
+    format!(
+        "//! A run that was found with the page, and what comes of it.\n\n\
+         use leasehold_sim::{{Invariant, Run}};\n\n\
+         #[test]\nfn {name}() {{\n    \
+         let run: Run = serde_json::from_str(RUN).unwrap();\n    \
+         let violated: Vec<Invariant> =\n        \
+         run.go().violations().into_iter().map(|(it, _)| it).collect();\n    \
+         assert_eq!(violated, [{}]);\n}}\n\n\
+         const RUN: &str = r#\"{run}\"#;\n",
+        violated.join(", ")
+    )
+}
+
+impl App {
+    /// A file that somebody chose.
+    pub(super) fn import_text(&mut self, text: Option<&str>) {
+        self.leave_live();
+        if let Some(text) = text.filter(|text| LiveRecording::matches(text)) {
+            match self.workspace.from_recording(text) {
+                Ok(workspace) => {
+                    (self.workspace, self.ui.open_dialog, self.must_measure) =
+                        (workspace, None, true);
+                    self.workspace.show_toast("A recording of a real server.", Vec::new());
+                }
+                Err(error) => {
+                    self.workspace
+                        .show_toast(&format!("That is no recording: {error}."), Vec::new());
+                }
+            }
+            return;
+        }
+        match read_trace(text.unwrap_or_default()) {
+            Ok((scenario, note)) => {
+                self.ui.open_dialog = None;
+                self.workspace.open_run(scenario);
+                self.workspace.show_toast(&note, Vec::new());
+                self.must_measure = true;
+            }
+            Err(error) => {
+                self.workspace.show_toast(&format!("That is no trace: {error}."), Vec::new())
+            }
+        }
+    }
+}
+
+/// A scenario, a run or a recording, whichever the text is; and a word on it.
+fn read_trace(text: &str) -> Result<(Scenario, String), String> {
+    if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
+        scenario.resolve_run().validate().map_err(|error| error.to_string())?;
+        let note = format!("A scenario: {}.", scenario.title);
+        return Ok((scenario, note));
+    }
+    if let Ok(run) = serde_json::from_str::<Run>(text) {
+        run.validate().map_err(|error| error.to_string())?;
+        return Ok((scenario_for_run("run", &run), "A run, from its beginning.".to_owned()));
+    }
+    let trace = RecordingHeader::from_json(text)?;
+    let fingerprint =
+        trace.run.execute_within(RECORDS_CHECKED_MAX).map(|world| world.fingerprint());
+    let note = match fingerprint.map(|it| format!("{it:016x}") == trace.fingerprint) {
+        Some(true) => "A trace: it is replayed exactly as it was recorded.",
+        Some(false) => {
+            "A trace, replayed with a newer model: the result differs from what was recorded."
+        }
+        None => "A trace, replayed. It is too long to be compared with what was recorded.",
+    };
+    Ok((scenario_for_run("trace", &trace.run), note.to_owned()))
+}
+
+/// A scenario around a run that has none: what it violates, or just the run.
+fn scenario_for_run(name: &str, run: &Run) -> Scenario {
+    Scenario::from_violating_run(name, run).unwrap_or_else(|| Scenario::from_run(name, run))
+}

@@ -1,0 +1,127 @@
+//! The second window, for the one who talks: what is on the first one, what comes next, and the
+//! answer. The two speak over a channel that never leaves the browser.
+
+use gloo_events::EventListener;
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::{BroadcastChannel, MessageEvent};
+use yew::{Callback, Component, Context, Html, html};
+
+use crate::browser;
+use crate::model::notes::Notes;
+
+/// What the channel is called.
+const CHANNEL_NAME: &str = "leasehold-notes";
+
+/// What the second window says when it opens.
+const HELLO: &str = "hello";
+
+/// One end of the channel.
+pub(crate) struct NotesChannel {
+    channel: BroadcastChannel,
+    /// Whether anybody has said that it is there, and what it was told last.
+    has_listener: bool,
+    last_sent: String,
+    /// Kept, since it ends when it is dropped.
+    _listener: EventListener,
+}
+
+impl NotesChannel {
+    /// None where the browser has no such thing.
+    pub(crate) fn open(on_message: Callback<String>) -> Option<Self> {
+        let channel = BroadcastChannel::new(CHANNEL_NAME).ok()?;
+        let listener = EventListener::new(&channel, "message", move |event| {
+            let data = event.dyn_ref::<MessageEvent>().and_then(|event| event.data().as_string());
+            if let Some(text) = data {
+                on_message.emit(text);
+            }
+        });
+        Some(Self { channel, has_listener: false, last_sent: String::new(), _listener: listener })
+    }
+
+    fn post(&self, text: &str) {
+        // Who can't be told is not there.
+        self.channel.post_message(&JsValue::from_str(text)).ok();
+    }
+
+    /// The other end has said something.
+    pub(crate) fn message_received(&mut self, text: &str) {
+        if text == HELLO {
+            self.has_listener = true;
+            self.last_sent.clear();
+        }
+    }
+
+    /// Tells the other end, where there is one, what it doesn't know yet.
+    pub(crate) fn publish(&mut self, notes: impl FnOnce() -> Notes) {
+        if !self.has_listener {
+            return;
+        }
+        let text = notes().encode();
+        if text != self.last_sent {
+            self.post(&text);
+            self.last_sent = text;
+        }
+    }
+}
+
+/// Opens the second window.
+pub(crate) fn open_window() {
+    let size = "popup,width=560,height=720";
+    if let Some(window) = browser::window() {
+        // A browser that opens no windows says so itself.
+        window.open_with_url_and_target_and_features("?mode=notes", CHANNEL_NAME, size).ok();
+    }
+}
+
+/// The second window.
+pub(crate) struct NotesWindow {
+    notes: Option<Notes>,
+    _channel: Option<NotesChannel>,
+}
+
+impl Component for NotesWindow {
+    type Message = String;
+    type Properties = ();
+
+    fn create(ctx: &Context<Self>) -> Self {
+        let channel = NotesChannel::open(ctx.link().callback(|text| text));
+        if let Some(channel) = &channel {
+            channel.post(HELLO);
+        }
+        Self { notes: None, _channel: channel }
+    }
+
+    fn update(&mut self, _: &Context<Self>, text: String) -> bool {
+        let notes = Notes::decode(&text);
+        let is_valid = notes.is_some();
+        self.notes = notes.or(self.notes.take());
+        is_valid
+    }
+
+    fn view(&self, _: &Context<Self>) -> Html {
+        let Some(notes) = &self.notes else {
+            return html! {
+                <main class="notes" data-testid="notes">
+                    <p class="nothing">
+                        { "These notes follow the page in another window of this browser. \
+                           Open it, and leave it open." }
+                    </p>
+                </main>
+            };
+        };
+        let Notes { title, point, time, caption, next, question, options, explanation } =
+            notes.clone();
+        html! {
+            <main class="notes" data-testid="notes">
+                <header><h1>{ title }</h1><p class="clock">{ time }</p></header>
+                <p class="nothing">{ point }</p>
+                <h2>{ "Now" }</h2><p class="now">{ caption }</p>
+                <h2>{ "Next" }</h2><p data-testid="notes-next">{ next }</p>
+                <h2>{ "The question" }</h2>
+                <p>{ question }</p>
+                <ol>{ for options.into_iter().map(|option| html! { <li>{ option }</li> }) }</ol>
+                <p class="nothing">{ explanation }</p>
+            </main>
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! "Find a violation": what is looked for, how far, how far it is, and what came of it.
+
+use std::collections::BTreeSet;
+
+use leasehold_sim::{FaultKind, Invariant, SearchLimits};
+use wasm_bindgen::JsCast as _;
+use web_sys::{Event, HtmlInputElement};
+use yew::{AttrValue, Callback, Html, html};
+
+use super::dialog::Dialog;
+use crate::model::violation_search::ViolationSearch;
+use crate::picture::shape::format_tenths;
+
+#[derive(Clone)]
+pub(crate) struct SearchProps {
+    pub(crate) search: ViolationSearch,
+    /// Which protections are off, in words.
+    pub(crate) run_title: AttrValue,
+    pub(crate) onlimits: Callback<SearchLimits>,
+    pub(crate) onsearch: Callback<()>,
+    pub(crate) oncancel: Callback<()>,
+    pub(crate) onplay: Callback<()>,
+    pub(crate) ontest: Callback<()>,
+    pub(crate) onclose: Callback<()>,
+}
+
+pub(crate) fn search_dialog(props: &SearchProps) -> Html {
+    let SearchProps { search, run_title, onlimits, .. } = props.clone();
+    let limits = search.limits.clone();
+    let invariant = |it: Invariant| {
+        let checked = limits.invariants.contains(&it);
+        let (bounds, onlimits) = (limits.clone(), onlimits.clone());
+        let onchange = move |_: Event| {
+            let mut limits = bounds.clone();
+            toggle(&mut limits.invariants, it);
+            onlimits.emit(limits);
+        };
+        html! {
+            <label key={it.name()} title={it.sentence()}>
+                <input type="checkbox" {checked} {onchange} />{ it.name() }
+            </label>
+        }
+    };
+    let fault_kind = |it: FaultKind| {
+        let checked = limits.faults.contains(&it);
+        let (bounds, onlimits) = (limits.clone(), onlimits.clone());
+        let onchange = move |_: Event| {
+            let mut limits = bounds.clone();
+            toggle(&mut limits.faults, it);
+            onlimits.emit(limits);
+        };
+        html! { <label key={it.name()}><input type="checkbox" {checked} {onchange} />{ it.name() }
+        </label> }
+    };
+    let number = |label: &'static str, value: u64, max: u64, set: fn(&mut SearchLimits, u64)| {
+        let (limits, onlimits) = (limits.clone(), onlimits.clone());
+        let onchange = move |event: Event| {
+            let field = event.target().and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
+            let number = field.and_then(|field| field.value().parse::<u64>().ok());
+            let mut limits = limits.clone();
+            set(&mut limits, number.unwrap_or(value).clamp(0, max));
+            onlimits.emit(limits);
+        };
+        html! {
+            <label>{ label }
+                <input type="number" min="0" max={max.to_string()} value={value.to_string()}
+                    {onchange} />
+            </label>
+        }
+    };
+    html! {
+        <Dialog title="Find a violation" class="search" onclose={props.onclose.clone()}>
+            <p>{ format!("This run, {run_title}, with nothing done to it; then with ever more faults, the \
+                smallest first.") }</p>
+            { search_outcome(props) }
+            <fieldset><legend>{ "Look for" }</legend>
+                { for Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2).map(invariant) }
+            </fieldset>
+            <fieldset><legend>{ "Faults" }</legend>
+                { for FaultKind::ALL.into_iter().map(fault_kind) }
+            </fieldset>
+            <fieldset><legend>{ "At most" }</legend>
+                { number("faults", limits.faults_max as u64, 4, |limits, to| {
+                    limits.faults_max = usize::try_from(to).unwrap_or(1);
+                }) }
+                { number("events", u64::from(limits.events_max), 2_000, |limits, to| {
+                    limits.events_max = u32::try_from(to).unwrap_or(400).max(1);
+                }) }
+            </fieldset>
+        </Dialog>
+    }
+}
+
+fn toggle<T: Ord + Clone>(set: &mut BTreeSet<T>, it: T) {
+    if !set.remove(&it) {
+        set.insert(it);
+    }
+}
+
+fn search_outcome(props: &SearchProps) -> Html {
+    let search = &props.search;
+    let onstart = props.onsearch.reform(|_| ());
+    html! {
+        <section class="outcome" data-testid="search-outcome" role="status" tabindex="-1">
+            if search.is_running {
+                <progress max="100" value={search.percent().map(format_tenths)} />
+                <p>{ search.text.clone() }{ search.rate_text() }</p>
+                <button class="small-button" onclick={props.oncancel.reform(|_| ())}>{ "Stop" }
+                    </button>
+            } else {
+                if !search.text.is_empty() {
+                    <p class="verdict">{ search.text.clone() }</p>
+                }
+                if let Some(found) = &search.found {
+                    <ol class="recipe">{ for found.steps.iter().map(|step| html! { <li>
+                        { step.clone() }</li> }) }</ol>
+                    <p class="nothing">{ found.why_minimal.clone() }</p>
+                    <div class="row">
+                        <button class="primary" data-testid="search-play"
+                            onclick={props.onplay.reform(|_| ())}>{ "Play it" }</button>
+                        <button class="small-button" onclick={props.ontest.reform(|_| ())}>
+                            { "Save as a test" }</button>
+                    </div>
+                }
+                <button class="primary" data-testid="search-start" onclick={onstart}>
+                    { if search.found.is_some() { "Search again" } else { "Search" } }
+                </button>
+            }
+        </section>
+    }
+}

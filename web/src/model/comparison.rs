@@ -1,0 +1,133 @@
+//! Two runs of the same seed, in which one protection differs.
+
+use std::collections::BTreeSet;
+
+use leasehold_sim::{Explainer, Importance, Protection, RecordId, Run, Scenario, VirtualTime};
+
+use super::timeline::Timeline;
+
+/// The run that stands beside, and what differs.
+pub(crate) struct Comparison {
+    pub(crate) other: Timeline,
+    /// What is different over there, in words.
+    pub(crate) title: String,
+    /// Where the two part: the record of the one here, and when.
+    pub(crate) divergence: Option<(RecordId, VirtualTime)>,
+    pub(crate) mode: ComparisonMode,
+}
+
+/// How the two are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ComparisonMode {
+    SideBySide,
+    Stacked,
+    Overlaid,
+    Text,
+}
+
+impl ComparisonMode {
+    pub(crate) const ALL: [Self; 4] = [Self::SideBySide, Self::Stacked, Self::Overlaid, Self::Text];
+
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::SideBySide => "Side by side",
+            Self::Stacked => "One below the other",
+            Self::Overlaid => "One over the other",
+            Self::Text => "In words",
+        }
+    }
+}
+
+/// Which run to compare this one with: the one with all protections where some are off here, else
+/// the one without what the scenario is about. None where there is nothing that differs.
+pub(crate) fn counterpart(scenario: &Scenario, run: &Run) -> Option<Run> {
+    let without: BTreeSet<Protection> = if run.without.is_empty() {
+        scenario.switches.iter().copied().take(1).collect()
+    } else {
+        BTreeSet::new()
+    };
+    (without != run.without).then(|| Run { without, ..run.clone() })
+}
+
+/// What a run is called beside another.
+pub(crate) fn run_title(run: &Run) -> String {
+    if run.without.is_empty() {
+        return "with all protections".to_owned();
+    }
+    let names: Vec<&str> = run.without.iter().map(|it| it.name()).collect();
+    format!("without {}", names.join(", "))
+}
+
+impl Comparison {
+    /// This film beside another run, at the same moment.
+    pub(crate) fn new(timeline: &Timeline, other: Run) -> Self {
+        let title = run_title(&other);
+        let other = timeline.with_run(other);
+        let divergence = find_divergence(timeline, &other);
+        Self { other, title, divergence, mode: ComparisonMode::SideBySide }
+    }
+
+    /// What mattered by now in only one of the two, from where they part: here, there.
+    pub(crate) fn differences(&self, here: &Timeline) -> (Vec<Difference>, Vec<Difference>) {
+        (only_in(here, &self.other), only_in(&self.other, here))
+    }
+}
+
+/// Something that happened in one run alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) record: RecordId,
+    pub(crate) at: String,
+    pub(crate) text: String,
+}
+
+fn find_divergence(a: &Timeline, b: &Timeline) -> Option<(RecordId, VirtualTime)> {
+    let mut pairs = a.trace().iter().zip(b.trace());
+    let index = pairs.position(|(a, b)| a != b)?;
+    Some((RecordId(u32::try_from(index).ok()?), a.trace()[index].at))
+}
+
+fn only_in(a: &Timeline, b: &Timeline) -> Vec<Difference> {
+    let important_records = |timeline: &Timeline| {
+        let explainer = Explainer::new(timeline.run(), timeline.trace());
+        let past = timeline.past().iter().enumerate();
+        let important =
+            past.filter(|(_, record)| Importance::from_record(record) >= Importance::Release);
+        let important_records = important.filter_map(|(index, record)| {
+            let id = RecordId(u32::try_from(index).ok()?);
+            let text = explainer.describe(id)?.sentence();
+            Some(Difference { record: id, at: record.at.to_string(), text })
+        });
+        important_records.collect::<Vec<_>>()
+    };
+    let there: BTreeSet<(String, String)> =
+        important_records(b).into_iter().map(|it| (it.at, it.text)).collect();
+    let mut only_here = important_records(a);
+    only_here.retain(|it| !there.contains(&(it.at.clone(), it.text.clone())));
+    only_here
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_diverge_where_the_protection_matters() {
+        let scenario = Scenario::from_name("gc-pause").unwrap();
+        let mut timeline = Timeline::new(scenario.resolve_run());
+        timeline.go_to(VirtualTime::from_millis(25_000));
+        let other = counterpart(&scenario, timeline.run()).unwrap();
+        assert_eq!(run_title(&other), "without fencing");
+        let compare = Comparison::new(&timeline, other);
+        let (_, at) = compare.divergence.unwrap();
+        assert!((15_900..16_400).contains(&at.as_millis()), "{at}");
+        let (remaining, there) = compare.differences(&timeline);
+        assert!(
+            remaining.iter().any(|it| it.text.contains("refuses client_1's append")),
+            "{remaining:#?}"
+        );
+        assert!(there.iter().any(|it| it.text.contains("for client_1, under token 1")));
+        let reverse = counterpart(&scenario, compare.other.run()).unwrap();
+        assert_eq!(&reverse, timeline.run());
+    }
+}

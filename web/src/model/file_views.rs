@@ -1,0 +1,332 @@
+//! The files line by line: whose each is and under which token, what is stale, what stands there
+//! twice, and what a correct run would not have.
+
+use std::collections::BTreeSet;
+
+use leasehold_sim::{Line, Lines, LockId, NodeId, RecordId, Run, World};
+
+use super::live_trace::{FilePrefix, LiveTrace};
+use super::scene::line_count_at;
+use super::timeline::Timeline;
+
+/// So many lines are each compared with all that came before.
+const PAIRWISE_MAX: usize = 100;
+
+/// The key of what stands for bytes that nobody has seen.
+const UNOBSERVED_KEY: &str = "unseen";
+
+/// One file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FileView {
+    pub(crate) name: String,
+    /// How many lines there are; where it isn't known what stood there before, how many came.
+    pub(crate) line_count: usize,
+    pub(crate) is_partial_count: bool,
+    pub(crate) lines: Vec<LineView>,
+    /// Whether there are earlier ones.
+    pub(crate) has_more: bool,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LineView {
+    pub(crate) key: String,
+    pub(crate) record: RecordId,
+    pub(crate) text: String,
+    pub(crate) token: u32,
+    pub(crate) client: String,
+    /// It came after a line under a larger token.
+    pub(crate) is_stale: bool,
+    /// The same request stands there already.
+    pub(crate) is_duplicate: bool,
+    pub(crate) diff: LineDiff,
+}
+
+/// How a line stands against a correct run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineDiff {
+    /// Nobody has asked, or it stands there too.
+    Unchanged,
+    /// A correct run doesn't have it.
+    Extra,
+    /// A correct run has it, and this one doesn't.
+    Missing,
+}
+
+/// A number of lines, in words: all that there are, or those since somebody watched.
+pub(crate) fn line_count_text(count: usize, is_partial: bool) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    if is_partial { format!("+{count} since watched") } else { format!("{count} line{plural}") }
+}
+
+impl LineView {
+    pub(crate) fn css_class(&self) -> &'static str {
+        match self.diff {
+            LineDiff::Extra => "extra",
+            LineDiff::Missing => "missing",
+            LineDiff::Unchanged if self.is_stale => "stale",
+            LineDiff::Unchanged if self.is_duplicate => "twice",
+            LineDiff::Unchanged => "",
+        }
+    }
+
+    /// What is wrong with it, in signs and words.
+    pub(crate) fn badges(&self) -> String {
+        let mut badges = Vec::new();
+        if self.is_stale {
+            badges.push("⚠ stale");
+        }
+        if self.is_duplicate {
+            badges.push("⧉ twice");
+        }
+        match self.diff {
+            LineDiff::Extra => badges.push("+ not in a correct run"),
+            LineDiff::Missing => badges.push("− only in a correct run"),
+            LineDiff::Unchanged => {}
+        }
+        badges.join("  ")
+    }
+
+    pub(crate) fn token_text(&self) -> String {
+        if self.token == 0 { "·".to_owned() } else { format!("#{}", self.token) }
+    }
+
+    pub(crate) fn hint(&self) -> String {
+        if self.token == 0 {
+            return "written before anybody watched".to_owned();
+        }
+        format!("written by {} under token {}", self.client, self.token)
+    }
+}
+
+impl Timeline {
+    /// All files at this moment, with so many of their last lines; `correct` is the same run with
+    /// all protections, at its end.
+    pub(crate) fn file_views(&self, correct: Option<&World>, lines_max: usize) -> Vec<FileView> {
+        match (self.world(), self.live_trace()) {
+            (Some(world), _) => simulated_file_views(world, correct, lines_max),
+            (None, Some(live_trace)) => live_file_views(live_trace, self.position(), lines_max),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+fn live_file_views(live_trace: &LiveTrace, records: u32, lines_max: usize) -> Vec<FileView> {
+    let run = live_trace.run();
+    let locks = (0..).map(LockId).zip(&run.config.locks);
+    let file_views = locks.filter_map(|(lock_id, name)| {
+        let file_lines = live_trace.event_recorder().file(lock_id)?;
+        let prefix = live_trace.file_prefix(lock_id, records);
+        let mut shown_lines = prefix.map_or_else(Vec::new, prefix_line_views);
+        let lines = prefix.map_or(0, |it| it.observed_lines)..line_count_at(file_lines, records);
+        let new_lines = lines.len();
+        let has_more = shown_lines.len() + new_lines > lines_max;
+        // How many there were before isn't known where only their bytes are.
+        let count =
+            new_lines + shown_lines.iter().filter(|line| line.key != UNOBSERVED_KEY).count();
+        shown_lines.extend(last_line_views(
+            run,
+            lines.filter_map(|at| file_lines.get(at)),
+            lines_max,
+        ));
+        let lines = shown_lines.split_off(shown_lines.len().saturating_sub(lines_max));
+        let is_partial = prefix.is_some_and(|it| it.line_count().is_none());
+        Some(FileView {
+            name: name.to_string(),
+            line_count: count,
+            is_partial_count: is_partial,
+            lines,
+            has_more,
+        })
+    });
+    file_views.filter(|file| !file.lines.is_empty()).collect()
+}
+
+/// What stood in a file before anybody looked.
+fn prefix_line_views(prefix: &FilePrefix) -> Vec<LineView> {
+    let line_view = |key: String, text: String| LineView {
+        key,
+        record: RecordId::NONE,
+        text,
+        token: 0,
+        client: String::new(),
+        is_stale: false,
+        is_duplicate: false,
+        diff: LineDiff::Unchanged,
+    };
+    match &prefix.text {
+        Some(text) => {
+            let lines = (0_usize..).zip(text.lines());
+            lines
+                .map(|(index, line)| line_view(format!("before {index}"), line.to_owned()))
+                .collect()
+        }
+        None if prefix.len > 0 => {
+            vec![line_view(UNOBSERVED_KEY.to_owned(), format!("… {} bytes before", prefix.len))]
+        }
+        None => Vec::new(),
+    }
+}
+
+fn simulated_file_views(world: &World, correct: Option<&World>, lines_max: usize) -> Vec<FileView> {
+    let locks = (0..).map(LockId).zip(&world.run().config.locks);
+    locks
+        .map(|(lock_id, name)| {
+            let count = world.file(lock_id).map_or(0, Lines::len);
+            let mut lines =
+                line_views(world, lock_id, if correct.is_some() { usize::MAX } else { lines_max });
+            if let Some(correct) = correct {
+                mark_differences(
+                    &mut lines,
+                    &self::line_views(correct, lock_id, usize::MAX),
+                    world.is_over(),
+                );
+            }
+            let has_more = lines.len().max(count) > lines_max;
+            let lines = lines.split_off(lines.len().saturating_sub(lines_max));
+            FileView {
+                name: name.to_string(),
+                line_count: count,
+                is_partial_count: false,
+                lines,
+                has_more,
+            }
+        })
+        .collect()
+}
+
+fn line_views(world: &World, lock_id: LockId, lines_max: usize) -> Vec<LineView> {
+    last_line_views(world.run(), world.file(lock_id).into_iter().flat_map(Lines::iter), lines_max)
+}
+
+/// The last of these lines. All of them say what is wrong with those.
+fn last_line_views<'a>(
+    run: &Run,
+    lines: impl Iterator<Item = &'a Line>,
+    lines_max: usize,
+) -> Vec<LineView> {
+    let client_name = |node: NodeId| {
+        let client = usize::from(node.0).checked_sub(1).and_then(|it| run.config.clients.get(it));
+        client.map_or_else(String::new, |client| client.name.to_string())
+    };
+    let lines: Vec<&Line> = lines.collect();
+    let from = lines.len().saturating_sub(lines_max);
+    let (before, shown) = lines.split_at(from);
+    // To compare all with all takes too long, and a set of all is too much for a few.
+    let mut request_ids: Option<BTreeSet<(u32, u32)>> =
+        (shown.len() > PAIRWISE_MAX).then(|| before.iter().map(|line| line.request).collect());
+    let mut highest_token = before.iter().map(|line| line.token).max().unwrap_or(0);
+    let shown = shown.iter().enumerate();
+    shown
+        .map(|(index, line)| {
+            let is_stale = line.token < highest_token;
+            highest_token = highest_token.max(line.token);
+            LineView {
+                key: line.offset.to_string(),
+                record: line.record,
+                text: line.text.clone(),
+                token: line.token,
+                client: client_name(line.client),
+                is_stale,
+                is_duplicate: match &mut request_ids {
+                    Some(request_ids) => !request_ids.insert(line.request),
+                    None => lines[..from + index].iter().any(|it| it.request == line.request),
+                },
+                diff: LineDiff::Unchanged,
+            }
+        })
+        .collect()
+}
+
+/// Marks what differs. Only at the end what is missing is missing for good.
+fn mark_differences(lines: &mut Vec<LineView>, correct: &[LineView], is_over: bool) {
+    let mut unmatched: Vec<&LineView> = correct.iter().collect();
+    for line in lines.iter_mut() {
+        match unmatched.iter().position(|other| other.text == line.text) {
+            Some(index) => drop(unmatched.remove(index)),
+            None => line.diff = LineDiff::Extra,
+        }
+    }
+    if is_over {
+        let missing = unmatched.into_iter().map(|line| LineView {
+            key: format!("missing {}", line.key),
+            diff: LineDiff::Missing,
+            ..line.clone()
+        });
+        lines.extend(missing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_sim::{Protection, Scenario};
+
+    fn world(scenario: &str, without: &[Protection]) -> World {
+        let scenario = Scenario::from_name(scenario).unwrap();
+        let mut world = World::new(scenario.run_without(&without.iter().copied().collect()));
+        let mut trace = Vec::new();
+        while world.step(&mut trace) {}
+        world
+    }
+
+    #[test]
+    fn partial_counts_are_labelled() {
+        assert_eq!(
+            (line_count_text(1, false), line_count_text(0, false)),
+            ("1 line".into(), "0 lines".into())
+        );
+        assert_eq!(line_count_text(3, true), "+3 since watched");
+    }
+
+    #[test]
+    fn stale_and_duplicate_lines_are_marked() {
+        let without_fencing =
+            simulated_file_views(&world("gc-pause", &[Protection::Fencing]), None, 60);
+        assert!(
+            without_fencing[0].lines.iter().any(|line| line.badges() == "⚠ stale"),
+            "{without_fencing:#?}"
+        );
+        let without_dedupe =
+            simulated_file_views(&world("lost-reply", &[Protection::Dedupe]), None, 60);
+        assert!(
+            without_dedupe[0].lines.iter().any(|line| line.badges() == "⧉ twice"),
+            "{without_dedupe:#?}"
+        );
+        let correct_run = simulated_file_views(&world("gc-pause", &[]), None, 60);
+        assert!(correct_run[0].lines.iter().all(|line| line.badges().is_empty()));
+    }
+
+    #[test]
+    fn last_lines_of_a_long_file_keep_their_marks() {
+        for (scenario, without) in
+            [("gc-pause", Protection::Fencing), ("lost-reply", Protection::Dedupe)]
+        {
+            let world = world(scenario, &[without]);
+            let (all_lines, last_line) = (
+                simulated_file_views(&world, None, usize::MAX),
+                simulated_file_views(&world, None, 1),
+            );
+            assert!(
+                last_line.iter().any(|file| file.has_more && !file.lines[0].badges().is_empty())
+            );
+            for (all_lines, last_line) in all_lines.iter().zip(last_line) {
+                assert_eq!(
+                    (last_line.line_count, &last_line.lines[..]),
+                    (all_lines.line_count, &all_lines.lines[all_lines.lines.len() - 1..])
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn differences_from_a_correct_run_are_marked() {
+        let (faulty_run, correct_run) =
+            (world("gc-pause", &[Protection::Fencing]), world("gc-pause", &[]));
+        let files = simulated_file_views(&faulty_run, Some(&correct_run), 60);
+        assert!(files[0].lines.iter().any(|line| line.diff != LineDiff::Unchanged), "{files:#?}");
+        let same = super::simulated_file_views(&correct_run, Some(&correct_run), 60);
+        assert!(same[0].lines.iter().all(|line| line.diff == LineDiff::Unchanged));
+        assert_eq!(same[0].line_count, same[0].lines.len());
+    }
+}

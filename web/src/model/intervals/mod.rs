@@ -1,0 +1,344 @@
+//! What lasts, read off a trace: tenures as the server sees them, beliefs as the clients have them,
+//! and what happened on them at a moment. The picture of the leases is made of this.
+//!
+//! A fold: it takes in records in their order, and can go on where it stopped.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "most of what happens lasts no time")]
+
+mod aggregate;
+
+pub(crate) use aggregate::{Aggregate, AggregatedIntervals, Viewport};
+
+use leasehold_core::event::ReleaseCause;
+use leasehold_sim::{
+    CallResult, Importance, LockId, Message, NodeId, Record, RecordId, RecordKind, VirtualTime,
+};
+
+/// All that lasts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Intervals {
+    /// In the order of their beginnings.
+    pub(crate) tenures: Vec<Tenure>,
+    pub(crate) beliefs: Vec<Belief>,
+    /// What happened to files and locks at a moment.
+    pub(crate) marks: Vec<Mark>,
+    /// When a node stood still, was dead, or was cut off.
+    pub(crate) outages: Vec<Outage>,
+    records_applied: u32,
+}
+
+/// One holding of a lock, as the server sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tenure {
+    pub(crate) lock: LockId,
+    pub(crate) client: NodeId,
+    pub(crate) token: u32,
+    pub(crate) record: RecordId,
+    pub(crate) from: VirtualTime,
+    /// Unset while it lasts.
+    pub(crate) until: Option<VirtualTime>,
+    pub(crate) end: Option<TenureEnd>,
+    /// When its holder was heard of.
+    pub(crate) renewals: Vec<VirtualTime>,
+}
+
+/// How a tenure ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TenureEnd {
+    Released,
+    Expired,
+    /// The server crashed, and did not know of it afterwards.
+    Lost,
+}
+
+/// A client's belief that it holds a lock.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Belief {
+    pub(crate) lock: LockId,
+    pub(crate) client: NodeId,
+    pub(crate) token: u32,
+    pub(crate) from: VirtualTime,
+    /// How long it was held to last, and from when on it was held so.
+    pub(crate) extensions: Vec<(VirtualTime, VirtualTime)>,
+    /// When it ended before its time.
+    pub(crate) ended_at: Option<VirtualTime>,
+}
+
+/// Something at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) at: VirtualTime,
+    pub(crate) record: RecordId,
+    pub(crate) lock: LockId,
+    pub(crate) client: NodeId,
+    pub(crate) token: u32,
+    pub(crate) kind: MarkKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MarkKind {
+    Appended,
+    Refused,
+    Acknowledged,
+    Fault,
+}
+
+/// A stretch in which a node was not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outage {
+    pub(crate) node: NodeId,
+    pub(crate) kind: OutageKind,
+    pub(crate) from: VirtualTime,
+    pub(crate) until: Option<VirtualTime>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutageKind {
+    Crashed,
+    Paused,
+    /// Nothing gets from it to that node.
+    Cut(NodeId),
+    /// Nobody looked.
+    Gap,
+}
+
+impl Belief {
+    /// Until when it lasts, as it was held at this moment; none where it was not held then.
+    pub(crate) fn until(&self, now: VirtualTime) -> Option<VirtualTime> {
+        let extensions = self.extensions.iter().take_while(|(at, _)| *at <= now);
+        let (_, until_as_of) = extensions.last()?;
+        Some(
+            self.ended_at
+                .filter(|ended| *ended <= now)
+                .map_or(*until_as_of, |ended| ended.min(*until_as_of)),
+        )
+    }
+}
+
+impl Intervals {
+    /// Takes in what has come since it last did.
+    pub(crate) fn extend_from(&mut self, trace: &[Record]) {
+        let from = usize::try_from(self.records_applied).unwrap_or(usize::MAX).min(trace.len());
+        for record in &trace[from..] {
+            let id = RecordId(self.records_applied);
+            self.records_applied += 1;
+            self.apply_record(id, record);
+        }
+    }
+
+    fn apply_record(&mut self, id: RecordId, record: &Record) {
+        let Record { at, node, .. } = *record;
+        if Importance::from_record(record) == Importance::Fault {
+            let kind = MarkKind::Fault;
+            let mark = Mark { at, record: id, lock: LockId::NONE, client: node, token: 0, kind };
+            self.marks.push(mark);
+        }
+        match record.kind {
+            RecordKind::Crashed { .. } => self.begin_outage(node, OutageKind::Crashed, at),
+            RecordKind::Restarted => self.end_outage(node, OutageKind::Crashed, at),
+            RecordKind::Paused { .. } => self.begin_outage(node, OutageKind::Paused, at),
+            RecordKind::Resumed => self.end_outage(node, OutageKind::Paused, at),
+            RecordKind::Cut { to } => self.begin_outage(node, OutageKind::Cut(to), at),
+            RecordKind::Healed { to } => self.end_outage(node, OutageKind::Cut(to), at),
+            RecordKind::Recovered { .. } | RecordKind::Gap { .. } => self.lose_open_tenures(at),
+            RecordKind::TenureRecovered { lock, client, token, .. } => {
+                self.recover_tenure(id, at, (lock, client, token))
+            }
+            RecordKind::LockGranted { lock, client, token, .. } => {
+                self.end_tenure(lock, at, TenureEnd::Lost);
+                self.begin_tenure(id, at, (lock, client, token));
+            }
+            RecordKind::LockReleased { lock, cause, .. } => {
+                let end = match cause {
+                    ReleaseCause::Released | ReleaseCause::Closed => TenureEnd::Released,
+                    ReleaseCause::LeaseExpired | ReleaseCause::HoldExpired => TenureEnd::Expired,
+                };
+                self.end_tenure(lock, at, end);
+            }
+            RecordKind::LeaseRenewed { client, .. } => self.renew_tenures(client, at),
+            RecordKind::FileAppended { lock, client, token, .. } => {
+                self.renew_tenures(client, at);
+                self.add_mark(id, at, (lock, client, token), MarkKind::Appended);
+            }
+            RecordKind::RequestRefused { lock, client, token, message, .. }
+                if lock != LockId::NONE && message == Message::AppendFile =>
+            {
+                self.add_mark(id, at, (lock, client, token), MarkKind::Refused);
+            }
+            RecordKind::CallEnded {
+                lock,
+                token,
+                outcome: CallResult::Succeeded,
+                message: Message::AppendFile,
+            } => {
+                self.add_mark(id, at, (lock, node, token), MarkKind::Acknowledged);
+            }
+            RecordKind::Believed { lock, token, until } => {
+                self.extend_belief(at, (lock, node, token), until)
+            }
+            RecordKind::BeliefEnded { lock, token, .. } => self.end_belief(at, (lock, node, token)),
+            _ => {}
+        }
+    }
+
+    /// Nobody looked from the one to the other.
+    pub(crate) fn add_gap(&mut self, from: VirtualTime, until: VirtualTime) {
+        let (node, kind) = (NodeId::SERVER, OutageKind::Gap);
+        self.outages.push(Outage { node, kind, from, until: Some(until) });
+    }
+
+    fn begin_outage(&mut self, node: NodeId, kind: OutageKind, from: VirtualTime) {
+        // Whoever dies stands still no more.
+        if kind == OutageKind::Crashed {
+            self.end_outage(node, OutageKind::Paused, from);
+        }
+        self.outages.push(Outage { node, kind, from, until: None });
+    }
+
+    fn end_outage(&mut self, node: NodeId, kind: OutageKind, at: VirtualTime) {
+        let open = self
+            .outages
+            .iter_mut()
+            .rev()
+            .find(|it| it.node == node && it.kind == kind && it.until.is_none());
+        if let Some(outage) = open {
+            outage.until = Some(at);
+        }
+    }
+
+    fn add_mark(
+        &mut self,
+        record: RecordId,
+        at: VirtualTime,
+        (lock, client, token): (LockId, NodeId, u32),
+        kind: MarkKind,
+    ) {
+        self.marks.push(Mark { at, record, lock, client, token, kind });
+    }
+
+    fn begin_tenure(
+        &mut self,
+        record: RecordId,
+        from: VirtualTime,
+        (lock, client, token): (LockId, NodeId, u32),
+    ) {
+        let renewals = Vec::new();
+        let tenure = Tenure { lock, client, token, record, from, until: None, end: None, renewals };
+        self.tenures.push(tenure);
+    }
+
+    fn end_tenure(&mut self, lock: LockId, at: VirtualTime, end: TenureEnd) {
+        for tenure in self.tenures.iter_mut().rev().filter(|it| it.lock == lock) {
+            if tenure.until.is_some() {
+                break;
+            }
+            (tenure.until, tenure.end) = (Some(at), Some(end));
+        }
+    }
+
+    /// The server begins anew with what its journal holds.
+    fn lose_open_tenures(&mut self, at: VirtualTime) {
+        for tenure in self.tenures.iter_mut().filter(|it| it.until.is_none()) {
+            (tenure.until, tenure.end) = (Some(at), Some(TenureEnd::Lost));
+        }
+    }
+
+    /// What the journal holds was never over.
+    fn recover_tenure(&mut self, id: RecordId, at: VirtualTime, key: (LockId, NodeId, u32)) {
+        let known = self.tenures.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
+        match known {
+            Some(tenure) if tenure.end == Some(TenureEnd::Lost) => {
+                (tenure.until, tenure.end) = (None, None);
+                tenure.renewals.push(at);
+            }
+            Some(_) | None => self.begin_tenure(id, at, key),
+        }
+    }
+
+    fn renew_tenures(&mut self, client: NodeId, at: VirtualTime) {
+        let recent = self.tenures.iter_mut().rev().take(64);
+        for tenure in recent.filter(|it| it.client == client && it.until.is_none()) {
+            tenure.renewals.push(at);
+        }
+    }
+
+    /// A client believes something, or may, until then unless it learns more.
+    pub(crate) fn extend_belief(
+        &mut self,
+        at: VirtualTime,
+        key: (LockId, NodeId, u32),
+        until: VirtualTime,
+    ) {
+        let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
+        match known {
+            Some(belief) if belief.ended_at.is_none() => belief.extensions.push((at, until)),
+            Some(_) | None => {
+                let (lock, client, token) = key;
+                let extensions = vec![(at, until)];
+                self.beliefs.push(Belief {
+                    lock,
+                    client,
+                    token,
+                    from: at,
+                    extensions,
+                    ended_at: None,
+                });
+            }
+        }
+    }
+
+    /// A client believes no longer, or may not.
+    pub(crate) fn end_belief(&mut self, at: VirtualTime, key: (LockId, NodeId, u32)) {
+        let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
+        if let Some(belief) = known {
+            belief.ended_at = Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_sim::{Protection, Scenario};
+
+    fn intervals(scenario: &str, without: &[Protection]) -> Intervals {
+        let scenario = Scenario::from_name(scenario).unwrap();
+        let without = without.iter().copied().collect();
+        let mut intervals_of = Intervals::default();
+        intervals_of.extend_from(&scenario.run_without(&without).execute().trace);
+        intervals_of
+    }
+
+    #[test]
+    fn pause_outlives_the_tenure_but_not_the_belief() {
+        let intervals = intervals("gc-pause", &[]);
+        let first_tenure = &intervals.tenures[0];
+        assert_eq!(
+            (first_tenure.client, first_tenure.token, first_tenure.end),
+            (NodeId(1), 1, Some(TenureEnd::Expired))
+        );
+        let second_tenure = &intervals.tenures[1];
+        assert_eq!(
+            (second_tenure.client, second_tenure.end),
+            (NodeId(2), Some(TenureEnd::Released))
+        );
+        assert!(first_tenure.until <= Some(second_tenure.from));
+        let belief = &intervals.beliefs[0];
+        let until = belief.until(VirtualTime::from_millis(3_000)).unwrap();
+        assert!(until < first_tenure.until.unwrap(), "the margin");
+        assert!(
+            intervals.outages.iter().any(|it| it.kind == OutageKind::Paused && it.until.is_some())
+        );
+        assert!(
+            intervals.marks.iter().any(|it| it.kind == MarkKind::Refused && it.client == NodeId(1))
+        );
+    }
+
+    #[test]
+    fn tenures_in_the_log_survive_a_restart() {
+        let with_durable_replies = intervals("amnesia", &[]);
+        assert_eq!(with_durable_replies.tenures.iter().filter(|it| it.token == 1).count(), 1);
+        let without_durable_replies = intervals("amnesia", &[Protection::DurableReplies]);
+        assert!(without_durable_replies.tenures.iter().any(|it| it.end == Some(TenureEnd::Lost)));
+    }
+}

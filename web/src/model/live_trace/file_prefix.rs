@@ -1,0 +1,97 @@
+//! What was in the files before anybody looked: fetched, since the stream doesn't tell it.
+
+use std::collections::BTreeMap;
+
+use leasehold_core::id::Name;
+use leasehold_core::state::State;
+use leasehold_sim::{EventRecorder, Lines, LockId};
+
+/// Files longer than this are not fetched: what is appended from now on is shown alone.
+const FETCH_BYTES_MAX: u64 = 256 * 1024;
+
+/// So many files are fetched at most.
+const FETCH_FILES_MAX: usize = 24;
+
+/// The beginning of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FilePrefix {
+    /// How many bytes it had.
+    pub(crate) len: u64,
+    /// How many of its lines had been seen before a gap. They are in it.
+    pub(crate) observed_lines: usize,
+    /// What they are, where they were fetched.
+    pub(crate) text: Option<String>,
+    is_requested: bool,
+}
+
+impl FilePrefix {
+    /// How many lines there were, where that is known.
+    pub(crate) fn line_count(&self) -> Option<usize> {
+        if self.len == 0 {
+            return Some(0);
+        }
+        self.text.as_ref().map(|text| text.lines().count())
+    }
+}
+
+/// The beginnings of all files.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FilePrefixes(BTreeMap<LockId, FilePrefix>);
+
+impl FilePrefixes {
+    /// As a state has them.
+    pub(super) fn from_state(state: &State, event_recorder: &EventRecorder) -> Self {
+        let prefixes = state.files().iter().map(|(name, file)| {
+            let lock_id = event_recorder.lock_id(name);
+            let observed_lines = event_recorder.file(lock_id).map_or(0, Lines::len);
+            (lock_id, FilePrefix { len: file.len(), observed_lines, ..FilePrefix::default() })
+        });
+        Self(prefixes.filter(|(lock_id, _)| *lock_id != LockId::NONE).collect())
+    }
+
+    pub(super) fn get(&self, lock_id: LockId) -> Option<&FilePrefix> {
+        self.0.get(&lock_id)
+    }
+
+    /// The files whose beginning is to be fetched. Each is named once.
+    pub(super) fn take_unfetched(&mut self, locks: &[Name]) -> Vec<Name> {
+        let unrequested = self.0.keys().filter(|lock_id| {
+            let it = &self.0[*lock_id];
+            !it.is_requested && (1..=FETCH_BYTES_MAX).contains(&it.len)
+        });
+        let requested: Vec<LockId> = unrequested.copied().take(FETCH_FILES_MAX).collect();
+        let names = requested.into_iter().filter_map(|lock_id| {
+            self.0.get_mut(&lock_id)?.is_requested = true;
+            locks.get(usize::from(lock_id.0)).cloned()
+        });
+        names.collect()
+    }
+
+    /// A file's bytes were fetched. There may be more of them than were there at first.
+    pub(super) fn store_fetched(&mut self, lock_id: LockId, bytes: &[u8]) {
+        let Some(prefix) = self.0.get_mut(&lock_id) else { return };
+        let len = usize::try_from(prefix.len).unwrap_or(usize::MAX);
+        prefix.text =
+            bytes.get(..len).map(|prefix_bytes| String::from_utf8_lossy(prefix_bytes).into_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bytes_from_before_watching_are_the_prefix() {
+        let lock_id = LockId(0);
+        let mut prefixes = FilePrefixes::default();
+        prefixes.0.insert(lock_id, FilePrefix { len: 2, ..FilePrefix::default() });
+        prefixes.0.insert(LockId(1), FilePrefix { len: 1 << 30, ..FilePrefix::default() });
+        let locks = [Name::new("short").unwrap(), Name::new("long").unwrap()];
+        assert_eq!(prefixes.take_unfetched(&locks), locks[..1]);
+        assert!(prefixes.take_unfetched(&locks).is_empty());
+        prefixes.store_fetched(lock_id, b"a\nb\n");
+        assert_eq!(prefixes.get(lock_id).unwrap().text.as_deref(), Some("a\n"));
+        prefixes.store_fetched(lock_id, b"a");
+        assert_eq!(prefixes.get(lock_id).unwrap().text, None, "it has become shorter");
+    }
+}

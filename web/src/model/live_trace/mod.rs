@@ -1,0 +1,550 @@
+//! What was seen of a real server: folded from its stream by the very function that the server
+//! uses, and written down as records, so that it can be looked at like a simulated run.
+//!
+//! - Only what the server says is known. What its clients believe is inferred from it.
+//! - What was seen long ago is dropped, and what was missed is marked.
+
+mod file_prefix;
+mod participants;
+mod recording;
+mod segment;
+mod stream;
+
+use std::collections::BTreeSet;
+use std::iter;
+
+use leasehold_core::event::{Event, EventKind};
+use leasehold_core::id::{LogIndex, Name, SessionId};
+use leasehold_core::state::State;
+use leasehold_core::time::Time;
+use leasehold_sim::{
+    Causes, Checkers, Config, EventRecorder, Invariant, InvariantStatus, LockId, NodeId, Record,
+    RecordId, RecordKind, Run, VirtualTime,
+};
+
+use super::intervals::Intervals;
+use file_prefix::FilePrefixes;
+use participants::{CLIENTS_MAX, Participants};
+use segment::{CHECKPOINT_INTERVAL, ClockReading, Gap, Segment, SegmentParts};
+use stream::{StreamMessage, StreamUpdate};
+
+pub(crate) use file_prefix::FilePrefix;
+pub(crate) use recording::LiveRecording;
+#[cfg(any(test, target_arch = "wasm32"))]
+pub(crate) use recording::StreamRecorder;
+
+/// How many events are kept.
+const EVENTS_MAX: usize = 200_000;
+
+/// So many gaps are kept at least: each costs a state.
+const GAPS_RETAINED_MIN: usize = 32;
+
+/// So many locks can be told apart. What happens to others is counted, not shown.
+const LOCKS_MAX: usize = 240;
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageOutcome {
+    /// What the server's clock showed when it was sent, where it says so.
+    pub(crate) server_time: Option<Time>,
+    /// One begins anew with it: nothing that was known of the clock holds any more.
+    pub(crate) is_snapshot: bool,
+}
+
+/// What was seen.
+pub(crate) struct LiveTrace {
+    /// Who is who. It can't be simulated.
+    run: Run,
+    event_recorder: EventRecorder,
+    participants: Participants,
+    records: Vec<Record>,
+    segments: Vec<Segment>,
+    file_prefixes: FilePrefixes,
+    /// What is so at the end of all that was seen.
+    latest_state: State,
+    checkers: Checkers,
+    /// By which record each invariant was first judged, and by which it was violated.
+    first_checked: [Option<RecordId>; Invariant::ALL.len()],
+    violated: Vec<(Invariant, RecordId)>,
+    /// Up to when it goes.
+    end: VirtualTime,
+    /// How many events were dropped since they were too many.
+    dropped_events: u64,
+    /// How often anything was dropped.
+    generation: u32,
+    events_max: usize,
+}
+
+impl LiveTrace {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            run: Run {
+                config: Config { lease_ms: 0, ..Config::default() },
+                seed: 0,
+                without: BTreeSet::new(),
+                interventions: Vec::new(),
+            },
+            event_recorder: EventRecorder::default(),
+            participants: Participants::default(),
+            records: Vec::new(),
+            segments: Vec::new(),
+            file_prefixes: FilePrefixes::default(),
+            latest_state: State::default(),
+            checkers: Checkers::for_server(LOCKS_MAX, CLIENTS_MAX),
+            first_checked: [None; Invariant::ALL.len()],
+            violated: Vec::new(),
+            end: VirtualTime::START,
+            dropped_events: 0,
+            generation: 0,
+            events_max: EVENTS_MAX,
+        }
+    }
+
+    pub(crate) const fn run(&self) -> &Run {
+        &self.run
+    }
+
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    pub(crate) const fn event_recorder(&self) -> &EventRecorder {
+        &self.event_recorder
+    }
+
+    /// Up to when it goes.
+    pub(crate) const fn end(&self) -> VirtualTime {
+        self.end
+    }
+
+    /// When it begins: what was before is dropped.
+    pub(crate) fn start(&self) -> VirtualTime {
+        self.records.first().map_or(VirtualTime::START, |record| record.at)
+    }
+
+    /// Another one once anything was dropped: then other records, clients and locks have the
+    /// numbers that these have now.
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The last event that is known, if any is.
+    pub(crate) fn last_log_index(&self) -> Option<LogIndex> {
+        let index = self.latest_state.applied_index();
+        (!self.segments.is_empty() && index > LogIndex::default()).then_some(index)
+    }
+
+    /// What is so at the end.
+    pub(crate) const fn latest_state(&self) -> &State {
+        &self.latest_state
+    }
+
+    /// What was so when there were so many records.
+    pub(crate) fn state_at(&self, records: u32) -> State {
+        self.segment_at(records).map_or_else(State::default, |segment| segment.state_at(records))
+    }
+
+    /// The moment at which the server's clock showed this, as seen from when there were so many
+    /// records.
+    pub(crate) fn virtual_time(&self, time: Time, records: u32) -> VirtualTime {
+        self.segment_at(records)
+            .map_or(VirtualTime::START, |segment| segment.clock().to_virtual_time(time))
+    }
+
+    fn segment_at(&self, records: u32) -> Option<&Segment> {
+        let segment = self.segments.partition_point(|segment| segment.first_record() <= records);
+        self.segments.get(segment.max(1) - 1)
+    }
+
+    /// The beginning of a file, as it was after the last gap before so many records; nothing where
+    /// that isn't known any more.
+    pub(crate) fn file_prefix(&self, lock: LockId, records: u32) -> Option<&FilePrefix> {
+        let segment_start = self.segments.last()?.first_record();
+        self.file_prefixes.get(lock).filter(|_| records >= segment_start)
+    }
+
+    /// The files whose beginning is to be fetched. Each is named once.
+    pub(crate) fn files_to_fetch(&mut self) -> Vec<Name> {
+        self.file_prefixes.take_unfetched(&self.run.config.locks)
+    }
+
+    /// A file's bytes were fetched.
+    pub(crate) fn store_fetched_file(&mut self, name: &Name, bytes: &[u8]) {
+        self.file_prefixes.store_fetched(self.event_recorder.lock_id(name), bytes);
+    }
+
+    /// What is violated, by the order of the witnesses.
+    pub(crate) fn violated(&self) -> &[(Invariant, RecordId)] {
+        &self.violated
+    }
+
+    /// What is said of an invariant after so many records.
+    pub(crate) fn status(&self, invariant: Invariant, records: u32) -> InvariantStatus {
+        let violated = self.violated.iter().find(|(it, _)| *it == invariant);
+        match (violated, self.first_checked[invariant as usize]) {
+            (Some((_, witness)), _) if witness.0 < records => {
+                InvariantStatus::Violated { witness: *witness }
+            }
+            (_, Some(first_checked)) if first_checked.0 < records => InvariantStatus::Ok,
+            _ if self.checkers.status(invariant) == InvariantStatus::Unchecked => {
+                InvariantStatus::Unchecked
+            }
+            _ => InvariantStatus::NotYet,
+        }
+    }
+
+    /// Takes in a message of the stream that came at this moment.
+    ///
+    /// # Errors
+    /// Where it isn't one, or doesn't follow what was told before: then the stream has to be
+    /// opened anew.
+    pub(crate) fn apply_message(
+        &mut self,
+        message: &str,
+        now: VirtualTime,
+        intervals: &mut Intervals,
+    ) -> Result<MessageOutcome, String> {
+        let incoming = StreamMessage::parse(message)?;
+        let server_time = incoming.server_time;
+        self.apply_update(incoming.into_update(), server_time, now, intervals)
+    }
+
+    fn apply_update(
+        &mut self,
+        update: StreamUpdate,
+        mut server_time: Option<Time>,
+        now: VirtualTime,
+        intervals: &mut Intervals,
+    ) -> Result<MessageOutcome, String> {
+        let is_snapshot = matches!(update, StreamUpdate::Snapshot { .. });
+        match update {
+            StreamUpdate::Snapshot {
+                state,
+                missed_events: missed,
+                recovered_through: recovered,
+            } => {
+                let last_index = self.latest_state.applied_index();
+                let restarted = !self.segments.is_empty()
+                    && recovered
+                        .is_some_and(|it| last_index <= it || last_index > state.applied_index());
+                let time = server_time.unwrap_or(state.last_event_at()).max(state.last_event_at());
+                let gap_start = (!self.segments.is_empty()).then_some(self.end);
+                let clock = ClockReading { server_time: time, virtual_time: now.max(self.end) };
+                self.begin_segment(
+                    *state,
+                    clock,
+                    Gap { since: gap_start, missed_events: missed, server_restarted: restarted },
+                    intervals,
+                );
+            }
+            StreamUpdate::Events(events) => {
+                server_time = server_time.max(events.last().map(|event| event.at));
+                for event in events {
+                    self.apply_event(event, intervals)?;
+                }
+            }
+            StreamUpdate::Ignored => {}
+        }
+        self.drop_oldest(intervals);
+        Ok(MessageOutcome { server_time, is_snapshot })
+    }
+
+    /// Time has passed: the server's clock shows this.
+    pub(crate) fn advance_to(&mut self, time: Time) {
+        if let Some(segment) = self.segments.last() {
+            self.end = self.end.max(segment.clock().to_virtual_time(time));
+        }
+    }
+
+    /// Goes on with this state, after a gap or at first.
+    fn begin_segment(
+        &mut self,
+        state: State,
+        clock: ClockReading,
+        gap: Gap,
+        intervals: &mut Intervals,
+    ) {
+        let first_record = self.record_count();
+        self.end = self.end.max(clock.virtual_time);
+        self.participants.retain(state.sessions(), &self.run.config);
+        for (session_id, session) in state.sessions() {
+            let node =
+                self.participants.assign_node(*session_id, &session.client, &mut self.run.config);
+            self.event_recorder.set_owner(*session_id, node);
+            self.checkers.raise_max_lease(session.lease.as_millis());
+        }
+        let lock_names: BTreeSet<&Name> =
+            state.locks().keys().chain(state.files().keys()).collect();
+        for name in &lock_names {
+            self.register_lock(name);
+        }
+        if gap.server_restarted {
+            self.push_record(NodeId::SERVER, RecordKind::Restarted, [RecordId::NONE; 2], intervals);
+        }
+        let events = u32::try_from(gap.missed_events).unwrap_or(u32::MAX);
+        let cause = self.push_record(
+            NodeId::SERVER,
+            RecordKind::Gap { events },
+            [RecordId::NONE; 2],
+            intervals,
+        );
+        if let Some(gap_start) = gap.since {
+            intervals.add_gap(gap_start, self.end);
+        }
+        let retained = self.event_recorder.snapshot_records(&state);
+        // Who had a lock before is no reason any more: nobody knows how that ended.
+        for lock in (0_u8..).map(LockId).take(self.run.config.locks.len()) {
+            self.event_recorder.set_tenure_record(lock, RecordId::NONE);
+        }
+        for (kind, other_cause) in retained {
+            let record_id = self.push_record(NodeId::SERVER, kind, [cause, other_cause], intervals);
+            if let RecordKind::TenureRecovered { lock, .. } = kind {
+                self.event_recorder.set_tenure_record(lock, record_id);
+            }
+        }
+        self.file_prefixes = FilePrefixes::from_state(&state, &self.event_recorder);
+        self.latest_state = state;
+        self.segments.push(Segment::new(self.latest_state.clone(), clock, gap, first_record + 1));
+        self.infer_all_beliefs(intervals);
+    }
+
+    fn apply_event(&mut self, event: Event, intervals: &mut Intervals) -> Result<(), String> {
+        let expected_index = self.latest_state.applied_index().next();
+        if event.index != expected_index {
+            return Err(format!("event {} came where {expected_index} was due", event.index));
+        }
+        let Some(clock) = self.segments.last().map(Segment::clock) else {
+            return Err("events came before a snapshot".to_owned());
+        };
+        let previous_end = self.end;
+        self.end = self.end.max(clock.to_virtual_time(event.at));
+        let initiator = self.initiator_of(&event.kind);
+        self.latest_state.apply(&event);
+        if let Some(name) = event.kind.resource_name() {
+            self.register_lock(name);
+        }
+        if let EventKind::SessionOpened { lease, .. } = &event.kind {
+            self.checkers.raise_max_lease(lease.as_millis());
+        }
+        if let Some((kind, other_cause)) =
+            self.event_recorder.translate(&event, initiator, Some(&self.latest_state))
+            && event
+                .kind
+                .resource_name()
+                .is_none_or(|name| self.event_recorder.lock_id(name) != LockId::NONE)
+        {
+            // What nobody asked for follows from what happened just before.
+            let is_consequence = initiator.is_server() && previous_end == self.end;
+            let last_record = self.records.len().checked_sub(1).filter(|_| is_consequence);
+            let cause =
+                last_record.and_then(|it| u32::try_from(it).ok()).map_or(RecordId::NONE, RecordId);
+            let record_id = self.push_record(NodeId::SERVER, kind, [cause, other_cause], intervals);
+            self.event_recorder.apply(&event, initiator, record_id);
+            self.infer_belief(&event.kind, kind, intervals);
+        }
+        if let EventKind::SessionExpired { session_id, .. }
+        | EventKind::SessionClosed { session_id, .. } = &event.kind
+        {
+            self.participants.remove_session(*session_id);
+        }
+        let records = self.record_count();
+        if let Some(segment) = self.segments.last_mut() {
+            segment.push(event, records, &self.latest_state);
+        }
+        Ok(())
+    }
+
+    /// Who led to an event; the server where nobody asked for it.
+    fn initiator_of(&mut self, event_kind: &EventKind) -> NodeId {
+        match event_kind {
+            EventKind::SessionOpened { session_id, client, .. } => {
+                self.participants.assign_node(*session_id, client, &mut self.run.config)
+            }
+            EventKind::RequestRefused { session_id: None, client, .. } => {
+                client.as_ref().map_or(NodeId::UNKNOWN, |client| {
+                    Participants::find_by_name(client, &self.run.config)
+                })
+            }
+            EventKind::LockGranted { from_queue: true, .. }
+            | EventKind::LockReleased { request_id: None, .. }
+            | EventKind::WaitEnded { request_id: None, .. }
+            | EventKind::SessionExpired { .. }
+            | EventKind::ServerStarted { .. }
+            | EventKind::ServerStopped
+            | EventKind::DatagramDropped { .. } => NodeId::SERVER,
+            EventKind::SessionClosed { .. }
+            | EventKind::LockQueued { .. }
+            | EventKind::LockGranted { .. }
+            | EventKind::LockReleased { .. }
+            | EventKind::WaitEnded { .. }
+            | EventKind::FileAppended { .. }
+            | EventKind::RequestRefused { .. }
+            | EventKind::DuplicateAnswered { .. }
+            | EventKind::LeaseRenewed { .. } => event_kind
+                .session_id()
+                .map_or(NodeId::UNKNOWN, |session_id| self.event_recorder.owner(session_id)),
+        }
+    }
+
+    fn register_lock(&mut self, name: &Name) {
+        let config = &mut self.run.config;
+        if config.locks.len() < LOCKS_MAX && self.event_recorder.lock_id(name) == LockId::NONE {
+            self.event_recorder.add_lock(name);
+            config.locks.push(name.clone());
+        }
+    }
+
+    fn record_count(&self) -> u32 {
+        u32::try_from(self.records.len()).unwrap_or(u32::MAX)
+    }
+
+    fn push_record(
+        &mut self,
+        node: NodeId,
+        kind: RecordKind,
+        causes: [RecordId; 2],
+        intervals: &mut Intervals,
+    ) -> RecordId {
+        let at = self.end;
+        let local_ms = u32::try_from(at.as_millis()).unwrap_or(u32::MAX);
+        let causes = Causes::new(causes);
+        let record = Record { at, local_ms, node, kind, causes };
+        let record_id = RecordId(self.record_count());
+        self.checkers.observe(record_id, &record);
+        for invariant in Invariant::ALL {
+            let first_checked = &mut self.first_checked[invariant as usize];
+            match self.checkers.status(invariant) {
+                InvariantStatus::Ok if first_checked.is_none() => *first_checked = Some(record_id),
+                InvariantStatus::Violated { witness } if witness == record_id => {
+                    self.violated.push((invariant, record_id));
+                }
+                InvariantStatus::Ok
+                | InvariantStatus::Violated { .. }
+                | InvariantStatus::NotYet
+                | InvariantStatus::Unchecked => {}
+            }
+        }
+        self.records.push(record);
+        intervals.extend_from(&self.records);
+        record_id
+    }
+
+    /// What a client may believe by what the server has told it.
+    fn infer_belief(&self, event_kind: &EventKind, kind: RecordKind, intervals: &mut Intervals) {
+        match (event_kind, kind) {
+            (
+                EventKind::LockReleased { .. },
+                RecordKind::LockReleased { lock, client, token, .. },
+            ) => {
+                intervals.end_belief(self.end, (lock, client, token));
+            }
+            // It hasn't been heard from since: nobody knows whether it knows.
+            (EventKind::LockGranted { from_queue: true, .. }, _) => {}
+            _ => {
+                if let Some(session_id) = event_kind.session_id() {
+                    self.infer_session_beliefs(session_id, intervals);
+                }
+            }
+        }
+    }
+
+    fn infer_all_beliefs(&self, intervals: &mut Intervals) {
+        self.latest_state
+            .sessions()
+            .keys()
+            .for_each(|session_id| self.infer_session_beliefs(*session_id, intervals));
+    }
+
+    fn infer_session_beliefs(&self, session_id: SessionId, intervals: &mut Intervals) {
+        let Some(session) = self.latest_state.session(session_id) else { return };
+        let until = self.virtual_time(session.expires_at, self.record_count());
+        let client = self.event_recorder.owner(session_id);
+        for name in &session.held {
+            let lock = self.event_recorder.lock_id(name);
+            let tenure = self.latest_state.tenure(name);
+            let Some(tenure) = tenure.filter(|it| it.claim_by.is_none() || session.has_claimed(it))
+            else {
+                continue;
+            };
+            let token = u32::try_from(tenure.token.number()).unwrap_or(u32::MAX);
+            intervals.extend_belief(self.end, (lock, client, token), until);
+        }
+    }
+
+    /// Drops what is oldest, where there is too much; and whom nobody remembers, where there are
+    /// too many to tell apart.
+    fn drop_oldest(&mut self, intervals: &mut Intervals) {
+        let is_out_of_ids = self.run.config.clients.len() == CLIENTS_MAX
+            && self.latest_state.sessions().len() < CLIENTS_MAX / 2;
+        if !is_out_of_ids && self.fits_in_fraction(1) {
+            return;
+        }
+        let events_before = event_count(&self.segments);
+        while self.segments.len() > 1 && (is_out_of_ids || !self.fits_in_fraction(2)) {
+            self.segments.remove(0);
+        }
+        let mut segments = std::mem::take(&mut self.segments).into_iter();
+        let Some(first_segment) = segments.next() else { return };
+        let first_segment = if is_out_of_ids {
+            let (state, clock) = (std::mem::take(&mut self.latest_state), first_segment.clock());
+            let clock = clock.advanced_to(state.last_event_at());
+            SegmentParts { state, clock, gap: Gap::initial(0), events: Vec::new() }
+        } else if first_segment.len() > self.events_max / 2 {
+            first_segment.into_newer_half()
+        } else {
+            first_segment.into_parts()
+        };
+        self.rebuild(
+            iter::once(first_segment).chain(segments.map(Segment::into_parts)).collect(),
+            events_before,
+            intervals,
+        );
+    }
+
+    /// Whether there is no more than one so manieth of what may be kept.
+    fn fits_in_fraction(&self, divisor: usize) -> bool {
+        let states: usize = self.segments.iter().map(Segment::checkpoint_count).sum();
+        let states_max = GAPS_RETAINED_MIN + self.events_max / CHECKPOINT_INTERVAL;
+        event_count(&self.segments) < self.events_max / divisor && states < states_max / divisor
+    }
+
+    /// Begins anew with these, which are left of so many events.
+    fn rebuild(
+        &mut self,
+        mut segments: Vec<SegmentParts>,
+        events_before: usize,
+        intervals: &mut Intervals,
+    ) {
+        let events_left: usize = segments.iter().map(|segment| segment.events.len()).sum();
+        let dropped = self.dropped_events + (events_before - events_left) as u64;
+        let (generation, end) = (self.generation + 1, self.end);
+        *self = Self {
+            events_max: self.events_max,
+            dropped_events: dropped,
+            generation,
+            ..Self::new()
+        };
+        *intervals = Intervals::default();
+        if let Some(first) = segments.first_mut() {
+            first.gap = Gap::initial(dropped);
+        }
+        for SegmentParts { state, clock, gap, events } in segments {
+            self.begin_segment(state, clock, gap, intervals);
+            for event in events {
+                // They followed upon each other before.
+                if self.apply_event(event, intervals).is_err() {
+                    break;
+                }
+            }
+        }
+        self.end = self.end.max(end);
+    }
+}
+
+fn event_count(segments: &[Segment]) -> usize {
+    segments.iter().map(Segment::len).sum()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,325 @@
+//! Where a lecture stops, and what it asks: predict first, then see.
+//!
+//! - The answer is computed from the run as it is, so it stays right whatever somebody changes.
+//! - As long as it is not out, nothing is told that would give it away.
+//! - What hands were raised for stays on this page.
+
+use leasehold_sim::{Question, Scenario, Value, VirtualTime};
+
+use super::timeline::{Timeline, time_of};
+
+/// The stops of a scenario in one run, and how far its question is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Quiz {
+    /// Whether one stops at all, and is asked.
+    pub(crate) is_enabled: bool,
+    /// The places at which one stops, and what is said there. The question's is among them.
+    pub(crate) stops: Vec<Stop>,
+    pub(crate) phase: QuizPhase,
+    /// How many hands were raised for each option.
+    pub(crate) votes: Vec<u32>,
+    /// The options in the order in which hands were raised.
+    vote_order: Vec<usize>,
+    /// Whether it was asked here, so that the answer is wanted.
+    was_opened: bool,
+    /// Whether somebody has had enough of the answer.
+    is_closed: bool,
+    question_position: Option<u32>,
+    /// By when the answer has been seen.
+    answer_position: Option<u32>,
+    /// The option that is right.
+    correct_option: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Stop {
+    pub(crate) position: u32,
+    pub(crate) at: VirtualTime,
+    pub(crate) caption: String,
+    pub(crate) is_question: bool,
+}
+
+/// How far the question is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QuizPhase {
+    /// It has not been reached.
+    NotReached,
+    /// It is asked, and the run stands still.
+    Open,
+    /// The run goes on to where the answer shows.
+    Revealing,
+    /// The answer is out.
+    Answered,
+}
+
+impl Quiz {
+    /// The lesson of a scenario in this run of it.
+    pub(crate) fn new(scenario: &Scenario, timeline: &Timeline, is_on: bool) -> Self {
+        let mut quiz = Self {
+            is_enabled: is_on,
+            stops: Vec::new(),
+            phase: QuizPhase::NotReached,
+            votes: vec![0; scenario.question.options.len()],
+            vote_order: Vec::new(),
+            was_opened: false,
+            is_closed: false,
+            question_position: None,
+            answer_position: None,
+            correct_option: None,
+        };
+        quiz.update(scenario, timeline);
+        quiz
+    }
+
+    /// Finds the stops anew, after the run has changed.
+    pub(crate) fn update(&mut self, scenario: &Scenario, timeline: &Timeline) {
+        let trace = timeline.trace();
+        let stops_found = scenario.stops.iter().filter_map(|stop| {
+            let record = stop.at.find(trace)?;
+            Some((timeline.position_of(record), time_of(trace, record)?, stop.caption.clone()))
+        });
+        let mut stops: Vec<Stop> = stops_found
+            .map(|(position, at, caption)| Stop { position, at, caption, is_question: false })
+            .collect();
+        let question = &scenario.question;
+        // Where one is to try something, what comes of nothing is asked only of the run as it is.
+        let has_user_interventions =
+            scenario.goal.is_some() && timeline.run().interventions != scenario.interventions;
+        let question_record = question.at.find(trace).filter(|_| !has_user_interventions);
+        self.question_position = question_record.map(|record| timeline.position_of(record));
+        (self.answer_position, self.correct_option) = (None, None);
+        if let (Some(record), Some(position), Some(world)) =
+            (question_record, self.question_position, timeline.final_world())
+        {
+            let value = question.measure.evaluate_trace(world, trace, record);
+            let answer_record = question.measure.determined_at(world, trace, record);
+            self.answer_position = Some(timeline.position_of(answer_record).max(position));
+            self.correct_option = find_correct_option(question, &value);
+            let at = time_of(trace, record).unwrap_or_default();
+            if let Some(stop) = stops.iter_mut().find(|stop| stop.position == position) {
+                stop.is_question = true;
+            } else {
+                let caption = question.text.clone();
+                stops.push(Stop { position, at, caption, is_question: true });
+            }
+        }
+        stops.sort_by_key(|stop| stop.position);
+        self.stops = stops;
+        // In this run the question may not have come up yet, or be long past.
+        let was_open = self.phase == QuizPhase::Open;
+        if self.phase != QuizPhase::Answered || question_record.is_none() {
+            self.phase = QuizPhase::NotReached;
+        }
+        self.position_reached(timeline.position(), was_open);
+    }
+
+    /// One is at this place. `plays` says that one came there by playing or by stepping.
+    pub(crate) fn position_reached(&mut self, position: u32, by_playing: bool) {
+        let Some(question_position) = self.question_position.filter(|_| self.is_enabled) else {
+            return;
+        };
+        let answer_position = self.answer_position.unwrap_or(question_position);
+        match self.phase {
+            QuizPhase::NotReached if position == question_position && by_playing => {
+                (self.phase, self.was_opened, self.is_closed) = (QuizPhase::Open, true, false);
+            }
+            // Whoever goes on without an answer sees what comes.
+            QuizPhase::NotReached if position > question_position => {
+                self.phase = QuizPhase::Answered
+            }
+            QuizPhase::Open if position > question_position => self.phase = QuizPhase::Answered,
+            QuizPhase::Open if position < question_position => self.phase = QuizPhase::NotReached,
+            QuizPhase::Revealing if position >= answer_position => self.phase = QuizPhase::Answered,
+            QuizPhase::Revealing if position < question_position => {
+                self.phase = QuizPhase::NotReached
+            }
+            QuizPhase::NotReached
+            | QuizPhase::Open
+            | QuizPhase::Revealing
+            | QuizPhase::Answered => {}
+        }
+    }
+
+    /// A hand for an option; or the one guess of somebody who is `alone`.
+    pub(crate) fn vote(&mut self, option: usize, is_alone: bool) {
+        if self.phase != QuizPhase::Open || option >= self.votes.len() {
+            return;
+        }
+        if is_alone {
+            self.votes.fill(0);
+            self.vote_order.clear();
+        }
+        self.votes[option] += 1;
+        self.vote_order.push(option);
+    }
+
+    /// Takes the last hand back.
+    pub(crate) fn retract_vote(&mut self) {
+        if self.phase == QuizPhase::Open
+            && let Some(option) = self.vote_order.pop()
+        {
+            self.votes[option] -= 1;
+        }
+    }
+
+    /// The option that the last hand was raised for.
+    pub(crate) fn last_vote(&self) -> Option<usize> {
+        self.vote_order.last().copied()
+    }
+
+    /// The answer is wanted. Says whether there was a question.
+    pub(crate) fn start_revealing(&mut self) -> bool {
+        let was_open = self.phase == QuizPhase::Open;
+        if was_open {
+            self.phase = QuizPhase::Revealing;
+        }
+        was_open
+    }
+
+    /// Whether the question is on the page: open, or answered.
+    pub(crate) fn is_shown(&self) -> bool {
+        let is_answered = self.was_opened && !self.is_closed;
+        match self.phase {
+            QuizPhase::NotReached => false,
+            QuizPhase::Open | QuizPhase::Revealing => self.is_enabled,
+            QuizPhase::Answered => self.is_enabled && is_answered,
+        }
+    }
+
+    /// The answer has been seen. Says whether there was one to close.
+    pub(crate) fn close_answer(&mut self) -> bool {
+        let was_shown = self.phase == QuizPhase::Answered && self.is_shown();
+        self.is_closed |= was_shown;
+        was_shown
+    }
+
+    /// Asks again from the beginning.
+    pub(crate) fn reset(&mut self) {
+        (self.phase, self.was_opened) = (QuizPhase::NotReached, false);
+        self.votes.fill(0);
+        self.vote_order.clear();
+    }
+
+    /// The next place at which a run that plays from here stands still.
+    pub(crate) fn next_pause(&self, position: u32) -> Option<u32> {
+        if !self.is_enabled {
+            return None;
+        }
+        if self.phase == QuizPhase::Revealing {
+            return self.answer_position;
+        }
+        self.stops.iter().map(|stop| stop.position).find(|stop| *stop > position)
+    }
+
+    /// The stop at a place.
+    pub(crate) fn stop_at(&self, position: u32) -> Option<&Stop> {
+        self.stops.iter().find(|stop| stop.position == position).filter(|_| self.is_enabled)
+    }
+
+    /// The place of the next stop, or of the one before.
+    pub(crate) fn next_stop(&self, forward: bool, position: u32) -> Option<u32> {
+        let mut positions = self.stops.iter().map(|stop| stop.position);
+        if forward {
+            positions.find(|stop| *stop > position)
+        } else {
+            positions.rev().find(|stop| *stop < position)
+        }
+    }
+
+    /// From when on nothing is told: what comes after the question, until it is answered.
+    pub(crate) fn hidden_after(&self) -> Option<VirtualTime> {
+        let is_hidden =
+            self.is_enabled && matches!(self.phase, QuizPhase::NotReached | QuizPhase::Open);
+        let question = self.stops.iter().find(|stop| stop.is_question)?;
+        is_hidden.then_some(question.at)
+    }
+
+    /// Which option is right, once it is out.
+    pub(crate) fn answer(&self) -> Option<usize> {
+        self.correct_option.filter(|_| self.phase == QuizPhase::Answered)
+    }
+
+    /// Which option is right, for the one who asks.
+    pub(crate) const fn correct_option(&self) -> Option<usize> {
+        self.correct_option
+    }
+
+    /// When the answer has been seen.
+    pub(crate) const fn answer_position(&self) -> Option<u32> {
+        self.answer_position
+    }
+}
+
+fn find_correct_option(question: &Question, value: &Value) -> Option<usize> {
+    question.options.iter().position(|option| option.is_correct(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_sim::Protection;
+
+    fn lesson(without: &[Protection]) -> (Scenario, Timeline, Quiz) {
+        let scenario = Scenario::from_name("gc-pause").unwrap();
+        let timeline = Timeline::new(scenario.run_without(&without.iter().copied().collect()));
+        let quiz = Quiz::new(&scenario, &timeline, true);
+        (scenario, timeline, quiz)
+    }
+
+    #[test]
+    fn run_pauses_at_each_stop_and_asks_before_the_answer() {
+        let (_, mut timeline, mut quiz) = lesson(&[]);
+        let mut captions = Vec::new();
+        while let Some(position) = quiz.next_pause(timeline.position()) {
+            timeline.go_to_position(position);
+            quiz.position_reached(position, true);
+            captions.push(quiz.stop_at(position).unwrap().caption.clone());
+            if quiz.phase == QuizPhase::Open {
+                break;
+            }
+        }
+        assert_eq!(captions.len(), 3, "the last one is the question's: {captions:#?}");
+        assert!(quiz.hidden_after().is_some() && quiz.answer().is_none());
+        quiz.vote(1, false);
+        quiz.vote(0, false);
+        quiz.retract_vote();
+        quiz.vote(1, false);
+        quiz.vote(7, false);
+        assert!(quiz.start_revealing());
+        timeline.go_to_position(quiz.next_pause(timeline.position()).unwrap());
+        quiz.position_reached(timeline.position(), true);
+        assert_eq!((quiz.phase, quiz.answer()), (QuizPhase::Answered, Some(1)), "it is refused");
+        assert_eq!((quiz.votes, quiz.stops.len()), (vec![0, 2, 0], 3));
+    }
+
+    #[test]
+    fn answer_is_computed_from_the_current_run() {
+        let (_, mut timeline, mut quiz) = lesson(&[Protection::Fencing]);
+        timeline.go_to(timeline.end());
+        quiz.position_reached(timeline.position(), false);
+        assert_eq!(quiz.answer(), Some(0), "it is written");
+    }
+
+    #[test]
+    fn single_user_has_one_guess() {
+        let (_, mut timeline, mut quiz) = lesson(&[]);
+        timeline.go_to_position(quiz.stops.iter().find(|it| it.is_question).unwrap().position);
+        quiz.position_reached(timeline.position(), true);
+        quiz.vote(0, true);
+        quiz.vote(2, true);
+        assert_eq!((quiz.last_vote(), quiz.votes.clone()), (Some(2), vec![0, 0, 1]));
+        quiz.retract_vote();
+        quiz.retract_vote();
+        assert_eq!((quiz.last_vote(), quiz.votes), (None, vec![0, 0, 0]));
+    }
+
+    #[test]
+    fn skipping_the_question_does_not_open_it() {
+        let (_, timeline, mut quiz) = lesson(&[]);
+        quiz.position_reached(timeline.position_of(leasehold_sim::RecordId(u32::MAX)), false);
+        assert_eq!(quiz.phase, QuizPhase::Answered);
+        quiz.reset();
+        quiz.position_reached(0, false);
+        assert_eq!(quiz.phase, QuizPhase::NotReached);
+    }
+}

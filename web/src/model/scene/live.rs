@@ -1,0 +1,211 @@
+//! The scene of a real server, as far as it tells.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use leasehold_core::id::SessionId;
+use leasehold_core::state::{Session, State};
+use leasehold_sim::{
+    ClockView, Importance, Line, Lines, LockId, NodeId, Record, RecordKind, VirtualTime,
+};
+
+use super::{
+    Client, ClientBelief, Condition, Counts, Decision, LeaseTerm, Scene, Server, lock_view,
+    waiting_text,
+};
+use crate::model::live_trace::{FilePrefix, LiveTrace};
+use crate::picture::symbol::EventCategory;
+
+/// For how long a decision leaves a mark, in microseconds.
+const DECISION_SHOWN_US: u64 = 900_000;
+
+/// For how long a client is shown after its session, in microseconds.
+const ENDED_SHOWN_US: u64 = 8_000_000;
+
+/// More clients than this are counted, not shown.
+const CLIENTS_SHOWN: usize = 60;
+
+impl Scene {
+    /// After so many records, at this moment.
+    pub(crate) fn from_live_trace(live_trace: &LiveTrace, records: u32, now: VirtualTime) -> Self {
+        let all_records = live_trace.records();
+        let past = usize::try_from(records)
+            .map_or(all_records, |count| all_records.get(..count).unwrap_or(all_records));
+        let state = if past.len() == all_records.len() {
+            Cow::Borrowed(live_trace.latest_state())
+        } else {
+            Cow::Owned(live_trace.state_at(records))
+        };
+        let run = live_trace.run();
+        let (clients, more_clients) = client_views(live_trace, &state, past, now);
+        let locks = (0..).map(LockId).zip(&run.config.locks);
+        let locks = locks.map(|(lock_id, name)| {
+            let lines = live_trace.event_recorder().file(lock_id);
+            let beginning = live_trace.file_prefix(lock_id, records);
+            let line_count = lines.map_or(0, |lines| line_count_at(lines, records));
+            // What was seen before a gap is in what stood there before.
+            let line_count = line_count.saturating_sub(beginning.map_or(0, |it| it.observed_lines));
+            let before = beginning.map_or(Some(0), FilePrefix::line_count);
+            lock_view(&state, run, (lock_id, name), (lines, line_count, before))
+        });
+        Self {
+            server: Server {
+                condition: if past.is_empty() { Condition::NotStarted } else { Condition::Running },
+                clock: ClockView::default(),
+                unflushed_events: 0,
+                counts: (!past.is_empty()).then(|| Counts::from_state(&state)),
+            },
+            clients,
+            locks: locks.collect(),
+            decisions: recent_decisions(past, now),
+            more_clients,
+            ..Self::default()
+        }
+    }
+}
+
+/// How many lines there were after so many records.
+pub(crate) fn line_count_at(lines: &Lines, records: u32) -> usize {
+    let is_included = |line: &Line| line.record.0 < records;
+    if lines.iter().next_back().is_none_or(is_included) {
+        return lines.len();
+    }
+    lines.iter().take_while(|line| is_included(line)).count()
+}
+
+fn client_views(
+    live_trace: &LiveTrace,
+    state: &State,
+    past: &[Record],
+    now: VirtualTime,
+) -> (Vec<Client>, usize) {
+    let mut connected: BTreeMap<NodeId, (SessionId, &Session)> = BTreeMap::new();
+    for (session_id, session) in state.sessions() {
+        let node = live_trace.event_recorder().owner(*session_id);
+        if node != NodeId::UNKNOWN && !node.is_server() {
+            connected.insert(node, (*session_id, session));
+        }
+    }
+    let mut ended: BTreeMap<NodeId, &str> = BTreeMap::new();
+    for (client, reason) in ended_clients(past, now) {
+        if !connected.contains_key(&client) && !ended.contains_key(&client) {
+            ended.insert(client, reason);
+        }
+    }
+    let records = u32::try_from(past.len()).unwrap_or(u32::MAX);
+    let all = connected.len() + ended.len();
+    let unknown = state.sessions().len() - connected.len();
+    // Whoever holds or waits is of more interest than whoever idles.
+    let mut nodes: Vec<(bool, NodeId)> = ended.keys().map(|node| (true, *node)).collect();
+    nodes.extend(
+        connected.iter().map(|(node, (_, session))| {
+            (session.held.is_empty() && session.waits.is_empty(), *node)
+        }),
+    );
+    nodes.sort();
+    nodes.truncate(CLIENTS_SHOWN);
+    nodes.sort_by_key(|(_, node)| *node);
+    let client = |(_, node): &(bool, NodeId)| {
+        let index = usize::from(node.0).checked_sub(1)?;
+        let name = live_trace.run().config.clients.get(index)?.name.clone();
+        let session = connected.get(node).map(|(_, session)| *session);
+        let belief =
+            session.and_then(|session| inferred_belief(live_trace, state, session, records));
+        Some(Client {
+            node: *node,
+            name,
+            condition: if session.is_some() { Condition::Running } else { Condition::Finished },
+            is_cut_off: (false, false),
+            clock: ClockView::default(),
+            server_lease: session.map(|session| lease_term(live_trace, session, records)),
+            belief: belief.filter(|belief| belief.term.until > now),
+            activity: session.map_or_else(
+                || ended.get(node).copied().unwrap_or_default().to_owned(),
+                |session| activity(state, session),
+            ),
+            holds_lock: session.is_some_and(|session| !session.held.is_empty()),
+        })
+    };
+    let shown: Vec<Client> = nodes.iter().filter_map(client).collect();
+    let more = all + unknown - shown.len();
+    (shown, more)
+}
+
+/// Who has gone a moment ago, and how; the last first.
+#[allow(clippy::wildcard_enum_match_arm, reason = "two kinds tell of it")]
+fn ended_clients(
+    past: &[Record],
+    now: VirtualTime,
+) -> impl Iterator<Item = (NodeId, &'static str)> {
+    recent_records(past, now, ENDED_SHOWN_US).filter_map(|record| match record.kind {
+        RecordKind::SessionExpired { client, .. } => Some((client, "its lease ran out")),
+        RecordKind::SessionClosed { client, .. } => Some((client, "has closed its session")),
+        _ => None,
+    })
+}
+
+fn recent_records(
+    past: &[Record],
+    now: VirtualTime,
+    window_us: u64,
+) -> impl Iterator<Item = &Record> {
+    let is_recent =
+        move |record: &&Record| now.as_micros().saturating_sub(record.at.as_micros()) < window_us;
+    past.iter().rev().take_while(is_recent)
+}
+
+fn lease_term(live_trace: &LiveTrace, session: &Session, records: u32) -> LeaseTerm {
+    LeaseTerm {
+        until: live_trace.virtual_time(session.expires_at, records),
+        length_us: session.lease.as_millis() * 1_000,
+    }
+}
+
+/// What a client may believe, if it was told: nobody has seen whether it was.
+fn inferred_belief(
+    live_trace: &LiveTrace,
+    state: &State,
+    session: &Session,
+    records: u32,
+) -> Option<ClientBelief> {
+    session.held.iter().find_map(|name| {
+        let tenure = state.tenure(name)?;
+        (tenure.claim_by.is_none() || session.has_claimed(tenure)).then(|| ClientBelief {
+            term: lease_term(live_trace, session, records),
+            lock: live_trace.event_recorder().lock_id(name),
+            token: u32::try_from(tenure.token.number()).unwrap_or(u32::MAX),
+            is_inferred: true,
+        })
+    })
+}
+
+fn activity(state: &State, session: &Session) -> String {
+    let held: Vec<&str> = session.held.iter().map(leasehold_core::id::Name::as_str).collect();
+    let is_unclaimed = session
+        .held
+        .iter()
+        .filter_map(|name| state.tenure(name))
+        .any(|tenure| tenure.claim_by.is_some() && !session.has_claimed(tenure));
+    match held.as_slice() {
+        [] => waiting_text(state, session).unwrap_or_else(|| "idle".to_owned()),
+        names if is_unclaimed => format!("gets {}, not heard yet", names.join(", ")),
+        names => format!("holds {}", names.join(", ")),
+    }
+}
+
+/// The last thing that was decided about each client, a moment ago.
+fn recent_decisions(past: &[Record], now: VirtualTime) -> Vec<Decision> {
+    let mut decisions: Vec<Decision> = Vec::new();
+    for record in recent_records(past, now, DECISION_SHOWN_US) {
+        let Some(client) = record.kind.subject().client else { continue };
+        let is_known = decisions.iter().any(|it| it.client == client);
+        if !is_known && Importance::from_record(record) > Importance::Internal {
+            decisions.push(Decision {
+                client,
+                category: EventCategory::from_record(record),
+                at: record.at,
+            });
+        }
+    }
+    decisions
+}

@@ -1,0 +1,190 @@
+//! The scene of a simulated world.
+
+use leasehold_core::id::Name;
+use leasehold_core::op::Op;
+use leasehold_core::state::{Session, State};
+use leasehold_sim::{
+    ClientView, Lines, LinkId, LockId, LossCause, NodeId, Record, RecordKind, VirtualTime, World,
+};
+
+use super::{
+    Client, ClientBelief, Condition, Counts, LeaseTerm, LostPacket, Packet, Scene, Server,
+    latest_session, lock_view, waiting_text,
+};
+use crate::model::player::RoutineTraffic;
+
+/// For how long a lost packet leaves a mark, in microseconds of the run.
+const LOSS_SHOWN_US: u64 = 600_000;
+
+impl Scene {
+    /// The scene of a simulated world.
+    pub(crate) fn from_world(world: &World, past: &[Record]) -> Self {
+        let server = world.server();
+        let condition = match server.state {
+            None if past.is_empty() => Condition::NotStarted,
+            None => Condition::Crashed,
+            Some(_) if server.paused => Condition::Paused,
+            Some(_) => Condition::Running,
+        };
+        let state = server.state.unwrap_or(server.durable_state);
+        let config = &world.run().config;
+        let nodes = (1..).zip(&config.clients);
+        let clients = nodes.filter_map(|(index, client)| {
+            let node = NodeId(index);
+            // Who has done nothing yet has not started, whatever its time is.
+            let has_started = past.iter().any(|record| record.node == node);
+            let view = world.client_view(node)?;
+            Some(client_view(world, state, (node, has_started), &client.name, view))
+        });
+        let locks = (0..).zip(&config.locks);
+        Self {
+            server: Server {
+                condition,
+                clock: world.clock_view(NodeId::SERVER),
+                unflushed_events: server.unflushed,
+                counts: server.state.map(Counts::from_state),
+            },
+            clients: clients.collect(),
+            locks: locks
+                .map(|(index, name)| lock_view_of_world(world, state, LockId(index), name))
+                .collect(),
+            packets: packets_in_flight(world),
+            losses: recent_losses(past, world.now()),
+            ..Self::default()
+        }
+    }
+}
+
+fn client_view(
+    world: &World,
+    state: &State,
+    (node, has_started): (NodeId, bool),
+    name: &Name,
+    view: ClientView<'_>,
+) -> Client {
+    let condition = match view {
+        ClientView { alive: false, .. } if !has_started => Condition::NotStarted,
+        ClientView { alive: false, .. } => Condition::Crashed,
+        ClientView { paused: true, .. } => Condition::Paused,
+        ClientView { finished: true, .. } => Condition::Finished,
+        _ => Condition::Running,
+    };
+    let latest_session = latest_session(state, name);
+    let lease_us = world.run().config.lease_ms * 1_000;
+    let server_lease = latest_session.map(|(_, session)| LeaseTerm {
+        until: world.time_of_reading(NodeId::SERVER, session.expires_at),
+        length_us: lease_us,
+    });
+    let belief = view.beliefs.iter().max_by_key(|belief| belief.until).map(|belief| ClientBelief {
+        term: LeaseTerm { until: world.time_of_reading(node, belief.until), length_us: lease_us },
+        lock: belief.lock,
+        token: belief.token,
+        is_inferred: false,
+    });
+    // A clock that has not been looked at yet may say more.
+    let had_belief = belief.is_some();
+    let belief = belief.filter(|it| it.term.until > world.now());
+    let has_expired_unnoticed = had_belief && belief.is_none() && condition == Condition::Running;
+    let is_cut = |from, to| world.link(LinkId { from, to }).is_cut;
+    let session = latest_session.map(|(_, session)| session);
+    Client {
+        node,
+        name: name.clone(),
+        condition,
+        is_cut_off: (is_cut(node, NodeId::SERVER), is_cut(NodeId::SERVER, node)),
+        clock: world.clock_view(node),
+        server_lease,
+        belief,
+        activity: if has_expired_unnoticed {
+            "unaware: its time is over".to_owned()
+        } else {
+            activity(condition, world, state, session, view)
+        },
+        holds_lock: session.is_some_and(|session| !session.held.is_empty()),
+    }
+}
+
+fn activity(
+    condition: Condition,
+    world: &World,
+    state: &State,
+    session: Option<&Session>,
+    view: ClientView<'_>,
+) -> String {
+    let locks = &world.run().config.locks;
+    let name = |lock: LockId| locks.get(usize::from(lock.0)).map_or("", Name::as_str);
+    let held = session.and_then(|session| session.held.first());
+    let believed = view.beliefs.first();
+    match condition {
+        Condition::NotStarted => return "not started yet".to_owned(),
+        Condition::Crashed => return "crashed".to_owned(),
+        Condition::Paused => return "stands still".to_owned(),
+        Condition::Running | Condition::Finished => {}
+    }
+    if let Some(belief) = believed {
+        let lock = name(belief.lock);
+        let is_held = session.is_some_and(|it| it.held.iter().any(|held| held.as_str() == lock));
+        return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
+    }
+    if let Some(lock) = held {
+        let is_requesting = view.client.is_some_and(|it| {
+            it.pending_requests().any(|it| {
+                it.operation.op() == Op::AcquireLock && it.operation.resource_name() == Some(lock)
+            })
+        });
+        // The answer is on its way; or the client has given it up, and the server doesn't know.
+        return format!(
+            "{} {lock}",
+            if is_requesting { "is not told yet of" } else { "doesn't use" }
+        );
+    }
+    if let Some(waiting) = session.and_then(|session| waiting_text(state, session)) {
+        return waiting;
+    }
+    let text = match (condition, view.session_open) {
+        (Condition::Finished, _) => "has finished",
+        (_, true) => "idle",
+        (_, false) => "has no session",
+    };
+    text.to_owned()
+}
+
+fn packets_in_flight(world: &World) -> Vec<Packet> {
+    let routine = RoutineTraffic::from_world(world);
+    let packets = world.packets().map(|packet| Packet {
+        id: packet.summary.id,
+        selector: packet.selector,
+        message: packet.summary.message,
+        lock: packet.summary.lock,
+        number: packet.summary.value,
+        sent_at: packet.sent_at,
+        arrives_at: packet.arrives_at,
+        will_be_lost: packet.will_be_lost,
+        is_routine: routine.contains(&packet),
+    });
+    packets.collect()
+}
+
+/// What was lost a moment ago.
+#[allow(clippy::wildcard_enum_match_arm, reason = "one kind tells of losses")]
+fn recent_losses(past: &[Record], now: VirtualTime) -> Vec<LostPacket> {
+    let is_recent = |record: &&Record| now.as_micros() - record.at.as_micros() < LOSS_SHOWN_US;
+    let recent_records = past.iter().rev().take_while(is_recent);
+    let losses = recent_records.filter_map(|record| match record.kind {
+        RecordKind::Lost { packet: about, cause: why } => {
+            // Nobody was there: it is told by the one who would have got it.
+            let is_late = why == LossCause::NodeDown;
+            let (from, to) =
+                if is_late { (about.peer, record.node) } else { (record.node, about.peer) };
+            let link = LinkId { from, to };
+            Some(LostPacket { packet: about.id, link, at: record.at, is_at_receiver: is_late })
+        }
+        _ => None,
+    });
+    losses.collect()
+}
+
+fn lock_view_of_world(world: &World, state: &State, id: LockId, name: &Name) -> super::Lock {
+    let lines = world.file(id);
+    lock_view(state, world.run(), (id, name), (lines, lines.map_or(0, Lines::len), Some(0)))
+}

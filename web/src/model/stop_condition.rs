@@ -1,0 +1,113 @@
+//! What a run can be let go on to: who holds what, what goes wrong.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for one kind")]
+
+use leasehold_sim::{Importance, LockId, NodeId, Record, RecordKind, Run, ScriptStep};
+
+use super::timeline::{StepFilter, Timeline};
+
+/// Something that can come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopCondition {
+    Violation,
+    Refusal,
+    Expiry,
+    Append,
+    Holds(NodeId, LockId),
+}
+
+impl StopCondition {
+    /// All that there is to choose from in a run, with its name and how it is called.
+    pub(crate) fn choices(run: &Run) -> Vec<(String, String)> {
+        let choices_without_lock = [
+            ("violation", "something is violated"),
+            ("refusal", "something is refused"),
+            ("expiry", "a lease is over"),
+            ("append", "a line is written"),
+        ];
+        let choices_without_lock =
+            choices_without_lock.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut choices = Vec::from(choices_without_lock);
+        for (lock_index, lock) in (0_u8..).zip(&run.config.locks) {
+            let users = (1_u8..).zip(&run.config.clients).filter(|(_, client)| {
+                client.script.iter().any(
+                    |step| matches!(step, ScriptStep::Acquire { lock: wanted, .. } if wanted == lock),
+                )
+            });
+            for (node, client) in users {
+                choices.push((
+                    format!("holds-{node}-{lock_index}"),
+                    format!("{} gets {lock}", client.name),
+                ));
+            }
+        }
+        choices
+    }
+
+    /// The one of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "violation" => Self::Violation,
+            "refusal" => Self::Refusal,
+            "expiry" => Self::Expiry,
+            "append" => Self::Append,
+            _ => {
+                let (node, lock) = name.strip_prefix("holds-")?.split_once('-')?;
+                Self::Holds(NodeId(node.parse().ok()?), LockId(lock.parse().ok()?))
+            }
+        })
+    }
+
+    /// The place where it comes about next; none where it doesn't any more.
+    pub(crate) fn next_position(self, timeline: &Timeline) -> Option<u32> {
+        if self == Self::Violation {
+            return timeline.find_position(true, StepFilter::Violation);
+        }
+        let mut positions = timeline.position() + 1..=timeline.last_position();
+        positions.find(|position| {
+            timeline.step_records(*position).iter().any(|record| self.matches(record))
+        })
+    }
+
+    fn matches(self, record: &Record) -> bool {
+        match (self, record.kind) {
+            (Self::Holds(node, held_lock), RecordKind::LockGranted { client, lock, .. }) => {
+                (node, held_lock) == (client, lock)
+            }
+            (Self::Refusal, RecordKind::RequestRefused { .. })
+            | (Self::Append, RecordKind::FileAppended { .. }) => true,
+            (Self::Expiry, RecordKind::LockReleased { .. }) => {
+                Importance::from_record(record) == Importance::Expiry
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_sim::{Protection, Scenario};
+
+    #[test]
+    fn stop_conditions_are_found_only_if_they_occur() {
+        let scenario = Scenario::from_name("gc-pause").unwrap();
+        let choices = StopCondition::choices(&scenario.resolve_run());
+        assert!(
+            choices
+                .iter()
+                .any(|(name, text)| { name == "holds-2-0" && text == "client_2 gets file_0" })
+        );
+        for (name, _) in &choices {
+            assert!(StopCondition::from_name(name).is_some(), "{name}");
+        }
+        let mut timeline = Timeline::new(scenario.resolve_run());
+        let position =
+            StopCondition::from_name("holds-2-0").unwrap().next_position(&timeline).unwrap();
+        timeline.go_to_position(position);
+        assert!(timeline.now().as_millis() > 10_000);
+        assert_eq!(StopCondition::Violation.next_position(&timeline), None);
+        let without_fencing = Timeline::new(scenario.run_without(&[Protection::Fencing].into()));
+        assert!(StopCondition::Violation.next_position(&without_fencing).is_some());
+    }
+}

@@ -1,0 +1,514 @@
+//! One run on the screen, simulated or seen: as far as it is known, the place one is at, and what
+//! lasts in it.
+
+use std::rc::Rc;
+
+use leasehold_sim::{
+    History, Importance, Intervention, Invariant, InvariantStatus, NodeId, Record, RecordId, Run,
+    VirtualTime, World,
+};
+
+use super::inspector::InspectorContext;
+use super::intervals::Intervals;
+use super::live_trace::LiveTrace;
+use super::scene::Scene;
+
+/// How many steps are simulated at once when a run is opened: all that lectures use.
+const INITIAL_STEPS: u32 = 60_000;
+
+/// How many more in between, where a run is longer.
+const STEPS_PER_UPDATE: u32 = 5_000;
+
+/// Longer runs than this are shown up to here.
+const RECORDS_MAX: u32 = 1_000_000;
+
+/// How many steps are simulated without a look at how many records there are.
+const STEPS_PER_CHECK: u32 = 50;
+
+/// More than these add.
+const RECORDS_HEADROOM: usize = 2_000;
+
+/// A run, and a place in it.
+pub(crate) struct Timeline {
+    source: TraceSource,
+    intervals: Rc<Intervals>,
+    /// The time one is at: between two steps, or at one.
+    now: VirtualTime,
+}
+
+/// Where it comes from.
+enum TraceSource {
+    Simulated(Box<History>),
+    Observed(Box<ObservedTrace>),
+}
+
+/// What was seen of a real server, and how many of its records have happened where one is.
+struct ObservedTrace {
+    live_trace: LiveTrace,
+    position: u32,
+}
+
+impl Timeline {
+    /// At its beginning.
+    pub(crate) fn new(run: Run) -> Self {
+        Self::from_history(History::new(run))
+    }
+
+    fn from_history(history: History) -> Self {
+        let now = history.world().now();
+        let mut timeline = Self {
+            source: TraceSource::Simulated(Box::new(history)),
+            intervals: Rc::default(),
+            now,
+        };
+        timeline.simulate(INITIAL_STEPS);
+        timeline
+    }
+
+    /// What was seen of a real server, from its beginning.
+    pub(crate) fn from_live_trace(live_trace: LiveTrace, intervals: Intervals) -> Self {
+        let now = live_trace.start();
+        let source = TraceSource::Observed(Box::new(ObservedTrace { live_trace, position: 0 }));
+        let mut timeline = Self { source, intervals: Rc::new(intervals), now };
+        timeline.go_to(now);
+        timeline
+    }
+
+    /// Another future: the same run, to which this is done too, at the same moment. What was seen
+    /// has no other.
+    pub(crate) fn fork(&self, intervention: Intervention) -> Option<Self> {
+        let TraceSource::Simulated(history) = &self.source else { return None };
+        let mut timeline = Self::from_history(history.fork(intervention));
+        timeline.go_to_same_time(self);
+        Some(timeline)
+    }
+
+    /// Another run, at the same moment.
+    pub(crate) fn with_run(&self, run: Run) -> Self {
+        let mut timeline = Self::new(run);
+        timeline.go_to_same_time(self);
+        timeline
+    }
+
+    /// Goes to where the other one is: to the same step too, where the two have the same past.
+    pub(crate) fn go_to_same_time(&mut self, other: &Self) {
+        self.go_to(other.now);
+        if self.position() != other.position() && self.trace().starts_with(other.past()) {
+            self.go_to_position_at(other.position(), other.now);
+        }
+    }
+
+    /// Goes to a moment, and among the steps of that moment to this one, if it is one of them.
+    pub(crate) fn go_to_position_at(&mut self, position: u32, time: VirtualTime) {
+        let last = self.step_records(position.min(self.last_position())).last();
+        if last.is_some_and(|record| record.at == time) {
+            self.go_to_position(position);
+        } else {
+            self.go_to(time);
+        }
+    }
+
+    /// Simulates more, where the run isn't whole. Says whether it did.
+    pub(crate) fn simulate_more(&mut self) -> bool {
+        if self.is_complete() {
+            return false;
+        }
+        self.simulate(STEPS_PER_UPDATE);
+        true
+    }
+
+    fn simulate(&mut self, mut steps: u32) {
+        let TraceSource::Simulated(history) = &mut self.source else { return };
+        while steps > 0 && history.head().record_count() < RECORDS_MAX {
+            let batch = steps.min(STEPS_PER_CHECK);
+            history.reserve(batch, to_usize(RECORDS_MAX) + RECORDS_HEADROOM);
+            if history.simulate(batch) {
+                break;
+            }
+            steps -= batch;
+        }
+        Rc::make_mut(&mut self.intervals).extend_from(history.trace());
+    }
+
+    /// What was seen, where it was.
+    pub(crate) fn live_trace(&self) -> Option<&LiveTrace> {
+        match &self.source {
+            TraceSource::Observed(observed) => Some(&observed.live_trace),
+            TraceSource::Simulated(_) => None,
+        }
+    }
+
+    /// Lets what was seen grow. One stays at the same moment.
+    pub(crate) fn update_live_trace<T>(
+        &mut self,
+        update: impl FnOnce(&mut LiveTrace, &mut Intervals) -> T,
+    ) -> Option<T> {
+        let TraceSource::Observed(observed) = &mut self.source else { return None };
+        let numbering = |live_trace: &LiveTrace| (live_trace.generation(), live_trace.start());
+        let before = numbering(&observed.live_trace);
+        let result = update(&mut observed.live_trace, Rc::make_mut(&mut self.intervals));
+        if numbering(&observed.live_trace) != before {
+            // Other records have other numbers now.
+            let time = self.now.max(observed.live_trace.start());
+            self.go_to(time);
+        }
+        Some(result)
+    }
+
+    fn history(&self) -> Option<&History> {
+        match &self.source {
+            TraceSource::Simulated(history) => Some(history),
+            TraceSource::Observed(_) => None,
+        }
+    }
+
+    /// Whether all of it is there.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.history().is_none_or(History::is_complete) || self.is_truncated()
+    }
+
+    /// Whether it goes on beyond what is shown.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.final_world().is_some_and(|head| head.record_count() >= RECORDS_MAX)
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        match &self.source {
+            TraceSource::Simulated(history) => history.run(),
+            TraceSource::Observed(observed) => observed.live_trace.run(),
+        }
+    }
+
+    /// The simulated world, where it is one.
+    pub(crate) fn world(&self) -> Option<&World> {
+        self.history().map(History::world)
+    }
+
+    /// The world at the end of all that is known, where it is a simulated one.
+    pub(crate) fn final_world(&self) -> Option<&World> {
+        self.history().map(History::head)
+    }
+
+    pub(crate) fn trace(&self) -> &[Record] {
+        match &self.source {
+            TraceSource::Simulated(history) => history.trace(),
+            TraceSource::Observed(observed) => observed.live_trace.records(),
+        }
+    }
+
+    /// What has happened up to here.
+    pub(crate) fn past(&self) -> &[Record] {
+        &self.trace()[..self.record_count_at(self.position())]
+    }
+
+    /// How many records there are at a place.
+    fn record_count_at(&self, position: u32) -> usize {
+        match &self.source {
+            TraceSource::Simulated(history) => history.records_at(position),
+            // Each record is a step by itself.
+            TraceSource::Observed(observed) => {
+                to_usize(position).min(observed.live_trace.records().len())
+            }
+        }
+    }
+
+    /// What everybody is like here.
+    pub(crate) fn scene(&self) -> Scene {
+        match &self.source {
+            TraceSource::Simulated(history) => Scene::from_world(history.world(), self.past()),
+            TraceSource::Observed(observed) => {
+                Scene::from_live_trace(&observed.live_trace, observed.position, self.now)
+            }
+        }
+    }
+
+    /// As the inspector looks at it.
+    pub(crate) fn inspector_context(&self) -> InspectorContext<'_> {
+        InspectorContext {
+            run: self.run(),
+            world: self.world(),
+            trace: self.trace(),
+            now: self.now,
+        }
+    }
+
+    /// The scene one step before, and what there is to see of it.
+    pub(crate) fn with_previous_step<T>(
+        &self,
+        inspect: impl FnOnce(InspectorContext<'_>, &Scene) -> T,
+    ) -> Option<T> {
+        let previous = self.position().checked_sub(1)?;
+        let trace = &self.trace()[..self.record_count_at(previous)];
+        let run = self.run();
+        Some(match &self.source {
+            TraceSource::Simulated(history) => {
+                let world = history.world_at(previous);
+                let scene = Scene::from_world(&world, trace);
+                inspect(
+                    InspectorContext { run, world: Some(&world), trace, now: world.now() },
+                    &scene,
+                )
+            }
+            TraceSource::Observed(observed) => {
+                let now = trace.last().map_or(self.now, |record| record.at);
+                let scene = Scene::from_live_trace(&observed.live_trace, previous, now);
+                inspect(InspectorContext { run, world: None, trace, now }, &scene)
+            }
+        })
+    }
+
+    /// The first record of the step that leads to a place.
+    pub(crate) fn first_record_of_step(&self, position: u32) -> u32 {
+        let from = if position == 0 { 0 } else { self.record_count_at(position - 1) };
+        u32::try_from(from).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn intervals(&self) -> Rc<Intervals> {
+        Rc::clone(&self.intervals)
+    }
+
+    pub(crate) fn position(&self) -> u32 {
+        match &self.source {
+            TraceSource::Simulated(history) => history.position(),
+            TraceSource::Observed(observed) => observed.position,
+        }
+    }
+
+    /// The last place that is known.
+    pub(crate) fn last_position(&self) -> u32 {
+        match &self.source {
+            TraceSource::Simulated(history) => history.last_position(),
+            TraceSource::Observed(observed) => {
+                u32::try_from(observed.live_trace.records().len()).unwrap_or(u32::MAX)
+            }
+        }
+    }
+
+    pub(crate) const fn now(&self) -> VirtualTime {
+        self.now
+    }
+
+    /// When the last step was.
+    pub(crate) fn step_time(&self) -> VirtualTime {
+        let last = || self.past().last().map_or(self.start(), |record| record.at);
+        self.world().map_or_else(last, World::now)
+    }
+
+    /// When it begins.
+    pub(crate) fn start(&self) -> VirtualTime {
+        self.live_trace().map_or(VirtualTime::START, LiveTrace::start)
+    }
+
+    /// When it ends, as far as it is known.
+    pub(crate) fn end(&self) -> VirtualTime {
+        match &self.source {
+            TraceSource::Simulated(history) => history.head().now(),
+            TraceSource::Observed(observed) => observed.live_trace.end(),
+        }
+    }
+
+    /// Whether there are more steps of this very moment to come.
+    pub(crate) fn has_more_steps_now(&self) -> bool {
+        let next = self.trace().get(self.record_count_at(self.position()));
+        next.is_some_and(|record| record.at == self.now)
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_complete() && self.position() == self.last_position() && self.now >= self.end()
+    }
+
+    /// The fingerprint of all of it; what was seen has none.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.final_world().map_or(0, World::fingerprint)
+    }
+
+    /// What is said of an invariant up to here, and of the whole run.
+    pub(crate) fn statuses(&self) -> Vec<(Invariant, InvariantStatus, InvariantStatus)> {
+        match &self.source {
+            TraceSource::Simulated(history) => {
+                let final_world = history.head();
+                let current = history.world().statuses().into_iter();
+                current
+                    .map(|(it, status)| (it, status, final_world.checkers().status(it)))
+                    .collect()
+            }
+            TraceSource::Observed(observed) => {
+                let status = |it, position| observed.live_trace.status(it, position);
+                let all = Invariant::ALL.into_iter();
+                all.map(|it| (it, status(it, observed.position), status(it, u32::MAX))).collect()
+            }
+        }
+    }
+
+    /// All that is violated in it, by the order of the witnesses.
+    pub(crate) fn violated(&self) -> Vec<(Invariant, RecordId)> {
+        match &self.source {
+            TraceSource::Simulated(history) => history.head().checkers().violations(),
+            TraceSource::Observed(observed) => observed.live_trace.violated().to_vec(),
+        }
+    }
+
+    /// The same, each with its moment.
+    pub(crate) fn violations(&self) -> Vec<(Invariant, VirtualTime, RecordId)> {
+        let violated = self.violated().into_iter();
+        violated
+            .filter_map(|(it, witness)| Some((it, time_of(self.trace(), witness)?, witness)))
+            .collect()
+    }
+
+    /// Goes to a moment: whatever happened by then has happened.
+    pub(crate) fn go_to(&mut self, time: VirtualTime) {
+        let time = time.clamp(self.start(), self.end());
+        match &mut self.source {
+            TraceSource::Simulated(history) => {
+                let position = history.position_at(time);
+                if position != history.position() {
+                    history.seek(position);
+                }
+            }
+            TraceSource::Observed(observed) => {
+                let records = observed.live_trace.records();
+                let position = records.partition_point(|record| record.at <= time);
+                observed.position = u32::try_from(position).unwrap_or(u32::MAX);
+            }
+        }
+        self.now = time;
+    }
+
+    /// Goes to a place, and to the moment of its step.
+    pub(crate) fn go_to_position(&mut self, position: u32) {
+        match &mut self.source {
+            TraceSource::Simulated(history) => history.seek(position),
+            TraceSource::Observed(observed) => {
+                let last = observed.live_trace.records().len();
+                observed.position = position.min(u32::try_from(last).unwrap_or(u32::MAX));
+            }
+        }
+        self.now = self.step_time();
+    }
+
+    /// The place behind a record, so that it is the last thing that has happened.
+    pub(crate) fn position_of(&self, record: RecordId) -> u32 {
+        match &self.source {
+            TraceSource::Simulated(history) => history.position_of(record),
+            TraceSource::Observed(_) => record.0.saturating_add(1).min(self.last_position()),
+        }
+    }
+
+    /// The records of the step that led to a place.
+    pub(crate) fn step_records(&self, position: u32) -> &[Record] {
+        let from = if position == 0 { 0 } else { self.record_count_at(position - 1) };
+        &self.trace()[from..self.record_count_at(position)]
+    }
+
+    /// The place of the next step that matters so much, or concerns this node; none where there
+    /// is none. Backwards the one before.
+    pub(crate) fn find_position(&self, forward: bool, filter: StepFilter) -> Option<u32> {
+        let violated = self.violated();
+        let is_match = |position: &u32| {
+            let from = if *position == 0 { 0 } else { self.record_count_at(*position - 1) };
+            let records = self.step_records(*position);
+            records.iter().enumerate().any(|(offset, record)| {
+                let record_index = u32::try_from(from + offset).unwrap_or(u32::MAX);
+                filter
+                    .matches(record, violated.iter().any(|(_, witness)| witness.0 == record_index))
+            })
+        };
+        if forward {
+            (self.position() + 1..=self.last_position()).find(is_match)
+        } else {
+            (0..self.position()).rev().find(|position| *position == 0 || is_match(position))
+        }
+    }
+}
+
+/// What one looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepFilter {
+    /// What matters at least so much.
+    MinImportance(Importance),
+    /// What happens to this node, but for what goes on inside.
+    Node(NodeId),
+    Violation,
+}
+
+impl StepFilter {
+    fn matches(self, record: &Record, is_violation: bool) -> bool {
+        match self {
+            Self::MinImportance(min_importance) => {
+                is_violation || Importance::from_record(record) >= min_importance
+            }
+            Self::Node(node) => {
+                let subject = record.kind.subject();
+                let concerns_node = record.node == node || subject.client == Some(node);
+                concerns_node && Importance::from_record(record) > Importance::Heartbeat
+            }
+            Self::Violation => is_violation,
+        }
+    }
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The moment of a record.
+pub(crate) fn time_of(trace: &[Record], id: RecordId) -> Option<VirtualTime> {
+    trace.get(id.index()?).map(|record| record.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_sim::{Action, Scenario};
+
+    fn timeline(name: &str) -> Timeline {
+        Timeline::new(Scenario::from_name(name).unwrap().resolve_run())
+    }
+
+    #[test]
+    fn stepping_forward_and_back_returns_to_the_same_step() {
+        let mut timeline = timeline("gc-pause");
+        timeline.go_to_position(40);
+        let (now, fingerprint) = (timeline.now(), timeline.world().unwrap().fingerprint());
+        for _ in 0..25 {
+            timeline.go_to_position(timeline.position() + 1);
+        }
+        for _ in 0..25 {
+            timeline.go_to_position(timeline.position() - 1);
+        }
+        assert_eq!((timeline.now(), timeline.world().unwrap().fingerprint()), (now, fingerprint));
+    }
+
+    #[test]
+    fn nothing_changes_between_two_steps() {
+        let mut timeline = timeline("gc-pause");
+        timeline.go_to_position(30);
+        let at = timeline.now();
+        timeline.go_to(at + 1);
+        assert_eq!((timeline.position(), timeline.now()), (30, at + 1));
+        assert_eq!(timeline.step_records(30).last(), timeline.past().last());
+    }
+
+    #[test]
+    fn intervention_changes_only_the_future() {
+        let mut timeline = timeline("gc-pause");
+        timeline.go_to(VirtualTime::from_millis(1_000));
+        let crash = Action::Crash { node: NodeId(1), keeps_unflushed: false };
+        let fork = timeline.fork(Intervention::at(1_001, crash)).unwrap();
+        assert_eq!((fork.position(), fork.past()), (timeline.position(), timeline.past()));
+        assert_ne!(fork.fingerprint(), timeline.fingerprint());
+    }
+
+    #[test]
+    fn important_steps_are_found_in_both_directions() {
+        let mut timeline = timeline("gc-pause");
+        let grants = StepFilter::MinImportance(Importance::Grant);
+        let first = timeline.find_position(true, grants).unwrap();
+        timeline.go_to_position(first);
+        let second = timeline.find_position(true, grants).unwrap();
+        assert!(second > first);
+        timeline.go_to_position(second);
+        assert_eq!(timeline.find_position(false, grants), Some(first));
+    }
+}

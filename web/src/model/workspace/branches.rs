@@ -1,0 +1,171 @@
+//! Other futures of a run: what is done to it makes a branch, and no branch is lost.
+
+use std::rc::Rc;
+
+use leasehold_sim::{Action, Protection, Run, Scenario, VirtualTime};
+
+use super::{Branch, ToastAction, Workspace};
+use crate::model::comparison::{Comparison, counterpart};
+use crate::model::fault_options::{self, FaultOption};
+use crate::model::inspector;
+use crate::model::timeline::Timeline;
+use crate::picture::shape::Target;
+
+/// What is said where somebody would change what was seen of a real server.
+const READ_ONLY: &str = "This was seen of a real server: it can be looked at, and not changed.";
+
+/// How many futures are kept at most.
+const BRANCHES_MAX: usize = 16;
+
+impl Workspace {
+    /// What can be done to what is selected.
+    pub(crate) fn available_faults(&self, target: Target) -> Vec<FaultOption> {
+        if self.timeline().live_trace().is_some() {
+            return Vec::new();
+        }
+        fault_options::fault_options(&self.scene, target, self.timeline().run().config.lease_ms)
+    }
+
+    /// What the menu of the selected thing has under this letter.
+    pub(crate) fn inject_fault_by_key(&mut self, key: char) {
+        let Some(target) = self.selected else {
+            self.show_toast("Select a node, a link or a packet first.", Vec::new());
+            return;
+        };
+        let found = self.available_faults(target).into_iter().find(|fault| fault.key == Some(key));
+        match found {
+            Some(FaultOption { unavailable_reason: Some(reason), text, .. }) => {
+                self.show_toast(&format!("{text}: {reason}."), Vec::new());
+            }
+            Some(fault) => self.inject_fault(fault.action, &fault.text),
+            None => self.show_toast("That can't be done to what is selected.", Vec::new()),
+        }
+    }
+
+    /// Does something to the run, now.
+    pub(crate) fn inject_fault(&mut self, action: Action, text: &str) {
+        let timeline = self.timeline();
+        let target = self.selected.map(|it| inspector::target_title(&self.scene, it));
+        let label = format!("{text}: {}", target.unwrap_or_default());
+        let at = timeline.now();
+        let Some(mut fork) = timeline.fork(fault_options::intervention_at(at, action)) else {
+            self.show_toast(READ_ONLY, Vec::new());
+            return;
+        };
+        // One sees at once what one has done.
+        fork.go_to(VirtualTime::from_millis(at.as_millis() + 1));
+        self.add_branch(fork, label.clone());
+        self.show_toast(&format!("{label}, at {at}. A new branch."), vec![ToastAction::Undo]);
+    }
+
+    /// Takes a protection away, or gives it back: the same run again, at the same moment.
+    pub(crate) fn toggle_protection(&mut self, protection: Protection) {
+        if self.timeline().live_trace().is_some() {
+            self.show_toast(READ_ONLY, Vec::new());
+            return;
+        }
+        let mut without = self.timeline().run().without.clone();
+        let is_disabled = without.insert(protection);
+        if !is_disabled {
+            without.remove(&protection);
+        }
+        let text = format!("{protection} {}", if is_disabled { "is off" } else { "is on again" });
+        self.rerun(|run| run.without = without, &text);
+        let actions = vec![ToastAction::Compare, ToastAction::PlayFromStart, ToastAction::Undo];
+        self.show_toast(&format!("{text}. The same run, with the same luck."), actions);
+    }
+
+    /// Draws other luck.
+    pub(crate) fn reseed(&mut self, seed: u64) {
+        self.rerun(|run| run.seed = seed, &format!("seed {seed}"));
+        self.show_toast(&format!("Seed {seed}: other luck."), vec![ToastAction::Undo]);
+    }
+
+    fn rerun(&mut self, change: impl FnOnce(&mut Run), label: &str) {
+        if self.timeline().live_trace().is_some() {
+            return;
+        }
+        let mut run = self.timeline().run().clone();
+        change(&mut run);
+        let timeline = self.timeline().with_run(run);
+        self.add_branch(timeline, label.to_owned());
+    }
+
+    fn add_branch(&mut self, timeline: Timeline, label: String) {
+        self.branches.truncate(self.current_branch + 1);
+        if self.branches.len() == BRANCHES_MAX {
+            // The first one is where one began; that stays.
+            self.branches.remove(1);
+        }
+        self.branches.push(Branch { timeline, label });
+        self.current_branch = self.branches.len() - 1;
+        (self.comparison, self.play_until_position) = (None, None);
+        self.refresh_quiz();
+    }
+
+    fn refresh_quiz(&mut self) {
+        self.quiz.update(&Rc::clone(&self.scenario), &self.branches[self.current_branch].timeline);
+        self.refresh();
+    }
+
+    pub(crate) fn undo(&mut self) {
+        if self.current_branch == 0 {
+            self.show_toast("There is nothing to undo.", Vec::new());
+            return;
+        }
+        let label = self.branches[self.current_branch].label.clone();
+        self.switch_branch(self.current_branch - 1);
+        self.refresh_quiz();
+        self.show_toast(&format!("Undone: {label}."), Vec::new());
+    }
+
+    pub(crate) fn redo(&mut self) {
+        if self.current_branch + 1 == self.branches.len() {
+            self.show_toast("There is nothing to redo.", Vec::new());
+            return;
+        }
+        self.switch_branch(self.current_branch + 1);
+        self.refresh_quiz();
+        let label = self.branches[self.current_branch].label.clone();
+        self.show_toast(&format!("Done again: {label}."), Vec::new());
+    }
+
+    /// To another future, at the same place.
+    fn switch_branch(&mut self, new_branch: usize) {
+        let (before, after) = self.branches.split_at_mut(self.current_branch.max(new_branch));
+        let (previous, next) = if new_branch < self.current_branch {
+            (&after[0], &mut before[new_branch])
+        } else {
+            (&before[self.current_branch], &mut after[0])
+        };
+        next.timeline.go_to_same_time(&previous.timeline);
+        (self.current_branch, self.comparison) = (new_branch, None);
+    }
+
+    /// A run from elsewhere, such as one that was found: from its beginning.
+    pub(crate) fn open_run(&mut self, scenario: Scenario) {
+        self.open_scenario(scenario);
+        self.quiz.is_enabled = false;
+    }
+
+    pub(crate) fn toggle_comparison(&mut self) {
+        if self.comparison.take().is_some() {
+            return;
+        }
+        if self.timeline().live_trace().is_some() {
+            self.show_toast(READ_ONLY, Vec::new());
+            return;
+        }
+        match counterpart(&self.scenario, self.timeline().run()) {
+            Some(other) => {
+                self.comparison = Some(Comparison::new(self.timeline(), other));
+                // What has been answered would lie over it.
+                self.quiz.close_answer();
+            }
+            None => self.show_toast(
+                "Take a protection away first: then there is something to compare with.",
+                Vec::new(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Following a real server: what it says is added at the end, and one stays there, or doesn't.
+
+use std::rc::Rc;
+
+use leasehold_core::id::{LogIndex, Name};
+use leasehold_core::time::Time;
+use leasehold_sim::{Config, Run, Scenario, VirtualTime};
+
+use super::Workspace;
+use crate::model::intervals::Intervals;
+use crate::model::live_trace::{LiveRecording, LiveTrace, MessageOutcome};
+use crate::model::quiz::Quiz;
+use crate::model::timeline::Timeline;
+
+/// How much of what happened last the time lines show.
+const SHOWN_US: u64 = 30_000_000;
+
+impl Workspace {
+    /// For a real server of which nothing is known yet.
+    pub(crate) fn for_server(&self) -> Self {
+        let mut workspace =
+            self.with_live_trace("live", "A live server", LiveTrace::new(), Intervals::default());
+        (workspace.is_live, workspace.is_following) = (true, true);
+        workspace
+    }
+
+    /// What was recorded of a server, from its beginning.
+    ///
+    /// # Errors
+    /// Where the file is none, in words.
+    pub(crate) fn from_recording(&self, text: &str) -> Result<Self, String> {
+        let (live_trace, intervals) = LiveTrace::from_recording(LiveRecording::read(text)?)?;
+        let mut workspace = self.with_live_trace("recording", "A recording", live_trace, intervals);
+        workspace.recording_json = Some(text.into());
+        Ok(workspace)
+    }
+
+    fn with_live_trace(
+        &self,
+        name: &str,
+        title: &str,
+        live_trace: LiveTrace,
+        intervals: Intervals,
+    ) -> Self {
+        let run = Run { config: Config::default(), ..live_trace.run().clone() };
+        let scenario = Scenario { title: title.to_owned(), ..Scenario::from_run(name, &run) };
+        let timeline = Timeline::from_live_trace(live_trace, intervals);
+        let quiz = Quiz::new(&scenario, &timeline, false);
+        let mut workspace = Self::with_timeline(Rc::clone(&self.library), scenario, timeline, quiz);
+        workspace.refresh();
+        workspace
+    }
+
+    /// The last event that is known of the server.
+    pub(crate) fn last_log_index(&self) -> Option<LogIndex> {
+        self.timeline().live_trace().and_then(LiveTrace::last_log_index)
+    }
+
+    /// Takes in what the server says at this moment.
+    ///
+    /// # Errors
+    /// Where it is not understood.
+    pub(crate) fn apply_message(
+        &mut self,
+        message: &str,
+        now: VirtualTime,
+    ) -> Result<MessageOutcome, String> {
+        let generation = |timeline: &Timeline| timeline.live_trace().map(LiveTrace::generation);
+        let before = generation(self.timeline());
+        let outcome = self.timeline_mut().update_live_trace(|live_trace, intervals| {
+            live_trace.apply_message(message, now, intervals)
+        });
+        if generation(self.timeline()) != before {
+            // Other records, clients and locks have these numbers now.
+            self.revision += 1;
+            self.selected = None;
+            (self.filter.node, self.filter.lock) = (None, None);
+        }
+        outcome.unwrap_or_else(|| Err("this was not seen of a server".to_owned()))
+    }
+
+    /// The files whose beginning is to be fetched. Each is named once.
+    pub(crate) fn files_to_fetch(&mut self) -> Vec<Name> {
+        let files =
+            self.timeline_mut().update_live_trace(|live_trace, _| live_trace.files_to_fetch());
+        files.unwrap_or_default()
+    }
+
+    /// A file's bytes were fetched.
+    pub(crate) fn store_fetched_file(&mut self, name: &Name, bytes: &[u8]) {
+        self.timeline_mut()
+            .update_live_trace(|live_trace, _| live_trace.store_fetched_file(name, bytes));
+        self.revision += 1;
+    }
+
+    /// The server's clock shows this.
+    pub(crate) fn advance_to(&mut self, time: Time) {
+        self.timeline_mut().update_live_trace(|live_trace, _| live_trace.advance_to(time));
+    }
+
+    /// Goes to the end of what was seen, and stays there.
+    pub(crate) fn follow_live(&mut self) {
+        (self.is_following, self.player.is_playing, self.zoomed_range) = (true, false, None);
+        self.go_to_end();
+    }
+
+    /// Goes to the end.
+    pub(super) fn go_to_end(&mut self) {
+        let end = self.timeline().end();
+        self.move_timeline(|timeline| timeline.go_to(end));
+    }
+
+    /// How many events have come since where one is.
+    pub(crate) fn events_behind(&self) -> u32 {
+        self.timeline().last_position() - self.timeline().position()
+    }
+
+    /// The part of time that is shown of a live server: what happened last, as seen from now.
+    pub(super) fn live_range(&self) -> (VirtualTime, VirtualTime) {
+        let timeline = self.timeline();
+        let lookahead_us = if self.is_following { SHOWN_US / 6 } else { SHOWN_US / 3 };
+        let to = (timeline.now().as_micros() + lookahead_us)
+            .max(timeline.start().as_micros() + SHOWN_US);
+        (VirtualTime::from_micros(to - SHOWN_US), VirtualTime::from_micros(to))
+    }
+}

@@ -1,0 +1,292 @@
+//! Going through a run: playing, stepping, seeking, zooming; and the question on the way.
+
+use std::rc::Rc;
+
+use leasehold_sim::{Importance, RecordId, VirtualTime};
+
+use super::Workspace;
+use crate::model::player::{AUTO_PACE_IMPORTANCE, Speed};
+use crate::model::quiz::QuizPhase;
+use crate::model::stop_condition::StopCondition;
+use crate::model::timeline::{StepFilter, Timeline};
+use crate::picture::shape::Target;
+
+/// How long revealing an answer takes at most, in milliseconds.
+const REVEAL_MS: f64 = 6_000.0;
+
+/// How long before what was found one begins to look, in microseconds.
+const REPLAY_LEAD_US: u64 = 4_000_000;
+
+impl Workspace {
+    pub(crate) fn toggle_playback(&mut self) {
+        if self.quiz.phase == QuizPhase::Open && !self.player.is_playing {
+            self.reveal_answer();
+            return;
+        }
+        if std::mem::take(&mut self.is_following) {
+            return;
+        }
+        if self.timeline().is_at_end() && !self.is_live {
+            self.go_to_start();
+        }
+        self.player.is_playing = !self.player.is_playing;
+    }
+
+    /// A frame of so many milliseconds has gone by. Says whether anything is to be drawn anew.
+    pub(crate) fn advance_frame(&mut self, frame_ms: f64) -> bool {
+        if self.is_following {
+            self.go_to_end();
+            return true;
+        }
+        let has_grown = self.timeline_mut().simulate_more();
+        if has_grown {
+            self.quiz
+                .update(&Rc::clone(&self.scenario), &self.branches[self.current_branch].timeline);
+            if self.timeline().is_truncated() {
+                let end = self.timeline().end();
+                self.show_toast(
+                    &format!("The run is longer: it is shown up to {end}."),
+                    Vec::new(),
+                );
+            }
+        }
+        if !self.player.is_playing {
+            return has_grown;
+        }
+        let timeline = &self.branches[self.current_branch].timeline;
+        let next = [self.quiz.next_pause(timeline.position()), self.play_until_position]
+            .into_iter()
+            .flatten()
+            .min();
+        let pause_at =
+            next.and_then(|position| Some((position, timeline.step_records(position).first()?.at)));
+        let remaining_records = timeline.trace()[timeline.past().len()..].iter();
+        let mut next_important = remaining_records
+            .filter(|record| Importance::from_record(record) >= AUTO_PACE_IMPORTANCE);
+        let next_important = next_important.next().map(|record| record.at);
+        let mut micros = self.player.advance(frame_ms, timeline.world(), next_important);
+        if let (QuizPhase::Revealing, Some((_, at))) = (self.quiz.phase, pause_at) {
+            micros = micros.max(reveal_step_micros(timeline.now(), at, frame_ms));
+        }
+        let target = timeline.now() + micros;
+        if let Some((position, _)) = pause_at.filter(|(_, at)| *at <= target) {
+            self.player.is_playing = false;
+            self.play_until_position =
+                self.play_until_position.filter(|stop_position| *stop_position > position);
+            self.move_timeline(|timeline| timeline.go_to_position(position));
+            self.quiz.position_reached(position, true);
+            return true;
+        }
+        self.move_timeline(|timeline| timeline.go_to(target));
+        self.quiz.position_reached(self.timeline().position(), false);
+        if self.timeline().is_at_end() {
+            (self.player.is_playing, self.is_following) = (false, self.is_live);
+        }
+        true
+    }
+
+    pub(super) fn move_timeline(&mut self, move_to: impl FnOnce(&mut Timeline)) {
+        let before = self.timeline().position();
+        move_to(self.timeline_mut());
+        if self.timeline().position() != before {
+            self.refresh();
+        } else if self.timeline().live_trace().is_some() {
+            // Who has left is seen for a while.
+            self.scene = Rc::new(self.timeline().scene());
+        } else if let Some(compare) = &mut self.comparison {
+            compare.other.go_to(self.branches[self.current_branch].timeline.now());
+        }
+    }
+
+    /// Goes somewhere for a look, and nothing else changes.
+    pub(crate) fn move_without_events(&mut self, move_to: impl FnOnce(&mut Timeline)) {
+        self.move_timeline(move_to);
+    }
+
+    /// Somebody goes somewhere: nothing plays any more.
+    fn jump_to_position(&mut self, position: u32) {
+        (self.player.is_playing, self.play_until_position, self.is_following) =
+            (false, None, false);
+        self.move_timeline(|timeline| timeline.go_to_position(position));
+        self.quiz.position_reached(position, true);
+    }
+
+    pub(crate) fn go_to(&mut self, time: VirtualTime) {
+        (self.player.is_playing, self.play_until_position, self.is_following) =
+            (false, None, false);
+        self.move_timeline(|timeline| timeline.go_to(time));
+        self.quiz.position_reached(self.timeline().position(), false);
+    }
+
+    /// Goes to the beginning. What was asked on the way is asked anew.
+    pub(crate) fn go_to_start(&mut self) {
+        self.go_to(self.timeline().start());
+        self.quiz.reset();
+    }
+
+    pub(crate) fn go_to_record(&mut self, record: RecordId) {
+        let position = self.timeline().position_of(record);
+        self.jump_to_position(position);
+        self.selected = Some(Target::Record(record));
+    }
+
+    pub(crate) fn step(&mut self, forward: bool) {
+        let timeline = self.timeline();
+        // Between two steps the one before is that which has just happened.
+        let is_between = timeline.now() > timeline.step_time();
+        let position = match (forward, is_between) {
+            (true, _) => timeline.position() + 1,
+            (false, true) => timeline.position(),
+            (false, false) => timeline.position().saturating_sub(1),
+        };
+        self.jump_to_position(position.min(timeline.last_position()));
+    }
+
+    pub(crate) fn go_to_next(&mut self, forward: bool, filter: StepFilter) {
+        if let Some(position) = self.timeline().find_position(forward, filter) {
+            self.jump_to_position(position);
+        }
+    }
+
+    pub(crate) fn go_to_important(&mut self, forward: bool) {
+        self.go_to_next(forward, StepFilter::MinImportance(Importance::Release));
+    }
+
+    pub(crate) fn go_to_selected_node(&mut self, forward: bool) {
+        match self.selected {
+            Some(Target::Node(node) | Target::Link(node)) => {
+                self.go_to_next(forward, StepFilter::Node(node));
+            }
+            _ => self.show_toast("Select a node first.", Vec::new()),
+        }
+    }
+
+    pub(crate) fn go_to_next_violation(&mut self) {
+        if self.timeline().violated().is_empty() {
+            self.show_toast("Nothing is violated in this run.", Vec::new());
+        } else if self.timeline().find_position(true, StepFilter::Violation).is_some() {
+            self.go_to_next(true, StepFilter::Violation);
+        } else {
+            self.jump_to_position(0);
+            self.go_to_next(true, StepFilter::Violation);
+        }
+    }
+
+    /// Lets the run go on until something comes about.
+    pub(crate) fn play_until(&mut self, condition: StopCondition) {
+        self.play_until_position = condition.next_position(self.timeline());
+        if self.play_until_position.is_some() {
+            self.player.is_playing = true;
+        } else {
+            self.show_toast("That does not come about any more in this run.", Vec::new());
+        }
+    }
+
+    /// Goes to a little before the first violation, and plays up to it.
+    pub(crate) fn replay_violation(&mut self, starts_playing: bool) {
+        let first_violation = self.timeline().violations().into_iter().map(|(_, at, _)| at).min();
+        let Some(first_violation) = first_violation else { return };
+        self.go_to(VirtualTime::from_micros(
+            first_violation.as_micros().saturating_sub(REPLAY_LEAD_US),
+        ));
+        self.play_until(StopCondition::Violation);
+        // Slow enough to be followed, and there before a class has lost its patience.
+        self.player.speed = Speed::Fixed(0.5);
+        self.player.is_playing &= starts_playing;
+    }
+
+    pub(crate) fn nudge(&mut self, forward: bool) {
+        let now = self.timeline().now().as_micros();
+        let to = if forward { now + 10_000 } else { now.saturating_sub(10_000) };
+        self.go_to(VirtualTime::from_micros(to));
+    }
+
+    pub(crate) fn go_to_stop(&mut self, forward: bool) {
+        if forward && self.quiz.phase == QuizPhase::Open {
+            self.reveal_answer();
+            return;
+        }
+        match self.quiz.next_stop(forward, self.timeline().position()) {
+            Some(position) => self.jump_to_position(position),
+            None if forward => {
+                let end = self.timeline().end();
+                self.go_to(end);
+            }
+            None => self.go_to_start(),
+        }
+    }
+
+    /// The part of the run that time lines show.
+    pub(crate) fn visible_range(&self) -> (VirtualTime, VirtualTime) {
+        if let Some(window) = self.zoomed_range {
+            return window;
+        }
+        let timeline = self.timeline();
+        if self.is_live {
+            return self.live_range();
+        }
+        (timeline.start(), timeline.end().max(timeline.start() + 1_000_000))
+    }
+
+    pub(crate) fn zoom(&mut self, zoom_in: bool) {
+        let (from, to) = self.visible_range();
+        let (from, to) = (from.as_micros(), to.as_micros());
+        let now = self.timeline().now().as_micros();
+        // What one looks at stays where it is.
+        let now = if (from..=to).contains(&now) { now } else { from.midpoint(to) };
+        let extra_us = (to - from) / 8;
+        let scale = |part: u64| if zoom_in { part * 2 / 3 } else { part * 4 / 3 + extra_us };
+        let start = now.saturating_sub(scale(now - from));
+        let end = (now + scale(to - now)).min(self.timeline().end().as_micros());
+        if end.saturating_sub(start) >= 50_000 {
+            self.zoomed_range =
+                Some((VirtualTime::from_micros(start), VirtualTime::from_micros(end)));
+        }
+    }
+
+    pub(crate) fn pan(&mut self, forward: bool) {
+        let (from, to) = self.visible_range();
+        let length_us = to.as_micros() - from.as_micros();
+        let end = self.timeline().end().as_micros();
+        let from = if forward {
+            (from.as_micros() + length_us / 4).min(end.saturating_sub(length_us))
+        } else {
+            from.as_micros().saturating_sub(length_us / 4)
+        };
+        self.zoomed_range =
+            Some((VirtualTime::from_micros(from), VirtualTime::from_micros(from + length_us)));
+    }
+
+    pub(crate) fn reveal_answer(&mut self) {
+        if self.quiz.start_revealing() {
+            self.player.is_playing = true;
+            self.player.speed = Speed::Auto;
+            // What shows at the very moment of the question is out at once.
+            self.quiz.position_reached(self.timeline().position(), false);
+        }
+    }
+
+    pub(crate) fn toggle_quiz(&mut self) {
+        self.quiz.is_enabled = !self.quiz.is_enabled;
+        self.quiz.reset();
+        self.quiz.position_reached(self.timeline().position(), false);
+        let text = if self.quiz.is_enabled {
+            "The run halts at its stops, and asks its question."
+        } else {
+            "The run goes through without stops, and asks nothing."
+        };
+        self.show_toast(text, Vec::new());
+    }
+}
+
+fn reveal_step_micros(now: VirtualTime, at: VirtualTime, frame_ms: f64) -> u64 {
+    let remaining_us = at.as_micros().saturating_sub(now.as_micros());
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "some seconds"
+    )]
+    let micros = (remaining_us as f64 * (frame_ms / REVEAL_MS).min(1.0)) as u64;
+    micros
+}

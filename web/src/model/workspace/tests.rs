@@ -1,0 +1,220 @@
+//! A run in hand, as lecturers and students have it.
+
+use super::*;
+use crate::model::quiz::QuizPhase;
+use crate::picture::shape::Target;
+use leasehold_sim::{Action, Invariant, NodeId, Protection};
+
+fn workspace(link: &str) -> Workspace {
+    Workspace::from_link(&Link::parse(link))
+}
+
+#[test]
+fn lecture_runs_from_the_first_stop_to_the_answer() {
+    let mut workspace = workspace("?scenario=gc-pause");
+    let mut captions = Vec::new();
+    for _ in 0..3 {
+        workspace.toggle_playback();
+        while workspace.player.is_playing {
+            workspace.advance_frame(16.0);
+        }
+        captions.push(workspace.caption());
+    }
+    assert!(captions[0].starts_with("client_1 stands still"), "{captions:#?}");
+    assert_eq!(workspace.quiz.phase, QuizPhase::Open);
+    let asked_at = workspace.timeline().now();
+    workspace.reveal_answer();
+    let mut frames = 0;
+    while workspace.player.is_playing {
+        workspace.advance_frame(16.0);
+        frames += 1;
+    }
+    assert_eq!(workspace.quiz.answer(), Some(1));
+    assert!(workspace.timeline().now() > asked_at && frames < 1_000, "{frames} frames");
+}
+
+#[test]
+fn disabled_protection_takes_effect_at_once_and_can_be_undone() {
+    let mut workspace = workspace("?scenario=gc-pause&t=25000");
+    assert!(workspace.timeline().violations().is_empty());
+    workspace.toggle_protection(Protection::Fencing);
+    assert_eq!(workspace.timeline().now(), VirtualTime::from_millis(25_000));
+    assert!(workspace.timeline().violations().iter().any(|(it, ..)| *it == Invariant::S2));
+    workspace.undo();
+    assert!(workspace.timeline().violations().is_empty());
+    workspace.redo();
+    assert!(!workspace.timeline().violations().is_empty());
+    workspace.toggle_comparison();
+    assert_eq!(workspace.comparison.as_ref().unwrap().title, "with all protections");
+}
+
+#[test]
+fn fault_creates_a_branch_and_keeps_the_old_one() {
+    let mut workspace = workspace("?scenario=five-clients&t=700");
+    let before = workspace.timeline().fingerprint();
+    workspace.inject_fault_by_key('C');
+    assert!(workspace.toast.as_ref().unwrap().text.starts_with("Select"));
+    workspace.selected = Some(Target::Node(NodeId(1)));
+    workspace.inject_fault_by_key('C');
+    assert_ne!(workspace.timeline().fingerprint(), before);
+    workspace.step(true);
+    workspace.inject_fault_by_key('C');
+    assert!(workspace.toast.as_ref().unwrap().text.contains("restart it first"));
+    workspace.undo();
+    assert_eq!(workspace.timeline().fingerprint(), before);
+}
+
+#[test]
+fn shared_link_opens_the_same_time() {
+    let mut first = workspace("?scenario=partition&t=9000");
+    first.selected = Some(Target::Node(NodeId(1)));
+    first.inject_fault_by_key('Z');
+    first.step(true);
+    let link = first.link_to_now().to_query();
+    let second = workspace(&link);
+    assert_eq!(second.timeline().now(), first.timeline().now());
+    assert_eq!(second.timeline().fingerprint(), first.timeline().fingerprint());
+    assert_eq!(second.toast, None);
+    let (run, digest) = link.split_once("&d=").unwrap();
+    let wrong_digest_link = format!("{run}&d={}", digest.chars().rev().collect::<String>());
+    assert_ne!(wrong_digest_link, link);
+    assert!(workspace(&wrong_digest_link).toast.unwrap().text.contains("newer model"));
+    assert_eq!(workspace(&link[..link.len() - 3]).toast, None, "it was cut off");
+}
+
+#[test]
+fn sandbox_goal_is_reached_by_violating_it() {
+    let mut workspace = workspace("?scenario=sandbox&t=2500");
+    assert!(workspace.goal_progress().unwrap().text.ends_with("2 faults left."));
+    assert!(workspace.quiz.stops.iter().any(|it| it.is_question));
+    workspace.inject_fault(Action::Pause { node: NodeId(1), ms: 14_000 }, "Pause");
+    assert!(workspace.goal_progress().unwrap().text.ends_with("1 fault left."));
+    // Of a run to which something was done it isn't asked what comes of doing nothing.
+    assert!(workspace.quiz.stops.iter().all(|it| !it.is_question));
+    let end = workspace.timeline().end();
+    workspace.go_to(end);
+    // Whether a pause right here is enough depends on the script; a slow packet is.
+    if !workspace.goal_progress().unwrap().is_reached {
+        assert!(
+            workspace.goal_progress().unwrap().text.starts_with("Missed:"),
+            "{:?}",
+            workspace.goal_progress()
+        );
+        workspace.undo();
+        workspace.go_to(VirtualTime::from_millis(2_000));
+        while !workspace
+            .scene()
+            .packets
+            .iter()
+            .any(|packet| packet.message == leasehold_sim::Message::AppendFile)
+        {
+            workspace.step(true);
+        }
+        let packet = workspace
+            .scene()
+            .packets
+            .iter()
+            .find(|packet| packet.message == leasehold_sim::Message::AppendFile)
+            .unwrap()
+            .id;
+        workspace.selected = Some(Target::Packet(packet));
+        workspace.inject_fault_by_key('Y');
+        workspace.selected = Some(Target::Node(NodeId(1)));
+        workspace.inject_fault_by_key('N');
+        let end = workspace.timeline().end();
+        workspace.go_to(end);
+    }
+    assert!(
+        workspace.goal_progress().unwrap().is_reached,
+        "{:?}",
+        workspace.timeline().violations()
+    );
+    workspace.toggle_protection(Protection::Dedupe);
+    assert!(workspace.goal_progress().unwrap().text.starts_with("Too easy"));
+}
+
+/// Several steps are of the moment at which the question is asked: the link says after which.
+#[test]
+fn link_to_the_open_question_hides_the_future() {
+    for scenario in library() {
+        let mut first = workspace(&format!("?scenario={}", scenario.name));
+        let Some(stop) = first.quiz.stops.iter().find(|it| it.is_question).cloned() else {
+            panic!("{} asks nothing", scenario.name);
+        };
+        while first.quiz.phase == QuizPhase::NotReached {
+            first.go_to_stop(true);
+        }
+        assert_eq!(first.timeline().position(), stop.position, "{}", scenario.name);
+        let second = workspace(&first.link_to_now().to_query());
+        assert_eq!(second.timeline().position(), stop.position, "{}", scenario.name);
+        assert_eq!(second.quiz.phase, QuizPhase::Open, "{}", scenario.name);
+        assert_eq!(second.quiz.hidden_after(), Some(stop.at));
+    }
+}
+
+#[test]
+fn question_is_asked_again_after_a_restart() {
+    let mut workspace = workspace("?scenario=gc-pause");
+    for _ in 0..2 {
+        for _ in 0..3 {
+            assert_eq!(workspace.quiz.phase, QuizPhase::NotReached);
+            workspace.go_to_stop(true);
+        }
+        assert_eq!(
+            (workspace.quiz.phase, workspace.quiz.votes.clone()),
+            (QuizPhase::Open, vec![0; 3])
+        );
+        workspace.quiz.vote(1, false);
+        workspace.reveal_answer();
+        while workspace.player.is_playing {
+            workspace.advance_frame(100.0);
+        }
+        assert!(workspace.quiz.is_shown());
+        workspace.toggle_comparison();
+        assert!(!workspace.quiz.is_shown(), "what is compared is seen");
+        workspace.toggle_comparison();
+        workspace.go_to_start();
+    }
+}
+
+/// What a protection decides comes after the question: that stays open.
+#[test]
+fn disabling_a_protection_keeps_the_question_open() {
+    let mut workspace = workspace("?scenario=gc-pause");
+    for _ in 0..3 {
+        workspace.go_to_stop(true);
+    }
+    workspace.toggle_protection(Protection::Fencing);
+    assert_eq!(workspace.quiz.phase, QuizPhase::Open);
+    workspace.undo();
+    assert_eq!(workspace.quiz.phase, QuizPhase::Open);
+}
+
+#[test]
+fn zoom_keeps_the_current_time_in_view() {
+    let mut workspace = workspace("?scenario=gc-pause&t=10000");
+    let (from, to) = workspace.visible_range();
+    workspace.zoom(true);
+    let (closer_from, closer_to) = workspace.visible_range();
+    assert!(closer_from > from && closer_to < to);
+    workspace.pan(true);
+    assert!(workspace.visible_range().0 > closer_from);
+    for _ in 0..20 {
+        workspace.zoom(false);
+    }
+    assert_eq!(workspace.visible_range(), (from, to));
+}
+
+#[test]
+fn run_plays_until_the_stop_condition() {
+    let mut workspace = workspace("?scenario=gc-pause&t=1000");
+    workspace.quiz.is_enabled = false;
+    workspace
+        .play_until(crate::model::stop_condition::StopCondition::from_name("holds-2-0").unwrap());
+    while workspace.player.is_playing {
+        workspace.advance_frame(100.0);
+    }
+    assert_eq!(workspace.scene().locks[0].holder.as_ref().unwrap().client, "client_2");
+    workspace.play_until(crate::model::stop_condition::StopCondition::Violation);
+    assert!(!workspace.player.is_playing && workspace.toast.is_some());
+}

@@ -1,0 +1,64 @@
+//! What is too close together to be drawn one by one: a band, and how many they are.
+
+use leasehold_sim::{LockId, NodeId, VirtualTime};
+
+use super::Drawing;
+use crate::model::intervals::Aggregate;
+use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
+
+/// Whether a row is a crowd at this moment, of which one can't tell what it has in it.
+pub(super) fn is_aggregated(
+    aggregates: &[Aggregate],
+    row: (LockId, Option<NodeId>),
+    at: VirtualTime,
+) -> bool {
+    aggregates.iter().any(|it| (it.lock, it.client) == row && it.from <= at && at <= it.until)
+}
+
+impl Drawing<'_> {
+    /// The crowds of a row, which is that of the server or of a client.
+    pub(super) fn draw_aggregates(
+        &mut self,
+        lock: LockId,
+        client: Option<NodeId>,
+        (top, height): (f64, f64),
+    ) {
+        let now = self.input.now;
+        let row_aggregates =
+            self.aggregates.iter().filter(|it| (it.lock, it.client) == (lock, client));
+        for aggregate in row_aggregates.filter(|it| it.from <= now) {
+            let (x1, x2) =
+                (self.axis.x_of(aggregate.from), self.axis.x_of(aggregate.until.min(now)));
+            let class = match client {
+                None => "crowd",
+                Some(_) if self.input.is_inferred => "crowd beliefs inferred",
+                Some(_) => "crowd beliefs",
+            };
+            let mut shapes = vec![rounded(class, (x1, top), ((x2 - x1).max(2.0), height), 2.0)];
+            let unit = if client.is_some() { "beliefs" } else { "tenures" };
+            let (full_label, short_label) =
+                (format!("{} {unit}", aggregate.count), format!("×{}", aggregate.count));
+            let size = (height * 0.66).min(self.text_em);
+            let available = x2 - x1 - size * 1.6;
+            // The bars of clients are too low for letters, and tell the same.
+            let mut label_candidates =
+                [&full_label, &short_label].into_iter().filter(|_| client.is_none());
+            let label = label_candidates.find(|it| text_width(it, size) <= available);
+            if let Some(label) = label {
+                let at = (x1.midpoint(x2), top + height / 2.0 + size * 0.35);
+                shapes.push(text("on-crowd", at, Anchor::Middle, size, label.clone()));
+            }
+            self.shapes.push(Shape::Group(Group {
+                class: "crowded".into(),
+                at: (0.0, 0.0),
+                target: None,
+                label: format!(
+                    "{full_label} from {} to {}",
+                    aggregate.from,
+                    aggregate.until.min(now)
+                ),
+                shapes,
+            }));
+        }
+    }
+}

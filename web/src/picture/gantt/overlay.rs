@@ -1,0 +1,114 @@
+//! Another run of the same luck, over the one that is drawn: outlines of what is otherwise there.
+
+use super::aggregates::is_aggregated;
+use super::{BELIEF_ROW_EM, Drawing, LockRows, SERVER_ROW_EM};
+use crate::model::intervals::{Belief, Intervals, MarkKind, Tenure};
+use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
+use crate::picture::symbol::EventCategory;
+
+/// How far below its place an outline is, so that both are seen.
+const OVERLAY_OFFSET: f64 = 0.28;
+
+impl Drawing<'_> {
+    /// What the other run has of a lock, and this one hasn't.
+    pub(super) fn draw_overlay(&mut self, rows: &LockRows) {
+        let Some(other) = self.input.overlay else { return };
+        let (own_intervals, aggregates, now) =
+            (self.input.intervals, self.aggregates, self.input.now);
+        let axis = self.axis;
+        // What is as small as all that is in a crowd can't be told from it.
+        let is_distinguishable = |client, from, until| {
+            axis.x_of(until) - axis.x_of(from) >= 5.0
+                || !is_aggregated(aggregates, (rows.lock, client), from)
+        };
+        let tenures = other.tenures.iter().filter(|it| it.lock == rows.lock && it.from <= now);
+        for tenure in tenures.filter(|it| {
+            is_distinguishable(None, it.from, it.until.unwrap_or(now))
+                && !has_tenure(own_intervals, it)
+        }) {
+            self.draw_overlay_tenure(tenure, rows.top);
+        }
+        for (index, client) in rows.believers.iter().enumerate() {
+            let y = rows.top
+                + self.row_em
+                    * (SERVER_ROW_EM + BELIEF_ROW_EM * crate::picture::shape::to_f64(index));
+            let beliefs = other.beliefs.iter();
+            let beliefs = beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client));
+            for belief in beliefs.filter(|it| {
+                is_distinguishable(Some(*client), it.from, it.until(now).unwrap_or(it.from))
+                    && !has_belief(own_intervals, it)
+            }) {
+                self.draw_overlay_belief(belief, y);
+            }
+        }
+        self.draw_overlay_marks(rows, other);
+    }
+
+    fn draw_overlay_tenure(&mut self, tenure: &Tenure, top: f64) {
+        let (em, now) = (self.row_em, self.input.now);
+        let until = tenure.until.unwrap_or(now).min(now);
+        if !self.axis.overlaps(tenure.from, until.max(tenure.from)) {
+            return;
+        }
+        let (x1, x2) = (self.axis.x_of(tenure.from), self.axis.x_of(until));
+        let top = top + em * OVERLAY_OFFSET;
+        self.shapes.push(rounded("ghost", (x1, top), ((x2 - x1).max(2.0), em * 1.35), 2.0));
+        let size = em * 0.75;
+        let name = format!("#{} {}", tenure.token, self.input.names.node(tenure.client));
+        if text_width(&name, size) < x2 - x1 {
+            let at = (x2 - em * 0.3, top + em * 1.25);
+            self.shapes.push(text("on-ghost", at, Anchor::End, size, name));
+        }
+    }
+
+    fn draw_overlay_belief(&mut self, belief: &Belief, y: f64) {
+        let Some(until) = belief.until(self.input.now) else { return };
+        let until = until.min(self.input.now);
+        if belief.from > until || !self.axis.overlaps(belief.from, until) {
+            return;
+        }
+        let (x1, x2) = (self.axis.x_of(belief.from), self.axis.x_of(until));
+        let size = ((x2 - x1).max(2.0), self.row_em * 0.8);
+        self.shapes.push(rounded("ghost", (x1, y + self.row_em * OVERLAY_OFFSET * 0.7), size, 2.0));
+    }
+
+    fn draw_overlay_marks(&mut self, rows: &LockRows, other: &Intervals) {
+        let (own_intervals, now, em) = (self.input.intervals, self.input.now, self.row_em);
+        let marks = other.marks.iter().filter(|it| it.lock == rows.lock && it.at <= now);
+        for mark in marks.filter(|it| self.axis.overlaps(it.at, it.at)) {
+            let is_same = |it: &&crate::model::intervals::Mark| {
+                (it.at, it.client, it.kind) == (mark.at, mark.client, mark.kind)
+            };
+            let category = match mark.kind {
+                MarkKind::Appended => EventCategory::Append,
+                MarkKind::Refused => EventCategory::Reject,
+                MarkKind::Acknowledged | MarkKind::Fault => continue,
+            };
+            let is_aggregated = mark.kind == MarkKind::Appended
+                && is_aggregated(self.aggregates, (rows.lock, None), mark.at);
+            if is_aggregated || own_intervals.marks.iter().any(|it| is_same(&it)) {
+                continue;
+            }
+            self.shapes.push(Shape::Group(Group {
+                class: "ghost-mark".into(),
+                at: (self.axis.x_of(mark.at), rows.top + em * (1.3 + OVERLAY_OFFSET)),
+                target: None,
+                label: String::new(),
+                shapes: category.shapes((0.0, 0.0), (em * 0.42).min(7.5)),
+            }));
+        }
+    }
+}
+
+fn has_tenure(intervals: &Intervals, other: &Tenure) -> bool {
+    let key = |it: &Tenure| (it.client, it.token, it.from, it.until);
+    intervals.tenures.iter().any(|it| it.lock == other.lock && key(it) == key(other))
+}
+
+fn has_belief(intervals: &Intervals, other: &Belief) -> bool {
+    intervals.beliefs.iter().any(|it| {
+        (it.lock, it.client, it.from, it.ended_at)
+            == (other.lock, other.client, other.from, other.ended_at)
+            && it.extensions == other.extensions
+    })
+}

@@ -1,0 +1,219 @@
+//! The signs of what happens: each has a shape, a letter and a colour, so that none of these is
+//! needed to tell it.
+
+use leasehold_sim::{Importance, Message, Record, RecordKind};
+
+use super::shape::{Anchor, Shape, circle, fill_numbers, path, rounded, text};
+
+/// What a sign stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventCategory {
+    Acquire,
+    Grant,
+    Append,
+    Release,
+    Reject,
+    Renew,
+    /// Something is done to the world.
+    Fault,
+    /// A lease is over.
+    Expiry,
+    Other,
+}
+
+impl EventCategory {
+    /// Those of packets and events, in the order of the legend.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Acquire,
+        Self::Grant,
+        Self::Append,
+        Self::Release,
+        Self::Reject,
+        Self::Renew,
+        Self::Expiry,
+        Self::Fault,
+        Self::Other,
+    ];
+
+    pub(crate) const fn from_message(message: Message) -> Self {
+        match message {
+            Message::AcquireLock | Message::CancelAcquire | Message::Queued => Self::Acquire,
+            Message::Granted => Self::Grant,
+            Message::AppendFile | Message::AppendOutcome | Message::Appended | Message::Outcome => {
+                Self::Append
+            }
+            Message::ReleaseLock | Message::Released | Message::Cancelled => Self::Release,
+            Message::Refused => Self::Reject,
+            Message::Heartbeat | Message::Alive => Self::Renew,
+            Message::Hello
+            | Message::Welcome
+            | Message::Retry
+            | Message::Close
+            | Message::Closed => Self::Other,
+        }
+    }
+
+    #[allow(clippy::wildcard_enum_match_arm, reason = "what isn't named is told by its interest")]
+    pub(crate) fn from_record(record: &Record) -> Self {
+        match record.kind {
+            RecordKind::Sent(about) | RecordKind::Arrived(about) => {
+                Self::from_message(about.message)
+            }
+            RecordKind::LockQueued { .. } => Self::Acquire,
+            RecordKind::LockGranted { .. } | RecordKind::TenureRecovered { .. } => Self::Grant,
+            RecordKind::FileAppended { .. } => Self::Append,
+            RecordKind::LeaseRenewed { .. } => Self::Renew,
+            _ => match Importance::from_record(record) {
+                Importance::Refusal | Importance::Violation => Self::Reject,
+                Importance::Expiry => Self::Expiry,
+                Importance::Fault => Self::Fault,
+                Importance::Release => Self::Release,
+                Importance::Grant => Self::Grant,
+                Importance::Append => Self::Append,
+                Importance::Heartbeat => Self::Renew,
+                Importance::Internal | Importance::Step => Self::Other,
+            },
+        }
+    }
+
+    /// The class that gives it its colour.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Acquire => "acquire",
+            Self::Grant => "grant",
+            Self::Append => "append",
+            Self::Release => "release",
+            Self::Reject => "reject",
+            Self::Renew => "renew",
+            Self::Fault => "fault",
+            Self::Expiry => "expiry",
+            Self::Other => "other",
+        }
+    }
+
+    pub(crate) const fn letter(self) -> &'static str {
+        match self {
+            Self::Acquire => "A",
+            Self::Grant => "G",
+            Self::Append => "W",
+            Self::Release => "R",
+            Self::Reject => "N",
+            Self::Renew => "H",
+            Self::Fault => "!",
+            Self::Expiry => "E",
+            Self::Other => "S",
+        }
+    }
+
+    /// The classes of its body.
+    const fn symbol_class(self) -> &'static str {
+        match self {
+            Self::Acquire => "sign acquire",
+            Self::Grant => "sign grant",
+            Self::Append => "sign append",
+            Self::Release => "sign release",
+            Self::Reject => "sign reject cross",
+            Self::Renew => "sign renew hollow",
+            Self::Fault => "sign fault cross",
+            Self::Expiry => "sign expiry",
+            Self::Other => "sign other",
+        }
+    }
+
+    /// What it stands for, in the legend.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Acquire => "asks for a lock, stands in line",
+            Self::Grant => "a lock is granted, and held",
+            Self::Append => "writes a line, or hears that it is written",
+            Self::Release => "gives a lock back",
+            Self::Reject => "no: refused, or violated",
+            Self::Renew => "heartbeat, and its answer",
+            Self::Fault => "something is done to the world",
+            Self::Expiry => "a lease is over",
+            Self::Other => "sessions, and all else",
+        }
+    }
+
+    /// The sign around a point, and its letter inside where there is room for it.
+    pub(crate) fn shapes(self, (x, y): (f64, f64), r: f64) -> Vec<Shape> {
+        let class = self.symbol_class();
+        let outline = match self {
+            Self::Acquire => {
+                let (top, bottom) = (y - r * 1.15, y + r * 0.85);
+                path(
+                    class,
+                    fill_numbers(
+                        "M_ _L_ _L_ _Z",
+                        &[x, top, x + r * 1.1, bottom, x - r * 1.1, bottom],
+                    ),
+                )
+            }
+            Self::Grant => circle(class, (x, y), r),
+            Self::Append => path(
+                class,
+                fill_numbers(
+                    "M_ _L_ _L_ _L_ _Z",
+                    &[x, y - r * 1.2, x + r * 1.2, y, x, y + r * 1.2, x - r * 1.2, y],
+                ),
+            ),
+            Self::Release => {
+                rounded(class, (x - r * 0.9, y - r * 0.9), (r * 1.8, r * 1.8), r * 0.15)
+            }
+            // An hourglass that has run out.
+            Self::Expiry => {
+                let (left, right) = (x - r * 0.75, x + r * 0.75);
+                let (top, bottom) = (y - r * 0.95, y + r * 0.95);
+                path(class, fill_numbers("M_ _H_L_ _H_Z", &[left, top, right, left, bottom, right]))
+            }
+            // An exclamation mark: a stroke, and a dot.
+            Self::Fault => {
+                let (top, low, dot) = (y - r * 0.9, y + r * 0.2, y + r * 0.85);
+                path(class, fill_numbers("M_ _V_M_ _v0.1", &[x, top, low, x, dot]))
+            }
+            Self::Reject => {
+                let a = r * 0.85;
+                path(
+                    class,
+                    fill_numbers(
+                        "M_ _L_ _M_ _L_ _",
+                        &[x - a, y - a, x + a, y + a, x + a, y - a, x - a, y + a],
+                    ),
+                )
+            }
+            Self::Renew => circle(class, (x, y), r * 0.6),
+            Self::Other => circle(class, (x, y), r * 0.55),
+        };
+        let has_letter =
+            r >= 5.5 && matches!(self, Self::Acquire | Self::Grant | Self::Append | Self::Release);
+        let mut shapes = vec![outline];
+        if has_letter {
+            let baseline_offset = if self == Self::Acquire { 0.55 } else { 0.38 };
+            let size = r * if self == Self::Acquire { 1.0 } else { 1.15 };
+            shapes.push(text(
+                "letter",
+                (x, y + r * baseline_offset),
+                Anchor::Middle,
+                size,
+                self.letter(),
+            ));
+        }
+        shapes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn categories_have_distinct_letters_and_classes() {
+        for (index, a) in EventCategory::ALL.into_iter().enumerate() {
+            for b in &EventCategory::ALL[..index] {
+                assert_ne!(a.letter(), b.letter());
+                assert_ne!(a.class(), b.class());
+                assert_eq!(a.symbol_class().split(' ').nth(1), Some(a.class()));
+            }
+        }
+    }
+}
