@@ -12,7 +12,7 @@ use leasehold_core::event::Event;
 use leasehold_server::journal::{Log as _, RedbJournal, decode_batch, encode_batch};
 use tempfile::TempDir;
 
-use fixtures::Turns;
+use fixtures::LockCycles;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -26,7 +26,7 @@ fn main() {
 
 /// So many of the events that clients lead to all the time. The first ones are not among them.
 fn batch(count: usize) -> Vec<Event> {
-    let mut workload = Turns::new();
+    let mut workload = LockCycles::new();
     workload.next(2_000);
     workload.next(count)
 }
@@ -62,7 +62,7 @@ fn append_on_disk(bencher: Bencher<'_, '_>, count: usize) {
 
 fn append(bencher: Bencher<'_, '_>, count: usize, dir: &TempDir) {
     let (mut log, _) = RedbJournal::open(dir.path()).expect("a journal is begun");
-    let mut workload = Turns::new();
+    let mut workload = LockCycles::new();
     bencher
         .counter(ItemsCount::new(count))
         .with_inputs(|| workload.next(count))

@@ -11,7 +11,7 @@ use divan::{AllocProfiler, Bencher};
 use leasehold_server::journal::{Log as _, RedbJournal};
 use tempfile::TempDir;
 
-use fixtures::Turns;
+use fixtures::LockCycles;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -27,7 +27,7 @@ fn main() {
 fn journal_with_events(count: usize) -> TempDir {
     let dir = temp_dirs::in_memory();
     let (mut log, _) = RedbJournal::open(dir.path()).expect("a journal is begun");
-    let mut workload = Turns::new();
+    let mut workload = LockCycles::new();
     let mut remaining = count;
     while remaining > 0 {
         let batch = workload.next(remaining.min(BATCH_LEN));

@@ -23,10 +23,10 @@ use leasehold_core::state::State;
 use leasehold_sim::{Scenario, VirtualTime};
 
 use busy::busy;
-use fixtures::Turns;
-use model::film::Film;
+use fixtures::LockCycles;
+use model::timeline::Timeline;
 use model::link::Link;
-use model::studio::Studio;
+use model::workspace::Workspace;
 use picture::gantt::{Names, Subject, gantt};
 use picture::shape::Place;
 use picture::stage::{Look, stage};
@@ -56,8 +56,8 @@ fn message(events: &[Event]) -> String {
 /// Each message is read and folded, and what is shown of it is written down.
 #[divan::bench(args = [1, 64])]
 fn apply_messages(bencher: Bencher<'_, '_>, events: usize) {
-    let mut turns = Turns::new();
-    let mut workspace = Studio::open(&Link::read("")).of_server();
+    let mut turns = LockCycles::new();
+    let mut workspace = Workspace::open(&Link::parse("")).of_server();
     let state = serde_json::to_string(&State::default()).expect("a state is JSON");
     let snapshot = format!(
         r#"{{"type":"snapshot","index":0,"at_ms":0,"missed":0,"recovered":0,"state":{state}}}"#
@@ -75,7 +75,7 @@ fn apply_messages(bencher: Bencher<'_, '_>, events: usize) {
 /// To any place of the middle third of a long run, and what everybody is like there.
 #[divan::bench]
 fn seek_long_run(bencher: Bencher<'_, '_>) {
-    let mut workspace = Studio::open(&Link::read(""));
+    let mut workspace = Workspace::open(&Link::parse(""));
     workspace.choose(Scenario::from_run("busy", &busy(5, 3)));
     while workspace.film().trace().len() < LONG_RUN_RECORDS {
         workspace.tick(0.0);
@@ -89,7 +89,7 @@ fn seek_long_run(bencher: Bencher<'_, '_>) {
 
 /// So many nodes, one of them the server, half a minute after they began.
 fn timeline_with_nodes(nodes: usize) -> Film {
-    let mut timeline = Film::new(busy(nodes - 1, 10));
+    let mut timeline = Timeline::new(busy(nodes - 1, 10));
     timeline.go_to(VirtualTime::from_millis(30_000));
     assert_eq!(timeline.now(), VirtualTime::from_millis(30_000), "the run goes on until then");
     timeline

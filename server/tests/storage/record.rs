@@ -39,10 +39,10 @@ fn any_request_id() -> impl Strategy<Value = RequestId> {
 fn any_refusal() -> impl Strategy<Value = Refusal> {
     let bounds = vec![Limit::Sessions, Limit::Locks, Limit::Waiters, Limit::Files];
     prop_oneof![
-        ".{0,80}".prop_map(|why| Refusal::BadRequest { reason }),
+        ".{0,80}".prop_map(|reason| Refusal::BadRequest { reason }),
         any::<u64>().prop_map(|limit| Refusal::TooLarge { limit }),
         any::<u32>().prop_map(|window| Refusal::WindowFull { window: window as usize }),
-        select(bounds).prop_map(|bound| Refusal::Overloaded { limit }),
+        select(bounds).prop_map(|limit| Refusal::Overloaded { limit }),
         any_duration().prop_map(|retry_after| Refusal::RateLimited { retry_after }),
         any_duration().prop_map(|retry_after| Refusal::LockHeld { retry_after }),
         any_token().prop_map(|token| Refusal::AlreadyHeld { token }),

@@ -226,9 +226,9 @@ mod tests {
             10_000.0,
         );
         assert!(
-            simulation_search.rate_text().ends_with("; about 41 s for the rest of this round"),
+            search.rate_text().ends_with("; about 41 s for the rest of this round"),
             "{}",
-            simulation_search.rate_text()
+            search.rate_text()
         );
     }
 
@@ -242,9 +242,9 @@ mod tests {
         while simulation_search.explore(10_000) == SearchStage::Searching {}
         search.update(SearchReport::from_search(&simulation_search), 10.0);
         assert!(
-            simulation_search.text.starts_with("none with at most 0 faults and "),
+            search.text.starts_with("none with at most 0 faults and "),
             "{}",
-            simulation_search.text
+            search.text
         );
         assert_eq!(search.found, None);
     }
