@@ -7,6 +7,7 @@ COPY . .
 # The caches hold the registry, the tools that build the page, and earlier builds.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
+    cargo fetch --locked && \
     cargo xtask build-page && \
     cargo build --release --locked --package leasehold-server && \
     cp target/release/leasehold /leasehold && \
