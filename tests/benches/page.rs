@@ -14,7 +14,7 @@ use leasehold_core::sim::{ClientConfig, Config, Network, Run, Step};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::client::RawClient;
 use leasehold_tests::command::leasehold;
-use leasehold_tests::pages::Pages;
+use leasehold_tests::page_host::Pages;
 use leasehold_tests::server::Server;
 use serde_json::{Value, json};
 

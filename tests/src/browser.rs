@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::log::{tell, wait_for};
 use crate::process::Process;
-use crate::story::{tell, wait_for};
 
 /// How the browser is started.
 const FLAGS: &[&str] = &[

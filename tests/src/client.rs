@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::datagram::{self, Key};
+use crate::log::{PATIENCE, tell};
 use crate::rng::fresh;
-use crate::story::{PATIENCE, tell};
 
 /// A lease that no test outlasts: for clients that are to live, however slow the machine is.
 pub const LONG: u64 = 60_000;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::log::{PATIENCE, tell};
 use crate::process::Process;
 use crate::server::Server;
-use crate::story::{PATIENCE, tell};
 
 /// How a command ended, and what it said.
 #[derive(Clone, Debug)]

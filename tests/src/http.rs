@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::story::{PATIENCE, tell};
+use crate::log::{PATIENCE, tell};
 
 /// An answer.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::story::{PATIENCE, tell};
+use crate::log::{PATIENCE, tell};
 
 /// A running program. Killed when dropped.
 pub struct Process {

@@ -17,8 +17,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use crate::datagram;
+use crate::log::{PATIENCE, tell};
 use crate::rng::Rng;
-use crate::story::{PATIENCE, tell};
 
 /// How often the thread looks for what the test has asked of it.
 const LOOK: Duration = Duration::from_millis(2);

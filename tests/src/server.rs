@@ -10,9 +10,9 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::command::leasehold;
-use crate::files::Folder;
+use crate::data_dir::Folder;
+use crate::log::{PATIENCE, tell};
 use crate::process::Process;
-use crate::story::{PATIENCE, tell};
 
 /// A server that serves. It is killed when dropped, and its folder removed.
 pub struct Server {

@@ -12,10 +12,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::client::{RawClient, expect_status, number};
-use crate::files::Folder;
+use crate::data_dir::Folder;
+use crate::log::{PATIENCE, tell, wait_for};
 use crate::relay::{Relay, Way, Weather, op};
 use crate::rng::Rng;
-use crate::story::{PATIENCE, tell, wait_for};
 
 /// Some heavy weather: about a third of all packets is lost, as many are doubled or late.
 pub const HEAVY: Weather =

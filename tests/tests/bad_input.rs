@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use leasehold_tests::client::{LONG, RawClient, expect_code, expect_status, number, text};
 use leasehold_tests::datagram::{self, Key};
+use leasehold_tests::log::tell;
 use leasehold_tests::rng::Rng;
 use leasehold_tests::server::Server;
-use leasehold_tests::story::tell;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

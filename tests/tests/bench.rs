@@ -6,11 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use leasehold_tests::command::{leasehold, leasehold_at, run, run_at};
+use leasehold_tests::log::{PATIENCE, wait_for};
 use leasehold_tests::process::Process;
 use leasehold_tests::relay::Relay;
 use leasehold_tests::server::Server;
 use leasehold_tests::storm::MILD;
-use leasehold_tests::story::{PATIENCE, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use leasehold_tests::client::{RawClient, expect_code};
 use leasehold_tests::command::{Outcome, leasehold, leasehold_at, run, run_at, run_with_input};
+use leasehold_tests::log::{PATIENCE, wait_for};
 use leasehold_tests::process::Process;
 use leasehold_tests::server::Server;
-use leasehold_tests::story::{PATIENCE, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

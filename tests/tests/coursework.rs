@@ -6,12 +6,12 @@
 use std::{env, thread};
 
 use leasehold_tests::client::{LONG, RawClient, SHORT, expect_code, expect_status, number, token};
+use leasehold_tests::client_process::Worker;
+use leasehold_tests::log::tell;
 use leasehold_tests::relay::{Relay, Way, op, status};
 use leasehold_tests::rng::Rng;
 use leasehold_tests::server::Server;
 use leasehold_tests::storm::{self, MILD, Mishap, Storm};
-use leasehold_tests::story::tell;
-use leasehold_tests::worker::Worker;
 use serde_json::json;
 
 #[test]

@@ -4,10 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use leasehold_tests::client::{LONG, RawClient, SHORT, expect_code, expect_status, number, token};
+use leasehold_tests::client_process::Worker;
 use leasehold_tests::relay::{Caught, Relay, Way, op, status};
 use leasehold_tests::server::Server;
 use leasehold_tests::storm::{self, HEAVY, MILD, Mishap, Storm};
-use leasehold_tests::worker::Worker;
 use serde_json::{Value, json};
 
 /// What one turn asks for, and how it is answered.

@@ -4,10 +4,10 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use leasehold_tests::client::{RawClient, SHORT, expect_status, number};
-use leasehold_tests::feed::{Feed, Told};
+use leasehold_tests::event_stream::{Feed, Told};
 use leasehold_tests::http::{Answer, get, request};
+use leasehold_tests::log::tell;
 use leasehold_tests::server::Server;
-use leasehold_tests::story::tell;
 use serde_json::{Value, json};
 
 #[test]

@@ -9,11 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use leasehold_tests::client::{LONG, RawClient, number};
-use leasehold_tests::feed::Feed;
+use leasehold_tests::event_stream::Feed;
+use leasehold_tests::log::{PATIENCE, tell};
 use leasehold_tests::process::Process;
 use leasehold_tests::relay::{Relay, Weather};
 use leasehold_tests::server::Server;
-use leasehold_tests::story::{PATIENCE, tell};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use leasehold_tests::client::{RawClient, expect_code, number};
 use leasehold_tests::command::leasehold;
+use leasehold_tests::log::{tell, wait_for};
 use leasehold_tests::server::Server;
-use leasehold_tests::story::{tell, wait_for};
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;

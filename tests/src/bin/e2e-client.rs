@@ -17,7 +17,7 @@ use std::env;
 use std::io::{self, BufRead, Write};
 
 use leasehold_tests::client::RawClient;
-use leasehold_tests::story::tell_on_standard_error;
+use leasehold_tests::log::tell_on_standard_error;
 use serde_json::{Value, json};
 
 fn main() {

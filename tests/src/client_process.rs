@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::command::artifacts;
+use crate::log::tell;
 use crate::process::Process;
-use crate::story::tell;
 
 /// A client process. Killed when dropped.
 pub struct Worker {

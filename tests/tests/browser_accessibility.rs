@@ -8,7 +8,7 @@ use std::{env, fs, thread};
 
 use leasehold_tests::browser::Browser;
 use leasehold_tests::client::RawClient;
-use leasehold_tests::pages::Pages;
+use leasehold_tests::page_host::Pages;
 use leasehold_tests::server::Server;
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn complaints(browser: &Browser, axe: &str) -> Vec<String> {
         "window.found = undefined;
          axe.run(document, {resultTypes: ['violations']}).then(it => { window.found = it; })",
     );
-    let found = leasehold_tests::story::wait_for("the checker", || {
+    let found = leasehold_tests::log::wait_for("the checker", || {
         let found = browser.run(
             "return window.found?.violations.filter(it => ['serious', 'critical'].includes(it.impact))
                 .map(it => `${it.id}: ${it.nodes.map(node => node.html).slice(0, 3).join(' | ')}`)

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use leasehold_tests::client::{POLL, RawClient, SHORT, expect_code, expect_status, number, token};
 use leasehold_tests::command::leasehold;
 use leasehold_tests::http;
+use leasehold_tests::log::{PATIENCE, tell, wait_for};
 use leasehold_tests::process::{Process, is_alive};
 use leasehold_tests::relay::{Relay, Way, op, status};
 use leasehold_tests::server::Server;
-use leasehold_tests::story::{PATIENCE, tell, wait_for};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::story::wait_for;
+use crate::log::wait_for;
 
 /// A server's data folder.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, HandshakeError, Message, WebSocket};
 
 use crate::client::number;
-use crate::story::{PATIENCE, tell};
+use crate::log::{PATIENCE, tell};
 
 /// A WebSocket on `/api/events`.
 ///

@@ -2,7 +2,7 @@
 
 use leasehold_core::sim::{Interest, Recording, Scenario, library};
 use leasehold_tests::browser::Browser;
-use leasehold_tests::pages::Pages;
+use leasehold_tests::page_host::Pages;
 use serde_json::{Value, json};
 
 /// The page from a host that is no lock server, below a path; and a browser that looks at it.
@@ -135,7 +135,7 @@ fn a_protection_given_back_while_comparing_leaves_the_pictures_their_room() {
         const box = document.querySelector(`[data-testid=${it}]`);
         const picture = box.querySelector('svg.picture');
         return box.clientHeight > 150 && picture.clientHeight <= box.clientHeight + 2; })";
-    leasehold_tests::story::wait_for("the room", || {
+    leasehold_tests::log::wait_for("the room", || {
         (browser.run(rooms) == json!([true, true])).then_some(())
     });
 }
@@ -222,7 +222,7 @@ fn a_search_finds_a_violation_and_plays_it() {
     browser.text_when("scenario", |text| text.contains("Found"));
     // It plays up to what was found.
     let violated = "return document.querySelectorAll('[data-status=violated]').length > 0";
-    leasehold_tests::story::wait_for("the violation", || {
+    leasehold_tests::log::wait_for("the violation", || {
         (browser.run(violated) == json!(true)).then_some(())
     });
     assert_eq!(browser.complaints(), Vec::<String>::new());
