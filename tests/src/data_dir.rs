@@ -1,57 +1,60 @@
-//! The data folder, as somebody with a shell sees it.
+//! A server's data directory, as a user with a shell sees it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::log::wait_for;
+use crate::wait::wait_for;
 
-/// A server's data folder.
+/// A server's data directory.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct DataDir(PathBuf);
 
-impl Folder {
-    /// The folder at this path, which need not be there yet.
+impl DataDir {
+    /// Refers to the directory at this path, which need not exist yet.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// The folder itself.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Where a guarded file is.
-    pub fn file(&self, name: &str) -> PathBuf {
+    /// Returns the path of a guarded file.
+    pub fn file_path(&self, name: &str) -> PathBuf {
         self.0.join("files").join(name)
     }
 
-    /// Where the journal is.
-    pub fn journal(&self) -> PathBuf {
+    /// Returns the path of the journal.
+    pub fn journal_path(&self) -> PathBuf {
         self.0.join("journal.redb")
     }
 
-    /// Where the state is written down for people.
-    pub fn state(&self) -> PathBuf {
+    /// Returns the path of the state file, which the server writes for people to read.
+    pub fn state_path(&self) -> PathBuf {
         self.0.join("server_state.json")
     }
 
-    /// What is in a guarded file; nothing where there is none.
+    /// Returns the contents of a guarded file, or an empty string if the file does not exist.
     pub fn contents(&self, name: &str) -> String {
-        let bytes = fs::read(self.file(name)).unwrap_or_default();
+        let bytes = fs::read(self.file_path(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Panics unless this, to the byte, is what a guarded file holds.
+    /// Waits until a guarded file has exactly these contents.
     ///
-    /// An append is acknowledged when it is in the journal, a moment before it is in the file; so
-    /// what is still missing at its end is waited for. Anything that should not be there is final.
+    /// The server acknowledges an append when it is in the journal, shortly before it is in the
+    /// file. A missing end is therefore waited for; anything else that differs is final.
+    ///
+    /// # Panics
+    /// If the file has other contents, or the missing end does not appear.
     #[track_caller]
-    pub fn expect(&self, name: &str, contents: &str) {
-        wait_for(&format!("{name} to hold {contents:?}"), || {
+    pub fn expect_contents(&self, name: &str, contents: &str) {
+        wait_for(&format!("{name} to contain {contents:?}"), || {
             let found = self.contents(name);
             assert!(
                 contents.starts_with(&found),
-                "{name} should hold\n{contents:?}\nand holds\n{found:?}"
+                "{name} should contain\n{contents:?}\nbut contains\n{found:?}"
             );
             (found == contents).then_some(())
         });

@@ -1,4 +1,4 @@
-//! The event stream, as the page reads it, with the check that nothing is missing from it.
+//! The server's event stream, read as the page reads it, with a check that no event is missing.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -11,143 +11,157 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, HandshakeError, Message, WebSocket};
 
 use crate::client::number;
-use crate::log::{PATIENCE, tell};
+use crate::log::log;
+use crate::wait::WAIT_LIMIT;
 
 /// A WebSocket on `/api/events`.
 ///
-/// Whatever is read from it is looked at: each message is a snapshot or events, each event's index
-/// is one more than the last, and after a snapshot it goes on from there.
-pub struct Feed {
+/// Every message is checked: it is a snapshot or a list of events, and the index of each event is
+/// one more than that of the snapshot or event before it.
+pub struct EventStream {
     socket: WebSocket<TcpStream>,
-    last: Option<u64>,
+    last_index: Option<u64>,
     events: VecDeque<Value>,
-    heard: String,
+    transcript: String,
 }
 
-/// What a feed says next.
+/// An item of an event stream.
 #[derive(Clone, Debug)]
-pub enum Told {
-    /// The whole state, and what else that message says.
+pub enum StreamItem {
+    /// The message that contains the complete state.
     Snapshot(Value),
     /// One event.
     Event(Value),
 }
 
-impl Feed {
-    /// Opens it; a snapshot should come first.
+impl EventStream {
+    /// Opens a stream. The server sends a snapshot first.
     #[track_caller]
     pub fn open(server: SocketAddr) -> Self {
-        Self::open_at(server, "/api/events", None).expect("the stream is there")
+        Self::try_open(server, "/api/events", None).expect("the server accepts the stream")
     }
 
-    /// Opens it to go on after an event of this index.
+    /// Opens a stream that continues after the event with this index.
     #[track_caller]
-    pub fn open_from(server: SocketAddr, index: u64) -> Self {
+    pub fn resume_after(server: SocketAddr, index: u64) -> Self {
         let path = format!("/api/events?from={index}");
-        let mut feed = Self::open_at(server, &path, None).expect("the stream is there");
-        feed.last = Some(index);
-        feed
+        let mut stream =
+            Self::try_open(server, &path, None).expect("the server accepts the stream");
+        stream.last_index = Some(index);
+        stream
     }
 
-    /// Opens it as a page of this origin would. Where that is refused: the status.
-    pub fn open_at(server: SocketAddr, path: &str, origin: Option<&str>) -> Result<Self, u16> {
-        // The buffer is small, so that a test need not send megabytes to be a slow reader.
+    /// Opens a stream with this `origin` header.
+    ///
+    /// # Errors
+    /// Returns the HTTP status if the server refuses.
+    pub fn try_open(server: SocketAddr, path: &str, origin: Option<&str>) -> Result<Self, u16> {
+        // With a small buffer, a test needs fewer events to make this a slow reader.
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(16 * 1024).expect("a smaller buffer");
         socket.connect(&server.into()).expect("the server listens");
         let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_read_timeout(Some(WAIT_LIMIT)).expect("a timeout");
         let mut request = format!("ws://{server}{path}").into_client_request().expect("a request");
         if let Some(origin) = origin {
-            let value = origin.parse().expect("a header's value");
+            let value = origin.parse().expect("the value of a header");
             request.headers_mut().insert("origin", value);
         }
         match tungstenite::client(request, stream) {
-            Ok((socket, _)) => {
-                Ok(Self { socket, last: None, events: VecDeque::new(), heard: String::new() })
-            }
-            Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
-                Err(answer.status().as_u16())
+            Ok((socket, _)) => Ok(Self {
+                socket,
+                last_index: None,
+                events: VecDeque::new(),
+                transcript: String::new(),
+            }),
+            Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                Err(response.status().as_u16())
             }
             Err(other) => panic!("{other}"),
         }
     }
 
-    /// What it says next. Panics where nothing comes.
+    /// Returns the next item.
+    ///
+    /// # Panics
+    /// If none arrives within [`WAIT_LIMIT`].
     #[track_caller]
-    pub fn told(&mut self) -> Told {
-        self.told_within(PATIENCE).expect("the stream goes on")
+    pub fn next_item(&mut self) -> StreamItem {
+        self.next_item_within(WAIT_LIMIT).expect("the stream continues")
     }
 
-    /// What it says next, if that comes in time.
+    /// Returns the next item, or `None` if none arrives within `limit`.
+    ///
+    /// # Panics
+    /// If an event is missing from the stream, or a message is malformed.
     #[track_caller]
-    pub fn told_within(&mut self, span: Duration) -> Option<Told> {
-        let deadline = Instant::now() + span;
+    pub fn next_item_within(&mut self, limit: Duration) -> Option<StreamItem> {
+        let deadline = Instant::now() + limit;
         loop {
             if let Some(event) = self.events.pop_front() {
                 let index = number(&event, "index");
-                if let Some(last) = self.last {
+                if let Some(last) = self.last_index {
                     assert_eq!(index, last + 1, "a gap in the stream before {event}");
                 }
-                self.last = Some(index);
-                tell("feed", &event);
-                return Some(Told::Event(event));
+                self.last_index = Some(index);
+                log("stream", &event);
+                return Some(StreamItem::Event(event));
             }
             let message = self.message(deadline)?;
             match message["type"].as_str() {
                 Some("snapshot") => {
                     assert!(message["state"].is_object(), "no state in {message}");
                     let index = number(&message, "index");
-                    tell("feed", format_args!("snapshot at {index}"));
-                    self.last = Some(index);
-                    return Some(Told::Snapshot(message));
+                    log("stream", format_args!("snapshot at {index}"));
+                    self.last_index = Some(index);
+                    return Some(StreamItem::Snapshot(message));
                 }
                 Some("events") => {
                     let events = message["events"].as_array().expect("a list of events");
                     self.events.extend(events.iter().cloned());
                 }
-                _ => panic!("neither snapshot nor events: {message}"),
+                _ => panic!("neither a snapshot nor events: {message}"),
             }
         }
     }
 
-    /// The snapshot that comes now.
+    /// Returns the next item, which must be a snapshot.
     #[track_caller]
     pub fn snapshot(&mut self) -> Value {
-        match self.told() {
-            Told::Snapshot(snapshot) => snapshot,
-            Told::Event(event) => panic!("a snapshot should come before {event}"),
+        match self.next_item() {
+            StreamItem::Snapshot(snapshot) => snapshot,
+            StreamItem::Event(event) => panic!("expected a snapshot before {event}"),
         }
     }
 
-    /// The event that comes now.
+    /// Returns the next item, which must be an event.
     #[track_caller]
     pub fn event(&mut self) -> Value {
-        match self.told() {
-            Told::Event(event) => event,
-            Told::Snapshot(snapshot) => panic!("no snapshot was due: {snapshot}"),
+        match self.next_item() {
+            StreamItem::Event(event) => event,
+            StreamItem::Snapshot(snapshot) => panic!("expected an event, not {snapshot}"),
         }
     }
 
-    /// The next event of a type; those before it are passed over.
+    /// Returns the next event of this type and skips all events before it.
     #[track_caller]
-    pub fn event_of(&mut self, kind: &str) -> Value {
+    pub fn next_event_of_type(&mut self, event_type: &str) -> Value {
         loop {
             let event = self.event();
-            if event["type"] == kind {
+            if event["type"] == event_type {
                 return event;
             }
         }
     }
 
-    /// The index of the last event that it told of.
-    pub fn last(&self) -> u64 {
-        self.last.expect("it has said something")
+    /// Returns the index of the last snapshot or event.
+    pub fn last_index(&self) -> u64 {
+        self.last_index.expect("the stream has returned an item")
     }
 
-    /// Every message that it has sent, as text.
-    pub fn heard(&self) -> &str {
-        &self.heard
+    /// Returns the text of every message so far.
+    pub fn transcript(&self) -> &str {
+        &self.transcript
     }
 
     #[track_caller]
@@ -158,15 +172,15 @@ impl Feed {
             self.socket.get_ref().set_read_timeout(Some(timeout)).expect("a timeout");
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
-                    self.heard.push_str(&text);
-                    self.heard.push('\n');
+                    self.transcript.push_str(&text);
+                    self.transcript.push('\n');
                     return Some(serde_json::from_str(&text).expect("JSON"));
                 }
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
-                Ok(other) => panic!("the stream is JSON text, not {other:?}"),
-                Err(tungstenite::Error::Io(why))
-                    if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(other) => panic!("the stream broke: {other}"),
+                Ok(other) => panic!("expected JSON text, not {other:?}"),
+                Err(tungstenite::Error::Io(error))
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(other) => panic!("the stream failed: {other}"),
             }
         }
     }

@@ -1,10 +1,11 @@
-//! The harness of the end-to-end tests: the real program as a process, clients whose every packet
-//! is the test's own, and a network between them that fails when told to.
+//! The harness of the end-to-end tests: the real program in a process, clients that control each
+//! packet they send, and a relay that injects network faults between them.
 //!
-//! It knows nothing but what the protocol and the interface promise to everybody: no crate of the
-//! house is used in here, so a mistake in the core's reading of the protocol is not repeated.
+//! The harness implements the protocol and the HTTP interface as they are documented and uses none
+//! of the project's own crates, so that a mistake in their reading of the protocol is not repeated
+//! here. It is a library because it can test any server that speaks the protocol.
 //!
-//! Each step is printed. The test runner shows what a failed test printed, which is its story.
+//! Each step is logged to standard output, which the test runner shows if a test fails.
 
 #[cfg(feature = "browser")]
 pub mod browser;
@@ -23,3 +24,4 @@ pub mod relay;
 pub mod rng;
 pub mod server;
 pub mod storm;
+pub mod wait;

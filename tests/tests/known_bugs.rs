@@ -1,145 +1,151 @@
-//! Mistakes that other lock services have made, each looked for in this one.
+//! Bugs that other lock services have had, each with a test that this one does not have it.
 
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use leasehold_tests::client::{POLL, RawClient, SHORT, expect_code, expect_status, number, token};
+use leasehold_tests::client::{
+    POLL_INTERVAL, RawClient, SHORT_LEASE_MS, expect_code, expect_status, number, token,
+};
 use leasehold_tests::command::leasehold;
+use leasehold_tests::event_stream::EventStream;
 use leasehold_tests::http;
-use leasehold_tests::log::{PATIENCE, tell, wait_for};
 use leasehold_tests::process::{Process, is_alive};
-use leasehold_tests::relay::{Relay, Way, op, status};
+use leasehold_tests::relay::{Direction, Relay, op, status};
 use leasehold_tests::server::Server;
+use leasehold_tests::wait::{WAIT_LIMIT, wait_for};
 use serde_json::json;
 use tempfile::TempDir;
 
 #[test]
-fn an_acquire_sent_again_because_its_grant_was_late_is_one_tenure() {
+fn an_acquire_that_is_retried_because_its_grant_is_late_is_one_tenure() {
     let server = Server::start();
     let network = Relay::to(server.udp());
     let mut c1 = RawClient::connect("C1", network.address());
     let mut c2 = RawClient::connect("C2", server.udp());
 
-    let late = network.hold_next(Way::Down, status("granted"));
+    let late_grant = network.hold_next(Direction::ToClient, status("granted"));
     let acquire = c1.request("acquire_lock", &json!({"lock": "f"}));
-    let first = c1.insist(&acquire);
-    late.release();
+    let first = c1.exchange(&acquire);
+    late_grant.release();
     let second = c1.reply(&acquire);
     let held = token(&first);
-    assert_eq!(token(&second), held, "two grants to one request");
-    c1.write("f", held, "A");
+    assert_eq!(token(&second), held, "both replies are the same grant");
+    c1.append_ok("f", held, "A");
     c1.release("f", held);
-    // A second tenure, granted to the same client by mistake, would still stand here.
+    // A second tenure, granted to C1 by mistake, would still hold the lock.
     let next = c2.acquire("f");
     assert_eq!(next, held + 1);
-    c2.write("f", next, "B");
-    server.data().expect("f", "AB");
+    c2.append_ok("f", next, "B");
+    server.data_dir().expect_contents("f", "AB");
 }
 
 #[test]
-fn a_waiter_whose_session_died_is_never_granted() {
+fn a_waiter_whose_session_has_expired_is_not_granted_the_lock() {
     let server = Server::start();
     let mut c1 = RawClient::connect("C1", server.udp());
-    let mut c2 = RawClient::connect_for("C2", server.udp(), SHORT);
+    let mut c2 = RawClient::connect_with_lease("C2", server.udp(), SHORT_LEASE_MS);
     let mut c3 = RawClient::connect("C3", server.udp());
 
     let first = c1.acquire("f");
-    let dead = c2.stand_in_line("f");
-    let queued = c3.stand_in_line("f");
+    let dead = c2.join_queue("f");
+    let queued = c3.join_queue("f");
     let knows_c2 = || http::get(server.http(), "/api/state").text().contains("\"C2\"");
-    assert!(knows_c2(), "a session that is alive is shown");
-    // Gone is seen, not guessed: the server no longer knows a session that has sent nothing.
-    wait_for("C2's session to end", || (!knows_c2()).then_some(()));
+    assert!(knows_c2(), "the server lists the session");
+    wait_for("C2's session to expire", || (!knows_c2()).then_some(()));
     c1.release("f", first);
-    let next = token(&c3.wait_out(&queued));
-    assert_eq!(next, first + 1, "nobody was granted in between");
-    expect_code(&c2.insist(&dead), "unknown_session");
-    c3.write("f", next, "C");
-    server.data().expect("f", "C");
+    let next = token(&c3.wait_while_queued(&queued));
+    assert_eq!(next, first + 1, "no grant in between");
+    expect_code(&c2.exchange(&dead), "unknown_session");
+    c3.append_ok("f", next, "C");
+    server.data_dir().expect_contents("f", "C");
 }
 
 #[test]
-fn the_head_of_the_line_killed_delays_the_next_grant_by_at_most_three_polls() {
+fn a_head_of_the_queue_that_stops_sending_loses_its_grant_before_its_lease_expires() {
     let server = Server::start();
+    let mut stream = EventStream::open(server.http());
+    stream.snapshot();
     let mut c1 = RawClient::connect("C1", server.udp());
     let mut c2 = RawClient::connect("C2", server.udp());
     let mut c3 = RawClient::connect("C3", server.udp());
 
     let first = c1.acquire("f");
-    let head = c2.stand_in_line("f");
-    let queued = c3.stand_in_line("f");
-    // C2 was heard from just now, so it is granted, and never says a word again: its lease, of a
-    // minute, would hold everybody up.
+    let head = c2.join_queue("f");
+    let queued = c3.join_queue("f");
+    // C2 has just polled, so it is granted the lock, but sends nothing afterwards.
+    expect_status(&c2.exchange(&head), "queued");
     c1.release("f", first);
-    let freed = Instant::now();
-    let next = token(&c3.wait_out(&queued));
-    let waited = freed.elapsed();
-    tell("C3", format_args!("waited for {waited:?}"));
-    // Three polls, one more until C3 asks again, and 3 s for a slow machine; far below a lease.
-    assert!(waited < 4 * POLL + Duration::from_secs(3), "C3 waited for {waited:?}");
-    assert_eq!(token(&c2.reply(&head)), first + 1, "C2 had its chance");
+    let next = token(&c3.wait_while_queued(&queued));
+    assert_eq!(stream.next_event_of_type("lock_released")["cause"], "released");
+    assert_eq!(stream.next_event_of_type("lock_granted")["token"], first + 1);
+    // Not C2's lease of a minute but the limit of three polls ended its tenure.
+    assert_eq!(stream.next_event_of_type("lock_released")["cause"], "hold_expired");
+    let replies = c2.replies_before_heartbeat(&head);
+    assert_eq!(replies.iter().map(token).collect::<Vec<_>>(), [first + 1], "C2 was granted first");
     expect_code(&c2.append("f", first + 1, "late"), "stale_token");
-    c3.write("f", next, "C");
-    server.data().expect("f", "C");
+    c3.append_ok("f", next, "C");
+    server.data_dir().expect_contents("f", "C");
 }
 
 #[test]
-fn a_waiter_gone_silent_is_passed_over_and_keeps_its_place() {
+fn a_waiter_that_stops_polling_is_skipped_and_keeps_its_position() {
     let server = Server::start();
     let mut c1 = RawClient::connect("C1", server.udp());
     let mut c2 = RawClient::connect("C2", server.udp());
     let mut c3 = RawClient::connect("C3", server.udp());
 
     let first = c1.acquire("f");
-    let silent = c2.stand_in_line("f");
-    // Three polls, and a bit: nothing was heard of C2 meanwhile, which may have died.
-    thread::sleep(3 * POLL + Duration::from_millis(200));
-    let queued = c3.stand_in_line("f");
+    let silent = c2.join_queue("f");
+    // C2 does not poll for three intervals, which is the scenario: it may have crashed.
+    thread::sleep(3 * POLL_INTERVAL + Duration::from_millis(200));
+    let queued = c3.join_queue("f");
     c1.release("f", first);
-    let second = token(&c3.reply(&queued));
-    assert_eq!(second, first + 1, "C2 was not granted before");
-    let polled = c2.insist(&silent);
+    let second = token(&c3.wait_while_queued(&queued));
+    expect_status(&c3.call("heartbeat", &json!({})), "alive");
+    assert_eq!(second, first + 1, "C2 was skipped");
+    let polled = c2.exchange(&silent);
     expect_status(&polled, "queued");
     assert_eq!(polled["position"], 1, "{polled}");
     let mut c4 = RawClient::connect("C4", server.udp());
-    c4.stand_in_line("f");
-    c2.insist(&silent);
-    c3.write("f", second, "C");
+    c4.join_queue("f");
+    c2.exchange(&silent);
+    c3.append_ok("f", second, "C");
     c3.release("f", second);
-    let third = token(&c2.wait_out(&silent));
-    assert_eq!(third, second + 1, "its place was before that of C4");
-    c2.write("f", third, "B");
-    server.data().expect("f", "CB");
+    let third = token(&c2.wait_while_queued(&silent));
+    assert_eq!(third, second + 1, "C2 was queued before C4");
+    c2.append_ok("f", third, "B");
+    server.data_dir().expect_contents("f", "CB");
 }
 
 #[test]
-fn a_waiter_that_is_heard_from_keeps_its_grant_for_its_whole_lease() {
+fn a_grant_that_the_client_has_confirmed_lasts_for_the_whole_lease() {
     let server = Server::start();
     let mut c1 = RawClient::connect("C1", server.udp());
     let mut c2 = RawClient::connect("C2", server.udp());
     let mut c3 = RawClient::connect("C3", server.udp());
 
     let first = c1.acquire("f");
-    let head = c2.stand_in_line("f");
-    let queued = c3.stand_in_line("f");
+    let head = c2.join_queue("f");
+    let queued = c3.join_queue("f");
     c1.release("f", first);
-    let held = token(&c2.wait_out(&head));
-    expect_status(&c2.ask("heartbeat", &json!({})), "alive");
-    // Well past three polls, through which C3 keeps asking.
+    let held = token(&c2.wait_while_queued(&head));
+    expect_status(&c2.call("heartbeat", &json!({})), "alive");
+    // C3 polls meanwhile.
     let polling = thread::spawn(move || {
-        let next = token(&c3.wait_out(&queued));
-        c3.write("f", next, "C");
+        let next = token(&c3.wait_while_queued(&queued));
+        c3.append_ok("f", next, "C");
     });
-    thread::sleep(5 * POLL);
-    c2.write("f", held, "B");
+    // C2 holds the lock for longer than three intervals, which is the scenario.
+    thread::sleep(5 * POLL_INTERVAL);
+    c2.append_ok("f", held, "B");
     c2.release("f", held);
     polling.join().unwrap();
-    server.data().expect("f", "BC");
+    server.data_dir().expect_contents("f", "BC");
 }
 
 #[test]
-fn a_wait_cancelled_while_its_grant_is_on_its_way_leaves_no_orphan() {
+fn a_cancel_that_crosses_the_grant_reports_the_tenure() {
     let server = Server::start();
     let network = Relay::to(server.udp());
     let mut c1 = RawClient::connect("C1", server.udp());
@@ -147,66 +153,66 @@ fn a_wait_cancelled_while_its_grant_is_on_its_way_leaves_no_orphan() {
     let mut c3 = RawClient::connect("C3", server.udp());
 
     let first = c1.acquire("f");
-    let queued = c2.stand_in_line("f");
-    let grant = network.hold_next(Way::Down, status("granted"));
+    let queued = c2.join_queue("f");
+    let grant = network.hold_next(Direction::ToClient, status("granted"));
     c1.release("f", first);
-    grant.wait();
-    let answer = c2.ask("cancel_acquire", &json!({"lock": "f"}));
+    grant.wait_for_match();
+    let answer = c2.call("cancel_acquire", &json!({"lock": "f"}));
     expect_code(&answer, "already_held");
     let held = number(&answer, "token");
     c2.release("f", held);
     grant.release();
-    assert_eq!(token(&c2.reply(&queued)), held, "the grant that came too late");
+    assert_eq!(token(&c2.reply(&queued)), held, "the late grant is of the tenure that has ended");
 
     let next = c3.acquire("f");
     expect_code(&c2.append("f", held, "late"), "stale_token");
-    c3.write("f", next, "C");
-    server.data().expect("f", "C");
+    c3.append_ok("f", next, "C");
+    server.data_dir().expect_contents("f", "C");
 }
 
 #[test]
-fn a_cancelled_wait_is_not_revived_by_a_late_copy_of_its_request() {
+fn a_late_copy_of_a_request_does_not_revive_a_cancelled_wait() {
     let server = Server::start();
     let network = Relay::to(server.udp());
     let mut c1 = RawClient::connect("C1", server.udp());
     let mut c2 = RawClient::connect("C2", network.address());
 
     let first = c1.acquire("f");
-    let copy = network.copy_next(Way::Up, op("acquire_lock"));
-    let queued = c2.stand_in_line("f");
-    expect_status(&c2.ask("cancel_acquire", &json!({"lock": "f"})), "cancelled");
-    expect_code(&c2.ask("cancel_acquire", &json!({"lock": "f"})), "not_waiting");
-    // Whoever cancels, or is told so, has no further answer to that request.
-    while c2.reply_within(&queued, Duration::from_millis(200)).is_some() {}
+    let copy = network.copy_next(Direction::ToServer, op("acquire_lock"));
+    let queued = c2.join_queue("f");
+    expect_status(&c2.call("cancel_acquire", &json!({"lock": "f"})), "cancelled");
+    expect_code(&c2.call("cancel_acquire", &json!({"lock": "f"})), "not_waiting");
+    // The replies from before the late copy are of no interest.
+    c2.replies_before_heartbeat(&queued);
     copy.release();
-    if let Some(reply) = c2.reply_within(&queued, Duration::from_secs(1)) {
+    for reply in c2.replies_before_heartbeat(&queued) {
         assert!(reply["status"] != "queued" && reply["status"] != "granted", "{reply}");
     }
     c1.release("f", first);
     let second = c1.acquire("f");
-    assert_eq!(second, first + 1, "C2 was granted nothing");
-    c1.write("f", second, "A");
-    server.data().expect("f", "A");
+    assert_eq!(second, first + 1, "C2 was not granted the lock");
+    c1.append_ok("f", second, "A");
+    server.data_dir().expect_contents("f", "A");
 }
 
 #[test]
-fn late_copies_of_a_heartbeat_keep_no_dead_client_alive() {
+fn late_copies_of_a_heartbeat_do_not_extend_a_session() {
     let server = Server::start();
-    let mut c1 = RawClient::connect_for("C1", server.udp(), SHORT);
+    let mut c1 = RawClient::connect_with_lease("C1", server.udp(), SHORT_LEASE_MS);
     let mut c2 = RawClient::connect("C2", server.udp());
 
     let held = c1.acquire("f");
-    c1.write("f", held, "A");
-    let beat = c1.request("heartbeat", &json!({}));
-    let queued = c2.stand_in_line("f");
+    c1.append_ok("f", held, "A");
+    let heartbeat = c1.request("heartbeat", &json!({}));
+    let queued = c2.join_queue("f");
     let next = thread::scope(|scope| {
-        let waiting = scope.spawn(|| token(&c2.wait_out(&queued)));
-        // Some with a new attempt, some to the bit the same. If one of them counted, C2 would
-        // wait for a minute, and this test fail.
+        let waiting = scope.spawn(|| token(&c2.wait_while_queued(&queued)));
+        // Each attempt is sent twice. If copies extended the session, C2 would not be granted the
+        // lock. The sleep is the interval of the heartbeats.
         for copy in 0.. {
-            let mut beat = beat.clone();
-            beat["attempt"] = (copy / 2).into();
-            c1.send(&beat);
+            let mut heartbeat = heartbeat.clone();
+            heartbeat["attempt"] = (copy / 2).into();
+            c1.send(&heartbeat);
             thread::sleep(Duration::from_millis(100));
             if waiting.is_finished() {
                 break;
@@ -214,71 +220,71 @@ fn late_copies_of_a_heartbeat_keep_no_dead_client_alive() {
         }
         waiting.join().unwrap()
     });
-    c2.write("f", next, "B");
-    expect_code(&c1.ask("heartbeat", &json!({})), "unknown_session");
-    server.data().expect("f", "AB");
+    c2.append_ok("f", next, "B");
+    expect_code(&c1.call("heartbeat", &json!({})), "unknown_session");
+    server.data_dir().expect_contents("f", "AB");
 }
 
 #[test]
-fn a_long_wait_outlives_hundreds_of_heartbeats() {
+fn a_wait_survives_hundreds_of_heartbeats() {
     let server = Server::start();
     let mut c1 = RawClient::connect("C1", server.udp());
     let mut c2 = RawClient::connect("C2", server.udp());
 
     let first = c1.acquire("f");
-    let queued = c2.stand_in_line("f");
+    let queued = c2.join_queue("f");
     for _ in 0..300 {
-        expect_status(&c2.ask("heartbeat", &json!({})), "alive");
+        expect_status(&c2.call("heartbeat", &json!({})), "alive");
     }
-    expect_status(&c2.insist(&queued), "queued");
+    expect_status(&c2.exchange(&queued), "queued");
     c1.release("f", first);
-    let held = token(&c2.wait_out(&queued));
-    c2.write("f", held, "B");
-    server.data().expect("f", "B");
+    let held = token(&c2.wait_while_queued(&queued));
+    c2.append_ok("f", held, "B");
+    server.data_dir().expect_contents("f", "B");
 }
 
 #[test]
-fn requests_of_another_session_under_a_known_token_are_refused() {
+fn a_token_of_another_session_is_refused() {
     let server = Server::start();
     let mut c1 = RawClient::connect("C1", server.udp());
     let mut c2 = RawClient::connect("C2", server.udp());
 
     let held = c1.acquire("f");
     expect_code(&c2.append("f", held, "stolen"), "not_holder");
-    let release = c2.ask("release_lock", &json!({"lock": "f", "token": held}));
+    let release = c2.call("release_lock", &json!({"lock": "f", "token": held}));
     expect_code(&release, "not_holder");
-    // The same lock in one session is no recursion; the second request is told of the first.
-    let again = c1.ask("acquire_lock", &json!({"lock": "f"}));
+    // Locks are not recursive: a second request of the same session reports the first tenure.
+    let again = c1.call("acquire_lock", &json!({"lock": "f"}));
     expect_code(&again, "already_held");
     assert_eq!(number(&again, "token"), held);
-    // Another lock's token opens nothing.
+    // The token of another lock is refused too.
     let other = c2.acquire("g");
     expect_code(&c1.append("f", other, "wrong"), "stale_token");
-    c1.write("f", held, "A");
-    server.data().expect("f", "A");
-    server.data().expect("g", "");
+    c1.append_ok("f", held, "A");
+    server.data_dir().expect_contents("f", "A");
+    server.data_dir().expect_contents("g", "");
 }
 
 #[test]
-fn what_became_of_an_append_can_be_learnt_after_the_session_is_gone() {
+fn the_outcome_of_an_append_can_be_queried_after_its_session_is_closed() {
     let server = Server::start();
     let network = Relay::to(server.udp());
     let mut c1 = RawClient::connect("C1", network.address());
 
     let held = c1.acquire("f");
-    let lost_reply = network.drop_next(Way::Down, status("appended"));
+    let lost_reply = network.drop_next(Direction::ToClient, status("appended"));
     let done = c1.append_request("f", held, "A");
     c1.send(&done);
-    lost_reply.wait();
-    let late = network.hold_next(Way::Up, op("append_file"));
+    lost_reply.wait_for_match();
+    let late = network.hold_next(Direction::ToServer, op("append_file"));
     let undone = c1.append_request("f", held, "B");
     c1.send(&undone);
-    late.wait();
-    expect_status(&c1.ask("close", &json!({})), "closed");
+    late.wait_for_match();
+    expect_status(&c1.call("close", &json!({})), "closed");
 
     let outcome = |c1: &mut RawClient, seq: &serde_json::Value| {
         let request = json!({"session": done["session"], "of": seq});
-        c1.ask("append_outcome", &request)
+        c1.call("append_outcome", &request)
     };
     let applied = outcome(&mut c1, &done["seq"]);
     expect_status(&applied, "applied");
@@ -286,18 +292,18 @@ fn what_became_of_an_append_can_be_learnt_after_the_session_is_gone() {
     expect_status(&outcome(&mut c1, &undone["seq"]), "not_applied");
     late.release();
     expect_code(&c1.reply(&undone), "stale_token");
-    server.data().expect("f", "A");
+    server.data_dir().expect_contents("f", "A");
 }
 
-/// The program's own client: by the time anybody else is granted the lock, all that ran under it
-/// is dead.
+/// This tests the project's own client: when another client is granted the lock, no process of the
+/// previous holder's command is running.
 #[test]
-fn a_command_that_lost_its_lock_is_dead_before_the_next_holder_is_granted() {
+fn a_command_that_loses_its_lock_is_killed_before_the_lock_is_granted_again() {
     let server = Server::start_with(&["--lease-ms", "2000"]);
     let network = Relay::to(server.udp());
-    let folder = TempDir::new().unwrap();
-    let pids = folder.path().join("pids");
-    // A child of the command, which ignores the polite signal, and the command itself.
+    let directory = TempDir::new().unwrap();
+    let pids = directory.path().join("pids");
+    // The command and its child, which both ignore SIGTERM, write their process ids to a file.
     let script = format!(
         "trap '' TERM; sleep 1000 & echo $! >> {pids}; echo $$ >> {pids}; wait",
         pids = pids.display()
@@ -306,21 +312,21 @@ fn a_command_that_lost_its_lock_is_dead_before_the_next_holder_is_granted() {
     command.env("LEASEHOLD_SERVER", network.address().to_string());
     command.args(["lock", "f", "--", "sh", "-c", &script]);
     let mut holder = Process::start("holder", &mut command);
-    let running: Vec<i32> = wait_for("the command to run", || {
+    let running: Vec<i32> = wait_for("the command to start", || {
         let text = fs::read_to_string(&pids).ok()?;
         let pids: Vec<i32> = text.lines().map_while(|line| line.parse().ok()).collect();
         (pids.len() == 2 && text.ends_with('\n')).then_some(pids)
     });
 
     let mut c2 = RawClient::connect("C2", server.udp());
-    let queued = c2.stand_in_line("f");
-    network.cut_both_ways();
-    let next = token(&c2.wait_out(&queued));
+    let queued = c2.join_queue("f");
+    network.partition_both_ways();
+    let next = token(&c2.wait_while_queued(&queued));
     for pid in running {
-        assert!(!is_alive(pid), "process {pid} still ran when the lock was granted to C2");
+        assert!(!is_alive(pid), "process {pid} was running when C2 was granted the lock");
     }
-    c2.write("f", next, "B");
-    let status = holder.ended_within(PATIENCE).expect("the holder ends");
-    assert_eq!(status.code(), Some(75), "lost the lock");
-    server.data().expect("f", "B");
+    c2.append_ok("f", next, "B");
+    let status = holder.wait_within(WAIT_LIMIT).expect("the holder exits");
+    assert_eq!(status.code(), Some(75), "exit code for a lost lock");
+    server.data_dir().expect_contents("f", "B");
 }

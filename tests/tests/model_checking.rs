@@ -1,5 +1,5 @@
-//! The same lock service and the same clients, judged by a model checker that others wrote, in a
-//! world of its own: so that our own checkers and our own world don't hide the same mistake.
+//! The lock service and its clients, explored by the model checker of an independent library in a
+//! model of its own, so that the project's own checkers and simulator cannot share a mistake.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use stateright::{Checker as _, Expectation, HasDiscoveries, Model, Property, Uni
 
 const LEASE: Span = Span::from_millis(1_000);
 
-/// How much may go wrong.
+/// How many faults may still occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Faults {
     losses: u8,
@@ -25,12 +25,11 @@ struct Faults {
     crashes: u8,
 }
 
-/// Two clients who want one lock, each to write one line; everything that can happen next can
-/// happen first.
+/// The model: two clients acquire one lock and append one line each; events occur in any order.
 #[derive(Clone, Copy, Debug)]
 struct TwoClients {
     faults: Faults,
-    ends: Time,
+    end: Time,
 }
 
 #[derive(Clone, Debug)]
@@ -39,9 +38,9 @@ enum Packet {
     Reply { to: usize, reply: Reply },
 }
 
-/// What a client is about.
+/// The call that a client is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+enum Phase {
     Acquiring(CallId),
     Appending(CallId, Token),
     Releasing(CallId),
@@ -51,79 +50,79 @@ enum Doing {
 #[derive(Clone, Debug)]
 struct Client {
     core: LockClient,
-    doing: Doing,
-    /// The server has said that its line is in the file.
+    phase: Phase,
+    /// The server has acknowledged the client's line.
     acknowledged: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Disk {
     state: State,
-    /// The lines of the file: under which token, and what they say.
+    /// The lines of the file: token and text.
     lines: Vec<(Token, String)>,
 }
 
-/// Everything there is at a moment.
+/// A state of the model.
 #[derive(Clone, Debug)]
-struct Moment {
+struct ModelState {
     now: Time,
     server: LockServer,
     outbox: Outbox,
     disk: Disk,
     clients: Vec<Client>,
-    /// The packets on their way, by what they look like, and how many there are of each.
+    /// The packets in flight and how many there are of each, by their debug representation.
     packets: BTreeMap<String, (Packet, u8)>,
-    left: Faults,
+    faults_left: Faults,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Action {
     Deliver(String),
-    /// It arrives, and the server dies before its disk has it, or right after.
+    /// Delivers the packet and crashes the server, before or after the events are durable.
     DeliverAndCrash(String, Crash),
     Lose(String),
     Copy(String),
-    /// Time passes until somebody has something to do.
-    Pass,
+    /// Advances the time to the next deadline.
+    AdvanceTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Crash {
-    BeforeTheDisk,
-    BeforeTheReply,
+    BeforeDurable,
+    BeforeReply,
 }
 
-impl Moment {
-    /// Two states are the same where they look the same.
-    fn look(&self) -> String {
+impl ModelState {
+    /// Returns the debug representation, by which states are compared.
+    fn representation(&self) -> String {
         format!("{self:?}")
     }
 
     fn send(&mut self, packet: Packet) {
-        let look = format!("{packet:?}");
-        self.packets.entry(look).or_insert((packet, 0)).1 += 1;
+        let key = format!("{packet:?}");
+        self.packets.entry(key).or_insert((packet, 0)).1 += 1;
     }
 
-    fn take(&mut self, look: &str) -> Option<Packet> {
-        let (packet, count) = self.packets.get_mut(look)?;
+    fn take_packet(&mut self, key: &str) -> Option<Packet> {
+        let (packet, count) = self.packets.get_mut(key)?;
         let packet = packet.clone();
         *count -= 1;
         if *count == 0 {
-            self.packets.remove(look);
+            self.packets.remove(key);
         }
         Some(packet)
     }
 
-    /// What the server does with an input, up to its replies.
-    fn serve(&mut self, input: Input<'_>, crash: Option<Crash>) {
+    /// Handles an input of the server and sends its replies.
+    fn handle_input(&mut self, input: Input<'_>, crash: Option<Crash>) {
         let step = self.server.step(self.now, input);
-        self.store(step, crash);
+        self.persist(step, crash);
     }
 
-    fn store(&mut self, step: service::Step, crash: Option<Crash>) {
+    fn persist(&mut self, step: service::Step, crash: Option<Crash>) {
         let mut replies = Vec::new();
         let events = self.outbox.hold(step, &mut replies);
-        if crash == Some(Crash::BeforeTheDisk) {
+        if crash == Some(Crash::BeforeDurable) {
             return;
         }
         for event in &events {
@@ -135,7 +134,7 @@ impl Moment {
         let stored = Stored { through: self.server.index() };
         self.server.stored(stored);
         self.outbox.release(stored, &mut replies);
-        if crash == Some(Crash::BeforeTheReply) {
+        if crash == Some(Crash::BeforeReply) {
             return;
         }
         for Datagram { to, reply, .. } in replies {
@@ -147,25 +146,25 @@ impl Moment {
         self.outbox = Outbox::default();
         let start = Start {
             state: self.disk.state.clone(),
-            // Places in history are reserved, so none is given twice.
+            // The server reserves log indexes, so it assigns none twice.
             after: self.server.index().max(Index::new(0)),
             ..Start::default()
         };
         let (server, step) = LockServer::start(service_config(), start, self.now);
         self.server = server;
-        self.store(step, None);
+        self.persist(step, None);
     }
 
-    /// What a client does when it has taken something in.
-    fn go_on(&mut self, no: usize) {
+    /// Handles the notices of a client and sends its requests.
+    fn run_client(&mut self, index: usize) {
         let now = self.now;
-        let client = &mut self.clients[no];
+        let client = &mut self.clients[index];
         while let Some(notice) = client.core.notice() {
             let Notice::Answered { call, verdict } = notice else { continue };
-            client.take(now, no, call, &verdict);
+            client.handle_verdict(now, index, call, &verdict);
         }
-        while let Some(request) = self.clients[no].core.request() {
-            self.send(Packet::Request { from: no, request });
+        while let Some(request) = self.clients[index].core.request() {
+            self.send(Packet::Request { from: index, request });
         }
     }
 
@@ -174,46 +173,46 @@ impl Moment {
             Packet::Request { from, request } => {
                 let entropy = from as u128 + 1;
                 let from = peer(from);
-                self.serve(Input::Request { from, request: &request, entropy }, crash);
+                self.handle_input(Input::Request { from, request: &request, entropy }, crash);
             }
             Packet::Reply { to, reply } => {
                 let now = self.now;
                 self.clients[to].core.receive(now, reply);
-                self.go_on(to);
+                self.run_client(to);
             }
         }
     }
 
-    /// The next moment at which somebody has something to do.
-    fn next(&self) -> Option<Time> {
+    /// Returns the next deadline of the server or a client.
+    fn next_deadline(&self) -> Option<Time> {
         let server = self.server.next_wake().map(|(at, _)| at);
         let clients = self.clients.iter().filter_map(|client| client.core.next_wake());
         clients.chain(server).min()
     }
 
-    fn pass(&mut self) {
-        let Some(next) = self.next() else { return };
+    fn advance_time(&mut self) {
+        let Some(next) = self.next_deadline() else { return };
         self.now = self.now.max(next);
         if self.server.next_wake().is_some_and(|(at, _)| at <= self.now) {
-            self.serve(Input::Wake, None);
+            self.handle_input(Input::Wake, None);
         }
-        for no in 0..self.clients.len() {
-            if self.clients[no].core.next_wake().is_some_and(|at| at <= self.now) {
+        for index in 0..self.clients.len() {
+            if self.clients[index].core.next_wake().is_some_and(|at| at <= self.now) {
                 let now = self.now;
-                self.clients[no].core.wake(now);
-                self.go_on(no);
+                self.clients[index].core.wake(now);
+                self.run_client(index);
             }
         }
     }
 
-    /// Whether this client believes, at this moment, that it holds the lock; and under what token.
-    fn belief(&self, no: usize) -> Option<Token> {
-        let core = &self.clients[no].core;
+    /// Returns the token under which the client believes that it holds the lock.
+    fn belief(&self, index: usize) -> Option<Token> {
+        let core = &self.clients[index].core;
         let mut held = core.held().filter(|(name, token)| core.believes(self.now, name, *token));
         held.next().map(|(_, token)| token)
     }
 
-    /// The token of the live tenure, as the server knows it.
+    /// Returns the token of the current tenure in the state of the server.
     fn tenure(&self) -> Option<Token> {
         let lock = self.server.state().locks().get(&lock());
         lock.and_then(|lock| lock.tenure()).map(|tenure| tenure.token)
@@ -221,18 +220,18 @@ impl Moment {
 }
 
 impl Client {
-    fn take(&mut self, now: Time, no: usize, call: CallId, verdict: &Verdict) {
-        self.doing = match (self.doing, verdict) {
-            (Doing::Acquiring(own), Verdict::Granted { token, .. }) if own == call => {
-                let data = Data::new(line(no).as_bytes());
-                Doing::Appending(self.core.append(now, lock(), *token, data, Time::NEVER), *token)
+    fn handle_verdict(&mut self, now: Time, index: usize, call: CallId, verdict: &Verdict) {
+        self.phase = match (self.phase, verdict) {
+            (Phase::Acquiring(own), Verdict::Granted { token, .. }) if own == call => {
+                let data = Data::new(line(index).as_bytes());
+                Phase::Appending(self.core.append(now, lock(), *token, data, Time::NEVER), *token)
             }
-            (Doing::Appending(own, token), verdict) if own == call => {
+            (Phase::Appending(own, token), verdict) if own == call => {
                 self.acknowledged |= matches!(verdict, Verdict::Appended { .. });
-                Doing::Releasing(self.core.release(now, lock(), token, Time::NEVER))
+                Phase::Releasing(self.core.release(now, lock(), token, Time::NEVER))
             }
-            (Doing::Acquiring(own) | Doing::Releasing(own), _) if own == call => Doing::Nothing,
-            (doing, _) => doing,
+            (Phase::Acquiring(own) | Phase::Releasing(own), _) if own == call => Phase::Nothing,
+            (phase, _) => phase,
         };
     }
 }
@@ -241,212 +240,220 @@ fn lock() -> Name {
     Name::new("file_0").unwrap()
 }
 
-fn line(no: usize) -> String {
-    format!("line of {no}\n")
+fn line(index: usize) -> String {
+    format!("line of {index}\n")
 }
 
-fn peer(no: usize) -> Peer {
-    Peer(([127, 0, 0, 1], u16::try_from(no).unwrap()).into())
+fn peer(index: usize) -> Peer {
+    Peer(([127, 0, 0, 1], u16::try_from(index).unwrap()).into())
 }
 
 fn service_config() -> service::Config {
     service::Config { lease_default: LEASE, ..service::Config::default() }
 }
 
-impl PartialEq for Moment {
+impl PartialEq for ModelState {
     fn eq(&self, other: &Self) -> bool {
-        self.look() == other.look()
+        self.representation() == other.representation()
     }
 }
 
-impl Hash for Moment {
+impl Hash for ModelState {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.look().hash(hasher);
+        self.representation().hash(hasher);
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for ModelState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let beliefs: Vec<_> = (0..self.clients.len()).map(|no| self.belief(no)).collect();
+        let beliefs: Vec<_> = (0..self.clients.len()).map(|index| self.belief(index)).collect();
         write!(f, "{:?}: tenure {:?}, beliefs {beliefs:?}", self.now, self.tenure())
     }
 }
 
 impl Model for TwoClients {
-    type State = Moment;
+    type State = ModelState;
     type Action = Action;
 
-    /// Both have a session, and their requests for the lock are on the way.
-    fn init_states(&self) -> Vec<Moment> {
+    /// Returns the state in which both clients have a session, and their acquires are in flight.
+    fn init_states(&self) -> Vec<ModelState> {
         let now = Time::from_millis(1);
         let (server, step) = LockServer::start(service_config(), Start::default(), now);
-        let client = |no: u64| {
-            let name = Name::new(&format!("client_{no}")).unwrap();
+        let client = |index: u64| {
+            let name = Name::new(&format!("client_{index}")).unwrap();
             let config = client::Config { lease: Some(LEASE), ..client::Config::new(name) };
-            let core = LockClient::new(config, no);
-            Client { core, doing: Doing::Nothing, acknowledged: false }
+            let core = LockClient::new(config, index);
+            Client { core, phase: Phase::Nothing, acknowledged: false }
         };
-        let mut moment = Moment {
+        let mut state = ModelState {
             now,
             server,
             outbox: Outbox::default(),
             disk: Disk { state: State::default(), lines: Vec::new() },
             clients: vec![client(0), client(1)],
             packets: BTreeMap::new(),
-            left: self.faults,
+            faults_left: self.faults,
         };
-        moment.store(step, None);
-        for no in 0..2 {
-            moment.clients[no].core.open(now);
-            moment.go_on(no);
+        state.persist(step, None);
+        for index in 0..2 {
+            state.clients[index].core.open(now);
+            state.run_client(index);
             for _ in 0..2 {
-                let look = moment.packets.keys().next().unwrap().clone();
-                let packet = moment.take(&look).unwrap();
-                moment.deliver(packet, None);
+                let key = state.packets.keys().next().unwrap().clone();
+                let packet = state.take_packet(&key).unwrap();
+                state.deliver(packet, None);
             }
         }
-        for no in 0..2 {
+        for index in 0..2 {
             let wait = Span::from_millis(60_000);
-            let client = &mut moment.clients[no];
+            let client = &mut state.clients[index];
             let call = client.core.acquire(now, lock(), wait, None, Time::NEVER);
-            client.doing = Doing::Acquiring(call);
-            moment.go_on(no);
+            client.phase = Phase::Acquiring(call);
+            state.run_client(index);
         }
-        vec![moment]
+        vec![state]
     }
 
-    fn actions(&self, moment: &Moment, actions: &mut Vec<Action>) {
-        for (look, (packet, _)) in &moment.packets {
-            actions.push(Action::Deliver(look.clone()));
-            if moment.left.losses > 0 {
-                actions.push(Action::Lose(look.clone()));
+    fn actions(&self, state: &ModelState, actions: &mut Vec<Action>) {
+        for (key, (packet, _)) in &state.packets {
+            actions.push(Action::Deliver(key.clone()));
+            if state.faults_left.losses > 0 {
+                actions.push(Action::Lose(key.clone()));
             }
-            if moment.left.copies > 0 {
-                actions.push(Action::Copy(look.clone()));
+            if state.faults_left.copies > 0 {
+                actions.push(Action::Copy(key.clone()));
             }
-            if moment.left.crashes > 0 && matches!(packet, Packet::Request { .. }) {
-                for crash in [Crash::BeforeTheDisk, Crash::BeforeTheReply] {
-                    actions.push(Action::DeliverAndCrash(look.clone(), crash));
+            if state.faults_left.crashes > 0 && matches!(packet, Packet::Request { .. }) {
+                for crash in [Crash::BeforeDurable, Crash::BeforeReply] {
+                    actions.push(Action::DeliverAndCrash(key.clone(), crash));
                 }
             }
         }
-        actions.push(Action::Pass);
+        actions.push(Action::AdvanceTime);
     }
 
-    fn next_state(&self, last: &Moment, action: Action) -> Option<Moment> {
-        let mut moment = last.clone();
+    fn next_state(&self, last: &ModelState, action: Action) -> Option<ModelState> {
+        let mut state = last.clone();
         match action {
-            Action::Deliver(look) => {
-                let packet = moment.take(&look)?;
-                moment.deliver(packet, None);
+            Action::Deliver(key) => {
+                let packet = state.take_packet(&key)?;
+                state.deliver(packet, None);
             }
-            Action::DeliverAndCrash(look, crash) => {
-                let packet = moment.take(&look)?;
-                moment.left.crashes -= 1;
-                moment.deliver(packet, Some(crash));
-                moment.restart();
+            Action::DeliverAndCrash(key, crash) => {
+                let packet = state.take_packet(&key)?;
+                state.faults_left.crashes -= 1;
+                state.deliver(packet, Some(crash));
+                state.restart();
             }
-            Action::Lose(look) => {
-                moment.take(&look)?;
-                moment.left.losses -= 1;
+            Action::Lose(key) => {
+                state.take_packet(&key)?;
+                state.faults_left.losses -= 1;
             }
-            Action::Copy(look) => {
-                let (packet, _) = moment.packets.get(&look)?.clone();
-                moment.send(packet);
-                moment.left.copies -= 1;
+            Action::Copy(key) => {
+                let (packet, _) = state.packets.get(&key)?.clone();
+                state.send(packet);
+                state.faults_left.copies -= 1;
             }
-            Action::Pass => moment.pass(),
+            Action::AdvanceTime => state.advance_time(),
         }
-        Some(moment)
+        Some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(
-                "at most one believes that it holds the lock",
-                |_, moment: &Moment| moment.belief(0).is_none() || moment.belief(1).is_none(),
+                "at most one client believes that it holds the lock",
+                |_, state: &ModelState| state.belief(0).is_none() || state.belief(1).is_none(),
             ),
-            Property::always("who believes is right", |_, moment: &Moment| {
-                let right = |belief: Option<Token>| belief.is_none() || belief == moment.tenure();
-                right(moment.belief(0)) && right(moment.belief(1))
+            Property::always(
+                "a client that believes that it holds the lock is right",
+                |_, state: &ModelState| {
+                    let is_right =
+                        |belief: Option<Token>| belief.is_none() || belief == state.tenure();
+                    is_right(state.belief(0)) && is_right(state.belief(1))
+                },
+            ),
+            Property::always("tokens in the file never decrease", |_, state: &ModelState| {
+                state.disk.lines.is_sorted_by_key(|(token, _)| *token)
             }),
-            Property::always("tokens in the file never decrease", |_, moment: &Moment| {
-                moment.disk.lines.is_sorted_by_key(|(token, _)| *token)
-            }),
-            Property::always("no line is written twice", |_, moment: &Moment| {
-                let count = |no| moment.disk.lines.iter().filter(|it| it.1 == line(no)).count();
+            Property::always("no line is duplicated", |_, state: &ModelState| {
+                let count =
+                    |index| state.disk.lines.iter().filter(|it| it.1 == line(index)).count();
                 count(0) <= 1 && count(1) <= 1
             }),
-            Property::always("what was acknowledged is on disk", |_, moment: &Moment| {
-                let kept = |no| moment.disk.lines.iter().any(|it| it.1 == line(no));
-                (0..2).all(|no| !moment.clients[no].acknowledged || kept(no))
+            Property::always("acknowledged lines are on disk", |_, state: &ModelState| {
+                let is_on_disk = |index| state.disk.lines.iter().any(|it| it.1 == line(index));
+                (0..2).all(|index| !state.clients[index].acknowledged || is_on_disk(index))
             }),
-            Property::sometimes("both have written", |_, moment: &Moment| {
-                moment.clients.iter().all(|client| client.acknowledged)
+            Property::sometimes("both clients have appended", |_, state: &ModelState| {
+                state.clients.iter().all(|client| client.acknowledged)
             }),
-            Property::sometimes("a lease is lost", |_, moment: &Moment| {
-                let holds = |no: usize| matches!(moment.clients[no].doing, Doing::Appending(..));
-                holds(0) && moment.belief(0).is_none()
+            Property::sometimes("a lease has expired", |_, state: &ModelState| {
+                let holds =
+                    |index: usize| matches!(state.clients[index].phase, Phase::Appending(..));
+                holds(0) && state.belief(0).is_none()
             }),
         ]
     }
 
-    fn within_boundary(&self, moment: &Moment) -> bool {
-        moment.now <= self.ends
+    fn within_boundary(&self, state: &ModelState) -> bool {
+        state.now <= self.end
     }
 }
 
-/// What is looked at: nobody may find anything that must never be so.
-fn judge(checker: &impl stateright::Checker<TwoClients>) {
+/// Checks that no property is violated.
+#[track_caller]
+fn expect_no_violation(checker: &impl stateright::Checker<TwoClients>) {
     let (all, unique, depth) =
         (checker.state_count(), checker.unique_state_count(), checker.max_depth());
-    println!("{all} states, {unique} of them different, up to {depth} steps deep");
+    println!("{all} states, {unique} of them different, up to {depth} steps");
     for property in checker.model().properties() {
         if let (Expectation::Always, Some(path)) =
             (property.expectation, checker.discovery(property.name))
         {
             let last = path.last_state().to_string();
-            panic!("not so: {}; {last}; {:#?}", property.name, path.into_actions());
+            panic!("violated: {}; {last}; {:#?}", property.name, path.into_actions());
         }
     }
 }
 
-/// Every order of everything, as deep as it goes with so many states.
+/// Explores all orders of events and faults, breadth first, up to a number of states.
 #[test]
-fn a_model_checker_of_others_finds_nothing() {
+fn no_order_of_events_violates_a_property() {
     let faults = Faults { losses: 1, copies: 1, crashes: 1 };
-    let model = TwoClients { faults, ends: Time::from_millis(1_300) };
+    let model = TwoClients { faults, end: Time::from_millis(1_300) };
     let checker = model.checker().threads(2).target_state_count(100_000).spawn_bfs().join();
-    judge(&checker);
+    expect_no_violation(&checker);
     assert!(checker.max_depth() >= 7);
 }
 
-/// As long as nobody repeats anything: every order of all packets, with faults, to the very end.
+/// Explores all orders of packets and faults exhaustively, up to the time of the first retry.
 #[test]
-fn no_order_of_packets_breaks_anything() {
+fn no_order_of_packets_before_the_first_retry_violates_a_property() {
     let states_max = 1_000_000;
     for (losses, copies, crashes) in [(0, 0, 0), (1, 1, 0), (1, 0, 1), (0, 1, 1)] {
         let faults = Faults { losses, copies, crashes };
-        let model = TwoClients { faults, ends: Time::from_millis(150) };
+        let model = TwoClients { faults, end: Time::from_millis(150) };
         let checker = model.checker().threads(2).target_state_count(states_max).spawn_bfs().join();
-        judge(&checker);
-        assert!(checker.state_count() < states_max, "not all of them: {faults:?}");
+        expect_no_violation(&checker);
+        assert!(checker.state_count() < states_max, "the exploration is incomplete: {faults:?}");
     }
 }
 
-/// Ways of chance, far deeper: to where both have written, and to where a lease is lost.
+/// Explores random paths that are much longer: until both clients have appended, and until a lease
+/// expires.
 #[test]
-fn no_way_of_chance_breaks_anything() {
+fn no_random_path_violates_a_property() {
     let faults = Faults { losses: 3, copies: 3, crashes: 2 };
-    let model = TwoClients { faults, ends: Time::from_millis(8_000) };
+    let model = TwoClients { faults, end: Time::from_millis(8_000) };
     let checker = model
         .checker()
         .target_state_count(60_000)
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_simulation(1, UniformChooser)
         .join();
-    judge(&checker);
-    for name in ["both have written", "a lease is lost"] {
-        assert!(checker.discovery(name).is_some(), "{name}: never");
+    expect_no_violation(&checker);
+    for name in ["both clients have appended", "a lease has expired"] {
+        assert!(checker.discovery(name).is_some(), "{name}: not reached");
     }
 }
