@@ -139,7 +139,8 @@ impl RawClient {
         send_signed(&self.socket, self.server, self.key.as_ref(), bytes);
     }
 
-    /// Returns the next reply to a request, or `None` if none arrives within `limit`. Sends nothing.
+    /// Returns the next reply to a request, or `None` if none arrives within `limit`. Sends
+    /// nothing.
     pub fn reply_within(&mut self, request: &Value, limit: Duration) -> Option<Value> {
         let seq = request.get("seq").and_then(Value::as_u64).unwrap_or(0);
         let is_reply = |reply: &Value| reply["re"] == seq;
@@ -216,8 +217,8 @@ impl RawClient {
         self.exchange(&request)
     }
 
-    /// Sends a request again at each [`POLL_INTERVAL`] until it is no longer queued, and returns the
-    /// reply.
+    /// Sends a request again at each [`POLL_INTERVAL`] until it is no longer queued, and returns
+    /// the reply.
     ///
     /// # Panics
     /// If it is queued for longer than twice [`WAIT_LIMIT`].

@@ -30,9 +30,9 @@ impl Process {
     /// Starts a program and captures its standard output and standard error, line by line.
     pub fn start(name: &str, command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot run {}: {error}", command.get_program().display()));
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("cannot run {}: {error}", command.get_program().display())
+        });
         log(name, format_args!("started as process {}", child.id()));
         let transcript = Arc::new(Mutex::new(String::new()));
         let lines = capture_lines(child.stdout.take().expect("piped"), &transcript);

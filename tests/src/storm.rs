@@ -113,8 +113,8 @@ impl Storm {
     }
 }
 
-/// Checks that a file contains every acknowledged line once, at its offset; no line that was refused
-/// or that no client sent; and that tokens never decrease.
+/// Checks that a file contains every acknowledged line once, at its offset; no line that was
+/// refused or that no client sent; and that tokens never decrease.
 ///
 /// # Panics
 /// If it does not.
@@ -269,7 +269,8 @@ impl StormClient {
         self.pause();
         held.release();
         // The request is not sent again, so it or its reply may still be lost. After the limit the
-        // client queries the outcome, so the limit decides only which of two correct paths it takes.
+        // client queries the outcome, so the limit decides only which of two correct paths it
+        // takes.
         let reply = self.client.reply_within(&request, Duration::from_millis(self.lease_ms));
         self.record_outcome(line, &request, reply);
     }

@@ -1,5 +1,5 @@
-//! A file and its lock are linearizable in storms, as seen by the clients. The check uses only calls
-//! and replies, and the linearizability tester of an independent library.
+//! A file and its lock are linearizable in storms, as seen by the clients. The check uses only
+//! calls and replies, and the linearizability tester of an independent library.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "most records are irrelevant here")]
 
@@ -65,7 +65,8 @@ impl SequentialSpec for Guarded {
     }
 }
 
-/// A call as its client saw it: the indexes of the records in which it began and, if it ended, ended.
+/// A call as its client saw it: the indexes of the records in which it began and, if it ended,
+/// ended.
 #[derive(Debug)]
 struct Call {
     node: NodeNo,

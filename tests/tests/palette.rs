@@ -86,8 +86,8 @@ fn lab([r, g, b]: Color) -> Color {
     [116.0 * f(y) - 16.0, 500.0 * (f(x) - f(y)), 200.0 * (f(y) - f(z))]
 }
 
-/// Computes CIEDE2000. Source: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color Research
-/// and Application 30(1), 2005.
+/// Computes CIEDE2000. Source: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color
+/// Research and Application 30(1), 2005.
 fn difference(one: Color, two: Color) -> f64 {
     let ([l1, a1, b1], [l2, a2, b2]) = (lab(one), lab(two));
     let seventh = |c: f64| (c.powi(7) / (c.powi(7) + 25_f64.powi(7))).sqrt();

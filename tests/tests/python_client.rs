@@ -70,8 +70,8 @@ fn it_waits_in_the_queue_for_longer_than_its_lease() {
     ann.append_ok("f", held, "ann\n");
     let mut python = start("python", server.udp());
     let queued = stream.next_event_of_type("lock_queued");
-    // More than two leases, which is the scenario. A poll is a copy of a request and does not extend
-    // the session, so the client must send heartbeats.
+    // More than two leases, which is the scenario. A poll is a copy of a request and does not
+    // extend the session, so the client must send heartbeats.
     thread::sleep(Duration::from_millis(2_500));
     ann.release("f", held);
     expect_appended(&mut python, Some(4), held);

@@ -1,5 +1,5 @@
-//! The relay, tested against an echo server: it loses, duplicates, delays and holds the packets that
-//! it is configured to.
+//! The relay, tested against an echo server: it loses, duplicates, delays and holds the packets
+//! that it is configured to.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};

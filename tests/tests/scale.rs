@@ -1,5 +1,5 @@
-//! `cargo xtask scale`: each of its parts reports what it measures. No test asserts how fast anything
-//! is.
+//! `cargo xtask scale`: each of its parts reports what it measures. No test asserts how fast
+//! anything is.
 
 use std::fs;
 use std::path::Path;

@@ -218,8 +218,8 @@ fn an_append_that_cannot_be_written_is_not_acknowledged() {
     expect_recovery(&mut server, &mut client, held, acknowledged);
 }
 
-/// This mounts a small file system, for which it needs the privileges of root. Without them it fails,
-/// unless the variable `LEASEHOLD_SKIP_MOUNT` permits to skip it.
+/// This mounts a small file system, for which it needs the privileges of root. Without them it
+/// fails, unless the variable `LEASEHOLD_SKIP_MOUNT` permits to skip it.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     if env::var_os("LEASEHOLD_SKIP_MOUNT").is_some() {

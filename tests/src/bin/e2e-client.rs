@@ -10,7 +10,8 @@
 //! | `release LOCK` | `released` |
 //! | `hello` | `welcome`, with a new session |
 //!
-//! The answer to a refused command is the code of the refusal. Packets are logged to standard error.
+//! The answer to a refused command is the code of the refusal. Packets are logged to standard
+//! error.
 
 use std::collections::BTreeMap;
 use std::env;
