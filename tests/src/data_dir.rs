@@ -41,6 +41,18 @@ impl DataDir {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Waits until a guarded file has at least this many lines, and returns its contents.
+    ///
+    /// # Panics
+    /// If the lines do not appear.
+    #[track_caller]
+    pub fn wait_for_lines(&self, name: &str, count: usize) -> String {
+        wait_for(&format!("{count} lines in {name}"), || {
+            let contents = self.contents(name);
+            (contents.matches('\n').count() >= count).then_some(contents)
+        })
+    }
+
     /// Waits until a guarded file has exactly these contents.
     ///
     /// The server acknowledges an append when it is in the journal, shortly before it is in the

@@ -68,10 +68,8 @@ fn count(report: &Value, path: &str) -> u64 {
 fn expect_lines(server: &Server, file: &str, report: &Value) {
     let reported = count(report, "/whole_run/appended_lines");
     // An append is acknowledged shortly before it is in the file.
-    let contents = wait_for("the lines to be in the file", || {
-        let contents = server.data_dir().contents(file);
-        (contents.lines().count() as u64 >= reported).then_some(contents)
-    });
+    let expected = usize::try_from(reported).expect("a number of lines");
+    let contents = server.data_dir().wait_for_lines(file, expected);
     let lines: BTreeSet<&str> = contents.lines().collect();
     assert_eq!(contents.lines().count() as u64, reported, "as many lines as reported");
     assert_eq!(lines.len() as u64, reported, "each line once");

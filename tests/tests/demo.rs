@@ -6,6 +6,7 @@ use leasehold_tests::command::{leasehold, run, run_against};
 use leasehold_tests::relay::Relay;
 use leasehold_tests::server::Server;
 use leasehold_tests::storm::HARSH_NETWORK;
+use leasehold_tests::wait::wait_for;
 
 /// Each client of the demo and the file to which it appends.
 const CLIENTS: [(&str, &str); 5] = [
@@ -24,15 +25,15 @@ fn entry(client: &str, file: &str) -> String {
 #[track_caller]
 fn expect_entries(server: &Server) {
     for file in ["file_0", "file_2", "file_3"] {
-        let contents = server.data_dir().contents(file);
-        assert!(contents.ends_with('\n'), "{file} contains {contents:?}");
-        let mut lines: Vec<&str> = contents.lines().collect();
-        lines.sort_unstable();
         let expected: Vec<String> = CLIENTS
             .into_iter()
             .filter(|(_, written)| *written == file)
             .map(|(client, file)| entry(client, file))
             .collect();
+        let contents = server.data_dir().wait_for_lines(file, expected.len());
+        assert!(contents.ends_with('\n'), "{file} contains {contents:?}");
+        let mut lines: Vec<&str> = contents.lines().collect();
+        lines.sort_unstable();
         assert_eq!(lines, expected, "in {file}");
     }
     assert!(!server.data_dir().file_path("file_1").exists(), "no client appends to file_1");
@@ -70,7 +71,8 @@ fn a_second_demo_writes_each_entry_once_more() {
     server.kill_and_restart();
     run_against(&server, &["demo"]).expect(0);
     for (client, file) in CLIENTS {
-        let contents = server.data_dir().contents(file);
+        let clients = CLIENTS.iter().filter(|(_, written)| *written == file).count();
+        let contents = server.data_dir().wait_for_lines(file, 2 * clients);
         assert_eq!(contents.matches(&entry(client, file)).count(), 2, "{file}: {contents:?}");
     }
 }
@@ -91,11 +93,14 @@ fn a_crashed_client_of_the_demo_does_not_block_the_others() {
     let server = Server::start();
     run_against(&server, &["demo", "--crash", "client_1"]);
     // The client crashes while it holds the lock; its line is complete or absent.
-    let contents = server.data_dir().contents("file_0");
+    let contents = wait_for("the line of client_3", || {
+        let contents = server.data_dir().contents("file_0");
+        contents.contains(&entry("client_3", "file_0")).then_some(contents)
+    });
     let count = |client| contents.matches(&entry(client, "file_0")).count();
     assert_eq!(count("client_3"), 1, "{contents:?}");
     assert!(count("client_1") <= 1, "{contents:?}");
-    let others = server.data_dir().contents("file_3");
+    let others = server.data_dir().wait_for_lines("file_3", 2);
     assert_eq!(others.lines().count(), 2, "{others:?}");
 }
 

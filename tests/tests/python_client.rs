@@ -114,7 +114,7 @@ fn it_succeeds_although_a_third_of_all_packets_is_lost() {
     (0..3).for_each(|_| drop(stream.next_event_of_type("lock_queued")));
     ann.release("f", held);
     clients.iter_mut().for_each(|python| expect_appended(python, None, held));
-    let contents = server.data_dir().contents("f");
+    let contents = server.data_dir().wait_for_lines("f", 3);
     let mut lines: Vec<&str> = contents.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["first_", "second", "third_"], "each line once");
