@@ -67,7 +67,7 @@ fn a_soak_test_finds_every_acknowledged_line() {
     let table = quick_report("soak");
     expect_rows(
         &table,
-        &["no other | 0 console_errors", "kills of the server", "resident memory |"],
+        &["no other | 0 complaints", "kills of the server", "resident memory |"],
     );
 }
 
