@@ -48,7 +48,7 @@ fn a_waiter_whose_session_has_expired_is_not_granted_the_lock() {
     let mut c3 = RawClient::connect("C3", server.udp());
 
     let first = c1.acquire("f");
-    let dead = c2.join_queue("f");
+    let expired = c2.join_queue("f");
     let queued = c3.join_queue("f");
     let knows_c2 = || http::get(server.http(), "/api/state").text().contains("\"C2\"");
     assert!(knows_c2(), "the server lists the session");
@@ -56,7 +56,7 @@ fn a_waiter_whose_session_has_expired_is_not_granted_the_lock() {
     c1.release("f", first);
     let next = token(&c3.wait_while_queued(&queued));
     assert_eq!(next, first + 1, "no grant in between");
-    expect_code(&c2.exchange(&dead), "unknown_session");
+    expect_code(&c2.exchange(&expired), "unknown_session");
     c3.append_ok("f", next, "C");
     server.data_dir().expect_contents("f", "C");
 }
