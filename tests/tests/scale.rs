@@ -65,10 +65,7 @@ fn viewers_are_measured_by_throughput_and_processor_time() {
 #[test]
 fn a_soak_test_finds_every_acknowledged_line() {
     let table = quick_report("soak");
-    expect_rows(
-        &table,
-        &["no other | 0 complaints", "kills of the server", "resident memory |"],
-    );
+    expect_rows(&table, &["no other | 0 complaints", "kills of the server", "resident memory |"]);
 }
 
 #[test]
