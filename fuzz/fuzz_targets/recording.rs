@@ -1,7 +1,7 @@
 //! Reads arbitrary text as a recording, as the page does when a user opens a file.
 #![no_main]
 
-use leasehold_core::sim::Recording;
+use leasehold_sim::Recording;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use leasehold_core::json;
-use leasehold_core::sim::Scenario;
+use leasehold_sim::Scenario;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

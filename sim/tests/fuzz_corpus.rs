@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use leasehold_core::json;
-use leasehold_core::sim::{Recording, Scenario};
+use leasehold_sim::{Recording, Scenario};
 
 /// Returns the seeds of a target, by name. The targets read text, so a seed is UTF-8.
 #[track_caller]
