@@ -1,7 +1,7 @@
-//! What the page weighs and how fast it is, in a real browser: `cargo xtask measure-page`.
+//! Measures the size and the speed of the page in a real browser: `cargo xtask measure-page`.
 //!
-//! Each figure stands beside its goal. Speeds depend on the machine, and on whatever else runs on
-//! it, so nothing fails here.
+//! Each figure is printed with its goal. Speeds depend on the machine and its load, so no figure
+//! makes the benchmark fail. The sleeps are the intervals over which it measures.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -14,14 +14,15 @@ use leasehold_sim::{ClientConfig, Config, Network, Run, ScriptStep};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::client::RawClient;
 use leasehold_tests::command::leasehold;
-use leasehold_tests::pages::Pages;
+use leasehold_tests::page_host::PageHost;
 use leasehold_tests::server::Server;
+use leasehold_tests::wait::wait_for;
 use serde_json::{Value, json};
 
 /// How often each speed is measured.
-const GOES: usize = 5;
+const SAMPLES: usize = 5;
 
-/// What can be measured by itself, by the name that it has on the command line.
+/// The parts of the benchmark, by their names on the command line.
 const PARTS: [(&str, fn()); 6] = [
     ("weight", weight),
     ("first", first_picture),
@@ -32,29 +33,29 @@ const PARTS: [(&str, fn()); 6] = [
 ];
 
 fn main() {
-    // `cargo bench` adds options of its own.
-    let wanted: Vec<String> = env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
-    let unknown = wanted.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != *wanted));
-    assert!(unknown.is_none(), "there is no part {unknown:?}");
+    // `cargo bench` adds its own options.
+    let selected: Vec<String> = env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
+    let unknown = selected.iter().find(|part| PARTS.iter().all(|(name, _)| name != *part));
+    assert!(unknown.is_none(), "unknown part: {unknown:?}");
     println!("{:<52} {:>12}   goal", "", "measured");
     for (_, measure) in PARTS
         .iter()
-        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name))
+        .filter(|(name, _)| selected.is_empty() || selected.iter().any(|part| part == name))
     {
         measure();
     }
 }
 
-fn tell(what: &str, measured: &str, goal: &str) {
+fn print_row(what: &str, measured: &str, goal: &str) {
     println!("{what:<52} {measured:>12}   {goal}");
 }
 
-/// What travels: all files of the page, compressed one by one.
+/// Measures the size of all files of the page, each compressed by itself.
 fn weight() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist");
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist");
     let mut all = 0;
     let mut by_kind: Vec<(String, usize)> = Vec::new();
-    for file in fs::read_dir(folder).expect("the page is built") {
+    for file in fs::read_dir(directory).expect("the page is built") {
         let path = file.expect("a file").path();
         let bytes = fs::read(&path).expect("it can be read");
         let mut compressed = Vec::new();
@@ -69,9 +70,9 @@ fn weight() {
         }
     }
     by_kind.sort_by_key(|(_, len)| std::cmp::Reverse(*len));
-    tell("the whole page, compressed (brotli)", &kb(all), "at most 250 KB");
+    print_row("all files of the page, compressed (brotli)", &kb(all), "at most 250 KB");
     for (kind, len) in by_kind {
-        tell(&format!("  of it {kind}"), &kb(len), "");
+        print_row(&format!("  of these: {kind}"), &kb(len), "");
     }
 }
 
@@ -79,33 +80,31 @@ fn kb(len: usize) -> String {
     format!("{}.{} KB", len / 1_000, len % 1_000 / 100)
 }
 
-/// From the beginning of a visit to the first node on the stage.
+/// Measures the time from the start of a visit to the first node on the stage.
 fn first_picture() {
-    let pages = Pages::serve("");
+    let page = PageHost::serve("");
     let mut times = Vec::new();
-    for _ in 0..GOES {
+    for _ in 0..SAMPLES {
         let browser = Browser::start(1280, 720);
         browser.run_on_every_page(
-            "const look = () => {
+            "const check = () => {
                 if (document.querySelector('#stage svg .node')) pictureAt = performance.now();
-                else requestAnimationFrame(look);
+                else requestAnimationFrame(check);
              };
-             window.pictureAt = null; requestAnimationFrame(look)",
+             window.pictureAt = null; requestAnimationFrame(check)",
         );
-        browser.open(&pages.address());
+        browser.open(&page.url());
         times.push(wait_for_number(&browser, "return window.pictureAt"));
     }
-    tell("from the visit to the first picture, on loopback", &ms(median(times)), "at most 1 s");
+    print_row(
+        "from the visit to the first picture, on loopback",
+        &ms(median(times)),
+        "at most 1 s",
+    );
 }
 
 fn wait_for_number(browser: &Browser, script: &str) -> f64 {
-    for _ in 0..2_000 {
-        if let Some(number) = browser.run(script).as_f64() {
-            return number;
-        }
-        sleep(Duration::from_millis(20));
-    }
-    panic!("waited in vain for {script}");
+    wait_for(script, || browser.run(script).as_f64())
 }
 
 fn ms(ms: f64) -> String {
@@ -117,8 +116,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A busy run: packets that take so many milliseconds at least, so that there are always about as
-/// many on their way.
+/// Returns a run in which clients send all the time. A longer latency keeps more packets in flight.
 fn busy(clients: usize, latency_ms: u64, ends_ms: u64) -> Run {
     let name = |prefix: &str, no: usize| Name::new(&format!("{prefix}_{no}")).expect("a name");
     let scripted = (0..clients).map(|no| {
@@ -159,10 +157,10 @@ fn busy(clients: usize, latency_ms: u64, ends_ms: u64) -> Run {
 
 fn open_run(browser: &Browser, run: &Run) {
     browser.press("e");
-    browser.text_when("copy-link", |text| text == "Copy");
+    browser.wait_for_text("copy-link", |text| text == "Copy");
     let text = serde_json::to_string(run).expect("a run can be written");
     browser.choose_file("import", "run.json", &text);
-    browser.text_when("toast", |text| text.starts_with("A run"));
+    browser.wait_for_text("toast", |text| text.starts_with("A run"));
 }
 
 fn frames_of_two_sizes() {
@@ -170,19 +168,19 @@ fn frames_of_two_sizes() {
     frames("200 nodes, 1,000 packets", (200, 620), "at most 10 ms");
 }
 
-/// What one frame costs while a run plays: script and layout.
+/// Measures the time of one frame while a run plays: script and layout.
 fn frames(what: &str, (clients, latency_ms): (usize, u64), goal: &str) {
-    let pages = Pages::serve("");
+    let page = PageHost::serve("");
     let browser = Browser::start(1280, 720);
-    browser.open(&format!("{}?scenario=gc-pause", pages.address()));
-    browser.text_when("time", |time| time.ends_with(" s"));
+    browser.open(&format!("{}?scenario=gc-pause", page.url()));
+    browser.wait_for_text("time", |time| time.ends_with(" s"));
     open_run(&browser, &busy(clients, latency_ms, 60_000));
     browser.press("0");
     browser.run(
         "const range = document.querySelector('#tape input'); range.value = 20000;
          range.dispatchEvent(new Event('input', {bubbles: true}))",
     );
-    // Simulated time goes by as slowly as it does for messages.
+    // Select the slow playback speed at which messages can be followed.
     browser.press("\\");
     browser.press(" ");
     sleep(Duration::from_millis(500));
@@ -192,10 +190,10 @@ fn frames(what: &str, (clients, latency_ms): (usize, u64), goal: &str) {
     );
     let mut costs = Vec::new();
     let mut packets = 0;
-    for _ in 0..GOES {
-        let (before, drawn) = (cost(&browser), number(&browser.run("return drawn")));
+    for _ in 0..SAMPLES {
+        let (before, drawn) = (rendering_cost(&browser), number(&browser.run("return drawn")));
         sleep(Duration::from_secs(1));
-        let (after, drawn_after) = (cost(&browser), number(&browser.run("return drawn")));
+        let (after, drawn_after) = (rendering_cost(&browser), number(&browser.run("return drawn")));
         let frames = (drawn_after - drawn).max(1.0);
         costs.push(((after.0 - before.0) / frames, (after.1 - before.1) / frames));
         let seen = "return document.querySelectorAll('[data-testid=stage] .packet').length";
@@ -203,70 +201,68 @@ fn frames(what: &str, (clients, latency_ms): (usize, u64), goal: &str) {
     }
     let script = median(costs.iter().map(|cost| cost.0).collect());
     let layout = median(costs.iter().map(|cost| cost.1).collect());
-    tell(&format!("a frame, {what} ({packets} seen)"), &ms(script + layout), goal);
-    tell("  of it script", &ms(script), "");
-    tell("  of it style and layout", &ms(layout), "");
+    print_row(&format!("a frame, {what} ({packets} seen)"), &ms(script + layout), goal);
+    print_row("  of these: script", &ms(script), "");
+    print_row("  of these: style and layout", &ms(layout), "");
 }
 
-/// Milliseconds of script, and of style and layout, so far.
-fn cost(browser: &Browser) -> (f64, f64) {
-    // Where it is on already this does nothing.
-    browser.ask_devtools("Performance.enable", &json!({}));
-    let told = browser.ask_devtools("Performance.getMetrics", &json!({}));
-    let metrics = told["metrics"].as_array().cloned().unwrap_or_default();
-    let of = |name: &str| {
+/// Returns the milliseconds spent so far in scripts, and in style and layout.
+fn rendering_cost(browser: &Browser) -> (f64, f64) {
+    // If it is enabled already, this has no effect.
+    browser.devtools("Performance.enable", &json!({}));
+    let reply = browser.devtools("Performance.getMetrics", &json!({}));
+    let metrics = reply["metrics"].as_array().cloned().unwrap_or_default();
+    let milliseconds = |name: &str| {
         let found = metrics.iter().find(|metric| metric["name"] == name);
         found.map_or(0.0, |metric| number(&metric["value"]) * 1_000.0)
     };
-    (of("ScriptDuration"), of("LayoutDuration") + of("RecalcStyleDuration"))
+    (
+        milliseconds("ScriptDuration"),
+        milliseconds("LayoutDuration") + milliseconds("RecalcStyleDuration"),
+    )
 }
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
-/// What is asked of the browser while nothing moves.
+/// Counts the animation frames that a paused page requests.
 fn paused() {
-    let pages = Pages::serve("");
+    let page = PageHost::serve("");
     let browser = Browser::start(1280, 720);
-    browser.open(&format!("{}?scenario=gc-pause&t=4000", pages.address()));
-    browser.text_when("time", |time| time == "4.0 s");
-    browser.run(
-        "const ask = requestAnimationFrame; window.asked = 0;
-         window.requestAnimationFrame = it => { asked += 1; return ask(it) }; return 0",
-    );
-    sleep(Duration::from_secs(2));
-    let asked = browser.run("return asked").as_u64().unwrap_or(u64::MAX);
-    tell("frames asked for in 2 s while paused", &asked.to_string(), "none");
+    browser.open(&format!("{}?scenario=gc-pause&t=4000", page.url()));
+    browser.wait_for_text("time", |time| time == "4.0 s");
+    let requested = browser.frames_requested();
+    print_row("frames requested while paused, of 30 drawn", &requested.to_string(), "none");
 }
 
-/// The memory of the program after as much of a long run as is shown.
+/// Measures the memory of the page with as much of a long run as the page shows.
 fn million() {
-    let pages = Pages::serve("");
+    let page = PageHost::serve("");
     let browser = Browser::start(1280, 720);
-    browser.open(&format!("{}?scenario=gc-pause", pages.address()));
-    browser.text_when("time", |time| time.ends_with(" s"));
-    let run = Run { config: Config { ends_ms: 80_000_000, ..five() }, ..busy(1, 1, 1) };
+    browser.open(&format!("{}?scenario=gc-pause", page.url()));
+    browser.wait_for_text("time", |time| time.ends_with(" s"));
+    let run = Run { config: Config { ends_ms: 80_000_000, ..five_clients() }, ..busy(1, 1, 1) };
     let began = Instant::now();
     open_run(&browser, &run);
-    // It goes on simulating, frame by frame, until there are as many as are shown.
+    // The page simulates frame by frame, until the timeline no longer grows for four seconds.
     let mut last = String::new();
-    let mut same = 0;
-    while same < 8 {
+    let mut unchanged = 0;
+    while unchanged < 8 {
         sleep(Duration::from_millis(500));
         let end = browser.run("return document.querySelector('#tape input').max").to_string();
-        same = if end == last { same + 1 } else { 0 };
+        unchanged = if end == last { unchanged + 1 } else { 0 };
         last = end;
     }
     let taken = began.elapsed().as_secs_f64() - 4.0;
-    let bytes = memory(&browser);
+    let bytes = memory_bytes(&browser);
     let mib = bytes / f64::from(1 << 20);
-    tell(
-        "memory after all that is shown of a long run",
+    print_row(
+        "memory with the longest part of a run that is shown",
         &format!("{mib:.1} MiB"),
         "at most 64 MiB",
     );
-    tell("  which took, frame by frame", &format!("{taken:.1} s"), "");
+    print_row("  time to simulate it, frame by frame", &format!("{taken:.1} s"), "");
     let mut times = Vec::new();
     for part in [0.5, 0.3, 0.9, 0.1, 0.6] {
         browser.press(Browser::END);
@@ -279,63 +275,61 @@ fn million() {
         ));
         times.push(wait_for_number(&browser, "return window.took"));
     }
-    tell("  and from its end to another place, painted", &ms(median(times)), "at most 50 ms");
+    print_row("  seek from the end to another time, painted", &ms(median(times)), "at most 50 ms");
 }
 
-/// Five clients on three files, at the pace of a lecture.
-fn five() -> Config {
+/// Returns a run of five clients on three files, at the pace of a lecture.
+fn five_clients() -> Config {
     let config = busy(5, 1, 1).config;
     Config { network: Network::default(), lease_ms: 10_000, ..config }
 }
 
-/// How large the memory of the program is, in bytes.
-fn memory(browser: &Browser) -> f64 {
+/// Returns the size of the WebAssembly memory, in bytes.
+fn memory_bytes(browser: &Browser) -> f64 {
     let evaluate = json!({"expression": "WebAssembly.Memory.prototype"});
-    let prototype = browser.ask_devtools("Runtime.evaluate", &evaluate);
+    let prototype = browser.devtools("Runtime.evaluate", &evaluate);
     let id = prototype["result"]["objectId"].clone();
-    let found = browser.ask_devtools("Runtime.queryObjects", &json!({"prototypeObjectId": id}));
+    let found = browser.devtools("Runtime.queryObjects", &json!({"prototypeObjectId": id}));
     let sum = "function() { return this.reduce((sum, it) => sum + it.buffer.byteLength, 0) }";
     let call = json!({
         "functionDeclaration": sum,
         "objectId": found["objects"]["objectId"],
         "returnByValue": true,
     });
-    number(&browser.ask_devtools("Runtime.callFunctionOn", &call)["result"]["value"])
+    number(&browser.devtools("Runtime.callFunctionOn", &call)["result"]["value"])
 }
 
-/// A live server at 2,000 events a second: whether the page keeps up, and at what cost.
+/// Measures the delay and the cost of the live view at 2,000 events per second.
 fn live() {
     let server = Server::start();
     let browser = Browser::start(1280, 720);
     browser.open(&format!("http://{}/?mode=live", server.http()));
-    browser.text_when("live-status", |status| status == "live");
+    browser.wait_for_text("live-status", |status| status == "live");
     let mut load = leasehold()
         .args(["bench", "--server", &server.udp().to_string(), "--mix", "heartbeats"])
         .args(["--clients", "50", "--rate", "2000", "--warm-up", "0s", "--duration", "20s", "-q"])
         .spawn()
-        .expect("the load can be started");
+        .expect("the bench can be started");
     sleep(Duration::from_secs(4));
     let begun = Instant::now();
-    let before = cost(&browser);
+    let before = rendering_cost(&browser);
     let mut delays = Vec::new();
-    let mut ann = RawClient::connect_for("ann", server.udp(), 60_000);
+    let mut ann = RawClient::connect_with_lease("ann", server.udp(), 60_000);
     for no in 0..9 {
         let lock = format!("seen_{no}");
         ann.acquire(&lock);
         let granted = Instant::now();
         let caption = format!("grants {lock} to ann");
-        while !browser.text("caption").is_some_and(|text| text.contains(&caption)) {
-            assert!(granted.elapsed() < Duration::from_secs(20), "the page doesn't keep up");
-        }
+        browser.wait_for_text("caption", |text| text.contains(&caption));
         delays.push(granted.elapsed().as_secs_f64() * 1e3);
         sleep(Duration::from_millis(500));
     }
-    let after = cost(&browser);
+    let after = rendering_cost(&browser);
     let busy = (after.0 - before.0 + after.1 - before.1) / begun.elapsed().as_secs_f64() / 10.0;
     let status = browser.text("live-status").unwrap_or_default();
-    tell("live, 2,000 events a second: the page says", &status, "live");
+    print_row("live, 2,000 events per second: status", &status, "live");
     delays.sort_by(f64::total_cmp);
-    tell("  from a grant to its caption, the slowest of nine", &ms(delays[8]), "at most 150 ms");
-    tell("  script, style and layout", &format!("{busy:.0} %"), "of one processor");
-    load.wait().expect("the load ends");
+    print_row("  from a grant to its caption, slowest of nine", &ms(delays[8]), "at most 150 ms");
+    print_row("  script, style and layout", &format!("{busy:.0} %"), "of one processor");
+    load.wait().expect("the bench exits");
 }

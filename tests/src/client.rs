@@ -1,5 +1,5 @@
-//! A client that speaks the protocol by hand: which packet is sent, how often and when, is all up
-//! to the test.
+//! A client that implements the protocol itself: the test decides which packet it sends, how often
+//! and when.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
@@ -12,20 +12,26 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::datagram::{self, Key};
-use crate::rng::fresh;
-use crate::story::{PATIENCE, tell};
+use crate::log::log;
+use crate::rng::random_u64;
+use crate::wait::WAIT_LIMIT;
 
-/// A lease that no test outlasts: for clients that are to live, however slow the machine is.
-pub const LONG: u64 = 60_000;
-/// A lease that soon runs out once its client is silent.
-pub const SHORT: u64 = 1_500;
-/// How long a waiting client lets pass before it asks again, as the protocol has it.
-pub const POLL: Duration = Duration::from_millis(500);
+/// A lease that does not expire during a test, even on a slow machine.
+pub const LONG_LEASE_MS: u64 = 60_000;
+/// A lease that expires soon after its client stops sending.
+pub const SHORT_LEASE_MS: u64 = 1_500;
+/// How long a client in a wait queue waits before it sends its request again, as the protocol
+/// requires.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How many replies to requests that nobody asks about are kept.
-const UNREAD_MAX: usize = 256;
+/// How long a client waits for a reply before it sends a request for the second time.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+/// The longest time between two attempts.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// How many replies are retained that no caller has asked for.
+const UNREAD_REPLIES_MAX: usize = 256;
 
-/// One client, with one session at a time.
+/// A client, with one session at a time.
 pub struct RawClient {
     name: String,
     socket: UdpSocket,
@@ -35,81 +41,85 @@ pub struct RawClient {
     lease_ms: u64,
     seq: Arc<AtomicU64>,
     unread: VecDeque<Value>,
-    beating: Option<Beating>,
+    heartbeats: Option<HeartbeatThread>,
 }
 
-/// The thread that beats the heart of a session, until it is dropped.
-struct Beating {
+/// A thread that sends heartbeats until it is dropped.
+struct HeartbeatThread {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl RawClient {
-    /// A client without a session.
+    /// Creates a client without a session.
     pub fn new(name: &str, server: SocketAddr) -> Self {
         Self {
             name: name.to_owned(),
-            socket: fresh_socket(),
+            socket: new_socket(),
             server,
             key: None,
             session: String::new(),
             lease_ms: 0,
             seq: Arc::new(AtomicU64::new(0)),
             unread: VecDeque::new(),
-            beating: None,
+            heartbeats: None,
         }
     }
 
-    /// A client with a session whose lease is [`LONG_RUN_RECORDS`].
+    /// Creates a client with a session whose lease is [`LONG_LEASE_MS`]. It sends no heartbeats by
+    /// itself.
     #[track_caller]
     pub fn connect(name: &str, server: SocketAddr) -> Self {
-        Self::connect_for(name, server, LONG)
+        Self::connect_with_lease(name, server, LONG_LEASE_MS)
     }
 
-    /// A client with a session of this lease. It sends no heartbeats by itself.
+    /// Creates a client with a session. It sends no heartbeats by itself.
     #[track_caller]
-    pub fn connect_for(name: &str, server: SocketAddr, lease_ms: u64) -> Self {
+    pub fn connect_with_lease(name: &str, server: SocketAddr, lease_ms: u64) -> Self {
         let mut client = Self::new(name, server);
-        client.hello(lease_ms);
+        client.open_session(lease_ms);
         client
     }
 
-    /// Adds a trailer made with this key to all that it sends.
+    /// Signs all packets from now on with this key.
     pub fn set_key(&mut self, key: Key) {
         self.key = Some(key);
     }
 
-    /// Opens a new session, whatever became of the last. Panics unless it is welcome.
+    /// Opens a new session, whatever the state of the previous one. Returns the `welcome`.
+    ///
+    /// # Panics
+    /// If the server refuses.
     #[track_caller]
-    pub fn hello(&mut self, lease_ms: u64) -> Value {
-        // Late replies to the last session bear numbers that the new one will use too.
-        self.fall_silent();
-        self.socket = fresh_socket();
+    pub fn open_session(&mut self, lease_ms: u64) -> Value {
+        // Late replies to the previous session have sequence numbers that the new one uses too.
+        self.stop_heartbeats();
+        self.socket = new_socket();
         self.unread.clear();
         let request = self.hello_request(lease_ms);
-        let welcome = self.insist(&request);
-        self.adopt(&welcome);
+        let welcome = self.exchange(&request);
+        self.adopt_session(&welcome);
         welcome
     }
 
-    /// A `hello` with a nonce of its own.
+    /// Returns a `hello` with a new nonce.
     pub fn hello_request(&self, lease_ms: u64) -> Value {
-        let nonce = format!("{:016x}", fresh());
+        let nonce = format!("{:016x}", random_u64());
         json!({"v": 1, "op": "hello", "client": self.name, "nonce": nonce, "lease_ms": lease_ms})
     }
 
-    /// Takes the session that a `welcome` gives.
+    /// Uses the session of a `welcome` from now on.
     #[track_caller]
-    pub fn adopt(&mut self, welcome: &Value) {
+    pub fn adopt_session(&mut self, welcome: &Value) {
         expect_status(welcome, "welcome");
-        self.beating = None;
+        self.heartbeats = None;
         self.session = text(welcome, "session");
         self.lease_ms = number(welcome, "lease_ms");
-        // A new session numbers its requests anew; the last one's thread keeps its own count.
+        // A new counter: a thread of the previous session may still use the old one.
         self.seq = Arc::new(AtomicU64::new(0));
     }
 
-    /// A new request of its session, with the next number. It is not sent.
+    /// Returns a new request of the session, with the next sequence number, without sending it.
     pub fn request(&mut self, op: &str, fields: &Value) -> Value {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         let mut request = json!({"v": 1, "op": op, "session": self.session, "seq": seq});
@@ -118,83 +128,108 @@ impl RawClient {
         request
     }
 
-    /// Sends one packet, once.
+    /// Sends a request once.
     pub fn send(&self, request: &Value) {
-        tell(&self.name, format_args!("-> {}", shown(request)));
+        log(&self.name, format_args!("-> {}", summary(request)));
         self.send_bytes(request.to_string().as_bytes());
     }
 
-    /// Sends one packet of any bytes, once.
+    /// Sends a packet of arbitrary bytes once.
     pub fn send_bytes(&self, bytes: &[u8]) {
         send_signed(&self.socket, self.server, self.key.as_ref(), bytes);
     }
 
-    /// The next reply to this request, if one comes in time. Nothing is sent.
-    pub fn reply_within(&mut self, request: &Value, span: Duration) -> Option<Value> {
+    /// Returns the next reply to a request, or `None` if none arrives within `limit`. Sends
+    /// nothing.
+    pub fn reply_within(&mut self, request: &Value, limit: Duration) -> Option<Value> {
         let seq = request.get("seq").and_then(Value::as_u64).unwrap_or(0);
         let is_reply = |reply: &Value| reply["re"] == seq;
         if let Some(index) = self.unread.iter().position(is_reply) {
             return self.unread.remove(index);
         }
-        let deadline = Instant::now() + span;
-        while let Some(reply) = self.receive(until(deadline)) {
+        let deadline = Instant::now() + limit;
+        while let Some(reply) = self.receive(time_left(deadline)) {
             if is_reply(&reply) {
                 return Some(reply);
             }
             self.unread.push_back(reply);
-            self.unread.truncate(UNREAD_MAX);
+            self.unread.truncate(UNREAD_REPLIES_MAX);
         }
         None
     }
 
-    /// The next reply to this request. Nothing is sent; panics where none comes.
+    /// Returns the next reply to a request. Sends nothing.
+    ///
+    /// # Panics
+    /// If none arrives within [`WAIT_LIMIT`].
     #[track_caller]
     pub fn reply(&mut self, request: &Value) -> Value {
-        let reply = self.reply_within(request, PATIENCE);
-        reply.unwrap_or_else(|| panic!("{} got no reply to {}", self.name, shown(request)))
+        let reply = self.reply_within(request, WAIT_LIMIT);
+        reply.unwrap_or_else(|| panic!("{} got no reply to {}", self.name, summary(request)))
     }
 
-    /// Sends a request until it is answered, as the protocol has a client do.
+    /// Returns all replies to a request that the server had sent before it answered a heartbeat,
+    /// which this method sends.
+    ///
+    /// This shows that a request has no further reply, without a wait for silence. It requires a
+    /// network that keeps the order of packets.
     #[track_caller]
-    pub fn insist(&mut self, request: &Value) -> Value {
-        self.insist_within(request, PATIENCE)
-            .unwrap_or_else(|| panic!("{} got no reply to {}", self.name, shown(request)))
+    pub fn replies_before_heartbeat(&mut self, request: &Value) -> Vec<Value> {
+        expect_status(&self.call("heartbeat", &json!({})), "alive");
+        std::iter::from_fn(|| self.reply_within(request, Duration::ZERO)).collect()
     }
 
-    /// As [`Self::insist`], for this long.
-    pub fn insist_within(&mut self, request: &Value, span: Duration) -> Option<Value> {
-        let deadline = Instant::now() + span;
-        let mut pause = Duration::from_millis(200);
+    /// Sends a request until it is answered, as the protocol requires, and returns the reply.
+    ///
+    /// # Panics
+    /// If no reply arrives within [`WAIT_LIMIT`].
+    #[track_caller]
+    pub fn exchange(&mut self, request: &Value) -> Value {
+        self.exchange_within(request, WAIT_LIMIT)
+            .unwrap_or_else(|| panic!("{} got no reply to {}", self.name, summary(request)))
+    }
+
+    /// Sends a request until it is answered. Returns `None` if no reply arrives within `limit`.
+    pub fn exchange_within(&mut self, request: &Value, limit: Duration) -> Option<Value> {
+        let deadline = Instant::now() + limit;
+        let mut timeout = RETRY_MIN;
         let mut request = request.clone();
         let mut attempt = request.get("attempt").and_then(Value::as_u64).unwrap_or(0);
         while Instant::now() < deadline {
             self.send(&request);
-            if let Some(reply) = self.reply_within(&request, pause) {
+            if let Some(reply) = self.reply_within(&request, timeout) {
                 return Some(reply);
             }
             attempt += 1;
             request["attempt"] = attempt.into();
-            pause = (pause * 2).min(Duration::from_secs(2));
+            timeout = (timeout * 2).min(RETRY_MAX);
         }
         None
     }
 
-    /// Makes a request of its session, sends it until it is answered, and gives the answer.
+    /// Sends a new request of the session until it is answered, and returns the reply.
+    ///
+    /// # Panics
+    /// If no reply arrives within [`WAIT_LIMIT`].
     #[track_caller]
-    pub fn ask(&mut self, op: &str, fields: &Value) -> Value {
+    pub fn call(&mut self, op: &str, fields: &Value) -> Value {
         let request = self.request(op, fields);
-        self.insist(&request)
+        self.exchange(&request)
     }
 
-    /// Sends a waiting request again at every poll until it isn't queued any more.
+    /// Sends a request again at each [`POLL_INTERVAL`] until it is no longer queued, and returns
+    /// the reply.
+    ///
+    /// # Panics
+    /// If it is queued for longer than twice [`WAIT_LIMIT`].
     #[track_caller]
-    pub fn wait_out(&mut self, request: &Value) -> Value {
-        let deadline = Instant::now() + 2 * PATIENCE;
+    pub fn wait_while_queued(&mut self, request: &Value) -> Value {
+        let deadline = Instant::now() + 2 * WAIT_LIMIT;
         let mut request = request.clone();
         let mut attempt = request.get("attempt").and_then(Value::as_u64).unwrap_or(0);
         while Instant::now() < deadline {
-            let poll = Instant::now() + POLL;
-            while let Some(reply) = self.reply_within(&request, until(poll)) {
+            let poll = Instant::now() + POLL_INTERVAL;
+            while let Some(reply) = self.reply_within(&request, time_left(poll)) {
                 if reply["status"] != "queued" {
                     return reply;
                 }
@@ -203,131 +238,146 @@ impl RawClient {
             request["attempt"] = attempt.into();
             self.send(&request);
         }
-        panic!("{} waits in vain: {}", self.name, shown(&request))
+        panic!("{} is still queued: {}", self.name, summary(&request))
     }
 
-    /// Gets a lock that is free; gives the token.
+    /// Acquires a free lock and returns the token.
+    ///
+    /// # Panics
+    /// If the lock is not granted at once.
     #[track_caller]
     pub fn acquire(&mut self, lock: &str) -> u64 {
-        token(&self.ask("acquire_lock", &json!({"lock": lock})))
+        token(&self.call("acquire_lock", &json!({"lock": lock})))
     }
 
-    /// Gets a lock, however long that takes; gives the token.
+    /// Acquires a lock, waiting for it if necessary, and returns the token.
     #[track_caller]
     pub fn acquire_waiting(&mut self, lock: &str) -> u64 {
-        let request = self.queue(lock);
-        token(&self.wait_out(&request))
+        let request = self.send_acquire(lock);
+        token(&self.wait_while_queued(&request))
     }
 
-    /// Asks for a lock, willing to wait for a minute. Sent once, answered by nobody here.
-    pub fn queue(&mut self, lock: &str) -> Value {
+    /// Sends a request for a lock once, willing to wait for a minute, and returns the request.
+    pub fn send_acquire(&mut self, lock: &str) -> Value {
         let fields = json!({"lock": lock, "wait_ms": 60_000});
         let request = self.request("acquire_lock", &fields);
         self.send(&request);
         request
     }
 
-    /// Stands in line for a lock that is held; gives the request, for its later answer.
+    /// Joins the wait queue of a held lock and returns the request, whose next reply is the grant.
+    ///
+    /// # Panics
+    /// If the request is not queued.
     #[track_caller]
-    pub fn stand_in_line(&mut self, lock: &str) -> Value {
+    pub fn join_queue(&mut self, lock: &str) -> Value {
         let fields = json!({"lock": lock, "wait_ms": 60_000});
         let request = self.request("acquire_lock", &fields);
-        let reply = self.insist(&request);
+        let reply = self.exchange(&request);
         expect_status(&reply, "queued");
         request
     }
 
-    /// An append, not sent.
+    /// Returns an append, without sending it.
     pub fn append_request(&mut self, file: &str, token: u64, data: &str) -> Value {
         self.request("append_file", &json!({"file": file, "token": token, "data": data}))
     }
 
-    /// Appends, until it is answered.
+    /// Sends an append until it is answered, and returns the reply.
     #[track_caller]
     pub fn append(&mut self, file: &str, token: u64, data: &str) -> Value {
         let request = self.append_request(file, token, data);
-        self.insist(&request)
+        self.exchange(&request)
     }
 
-    /// Appends, and panics unless that is done.
+    /// Appends to a file.
+    ///
+    /// # Panics
+    /// If the server refuses.
     #[track_caller]
-    pub fn write(&mut self, file: &str, token: u64, data: &str) {
+    pub fn append_ok(&mut self, file: &str, token: u64, data: &str) {
         expect_status(&self.append(file, token, data), "appended");
     }
 
-    /// Gives a lock back, and panics unless that is done.
+    /// Releases a lock.
+    ///
+    /// # Panics
+    /// If the server refuses.
     #[track_caller]
     pub fn release(&mut self, lock: &str, token: u64) {
-        let reply = self.ask("release_lock", &json!({"lock": lock, "token": token}));
+        let reply = self.call("release_lock", &json!({"lock": lock, "token": token}));
         expect_status(&reply, "released");
     }
 
-    /// Gets a lock, appends, and gives it back; gives the token that it had.
+    /// Acquires a lock, appends to its file, releases the lock, and returns the token.
     #[track_caller]
-    pub fn turn(&mut self, file: &str, data: &str) -> u64 {
+    pub fn append_under_lock(&mut self, file: &str, data: &str) -> u64 {
         let token = self.acquire_waiting(file);
-        self.write(file, token, data);
+        self.append_ok(file, token, data);
         self.release(file, token);
         token
     }
 
-    /// Sends heartbeats from now on, three to a lease, while the test does other things.
-    pub fn beat(&mut self) {
+    /// Starts to send heartbeats in the background, three for each lease.
+    pub fn start_heartbeats(&mut self) {
         let socket = self.socket.try_clone().expect("a socket can be shared");
         let (server, key) = (self.server, self.key.clone());
         let (session, seq) = (self.session.clone(), Arc::clone(&self.seq));
-        let pause = Duration::from_millis(self.lease_ms / 3);
+        let interval = Duration::from_millis(self.lease_ms / 3);
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
-            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 let seq = seq.fetch_add(1, Ordering::Relaxed) + 1;
-                let beat = json!({"v": 1, "op": "heartbeat", "session": session, "seq": seq});
-                send_signed(&socket, server, key.as_ref(), beat.to_string().as_bytes());
+                let heartbeat = json!({"v": 1, "op": "heartbeat", "session": session, "seq": seq});
+                send_signed(&socket, server, key.as_ref(), heartbeat.to_string().as_bytes());
             }
         });
-        self.beating = Some(Beating { stop: Some(stop), thread: Some(thread) });
+        self.heartbeats = Some(HeartbeatThread { stop: Some(stop), thread: Some(thread) });
     }
 
-    /// Sends no more heartbeats.
-    pub fn fall_silent(&mut self) {
-        self.beating = None;
+    /// Stops the heartbeats.
+    pub fn stop_heartbeats(&mut self) {
+        self.heartbeats = None;
     }
 
-    /// Its session's id.
+    /// Returns the key of the session, which is a secret between this client and the server.
     pub fn session(&self) -> &str {
         &self.session
     }
 
-    /// Its lease, as the server granted it.
+    /// Returns the lease that the server granted.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
     }
 
-    /// The next datagram, whatever it answers, less any trailer.
-    pub fn receive(&mut self, span: Duration) -> Option<Value> {
-        let bytes = self.receive_bytes(span)?;
-        let reply = datagram::json(&bytes).unwrap_or_else(|| panic!("not JSON: {bytes:?}"));
-        // Answers to heartbeats are many and say little.
+    /// Returns the next datagram, without its trailer, or `None` if none arrives within `limit`.
+    ///
+    /// # Panics
+    /// If the datagram is not JSON.
+    pub fn receive(&mut self, limit: Duration) -> Option<Value> {
+        let bytes = self.receive_bytes(limit)?;
+        let reply = datagram::parse(&bytes).unwrap_or_else(|| panic!("not JSON: {bytes:?}"));
+        // Replies to heartbeats are frequent and carry little information.
         if reply["status"] != "alive" {
-            tell(&self.name, format_args!("<- {}", shown(&reply)));
+            log(&self.name, format_args!("<- {}", summary(&reply)));
         }
         Some(reply)
     }
 
-    /// The bytes of the next datagram.
-    pub fn receive_bytes(&mut self, span: Duration) -> Option<Vec<u8>> {
-        let deadline = Instant::now() + span;
+    /// Returns the bytes of the next datagram, or `None` if none arrives within `limit`.
+    pub fn receive_bytes(&mut self, limit: Duration) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + limit;
         let mut buffer = vec![0; 65_536];
         loop {
-            // A timeout of nothing would mean none at all.
-            let timeout = until(deadline).max(Duration::from_millis(1));
+            // The standard library rejects a timeout of zero.
+            let timeout = time_left(deadline).max(Duration::from_millis(1));
             self.socket.set_read_timeout(Some(timeout)).expect("a timeout");
             match self.socket.recv_from(&mut buffer) {
                 Ok((len, from)) if from == self.server => {
                     buffer.truncate(len);
                     return Some(buffer);
                 }
-                // From a stranger, or an error: the wait goes on until its end.
+                // An error, or a datagram from another address.
                 Ok(_) | Err(_) if Instant::now() < deadline => {}
                 Ok(_) | Err(_) => return None,
             }
@@ -335,7 +385,7 @@ impl RawClient {
     }
 }
 
-impl Drop for Beating {
+impl Drop for HeartbeatThread {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
@@ -344,55 +394,70 @@ impl Drop for Beating {
     }
 }
 
-/// Panics unless a reply has this status.
+/// Checks the status of a reply.
+///
+/// # Panics
+/// If it differs.
 #[track_caller]
 pub fn expect_status(reply: &Value, status: &str) {
-    assert_eq!(reply["status"], status, "{}", shown(reply));
+    assert_eq!(reply["status"], status, "{}", summary(reply));
 }
 
-/// Panics unless a reply is this error.
+/// Checks that a reply is an error with this code and a message.
+///
+/// # Panics
+/// If it is not.
 #[track_caller]
 pub fn expect_code(reply: &Value, code: &str) {
     expect_status(reply, "error");
-    assert_eq!(reply["code"], code, "{}", shown(reply));
-    assert!(reply["message"].is_string(), "no sentence for a person in {}", shown(reply));
+    assert_eq!(reply["code"], code, "{}", summary(reply));
+    assert!(reply["message"].is_string(), "no message in {}", summary(reply));
 }
 
-/// The token of a grant.
+/// Returns the token of a grant.
+///
+/// # Panics
+/// If the reply is not a grant.
 #[track_caller]
 pub fn token(reply: &Value) -> u64 {
     expect_status(reply, "granted");
     number(reply, "token")
 }
 
-/// A field of a reply that is a number.
+/// Returns a field that is a number.
+///
+/// # Panics
+/// If it is not.
 #[track_caller]
 pub fn number(reply: &Value, field: &str) -> u64 {
     reply[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {reply}"))
 }
 
-/// A field of a reply that is text.
+/// Returns a field that is a string.
+///
+/// # Panics
+/// If it is not.
 #[track_caller]
 pub fn text(reply: &Value, field: &str) -> String {
-    reply[field].as_str().unwrap_or_else(|| panic!("no text {field} in {reply}")).to_owned()
+    reply[field].as_str().unwrap_or_else(|| panic!("no string {field} in {reply}")).to_owned()
 }
 
-fn fresh_socket() -> UdpSocket {
+fn new_socket() -> UdpSocket {
     UdpSocket::bind(("127.0.0.1", 0)).expect("a socket")
 }
 
 fn send_signed(socket: &UdpSocket, to: SocketAddr, key: Option<&Key>, bytes: &[u8]) {
     let signed = key.map(|key| key.sign(bytes));
-    // A server that is down answers through the kernel; a client takes that for silence.
+    // The kernel reports an error if the server is down; a client handles it as a lost packet.
     let _ = socket.send_to(signed.as_deref().unwrap_or(bytes), to);
 }
 
-fn until(deadline: Instant) -> Duration {
+fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// A datagram for the story: what every one of them says is left out.
-fn shown(datagram: &Value) -> String {
+/// Returns a datagram for the log, without the fields that all of them share.
+fn summary(datagram: &Value) -> String {
     let mut datagram = datagram.clone();
     if let Some(fields) = datagram.as_object_mut() {
         fields.remove("v");

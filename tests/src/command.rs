@@ -1,27 +1,31 @@
-//! The program `leasehold`: built once for each test run, and its commands, run to their end.
+//! The program `leasehold`: built once for each test run; and its commands, run until they exit.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::log::log;
 use crate::process::Process;
 use crate::server::Server;
-use crate::story::{PATIENCE, tell};
+use crate::wait::WAIT_LIMIT;
 
-/// How a command ended, and what it said.
+/// The result of a command that has exited.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Its exit code; `None` where a signal ended it.
+    /// The exit code, or `None` if a signal ended the command.
     pub code: Option<i32>,
-    /// All of its standard output.
-    pub output: String,
-    /// All of its standard error.
-    pub errors: String,
+    /// Everything that it wrote to standard output.
+    pub stdout: String,
+    /// Everything that it wrote to standard error.
+    pub stderr: String,
 }
 
 impl Outcome {
-    /// Panics, showing everything, unless it ended with this code.
+    /// Returns the outcome unchanged.
+    ///
+    /// # Panics
+    /// If the command exited with another code.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "\n{self:#?}");
@@ -29,7 +33,7 @@ impl Outcome {
     }
 }
 
-/// The program, ready to be given arguments: nothing of the environment that steers it is left.
+/// Returns a command that runs the program without any environment variable that configures it.
 pub fn leasehold() -> Command {
     let mut command = Command::new(program());
     for (name, _) in env::vars_os() {
@@ -41,47 +45,53 @@ pub fn leasehold() -> Command {
     command
 }
 
-/// The program, told of a server: its datagrams by `LEASEHOLD_SERVER`, its page by
+/// Returns a command that runs the program with the addresses of a server in `LEASEHOLD_SERVER` and
 /// `LEASEHOLD_HTTP`.
-pub fn leasehold_at(server: &Server) -> Command {
+pub fn leasehold_against(server: &Server) -> Command {
     let mut command = leasehold();
     command.env("LEASEHOLD_SERVER", server.udp().to_string());
     command.env("LEASEHOLD_HTTP", server.http().to_string());
     command
 }
 
-/// Runs a command of the program against a server, with nothing on its standard input.
+/// Runs the program against a server, with empty standard input, until it exits.
 #[track_caller]
-pub fn run_at(server: &Server, arguments: &[&str]) -> Outcome {
-    run(leasehold_at(server).args(arguments))
+pub fn run_against(server: &Server, arguments: &[&str]) -> Outcome {
+    run(leasehold_against(server).args(arguments))
 }
 
-/// Runs a command to its end.
+/// Runs a command, with empty standard input, until it exits.
 #[track_caller]
 pub fn run(command: &mut Command) -> Outcome {
     run_with_input(command, "")
 }
 
-/// Runs a command to its end, with this on its standard input.
+/// Runs a command with this standard input until it exits.
+///
+/// # Panics
+/// If the command does not exit within twice [`WAIT_LIMIT`].
 #[track_caller]
 pub fn run_with_input(command: &mut Command, input: &str) -> Outcome {
     use std::io::Write;
 
-    let shown: Vec<_> = command.get_args().map(|part| part.to_string_lossy()).collect();
-    let shown = shown.join(" ");
+    let arguments: Vec<_> = command.get_args().map(|part| part.to_string_lossy()).collect();
+    let arguments = arguments.join(" ");
     let mut process = Process::start("command", command);
-    tell("command", &shown);
-    // It may end without reading.
+    log("command", &arguments);
+    // The command may exit without reading its input.
     let _ = process.input().write_all(input.as_bytes());
     process.close_input();
-    let status = process.ended_within(2 * PATIENCE).unwrap_or_else(|| panic!("no end: {shown}"));
-    let (output, errors) = process.rest();
-    Outcome { code: status.code(), output, errors }
+    let status = process
+        .wait_within(2 * WAIT_LIMIT)
+        .unwrap_or_else(|| panic!("the command does not exit: {arguments}"));
+    let (stdout, stderr) = process.remaining_output();
+    Outcome { code: status.code(), stdout, stderr }
 }
 
-/// Where the program is. `LEASEHOLD_PROGRAM` names one to test that is built already.
+/// Returns the path of the program under test: the value of `LEASEHOLD_PROGRAM` if it is set, else
+/// a program that this function builds.
 fn program() -> &'static Path {
-    // That it can't be built is remembered too: no use in trying for each test.
+    // A failed build is cached as well: repeating it for each test would not help.
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| match env::var_os("LEASEHOLD_PROGRAM") {
         Some(path) => Some(PathBuf::from(path)),
@@ -90,26 +100,26 @@ fn program() -> &'static Path {
     program.as_deref().expect("cargo can build the program under test")
 }
 
-/// The program of the chores, built as this test was.
+/// Returns a command that runs the project's `xtask`, which this function builds.
 pub fn xtask() -> Command {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| build("xtask", "xtask"));
-    Command::new(program.as_deref().expect("cargo can build the chores"))
+    Command::new(program.as_deref().expect("cargo can build xtask"))
 }
 
-/// Where cargo puts the programs of the profile that this test was built in.
+/// Returns the directory in which cargo places the programs of the profile of this test.
 pub fn artifacts() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");
-    let folder = test.parent().expect("a program is in a folder");
+    let directory = test.parent().expect("a program is in a directory");
     // Tests are in `target/debug/deps`, programs in `target/debug`.
-    let above = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
-    above.expect("deps is in a folder").to_owned()
+    let above = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    above.expect("deps is in a directory").to_owned()
 }
 
-/// Builds it as this test was built: the same profile, the same target folder.
+/// Builds a program with the profile and the target directory of this test.
 fn build(package: &str, program: &str) -> Option<PathBuf> {
     let artifacts = artifacts();
-    let target = artifacts.parent().expect("a profile's folder is in the target folder");
+    let target = artifacts.parent().expect("a profile's directory is in the target directory");
     let profile = match artifacts.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,

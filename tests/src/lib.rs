@@ -1,25 +1,27 @@
-//! The harness of the end-to-end tests: the real program as a process, clients whose every packet
-//! is the test's own, and a network between them that fails when told to.
+//! The harness of the end-to-end tests: the real program in a process, clients that control each
+//! packet they send, and a relay that injects network faults between them.
 //!
-//! It knows nothing but what the protocol and the interface promise to everybody: no crate of the
-//! house is used in here, so a mistake in the core's reading of the protocol is not repeated.
+//! The harness implements the protocol and the HTTP interface as they are documented and uses none
+//! of the project's own crates, so that a mistake in their reading of the protocol is not repeated
+//! here. It is a library because it can test any server that speaks the protocol.
 //!
-//! Each step is printed. The test runner shows what a failed test printed, which is its story.
+//! Each step is logged to standard output, which the test runner shows if a test fails.
 
 #[cfg(feature = "browser")]
 pub mod browser;
 pub mod client;
+pub mod client_process;
 pub mod command;
+pub mod data_dir;
 pub mod datagram;
-pub mod feed;
-pub mod files;
+pub mod event_stream;
 pub mod http;
+pub mod log;
 #[cfg(feature = "browser")]
-pub mod pages;
+pub mod page_host;
 pub mod process;
 pub mod relay;
 pub mod rng;
 pub mod server;
 pub mod storm;
-pub mod story;
-pub mod worker;
+pub mod wait;

@@ -1,5 +1,5 @@
-//! A child process whose words are kept, that can be stopped and killed, and that never outlives
-//! its owner.
+//! A child process: its output is captured, it can be paused and killed, and it never outlives its
+//! owner.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -10,119 +10,134 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::story::{PATIENCE, tell};
+use crate::log::log;
+use crate::wait::WAIT_LIMIT;
 
-/// A running program. Killed when dropped.
+/// How often the exit of a process is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A running program. It is killed when dropped.
 pub struct Process {
     name: String,
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    errors: Receiver<String>,
-    said: Arc<Mutex<String>>,
+    error_lines: Receiver<String>,
+    transcript: Arc<Mutex<String>>,
 }
 
 impl Process {
-    /// Starts it. Its standard output and error are read from now on, line by line.
+    /// Starts a program and captures its standard output and standard error, line by line.
     pub fn start(name: &str, command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-        tell(name, format_args!("started as process {}", child.id()));
-        let said = Arc::new(Mutex::new(String::new()));
-        let lines = keep_lines(child.stdout.take().expect("piped"), &said);
-        let errors = keep_lines(child.stderr.take().expect("piped"), &said);
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("cannot run {}: {error}", command.get_program().display())
+        });
+        log(name, format_args!("started as process {}", child.id()));
+        let transcript = Arc::new(Mutex::new(String::new()));
+        let lines = capture_lines(child.stdout.take().expect("piped"), &transcript);
+        let error_lines = capture_lines(child.stderr.take().expect("piped"), &transcript);
         let input = child.stdin.take();
-        Self { name: name.to_owned(), child, input, lines, errors, said }
+        Self { name: name.to_owned(), child, input, lines, error_lines, transcript }
     }
 
-    /// The next line of its standard output. Panics where none comes.
+    /// Returns the next line of standard output.
+    ///
+    /// # Panics
+    /// If none arrives within [`WAIT_LIMIT`].
     #[track_caller]
     pub fn line(&mut self) -> String {
-        self.line_within(PATIENCE).unwrap_or_else(|| panic!("{} said nothing more", self.name))
+        let line = self.line_within(WAIT_LIMIT);
+        line.unwrap_or_else(|| panic!("{} printed no further line", self.name))
     }
 
-    /// The next line of its standard output, if one comes in time.
-    pub fn line_within(&mut self, span: Duration) -> Option<String> {
-        self.lines.recv_timeout(span).ok()
+    /// Returns the next line of standard output, or `None` if none arrives within `limit`.
+    pub fn line_within(&mut self, limit: Duration) -> Option<String> {
+        self.lines.recv_timeout(limit).ok()
     }
 
-    /// The next line of its standard error, if one comes in time.
-    pub fn error_line_within(&mut self, span: Duration) -> Option<String> {
-        self.errors.recv_timeout(span).ok()
+    /// Returns the next line of standard error, or `None` if none arrives within `limit`.
+    pub fn error_line_within(&mut self, limit: Duration) -> Option<String> {
+        self.error_lines.recv_timeout(limit).ok()
     }
 
-    /// Its standard input, for as long as it has not been closed.
+    /// Returns standard input.
+    ///
+    /// # Panics
+    /// If it has been closed.
     pub fn input(&mut self) -> &mut ChildStdin {
-        self.input.as_mut().expect("its input is open")
+        self.input.as_mut().expect("standard input is open")
     }
 
-    /// Closes its standard input.
+    /// Closes standard input.
     pub fn close_input(&mut self) {
         self.input = None;
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        tell(&self.name, format_args!("gets {signal:?}"));
+        log(&self.name, format_args!("receives {signal:?}"));
         kill_process(self.pid(), signal).expect("a child can be signalled");
     }
 
-    /// Kills it as a power cut would: it can't do anything about it.
+    /// Kills the process, which cannot react, as in a power failure.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        self.child.wait().expect("a killed child ends");
+        self.child.wait().expect("a killed child exits");
     }
 
-    /// Stops it, as a long collection of garbage or a closed laptop would.
+    /// Pauses the process, as a long garbage collection or a closed laptop does.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes a paused process.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// How it ended, if it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("a child can be asked for")
+    /// Returns the exit status, or `None` if the process is running.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the state of a child can be queried")
     }
 
-    /// How it ended, if it does so in time.
-    pub fn ended_within(&mut self, span: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + span;
+    /// Waits until the process exits. Returns `None` if it does not exit within `limit`.
+    pub fn wait_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
         loop {
-            if let Some(status) = self.ended() {
-                tell(&self.name, format_args!("ended, {status}"));
+            if let Some(status) = self.try_wait() {
+                log(&self.name, format_args!("exited, {status}"));
                 return Some(status);
             }
             if Instant::now() > deadline {
                 return None;
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// What is left unread of its standard output and error, for a process that has ended.
-    pub fn rest(&mut self) -> (String, String) {
-        // A second is for streams that children of its own still hold open.
+    /// Returns the unread rest of standard output and standard error of a process that has exited.
+    pub fn remaining_output(&mut self) -> (String, String) {
+        // The streams close with the process, unless one of its children still has them open.
+        let deadline = Instant::now() + WAIT_LIMIT;
         let drain = |lines: &Receiver<String>| {
             let mut text = String::new();
-            while let Ok(line) = lines.recv_timeout(Duration::from_secs(1)) {
+            let left = || deadline.saturating_duration_since(Instant::now());
+            while let Ok(line) = lines.recv_timeout(left()) {
                 text.push_str(&line);
                 text.push('\n');
             }
             text
         };
-        (drain(&self.lines), drain(&self.errors))
+        (drain(&self.lines), drain(&self.error_lines))
     }
 
-    /// All that it has said so far, on either stream.
-    pub fn said(&self) -> String {
-        self.said.lock().expect("no reader panics").clone()
+    /// Returns everything that the process has written so far, to either stream.
+    pub fn transcript(&self) -> String {
+        self.transcript.lock().expect("no reader panics").clone()
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -131,38 +146,40 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // A stopped process dies of this too.
+            // This ends a paused process too.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
         if thread::panicking() {
-            println!("--- {} said:\n{}---", self.name, self.said());
+            println!("--- output of {}:\n{}---", self.name, self.transcript());
         }
     }
 }
 
-/// Whether a process does anything any more. One that has ended, and that nobody has asked about
-/// yet, doesn't.
+/// Returns whether a process exists and is not a zombie.
 pub fn is_alive(pid: i32) -> bool {
     let Some(known) = Pid::from_raw(pid) else { return false };
     if test_kill_process(known).is_err() {
         return false;
     }
-    // `pid (name) STATE …`; the name may hold anything, so from its end.
+    // `pid (name) STATE …`; the name may contain any character, so this searches from the end.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next();
     !matches!(state, Some('Z' | 'X'))
 }
 
-fn keep_lines(stream: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> Receiver<String> {
+fn capture_lines(
+    stream: impl Read + Send + 'static,
+    transcript: &Arc<Mutex<String>>,
+) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
-    let said = Arc::clone(said);
+    let transcript = Arc::clone(transcript);
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n') {
             let Ok(line) = line else { break };
             let line = String::from_utf8_lossy(&line).into_owned();
-            said.lock().expect("no reader panics").extend([&line, "\n"]);
-            // Whoever wanted the lines may have gone; what was said is kept all the same.
+            transcript.lock().expect("no reader panics").extend([&line, "\n"]);
+            // The receiver may have been dropped; the transcript continues.
             let _ = sender.send(line);
         }
     });
@@ -174,13 +191,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_process_says_is_kept_and_its_end_is_seen() {
+    fn output_and_exit_status_are_captured() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo one; echo two >&2; exit 3"]);
         let mut process = Process::start("sh", &mut command);
         assert_eq!(process.line(), "one");
-        assert_eq!(process.error_line_within(PATIENCE).as_deref(), Some("two"));
-        let status = process.ended_within(PATIENCE).expect("it ends");
+        assert_eq!(process.error_line_within(WAIT_LIMIT).as_deref(), Some("two"));
+        let status = process.wait_within(WAIT_LIMIT).expect("it exits");
         assert_eq!(status.code(), Some(3));
     }
 
@@ -190,7 +207,7 @@ mod tests {
         let pid = process.pid().as_raw_nonzero().get();
         assert!(is_alive(pid));
         process.pause();
-        assert!(is_alive(pid), "stopped is not dead");
+        assert!(is_alive(pid), "a paused process is alive");
         process.kill();
         assert!(!is_alive(pid));
     }

@@ -1,20 +1,20 @@
-//! Chance for the tests: a seeded generator, so that a run can be had again, and fresh numbers
-//! for what must never be the same twice.
+//! Random numbers for the tests: a seeded generator, which makes a run repeatable, and unique
+//! numbers for nonces.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// `SplitMix64`: small, and good enough to choose faults with.
+/// `SplitMix64`, which is good enough to choose faults.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The same seed gives the same numbers.
+    /// Creates a generator. The same seed generates the same numbers.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number, any of 2^64.
-    pub fn draw(&mut self) -> u64 {
+    /// Generates the next number, uniformly from all of `u64`.
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,27 +22,33 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number of `0..bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        assert!(bound > 0, "nothing is below 0");
-        self.draw() % bound
+    /// Generates a number in `0..limit`.
+    ///
+    /// # Panics
+    /// If `limit` is 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        assert!(limit > 0, "the range 0..0 is empty");
+        self.next_u64() % limit
     }
 
-    /// Whether something with this probability, in parts per million, happens.
-    pub fn chance(&mut self, ppm: u64) -> bool {
+    /// Returns true with a probability of `ppm` parts per million.
+    pub fn happens(&mut self, ppm: u64) -> bool {
         self.below(1_000_000) < ppm
     }
 
-    /// One of these.
-    pub fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+    /// Chooses an element.
+    ///
+    /// # Panics
+    /// If `choices` is empty.
+    pub fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         let index = self.below(choices.len() as u64);
         choices[usize::try_from(index).expect("an index into a slice")].clone()
     }
 }
 
-/// A number that nobody has had before, for nonces: the standard library keys each
-/// `RandomState` afresh.
-pub fn fresh() -> u64 {
+/// Returns a number that is not returned again, for a nonce: the standard library uses new keys for
+/// each `RandomState`.
+pub fn random_u64() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
@@ -51,14 +57,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_numbers_again() {
-        let [mut one, mut other] = [Rng::new(7), Rng::new(7)];
-        assert!((0..100).all(|_| one.draw() == other.draw()));
-        assert_ne!(Rng::new(7).draw(), Rng::new(8).draw());
+    fn a_seed_generates_the_same_numbers_again() {
+        let [mut first, mut second] = [Rng::new(7), Rng::new(7)];
+        assert!((0..100).all(|_| first.next_u64() == second.next_u64()));
+        assert_ne!(Rng::new(7).next_u64(), Rng::new(8).next_u64());
     }
 
     #[test]
-    fn fresh_numbers_differ() {
-        assert_ne!(fresh(), fresh());
+    fn random_numbers_differ() {
+        assert_ne!(random_u64(), random_u64());
     }
 }

@@ -1,4 +1,4 @@
-//! A server: the real program in a process of its own, with a data folder that outlives it.
+//! A server: the real program in its own process, with a data directory that outlives it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,178 +10,189 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::command::leasehold;
-use crate::files::Folder;
+use crate::data_dir::DataDir;
+use crate::log::log;
 use crate::process::Process;
-use crate::story::{PATIENCE, tell};
+use crate::wait::WAIT_LIMIT;
 
-/// A server that serves. It is killed when dropped, and its folder removed.
+/// How long to wait before a port is tried again that another socket uses.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A running server. When dropped, it is killed and its temporary directory removed.
 pub struct Server {
     process: Option<Process>,
     udp: SocketAddr,
     http: SocketAddr,
     flags: Vec<String>,
     data: PathBuf,
-    /// Removed with the server, where the folder is the server's own.
+    /// The parent of the data directory, unless the test provided one.
     temporary: Option<TempDir>,
 }
 
 impl Server {
-    /// Starts one on an empty folder, with leases of a second unless a client asks for another.
+    /// Starts a server on an empty directory, with a default lease of one second.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts one on an empty folder, with more flags. A flag given here comes after the usual.
+    /// Starts a server on an empty directory, with more flags. They override the defaults of the
+    /// harness.
     pub fn start_with(flags: &[&str]) -> Self {
-        let temporary = TempDir::with_prefix("leasehold-").expect("a temporary folder");
+        let temporary = TempDir::with_prefix("leasehold-").expect("a temporary directory");
         let data = temporary.path().join("data");
         let mut server = Self::start_in(&data, flags);
         server.temporary = Some(temporary);
         server
     }
 
-    /// Starts one on a folder that is the test's.
+    /// Starts a server on a directory that belongs to the test.
     pub fn start_in(data: &Path, flags: &[&str]) -> Self {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = Self {
             process: None,
-            udp: nowhere,
-            http: nowhere,
+            udp: any_port,
+            http: any_port,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             data: data.to_owned(),
             temporary: None,
         };
-        server.start_again();
+        server.restart();
         server
     }
 
-    /// Starts it again after it has ended: same folder, same ports.
-    pub fn start_again(&mut self) {
-        self.start_as(leasehold());
+    /// Starts the server again after its process has ended, with the same directory and ports.
+    pub fn restart(&mut self) {
+        self.restart_with(leasehold());
     }
 
-    /// As [`Self::start_again`], by a command that runs the program in a way of its own: the
-    /// arguments of `serve` are added to it.
-    pub fn start_as(&mut self, mut command: Command) {
-        assert!(self.process.is_none(), "it runs already");
+    /// Starts the server again by a command that runs the program in a different way. The arguments
+    /// of `serve` are added to the command.
+    pub fn restart_with(&mut self, mut command: Command) {
+        assert!(self.process.is_none(), "the server is already running");
         self.add_arguments(&mut command);
-        // The port was free for a moment, so another socket of this machine may have taken it.
-        let deadline = Instant::now() + PATIENCE;
+        // While the server was down, another socket of this machine may have taken the port.
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
-            match Self::begin(&mut command) {
+            match Self::try_start(&mut command) {
                 Ok((process, udp, http)) => {
                     (self.udp, self.http) = (udp, http);
                     self.process = Some(process);
                     return;
                 }
-                Err(said) => assert!(
-                    said.contains("in use") && Instant::now() < deadline,
-                    "the server does not start:\n{said}"
+                Err(output) => assert!(
+                    output.contains("in use") && Instant::now() < deadline,
+                    "the server does not start:\n{output}"
                 ),
             }
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(RETRY_INTERVAL);
         }
     }
 
-    /// Starts it where it must refuse to; gives back how it ended and what it said.
+    /// Starts the program when it must refuse to start. Returns its exit status and its output.
+    ///
+    /// # Panics
+    /// If the program does not exit.
     #[track_caller]
-    pub fn start_in_vain(&self, flags: &[&str]) -> (ExitStatus, String) {
-        assert!(self.process.is_none(), "it runs already");
+    pub fn expect_start_failure(&self, flags: &[&str]) -> (ExitStatus, String) {
+        assert!(self.process.is_none(), "the server is already running");
         let mut command = leasehold();
         self.add_arguments(&mut command);
         command.args(flags);
         let mut process = Process::start("server", &mut command);
-        let status = process.ended_within(PATIENCE).expect("it should have refused to start");
-        let (output, errors) = process.rest();
-        (status, output + &errors)
+        let status = process.wait_within(WAIT_LIMIT).expect("the server refuses to start");
+        let (stdout, stderr) = process.remaining_output();
+        (status, stdout + &stderr)
     }
 
-    /// Kills it as a power cut would.
+    /// Kills the server, as a power failure does.
     pub fn kill(&mut self) {
-        let mut process = self.process.take().expect("it runs");
+        let mut process = self.process.take().expect("the server is running");
         process.kill();
     }
 
-    /// Kills it and starts it again.
-    pub fn kill_and_start_again(&mut self) {
+    /// Kills the server and starts it again.
+    pub fn kill_and_restart(&mut self) {
         self.kill();
-        self.start_again();
+        self.restart();
     }
 
-    /// Asks it to end, and waits until it has.
-    pub fn end(&mut self) -> ExitStatus {
-        let mut process = self.process.take().expect("it runs");
+    /// Requests a graceful shutdown and waits until the server has exited.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the server is running");
         process.signal(Signal::TERM);
-        process.ended_within(PATIENCE).expect("it ends when it is asked to")
+        process.wait_within(WAIT_LIMIT).expect("the server exits when it is asked to")
     }
 
-    /// Takes note of an end that nobody asked for, if it has come.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.process.as_mut()?.ended()?;
-        tell("server", format_args!("ended by itself, {status}"));
+    /// Returns the exit status if the server has exited by itself, or `None` if it is running.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.try_wait()?;
+        log("server", format_args!("exited by itself, {status}"));
         self.process = None;
         Some(status)
     }
 
-    /// Changes the flags that it is started with from now on.
+    /// Replaces the flags with which the server is started from now on.
     pub fn set_flags(&mut self, flags: &[&str]) {
         self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
     }
 
-    /// Its process.
+    /// Returns the server's process.
     pub fn process(&self) -> &Process {
-        self.process.as_ref().expect("it runs")
+        self.process.as_ref().expect("the server is running")
     }
 
-    /// Where it takes datagrams.
+    /// Returns the address for datagrams.
     pub fn udp(&self) -> SocketAddr {
         self.udp
     }
 
-    /// Where its page, its API and its stream are.
+    /// Returns the address of the page, the HTTP interface and the event stream.
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// Its data folder.
-    pub fn data(&self) -> Folder {
-        Folder::new(&self.data)
+    /// Returns the data directory.
+    pub fn data_dir(&self) -> DataDir {
+        DataDir::new(&self.data)
     }
 
     fn add_arguments(&self, command: &mut Command) {
         command.arg("serve").args(["--listen", &self.udp.to_string()]);
         command.args(["--http", &self.http.to_string(), "--data-dir"]).arg(&self.data);
-        let mut given: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        let mut flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         for (flag, value) in [("--lease-ms", "1000"), ("--lease-min-ms", "250")] {
-            if !given.contains(&flag) {
-                given.extend([flag, value]);
+            if !flags.contains(&flag) {
+                flags.extend([flag, value]);
             }
         }
-        command.args(given);
+        command.args(flags);
     }
 
-    /// One attempt. Where it ends before it is ready: what it said.
-    fn begin(command: &mut Command) -> Result<(Process, SocketAddr, SocketAddr), String> {
+    /// Starts the program and waits until it is ready.
+    ///
+    /// # Errors
+    /// Returns the output of the program if it exits first.
+    fn try_start(command: &mut Command) -> Result<(Process, SocketAddr, SocketAddr), String> {
         let mut process = Process::start("server", command);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         while Instant::now() < deadline {
             if let Some(line) = process.error_line_within(Duration::from_millis(100))
-                && let Some((udp, http)) = ready(&line)
+                && let Some((udp, http)) = parse_ready_line(&line)
             {
-                tell("server", &line);
+                log("server", &line);
                 return Ok((process, udp, http));
             }
-            if process.ended().is_some() {
-                process.rest();
-                return Err(process.said());
+            if process.try_wait().is_some() {
+                process.remaining_output();
+                return Err(process.transcript());
             }
         }
-        Err(format!("never ready:\n{}", process.said()))
+        Err(format!("the server is not ready:\n{}", process.transcript()))
     }
 }
 
-/// The addresses in `… ready udp=A http=B data=…`, if that is what this line is.
-fn ready(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+/// Returns the addresses in the line `… ready udp=A http=B data=…`, or `None` for any other line.
+fn parse_ready_line(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let mut words = line.split_whitespace().skip_while(|&word| word != "ready").skip(1);
     let udp = words.next()?.strip_prefix("udp=")?.parse().ok()?;
     let http = words.next()?.strip_prefix("http=")?.parse().ok()?;
@@ -194,15 +205,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ready_line_is_understood() {
-        let addresses = ready("ready udp=127.0.0.1:7700 http=127.0.0.1:7780 data=/tmp/x");
+    fn only_the_ready_line_is_recognized() {
+        let addresses = parse_ready_line("ready udp=127.0.0.1:7700 http=127.0.0.1:7780 data=/x");
         let expected = (
-            "127.0.0.1:7700".parse().expect("address"),
-            "127.0.0.1:7780".parse().expect("address"),
+            "127.0.0.1:7700".parse().expect("an address"),
+            "127.0.0.1:7780".parse().expect("an address"),
         );
         assert_eq!(addresses, Some(expected));
-        assert!(ready("2025-01-01 INFO ready udp=1.2.3.4:1 http=1.2.3.4:2 data=x").is_some());
-        assert_eq!(ready("already udp=127.0.0.1:7700 http=127.0.0.1:7780 data=x"), None);
-        assert_eq!(ready("ready udp=127.0.0.1:7700"), None);
+        let dated = "2025-01-01 INFO ready udp=1.2.3.4:1 http=1.2.3.4:2 data=x";
+        assert!(parse_ready_line(dated).is_some());
+        let other = "already udp=127.0.0.1:7700 http=127.0.0.1:7780 data=x";
+        assert_eq!(parse_ready_line(other), None);
+        assert_eq!(parse_ready_line("ready udp=127.0.0.1:7700"), None);
     }
 }

@@ -1,88 +1,89 @@
-//! The bench: that it counts what is so. How fast anything is, no test asserts.
+//! The command `bench`: its counts are correct. No test asserts how fast anything is.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use leasehold_tests::command::{leasehold, leasehold_at, run, run_at};
+use leasehold_tests::command::{leasehold, leasehold_against, run, run_against};
+use leasehold_tests::event_stream::EventStream;
 use leasehold_tests::process::Process;
 use leasehold_tests::relay::Relay;
 use leasehold_tests::server::Server;
-use leasehold_tests::storm::MILD;
-use leasehold_tests::story::{PATIENCE, wait_for};
+use leasehold_tests::storm::MILD_NETWORK;
+use leasehold_tests::wait::{WAIT_LIMIT, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// For a short time, as JSON.
-const BRIEFLY: [&str; 6] = ["bench", "--json", "--warm-up", "100ms", "--duration", "500ms"];
+/// The arguments of a short run with a report in JSON.
+const SHORT_RUN: [&str; 6] = ["bench", "--json", "--warm-up", "100ms", "--duration", "500ms"];
 
-/// Leases that are longer than any test waits: what is over by then was ended by somebody.
+/// A lease that does not expire during a test, so that every session which ends was closed.
 const LEASE: [&str; 2] = ["--lease-ms", "60000"];
 
 fn server() -> Server {
     Server::start_with(&LEASE)
 }
 
-/// What it reports where a twentieth of all packets is lost, and more are doubled or late.
+/// Returns the report of a run in which a twentieth of all packets is lost, and more are duplicated
+/// or delayed.
 #[track_caller]
-fn report_in_weather(server: &Server, seed: u64, arguments: &[&str]) -> Value {
-    let network = Relay::seeded(server.udp(), seed);
-    network.set_weather_both_ways(MILD);
+fn report_with_packet_faults(server: &Server, seed: u64, arguments: &[&str]) -> Value {
+    let network = Relay::with_seed(server.udp(), seed);
+    network.set_conditions_both_ways(MILD_NETWORK);
     let mut command = leasehold();
     command.env("LEASEHOLD_SERVER", network.address().to_string());
     command.args(["bench", "--json", "--warm-up", "100ms", "--duration", "2s"]).args(arguments);
-    let report = read(&run(&mut command).expect(0).output);
-    assert!(network.tally().lost > 0, "{:?}", network.tally());
+    let report = parse_report(&run(&mut command).expect(0).stdout);
+    assert!(network.stats().lost > 0, "{:?}", network.stats());
     report
 }
 
-/// What the bench reports of a short run that must go well.
+/// Returns the report of a short run, which must succeed.
 #[track_caller]
 fn report(server: &Server, arguments: &[&str]) -> Value {
-    let outcome = run_at(server, &[&BRIEFLY[..], arguments].concat()).expect(0);
-    assert_eq!(outcome.errors, "", "progress is for terminals");
-    read(&outcome.output)
+    let outcome = run_against(server, &[&SHORT_RUN[..], arguments].concat()).expect(0);
+    assert_eq!(outcome.stderr, "", "progress is shown on terminals only");
+    parse_report(&outcome.stdout)
 }
 
 #[track_caller]
-fn read(json: &str) -> Value {
-    let report: Value = serde_json::from_str(json).unwrap_or_else(|why| panic!("{why}: {json}"));
+fn parse_report(json: &str) -> Value {
+    let report: Value =
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
     assert_eq!(report["format"], "leasehold-bench");
     assert_eq!(report["failed"], 0, "{report:#}");
     report
 }
 
-/// A count that is there.
+/// Returns a count of a report.
 #[track_caller]
 fn count(report: &Value, path: &str) -> u64 {
     let value = report.pointer(path).unwrap_or_else(|| panic!("no {path} in {report:#}"));
-    value.as_u64().unwrap_or_else(|| panic!("{path} is no count in {report:#}"))
+    value.as_u64().unwrap_or_else(|| panic!("{path} is not a count in {report:#}"))
 }
 
-/// Panics unless a guarded file has exactly the lines that were told to be appended, each once.
+/// Checks that a guarded file contains as many lines as the report counts, each once.
 #[track_caller]
 fn expect_lines(server: &Server, file: &str, report: &Value) {
-    let told = count(report, "/whole_run/appended_lines");
-    // An append is acknowledged a moment before it is in the file.
-    let contents = wait_for("the lines to be in the file", || {
-        let contents = server.data().contents(file);
-        (contents.lines().count() as u64 >= told).then_some(contents)
-    });
+    let reported = count(report, "/whole_run/appended_lines");
+    // An append is acknowledged shortly before it is in the file.
+    let expected = usize::try_from(reported).expect("a number of lines");
+    let contents = server.data_dir().wait_for_lines(file, expected);
     let lines: BTreeSet<&str> = contents.lines().collect();
-    assert_eq!(contents.lines().count() as u64, told, "as many lines as were told");
-    assert_eq!(lines.len() as u64, told, "each line once");
+    assert_eq!(contents.lines().count() as u64, reported, "as many lines as reported");
+    assert_eq!(lines.len() as u64, reported, "each line once");
     assert_eq!(contents.len() as u64, count(report, "/whole_run/appended_bytes"));
 }
 
-/// Panics unless every session was closed.
+/// Waits until every session is closed.
 #[track_caller]
-fn expect_nobody(server: &Server) {
+fn expect_no_sessions(server: &Server) {
     wait_for("all sessions to be closed", || {
-        let json = run_at(server, &["status", "--json"]).expect(0).output;
+        let json = run_against(server, &["status", "--json"]).expect(0).stdout;
         let state: Value = serde_json::from_str(&json).expect("the state is JSON");
         let sessions = state.pointer("/state/sessions").or(state.pointer("/sessions"));
-        let sessions = sessions.and_then(Value::as_object).expect("it has sessions");
+        let sessions = sessions.and_then(Value::as_object).expect("the sessions of the state");
         sessions.is_empty().then_some(())
     });
 }
@@ -108,120 +109,125 @@ fn each_mix_is_measured() {
             assert!(latency > 0.0, "{figure} in {report:#}");
         }
         assert!(report["per_second"].as_f64().expect("a rate") > 0.0, "{report:#}");
-        assert_eq!(report["offered"], Value::Null, "nothing is offered in a closed loop");
+        assert_eq!(report["offered"], Value::Null, "a closed loop has no offered rate");
         let (sent, received) = ("/whole_run/sent", "/whole_run/received");
         assert!(count(&report, sent) > 0 && count(&report, received) > 0, "{report:#}");
-        expect_nobody(&server);
+        expect_no_sessions(&server);
     }
 }
 
-/// Both look at the same lock, which the one that came first keeps, and then the other.
+/// Both use the same lock. The first one holds it, and the second one after it.
 #[test]
-fn two_benches_at_once_are_in_no_others_way() {
+fn two_benches_can_run_at_the_same_time() {
     let server = server();
-    let mut command = leasehold_at(&server);
-    let mut first = Process::start("first", command.args(BRIEFLY).args(["--mix", "chubby"]));
-    wait_for("its sessions", || {
-        let json = run_at(&server, &["status", "--json"]).expect(0).output;
+    let mut command = leasehold_against(&server);
+    let mut first = Process::start("first", command.args(SHORT_RUN).args(["--mix", "chubby"]));
+    wait_for("the sessions of the bench", || {
+        let json = run_against(&server, &["status", "--json"]).expect(0).stdout;
         json.contains("bench-keeper").then_some(())
     });
     let arguments = ["bench", "--json", "--warm-up", "0", "--duration", "2s", "--mix", "chubby"];
-    let outcome = run_at(&server, &[&arguments[..], &["--threads", "2"]].concat()).expect(0);
-    let report = read(&outcome.output);
+    let outcome = run_against(&server, &[&arguments[..], &["--threads", "2"]].concat()).expect(0);
+    let report = parse_report(&outcome.stdout);
     assert!(count(&report, "/requests/look/count") > 0, "{report:#}");
-    let status = first.ended_within(PATIENCE).expect("it ends");
+    let status = first.wait_within(WAIT_LIMIT).expect("it exits");
     assert_eq!(status.code(), Some(0));
-    expect_nobody(&server);
+    expect_no_sessions(&server);
 }
 
 #[test]
-fn the_file_has_as_many_lines_as_were_told() {
+fn the_file_has_as_many_lines_as_reported() {
     let server = server();
     let report = report(&server, &["--mix", "append", "--file", "ledger", "--clients", "4"]);
     assert!(count(&report, "/operations") > 0, "{report:#}");
     expect_lines(&server, "ledger", &report);
-    let line = server.data().contents("ledger").lines().next().map(str::len);
+    let line = server.data_dir().contents("ledger").lines().next().map(str::len);
     assert_eq!(line, Some(63), "64 bytes with its newline");
 }
 
 #[test]
-fn what_is_lost_is_asked_again_and_counted_once() {
+fn lost_requests_are_retried_and_counted_once() {
     let server = server();
     let arguments = ["--mix", "append", "--file", "ledger", "--clients", "4"];
-    let report = report_in_weather(&server, 5, &arguments);
+    let report = report_with_packet_faults(&server, 5, &arguments);
     assert!(count(&report, "/whole_run/retransmissions") > 0, "{report:#}");
     assert!(count(&report, "/operations") > 0, "{report:#}");
     expect_lines(&server, "ledger", &report);
-    expect_nobody(&server);
+    expect_no_sessions(&server);
 }
 
 #[test]
-fn clients_that_share_a_socket_are_told_apart() {
+fn clients_that_share_a_socket_do_not_confuse_their_replies() {
     let server = server();
-    let report = report_in_weather(&server, 7, &["--mix", "append", "--clients", "150"]);
+    let report = report_with_packet_faults(&server, 7, &["--mix", "append", "--clients", "150"]);
     let files: Vec<String> = (0..150).map(|client| format!("bench-{client}")).collect();
-    let told = count(&report, "/whole_run/appended_lines");
+    let reported = count(&report, "/whole_run/appended_lines");
     let lines = wait_for("the lines to be in the files", || {
-        let contents: Vec<String> = files.iter().map(|it| server.data().contents(it)).collect();
+        let contents: Vec<String> = files.iter().map(|it| server.data_dir().contents(it)).collect();
         let lines: usize = contents.iter().map(|it| it.lines().count()).sum();
-        (lines as u64 >= told).then_some(contents)
+        (lines as u64 >= reported).then_some(contents)
     });
     for (file, contents) in files.iter().zip(&lines) {
         let own = |line: &&str| line.starts_with(&format!("{file} "));
-        assert!(contents.lines().all(|line| own(&line)), "{file} holds\n{contents}");
-        assert!(!contents.is_empty(), "what a client began was waited for, so {file} has a line");
+        assert!(contents.lines().all(|line| own(&line)), "{file} contains\n{contents}");
+        assert!(
+            !contents.is_empty(),
+            "the bench waits for started operations, so {file} has a line"
+        );
     }
-    assert_eq!(lines.iter().map(|it| it.lines().count() as u64).sum::<u64>(), told);
-    expect_nobody(&server);
+    assert_eq!(lines.iter().map(|it| it.lines().count() as u64).sum::<u64>(), reported);
+    expect_no_sessions(&server);
 }
 
 #[test]
-fn at_a_fixed_rate_all_that_was_offered_is_accounted_for() {
+fn at_a_fixed_rate_every_offered_operation_is_counted() {
     let server = server();
     let report = report(&server, &["--mix", "lock", "--clients", "8", "--rate", "200"]);
-    assert_eq!(count(&report, "/offered"), 100, "half a second of 200 a second");
+    assert_eq!(count(&report, "/offered"), 100, "200 per second for half a second");
     let not_finished = count(&report, "/not_finished");
     assert!(not_finished < 100, "{report:#}");
-    // What was to begin in the warm-up and ended later counts too.
+    // Operations that were scheduled in the warm-up and finished later count as well.
     assert!(count(&report, "/operations") >= 100 - not_finished, "{report:#}");
 }
 
 #[test]
-fn more_than_can_be_done_is_told_as_not_finished() {
+fn operations_beyond_the_capacity_are_reported_as_not_finished() {
     let server = server();
     let report = report(&server, &["--mix", "lock", "--clients", "1", "--rate", "1000000"]);
     assert_eq!(count(&report, "/offered"), 500_000);
     assert!(count(&report, "/not_finished") > 0, "{report:#}");
 }
 
-/// Clients that wait for a server can't ask it anything, so a closed loop hardly notices that it
-/// stood still: a handful of operations were slow. Latencies have lower bounds here, no upper ones.
+/// In a closed loop a paused server delays only a few operations, because each client waits for its
+/// reply. At a fixed rate the latency counts from the scheduled start, so every operation that was
+/// scheduled during the pause is slow. A slow machine can only increase these latencies.
 #[test]
-fn a_server_that_stands_still_is_seen_in_all_that_was_to_begin_meanwhile() {
+fn a_pause_of_the_server_counts_for_every_operation_scheduled_meanwhile() {
     let server = server();
-    let mut command = leasehold_at(&server);
+    let mut stream = EventStream::open(server.http());
+    stream.snapshot();
+    let mut command = leasehold_against(&server);
     command.args(["bench", "--json", "--clients", "4", "--rate", "100"]);
     command.args(["--warm-up", "0", "--duration", "3s"]);
     let mut bench = Process::start("bench", &mut command);
-    wait_for("its sessions", || {
-        let json = run_at(&server, &["status", "--json"]).expect(0).output;
-        json.contains("bench-3").then_some(())
-    });
-    thread::sleep(Duration::from_millis(500));
+    // The first grant shows that the measurement has started.
+    stream.next_event_of_type("lock_granted");
     server.process().pause();
+    // The length of the pause is the scenario.
     thread::sleep(Duration::from_millis(1_500));
     server.process().resume();
-    let status = bench.ended_within(2 * PATIENCE).expect("it ends");
+    let status = bench.wait_within(2 * WAIT_LIMIT).expect("it exits");
     assert_eq!(status.code(), Some(0));
-    let report = read(&bench.rest().0);
+    let report = parse_report(&bench.remaining_output().0);
     let latencies = &report["latency_us"];
-    // Half of them were to begin while it stood still, and waited for half of that on average.
+    // Half of the operations were scheduled during the pause, and were delayed by half of it on
+    // average.
     assert!(latencies["mean"].as_f64().expect("a mean") > 100_000.0, "{report:#}");
     assert_eq!(count(&report, "/offered"), 300);
 }
 
 #[test]
-fn a_hand_off_is_from_one_client_to_another() {
+fn hand_offs_are_counted_and_measured() {
     let server = server();
     let report = report(&server, &["--mix", "contended", "--clients", "3", "--threads", "1"]);
     let hand_offs = count(&report, "/requests/hand_off/count");
@@ -231,64 +237,70 @@ fn a_hand_off_is_from_one_client_to_another() {
 }
 
 #[test]
-fn idle_sessions_stay_alive_beside_the_clients() {
+fn idle_sessions_stay_alive_while_clients_run() {
     let server = server();
     let idle = ["--idle-sessions", "200", "--idle-locks", "2", "--idle-lease", "3s"];
     let report = report(&server, &[&idle[..], &["--clients", "2"]].concat());
     assert_eq!(count(&report, "/idle/sessions"), 200);
     assert!(count(&report, "/idle/heartbeats") > 0, "{report:#}");
-    // A hello, two locks, and a farewell each, and the heartbeats.
+    // For each session a hello, two acquires and a close, and the heartbeats.
     let sent = count(&report, "/idle/sent");
     assert!(sent >= 800 + count(&report, "/idle/heartbeats"), "{report:#}");
     assert_eq!(count(&report, "/idle/sessions_lost"), 0);
     assert!(count(&report, "/operations") > 0, "{report:#}");
-    expect_nobody(&server);
+    expect_no_sessions(&server);
 }
 
 #[test]
-fn what_idle_sessions_lose_is_asked_again() {
+fn lost_requests_of_idle_sessions_are_retried() {
     let server = server();
-    let report = report_in_weather(&server, 9, &["--idle-sessions", "100", "--clients", "2"]);
+    let report =
+        report_with_packet_faults(&server, 9, &["--idle-sessions", "100", "--clients", "2"]);
     assert!(count(&report, "/idle/retransmissions") > 0, "{report:#}");
     assert_eq!(count(&report, "/idle/sessions_lost"), 0);
-    expect_nobody(&server);
+    expect_no_sessions(&server);
 }
 
 #[test]
-fn an_idle_session_that_is_lost_is_told() {
+fn a_lost_idle_session_is_reported() {
     let server = server();
-    let mut command = leasehold_at(&server);
+    let mut command = leasehold_against(&server);
     command.args(["bench", "--clients", "1", "--idle-sessions", "5", "--idle-lease", "500ms"]);
     let mut bench = Process::start("bench", command.args(["--warm-up", "0", "--duration", "3s"]));
-    wait_for("its sessions", || {
-        let json = run_at(&server, &["status", "--json"]).expect(0).output;
+    wait_for("the sessions of the bench", || {
+        let json = run_against(&server, &["status", "--json"]).expect(0).stdout;
         json.contains("idle-4").then_some(())
     });
     server.process().pause();
+    // Longer than the lease of the idle sessions, which is the scenario.
     thread::sleep(Duration::from_millis(1_200));
     server.process().resume();
-    let status = bench.ended_within(2 * PATIENCE).expect("it ends");
+    let status = bench.wait_within(2 * WAIT_LIMIT).expect("it exits");
     assert_eq!(status.code(), Some(1));
-    let (_, errors) = bench.rest();
+    let (_, errors) = bench.remaining_output();
     assert!(errors.contains("idle sessions were lost"), "{errors}");
 }
 
 #[test]
-fn it_starts_a_server_of_its_own_and_ends_it() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn it_starts_and_stops_its_own_server() {
+    let directory = tempfile::tempdir().expect("a directory");
     let mut command = leasehold();
-    command.env("TMPDIR", folder.path()).args(["bench", "--own-server", "--clients", "1"]);
+    command.env("TMPDIR", directory.path()).args(["bench", "--own-server", "--clients", "1"]);
     command.args(["--warm-up", "0", "--duration", "300ms"]);
     let outcome = run(&mut command).expect(0);
-    assert!(outcome.output.starts_with("lock, 1 client, as fast"), "{}", outcome.output);
-    assert!(!outcome.output.contains('\u{1b}'), "no colours\n{}", outcome.output);
-    assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0, "nothing is left");
+    assert!(outcome.stdout.starts_with("lock, 1 client, as fast"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains('\u{1b}'), "no colours\n{}", outcome.stdout);
+    assert_eq!(
+        fs::read_dir(directory.path()).expect("the directory").count(),
+        0,
+        "no file is left"
+    );
 }
 
 #[test]
-fn it_speaks_with_a_key() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("key");
+fn it_signs_requests_with_a_key() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("key");
     fs::write(&path, "what only this class knows\n").expect("a key");
     let path = path.to_str().expect("a path");
     let server = Server::start_with(&["--key-file", path]);
@@ -297,50 +309,46 @@ fn it_speaks_with_a_key() {
 }
 
 #[test]
-fn who_is_interrupted_leaves_no_session_behind() {
+fn an_interrupted_bench_closes_its_sessions() {
     let server = server();
-    let mut command = leasehold_at(&server);
+    let mut stream = EventStream::open(server.http());
+    stream.snapshot();
+    let mut command = leasehold_against(&server);
     let mut bench = Process::start("bench", command.args(["bench", "--clients", "3"]));
-    wait_for("its sessions", || {
-        let json = run_at(&server, &["status", "--json"]).expect(0).output;
-        json.contains("bench-2").then_some(())
-    });
-    thread::sleep(Duration::from_millis(200));
+    stream.next_event_of_type("lock_granted");
     bench.signal(Signal::INT);
-    let status = bench.ended_within(PATIENCE).expect("it ends when it is asked to");
+    let status = bench.wait_within(WAIT_LIMIT).expect("it exits when it is interrupted");
     assert_eq!(status.code(), Some(130));
-    expect_nobody(&server);
+    expect_no_sessions(&server);
 }
 
 #[test]
-fn who_is_interrupted_does_not_wait_for_a_server_that_is_silent() {
+fn an_interrupted_bench_does_not_wait_for_a_paused_server() {
     let server = server();
-    let mut command = leasehold_at(&server);
+    let mut stream = EventStream::open(server.http());
+    stream.snapshot();
+    let mut command = leasehold_against(&server);
     let mut bench = Process::start("bench", command.args(["bench", "--clients", "3"]));
-    wait_for("its sessions", || {
-        let json = run_at(&server, &["status", "--json"]).expect(0).output;
-        json.contains("bench-2").then_some(())
-    });
-    thread::sleep(Duration::from_millis(500));
+    stream.next_event_of_type("lock_granted");
     server.process().pause();
     bench.signal(Signal::INT);
-    // What is under way could be answered for longer than this.
-    let status = bench.ended_within(PATIENCE).expect("it ends when it is asked to");
+    // The lease is longer than the limit, so the bench does not wait for its expiry.
+    let status = bench.wait_within(WAIT_LIMIT).expect("it exits when it is interrupted");
     assert_eq!(status.code(), Some(130));
     server.process().resume();
 }
 
 #[test]
-fn a_server_without_room_refuses_and_that_is_told() {
+fn a_refused_session_is_reported() {
     let server = Server::start_with(&[&LEASE[..], &["--max-sessions", "3"]].concat());
-    let outcome = run_at(&server, &["bench", "--clients", "4"]).expect(1);
-    assert!(outcome.errors.contains("refused a session (overloaded)"), "{outcome:#?}");
-    assert_eq!(outcome.errors.trim_end().lines().count(), 1, "{outcome:#?}");
-    expect_nobody(&server);
+    let outcome = run_against(&server, &["bench", "--clients", "4"]).expect(1);
+    assert!(outcome.stderr.contains("refused a session (overloaded)"), "{outcome:#?}");
+    assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "{outcome:#?}");
+    expect_no_sessions(&server);
 }
 
 #[test]
-fn what_makes_no_sense_is_wrong_usage() {
+fn contradictory_arguments_are_wrong_usage() {
     for arguments in [
         &["--clients", "0"][..],
         &["--clients", "10001"],
@@ -352,6 +360,6 @@ fn what_makes_no_sense_is_wrong_usage() {
         &["--own-server", "--server", "127.0.0.1:7700"],
     ] {
         let outcome = run(leasehold().arg("bench").args(arguments)).expect(2);
-        assert_eq!(outcome.output, "", "{arguments:?}");
+        assert_eq!(outcome.stdout, "", "{arguments:?}");
     }
 }

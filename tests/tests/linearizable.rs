@@ -1,19 +1,19 @@
-//! What clients see of a file and its lock, in storms, is what they would see of one that does one
-//! thing at a time. Judged by the linearizability tester of others, by calls and answers alone.
+//! A file and its lock are linearizable in storms, as seen by the clients. The check uses only
+//! calls and replies, and the linearizability tester of an independent library.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "most of what happens is of no account here")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "most records are irrelevant here")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_sim::{
-    CallResult, Lines, LockId, Message, NodeId, Protection, Record, RecordKind, Run, World, storm,
+    CallEnd, Kind, Lines, LockNo, Message, NodeNo, Protection, Record, Run, World, storm,
 };
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
-/// A line: whose, which of that client's, and under which token.
-type Line = (NodeId, u32, u32);
+/// A line: its client, its number among the lines of that client, and its token.
+type Line = (NodeNo, u32, u32);
 
-/// A lock and its file, with nobody else around.
+/// The sequential specification: a lock and its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Guarded {
     /// The token of the last grant.
@@ -53,58 +53,59 @@ impl SequentialSpec for Guarded {
 
     fn is_valid_step(&mut self, op: &Op, ret: &Ret) -> bool {
         match (op, ret) {
-            // Tokens grow; some go to those who never learn of it.
+            // Tokens increase, but not by one: a client may miss its grant.
             (Op::Acquire, Ret::Granted(token)) => {
-                let grows = *token > self.token;
+                let increases = *token > self.token;
                 self.token = *token;
-                grows
+                increases
             }
             (op, ret) => self.invoke(op) == *ret,
         }
     }
 }
 
-/// A call as its client saw it: from which record to which, if it ever came to an end.
+/// A call as its client saw it: the indexes of the records in which it began and, if it ended,
+/// ended.
 #[derive(Debug)]
 struct Call {
-    node: NodeId,
+    node: NodeNo,
     op: Op,
     begun: usize,
     end: Option<(usize, Ret)>,
 }
 
-/// The calls about one lock that are of account: a grant, a line that is in the file, and a line
-/// that its writer was told to be in the file. Nothing where a writer was told of a line that is in
-/// the file that it is not.
-fn calls(trace: &[Record], lock: LockId, lines: &[Line]) -> Option<Vec<Call>> {
+/// Returns the relevant calls for one lock: acquires that were granted, appends that were
+/// acknowledged, and appends whose line is in the file. Returns `None` if the server reported an
+/// append as not applied although its line is in the file.
+fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
     let mut calls: Vec<Call> = Vec::new();
-    let mut entries: BTreeMap<NodeId, u32> = BTreeMap::new();
-    let mut open: BTreeMap<NodeId, Call> = BTreeMap::new();
-    for (place, record) in trace.iter().enumerate() {
+    let mut appends: BTreeMap<NodeNo, u32> = BTreeMap::new();
+    let mut open: BTreeMap<NodeNo, Call> = BTreeMap::new();
+    for (index, record) in trace.iter().enumerate() {
         let node = record.node;
         match record.kind {
-            RecordKind::CallStarted { message, lock: of, token } => {
-                // Whoever calls again has given up on what was before.
+            Kind::Called { message, lock: of, token } => {
+                // A client that makes a new call has abandoned the previous one.
                 calls.extend(open.remove(&node));
                 let op = match message {
                     Message::AcquireLock => Op::Acquire,
                     Message::AppendFile => {
-                        let entry = entries.entry(node).or_default();
-                        *entry += 1;
-                        Op::Append((node, *entry, token))
+                        let number = appends.entry(node).or_default();
+                        *number += 1;
+                        Op::Append((node, *number, token))
                     }
                     _ => continue,
                 };
                 if of == lock {
-                    open.insert(node, Call { node, op, begun: place, end: None });
+                    open.insert(node, Call { node, op, begun: index, end: None });
                 }
             }
-            RecordKind::CallEnded { lock: of, token, outcome: end, .. } if of == lock => {
+            Kind::Answered { lock: of, token, end, .. } if of == lock => {
                 let Some(mut call) = open.remove(&node) else { continue };
                 call.end = match (&call.op, end) {
-                    (Op::Acquire, CallResult::Succeeded) => Some((place, Ret::Granted(token))),
-                    (Op::Append(_), CallResult::Succeeded) => Some((place, Ret::Written)),
-                    (Op::Append(line), CallResult::Refused | CallResult::LockLost)
+                    (Op::Acquire, CallEnd::Done) => Some((index, Ret::Granted(token))),
+                    (Op::Append(_), CallEnd::Done) => Some((index, Ret::Written)),
+                    (Op::Append(line), CallEnd::Refused | CallEnd::Lost)
                         if lines.contains(line) =>
                     {
                         return None;
@@ -113,12 +114,12 @@ fn calls(trace: &[Record], lock: LockId, lines: &[Line]) -> Option<Vec<Call>> {
                 };
                 calls.push(call);
             }
-            RecordKind::Crashed { .. } => calls.extend(open.remove(&node)),
+            Kind::Crashed { .. } => calls.extend(open.remove(&node)),
             _ => {}
         }
     }
     calls.extend(open.into_values());
-    // What nobody heard of again has happened where the file shows it, and else it has not.
+    // A call without an end has taken effect if its line is in the file, and otherwise has not.
     calls.retain(|call| match &call.op {
         Op::Append(line) => call.end.is_some() || lines.contains(line),
         Op::Acquire | Op::Read => call.end.is_some(),
@@ -126,48 +127,48 @@ fn calls(trace: &[Record], lock: LockId, lines: &[Line]) -> Option<Vec<Call>> {
     Some(calls)
 }
 
-/// Whether a lock and its file could have been used like this by one call after the other.
-fn is_linearizable_at(trace: &[Record], lock: LockId, lines: Vec<Line>) -> bool {
+/// Returns whether the calls and the final lines are those of some sequential execution.
+fn is_linearizable_at(trace: &[Record], lock: LockNo, lines: Vec<Line>) -> bool {
     let Some(calls) = calls(trace, lock, &lines) else { return false };
-    let mut moments: Vec<(usize, bool, usize)> = Vec::new();
-    for (no, call) in calls.iter().enumerate() {
-        moments.push((call.begun, false, no));
-        moments.extend(call.end.as_ref().map(|(place, _)| (*place, true, no)));
+    let mut boundaries: Vec<(usize, bool, usize)> = Vec::new();
+    for (number, call) in calls.iter().enumerate() {
+        boundaries.push((call.begun, false, number));
+        boundaries.extend(call.end.as_ref().map(|(index, _)| (*index, true, number)));
     }
-    moments.sort_unstable();
+    boundaries.sort_unstable();
     let mut tester = LinearizabilityTester::new(Guarded::default());
-    // A call that may still take effect keeps its thread for itself.
-    let thread = |no: usize| match &calls[no].end {
-        Some(_) => (calls[no].node, usize::MAX),
-        None => (calls[no].node, no),
+    // A call without an end may take effect at any time, so it has its own thread.
+    let thread = |number: usize| match &calls[number].end {
+        Some(_) => (calls[number].node, usize::MAX),
+        None => (calls[number].node, number),
     };
-    for (_, is_end, no) in moments {
-        let call = &calls[no];
-        let told = match &call.end {
-            Some((_, ret)) if is_end => tester.on_return(thread(no), ret.clone()),
-            _ => tester.on_invoke(thread(no), call.op.clone()),
+    for (_, is_end, number) in boundaries {
+        let call = &calls[number];
+        let result = match &call.end {
+            Some((_, ret)) if is_end => tester.on_return(thread(number), ret.clone()),
+            _ => tester.on_invoke(thread(number), call.op.clone()),
         };
-        told.expect("one call after the other");
+        result.expect("each thread makes one call at a time");
     }
-    let reader = (NodeId(u8::MAX), 0);
-    tester.on_invoke(reader, Op::Read).expect("nobody else reads");
-    tester.on_return(reader, Ret::Lines(lines)).expect("it has asked");
+    let reader = (NodeNo(u8::MAX), 0);
+    tester.on_invoke(reader, Op::Read).expect("the reader is idle");
+    tester.on_return(reader, Ret::Lines(lines)).expect("the reader has called");
     tester.is_consistent()
 }
 
-/// Which line of its author's this is: the last word of its text.
-fn entry(text: &str) -> u32 {
+/// Returns the number of a line among those of its client: the last word of its text.
+fn line_number(text: &str) -> u32 {
     let number = text.rsplit(' ').next().and_then(|word| word.parse().ok());
-    number.unwrap_or_else(|| panic!("no entry: {text}"))
+    number.unwrap_or_else(|| panic!("no number in {text}"))
 }
 
 fn is_linearizable(run: &Run) -> bool {
     let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
     while world.step(&mut trace) {}
     let locks = u8::try_from(run.config.locks.len()).unwrap();
-    (0..locks).map(LockId).all(|lock| {
+    (0..locks).map(LockNo).all(|lock| {
         let lines = world.file(lock).into_iter().flat_map(Lines::iter);
-        let lines = lines.map(|line| (line.client, entry(&line.text), line.token)).collect();
+        let lines = lines.map(|line| (line.client, line_number(&line.text), line.token)).collect();
         is_linearizable_at(&trace, lock, lines)
     })
 }
@@ -179,17 +180,17 @@ fn storms_are_linearizable() {
     }
 }
 
-/// The tester sees what is wrong, and our checkers see it too.
+/// The tester detects violations, and the project's own checkers detect the same ones.
 #[test]
-fn without_protections_they_are_not() {
+fn storms_without_a_protection_are_not_linearizable() {
     for protection in [Protection::Fencing, Protection::Dedupe, Protection::DurableReplies] {
         let without = BTreeSet::from([protection]);
-        let wrong: Vec<u64> =
+        let violations: Vec<u64> =
             (0..100).filter(|seed| !is_linearizable(&storm(*seed, &without))).collect();
-        println!("without {protection}: {} of 100 storms", wrong.len());
-        assert!(!wrong.is_empty(), "without {protection}");
-        for seed in wrong {
-            let violated = storm(seed, &without).execute().first_violation;
+        println!("without {protection}: {} of 100 storms", violations.len());
+        assert!(!violations.is_empty(), "without {protection}");
+        for seed in violations {
+            let violated = storm(seed, &without).go().violated;
             assert!(violated.is_some(), "storm {seed} without {protection}");
         }
     }

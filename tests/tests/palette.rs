@@ -1,21 +1,22 @@
-//! The colours of the page, computed from its tokens: what carries text or meaning can be read on
-//! its ground, and the six of the wire stay apart for every kind of colour vision, in both themes.
+//! The colours of the page, read from its design tokens: text and symbols have enough contrast with
+//! their background, and the six message colours differ for every kind of colour vision, in both
+//! themes.
 
-#![allow(clippy::many_single_char_names, reason = "as the formulas have them")]
+#![allow(clippy::many_single_char_names, reason = "the names of the formulas")]
 
 use std::fs;
 use std::path::Path;
 
-/// The least contrast of anything that carries text or meaning, by WCAG 2.
+/// The least contrast of text and symbols, by WCAG 2.
 const CONTRAST_MIN: f64 = 4.5;
 
-/// The least difference between two colours of the wire, by CIEDE2000, in light and dark.
-const APART_MIN: [f64; 2] = [17.9, 20.9];
+/// The least difference between two message colours, by CIEDE2000, in the light and the dark theme.
+const DIFFERENCE_MIN: [f64; 2] = [17.9, 20.9];
 
-/// What packets and events are told apart by.
-const WIRE: [&str; 6] = ["acquire", "grant", "append", "release", "reject", "renew"];
+/// The colours of packets and events.
+const MESSAGE_COLORS: [&str; 6] = ["acquire", "grant", "append", "release", "reject", "renew"];
 
-/// How those see who lack one kind of cones, in linear RGB: nobody, protan, deutan, tritan.
+/// The transformations of linear RGB for normal, protanopic, deuteranopic and tritanopic vision.
 /// Source: Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color
 /// vision deficiency", IEEE TVCG 15(6), 2009, severity 1.
 const VISIONS: [[[f64; 3]; 3]; 4] = [
@@ -39,10 +40,10 @@ const VISIONS: [[[f64; 3]; 3]; 4] = [
 
 type Color = [f64; 3];
 
-/// A token's colours, light and dark, in linear RGB.
+/// Returns the colours of a token in the light and the dark theme, in linear RGB.
 fn token(name: &str) -> [Color; 2] {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/style/tokens.css");
-    let css = fs::read_to_string(path).expect("the page's tokens");
+    let css = fs::read_to_string(path).expect("the design tokens of the page");
     let line = css.lines().find(|line| line.trim_start().starts_with(&format!("--{name}:")));
     let line = line.unwrap_or_else(|| panic!("no token {name}"));
     let both = line.split("light-dark(").nth(1).and_then(|it| it.split(')').next());
@@ -51,12 +52,13 @@ fn token(name: &str) -> [Color; 2] {
 }
 
 fn linear(hex: &str) -> Color {
-    let part = |no: usize| {
-        let byte = u8::from_str_radix(&hex[1 + 2 * no..3 + 2 * no], 16).expect("two hex digits");
+    let channel = |index: usize| {
+        let byte =
+            u8::from_str_radix(&hex[1 + 2 * index..3 + 2 * index], 16).expect("two hex digits");
         let share = f64::from(byte) / 255.0;
         if share <= 0.040_45 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
     };
-    [part(0), part(1), part(2)]
+    [channel(0), channel(1), channel(2)]
 }
 
 fn luminance([r, g, b]: Color) -> f64 {
@@ -68,14 +70,14 @@ fn contrast(a: Color, b: Color) -> f64 {
     if a > b { a / b } else { b / a }
 }
 
-fn seen(color: Color, vision: &[[f64; 3]; 3]) -> Color {
+fn simulate(color: Color, vision: &[[f64; 3]; 3]) -> Color {
     vision.map(|row| {
         let sum = row[0] * color[0] + row[1] * color[1] + row[2] * color[2];
         sum.clamp(0.0, 1.0)
     })
 }
 
-/// CIE L*a*b*, D65.
+/// Converts linear RGB to CIE L*a*b*, D65.
 fn lab([r, g, b]: Color) -> Color {
     let x = (0.412_456 * r + 0.357_576 * g + 0.180_438 * b) / 0.950_47;
     let y = 0.212_673 * r + 0.715_152 * g + 0.072_175 * b;
@@ -84,8 +86,8 @@ fn lab([r, g, b]: Color) -> Color {
     [116.0 * f(y) - 16.0, 500.0 * (f(x) - f(y)), 200.0 * (f(y) - f(z))]
 }
 
-/// CIEDE2000. Source: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color Research
-/// and Application 30(1), 2005.
+/// Computes CIEDE2000. Source: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color
+/// Research and Application 30(1), 2005.
 fn difference(one: Color, two: Color) -> f64 {
     let ([l1, a1, b1], [l2, a2, b2]) = (lab(one), lab(two));
     let seventh = |c: f64| (c.powi(7) / (c.powi(7) + 25_f64.powi(7))).sqrt();
@@ -116,8 +118,8 @@ fn difference(one: Color, two: Color) -> f64 {
 }
 
 #[test]
-fn the_formula_agrees_with_its_published_examples() {
-    // Pure colours whose differences are published with every implementation.
+fn the_formula_agrees_with_published_examples() {
+    // Pure colours, whose difference is published with many implementations.
     let [red, green] = [linear("#ff0000"), linear("#00ff00")];
     assert!((difference(red, green) - 86.6).abs() < 0.1, "{}", difference(red, green));
     assert!(difference(red, red) < 1e-9);
@@ -125,12 +127,12 @@ fn the_formula_agrees_with_its_published_examples() {
 }
 
 #[test]
-fn what_carries_meaning_can_be_read_on_its_ground() {
+fn text_and_symbols_have_enough_contrast_with_their_background() {
     let text = ["ink", "ink-soft", "accent-text"];
     for theme in 0..2 {
         for ground in ["surface", "accent-soft", "reject-soft"] {
-            let wire: &[&str] = if ground == "surface" { &WIRE } else { &["reject"] };
-            for name in wire.iter().chain(&text) {
+            let messages: &[&str] = if ground == "surface" { &MESSAGE_COLORS } else { &["reject"] };
+            for name in messages.iter().chain(&text) {
                 let found = contrast(token(name)[theme], token(ground)[theme]);
                 assert!(found >= CONTRAST_MIN, "{name} on {ground}, theme {theme}: {found:.2}");
             }
@@ -145,15 +147,15 @@ fn what_carries_meaning_can_be_read_on_its_ground() {
 }
 
 #[test]
-fn the_six_of_the_wire_stay_apart_for_every_kind_of_colour_vision() {
-    for (theme, least) in APART_MIN.into_iter().enumerate() {
+fn the_message_colors_differ_for_every_kind_of_colour_vision() {
+    for (theme, least) in DIFFERENCE_MIN.into_iter().enumerate() {
         for (kind, vision) in VISIONS.iter().enumerate() {
-            for (no, one) in WIRE.iter().enumerate() {
-                for two in &WIRE[..no] {
-                    let colors = [one, two].map(|name| seen(token(name)[theme], vision));
-                    let apart = difference(colors[0], colors[1]);
-                    let what = format!("{one} and {two}, theme {theme}, vision {kind}");
-                    assert!(apart >= least - 0.05, "{what}: {apart:.1}");
+            for (index, first) in MESSAGE_COLORS.iter().enumerate() {
+                for second in &MESSAGE_COLORS[..index] {
+                    let colors = [first, second].map(|name| simulate(token(name)[theme], vision));
+                    let found = difference(colors[0], colors[1]);
+                    let what = format!("{first} and {second}, theme {theme}, vision {kind}");
+                    assert!(found >= least - 0.05, "{what}: {found:.1}");
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! `cargo xtask scale`: that each of its parts measures what it says. How fast anything is, no test
-//! asserts.
+//! `cargo xtask scale`: each of its parts reports what it measures. No test asserts how fast
+//! anything is.
 
 use std::fs;
 use std::path::Path;
@@ -7,18 +7,18 @@ use std::process::Command;
 
 use leasehold_tests::command::{leasehold, run, xtask};
 
-/// What `scale` says of one part, with all of it small, short, and by the program under test.
+/// Returns the report of one part, measured with small and short runs of the program under test.
 #[track_caller]
-fn quickly(part: &str) -> String {
+fn quick_report(part: &str) -> String {
     let mut command: Command = xtask();
     command.args(["scale-built", "--quick", part, "--program"]);
     command.arg(leasehold().get_program());
     let outcome = run(&mut command).expect(0);
-    assert!(outcome.output.contains("| goal | measured | reached |"), "{outcome:#?}");
-    outcome.output
+    assert!(outcome.stdout.contains("| goal | measured | reached |"), "{outcome:#?}");
+    outcome.stdout
 }
 
-/// Panics unless there is a row for each of these.
+/// Checks that a table contains a row for each of `rows`.
 #[track_caller]
 fn expect_rows(table: &str, rows: &[&str]) {
     for row in rows {
@@ -28,48 +28,48 @@ fn expect_rows(table: &str, rows: &[&str]) {
 }
 
 #[test]
-fn rates_are_beside_the_echo() {
-    expect_rows(&quickly("rates"), &["`append`, 8 clients", "`heartbeats`, 8", "the echo |"]);
+fn rates_are_compared_with_an_echo() {
+    expect_rows(&quick_report("rates"), &["`append`, 8 clients", "`heartbeats`, 8", "the echo |"]);
 }
 
 #[test]
-fn sessions_cost_throughput_and_memory() {
-    let table = quickly("sessions");
+fn sessions_are_measured_by_throughput_and_memory() {
+    let table = quick_report("sessions");
     expect_rows(&table, &["`lock`: 300 sessions", "`heartbeats`: 300", "memory of a session"]);
 }
 
 #[test]
-fn a_lock_goes_from_hand_to_hand() {
-    expect_rows(&quickly("hand-off"), &["200 locks held, 30 waiters", "two clients |"]);
+fn hand_offs_are_measured() {
+    expect_rows(&quick_report("hand-off"), &["200 locks held, 30 waiters", "two clients |"]);
 }
 
 #[test]
-fn a_journal_is_recovered() {
-    let table = quickly("recovery");
+fn recovery_is_measured() {
+    let table = quick_report("recovery");
     expect_rows(&table, &["ready within 3 s, 500 events", "events folded again"]);
 }
 
 #[test]
-fn latencies_are_told_with_and_without_a_snapshot() {
-    let table = quickly("snapshot");
+fn latencies_are_measured_with_and_without_a_snapshot() {
+    let table = quick_report("snapshot");
     expect_rows(&table, &["no snapshot was due", "between snapshots | longest"]);
 }
 
 #[test]
-fn viewers_cost_throughput_and_processor_time() {
-    let table = quickly("viewers");
+fn viewers_are_measured_by_throughput_and_processor_time() {
+    let table = quick_report("viewers");
     let time = "the server's processor time with 2 viewers that read all they are told";
     expect_rows(&table, &[time, "a viewer that has stopped", "the readers themselves"]);
 }
 
 #[test]
-fn a_soak_finds_every_acknowledged_line() {
-    let table = quickly("soak");
+fn a_soak_test_finds_every_acknowledged_line() {
+    let table = quick_report("soak");
     expect_rows(&table, &["no other | 0 complaints", "kills of the server", "resident memory |"]);
 }
 
 #[test]
-fn the_document_has_the_goals_that_the_template_explains() {
+fn the_document_contains_every_part() {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/scale.md");
     let document = fs::read_to_string(document).expect("docs/scale.md");
     for part in ["rates", "sessions", "hand-off", "recovery", "snapshot", "viewers", "soak"] {

@@ -1,5 +1,6 @@
-//! The disk: damaged, missing, tampered with, and full.
+//! Storage: a journal or a file that is damaged, missing or modified, and a disk that is full.
 
+use std::env;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
@@ -8,236 +9,237 @@ use std::time::{Duration, Instant};
 
 use leasehold_tests::client::{RawClient, expect_code, number};
 use leasehold_tests::command::leasehold;
+use leasehold_tests::log::log;
 use leasehold_tests::server::Server;
-use leasehold_tests::story::{tell, wait_for};
+use leasehold_tests::wait::wait_for;
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The longest lease of these tests: as long as a server that lost its data is silent for.
-const LEASE_MAX: [&str; 2] = ["--lease-max-ms", "3000"];
-const SILENCE: Duration = Duration::from_secs(3);
+/// The longest lease that the servers of these tests grant.
+const LEASE_MAX: Duration = Duration::from_secs(3);
+const LEASE_MAX_FLAG: [&str; 2] = ["--lease-max-ms", "3000"];
 
-/// A server that has done something, and was killed. Gives the last token that it granted.
+/// Returns a server that has been killed, and the last token that it granted.
 fn killed_server() -> (Server, u64) {
-    let mut server = Server::start_with(&LEASE_MAX);
+    let mut server = Server::start_with(&LEASE_MAX_FLAG);
     let mut client = RawClient::connect("C1", server.udp());
-    client.turn("f", "A");
+    client.append_under_lock("f", "A");
     let held = client.acquire("f");
-    server.data().expect("f", "A");
+    server.data_dir().expect_contents("f", "A");
     server.kill();
     (server, held)
 }
 
-/// Panics unless the server refuses to start, in one clear line that names the way out.
+/// Checks that the server refuses to start, with one line that names the flag to use.
 #[track_caller]
 fn expect_refusal(server: &Server) {
-    let (status, said) = server.start_in_vain(&[]);
+    let (status, output) = server.expect_start_failure(&[]);
     let code = status.code();
     assert!(code.is_some_and(|code| code != 0), "{status}");
-    let errors: Vec<&str> = said.lines().filter(|line| line.contains("accept-data-loss")).collect();
-    assert_eq!(errors.len(), 1, "one line that names --accept-data-loss in\n{said}");
-    assert!(errors[0].contains("journal"), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
+    let errors: Vec<&str> =
+        output.lines().filter(|line| line.contains("accept-data-loss")).collect();
+    assert_eq!(errors.len(), 1, "one line that names --accept-data-loss in\n{output}");
+    assert!(errors[0].contains("journal"), "{output}");
+    assert!(!output.contains("panicked"), "{output}");
 }
 
-/// Panics unless the server starts without its journal: silent for its longest lease, with tokens
-/// far ahead of all that were granted before, and nothing of the file lost that the disk still has.
-fn expect_fresh_start(server: &mut Server, last: u64) {
-    server.set_flags(&[&LEASE_MAX[..], &["--accept-data-loss"]].concat());
-    let begun = Instant::now();
-    server.start_again();
+/// Checks that the server starts without its journal: it grants nothing until every lease that it
+/// has lost must be over, its tokens are far larger than all tokens before, and the file keeps the
+/// contents that are on disk.
+fn expect_start_with_data_loss(server: &mut Server, last: u64) {
+    server.set_flags(&[&LEASE_MAX_FLAG[..], &["--accept-data-loss"]].concat());
+    // A slow machine can only be later than this.
+    let old_leases_over = Instant::now() + LEASE_MAX;
+    server.restart();
     let mut client = RawClient::connect("C2", server.udp());
-    assert!(
-        begun.elapsed() >= SILENCE,
-        "somebody may hold a lock still, after {:?}",
-        begun.elapsed()
-    );
+    assert!(Instant::now() >= old_leases_over, "an old lease may be valid");
     let next = client.acquire_waiting("f");
     assert!(next > last + 1_000_000, "token {next} after {last}");
-    let before = server.data().contents("f");
-    client.write("f", next, "B");
-    server.data().expect("f", &format!("{before}B"));
+    let before = server.data_dir().contents("f");
+    client.append_ok("f", next, "B");
+    server.data_dir().expect_contents("f", &format!("{before}B"));
 }
 
 #[test]
 fn a_damaged_journal_is_refused_until_the_loss_is_accepted() {
     let (mut server, last) = killed_server();
-    let journal = OpenOptions::new().write(true).open(server.data().journal()).unwrap();
+    let journal = OpenOptions::new().write(true).open(server.data_dir().journal_path()).unwrap();
     let len = journal.metadata().unwrap().len();
-    // All of it but its first bytes, so that the damage is found wherever it is looked for.
+    // All but the first bytes are overwritten, so that a check of any part finds the damage.
     let noise: Vec<u8> = (0..=255).cycle().take(usize::try_from(len).unwrap() - 64).collect();
     journal.write_all_at(&noise, 64).unwrap();
     expect_refusal(&server);
     expect_refusal(&server);
-    expect_fresh_start(&mut server, last);
+    expect_start_with_data_loss(&mut server, last);
 }
 
 #[test]
-fn a_journal_that_is_no_journal_is_refused_until_the_loss_is_accepted() {
+fn a_file_that_is_not_a_journal_is_refused_until_the_loss_is_accepted() {
     let (mut server, last) = killed_server();
-    fs::write(server.data().journal(), "not a journal at all").unwrap();
+    fs::write(server.data_dir().journal_path(), "not a journal at all").unwrap();
     expect_refusal(&server);
-    expect_fresh_start(&mut server, last);
+    expect_start_with_data_loss(&mut server, last);
 }
 
 #[test]
-fn a_journal_missing_beside_the_state_file_is_refused_until_the_loss_is_accepted() {
+fn a_missing_journal_is_refused_until_the_loss_is_accepted() {
     let (mut server, last) = killed_server();
-    assert!(server.data().state().exists(), "the state is written at start");
-    fs::remove_file(server.data().journal()).unwrap();
+    assert!(server.data_dir().state_path().exists(), "the server writes its state when it starts");
+    fs::remove_file(server.data_dir().journal_path()).unwrap();
     expect_refusal(&server);
-    expect_fresh_start(&mut server, last);
+    expect_start_with_data_loss(&mut server, last);
 }
 
 #[test]
-fn the_state_file_is_for_people_and_for_its_owner_only() {
+fn the_state_file_is_readable_by_its_owner_only_and_may_be_deleted() {
     let mut server = Server::start();
     let mut client = RawClient::connect("C1", server.udp());
     let held = client.acquire("f");
-    client.write("f", held, "A");
-    assert_eq!(server.end().code(), Some(0));
-    let path = server.data().state();
+    client.append_ok("f", held, "A");
+    assert_eq!(server.terminate().code(), Some(0));
+    let path = server.data_dir().state_path();
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
     let text = fs::read_to_string(&path).unwrap();
     let state: Value = serde_json::from_str(&text).unwrap();
     assert!(state.is_object() && text.contains("\"C1\"") && text.contains("\"f\""), "{text}");
-    // People may do with it as they like: the journal is what counts.
+    // The server recovers from the journal, not from this file.
     fs::remove_file(&path).unwrap();
-    server.start_again();
-    client.write("f", held, "B");
-    server.data().expect("f", "AB");
+    server.restart();
+    client.append_ok("f", held, "B");
+    server.data_dir().expect_contents("f", "AB");
 }
 
 #[test]
-fn guarded_files_are_made_equal_to_the_journal_at_each_start() {
+fn each_start_restores_guarded_files_from_the_journal() {
     let mut server = Server::start();
     let mut client = RawClient::connect("C1", server.udp());
     for name in ["torn", "missing", "longer", "changed"] {
-        client.turn(name, "one,");
-        client.turn(name, "two");
-        server.data().expect(name, "one,two");
+        client.append_under_lock(name, "one,");
+        client.append_under_lock(name, "two");
+        server.data_dir().expect_contents(name, "one,two");
     }
     server.kill();
-    let folder = server.data();
-    fs::write(folder.file("torn"), "one,t").unwrap();
-    fs::remove_file(folder.file("missing")).unwrap();
-    fs::write(folder.file("longer"), "one,twoXYZ").unwrap();
-    server.start_again();
+    let data = server.data_dir();
+    fs::write(data.file_path("torn"), "one,t").unwrap();
+    fs::remove_file(data.file_path("missing")).unwrap();
+    fs::write(data.file_path("longer"), "one,twoXYZ").unwrap();
+    server.restart();
     for name in ["torn", "missing", "longer", "changed"] {
-        folder.expect(name, "one,two");
-        client.turn(name, "!");
-        folder.expect(name, "one,two!");
+        data.expect_contents(name, "one,two");
+        client.append_under_lock(name, "!");
+        data.expect_contents(name, "one,two!");
     }
 }
 
 #[test]
-fn two_servers_on_one_folder_do_not_happen() {
+fn a_second_server_on_the_same_data_directory_is_refused() {
     let server = Server::start();
     let mut client = RawClient::connect("C1", server.udp());
-    client.turn("f", "A");
+    client.append_under_lock("f", "A");
     let mut second = leasehold();
     second.args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"]);
-    second.arg(server.data().path());
+    second.arg(server.data_dir().path());
     let refused = leasehold_tests::command::run(&mut second);
     assert!(refused.code.is_some_and(|code| code != 0), "{refused:#?}");
-    assert!(!refused.errors.contains("panicked"), "{refused:#?}");
-    client.turn("f", "B");
-    server.data().expect("f", "AB");
+    assert!(!refused.stderr.contains("panicked"), "{refused:#?}");
+    client.append_under_lock("f", "B");
+    server.data_dir().expect_contents("f", "AB");
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_refused_alone_and_can_be_tried_again() {
+fn a_file_that_cannot_be_written_does_not_affect_others_and_recovers() {
     let server = Server::start();
     let mut client = RawClient::connect("C1", server.udp());
-    fs::create_dir(server.data().file("f")).unwrap();
+    fs::create_dir(server.data_dir().file_path("f")).unwrap();
     let held = client.acquire("f");
     expect_code(&client.append("f", held, "A"), "storage_failed");
-    client.turn("g", "B");
-    fs::remove_dir(server.data().file("f")).unwrap();
+    client.append_under_lock("g", "B");
+    fs::remove_dir(server.data_dir().file_path("f")).unwrap();
     wait_for("the file to be writable", || {
         (client.append("f", held, "C")["status"] == "appended").then_some(())
     });
-    server.data().expect("f", "C");
-    server.data().expect("g", "B");
+    server.data_dir().expect_contents("f", "C");
+    server.data_dir().expect_contents("g", "B");
 }
 
 #[test]
-fn bounds_on_files_are_refusals() {
+fn requests_beyond_the_limits_on_files_are_refused() {
     let server = Server::start_with(&["--max-files", "2", "--max-file-bytes", "10"]);
     let mut client = RawClient::connect("C1", server.udp());
     let held = client.acquire("f");
-    client.write("f", held, "12345678");
+    client.append_ok("f", held, "12345678");
     expect_code(&client.append("f", held, "901"), "too_large");
-    client.write("f", held, "90");
-    client.turn("g", "A");
+    client.append_ok("f", held, "90");
+    client.append_under_lock("g", "A");
     let third = client.acquire("h");
     expect_code(&client.append("h", third, "A"), "overloaded");
-    server.data().expect("f", "1234567890");
-    server.data().expect("h", "");
+    server.data_dir().expect_contents("f", "1234567890");
+    server.data_dir().expect_contents("h", "");
 }
 
 #[test]
-fn bounds_on_locks_and_waiters_are_refusals() {
+fn requests_beyond_the_limits_on_locks_and_waiters_are_refused() {
     let server = Server::start_with(&["--max-locks", "2", "--max-waiters", "1"]);
     let mut c1 = RawClient::connect("C1", server.udp());
     let mut c2 = RawClient::connect("C2", server.udp());
     let first = c1.acquire("f");
     c1.acquire("g");
-    expect_code(&c1.ask("acquire_lock", &json!({"lock": "h"})), "overloaded");
-    c2.stand_in_line("f");
+    expect_code(&c1.call("acquire_lock", &json!({"lock": "h"})), "overloaded");
+    c2.join_queue("f");
     let wait = json!({"lock": "g", "wait_ms": 60_000});
-    expect_code(&c2.ask("acquire_lock", &wait), "overloaded");
-    c1.write("f", first, "A");
-    server.data().expect("f", "A");
+    expect_code(&c2.call("acquire_lock", &wait), "overloaded");
+    c1.append_ok("f", first, "A");
+    server.data_dir().expect_contents("f", "A");
 }
 
-/// The bound on the size of what the process may write, which no test needs to be root for.
+/// This uses the resource limit on the size of files, which needs no privileges.
 #[test]
-fn where_nothing_more_can_be_written_nothing_more_is_acknowledged() {
+fn an_append_that_cannot_be_written_is_not_acknowledged() {
     let mut server = Server::start();
     let mut client = RawClient::connect("C1", server.udp());
     let held = client.acquire("f");
     server.kill();
-    let used = fs::metadata(server.data().journal()).unwrap().len();
-    // The signal which that bound sends is ignored, as it is in any service that is to outlive it.
+    let used = fs::metadata(server.data_dir().journal_path()).unwrap().len();
+    // Beyond the limit the kernel sends a signal, which the server must ignore to continue.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(leasehold().get_program());
     command.env("NO_COLOR", "1");
-    server.start_as(command);
-    // In one such run of the server the bound comes down on it, and is lifted again.
-    let limit = |most: Option<u64>| {
-        let rlimit = Rlimit { current: most, maximum: None };
+    server.restart_with(command);
+    let limit = |bytes: Option<u64>| {
+        let rlimit = Rlimit { current: bytes, maximum: None };
         prlimit(Some(server.process().pid()), Resource::Fsize, rlimit).unwrap();
     };
-    client.write("f", held, "before\n");
+    client.append_ok("f", held, "before\n");
     limit(Some(used));
     let acknowledged = append_until_refused(&mut client, held, "before\n");
     limit(None);
     expect_recovery(&mut server, &mut client, held, acknowledged);
 }
 
-/// A disk that is really full. Only root may make one; without that right there is no such test.
+/// This mounts a small file system, for which it needs the privileges of root. Without them it
+/// fails, unless the variable `LEASEHOLD_SKIP_MOUNT` permits to skip it.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
-    let folder = TempDir::new().unwrap();
-    let Some(disk) = SmallDisk::mount(folder.path()) else {
-        tell("disk", "only root may mount one");
+    if env::var_os("LEASEHOLD_SKIP_MOUNT").is_some() {
+        log("disk", "skipped because LEASEHOLD_SKIP_MOUNT is set");
         return;
-    };
-    let mut server = Server::start_in(&folder.path().join("data"), &[]);
+    }
+    let directory = TempDir::new().unwrap();
+    let disk = SmallDisk::mount(directory.path());
+    let mut server = Server::start_in(&directory.path().join("data"), &[]);
     let mut client = RawClient::connect("C1", server.udp());
     let held = client.acquire("f");
-    client.write("f", held, "before\n");
+    client.append_ok("f", held, "before\n");
     disk.fill();
     let acknowledged = append_until_refused(&mut client, held, "before\n");
-    disk.make_room();
+    disk.free();
     expect_recovery(&mut server, &mut client, held, acknowledged);
     server.kill();
 }
 
-/// Appends until one is refused, for want of storage; gives what the file should then hold.
+/// Appends until the storage fails, and returns the expected contents of the file.
 fn append_until_refused(client: &mut RawClient, held: u64, before: &str) -> String {
     let mut expected = before.to_owned();
     for line in 0..20_000 {
@@ -250,45 +252,49 @@ fn append_until_refused(client: &mut RawClient, held: u64, before: &str) -> Stri
         assert_eq!(number(&reply, "offset"), expected.len() as u64);
         expected.push_str(&line);
     }
-    panic!("18 MB fit where there was no room for them");
+    panic!("18 MB were written although the disk was full");
 }
 
-/// Panics unless the service goes on, once there is room, and again after a kill.
+/// Checks that the server accepts appends once there is space, and after a kill.
 fn expect_recovery(server: &mut Server, client: &mut RawClient, held: u64, before: String) {
     let after = wait_for("the service to resume", || {
-        assert!(server.ended().is_none(), "the server gave up");
+        assert!(server.try_wait().is_none(), "the server has exited");
         let reply = client.append("f", held, "after\n");
         (reply["status"] == "appended").then_some(reply)
     });
-    assert_eq!(number(&after, "offset"), before.len() as u64, "nothing in between");
+    assert_eq!(number(&after, "offset"), before.len() as u64, "no refused append was written");
     let expected = before + "after\n";
-    server.data().expect("f", &expected);
-    server.kill_and_start_again();
-    client.write("f", held, "again\n");
-    server.data().expect("f", &(expected + "again\n"));
+    server.data_dir().expect_contents("f", &expected);
+    server.kill_and_restart();
+    client.append_ok("f", held, "again\n");
+    server.data_dir().expect_contents("f", &(expected + "again\n"));
 }
 
 /// A file system of a few megabytes. Unmounted when dropped.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path) -> Option<Self> {
+    fn mount(path: &'a Path) -> Self {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=16m", "none"]).arg(path);
-        mount.status().is_ok_and(|status| status.success()).then_some(Self(path))
+        assert!(
+            mount.status().is_ok_and(|status| status.success()),
+            "cannot mount a tmpfs: run as root, or set LEASEHOLD_SKIP_MOUNT"
+        );
+        Self(path)
     }
 
     fn fill(&self) {
         let ballast = fs::File::create(self.ballast()).unwrap();
         let chunk = [0; 4_096];
-        let mut at = 0;
-        while ballast.write_at(&chunk, at).is_ok_and(|len| len == chunk.len()) {
-            at += 4_096;
+        let mut offset = 0;
+        while ballast.write_at(&chunk, offset).is_ok_and(|len| len == chunk.len()) {
+            offset += 4_096;
         }
-        tell("disk", format_args!("full, {at} bytes of ballast"));
+        log("disk", format_args!("full, with {offset} bytes of ballast"));
     }
 
-    fn make_room(&self) {
+    fn free(&self) {
         fs::remove_file(self.ballast()).unwrap();
     }
 
@@ -299,7 +305,7 @@ impl<'a> SmallDisk<'a> {
 
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
-        // Lazily: the server may still have it open where the test has failed.
+        // Lazily, because the server may still be running if the test has failed.
         let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
     }
 }
