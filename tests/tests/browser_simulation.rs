@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_sim::{Interest, Recording, Scenario, library};
+use leasehold_sim::{Importance, Recording, Scenario, library};
 use leasehold_tests::browser::Browser;
 use leasehold_tests::page_host::PageHost;
 use leasehold_tests::wait::wait_for;
@@ -159,7 +159,7 @@ fn steps_forward_and_back_show_the_same_picture_in_every_scenario() {
         }
         assert_eq!(snapshot(&browser), before, "{}", scenario.name);
         // The page runs the same simulation as the core.
-        let fingerprint = format!("{:016x}", scenario.run().go().fingerprint);
+        let fingerprint = format!("{:016x}", scenario.resolve_run().execute().fingerprint);
         assert_eq!(browser.attribute("digest", "data-digest"), fingerprint);
     }
     assert_eq!(browser.console_errors(), Vec::<String>::new());
@@ -240,8 +240,8 @@ fn a_paused_run_requests_no_animation_frames() {
 /// The page and the program use the same format of traces.
 #[test]
 fn traces_can_be_imported_and_exported() {
-    let scenario = Scenario::named("lost-reply").unwrap();
-    let recording = Recording::of(scenario.run());
+    let scenario = Scenario::from_name("lost-reply").unwrap();
+    let recording = Recording::record(scenario.resolve_run());
     let (_page, browser) = open_page("?scenario=gc-pause");
     browser.press("e");
     browser.wait_for_text("copy-link", |text| text == "Copy");
@@ -249,7 +249,7 @@ fn traces_can_be_imported_and_exported() {
     browser.wait_for_text("toast", |text| text.contains("exactly as it was recorded"));
     let fingerprint = format!("{:016x}", recording.fingerprint());
     assert_eq!(browser.attribute("digest", "data-digest"), fingerprint);
-    assert!(recording.records().iter().any(|it| Interest::of(it) >= Interest::Append));
+    assert!(recording.records().iter().any(|it| Importance::from_record(it) >= Importance::Append));
 
     browser.capture_downloads();
     browser.press("e");

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_sim::{
-    CallEnd, Kind, Lines, LockNo, Message, NodeNo, Protection, Record, Run, World, storm,
+    CallResult, RecordKind, Lines, LockId, Message, NodeId, Protection, Record, Run, World, storm,
 };
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
 /// A line: its client, its number among the lines of that client, and its token.
-type Line = (NodeNo, u32, u32);
+type Line = (NodeId, u32, u32);
 
 /// The sequential specification: a lock and its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl SequentialSpec for Guarded {
 /// ended.
 #[derive(Debug)]
 struct Call {
-    node: NodeNo,
+    node: NodeId,
     op: Op,
     begun: usize,
     end: Option<(usize, Ret)>,
@@ -77,14 +77,14 @@ struct Call {
 /// Returns the relevant calls for one lock: acquires that were granted, appends that were
 /// acknowledged, and appends whose line is in the file. Returns `None` if the server reported an
 /// append as not applied although its line is in the file.
-fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
+fn calls(trace: &[Record], lock: LockId, lines: &[Line]) -> Option<Vec<Call>> {
     let mut calls: Vec<Call> = Vec::new();
-    let mut appends: BTreeMap<NodeNo, u32> = BTreeMap::new();
-    let mut open: BTreeMap<NodeNo, Call> = BTreeMap::new();
+    let mut appends: BTreeMap<NodeId, u32> = BTreeMap::new();
+    let mut open: BTreeMap<NodeId, Call> = BTreeMap::new();
     for (index, record) in trace.iter().enumerate() {
         let node = record.node;
         match record.kind {
-            Kind::Called { message, lock: of, token } => {
+            RecordKind::CallStarted { message, lock: of, token } => {
                 // A client that makes a new call has abandoned the previous one.
                 calls.extend(open.remove(&node));
                 let op = match message {
@@ -100,12 +100,12 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
                     open.insert(node, Call { node, op, begun: index, end: None });
                 }
             }
-            Kind::Answered { lock: of, token, end, .. } if of == lock => {
+            RecordKind::CallEnded { lock: of, token, outcome: end, .. } if of == lock => {
                 let Some(mut call) = open.remove(&node) else { continue };
                 call.end = match (&call.op, end) {
-                    (Op::Acquire, CallEnd::Done) => Some((index, Ret::Granted(token))),
-                    (Op::Append(_), CallEnd::Done) => Some((index, Ret::Written)),
-                    (Op::Append(line), CallEnd::Refused | CallEnd::Lost)
+                    (Op::Acquire, CallResult::Succeeded) => Some((index, Ret::Granted(token))),
+                    (Op::Append(_), CallResult::Succeeded) => Some((index, Ret::Written)),
+                    (Op::Append(line), CallResult::Refused | CallResult::LockLost)
                         if lines.contains(line) =>
                     {
                         return None;
@@ -114,7 +114,7 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
                 };
                 calls.push(call);
             }
-            Kind::Crashed { .. } => calls.extend(open.remove(&node)),
+            RecordKind::Crashed { .. } => calls.extend(open.remove(&node)),
             _ => {}
         }
     }
@@ -128,7 +128,7 @@ fn calls(trace: &[Record], lock: LockNo, lines: &[Line]) -> Option<Vec<Call>> {
 }
 
 /// Returns whether the calls and the final lines are those of some sequential execution.
-fn is_linearizable_at(trace: &[Record], lock: LockNo, lines: Vec<Line>) -> bool {
+fn is_linearizable_at(trace: &[Record], lock: LockId, lines: Vec<Line>) -> bool {
     let Some(calls) = calls(trace, lock, &lines) else { return false };
     let mut boundaries: Vec<(usize, bool, usize)> = Vec::new();
     for (number, call) in calls.iter().enumerate() {
@@ -150,7 +150,7 @@ fn is_linearizable_at(trace: &[Record], lock: LockNo, lines: Vec<Line>) -> bool 
         };
         result.expect("each thread makes one call at a time");
     }
-    let reader = (NodeNo(u8::MAX), 0);
+    let reader = (NodeId(u8::MAX), 0);
     tester.on_invoke(reader, Op::Read).expect("the reader is idle");
     tester.on_return(reader, Ret::Lines(lines)).expect("the reader has called");
     tester.is_consistent()
@@ -166,7 +166,7 @@ fn is_linearizable(run: &Run) -> bool {
     let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
     while world.step(&mut trace) {}
     let locks = u8::try_from(run.config.locks.len()).unwrap();
-    (0..locks).map(LockNo).all(|lock| {
+    (0..locks).map(LockId).all(|lock| {
         let lines = world.file(lock).into_iter().flat_map(Lines::iter);
         let lines = lines.map(|line| (line.client, line_number(&line.text), line.token)).collect();
         is_linearizable_at(&trace, lock, lines)
@@ -190,7 +190,7 @@ fn storms_without_a_protection_are_not_linearizable() {
         println!("without {protection}: {} of 100 storms", violations.len());
         assert!(!violations.is_empty(), "without {protection}");
         for seed in violations {
-            let violated = storm(seed, &without).go().violated;
+            let violated = storm(seed, &without).execute().first_violation;
             assert!(violated.is_some(), "storm {seed} without {protection}");
         }
     }
