@@ -4,10 +4,11 @@
 //! - Viewers and connections are bounded, so the lock service never lacks what they use.
 
 mod api;
+mod assets;
 mod door;
+mod encoding;
 mod guard;
 mod metrics;
-mod page;
 mod stream;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::published::{Gone, Published};
+use assets::PageSource;
 use door::Door;
 
 /// How many viewers may follow the stream at once.
@@ -48,6 +50,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 struct App {
     published: Published,
     files: Arc<PathBuf>,
+    page: Arc<PageSource>,
     viewers: Arc<Semaphore>,
     states: Arc<Semaphore>,
     /// The rounds in which viewers are told are counted from here.
@@ -74,6 +77,7 @@ pub async fn serve(
     let app = App {
         published: published.clone(),
         files: Arc::new(files),
+        page: Arc::new(PageSource::from_environment()),
         viewers: Arc::new(Semaphore::new(VIEWERS_MAX as usize)),
         states: Arc::new(Semaphore::new(STATES_MAX)),
         opened: Instant::now(),
@@ -105,7 +109,7 @@ fn router(app: App, loopback: bool) -> Router {
         .route("/api/events", get(stream::events))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(api::health))
-        .fallback(get(page::asset))
+        .fallback(get(assets::asset))
         .with_state(app)
         .layer(axum::middleware::from_fn(move |request, next| {
             guard::guard(loopback, request, next)
