@@ -90,11 +90,11 @@ fn program() -> &'static Path {
     program.as_deref().expect("cargo can build the program under test")
 }
 
-/// The program of the chores, built as this test was.
-pub fn xtask() -> Command {
+/// Returns a command that runs the project's measurements, which this function builds.
+pub fn xtask_measure() -> Command {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| build("xtask", "xtask"));
-    Command::new(program.as_deref().expect("cargo can build the chores"))
+    let program = PROGRAM.get_or_init(|| build("xtask-measure", "xtask-measure"));
+    Command::new(program.as_deref().expect("cargo can build xtask-measure"))
 }
 
 /// Where cargo puts the programs of the profile that this test was built in.
