@@ -1,4 +1,4 @@
-//! The page's side over plain HTTP: what is told, what is not, and what each answer carries.
+//! The HTTP interface: the content of responses, their headers, and what the server refuses to send.
 
 mod common;
 
@@ -9,7 +9,7 @@ use leasehold_core::data::Data;
 use leasehold_core::event::{Event, Fact};
 use leasehold_core::id::{SessionNo, Token};
 
-/// A page on which session 1 has written `data` to the file `f`.
+/// Starts a server on which session 1 has appended `data` to the file `f`.
 fn with_file(data: &[u8]) -> Page {
     let page = Page::start();
     let (session_no, client, token) = (SessionNo::new(1), name("ann"), Token::new(7));
@@ -42,36 +42,36 @@ fn with_file(data: &[u8]) -> Page {
 }
 
 #[test]
-fn the_state_is_told_whole_less_the_secrets() {
+fn the_state_is_complete_but_for_the_secrets() {
     let page = with_file(b"one\n");
     let answer = page.get("/api/state");
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    let told = answer.json();
-    assert_eq!((&told["format"], &told["index"]), (&1.into(), &3.into()));
-    assert_eq!(told["last_token"], 7);
-    assert_eq!(told["state"]["locks"]["f"]["tenure"]["token"], 7);
-    assert!(told["unix_ms"].as_u64().is_some());
-    assert!(told.get("secrets").is_none());
+    let json = answer.json();
+    assert_eq!((&json["format"], &json["index"]), (&1.into(), &3.into()));
+    assert_eq!(json["last_token"], 7);
+    assert_eq!(json["state"]["locks"]["f"]["tenure"]["token"], 7);
+    assert!(json["unix_ms"].as_u64().is_some());
+    assert!(json.get("secrets").is_none());
     let state: leasehold_core::state::State =
-        serde_json::from_value(told["state"].clone()).unwrap();
+        serde_json::from_value(json["state"].clone()).unwrap();
     assert_eq!(state.index().number(), 3);
 }
 
 #[test]
-fn a_file_is_told_as_far_as_it_is_durable() {
+fn a_file_is_served_as_far_as_it_is_durable() {
     let page = with_file(b"one\n");
     assert_eq!(
         page.get("/api/files").json(),
         serde_json::json!({"files": [{"name": "f", "len": 4}]})
     );
     let path = page.files.path().join("f");
-    std::fs::write(&path, "one\ntwo, which no journal has\n").unwrap();
+    std::fs::write(&path, "one\ntwo, which is not in the log\n").unwrap();
     let answer = page.get("/api/files/f");
     assert_eq!((answer.status, answer.text().as_str()), (200, "one\n"));
     assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(answer.header("content-disposition"), Some("inline; filename=\"f\""));
     assert_eq!(answer.header("content-length"), Some("4"));
-    // What could not be written yet is not promised.
+    // The file is shorter than the log says: the server sends what is there.
     std::fs::write(&path, "on").unwrap();
     assert_eq!(page.get("/api/files/f").text(), "on");
     let head = page.ask("HEAD", "/api/files/f", &[]);
@@ -79,24 +79,24 @@ fn a_file_is_told_as_far_as_it_is_durable() {
 }
 
 #[test]
-fn a_long_file_comes_whole() {
+fn a_long_file_is_served_completely() {
     let long: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let page = with_file(&long);
     assert!(page.get("/api/files/f").body == long);
 }
 
 #[test]
-fn what_is_no_guarded_file_is_not_told() {
+fn only_guarded_files_are_served() {
     let page = with_file(b"one\n");
-    std::fs::write(page.files.path().join("stray"), "left by somebody").unwrap();
-    assert_eq!(page.get("/api/files/stray").status, 404, "the journal doesn't know it");
+    std::fs::write(page.files.path().join("stray"), "not written by the server").unwrap();
+    assert_eq!(page.get("/api/files/stray").status, 404, "the log does not contain it");
     for bad in [".hidden", "%2e%2e", "..%2ff", "a%2Fb", "%00", "a%20b", &"x".repeat(65)] {
         assert_eq!(page.get(&format!("/api/files/{bad}")).status, 400, "{bad}");
     }
     assert_eq!(page.get("/api/files/%ff").status, 400);
     let path = page.files.path().join("f");
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(page.get("/api/files/f").status, 500, "it should be there");
+    assert_eq!(page.get("/api/files/f").status, 500, "a file of the log is missing");
     let elsewhere = tempfile::tempdir().unwrap();
     std::fs::write(elsewhere.path().join("private"), "key").unwrap();
     symlink(elsewhere.path().join("private"), &path).unwrap();
@@ -105,7 +105,7 @@ fn what_is_no_guarded_file_is_not_told() {
 }
 
 #[test]
-fn every_answer_protects_who_reads_it() {
+fn every_response_has_the_security_headers() {
     let page = with_file(b"<script>alert(1)</script>");
     let evil = [("Host", "evil.example")];
     let answers = [
@@ -150,7 +150,7 @@ fn expect_protection(answer: &Answer) {
 }
 
 #[test]
-fn it_is_for_reading_alone() {
+fn the_interface_is_read_only() {
     let page = Page::start();
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
         for path in ["/", "/api/state", "/api/files/f", "/api/events", "/metrics", "/nowhere"] {
@@ -162,7 +162,7 @@ fn it_is_for_reading_alone() {
 }
 
 #[test]
-fn the_page_is_there_or_says_how_to_build_it() {
+fn the_root_is_the_page_or_says_how_to_build_it() {
     let page = Page::start();
     let answer = page.get("/");
     assert_eq!(answer.status, 200);
@@ -177,7 +177,7 @@ fn the_page_is_there_or_says_how_to_build_it() {
 }
 
 #[test]
-fn the_metrics_tell_what_happened() {
+fn the_metrics_count_events() {
     let page = with_file(b"one\n");
     let text = page.get("/metrics").text();
     for line in [
@@ -194,21 +194,21 @@ fn the_metrics_tell_what_happened() {
     ] {
         assert!(text.lines().any(|it| it == line), "no {line} in\n{text}");
     }
-    // Each family is announced once, before its values, as the format asks.
-    let announced: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    // The format requires that each family is announced once, before its values.
+    let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let family = line.split(['{', ' ']).next().unwrap();
         let of_it = |it: &&&str| it.split(' ').next() == Some(family);
-        assert_eq!(announced.iter().filter(of_it).count(), 1, "{line}");
+        assert_eq!(families.iter().filter(of_it).count(), 1, "{line}");
     }
 }
 
 #[test]
-fn it_is_well_while_events_can_be_seen() {
+fn the_server_is_healthy_while_it_can_apply_events() {
     let page = Page::start();
     let answer = page.get("/healthz");
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok\n"));
-    // An event that can't have happened: whoever made it is wrong about everything else too.
+    // An impossible event: its session does not exist.
     let impossible = Fact::SessionExpired { session_no: SessionNo::new(5), client: name("eve") };
     page.published.publish(vec![event(9, impossible)]);
     assert_eq!(page.get("/healthz").status, 503);
