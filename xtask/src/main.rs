@@ -84,7 +84,7 @@ fn succeed(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
 fn measure(task: &str, options: &[String]) -> anyhow::Result<()> {
     let packages = ["--package", "leasehold-server", "--package", "xtask-measure"];
     run(cargo(&["build", "--release"]).args(packages))?;
-    let program = process::release_program("xtask-measure");
+    let program = process::program_path("release", "xtask-measure");
     run(process::command(&program.to_string_lossy(), &[task]).args(options))
 }
 

@@ -22,10 +22,10 @@ pub(crate) fn top() -> PathBuf {
     own.parent().expect("xtask is a folder of the project").to_owned()
 }
 
-/// Returns the path of a program of the release profile.
-pub(crate) fn release_program(name: &str) -> PathBuf {
+/// Returns the path of a program that cargo has built with this profile.
+pub(crate) fn program_path(profile: &str, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| top().join("target")).join("release").join(name)
+    target.unwrap_or_else(|| top().join("target")).join(profile).join(name)
 }
 
 /// Returns a cargo command of the toolchain that runs this program.

@@ -12,8 +12,11 @@ use std::thread;
 
 use anyhow::Context as _;
 
-use crate::process::{cancel_all, cargo, command, release_program, run};
+use crate::process::{cancel_all, cargo, command, program_path, run};
 use crate::web_page;
+
+/// The profile of the server: that of xtask, so that their dependencies are compiled once.
+const PROFILE: &str = "serve";
 
 /// The environment variable by which the server reads the page from a folder.
 const FOLDER_VARIABLE: &str = "LEASEHOLD_PAGE_DIR";
@@ -49,7 +52,7 @@ pub(crate) fn serve(demo: bool, options: &[String]) -> anyhow::Result<ExitCode> 
 
 fn build_server() -> anyhow::Result<()> {
     fs::create_dir_all(web_page::folder())?;
-    run(&mut cargo(&["build", "--release", "--package", "leasehold-server"]))
+    run(&mut cargo(&["build", "--profile", PROFILE, "--package", "leasehold-server"]))
 }
 
 /// Runs the server until it ends, and prints the address of the page.
@@ -58,7 +61,7 @@ fn run_server(
     options: &[String],
     configure: impl FnOnce(&mut Command),
 ) -> anyhow::Result<ExitCode> {
-    let program = release_program("leasehold");
+    let program = program_path(PROFILE, "leasehold");
     let program = program.to_str().context("the project's path is not Unicode")?;
     let mut server = command(program, &["serve"]);
     configure(&mut server);

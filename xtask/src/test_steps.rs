@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::process::{cargo, command_line, expect_success, release_program, run};
+use crate::process::{cargo, command_line, expect_success, program_path, run};
 use crate::{tools, web_page};
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
@@ -83,7 +83,7 @@ fn native() -> anyhow::Result<()> {
 fn on_wasm() -> anyhow::Result<()> {
     tools::require_target("wasm32-wasip1")?;
     run(&mut cargo(&["build", "--release", "--package", "xtask-wasi"]))?;
-    let runner = release_program("xtask-wasi");
+    let runner = program_path("release", "xtask-wasi");
     for package in WASM_PACKAGES {
         let tests = ["test", "--release", "--package", package, "--target", "wasm32-wasip1"];
         let mut tests = cargo(&tests);

@@ -41,8 +41,8 @@ pub(crate) fn is_built() -> bool {
 
 /// Builds the page into `dist/`.
 ///
-/// If tools are missing, they and the page's program are compiled at the same time, because each has
-/// phases that use one core only.
+/// If tools are missing, they and the page's program are compiled at the same time, because each
+/// has phases that use one core only.
 pub(crate) fn build() -> anyhow::Result<()> {
     tools::require_target(WASM_TARGET)?;
     thread::scope(|scope| {
@@ -88,8 +88,8 @@ fn bundle_folder() -> PathBuf {
     top().join("target/page-bundle")
 }
 
-/// Copies what has changed, so that cargo does not embed an unchanged page again. HTML comes last: a
-/// browser never gets a page whose files are not there yet.
+/// Copies what has changed, so that cargo does not embed an unchanged page again. HTML comes last:
+/// a browser never gets a page whose files are not there yet.
 fn publish(from: &Path, to: &Path) -> anyhow::Result<()> {
     let files = |folder: &Path| -> anyhow::Result<BTreeSet<OsString>> {
         let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
@@ -116,8 +116,8 @@ fn publish(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// Prepares the files that trunk has built. Trunk calls this at the end of its build.
 ///
-/// - The script that trunk writes into the HTML moves to a file, because the server's policy forbids
-///   scripts in HTML.
+/// - The script that trunk writes into the HTML moves to a file, because the server's policy
+///   forbids scripts in HTML.
 /// - A second script loads the same program as a worker.
 /// - The style sheets become one file, so that the browser makes one request instead of ten.
 /// - `live.html` is the page as a lock server serves it; `index.html` is for any other host.

@@ -5,7 +5,8 @@
 //! - A file whose name contains a digest of its content is cached for a year. Every other file is
 //!   revalidated by its `ETag` before each use.
 //! - While `cargo xtask serve` is still building the page, the program has none embedded: it reads
-//!   the folder named by [`FOLDER_VARIABLE`], and answers with a placeholder until the page is there.
+//!   the folder named by [`FOLDER_VARIABLE`], and answers with a placeholder until the page is
+//!   there.
 
 use std::env;
 use std::fs;

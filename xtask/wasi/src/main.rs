@@ -1,6 +1,6 @@
-//! Runs one test program that was compiled for `wasm32-wasip1`, with its arguments, and exits with its
-//! exit code. An interpreter in Rust implements the few system calls that a test makes, so that no
-//! runtime has to be installed. The program sees no files, no network and no environment.
+//! Runs one test program that was compiled for `wasm32-wasip1`, with its arguments, and exits with
+//! its exit code. An interpreter in Rust implements the few system calls that a test makes, so that
+//! no runtime has to be installed. The program sees no files, no network and no environment.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -63,7 +63,8 @@ fn define(linker: &mut Linker<Vec<String>>) -> Result<(), Error> {
         write(&mut host, at, &nanos.to_le_bytes())?;
         Ok::<i32, Error>(SUCCESS)
     })?;
-    // Only the standard library's hash maps request randomness. Constant bytes make runs repeatable.
+    // Only the standard library's hash maps request randomness. Constant bytes make runs
+    // repeatable.
     linker.func_wrap(wasi, "random_get", |mut host: Host<'_>, at: i32, len: i32| {
         let bytes = vec![7; usize::try_from(len).unwrap_or(0)];
         write(&mut host, at, &bytes)?;

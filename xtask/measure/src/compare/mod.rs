@@ -1,5 +1,5 @@
-//! `cargo xtask compare`: the throughput and latency of leasehold beside those of other servers, all
-//! measured in one run.
+//! `cargo xtask compare`: the throughput and latency of leasehold beside those of other servers,
+//! all measured in one run.
 //!
 //! - Rounds are interleaved, and each starts with another server, so that other work on the machine
 //!   affects all servers alike.

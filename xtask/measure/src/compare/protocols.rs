@@ -17,8 +17,8 @@ const HEADERS_MAX: usize = 32;
 /// Datagrams that come back unchanged: the cost of the machine's network by itself.
 pub(crate) struct Echo;
 
-/// `SET key client NX PX 5000`, then `DEL key`. A release that checks the owner would need a script,
-/// and would be somewhat slower.
+/// `SET key client NX PX 5000`, then `DEL key`. A release that checks the owner would need a
+/// script, and would be somewhat slower.
 pub(crate) struct Redis {
     pub(crate) run: usize,
 }

@@ -53,8 +53,8 @@ impl Server {
         Ok(Self { child, address, version, _folder: folder })
     }
 
-    /// Starts Redis in memory, or with each write flushed before its reply. Returns `None` if it is not
-    /// installed.
+    /// Starts Redis in memory, or with each write flushed before its reply. Returns `None` if it is
+    /// not installed.
     pub(crate) fn redis(durable: bool) -> anyhow::Result<Option<Self>> {
         let Some(version) = version("redis-server") else { return Ok(None) };
         let folder = TempDir::new().context("cannot create a folder for Redis")?;

@@ -33,7 +33,8 @@ pub(super) struct LockClient {
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     json: Value,
-    /// Whether the request was sent only once, so that no earlier transmission can have had an effect.
+    /// Whether the request was sent only once, so that no earlier transmission can have had an
+    /// effect.
     pub(super) is_first_attempt: bool,
 }
 

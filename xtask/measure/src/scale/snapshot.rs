@@ -1,7 +1,7 @@
 //! Whether a snapshot of many sessions delays requests.
 //!
-//! - A bench appends at a steady rate, so that the server takes snapshots. Their start and completion
-//!   are read from the server's log.
+//! - A bench appends at a steady rate, so that the server takes snapshots. Their start and
+//!   completion are read from the server's log.
 //! - A probe acquires and releases a lock of its own at fixed times. Latencies count from the
 //!   scheduled time, so that a pause of the server shows in every request that it delays.
 

@@ -9,8 +9,8 @@ use fastrand::Rng;
 use super::account::{Account, Outcome, format_line};
 use crate::scale::lock_client::{LockClient, Reply};
 
-/// The lease of each session, in milliseconds. Retransmissions of a queued client do not renew it, so
-/// that a client that waits for longer loses its session.
+/// The lease of each session, in milliseconds. Retransmissions of a queued client do not renew it,
+/// so that a client that waits for longer loses its session.
 const LEASE_MS: u64 = 2_000;
 
 /// How long a client waits in the queue of a lock, in milliseconds.
@@ -108,7 +108,7 @@ fn outcome(file: u16, token: u64, reply: &Reply) -> Outcome {
     {
         return Outcome::Applied { file, token, offset };
     }
-    // A refusal of a retransmission does not prove that the first transmission had no effect: it may
-    // have been applied before the session ended.
+    // A refusal of a retransmission does not prove that the first transmission had no effect: it
+    // may have been applied before the session ended.
     if reply.is_first_attempt { Outcome::Refused } else { Outcome::Unknown { file, token } }
 }

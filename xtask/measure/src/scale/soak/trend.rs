@@ -29,7 +29,8 @@ impl Trend {
         highest
     }
 
-    /// Whether the figure has stopped growing. The first third is ignored, because the server warms up.
+    /// Whether the figure has stopped growing. The first third is ignored, because the server warms
+    /// up.
     pub(super) fn is_flat(&self) -> bool {
         let [_, second, last] = self.highest();
         last <= second * FLAT_MAX
