@@ -100,11 +100,11 @@ fn program() -> &'static Path {
     program.as_deref().expect("cargo can build the program under test")
 }
 
-/// Returns a command that runs the project's `xtask`, which this function builds.
-pub fn xtask() -> Command {
+/// Returns a command that runs the project's measurements, which this function builds.
+pub fn xtask_measure() -> Command {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| build("xtask", "xtask"));
-    Command::new(program.as_deref().expect("cargo can build xtask"))
+    let program = PROGRAM.get_or_init(|| build("xtask-measure", "xtask-measure"));
+    Command::new(program.as_deref().expect("cargo can build xtask-measure"))
 }
 
 /// Returns the directory in which cargo places the programs of the profile of this test.

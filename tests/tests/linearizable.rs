@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_sim::{
-    CallResult, RecordKind, Lines, LockId, Message, NodeId, Protection, Record, Run, World, storm,
+    CallResult, Lines, LockId, Message, NodeId, Protection, Record, RecordKind, Run, World, storm,
 };
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 

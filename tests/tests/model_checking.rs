@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use leasehold_core::client::{self, CallId, LockClient, Notification, CallOutcome};
+use leasehold_core::client::{self, CallId, CallOutcome, LockClient, Notification};
 use leasehold_core::data::Data;
 use leasehold_core::event::EventKind;
 use leasehold_core::id::{LogIndex, Name, Peer, Token};
-use leasehold_core::service::{self, Datagram, Input, LockServer, Outbox, StartParams, Durable};
+use leasehold_core::service::{self, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Reply, Request};

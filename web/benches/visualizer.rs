@@ -24,8 +24,8 @@ use leasehold_sim::{Scenario, VirtualTime};
 
 use busy::busy;
 use fixtures::LockCycles;
-use model::timeline::Timeline;
 use model::link::Link;
+use model::timeline::Timeline;
 use model::workspace::Workspace;
 use picture::gantt::{Names, Subject, gantt};
 use picture::shape::Place;

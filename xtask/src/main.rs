@@ -1,72 +1,111 @@
-//! `cargo xtask`: the chores of this project, with nothing installed by hand but Rust.
+//! `cargo xtask`: the development tasks of this project. A Rust toolchain is the only requirement;
+//! each task fetches what else it needs.
 
-mod compare;
-mod page;
-mod run;
-mod scale;
+mod compression;
+mod process;
 mod serve;
-mod small;
-mod test;
+mod test_steps;
 mod tools;
+mod web_page;
 
 use std::process::ExitCode;
 
-const HELP: &str = "\
-cargo xtask serve [--demo] [options of `leasehold serve`]
-    Builds the page and the server, and runs them. What is missing is fetched first.
-    --demo  also starts five clients, so that there is something to see
+use clap::{Parser, Subcommand};
 
-cargo xtask test
-    Every test: formatting, lints, native, on wasm, end to end, in a real browser
+use process::{cargo, run};
 
-cargo xtask measure-page [PART...]
-    What the page weighs and how fast it is, in a real browser, each figure beside its goal.
-    Parts: weight, first, frames, paused, million, live
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about = "The development tasks of leasehold", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
 
-cargo xtask build-page
-    Builds the page into dist/, which any static host serves
-
-cargo xtask compare [--rounds N] [--seconds N]
-    Measures leasehold beside a UDP echo, Redis, etcd and a Python server, as far as they are
-    installed, and writes docs/performance.md and docs/performance.svg
-
-cargo xtask scale [PART...] [--rounds N] [--seconds N] [--soak TIME] [--quick]
-    Measures leasehold at scale, each figure beside its goal, and writes docs/scale.md. Parts:
-    rates, sessions, hand-off, recovery, snapshot, viewers; and soak, which is not run unless it
-    is named, or --soak says for how long (20m), and fails where an acknowledged line is lost
-    --quick  all small and short, and nothing is written: to see that it works
-";
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Builds the page and the server, and runs the server
+    Serve {
+        /// Also starts five clients, so that the page has something to show
+        #[arg(long)]
+        demo: bool,
+        /// Options of `leasehold serve`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Runs every test: formatting, lints, native, on wasm, end to end and in a real browser
+    Test,
+    /// Measures the size and the speed of the page in a real browser, each figure beside its goal
+    MeasurePage {
+        /// weight, first, frames, paused, million or live; all of them by default
+        parts: Vec<String>,
+    },
+    /// Builds the page into dist/, which any static host can serve
+    BuildPage,
+    /// Compares leasehold with other lock servers, and writes docs/performance.md
+    #[command(disable_help_flag = true)]
+    Compare {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Measures leasehold at scale, each figure beside its goal, and writes docs/scale.md
+    #[command(disable_help_flag = true)]
+    Scale {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Called by trunk at the end of its build: splits, joins and compresses the files of the page
+    #[command(hide = true)]
+    FinishPage,
+}
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let command = arguments.next();
-    let rest: Vec<String> = arguments.collect();
-    let done = match command.as_deref() {
-        Some("serve") => serve::serve(&rest),
-        Some("test") => Ok(test::test()),
-        Some("measure-page") => test::measure_page(&rest).map(|()| ExitCode::SUCCESS),
-        Some("build-page") => page::build().map(|()| ExitCode::SUCCESS),
-        Some("compare") => compare::compare(&rest),
-        // Called by `compare`, of a build that is as fast as what it measures.
-        Some("compare-built") => compare::compare_built(&rest),
-        Some("compare-echo") => compare::serve_echo().map(|()| ExitCode::SUCCESS),
-        Some("scale") => scale::scale(&rest),
-        // Called by `scale`, as above.
-        Some("scale-built") => scale::scale_built(&rest),
-        Some("scale-view") => scale::view(&rest).map(|()| ExitCode::SUCCESS),
-        // Called by trunk when it has built the page.
-        Some("finish-page") => page::finish().map(|()| ExitCode::SUCCESS),
-        Some("help" | "--help" | "-h") | None => {
-            print!("{HELP}");
-            Ok(ExitCode::SUCCESS)
-        }
-        Some(other) => {
-            eprintln!("xtask: no chore named {other}\n\n{HELP}");
-            Ok(ExitCode::from(2))
-        }
+    let Arguments { task } = Arguments::parse();
+    let result = match task {
+        Task::Serve { demo, options } => serve::serve(demo, &options),
+        Task::Test => Ok(test_steps::run_all()),
+        Task::MeasurePage { parts } => succeed(test_steps::measure_page(&parts)),
+        Task::BuildPage => succeed(web_page::build()),
+        Task::Compare { options } => succeed(measure("compare", &options)),
+        Task::Scale { options } => succeed(measure("scale", &options)),
+        Task::FinishPage => succeed(web_page::finish()),
     };
-    done.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn succeed(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Builds the server, and runs a measurement against it. Both programs are of the release profile,
+/// so that the clients are as fast as the server.
+fn measure(task: &str, options: &[String]) -> anyhow::Result<()> {
+    let packages = ["--package", "leasehold-server", "--package", "xtask-measure"];
+    run(cargo(&["build", "--release"]).args(packages))?;
+    let program = process::program_path("release", "xtask-measure");
+    run(process::command(&program.to_string_lossy(), &[task]).args(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_passes_unknown_options_to_the_server() {
+        let words = ["xtask", "serve", "--demo", "--http", "127.0.0.1:1", "--help"];
+        let Task::Serve { demo, options } = Arguments::parse_from(words).task else {
+            panic!("another task");
+        };
+        assert!(demo);
+        assert_eq!(options, ["--http", "127.0.0.1:1", "--help"]);
+    }
 }

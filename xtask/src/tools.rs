@@ -1,126 +1,155 @@
-//! What the builds need beyond Rust: fetched when it is missing, never twice.
+//! The tools that the tasks need besides Rust. Each is fetched once, and only if it is missing.
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::run::{cargo, command, output, run, top};
+use crate::process::{cargo, command, output, run, top};
 
-/// Builds the page.
-const TRUNK: (&str, &str) = ("trunk", "0.21.14");
+/// The bundler of the page.
+const TRUNK_VERSION: &str = "0.21.14";
 
-/// Looks for what keeps people out of a page: a script, run inside it by the browser's driver.
+/// The accessibility checker: a script that the browser's driver runs inside the page.
 const AXE: (&str, &str) = ("axe-core", "4.14.1");
 
-/// Where tools that were fetched are kept.
+/// Settings under which the tools compile fastest: they run a few times for a few seconds.
+const FAST_COMPILATION: [&str; 3] = [
+    "profile.dev.debug=false",
+    "profile.dev.debug-assertions=false",
+    "profile.dev.overflow-checks=false",
+];
+
+/// Returns the folder of fetched tools.
 pub(crate) fn folder() -> PathBuf {
     top().join("target/tools")
 }
 
-/// `PATH` with the fetched tools in front.
+/// Returns the value of `PATH` with the fetched tools in front.
 pub(crate) fn path() -> OsString {
     let own = env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder().join("bin")).chain(env::split_paths(&own));
     env::join_paths(folders).unwrap_or(own)
 }
 
-/// Sees to it that a compile target is there.
-pub(crate) fn need_target(target: &str) -> anyhow::Result<()> {
-    let sysroot = output("rustc", &["--print", "sysroot"]).context("there is no rustc")?;
+/// Installs a compile target if it is missing.
+pub(crate) fn require_target(target: &str) -> anyhow::Result<()> {
+    let sysroot = output("rustc", &["--print", "sysroot"]).context("cannot run rustc")?;
     if PathBuf::from(sysroot).join("lib/rustlib").join(target).join("lib").is_dir() {
         return Ok(());
     }
-    eprintln!("xtask: adding the target {target} (some seconds)");
+    eprintln!("xtask: installing the compile target {target} (some seconds)");
     run(&mut command("rustup", &["target", "add", target])).with_context(|| {
-        format!("the target {target} is missing; without rustup it has to come with the toolchain")
+        format!("the compile target {target} is missing; install it with your Rust toolchain")
     })
 }
 
-/// Sees to it that trunk and wasm-bindgen are there in the right versions.
-pub(crate) fn need_page_tools() -> anyhow::Result<()> {
-    need_target("wasm32-unknown-unknown")?;
+/// Installs trunk and wasm-bindgen, in the right versions, if they are missing.
+pub(crate) fn require_page_tools(report: &dyn Fn(&str)) -> anyhow::Result<()> {
+    require_target("wasm32-unknown-unknown")?;
+    // Without their features these programs cannot use TLS, which they need for downloads only.
+    // The command and the library that the page is linked with have to be of one version.
     let bindgen = locked_version("wasm-bindgen")?;
-    need_tool("wasm-bindgen", "wasm-bindgen-cli", &bindgen)?;
-    need_tool(TRUNK.0, TRUNK.0, TRUNK.1)
-}
-
-fn need_tool(program: &str, package: &str, version: &str) -> anyhow::Result<()> {
-    let own = folder().join("bin").join(program);
-    let found = [own.to_string_lossy().as_ref(), program]
-        .into_iter()
-        .filter_map(|program| output(program, &["--version"]))
-        .any(|printed| printed.split_whitespace().any(|word| word == version));
-    if found {
-        return Ok(());
+    if !is_installed("wasm-bindgen", &bindgen) {
+        report("building wasm-bindgen (about a minute on two cores)");
+        install("wasm-bindgen-cli", &bindgen, &["--bin", "wasm-bindgen", "--no-default-features"])?;
     }
-    eprintln!("xtask: building {package} {version} into target/tools (one to three minutes)");
-    let root = folder();
-    let root = root.to_str().context("the project's path is not Unicode")?;
-    let build = folder().join("build");
-    let install = ["install", "--debug", package, "--version", version, "--locked", "--root", root];
-    run(cargo(&install).env("CARGO_TARGET_DIR", &build))?;
-    // The build folder is large and of no more use.
-    std::fs::remove_dir_all(build).ok();
+    if !is_installed("trunk", TRUNK_VERSION) {
+        report("building trunk, the bundler of the page (about four minutes on two cores)");
+        install("trunk", TRUNK_VERSION, &["--no-default-features"])?;
+    }
+    // The build folder is large and no longer useful.
+    fs::remove_dir_all(build_folder()).ok();
     Ok(())
 }
 
-/// The version of a package in the lock file: the page's and the command's have to be equal.
-fn locked_version(package: &str) -> anyhow::Result<String> {
-    let lock = std::fs::read_to_string(top().join("Cargo.lock")).context("no Cargo.lock")?;
-    let after = lock.split(&format!("name = \"{package}\"\nversion = \"")).nth(1);
-    let version = after.and_then(|rest| rest.split('"').next());
-    version.map(str::to_owned).with_context(|| format!("{package} is not in Cargo.lock"))
+fn is_installed(program: &str, version: &str) -> bool {
+    let own = folder().join("bin").join(program);
+    [own.to_string_lossy().as_ref(), program]
+        .into_iter()
+        .filter_map(|program| output(program, &["--version"]))
+        .any(|printed| printed.split_whitespace().any(|word| word == version))
 }
 
-/// Sees to it that there are a browser and its driver.
-pub(crate) fn need_browser() -> anyhow::Result<()> {
-    let there = ["chromium", "chromedriver"].iter().all(|it| output(it, &["--version"]).is_some());
-    if there {
+/// Builds a program into the folder of tools. All share one build folder, so that a dependency of
+/// two programs is compiled once.
+fn install(package: &str, version: &str, options: &[&str]) -> anyhow::Result<()> {
+    let root = folder();
+    let root = root.to_str().context("the project's path is not Unicode")?;
+    let arguments =
+        ["install", "--debug", package, "--version", version, "--locked", "--root", root];
+    let settings = FAST_COMPILATION.into_iter().flat_map(|setting| ["--config", setting]);
+    let mut install = cargo(&arguments);
+    run(install.args(options).args(settings).env("CARGO_TARGET_DIR", build_folder()))
+}
+
+fn build_folder() -> PathBuf {
+    folder().join("build")
+}
+
+/// Returns the version of a package in the lock file.
+fn locked_version(package: &str) -> anyhow::Result<String> {
+    let lock = fs::read_to_string(top().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let after = lock.split(&format!("name = \"{package}\"\nversion = \"")).nth(1);
+    let version = after.and_then(|rest| rest.split('"').next());
+    version.map(str::to_owned).with_context(|| format!("Cargo.lock does not contain {package}"))
+}
+
+/// Installs a browser and its driver if they are missing.
+pub(crate) fn require_browser() -> anyhow::Result<()> {
+    require_program("chromium", "chromium")?;
+    require_program("chromedriver", "chromium-driver")
+}
+
+/// Installs Python if it is missing.
+pub(crate) fn require_python() -> anyhow::Result<()> {
+    require_program("python3", "python3")
+}
+
+/// Installs a program by a package of the system if it is missing.
+fn require_program(program: &str, package: &str) -> anyhow::Result<()> {
+    let is_there = || output(program, &["--version"]).is_some();
+    if is_there() {
         return Ok(());
     }
     if output("apt-get", &["--version"]).is_none() {
-        bail!("Chromium and chromedriver are missing: install them with the system's packages");
+        bail!("{program} is missing; install it with your system's package manager");
     }
-    install(&["chromium", "chromium-driver"])?;
-    ensure!(output("chromedriver", &["--version"]).is_some(), "chromedriver is still missing");
+    install_system_package(package)?;
+    ensure!(is_there(), "{program} is still missing after the installation of {package}");
     Ok(())
 }
 
-/// Installs packages of a Debian or Ubuntu system.
-fn install(packages: &[&str]) -> anyhow::Result<()> {
-    eprintln!("xtask: installing {} (a minute)", packages.join(", "));
-    let root = output("id", &["-u"]).as_deref() == Some("0");
-    let install = [&["install", "--yes"], packages].concat();
-    for arguments in [&["update"][..], &install] {
-        let mut words = vec!["apt-get"];
-        words.extend(arguments);
-        let (program, rest) = if root { ("apt-get", &words[1..]) } else { ("sudo", &words[..]) };
+/// Installs a package of a Debian or Ubuntu system.
+fn install_system_package(package: &str) -> anyhow::Result<()> {
+    eprintln!("xtask: installing {package} (about a minute)");
+    let is_root = output("id", &["-u"]).as_deref() == Some("0");
+    for arguments in [&["apt-get", "update"][..], &["apt-get", "install", "--yes", package]] {
+        let (program, rest) =
+            if is_root { ("apt-get", &arguments[1..]) } else { ("sudo", arguments) };
         run(command(program, rest).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     Ok(())
 }
 
-/// Sees to it that the accessibility checker is there, and says where.
-pub(crate) fn need_axe() -> anyhow::Result<PathBuf> {
+/// Fetches the accessibility checker if it is missing, and returns the path of its script.
+pub(crate) fn require_axe() -> anyhow::Result<PathBuf> {
     let (name, version) = AXE;
-    let place = folder().join(format!("{name}-{version}"));
-    let script = place.join("package/axe.min.js");
+    let folder = folder().join(format!("{name}-{version}"));
+    let script = folder.join("package/axe.min.js");
     if script.exists() {
         return Ok(script);
     }
-    if output("npm", &["--version"]).is_none() {
-        ensure!(output("apt-get", &["--version"]).is_some(), "npm is missing: install it");
-        install(&["npm"])?;
-    }
-    eprintln!("xtask: fetching {name} {version} into target/tools");
-    std::fs::create_dir_all(&place)?;
-    let wanted = format!("{name}@{version}");
-    let to = place.to_str().context("the project's path is not Unicode")?;
-    run(&mut command("npm", &["pack", &wanted, "--silent", "--pack-destination", to]))?;
-    let archive = format!("{to}/{name}-{version}.tgz");
-    run(&mut command("tar", &["-xzf", &archive, "-C", to]))?;
-    ensure!(script.exists(), "there is no axe.min.js in {wanted}");
+    require_program("npm", "npm")?;
+    eprintln!("xtask: fetching {name} {version} into target/tools (some seconds)");
+    fs::create_dir_all(&folder)?;
+    let package = format!("{name}@{version}");
+    let folder = folder.to_str().context("the project's path is not Unicode")?;
+    run(&mut command("npm", &["pack", &package, "--silent", "--pack-destination", folder]))?;
+    let archive = format!("{folder}/{name}-{version}.tgz");
+    run(&mut command("tar", &["-xzf", &archive, "-C", folder]))?;
+    ensure!(script.exists(), "{package} does not contain axe.min.js");
     Ok(script)
 }

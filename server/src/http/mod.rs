@@ -6,6 +6,7 @@
 mod api;
 mod assets;
 mod connection_limit;
+mod encoding;
 mod metrics;
 mod security;
 mod stream;
@@ -24,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::published::{Published, PublisherStopped};
+use assets::PageSource;
 use connection_limit::ConnectionLimiter;
 
 /// How many viewers may follow the stream at once.
@@ -48,6 +50,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 struct AppState {
     published: Published,
     files_dir: Arc<PathBuf>,
+    page: Arc<PageSource>,
     viewer_permits: Arc<Semaphore>,
     state_permits: Arc<Semaphore>,
     /// The rounds in which viewers are told are counted from here.
@@ -74,6 +77,7 @@ pub async fn serve(
     let app = AppState {
         published: published.clone(),
         files_dir: Arc::new(files_dir),
+        page: Arc::new(PageSource::from_environment()),
         viewer_permits: Arc::new(Semaphore::new(VIEWERS_MAX as usize)),
         state_permits: Arc::new(Semaphore::new(STATE_REQUESTS_MAX)),
         started_at: Instant::now(),
@@ -106,7 +110,7 @@ fn router(app: AppState, is_loopback: bool) -> Router {
         .route("/api/events", get(stream::events))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(api::health))
-        .fallback(get(assets::serve_asset))
+        .fallback(get(assets::asset))
         .with_state(app)
         .layer(axum::middleware::from_fn(move |request, next| {
             security::enforce(is_loopback, request, next)

@@ -241,11 +241,7 @@ mod tests {
         let mut simulation_search = Search::new(request.run, request.limits);
         while simulation_search.explore(10_000) == SearchStage::Searching {}
         search.update(SearchReport::from_search(&simulation_search), 10.0);
-        assert!(
-            search.text.starts_with("none with at most 0 faults and "),
-            "{}",
-            search.text
-        );
+        assert!(search.text.starts_with("none with at most 0 faults and "), "{}", search.text);
         assert_eq!(search.found, None);
     }
 }

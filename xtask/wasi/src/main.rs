@@ -1,6 +1,6 @@
-//! Runs one test program that was compiled for `wasm32-wasip1`, with its arguments, and ends as
-//! it ends. An interpreter in Rust and the few system calls that a test makes, so that nothing
-//! has to be installed. There are no files, no network, and no environment in there.
+//! Runs one test program that was compiled for `wasm32-wasip1`, with its arguments, and exits with
+//! its exit code. An interpreter in Rust implements the few system calls that a test makes, so that
+//! no runtime has to be installed. The program sees no files, no network and no environment.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -14,10 +14,11 @@ const BAD_DESCRIPTOR: i32 = 8;
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let path = arguments.first().context("which program?")?;
-    let bytes = std::fs::read(path).with_context(|| format!("no program {path}"))?;
+    let path = arguments.first().context("usage: xtask-wasi PROGRAM [ARGUMENTS]")?;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
     let engine = Engine::default();
-    let module = Module::new(&engine, &bytes[..]).context("not a program for wasm")?;
+    let module = Module::new(&engine, &bytes[..])
+        .with_context(|| format!("{path} is no program for wasm"))?;
     let mut store = Store::new(&engine, arguments);
     let mut linker = <Linker<Vec<String>>>::new(&engine);
     define(&mut linker)?;
@@ -32,9 +33,10 @@ fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
+/// The running program, with its arguments.
 type Host<'a> = Caller<'a, Vec<String>>;
 
-/// The system calls, by the names of WASI preview 1.
+/// Defines the system calls, by their names in WASI preview 1.
 fn define(linker: &mut Linker<Vec<String>>) -> Result<(), Error> {
     let wasi = "wasi_snapshot_preview1";
     linker.func_wrap(wasi, "proc_exit", |status: i32| -> Result<(), Error> {
@@ -61,14 +63,15 @@ fn define(linker: &mut Linker<Vec<String>>) -> Result<(), Error> {
         write(&mut host, at, &nanos.to_le_bytes())?;
         Ok::<i32, Error>(SUCCESS)
     })?;
-    // Only the standard library's own hash maps ask for it. Always the same: so is the run.
+    // Only the standard library's hash maps request randomness. Constant bytes make runs
+    // repeatable.
     linker.func_wrap(wasi, "random_get", |mut host: Host<'_>, at: i32, len: i32| {
         let bytes = vec![7; usize::try_from(len).unwrap_or(0)];
         write(&mut host, at, &bytes)?;
         Ok::<i32, Error>(SUCCESS)
     })?;
     linker.func_wrap(wasi, "sched_yield", || SUCCESS)?;
-    // Nothing is open but the standard streams.
+    // Only the standard streams are open.
     linker.func_wrap(wasi, "fd_prestat_get", |_: i32, _: i32| BAD_DESCRIPTOR)?;
     linker.func_wrap(wasi, "fd_prestat_dir_name", |_: i32, _: i32, _: i32| BAD_DESCRIPTOR)?;
     linker.func_wrap(wasi, "fd_close", |_: i32| BAD_DESCRIPTOR)?;
@@ -80,7 +83,7 @@ fn define(linker: &mut Linker<Vec<String>>) -> Result<(), Error> {
     define_paths(linker, wasi)
 }
 
-/// What opens files: there are none.
+/// Defines the system calls that open files. There are none to open.
 fn define_paths(linker: &mut Linker<Vec<String>>, wasi: &str) -> Result<(), Error> {
     let open =
         |_: i32, _: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32, _: i32| BAD_DESCRIPTOR;
@@ -93,32 +96,32 @@ fn define_paths(linker: &mut Linker<Vec<String>>, wasi: &str) -> Result<(), Erro
 fn fd_write(
     mut host: Host<'_>,
     descriptor: i32,
-    pieces: i32,
+    buffers: i32,
     count: i32,
     written: i32,
 ) -> Result<i32, Error> {
     let mut bytes = Vec::new();
-    for piece in 0..count {
-        let at = read_u32(&host, pieces + piece * 8)?;
-        let len = read_u32(&host, pieces + piece * 8 + 4)?;
+    for index in 0..count {
+        let at = read_u32(&host, buffers + index * 8)?;
+        let len = read_u32(&host, buffers + index * 8 + 4)?;
         let memory = memory(&host)?;
         let found = memory.data(&host).get(at..at + len);
-        bytes.extend_from_slice(found.ok_or_else(|| Error::new("a piece out of memory"))?);
+        bytes.extend_from_slice(found.ok_or_else(|| Error::new("a buffer is out of bounds"))?);
     }
-    let done = match descriptor {
+    let result = match descriptor {
         1 => std::io::stdout().write_all(&bytes),
         2 => std::io::stderr().write_all(&bytes),
         _ => return Ok(BAD_DESCRIPTOR),
     };
-    done.map_err(|error| Error::new(error.to_string()))?;
+    result.map_err(|error| Error::new(error.to_string()))?;
     write_u32(&mut host, written, bytes.len())?;
     Ok(SUCCESS)
 }
 
-fn args_get(mut host: Host<'_>, places: i32, texts: i32) -> Result<i32, Error> {
+fn args_get(mut host: Host<'_>, pointers: i32, texts: i32) -> Result<i32, Error> {
     let mut at = texts;
     for (n, argument) in (0..).zip(host.data().clone()) {
-        write_u32(&mut host, places + n * 4, usize::try_from(at).unwrap_or(0))?;
+        write_u32(&mut host, pointers + n * 4, usize::try_from(at).unwrap_or(0))?;
         let bytes = [argument.as_bytes(), &[0]].concat();
         write(&mut host, at, &bytes)?;
         at += i32::try_from(bytes.len()).unwrap_or(0);
@@ -128,24 +131,24 @@ fn args_get(mut host: Host<'_>, places: i32, texts: i32) -> Result<i32, Error> {
 
 fn memory(host: &Host<'_>) -> Result<Memory, Error> {
     let memory = host.get_export("memory").and_then(Extern::into_memory);
-    memory.ok_or_else(|| Error::new("a program without memory"))
+    memory.ok_or_else(|| Error::new("the program has no memory"))
 }
 
 fn write(host: &mut Host<'_>, at: i32, bytes: &[u8]) -> Result<(), Error> {
     let memory = memory(host)?;
-    let at = usize::try_from(at).map_err(|_| Error::new("a place out of memory"))?;
+    let at = usize::try_from(at).map_err(|_| Error::new("an address is out of bounds"))?;
     memory.write(host, at, bytes).map_err(|error| Error::new(error.to_string()))
 }
 
 fn write_u32(host: &mut Host<'_>, at: i32, number: usize) -> Result<(), Error> {
-    let number = u32::try_from(number).map_err(|_| Error::new("a number too large"))?;
+    let number = u32::try_from(number).map_err(|_| Error::new("a number is too large"))?;
     write(host, at, &number.to_le_bytes())
 }
 
 fn read_u32(host: &Host<'_>, at: i32) -> Result<usize, Error> {
     let memory = memory(host)?;
-    let at = usize::try_from(at).map_err(|_| Error::new("a place out of memory"))?;
+    let at = usize::try_from(at).map_err(|_| Error::new("an address is out of bounds"))?;
     let mut four = [0; 4];
     memory.read(host, at, &mut four).map_err(|error| Error::new(error.to_string()))?;
-    usize::try_from(u32::from_le_bytes(four)).map_err(|_| Error::new("a place out of memory"))
+    usize::try_from(u32::from_le_bytes(four)).map_err(|_| Error::new("an address is out of bounds"))
 }
