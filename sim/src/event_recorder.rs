@@ -1,8 +1,8 @@
 //! Converts events of the server into records, with their clients and related records.
 //!
-//! An event alone does not contain everything that a record needs. The recorder retains the client of
-//! each session, the last record about each lease and each tenure, and the lines of each file. The
-//! simulated world uses one, and so does an observer of a live server.
+//! An event alone does not contain everything that a record needs. The recorder retains the client
+//! of each session, the last record about each lease and each tenure, and the lines of each file.
+//! The simulated world uses one, and so does an observer of a live server.
 //!
 //! For each event, call [`EventRecorder::translate`] first and [`EventRecorder::apply`] once the
 //! record has an id.
@@ -329,7 +329,8 @@ fn seq_number(request_id: &RequestId) -> u32 {
     saturating_u32(request_id.seq.number())
 }
 
-/// Returns the position of a session in the wait queue of a lock, counted from 1; 0 if it does not wait.
+/// Returns the position of a session in the wait queue of a lock, counted from 1; 0 if it does not
+/// wait.
 fn queue_position(lock: &Name, session_id: SessionId, state: Option<&State>) -> u16 {
     let lock = state.and_then(|state| state.locks().get(lock));
     let mut waiters = lock.into_iter().flat_map(Lock::wait_queue);
@@ -337,7 +338,8 @@ fn queue_position(lock: &Name, session_id: SessionId, state: Option<&State>) -> 
     ahead.map_or(0, |ahead| u16::try_from(ahead + 1).unwrap_or(u16::MAX))
 }
 
-/// Returns the token that a refusal reveals, or 0, and whether the current tenure caused the refusal.
+/// Returns the token that a refusal reveals, or 0, and whether the current tenure caused the
+/// refusal.
 fn deciding_tenure(refusal: &Refusal) -> (u32, bool) {
     match refusal {
         Refusal::StaleToken { current } => (saturating_u32(current.number()), true),

@@ -1,7 +1,7 @@
 //! A run that can be stepped through in both directions.
 //!
-//! - Moving forward simulates. Moving back restores the last snapshot before the target and simulates
-//!   from there, which reproduces the same world because a run is deterministic.
+//! - Moving forward simulates. Moving back restores the last snapshot before the target and
+//!   simulates from there, which reproduces the same world because a run is deterministic.
 //! - There are at most [`SNAPSHOTS_MAX`] snapshots: when a run grows long, every second one is
 //!   removed.
 
@@ -24,8 +24,8 @@ const SNAPSHOTS_MAX: usize = 32;
 /// A position is a number of steps: at 0 nothing has happened. One step can add several records, all
 /// with the same virtual time.
 ///
-/// - [`simulate`](Self::simulate) extends the simulated part; [`seek`](Self::seek) moves the current
-///   position.
+/// - [`simulate`](Self::simulate) extends the simulated part; [`seek`](Self::seek) moves the
+///   current position.
 /// - [`world`](Self::world) and [`past`](Self::past) describe the current position,
 ///   [`head`](Self::head) and [`trace`](Self::trace) the whole simulated part.
 /// - [`fork`](Self::fork) creates another history with one more intervention.
@@ -160,8 +160,8 @@ impl History {
         usize::try_from(self.records[position]).unwrap_or(usize::MAX)
     }
 
-    /// Returns the first position that includes a record, or the last simulated position if the record
-    /// is not simulated yet.
+    /// Returns the first position that includes a record, or the last simulated position if the
+    /// record is not simulated yet.
     pub fn position_of(&self, record: RecordId) -> u32 {
         let position = self.records.partition_point(|records| *records <= record.0);
         u32::try_from(position).unwrap_or(u32::MAX).min(self.last_position())

@@ -1,4 +1,5 @@
-//! A run: everything that determines a simulation. It is small enough for a link; all else is derived.
+//! A run: everything that determines a simulation. It is small enough for a link; all else is
+//! derived.
 
 use std::collections::BTreeSet;
 

@@ -37,8 +37,8 @@ impl Run {
     }
 }
 
-/// Returns the invariant that a run violates first and the number of events until then, or `None` if
-/// that takes more than `events_max` events.
+/// Returns the invariant that a run violates first and the number of events until then, or `None`
+/// if that takes more than `events_max` events.
 fn first_violation(run: &Run, events_max: u32) -> Option<(Invariant, u32)> {
     let mut world = World::new(run.clone());
     let mut records = Vec::new();

@@ -1,7 +1,8 @@
 //! Storms: randomized fault-injection runs, generated from a seed.
 //!
-//! - Swarm testing: each storm uses a random subset of the fault kinds, because some kinds mask bugs
-//!   that others expose. Source: Groce, Zhang, Eide, Chen, Regehr, "Swarm testing", ISSTA 2012.
+//! - Swarm testing: each storm uses a random subset of the fault kinds, because some kinds mask
+//!   bugs that others expose. Source: Groce, Zhang, Eide, Chen, Regehr, "Swarm testing", ISSTA
+//!   2012.
 //! - While faults are injected, the safety invariants must hold. Then all faults end, and the
 //!   liveness invariants must hold as well.
 
@@ -35,8 +36,8 @@ const LOCAL_NETWORK: Network = Network {
 /// When the faults of a storm end.
 const FAULTS_END_MS: u64 = 40_000;
 
-/// When a storm ends. Until then all clients must be finished: long enough for the work of all clients
-/// in sequence, the longest lease, the waits, and a few retries.
+/// When a storm ends. Until then all clients must be finished: long enough for the work of all
+/// clients in sequence, the longest lease, the waits, and a few retries.
 const ENDS_MS: u64 = 400_000;
 
 /// The maximum number of turns of a client, including repetitions.
@@ -67,8 +68,8 @@ impl Run {
         RunOutcome::new(&world, trace)
     }
 
-    /// Simulates the run to its end without retaining its trace. Returns the final world, or `None` if
-    /// the trace exceeds `records_max` records.
+    /// Simulates the run to its end without retaining its trace. Returns the final world, or `None`
+    /// if the trace exceeds `records_max` records.
     pub fn execute_within(&self, records_max: u32) -> Option<World> {
         let mut world = World::new(self.clone());
         let mut discarded = Vec::new();

@@ -109,8 +109,8 @@ pub struct PacketSummary {
     pub message: Message,
     /// The lock or file that the packet names.
     pub lock: LockId,
-    /// The fencing token that the packet names, or 0. For `welcome`: the session id. For `appended`:
-    /// the number of the line in its file, counted from 1.
+    /// The fencing token that the packet names, or 0. For `welcome`: the session id. For
+    /// `appended`: the number of the line in its file, counted from 1.
     #[serde(rename = "number")]
     pub value: u32,
     /// The sequence number of the request, or of the request that a reply answers.
@@ -120,8 +120,8 @@ pub struct PacketSummary {
     pub refusal: Option<RefusalCode>,
 }
 
-/// Leaves out `refusal`: older traces do not contain it, and their fingerprints stay valid. It follows
-/// from the rest of the trace.
+/// Leaves out `refusal`: older traces do not contain it, and their fingerprints stay valid. It
+/// follows from the rest of the trace.
 impl Hash for PacketSummary {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Self { id, peer, message, lock, value, seq, refusal: _ } = *self;
@@ -373,7 +373,8 @@ pub enum RecordKind {
         #[serde(rename = "end")]
         outcome: CallResult,
     },
-    /// A client believes that it holds the lock, and will until `until` unless it is renewed or ended.
+    /// A client believes that it holds the lock, and will until `until` unless it is renewed or
+    /// ended.
     Believed {
         lock: LockId,
         token: u32,

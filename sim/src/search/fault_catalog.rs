@@ -1,7 +1,7 @@
 //! The faults that a search injects at each step of a run.
 //!
-//! - Times are not random: a fault of a node is injected right after a step of that node, and a fault
-//!   of a packet when the packet is sent.
+//! - Times are not random: a fault of a node is injected right after a step of that node, and a
+//!   fault of a packet when the packet is sent.
 //! - The duration of a fault is one of a few values, shorter and longer than a lease.
 
 use std::collections::BTreeMap;
@@ -84,11 +84,12 @@ impl FaultCatalog {
         }
     }
 
-    /// Returns the faults to inject at a step that produced these records; `after` is the world after
-    /// it. Call it for every step in order, because it counts packets.
+    /// Returns the faults to inject at a step that produced these records; `after` is the world
+    /// after it. Call it for every step in order, because it counts packets.
     pub(super) fn candidates(&mut self, after: &World, records: &[Record]) -> Vec<Fault> {
         let mut faults = Vec::new();
-        // The next whole millisecond: interventions have this precision, and must not be in the past.
+        // The next whole millisecond: interventions have this precision, and must not be in the
+        // past.
         let at_ms = after.now().as_millis() + 1;
         let mut nodes: Vec<NodeId> = records.iter().map(|record| record.node).collect();
         nodes.dedup();

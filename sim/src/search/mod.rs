@@ -1,12 +1,13 @@
 //! Searches for the smallest violation that faults can cause in a run: the fewest faults, and among
 //! those the fewest events.
 //!
-//! - Iterative deepening: first no fault, then each single fault of the catalog, then each pair, and
-//!   so on. Source: Korf, "Depth-first iterative-deepening", Artificial Intelligence 27, 1985.
+//! - Iterative deepening: first no fault, then each single fault of the catalog, then each pair,
+//!   and so on. Source: Korf, "Depth-first iterative-deepening", Artificial Intelligence 27, 1985.
 //! - A run with `n` faults is extended to runs with `n + 1` faults, at the steps of that run.
 //! - Each try starts from a copy of the world at the step where the fault is injected.
 //! - Runs whose traces differ only in their times are extended only once.
-//! - A search that finds nothing reports how far it got. It is not a proof that no violation exists.
+//! - A search that finds nothing reports how far it got. It is not a proof that no violation
+//!   exists.
 
 mod fault_catalog;
 

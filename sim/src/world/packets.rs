@@ -1,7 +1,8 @@
 //! The packets in flight, sorted by id.
 //!
-//! Ids increase, and packets leave in roughly the order in which they were sent. A sorted queue with
-//! binary search is therefore faster than a tree. The boxes keep insertions and removals cheap.
+//! Ids increase, and packets leave in roughly the order in which they were sent. A sorted queue
+//! with binary search is therefore faster than a tree. The boxes keep insertions and removals
+//! cheap.
 
 use std::collections::VecDeque;
 

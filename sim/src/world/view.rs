@@ -20,7 +20,8 @@ pub struct PacketView {
     pub sent_at: VirtualTime,
     /// When it arrives, or would arrive if it is lost.
     pub arrives_at: VirtualTime,
-    /// Whether it will be lost halfway. This reveals the future: do not show it before a prediction.
+    /// Whether it will be lost halfway. This reveals the future: do not show it before a
+    /// prediction.
     pub will_be_lost: bool,
 }
 
@@ -29,7 +30,8 @@ pub struct PacketView {
 pub struct LinkView {
     /// Whether every packet is lost.
     pub is_cut: bool,
-    /// The loss rate of this link, in parts per million. The higher of this and the network's applies.
+    /// The loss rate of this link, in parts per million. The higher of this and the network's
+    /// applies.
     pub loss_ppm: u64,
     /// The additional latency of this link, in microseconds.
     pub delay_us: u64,
