@@ -50,10 +50,10 @@ impl World {
                 }
             }
             Action::Packet { packet, packet_action } => {
-                self.apply_packet_action(*packet, *packet_action, writer)
+                self.apply_packet_action(*packet, *packet_action, writer);
             }
             Action::FailFlush { keeps_unflushed } => {
-                self.server.disk.flush_failure = Some(*keeps_unflushed)
+                self.server.disk.flush_failure = Some(*keeps_unflushed);
             }
             Action::FailWrites { count } => self.server.disk.writes_to_fail = *count,
             Action::SlowDisk { by_ms } => {

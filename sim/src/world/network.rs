@@ -277,7 +277,7 @@ impl World {
                 self.schedule_packet(Packet { summary, arrives_at, ..packet });
             }
             PacketAction::Delay { by_ms } => {
-                self.reschedule_packet(id, packet.arrives_at + by_ms * 1_000, writer)
+                self.reschedule_packet(id, packet.arrives_at + by_ms * 1_000, writer);
             }
             PacketAction::Deliver => self.reschedule_packet(id, self.now, writer),
         }
