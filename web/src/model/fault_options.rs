@@ -3,7 +3,7 @@
 use leasehold_sim::{Action, Intervention, LinkId, NodeId, PacketAction, PacketId, VirtualTime};
 
 use super::scene::{Client, Condition, Scene};
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 
 /// A slower clock than any protocol allows for, in parts per million.
 const DRIFT_PPM: i64 = 200_000;

@@ -4,9 +4,8 @@
 use leasehold_core::state::Answer;
 use leasehold_sim::{Explainer, LockId, NodeId, Record, Run, VirtualTime, World};
 
-use super::scene::{Client, Condition, Scene};
-use crate::picture::shape::Target;
-use crate::picture::stage::clock_fault_text;
+use super::scene::{Client, Condition, Scene, clock_fault_text};
+use crate::model::target::Target;
 
 /// The run at a moment, as the inspector looks at it.
 #[derive(Clone, Copy)]

@@ -1,11 +1,10 @@
 //! The log: what has happened, newest first, each with its because; heartbeats in a row are one
 //! line.
 
+use crate::model::event_category::EventCategory;
 use leasehold_sim::{
     Explainer, Importance, Invariant, LockId, NodeId, Protection, Record, RecordId, Run,
 };
-
-use crate::picture::symbol::EventCategory;
 
 /// How many rows are shown at first, and how many more each time; of each file half as many lines.
 /// Few: when one goes elsewhere in a run all of them are others.

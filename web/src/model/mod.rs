@@ -1,6 +1,7 @@
 //! What the page knows, and how it changes. Pure, so it is tested natively.
 
 pub(crate) mod comparison;
+pub(crate) mod event_category;
 pub(crate) mod fault_options;
 pub(crate) mod file_views;
 pub(crate) mod goal_progress;
@@ -15,6 +16,7 @@ pub(crate) mod quiz;
 pub(crate) mod scene;
 pub(crate) mod shortcuts;
 pub(crate) mod stop_condition;
+pub(crate) mod target;
 pub(crate) mod timeline;
 pub(crate) mod violation_search;
 pub(crate) mod workspace;

@@ -1,41 +1,11 @@
 //! A search for a violation, as the page knows of it: it goes on elsewhere.
 
 use leasehold_sim::{
-    Intervention, Invariant, RecordId, Run, Scenario, Search, SearchLimits, SearchProgress,
-    SearchStage, Story, World,
+    Intervention, Invariant, RecordId, Run, Scenario, SearchLimits, SearchProgress, SearchStage,
+    Story, World,
 };
-use serde::{Deserialize, Serialize};
 
-/// What the searcher is told to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SearchRequest {
-    pub(crate) run: Run,
-    pub(crate) limits: SearchLimits,
-}
-
-/// What it tells now and then, and at its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SearchReport {
-    pub(crate) stage: SearchStage,
-    pub(crate) progress: SearchProgress,
-    /// In words.
-    pub(crate) text: String,
-    pub(crate) found: Option<Run>,
-}
-
-impl SearchReport {
-    pub(crate) fn from_search(simulation_search: &Search) -> Self {
-        let is_finished = simulation_search.stage() != SearchStage::Searching;
-        let found =
-            simulation_search.found().filter(|_| is_finished).map(|found| found.run.clone());
-        Self {
-            stage: simulation_search.stage(),
-            progress: simulation_search.progress(),
-            text: simulation_search.to_string(),
-            found,
-        }
-    }
-}
+use crate::feed::search_protocol::{SearchReport, SearchRequest};
 
 /// A search, from its settings to its end.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +161,7 @@ fn why_minimal(run: &Run, invariant: Invariant, witness: RecordId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_sim::Protection;
+    use leasehold_sim::{Protection, Search};
 
     #[test]
     fn found_violation_is_explained_and_playable() {
@@ -241,11 +211,7 @@ mod tests {
         let mut simulation_search = Search::new(request.run, request.limits);
         while simulation_search.explore(10_000) == SearchStage::Searching {}
         search.update(SearchReport::from_search(&simulation_search), 10.0);
-        assert!(
-            search.text.starts_with("none with at most 0 faults and "),
-            "{}",
-            search.text
-        );
+        assert!(search.text.starts_with("none with at most 0 faults and "), "{}", search.text);
         assert_eq!(search.found, None);
     }
 }

@@ -13,8 +13,8 @@ use super::{
     Client, ClientBelief, Condition, Counts, Decision, LeaseTerm, Scene, Server, lock_view,
     waiting_text,
 };
+use crate::model::event_category::EventCategory;
 use crate::model::live_trace::{FilePrefix, LiveTrace};
-use crate::picture::symbol::EventCategory;
 
 /// For how long a decision leaves a mark, in microseconds.
 const DECISION_SHOWN_US: u64 = 900_000;

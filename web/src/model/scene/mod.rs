@@ -6,13 +6,12 @@ mod simulated;
 
 pub(crate) use live::line_count_at;
 
+use crate::model::event_category::EventCategory;
 use leasehold_core::id::{Name, SessionId};
 use leasehold_core::state::{Session, State};
 use leasehold_sim::{
     ClockView, Lines, LinkId, LockId, Message, NodeId, PacketId, PacketSelector, Run, VirtualTime,
 };
-
-use crate::picture::symbol::EventCategory;
 
 /// How many of a file's last lines are shown beside it.
 const LINES_SHOWN: usize = 3;
@@ -180,6 +179,26 @@ impl LeaseTerm {
     }
 }
 
+/// What is wrong with a clock; nothing where nothing is.
+pub(crate) fn clock_fault_text(ahead_ms: i64, rate_ppm: i64) -> Option<String> {
+    if rate_ppm.unsigned_abs() >= 1_000 {
+        let direction = if rate_ppm < 0 { "slow" } else { "fast" };
+        let tenths = (rate_ppm.unsigned_abs() + 500) / 1_000;
+        let percent = if tenths.is_multiple_of(10) {
+            (tenths / 10).to_string()
+        } else {
+            format!("{}.{}", tenths / 10, tenths % 10)
+        };
+        return Some(format!("clock {percent} % {direction}"));
+    }
+    if ahead_ms.unsigned_abs() >= 500 {
+        let sign = if ahead_ms < 0 { '−' } else { '+' };
+        let tenths = ahead_ms.unsigned_abs() / 100;
+        return Some(format!("clock {sign}{}.{} s", tenths / 10, tenths % 10));
+    }
+    None
+}
+
 /// How far `now` is from `from` to `to`, from 0 to 1.
 pub(crate) fn elapsed_fraction(from: VirtualTime, to: VirtualTime, now: VirtualTime) -> f64 {
     let length = to.as_micros().saturating_sub(from.as_micros());
@@ -309,5 +328,12 @@ mod tests {
         assert!((elapsed_fraction(at(100), at(300), at(150)) - 0.25).abs() < 1e-9);
         assert!((elapsed_fraction(at(100), at(300), at(900)) - 1.0).abs() < 1e-9);
         assert!(elapsed_fraction(at(100), at(100), at(50)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn clock_faults_are_described() {
+        assert_eq!(clock_fault_text(0, -200_000).unwrap(), "clock 20 % slow");
+        assert_eq!(clock_fault_text(30_000, 0).unwrap(), "clock +30.0 s");
+        assert_eq!(clock_fault_text(3, 5), None);
     }
 }

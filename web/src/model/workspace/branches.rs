@@ -8,8 +8,8 @@ use super::{Branch, ToastAction, Workspace};
 use crate::model::comparison::{Comparison, counterpart};
 use crate::model::fault_options::{self, FaultOption};
 use crate::model::inspector;
+use crate::model::target::Target;
 use crate::model::timeline::Timeline;
-use crate::picture::shape::Target;
 
 /// What is said where somebody would change what was seen of a real server.
 const READ_ONLY: &str = "This was seen of a real server: it can be looked at, and not changed.";

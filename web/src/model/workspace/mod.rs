@@ -19,7 +19,7 @@ use super::player::Player;
 use super::quiz::Quiz;
 use super::scene::Scene;
 use super::timeline::Timeline;
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 
 pub(crate) struct Workspace {
     pub(crate) library: Rc<Vec<Scenario>>,

@@ -8,8 +8,8 @@ use super::Workspace;
 use crate::model::player::{AUTO_PACE_IMPORTANCE, Speed};
 use crate::model::quiz::QuizPhase;
 use crate::model::stop_condition::StopCondition;
+use crate::model::target::Target;
 use crate::model::timeline::{StepFilter, Timeline};
-use crate::picture::shape::Target;
 
 /// How long revealing an answer takes at most, in milliseconds.
 const REVEAL_MS: f64 = 6_000.0;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::quiz::QuizPhase;
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 use leasehold_sim::{Action, Invariant, NodeId, Protection};
 
 fn workspace(link: &str) -> Workspace {
