@@ -2,7 +2,7 @@
 
 use leasehold_sim::{Importance, Message, Record, RecordKind};
 
-/// What a sign stands for.
+/// The category of an event. Each has a symbol, a letter and a colour of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventCategory {
     Acquire,
@@ -11,15 +11,15 @@ pub(crate) enum EventCategory {
     Release,
     Reject,
     Renew,
-    /// Something is done to the world.
+    /// An injected fault.
     Fault,
-    /// A lease is over.
+    /// A lease or a hold limit has expired.
     Expiry,
     Other,
 }
 
 impl EventCategory {
-    /// Those of packets and events, in the order of the legend.
+    /// All categories, in the order of the legend.
     pub(crate) const ALL: [Self; 9] = [
         Self::Acquire,
         Self::Grant,

@@ -1,4 +1,7 @@
-//! What the page knows, and how it changes. Pure, so it is tested natively.
+//! The state of the page and its changes.
+//!
+//! - Nothing here performs I/O or touches the browser, so all of it is tested natively.
+//! - Nothing here names `picture` or `component`.
 
 pub(crate) mod comparison;
 pub(crate) mod event_category;
