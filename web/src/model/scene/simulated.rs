@@ -133,10 +133,11 @@ fn activity(
         });
         // The reply is in flight, or the client has abandoned the request and the server does not
         // know.
-        return format!(
-            "{} {lock}",
-            if is_requesting { "not notified yet: granted" } else { "no longer uses" }
-        );
+        return if is_requesting {
+            format!("granted {lock}, not notified yet")
+        } else {
+            format!("no longer uses {lock}")
+        };
     }
     if let Some(waiting) = session.and_then(|session| waiting_text(state, session)) {
         return waiting;
