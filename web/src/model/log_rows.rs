@@ -18,7 +18,7 @@ pub(crate) struct LogFilter {
     /// Only records that concern this node.
     pub(crate) node: Option<NodeId>,
     /// Only records that concern this lock.
-pub(crate) lock: Option<LockId>,
+    pub(crate) lock: Option<LockId>,
 }
 
 impl Default for LogFilter {

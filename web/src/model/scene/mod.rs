@@ -106,7 +106,7 @@ pub(crate) struct Lock {
     /// The number of lines in its file, or of new lines if `is_partial_count`.
     pub(crate) line_count: usize,
     /// Whether the contents from before the page connected are unknown.
-pub(crate) is_partial_count: bool,
+    pub(crate) is_partial_count: bool,
     /// The last lines: token and client.
     pub(crate) last_lines: Vec<(u32, String)>,
 }
@@ -299,7 +299,10 @@ mod tests {
         let paused = scene("gc-pause", 12_000);
         let client = paused.client(NodeId(1)).unwrap();
         assert_eq!(client.condition, Condition::Paused);
-        assert_eq!(client.server_lease, None, "the server has ended the session of a paused client");
+        assert_eq!(
+            client.server_lease, None,
+            "the server has ended the session of a paused client"
+        );
     }
 
     #[test]
