@@ -91,7 +91,7 @@ fn seek_long_run(bencher: Bencher<'_, '_>) {
             u32::try_from(rng.between(third, 2 * third)).expect("a position of the run")
         })
         .bench_local_values(|position| {
-            workspace.move_without_events(|timeline| timeline.go_to_position(position))
+            workspace.move_timeline(|timeline| timeline.go_to_position(position));
         });
 }
 

@@ -69,8 +69,8 @@ impl Comparison {
 
     /// Returns the important records up to now that only this run has, and those that only the
     /// other run has.
-    pub(crate) fn differences(&self, here: &Timeline) -> (Vec<Difference>, Vec<Difference>) {
-        (only_in(here, &self.other), only_in(&self.other, here))
+    pub(crate) fn differences(&self, current: &Timeline) -> (Vec<Difference>, Vec<Difference>) {
+        (only_in(current, &self.other), only_in(&self.other, current))
     }
 }
 
@@ -101,11 +101,11 @@ fn only_in(a: &Timeline, b: &Timeline) -> Vec<Difference> {
         });
         important_records.collect::<Vec<_>>()
     };
-    let there: BTreeSet<(String, String)> =
+    let other_records: BTreeSet<(String, String)> =
         important_records(b).into_iter().map(|it| (it.at, it.text)).collect();
-    let mut only_here = important_records(a);
-    only_here.retain(|it| !there.contains(&(it.at.clone(), it.text.clone())));
-    only_here
+    let mut records = important_records(a);
+    records.retain(|it| !other_records.contains(&(it.at.clone(), it.text.clone())));
+    records
 }
 
 #[cfg(test)]
@@ -122,9 +122,12 @@ mod tests {
         let comparison = Comparison::new(&timeline, other);
         let (_, at) = comparison.divergence.unwrap();
         assert!((15_900..16_400).contains(&at.as_millis()), "{at}");
-        let (here, there) = comparison.differences(&timeline);
-        assert!(here.iter().any(|it| it.text.contains("refuses client_1's append")), "{here:#?}");
-        assert!(there.iter().any(|it| it.text.contains("for client_1, under token 1")));
+        let (current_only, other_only) = comparison.differences(&timeline);
+        assert!(
+            current_only.iter().any(|it| it.text.contains("refuses client_1's append")),
+            "{current_only:#?}"
+        );
+        assert!(other_only.iter().any(|it| it.text.contains("for client_1, under token 1")));
         let reverse = counterpart(&scenario, comparison.other.run()).unwrap();
         assert_eq!(&reverse, timeline.run());
     }

@@ -50,17 +50,52 @@ impl EventCategory {
         }
     }
 
-    #[allow(clippy::wildcard_enum_match_arm, reason = "what isn't named is told by its interest")]
     pub(crate) fn from_record(record: &Record) -> Self {
         match record.kind {
-            RecordKind::Sent(about) | RecordKind::Arrived(about) => {
-                Self::from_message(about.message)
+            RecordKind::Sent(packet) | RecordKind::Arrived(packet) => {
+                Self::from_message(packet.message)
             }
             RecordKind::LockQueued { .. } => Self::Acquire,
             RecordKind::LockGranted { .. } | RecordKind::TenureRecovered { .. } => Self::Grant,
             RecordKind::FileAppended { .. } => Self::Append,
             RecordKind::LeaseRenewed { .. } => Self::Renew,
-            _ => match Importance::from_record(record) {
+            RecordKind::Started
+            | RecordKind::Crashed { .. }
+            | RecordKind::Restarted
+            | RecordKind::Paused { .. }
+            | RecordKind::Resumed
+            | RecordKind::ClockJumped { .. }
+            | RecordKind::ClockDrifted { .. }
+            | RecordKind::Cut { .. }
+            | RecordKind::Healed { .. }
+            | RecordKind::Degraded { .. }
+            | RecordKind::DiskSlowed { .. }
+            | RecordKind::FaultsEnded
+            | RecordKind::Lost { .. }
+            | RecordKind::Duplicated { .. }
+            | RecordKind::Rescheduled { .. }
+            | RecordKind::Recovered { .. }
+            | RecordKind::WaitRecovered { .. }
+            | RecordKind::SessionOpened { .. }
+            | RecordKind::SessionExpired { .. }
+            | RecordKind::SessionClosed { .. }
+            | RecordKind::LockReleased { .. }
+            | RecordKind::WaitEnded { .. }
+            | RecordKind::RequestRefused { .. }
+            | RecordKind::DuplicateAnswered { .. }
+            | RecordKind::Durable { .. }
+            | RecordKind::WriteFailed
+            | RecordKind::FlushFailed
+            | RecordKind::CallStarted { .. }
+            | RecordKind::CallEnded { .. }
+            | RecordKind::Believed { .. }
+            | RecordKind::BeliefEnded { .. }
+            | RecordKind::Checked { .. }
+            | RecordKind::Working { .. }
+            | RecordKind::SessionLost
+            | RecordKind::Finished
+            | RecordKind::RunEnded
+            | RecordKind::Gap { .. } => match Importance::from_record(record) {
                 Importance::Refusal | Importance::Violation => Self::Reject,
                 Importance::Expiry => Self::Expiry,
                 Importance::Fault => Self::Fault,

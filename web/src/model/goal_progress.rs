@@ -22,8 +22,9 @@ impl Workspace {
             run.interventions.iter().filter(|it| !scenario_interventions.contains(it)).count();
         let (target_invariant, faults_max) = (goal.violate, goal.faults_max);
         let statuses = timeline.statuses();
-        let violated =
-            statuses.iter().filter(|(_, here, _)| matches!(here, InvariantStatus::Violated { .. }));
+        let violated = statuses
+            .iter()
+            .filter(|(_, status, _)| matches!(status, InvariantStatus::Violated { .. }));
         let violated: Vec<_> = violated.map(|(it, ..)| *it).collect();
         // With other protections disabled, the goal would be too easy.
         let has_same_protections = run.without == self.scenario.without;
@@ -45,18 +46,18 @@ impl Workspace {
             )
         } else if fault_count > 0 && timeline.is_at_end() {
             let others: Vec<String> = violated.iter().map(ToString::to_string).collect();
-            let other_text = if others.is_empty() {
-                String::new()
+            let reason = if others.is_empty() {
+                "no line follows one with a larger token".to_owned()
             } else {
-                format!(" {} was violated, but not {target_invariant}.", others.join(" and "))
+                format!("{} was violated, but not {target_invariant}", others.join(" and "))
             };
             format!(
-                "Missed:{other_text} No line follows one with a larger token: an earlier holder must \
-                 append after its successor. Undo (U) and try again."
+                "Missed: {reason}. An earlier holder must append after its successor. \
+                 Undo (U) and try again."
             )
         } else {
             format!(
-                "Goal: violate {target_invariant}: a line must follow one with a larger token. {} left.",
+                "Goal: violate {target_invariant}. A line must follow one with a larger token. {} left.",
                 fault_count_text(faults_left)
             )
         };

@@ -2,10 +2,11 @@
 //!
 //! Consecutive heartbeats are collapsed into one row.
 
-use crate::model::event_category::EventCategory;
 use leasehold_sim::{
     Explainer, Importance, Invariant, LockId, NodeId, Protection, Record, RecordId, Run,
 };
+
+use crate::model::event_category::EventCategory;
 
 /// The number of rows that a page of the log adds, and twice the number of lines that a page of a
 /// file adds. Small, because a seek replaces all rows.

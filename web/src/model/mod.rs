@@ -18,6 +18,7 @@ pub(crate) mod player;
 pub(crate) mod quiz;
 pub(crate) mod scene;
 pub(crate) mod shortcuts;
+pub(crate) mod step_filter;
 pub(crate) mod stop_condition;
 pub(crate) mod target;
 pub(crate) mod timeline;

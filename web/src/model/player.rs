@@ -1,8 +1,6 @@
 //! Playback speed. The automatic speed adapts to the run: messages move slowly enough to follow,
 //! and idle time passes quickly. A fixed speed can be chosen instead.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "a few messages are routine")]
-
 use std::collections::BTreeSet;
 
 use leasehold_core::id::Name;
@@ -165,7 +163,21 @@ impl RoutineTraffic {
                 let index = usize::from(client.0).wrapping_sub(1);
                 self.is_waiting.get(index).copied().unwrap_or(false)
             }
-            _ => false,
+            Message::Hello
+            | Message::Welcome
+            | Message::Granted
+            | Message::CancelAcquire
+            | Message::Cancelled
+            | Message::ReleaseLock
+            | Message::Released
+            | Message::AppendFile
+            | Message::Appended
+            | Message::AppendOutcome
+            | Message::Outcome
+            | Message::Refused
+            | Message::Retry
+            | Message::Close
+            | Message::Closed => false,
         }
     }
 }

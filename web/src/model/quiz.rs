@@ -124,13 +124,13 @@ impl Quiz {
             }
             // Moving past the question reveals the answer.
             QuizPhase::NotReached if position > question_position => {
-                self.phase = QuizPhase::Answered
+                self.phase = QuizPhase::Answered;
             }
             QuizPhase::Open if position > question_position => self.phase = QuizPhase::Answered,
             QuizPhase::Open if position < question_position => self.phase = QuizPhase::NotReached,
             QuizPhase::Revealing if position >= answer_position => self.phase = QuizPhase::Answered,
             QuizPhase::Revealing if position < question_position => {
-                self.phase = QuizPhase::NotReached
+                self.phase = QuizPhase::NotReached;
             }
             QuizPhase::NotReached
             | QuizPhase::Open

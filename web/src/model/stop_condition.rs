@@ -2,7 +2,8 @@
 
 use leasehold_sim::{Importance, LockId, NodeId, Record, RecordKind, Run, ScriptStep};
 
-use super::timeline::{StepFilter, Timeline};
+use super::step_filter::StepFilter;
+use super::timeline::Timeline;
 
 /// Playback stops at the next step that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,18 +67,19 @@ impl StopCondition {
         })
     }
 
-    #[allow(clippy::wildcard_enum_match_arm, reason = "each condition selects one record kind")]
     fn matches(self, record: &Record) -> bool {
-        match (self, record.kind) {
-            (Self::Holds(node, held_lock), RecordKind::LockGranted { client, lock, .. }) => {
-                (node, held_lock) == (client, lock)
+        match self {
+            Self::Violation => false,
+            Self::Refusal => matches!(record.kind, RecordKind::RequestRefused { .. }),
+            Self::Expiry => {
+                matches!(record.kind, RecordKind::LockReleased { .. })
+                    && Importance::from_record(record) == Importance::Expiry
             }
-            (Self::Refusal, RecordKind::RequestRefused { .. })
-            | (Self::Append, RecordKind::FileAppended { .. }) => true,
-            (Self::Expiry, RecordKind::LockReleased { .. }) => {
-                Importance::from_record(record) == Importance::Expiry
-            }
-            _ => false,
+            Self::Append => matches!(record.kind, RecordKind::FileAppended { .. }),
+            Self::Holds(node, held_lock) => matches!(
+                record.kind,
+                RecordKind::LockGranted { client, lock, .. } if (client, lock) == (node, held_lock)
+            ),
         }
     }
 }

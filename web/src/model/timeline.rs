@@ -7,8 +7,7 @@
 use std::rc::Rc;
 
 use leasehold_sim::{
-    History, Importance, Intervention, Invariant, InvariantStatus, NodeId, Record, RecordId, Run,
-    VirtualTime, World,
+    History, Intervention, Invariant, InvariantStatus, Record, RecordId, Run, VirtualTime, World,
 };
 
 use super::inspector::InspectorContext;
@@ -399,51 +398,6 @@ impl Timeline {
         let from = if position == 0 { 0 } else { self.record_count_at(position - 1) };
         &self.trace()[from..self.record_count_at(position)]
     }
-
-    /// Returns the position of the next step that matches the filter, or of the previous one.
-    /// Backwards, the beginning always matches.
-    pub(crate) fn find_position(&self, forward: bool, filter: StepFilter) -> Option<u32> {
-        let violated = self.violated();
-        let is_match = |position: &u32| {
-            let from = if *position == 0 { 0 } else { self.record_count_at(*position - 1) };
-            let records = self.step_records(*position);
-            records.iter().enumerate().any(|(offset, record)| {
-                let record_index = u32::try_from(from + offset).unwrap_or(u32::MAX);
-                filter
-                    .matches(record, violated.iter().any(|(_, witness)| witness.0 == record_index))
-            })
-        };
-        if forward {
-            (self.position() + 1..=self.last_position()).find(is_match)
-        } else {
-            (0..self.position()).rev().find(|position| *position == 0 || is_match(position))
-        }
-    }
-}
-
-/// Selects steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StepFilter {
-    MinImportance(Importance),
-    /// Steps that concern this node, without heartbeats and internal records.
-    Node(NodeId),
-    Violation,
-}
-
-impl StepFilter {
-    fn matches(self, record: &Record, is_violation: bool) -> bool {
-        match self {
-            Self::MinImportance(min_importance) => {
-                is_violation || Importance::from_record(record) >= min_importance
-            }
-            Self::Node(node) => {
-                let subject = record.kind.subject();
-                let concerns_node = record.node == node || subject.client == Some(node);
-                concerns_node && Importance::from_record(record) > Importance::Heartbeat
-            }
-            Self::Violation => is_violation,
-        }
-    }
 }
 
 fn to_usize(number: u32) -> usize {
@@ -457,7 +411,7 @@ pub(crate) fn time_of(trace: &[Record], id: RecordId) -> Option<VirtualTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_sim::{Action, Scenario};
+    use leasehold_sim::{Action, NodeId, Scenario};
 
     fn timeline(name: &str) -> Timeline {
         Timeline::new(Scenario::from_name(name).unwrap().resolve_run())
@@ -495,17 +449,5 @@ mod tests {
         let fork = timeline.fork(Intervention::at(1_001, crash)).unwrap();
         assert_eq!((fork.position(), fork.past()), (timeline.position(), timeline.past()));
         assert_ne!(fork.fingerprint(), timeline.fingerprint());
-    }
-
-    #[test]
-    fn important_steps_are_found_in_both_directions() {
-        let mut timeline = timeline("gc-pause");
-        let grants = StepFilter::MinImportance(Importance::Grant);
-        let first = timeline.find_position(true, grants).unwrap();
-        timeline.go_to_position(first);
-        let second = timeline.find_position(true, grants).unwrap();
-        assert!(second > first);
-        timeline.go_to_position(second);
-        assert_eq!(timeline.find_position(false, grants), Some(first));
     }
 }

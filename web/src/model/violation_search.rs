@@ -149,9 +149,7 @@ fn why_minimal(run: &Run, invariant: Invariant, witness: RecordId) -> String {
             "Without that fault nothing is violated.".to_owned()
         }
         count if run.interventions.iter().all(is_needed) => {
-            format!(
-                "Each of the {count} interventions is needed: without any one of them nothing is violated."
-            )
+            format!("Each of the {count} interventions is needed for the violation.")
         }
         _ => "No run with fewer faults violates it.".to_owned(),
     }

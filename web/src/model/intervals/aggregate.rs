@@ -217,7 +217,7 @@ impl Aggregator {
     fn finish_aggregate(&mut self, finished: Option<(Aggregate, usize)>) {
         match finished {
             Some((aggregate, first_index)) if aggregate.count == 1 => {
-                self.is_single[first_index] = true
+                self.is_single[first_index] = true;
             }
             Some((aggregate, _)) => self.aggregates.push(aggregate),
             None => {}

@@ -123,7 +123,6 @@ impl Intervals {
         }
     }
 
-    #[allow(clippy::wildcard_enum_match_arm, reason = "most records have no duration and no mark")]
     fn apply_record(&mut self, id: RecordId, record: &Record) {
         let Record { at, node, .. } = *record;
         if Importance::from_record(record) == Importance::Fault {
@@ -140,7 +139,7 @@ impl Intervals {
             RecordKind::Healed { to } => self.end_outage(node, OutageKind::Cut(to), at),
             RecordKind::Recovered { .. } | RecordKind::Gap { .. } => self.lose_open_tenures(at),
             RecordKind::TenureRecovered { lock, client, token, .. } => {
-                self.recover_tenure(id, at, (lock, client, token))
+                self.recover_tenure(id, at, (lock, client, token));
             }
             RecordKind::LockGranted { lock, client, token, .. } => {
                 self.end_tenure(lock, at, TenureEnd::Lost);
@@ -172,10 +171,38 @@ impl Intervals {
                 self.add_mark(id, at, (lock, node, token), MarkKind::Acknowledged);
             }
             RecordKind::Believed { lock, token, until } => {
-                self.extend_belief(at, (lock, node, token), until)
+                self.extend_belief(at, (lock, node, token), until);
             }
             RecordKind::BeliefEnded { lock, token, .. } => self.end_belief(at, (lock, node, token)),
-            _ => {}
+            RecordKind::Started
+            | RecordKind::ClockJumped { .. }
+            | RecordKind::ClockDrifted { .. }
+            | RecordKind::Degraded { .. }
+            | RecordKind::DiskSlowed { .. }
+            | RecordKind::FaultsEnded
+            | RecordKind::Sent(_)
+            | RecordKind::Arrived(_)
+            | RecordKind::Lost { .. }
+            | RecordKind::Duplicated { .. }
+            | RecordKind::Rescheduled { .. }
+            | RecordKind::WaitRecovered { .. }
+            | RecordKind::SessionOpened { .. }
+            | RecordKind::SessionExpired { .. }
+            | RecordKind::SessionClosed { .. }
+            | RecordKind::LockQueued { .. }
+            | RecordKind::WaitEnded { .. }
+            | RecordKind::RequestRefused { .. }
+            | RecordKind::DuplicateAnswered { .. }
+            | RecordKind::Durable { .. }
+            | RecordKind::WriteFailed
+            | RecordKind::FlushFailed
+            | RecordKind::CallStarted { .. }
+            | RecordKind::CallEnded { .. }
+            | RecordKind::Checked { .. }
+            | RecordKind::Working { .. }
+            | RecordKind::SessionLost
+            | RecordKind::Finished
+            | RecordKind::RunEnded => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! Live traces of scripted event streams.
 
+use super::segment::CHECKPOINT_INTERVAL;
 use super::*;
 use crate::model::timeline::Timeline;
 

@@ -132,15 +132,18 @@ fn client_views(
 }
 
 /// Returns the clients whose session ended recently and how it ended, newest first.
-#[allow(clippy::wildcard_enum_match_arm, reason = "selects two of many kinds")]
 fn ended_clients(
     past: &[Record],
     now: VirtualTime,
 ) -> impl Iterator<Item = (NodeId, &'static str)> {
-    recent_records(past, now, ENDED_SHOWN_US).filter_map(|record| match record.kind {
-        RecordKind::SessionExpired { client, .. } => Some((client, "lease expired")),
-        RecordKind::SessionClosed { client, .. } => Some((client, "session closed")),
-        _ => None,
+    recent_records(past, now, ENDED_SHOWN_US).filter_map(|record| {
+        if let RecordKind::SessionExpired { client, .. } = record.kind {
+            Some((client, "lease expired"))
+        } else if let RecordKind::SessionClosed { client, .. } = record.kind {
+            Some((client, "session closed"))
+        } else {
+            None
+        }
     })
 }
 

@@ -9,12 +9,13 @@ mod simulated;
 
 pub(crate) use live::line_count_at;
 
-use crate::model::event_category::EventCategory;
 use leasehold_core::id::{Name, SessionId};
 use leasehold_core::state::{Session, State};
 use leasehold_sim::{
     ClockView, Lines, LinkId, LockId, Message, NodeId, PacketId, PacketSelector, Run, VirtualTime,
 };
+
+use crate::model::event_category::EventCategory;
 
 /// The number of a file's last lines that the stage shows.
 const LINES_SHOWN: usize = 3;

@@ -167,20 +167,17 @@ fn packets_in_flight(world: &World) -> Vec<Packet> {
 }
 
 /// Returns the packets that were lost within the last [`LOSS_SHOWN_US`].
-#[allow(clippy::wildcard_enum_match_arm, reason = "selects one of many kinds")]
 fn recent_losses(past: &[Record], now: VirtualTime) -> Vec<LostPacket> {
     let is_recent = |record: &&Record| now.as_micros() - record.at.as_micros() < LOSS_SHOWN_US;
     let recent_records = past.iter().rev().take_while(is_recent);
-    let losses = recent_records.filter_map(|record| match record.kind {
-        RecordKind::Lost { packet: about, cause: why } => {
-            // If the receiver was down, the record is the receiver's; otherwise it is the sender's.
-            let is_late = why == LossCause::NodeDown;
-            let (from, to) =
-                if is_late { (about.peer, record.node) } else { (record.node, about.peer) };
-            let link = LinkId { from, to };
-            Some(LostPacket { packet: about.id, link, at: record.at, is_at_receiver: is_late })
-        }
-        _ => None,
+    let losses = recent_records.filter_map(|record| {
+        let RecordKind::Lost { packet, cause } = record.kind else { return None };
+        // If the receiver was down, the record is the receiver's; otherwise it is the sender's.
+        let is_at_receiver = cause == LossCause::NodeDown;
+        let (from, to) =
+            if is_at_receiver { (packet.peer, record.node) } else { (record.node, packet.peer) };
+        let link = LinkId { from, to };
+        Some(LostPacket { packet: packet.id, link, at: record.at, is_at_receiver })
     });
     losses.collect()
 }

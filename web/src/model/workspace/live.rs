@@ -28,7 +28,7 @@ impl Workspace {
     ///
     /// # Errors
     /// If the text is not a valid recording.
-    pub(crate) fn from_recording(&self, text: &str) -> Result<Self, String> {
+    pub(crate) fn for_recording(&self, text: &str) -> Result<Self, String> {
         let (live_trace, intervals) = LiveTrace::from_recording(LiveRecording::read(text)?)?;
         let mut workspace = self.with_live_trace("recording", "A recording", live_trace, intervals);
         workspace.recording_json = Some(text.into());

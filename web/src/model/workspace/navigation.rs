@@ -7,9 +7,10 @@ use leasehold_sim::{Importance, RecordId, VirtualTime};
 use super::Workspace;
 use crate::model::player::{AUTO_PACE_IMPORTANCE, Speed};
 use crate::model::quiz::QuizPhase;
+use crate::model::step_filter::StepFilter;
 use crate::model::stop_condition::StopCondition;
 use crate::model::target::Target;
-use crate::model::timeline::{StepFilter, Timeline};
+use crate::model::timeline::Timeline;
 
 /// The longest time that revealing an answer may take, in milliseconds.
 const REVEAL_MS: f64 = 6_000.0;
@@ -85,7 +86,8 @@ impl Workspace {
         true
     }
 
-    pub(super) fn move_timeline(&mut self, move_to: impl FnOnce(&mut Timeline)) {
+    /// Moves the timeline without changing playback or quiz.
+    pub(crate) fn move_timeline(&mut self, move_to: impl FnOnce(&mut Timeline)) {
         let before = self.timeline().position();
         move_to(self.timeline_mut());
         if self.timeline().position() != before {
@@ -96,11 +98,6 @@ impl Workspace {
         } else if let Some(comparison) = &mut self.comparison {
             comparison.other.go_to(self.branches[self.current_branch].timeline.now());
         }
-    }
-
-    /// Moves the timeline without changing playback or quiz.
-    pub(crate) fn move_without_events(&mut self, move_to: impl FnOnce(&mut Timeline)) {
-        self.move_timeline(move_to);
     }
 
     /// Goes to a position and stops the playback.
@@ -158,7 +155,7 @@ impl Workspace {
                 self.go_to_next(forward, StepFilter::Node(node));
             }
             Some(Target::Lock(_) | Target::Packet(_) | Target::Record(_)) | None => {
-                self.show_toast("Select a node first.", Vec::new())
+                self.show_toast("Select a node first.", Vec::new());
             }
         }
     }
