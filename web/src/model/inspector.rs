@@ -187,7 +187,7 @@ fn client_library_fields(world: &World, client: &Client, now: VirtualTime) -> Ve
                 "Pending request",
                 format!("{request_name}, attempt {attempt}{more}"),
             ));
-            fields.push(countdown_field("Retransmit", time_until(first.retransmit_at)));
+            fields.push(countdown_field("Next retransmit", time_until(first.retransmit_at)));
         }
     }
     let state = world.server().state;

@@ -146,7 +146,7 @@ mod tests {
         let notes = Notes::from_workspace(&workspace, None);
         assert!(
             notes.options[0].starts_with('✓')
-                && !notes.explanation.contains("takes an append only")
+                && notes.explanation != workspace.scenario.question.explanation
         );
         assert!(notes.explanation.contains("without fencing"), "{}", notes.explanation);
     }
