@@ -26,9 +26,10 @@ use crate::model::fault_options::FaultOption;
 use crate::model::link::Link;
 use crate::model::notes::Notes;
 use crate::model::shortcuts::{Command, View};
+use crate::model::target::Target;
 use crate::model::violation_search::ViolationSearch;
 use crate::model::workspace::{ToastAction, Workspace};
-use crate::picture::shape::{Area, Picture, Target};
+use crate::picture::shape::{Area, Picture};
 
 /// How often it is looked, while something moves, how large the places of the pictures are, in
 /// milliseconds.

@@ -281,7 +281,7 @@ impl App {
                 .show_toast("Nothing was recorded: the server did not answer.", Vec::new());
             return;
         };
-        match self.workspace.from_recording(&text) {
+        match self.workspace.for_recording(&text) {
             Ok(recorded) => {
                 self.leave_live();
                 self.workspace = recorded;

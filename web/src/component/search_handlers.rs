@@ -4,8 +4,9 @@ use yew::Context;
 
 use super::app::{App, Msg};
 use crate::browser;
+use crate::feed::search_protocol::SearchReport;
 use crate::feed::search_worker::{SearchWorker, WorkerEvent};
-use crate::model::violation_search::{SearchReport, SearchResult};
+use crate::model::violation_search::SearchResult;
 
 /// The buttons that begin it, and show what came of it.
 pub(super) const START_BUTTON: &str = "[data-testid=search-start]";
@@ -42,7 +43,9 @@ impl App {
         self.last_report_at = browser::now();
         // Not on what stops it: a second Enter would.
         self.focus_after_draw = Some("[data-testid=search-outcome]");
-        self.search_worker = SearchWorker::start(&request, &ctx.link().callback(Msg::SearchEvent));
+        let callback = ctx.link().callback(Msg::SearchEvent);
+        self.search_worker = browser::meta_content("leasehold-worker")
+            .and_then(|script| SearchWorker::start(&script, &request, &callback));
         if self.search_worker.is_none() {
             self.search.stop();
             self.search.set_text("The browser can't start a worker for the search here.");
