@@ -110,6 +110,7 @@ pub struct PacketSummary {
     pub lock: LockId,
     /// The token that it names, 0 for none; of a `welcome` the session's number, of an `appended`
     /// the place of the line in its file, from 1 on.
+    #[serde(rename = "number")]
     pub value: u32,
     /// The number of the request that it is, or answers.
     pub seq: u32,
@@ -305,6 +306,7 @@ pub enum RecordKind {
         seq: u32,
         token: u32,
         cause: ReleaseCause,
+        #[serde(rename = "by")]
         origin: NodeId,
         index: u32,
     },
@@ -462,7 +464,7 @@ impl RecordKind {
     pub fn code_with_cause(&self) -> String {
         let code = self.code();
         match *self {
-            Self::LockGranted { from_queue: true, .. } => format!("{code} from the line"),
+            Self::LockGranted { from_queue: true, .. } => format!("{code} from the queue"),
             Self::LockReleased { cause, .. } => format!("{code} {}", SerializedName(cause)),
             Self::WaitEnded { cause, .. } => format!("{code} {}", SerializedName(cause)),
             Self::BeliefEnded { cause, .. } => format!("{code} {}", SerializedName(cause)),
