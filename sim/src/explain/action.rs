@@ -12,7 +12,6 @@ pub(super) type Clause = (String, String);
 
 impl Explainer<'_> {
     /// Returns the sentence of a record, as actor and action.
-    #[allow(clippy::too_many_lines, reason = "one arm for each kind of record")]
     pub(super) fn clause(&self, record: &Record) -> Clause {
         let node = record.node;
         match record.kind {
