@@ -1,19 +1,21 @@
-//! What the checkers find: each of these traces is that of a good run, but for one thing, and that
-//! is seen and told.
+//! The checkers detect a violation in the trace of a correct run after one change, and explain it.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for one kind among all")]
+mod common;
 
 use std::collections::BTreeSet;
 
+use leasehold_core::event::WaitEndCause;
 use leasehold_core::id::Name;
 use leasehold_sim::*;
+
+use common::execute;
 
 const ANN: NodeId = NodeId(1);
 const BOB: NodeId = NodeId(2);
 const LEDGER: LockId = LockId(0);
 
-/// Ann has the ledger while Bob waits for it, and then Bob; each writes a line and closes.
-fn ann_and_bob() -> Run {
+/// A run in which ann holds the lock while bob waits for it; each client appends a line and closes.
+fn two_client_run() -> Run {
     let name = |text| Name::new(text).unwrap();
     let script = vec![
         ScriptStep::Acquire {
@@ -48,236 +50,252 @@ fn ann_and_bob() -> Run {
     }
 }
 
-/// Sees that a good run is found to violate this first, and how that is told, where its trace is
-/// changed so.
+/// Checks that the changed trace violates this invariant first, with this explanation.
 #[track_caller]
-fn check(invariant: Invariant, told: &str, change: impl FnOnce(&mut Vec<Record>)) {
-    let run = ann_and_bob();
-    let mut trace = run.execute().trace;
-    assert!(Checkers::from_trace(&run, &trace).is_clean(), "the run itself is good");
+fn check(invariant: Invariant, expected_text: &str, change: impl FnOnce(&mut Vec<Record>)) {
+    let run = two_client_run();
+    let (_, mut trace) = execute(&run);
+    assert!(Checkers::from_trace(&run, &trace).is_clean(), "the unchanged run violates nothing");
     change(&mut trace);
     let violated = Checkers::from_trace(&run, &trace).violations();
-    let Some(&(first, witness)) = violated.first() else { panic!("nothing is found") };
+    let Some(&(first, witness)) = violated.first() else { panic!("no violation is detected") };
     let violation = Explainer::new(&run, &trace).violation(first, witness).unwrap();
-    assert_eq!((first, violation.text.as_str()), (invariant, told));
+    assert_eq!((first, violation.text.as_str()), (invariant, expected_text));
 }
 
-/// The place of the `nth` record, from 0 on, that is like this.
-fn find(trace: &[Record], nth: usize, like: impl Fn(&Record) -> bool) -> usize {
-    let mut places = (0..trace.len()).filter(|place| like(&trace[*place]));
-    places.nth(nth).expect("there is such a record")
+/// Returns the position of the `nth` record, from 0, that matches.
+fn find(trace: &[Record], nth: usize, matches: impl Fn(&Record) -> bool) -> usize {
+    let mut matching = (0..trace.len()).filter(|position| matches(&trace[*position]));
+    matching.nth(nth).expect("the trace contains such a record")
 }
 
-/// Where the server sends this to a client, and what.
-fn sent(trace: &[Record], client: NodeId, message: Message) -> (usize, PacketSummary) {
-    let of = |it: &Record| match it.kind {
-        RecordKind::Sent(about) if (about.peer, about.message) == (client, message) => Some(about),
-        _ => None,
-    };
-    let place = find(trace, 0, |it| of(it).is_some());
-    (place, of(&trace[place]).unwrap())
+/// Returns the first packet of this type that a client or the server sends, with its position.
+fn find_sent(
+    trace: &[Record],
+    message: Message,
+    matches: impl Fn(&PacketSummary) -> bool,
+) -> (usize, PacketSummary) {
+    let matching = trace.iter().enumerate().filter_map(|(position, record)| {
+        let RecordKind::Sent(packet) = record.kind else { return None };
+        (packet.message == message && matches(&packet)).then_some((position, packet))
+    });
+    matching.into_iter().next().expect("the trace contains such a packet")
 }
 
-/// The same record again, right behind, but saying this.
-fn insert(trace: &mut Vec<Record>, place: usize, kind: RecordKind) {
-    let record = Record { kind, ..trace[place] };
-    trace.insert(place + 1, record);
+/// Returns the first reply of this type to a client, with its position.
+fn find_reply(trace: &[Record], client: NodeId, message: Message) -> (usize, PacketSummary) {
+    find_sent(trace, message, |packet| packet.peer == client)
 }
 
-const fn refusal(about: PacketSummary, code: RefusalCode) -> RecordKind {
+/// Inserts a copy of the record at `position` after it, with another kind.
+fn insert_after(trace: &mut Vec<Record>, position: usize, kind: RecordKind) {
+    let record = Record { kind, ..trace[position] };
+    trace.insert(position + 1, record);
+}
+
+const fn refusal_record(reply: PacketSummary, code: RefusalCode) -> RecordKind {
     let (message, refusal) = (Message::Refused, Some(code));
-    RecordKind::Sent(PacketSummary { message, lock: LockId::NONE, value: 0, refusal, ..about })
+    RecordKind::Sent(PacketSummary { message, lock: LockId::NONE, value: 0, refusal, ..reply })
+}
+
+fn is_append(record: &Record) -> bool {
+    matches!(record.kind, RecordKind::FileAppended { .. })
 }
 
 #[test]
-fn a_heartbeat_that_renews_a_lease_twice() {
-    check(Invariant::S3, "this very request renewed the lease at 1.5 s already", |trace| {
-        let beat = find(trace, 2, |it| matches!(it.kind, RecordKind::LeaseRenewed { .. }));
-        insert(trace, beat, trace[beat].kind);
+fn heartbeat_that_renews_a_lease_twice_violates_s3() {
+    check(Invariant::S3, "this request already renewed the lease at 1.5 s", |trace| {
+        let renewal = find(trace, 2, |it| matches!(it.kind, RecordKind::LeaseRenewed { .. }));
+        insert_after(trace, renewal, trace[renewal].kind);
     });
 }
 
 #[test]
-fn a_line_that_is_written_again_under_another_number() {
-    check(Invariant::S3, "this very line was written at 4.7 s already", |trace| {
-        let (place, ask) = {
-            let place = find(
-                trace,
-                0,
-                |it| matches!(it.kind, RecordKind::Sent(about) if about.message == Message::AppendFile),
-            );
-            let RecordKind::Sent(ask) = trace[place].kind else { unreachable!() };
-            (place, ask)
-        };
-        let seq = ask.seq + 9;
-        insert(trace, place, RecordKind::Sent(PacketSummary { seq, ..ask }));
-        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::FileAppended { .. }));
+fn line_written_again_under_another_sequence_number_violates_s3() {
+    check(Invariant::S3, "this line was already written at 4.7 s", |trace| {
+        let (position, request) = find_sent(trace, Message::AppendFile, |_| true);
+        let seq = request.seq + 9;
+        insert_after(trace, position, RecordKind::Sent(PacketSummary { seq, ..request }));
+        let position = find(trace, 0, is_append);
         let RecordKind::FileAppended { lock, client, session, token, index, .. } =
-            trace[place].kind
+            trace[position].kind
         else {
             unreachable!()
         };
-        let again = RecordKind::FileAppended { lock, client, session, seq, token, line: 1, index };
-        insert(trace, place, again);
+        let line = 1;
+        let duplicate = RecordKind::FileAppended { lock, client, session, seq, token, line, index };
+        insert_after(trace, position, duplicate);
     });
 }
 
 #[test]
-fn a_request_that_is_done_though_it_was_refused() {
+fn request_executed_after_its_refusal_violates_s3() {
     check(
         Invariant::S3,
-        "this was refused at 0.8 s (wait_timeout), as bob was told then",
+        "the server rejected this request of bob at 0.8 s (the wait timed out)",
         |trace| {
-            let (_, grant) = sent(trace, BOB, Message::Granted);
-            let (place, _) = sent(trace, BOB, Message::Queued);
-            insert(trace, place, refusal(grant, RefusalCode::WaitTimeout));
+            let (_, grant) = find_reply(trace, BOB, Message::Granted);
+            let (position, _) = find_reply(trace, BOB, Message::Queued);
+            insert_after(trace, position, refusal_record(grant, RefusalCode::WaitTimeout));
         },
     );
 }
 
 #[test]
-fn two_answers_that_are_not_alike() {
+fn contradictory_replies_violate_s3() {
     check(
         Invariant::S3,
-        "ann was told released at 5.0 s, and is told refused (stale_token) here",
+        "the server replied \"ledger released\" at 5.0 s, and now replies \"rejected, stale token\"",
         |trace| {
-            let (place, released) = sent(trace, ANN, Message::Released);
-            insert(trace, place, refusal(released, RefusalCode::StaleToken));
+            let (position, released) = find_reply(trace, ANN, Message::Released);
+            insert_after(trace, position, refusal_record(released, RefusalCode::StaleToken));
         },
     );
 }
 
 #[test]
-fn a_wait_that_is_called_cancelled_and_goes_on() {
-    check(Invariant::S3, "bob is told that it has left the line, and it has not", |trace| {
-        let (place, queued) = sent(trace, BOB, Message::Queued);
+fn wait_that_continues_after_its_cancellation_violates_s3() {
+    check(Invariant::S3, "the server confirms a cancellation, but bob is still queued", |trace| {
+        let (position, queued) = find_reply(trace, BOB, Message::Queued);
         let (message, seq) = (Message::Cancelled, queued.seq + 9);
-        insert(trace, place, RecordKind::Sent(PacketSummary { message, seq, ..queued }));
+        let reply = PacketSummary { message, seq, ..queued };
+        insert_after(trace, position, RecordKind::Sent(reply));
     });
 }
 
 #[test]
-fn a_caller_that_is_told_of_a_line_that_there_is_not() {
-    check(Invariant::S3, "the caller is told that its line was written, and it was not", |trace| {
-        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::FileAppended { .. }));
-        trace.remove(place);
-        let lines = |it: &Record| {
-            matches!(it.kind, RecordKind::Sent(it) if it.value == 1
-            && it.message == Message::Appended)
+fn acknowledged_append_missing_from_the_file_violates_s3() {
+    check(Invariant::S3, "the client learns that its line was written, but it was not", |trace| {
+        trace.remove(find(trace, 0, is_append));
+        let acknowledges_line_1 = |it: &Record| {
+            matches!(it.kind, RecordKind::Sent(packet)
+                    if packet.value == 1 && packet.message == Message::Appended)
         };
-        trace.retain(|it| !lines(it));
+        trace.retain(|it| !acknowledges_line_1(it));
     });
 }
 
 #[test]
-fn a_caller_that_is_told_of_no_line_where_there_is_one() {
-    for end in [CallResult::Refused, CallResult::LockLost] {
+fn append_reported_failed_but_written_violates_s3() {
+    for outcome in [CallResult::Refused, CallResult::LockLost] {
         check(
             Invariant::S3,
-            "the caller is told that its line was not written, and it was at 4.7 s",
+            "the client learns that its line was not written, but it was, at 4.7 s",
             |trace| {
-                let place = find(trace, 0, |it| {
+                let position = find(trace, 0, |it| {
                     matches!(it.kind, RecordKind::CallEnded { message: Message::AppendFile, .. })
                 });
-                let RecordKind::CallEnded { message, lock, token, .. } = trace[place].kind else {
+                let RecordKind::CallEnded { message, lock, token, .. } = trace[position].kind
+                else {
                     unreachable!()
                 };
-                trace[place].kind = RecordKind::CallEnded { message, lock, token, outcome: end };
+                trace[position].kind = RecordKind::CallEnded { message, lock, token, outcome };
             },
         );
     }
 }
 
 #[test]
-fn a_lock_that_is_left_lying_though_somebody_waits() {
-    check(Invariant::S8, "ledger is left lying, though bob waits for it and is heard", |trace| {
-        let handed =
-            |it: &Record| matches!(it.kind, RecordKind::LockGranted { from_queue: true, .. });
-        trace.remove(find(trace, 0, handed));
-    });
+fn free_lock_with_an_active_waiter_violates_s8() {
+    check(
+        Invariant::S8,
+        "ledger stays free although bob waits for it and is not silent",
+        |trace| {
+            let is_granted_from_queue =
+                |it: &Record| matches!(it.kind, RecordKind::LockGranted { from_queue: true, .. });
+            trace.remove(find(trace, 0, is_granted_from_queue));
+        },
+    );
 }
 
-/// The server restarts with a journal that ends before `index`.
-fn forget(trace: &mut Vec<Record>, place: usize, index: u32) {
-    let (sessions, tenures, waits) = (0, 0, 0);
-    insert(trace, place, RecordKind::Recovered { through: index - 1, sessions, tenures, waits });
-    insert(trace, place, RecordKind::Restarted);
-    insert(trace, place, RecordKind::Crashed { durable_through: index - 1 });
+/// Inserts a restart of the server with a log that ends before `index`.
+fn insert_amnesiac_restart(trace: &mut Vec<Record>, position: usize, index: u32) {
+    let (through, sessions, tenures, waits) = (index - 1, 0, 0, 0);
+    let recovered = RecordKind::Recovered { through, sessions, tenures, waits };
+    insert_after(trace, position, recovered);
+    insert_after(trace, position, RecordKind::Restarted);
+    insert_after(trace, position, RecordKind::Crashed { durable_through: through });
+}
+
+/// Returns the log index at which ann's session is closed.
+fn session_end_index(trace: &[Record]) -> u32 {
+    let mut ends = trace.iter().filter_map(|it| {
+        let RecordKind::SessionClosed { client: ANN, index, .. } = it.kind else { return None };
+        Some(index)
+    });
+    ends.next().expect("ann closes its session")
 }
 
 #[test]
-fn an_end_that_is_told_and_then_forgotten() {
-    let ends = |trace: &[Record]| {
-        let of = |it: &Record| match it.kind {
-            RecordKind::SessionClosed { client: ANN, index, .. } => Some(index),
-            _ => None,
-        };
-        of(&trace[find(trace, 0, |it| of(it).is_some())]).unwrap()
-    };
-    check(Invariant::S5, "the server has forgotten what it had told ann already", |trace| {
-        let (place, _) = sent(trace, ANN, Message::Closed);
-        let index = ends(trace);
-        forget(trace, place, index);
+fn acknowledged_session_end_lost_in_a_crash_violates_s5() {
+    let expected_text = "the server has lost what it had acknowledged to ann";
+    check(Invariant::S5, expected_text, |trace| {
+        let (position, _) = find_reply(trace, ANN, Message::Closed);
+        let index = session_end_index(trace);
+        insert_amnesiac_restart(trace, position, index);
     });
-    // That a session is over is found out by who asks for it, too.
-    check(Invariant::S5, "the server has forgotten what it had told ann already", |trace| {
-        let (place, closed) = sent(trace, ANN, Message::Closed);
-        let index = ends(trace);
-        let (message, code, seq) =
-            (Message::Heartbeat, RefusalCode::UnknownSession, closed.seq + 9);
-        trace[place].kind = RecordKind::RequestRefused {
+    // A refusal of a later request acknowledges the end of the session, too.
+    check(Invariant::S5, expected_text, |trace| {
+        let (position, closed) = find_reply(trace, ANN, Message::Closed);
+        let index = session_end_index(trace);
+        let (code, seq) = (RefusalCode::UnknownSession, closed.seq + 9);
+        trace[position].kind = RecordKind::RequestRefused {
             client: ANN,
-            message,
+            message: Message::Heartbeat,
             lock: LockId::NONE,
             token: 0,
             current: 0,
             code,
             seq,
         };
-        insert(trace, place, refusal(PacketSummary { seq, ..closed }, code));
-        forget(trace, place + 1, index);
+        let reply = refusal_record(PacketSummary { seq, ..closed }, code);
+        insert_after(trace, position, reply);
+        insert_amnesiac_restart(trace, position + 1, index);
     });
 }
 
 #[test]
-fn a_cancelled_wait_and_a_line_found_out_about_that_are_forgotten() {
-    check(Invariant::S5, "the server has forgotten what it had told bob already", |trace| {
-        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::LockQueued { .. }));
-        let RecordKind::LockQueued { lock, client, session, seq, index, .. } = trace[place].kind
+fn acknowledged_cancellation_lost_in_a_crash_violates_s5() {
+    check(Invariant::S5, "the server has lost what it had acknowledged to bob", |trace| {
+        let position = find(trace, 0, |it| matches!(it.kind, RecordKind::LockQueued { .. }));
+        let RecordKind::LockQueued { lock, client, session, seq, index, .. } = trace[position].kind
         else {
             unreachable!()
         };
-        let (_, queued) = sent(trace, BOB, Message::Queued);
-        let ask = PacketSummary { message: Message::CancelAcquire, seq: seq + 9, ..queued };
-        let (cause, index) = (leasehold_core::event::WaitEndCause::Cancelled, index + 1);
-        insert(
-            trace,
-            place,
-            RecordKind::Sent(PacketSummary { message: Message::Cancelled, ..ask }),
-        );
-        insert(trace, place, RecordKind::WaitEnded { lock, client, session, seq, cause, index });
-        insert(trace, place, RecordKind::Arrived(ask));
-        forget(trace, place + 3, index);
-    });
-    check(Invariant::S5, "the server has forgotten what it had told ann already", |trace| {
-        let place = find(trace, 0, |it| matches!(it.kind, RecordKind::FileAppended { .. }));
-        let RecordKind::FileAppended { index, .. } = trace[place].kind else { unreachable!() };
-        let (_, appended) = sent(trace, ANN, Message::Appended);
-        assert_eq!((appended.lock, appended.value), (LEDGER, 1));
-        let (message, seq) = (Message::Outcome, appended.seq + 9);
-        insert(trace, place, RecordKind::Sent(PacketSummary { message, seq, ..appended }));
-        forget(trace, place + 1, index);
+        let (_, queued) = find_reply(trace, BOB, Message::Queued);
+        let request = PacketSummary { message: Message::CancelAcquire, seq: seq + 9, ..queued };
+        let reply = PacketSummary { message: Message::Cancelled, ..request };
+        let (cause, index) = (WaitEndCause::Cancelled, index + 1);
+        let wait_ended = RecordKind::WaitEnded { lock, client, session, seq, cause, index };
+        insert_after(trace, position, RecordKind::Sent(reply));
+        insert_after(trace, position, wait_ended);
+        insert_after(trace, position, RecordKind::Arrived(request));
+        insert_amnesiac_restart(trace, position + 3, index);
     });
 }
 
 #[test]
-fn a_lock_that_is_still_held_when_the_run_ends_though_its_lease_is_over() {
-    check(Invariant::L1, "a lease is over, and its lock is still held", |trace| {
+fn acknowledged_append_outcome_lost_in_a_crash_violates_s5() {
+    check(Invariant::S5, "the server has lost what it had acknowledged to ann", |trace| {
+        let position = find(trace, 0, is_append);
+        let RecordKind::FileAppended { index, .. } = trace[position].kind else { unreachable!() };
+        let (_, appended) = find_reply(trace, ANN, Message::Appended);
+        assert_eq!((appended.lock, appended.value), (LEDGER, 1));
+        let (message, seq) = (Message::Outcome, appended.seq + 9);
+        let reply = PacketSummary { message, seq, ..appended };
+        insert_after(trace, position, RecordKind::Sent(reply));
+        insert_amnesiac_restart(trace, position + 1, index);
+    });
+}
+
+#[test]
+fn lock_held_after_its_lease_expired_violates_l1() {
+    check(Invariant::L1, "a lease has expired, but its lock is still held", |trace| {
         let granted = find(trace, 0, |it| matches!(it.kind, RecordKind::LockGranted { .. }));
-        let mut end = *trace.last().unwrap();
+        let mut last_record = *trace.last().unwrap();
         trace.truncate(granted + 1);
-        end.local_ms = trace[granted].local_ms + 10_000;
-        end.causes = Causes::NONE;
-        trace.push(end);
+        last_record.local_ms = trace[granted].local_ms + 10_000;
+        last_record.causes = Causes::NONE;
+        trace.push(last_record);
     });
 }
