@@ -1,4 +1,5 @@
-//! The fields that records of different kinds have in common: what they are filtered and selected by.
+//! The fields that records of different kinds have in common: what they are filtered and selected
+//! by.
 
 use super::message::{Message, RefusalCode};
 use super::trace::{LockId, NodeId, PacketSummary, RecordKind};

@@ -2,8 +2,8 @@
 //! toolchain runs them.
 //!
 //! - No seed makes a parser panic.
-//! - A seed whose name begins with `valid_` is accepted. A seed whose name begins with `invalid_` is
-//!   rejected. Seeds with other names, such as those from a fuzzer, may be either.
+//! - A seed whose name begins with `valid_` is accepted. A seed whose name begins with `invalid_`
+//!   is rejected. Seeds with other names, such as those from a fuzzer, may be either.
 #![cfg(not(target_family = "wasm"))]
 
 use std::fs;

@@ -33,8 +33,8 @@ fn scenario_cost(scenario: &Scenario, expected: &Expected) -> (usize, u32) {
     (scenario.interventions.len() - ends, world.steps())
 }
 
-/// From the configuration of a scenario without its interventions, the search finds a violation that
-/// takes at most as many faults and events as the scenario itself.
+/// From the configuration of a scenario without its interventions, the search finds a violation
+/// that takes at most as many faults and events as the scenario itself.
 #[test]
 fn search_finds_every_violation_of_the_library() {
     let mut found_count = 0;

@@ -1,10 +1,10 @@
 //! The replies to each client, by sequence number: a final reply must not be contradicted (S3).
 //!
-//! - A client's sequence numbers continue from one session to the next, and begin at a random number
-//!   after a restart of the client, so a number identifies one request.
+//! - A client's sequence numbers continue from one session to the next, and begin at a random
+//!   number after a restart of the client, so a number identifies one request.
 //! - `seq_reused` and `rate_limited` are not final: they do not answer the request itself.
-//! - A refused request is never executed. Otherwise two replies must agree only while the server can
-//!   know the first one: as long as the session is live and the reply is cached.
+//! - A refused request is never executed. Otherwise two replies must agree only while the server
+//!   can know the first one: as long as the session is live and the reply is cached.
 //! - A refusal for a failed disk is sent at once, but cannot be logged on that disk. It becomes
 //!   final with the next durable event.
 
@@ -86,8 +86,8 @@ impl AnswerHistory {
         self.record_effect(client, Message::Close, index);
     }
 
-    /// Records that the current request has led to the event at this log index, if it is a `message`
-    /// of this client.
+    /// Records that the current request has led to the event at this log index, if it is a
+    /// `message` of this client.
     pub(super) fn record_effect(&mut self, client: NodeId, message: Message, index: u32) {
         let Some((_, _, seq)) = self.current_request.filter(|it| (it.0, it.1) == (client, message))
         else {
@@ -194,13 +194,13 @@ impl AnswerHistory {
     pub(super) fn crash(&mut self) {
         if std::mem::take(&mut self.has_volatile_answers) {
             self.clients.iter_mut().for_each(|client_answers| {
-                client_answers.answers.retain(|answer| answer.is_durable)
+                client_answers.answers.retain(|answer| answer.is_durable);
             });
         }
     }
 
-    /// Records a recovery of the server from the events through `through`. If it has broken a promise
-    /// (S5), its earlier replies are discarded, so that S3 is not reported as well.
+    /// Records a recovery of the server from the events through `through`. If it has broken a
+    /// promise (S5), its earlier replies are discarded, so that S3 is not reported as well.
     pub(super) fn recover(&mut self, through: u32, is_promise_broken: bool) {
         self.start_count += 1;
         self.current_request = None;

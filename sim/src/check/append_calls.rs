@@ -1,10 +1,10 @@
 //! The outcomes of append calls, compared with the lines in the files (S3).
 //!
-//! - Each call of a client's program appends one line. The client library may send it several times,
-//!   but the line must be in the file at most once.
+//! - Each call of a client's program appends one line. The client library may send it several
+//!   times, but the line must be in the file at most once.
 //! - If the outcome is a refusal or a lost lock, the line is never in the file.
-//! - A call without a known outcome may have written its line or not. The same holds for a call that
-//!   was refused for a failed disk, if the server crashed before the refusal was durable.
+//! - A call without a known outcome may have written its line or not. The same holds for a call
+//!   that was refused for a failed disk, if the server crashed before the refusal was durable.
 
 use super::recent::Recent;
 use crate::trace::{CallResult, NodeId};

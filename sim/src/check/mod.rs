@@ -1,7 +1,7 @@
 //! Checkers for the invariants, which evaluate the records of a run.
 //!
-//! - The checkers do not read the state of the server or of the clients. They derive their own state
-//!   from the trace, so a bug in the server cannot hide itself.
+//! - The checkers do not read the state of the server or of the clients. They derive their own
+//!   state from the trace, so a bug in the server cannot hide itself.
 //! - A violation is permanent. The first record that shows it is its witness.
 
 mod answers;
@@ -84,7 +84,8 @@ impl Invariant {
                  inside its lease"
             }
             Self::S5 => {
-                "what was acknowledged survives a crash of the server: locks, tokens, replies, bytes"
+                "what was acknowledged survives a crash of the server: \
+                 locks, tokens, replies, bytes"
             }
             Self::S6 => "a release ends the releaser's own tenure only",
             Self::S7 => "a client believes that it holds a lock only while the server agrees",
@@ -211,7 +212,8 @@ impl Checkers {
         Self { findings, state: CheckerState::new(locks, clients, 0) }
     }
 
-    /// Raises the lease length if this one is longer. If leases differ, the longest one applies to all.
+    /// Raises the lease length if this one is longer. If leases differ, the longest one applies to
+    /// all.
     pub fn raise_max_lease(&mut self, lease_ms: u64) {
         self.state.raise_max_lease(lease_ms);
     }

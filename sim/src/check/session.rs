@@ -14,8 +14,8 @@ pub(super) struct Session {
     executed: Recent<(u32, u32)>,
     /// The smallest and the largest sequence number that was executed.
     seq_range: (u32, u32),
-    /// Sequence numbers of requests that only renewed the lease, and the largest of them. The server
-    /// does not log these, so a crash discards them.
+    /// Sequence numbers of requests that only renewed the lease, and the largest of them. The
+    /// server does not log these, so a crash discards them.
     heartbeats: Recent<u32, HEARTBEATS_MAX>,
     highest_heartbeat: u32,
 }

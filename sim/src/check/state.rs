@@ -270,8 +270,8 @@ impl CheckerState {
         }
     }
 
-    /// Records a request that only renews a lease, and returns whether it is the first one with this
-    /// sequence number.
+    /// Records a request that only renews a lease, and returns whether it is the first one with
+    /// this sequence number.
     fn renew_by_heartbeat(&mut self, session: u32, seq: u32, local_ms: u32) -> bool {
         let Some(session) = self.sessions.get_mut(&session) else { return true };
         session.renewed_ms = local_ms;

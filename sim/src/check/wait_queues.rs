@@ -19,8 +19,8 @@ struct Waiter {
     session: u32,
     seq: u32,
     heard_ms: u32,
-    /// Whether it has sent a request since the last start of the server. Until then the server cannot
-    /// distinguish it from a crashed client.
+    /// Whether it has sent a request since the last start of the server. Until then the server
+    /// cannot distinguish it from a crashed client.
     has_spoken: bool,
 }
 

@@ -19,7 +19,8 @@ impl Explainer<'_> {
         } else {
             let repeated = executed_twice(record, before);
             let refused = self.executed_after_refusal(record, before);
-            // An execution before the refusal may have been lost in a crash: the later record counts.
+            // An execution before the refusal may have been lost in a crash: the later record
+            // counts.
             let latest = repeated.into_iter().chain(refused).max();
             latest.or_else(|| line_written_twice(record, before))?
         };

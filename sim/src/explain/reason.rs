@@ -328,7 +328,8 @@ impl Explainer<'_> {
         Reason::with_evidence(text, evidence)
     }
 
-    /// Returns when the lease of a belief began: when the client sent the request that was answered.
+    /// Returns when the lease of a belief began: when the client sent the request that was
+    /// answered.
     fn belief_reason(&self, record: &Record) -> Option<Reason> {
         let arrived = self.record(record.causes.direct())?;
         let RecordKind::Arrived(packet) = arrived.kind else { return None };

@@ -31,7 +31,8 @@ struct Waiter {
 }
 
 impl Explainer<'_> {
-    /// Explains how a record violates an invariant; `None` if the trace does not contain the record.
+    /// Explains how a record violates an invariant; `None` if the trace does not contain the
+    /// record.
     pub fn violation(&self, invariant: Invariant, witness: RecordId) -> Option<Violation> {
         let record = self.record(witness)?;
         let before = &self.trace[..witness.index()?];
@@ -72,16 +73,21 @@ impl Explainer<'_> {
     fn append_without_tenure(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let RecordKind::FileAppended { lock, client, token, .. } = record.kind else { return None };
         let (writer, name) = (self.node_name(client), self.lock_name(lock));
-        let Some((id, holder, at)) = find_last(before, |it| tenure_change(it, lock)) else {
+        let last_change = find_last(before, |it| changes_tenure(it, lock).then_some(it.kind));
+        let Some((id, kind, at)) = last_change else {
             let text = format!("{writer} appends, but no client has ever held {name}");
             return Some(Violation { text, evidence: Vec::new() });
+        };
+        let holder = if let RecordKind::LockGranted { client, token, .. } = kind {
+            Some((client, token))
+        } else {
+            None
         };
         let text = match holder {
             Some((holder, current)) if (holder, current) != (client, token) => {
                 let holder = self.node_name(holder);
-                format!(
-                    "{writer} appends under token {token} while {holder} holds {name} (token {current})"
-                )
+                let held = format!("{holder} holds {name} (token {current})");
+                format!("{writer} appends under token {token} while {held}")
             }
             Some(_) => format!("{writer}'s lease had expired when its line was written"),
             None => format!("{writer} appends, but no client has held {name} since {at}"),
@@ -203,14 +209,10 @@ impl Explainer<'_> {
     }
 }
 
-/// Returns the holder and token after a record that changes the tenure of a lock; the inner option
-/// is `None` if the lock is free.
-fn tenure_change(record: &Record, wanted: LockId) -> Option<Option<(NodeId, u32)>> {
-    if let RecordKind::LockGranted { lock, client, token, .. } = record.kind {
-        return (lock == wanted).then_some(Some((client, token)));
-    }
-    let is_release = matches!(record.kind, RecordKind::LockReleased { lock, .. } if lock == wanted);
-    is_release.then_some(None)
+fn changes_tenure(record: &Record, wanted: LockId) -> bool {
+    matches!(record.kind,
+        RecordKind::LockGranted { lock, .. } | RecordKind::LockReleased { lock, .. }
+        if lock == wanted)
 }
 
 fn track_waiters(waiters: &mut Vec<Waiter>, id: RecordId, kind: RecordKind) {

@@ -1,8 +1,9 @@
 //! Vector clocks, computed from the packets of a trace.
 //!
 //! Each node counts its own records. A node that receives a packet merges the clock that the sender
-//! had when it sent the packet. Source: Fidge, "Timestamps in message-passing systems that preserve the partial
-//! ordering", ACSC 1988; Mattern, "Virtual time and global states of distributed systems", 1988.
+//! had when it sent the packet. Source: Fidge, "Timestamps in message-passing systems that preserve
+//! the partial ordering", ACSC 1988; Mattern, "Virtual time and global states of distributed
+//! systems", 1988.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,8 @@ use crate::trace::{Record, RecordId};
 const RECORDS_MAX: u32 = 200_000;
 
 impl Scenario {
-    /// Returns a scenario that stops at the first violation of a run, and asks whether there is one.
+    /// Returns a scenario that stops at the first violation of a run, and asks whether there is
+    /// one.
     ///
     /// Returns `None` if the run violates nothing, or is too long for a lecture.
     pub fn from_violating_run(name: &str, run: &Run) -> Option<Self> {
