@@ -1,39 +1,37 @@
-//! How much somebody who looks at a run cares for a record.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "what isn't named is a step like others")]
+//! The importance of a record for a reader of the run.
 
 use leasehold_core::event::ReleaseCause;
 
 use super::message::Message;
 use super::trace::{BeliefEndCause, CallResult, LossCause, Record, RecordKind};
 
-/// How much a record matters; more is greater.
+/// The importance of a record, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Importance {
-    /// What goes on below: flushes, beliefs that are renewed.
+    /// A flush, or the renewal of a belief.
     Internal,
-    /// A heartbeat, and what belongs to it.
+    /// A heartbeat or its reply.
     Heartbeat,
-    /// A packet on its way, a step of a script.
+    /// A packet, or a step of a script.
     Step,
-    /// A lock is given back, a place in line taken.
+    /// A lock is released, or a client enters or leaves a wait queue.
     Release,
-    /// A line is written.
+    /// An append is applied.
     Append,
     /// A lock is granted.
     Grant,
-    /// Something is done to the world.
+    /// A fault is injected, or ends.
     Fault,
-    /// A lease ends.
+    /// A lease or a hold limit expires.
     Expiry,
-    /// Something is refused, or recognised as a duplicate.
+    /// A request is refused, or recognized as a duplicate.
     Refusal,
-    /// An invariant is violated. No record says so by itself: the checkers do.
+    /// An invariant is violated. Only the checkers assign this; no record has it by its kind.
     Violation,
 }
 
 impl Importance {
-    /// All of them.
+    /// All values, in ascending order.
     pub const ALL: [Self; 10] = [
         Self::Internal,
         Self::Heartbeat,
@@ -47,7 +45,7 @@ impl Importance {
         Self::Violation,
     ];
 
-    /// How much a record matters, whatever the checkers say of it.
+    /// Returns the importance of a record by its kind alone.
     pub const fn from_record(record: &Record) -> Self {
         match record.kind {
             RecordKind::Durable { .. } | RecordKind::Believed { .. } => Self::Internal,
@@ -59,7 +57,7 @@ impl Importance {
             RecordKind::Sent(packet) | RecordKind::Arrived(packet) => {
                 from_packet(packet.message, Self::Step)
             }
-            RecordKind::Lost { packet: packet, cause } => match cause {
+            RecordKind::Lost { packet, cause } => match cause {
                 LossCause::Network | LossCause::Dropped | LossCause::Overflow => {
                     from_packet(packet.message, Self::Fault)
                 }
@@ -70,7 +68,23 @@ impl Importance {
             }
             RecordKind::DuplicateAnswered { message, .. } => match message {
                 Message::AppendFile | Message::ReleaseLock => Self::Refusal,
-                _ => Self::Step,
+                Message::Hello
+                | Message::AcquireLock
+                | Message::CancelAcquire
+                | Message::AppendOutcome
+                | Message::Heartbeat
+                | Message::Close
+                | Message::Welcome
+                | Message::Retry
+                | Message::Granted
+                | Message::Queued
+                | Message::Cancelled
+                | Message::Released
+                | Message::Appended
+                | Message::Outcome
+                | Message::Alive
+                | Message::Closed
+                | Message::Refused => Self::Step,
             },
             RecordKind::Started
             | RecordKind::CallStarted { .. }
@@ -120,8 +134,9 @@ impl Importance {
 }
 
 const fn from_packet(message: Message, otherwise: Importance) -> Importance {
-    match message {
-        Message::Heartbeat | Message::Alive => Importance::Heartbeat,
-        _ => otherwise,
+    if matches!(message, Message::Heartbeat | Message::Alive) {
+        Importance::Heartbeat
+    } else {
+        otherwise
     }
 }

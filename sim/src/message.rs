@@ -1,4 +1,4 @@
-//! The words of the wire, one for each message and for each refusal.
+//! The messages and refusal codes of the protocol, without their fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use leasehold_core::wire::{Operation, Status};
 
 macro_rules! messages {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        /// What a packet says, in one word.
+        /// The type of a message.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Message {
@@ -15,10 +15,10 @@ macro_rules! messages {
         }
 
         impl Message {
-            /// All of them: what clients say first, then what the server says.
+            /// All messages: first the requests of clients, then the replies of the server.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The word, as on the wire.
+            /// Returns the name of the message on the wire.
             pub const fn code(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)*
@@ -29,48 +29,48 @@ macro_rules! messages {
 }
 
 messages! {
-    /// May I have a session?
+    /// Requests a session.
     Hello = "hello",
-    /// May I have the lock?
+    /// Requests a lock.
     AcquireLock = "acquire_lock",
-    /// I no longer wait.
+    /// Cancels a request for a lock.
     CancelAcquire = "cancel_acquire",
-    /// I give it back.
+    /// Releases a lock.
     ReleaseLock = "release_lock",
-    /// Put this at the end of the file.
+    /// Appends bytes to a file.
     AppendFile = "append_file",
-    /// What became of my append?
+    /// Queries the outcome of an append.
     AppendOutcome = "append_outcome",
-    /// I am alive.
+    /// Renews the lease.
     Heartbeat = "heartbeat",
-    /// I end.
+    /// Closes the session.
     Close = "close",
-    /// You have a session.
+    /// The session is open.
     Welcome = "welcome",
-    /// Show that you can be reached.
+    /// The client must repeat its request with a cookie, to prove its address.
     Retry = "retry",
-    /// The lock is yours.
+    /// The lock is granted.
     Granted = "granted",
-    /// You stand in line.
+    /// The client is in the wait queue.
     Queued = "queued",
-    /// You left the line.
+    /// The request for a lock is cancelled.
     Cancelled = "cancelled",
-    /// It is free.
+    /// The lock is released.
     Released = "released",
     /// The bytes are in the file.
     Appended = "appended",
-    /// What became of an append.
+    /// The outcome of an append.
     Outcome = "outcome",
-    /// Your lease begins anew.
+    /// The lease is renewed.
     Alive = "alive",
-    /// Your session is over.
+    /// The session is closed.
     Closed = "closed",
-    /// No.
+    /// The request is refused.
     Refused = "refused",
 }
 
 impl Message {
-    /// Whether it is what a client says.
+    /// Whether clients send this message.
     pub const fn is_request(self) -> bool {
         (self as usize) < 8
     }
@@ -123,16 +123,16 @@ macro_rules! codes {
         /// Why a request was refused: the codes of the protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        #[allow(missing_docs, reason = "the words of the protocol")]
+        #[allow(missing_docs, reason = "the codes of the protocol")]
         pub enum RefusalCode {
             $($name,)*
         }
 
         impl RefusalCode {
-            /// All of them.
+            /// All codes.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The word on the wire.
+            /// Returns the code on the wire.
             pub const fn code(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)*

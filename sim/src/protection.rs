@@ -1,4 +1,4 @@
-//! The protections by name, and what a world does without one.
+//! The protections, which can be disabled to show why each one is needed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,36 +7,36 @@ use serde::{Deserialize, Serialize};
 
 use leasehold_core::protections::Protections;
 
-/// One of the things that keep a run right, and that can be taken away to see why it is there.
+/// A mechanism that keeps an invariant, and that a run can disable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protection {
-    /// The file takes an append only under the token of the lock's live tenure.
+    /// The server accepts an append only under the token of the current tenure.
     Fencing,
-    /// A request that comes again is answered again, and not executed again.
+    /// A duplicate request gets the cached reply, and is not executed again.
     Dedupe,
-    /// Only the holder's release frees a lock.
+    /// Only the holder can release a lock.
     HolderCheck,
-    /// A reply leaves only when what it says is on disk.
+    /// The server sends a reply only after the events of the request are durable.
     DurableReplies,
     /// The token counter survives a crash.
     DurableTokens,
-    /// After a restart every session that is alive has its full lease.
+    /// After a restart every live session gets a full lease.
     Grace,
-    /// A client counts its lease from the sending, less what its clock may be off by.
+    /// A client measures its lease from when it sent the request, minus the possible clock error.
     Margin,
-    /// Leases are measured on a clock that nobody can set.
+    /// Leases are measured on a clock that cannot be set.
     MonotonicClock,
     /// A client renews its lease while it works.
     Heartbeats,
-    /// Transmissions come ever more rarely, and not in step with others'.
+    /// The interval between retries grows, with jitter.
     Backoff,
-    /// The line is served in the order of asking.
+    /// The wait queue is served in order of arrival.
     Fifo,
 }
 
 impl Protection {
-    /// All of them, in the order in which they are listed.
+    /// All protections, in display order.
     pub const ALL: [Self; 11] = [
         Self::Fencing,
         Self::Dedupe,
@@ -51,7 +51,7 @@ impl Protection {
         Self::Fifo,
     ];
 
-    /// The name, as it is written in commands and links.
+    /// Returns the name that commands and links use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fencing => "fencing",
@@ -68,24 +68,28 @@ impl Protection {
         }
     }
 
-    /// What it does, in one sentence for a student.
+    /// Returns a sentence for students, without a full stop.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Fencing => "the file takes an append only under the token of the live tenure",
-            Self::Dedupe => "a request that comes twice is executed once",
-            Self::HolderCheck => "only the holder's release frees a lock",
-            Self::DurableReplies => "a reply leaves only when what it says is on disk",
+            Self::Fencing => {
+                "the server accepts an append only under the token of the current tenure"
+            }
+            Self::Dedupe => "a request that arrives twice is executed once",
+            Self::HolderCheck => "only the holder can release a lock",
+            Self::DurableReplies => "the server replies only after its events are on disk",
             Self::DurableTokens => "the token counter survives a crash",
-            Self::Grace => "after a restart every living session has its full lease again",
-            Self::Margin => "a client counts its lease from the sending, less its clock's error",
-            Self::MonotonicClock => "leases are measured on a clock that nobody can set",
+            Self::Grace => "after a restart every live session gets a full lease",
+            Self::Margin => {
+                "a client measures its lease from the send, minus the possible clock error"
+            }
+            Self::MonotonicClock => "leases are measured on a clock that cannot be set",
             Self::Heartbeats => "a client renews its lease while it works",
-            Self::Backoff => "retransmissions come ever more rarely, and not in step",
-            Self::Fifo => "the line is served in the order of asking",
+            Self::Backoff => "the interval between retries grows, with jitter",
+            Self::Fifo => "the wait queue is served in order of arrival",
         }
     }
 
-    /// The protection of this name.
+    /// Returns the protection with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|protection| protection.name() == name)
     }
@@ -97,7 +101,7 @@ impl fmt::Display for Protection {
     }
 }
 
-/// The protections of one world.
+/// The enabled protections of one run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProtectionFlags {
     pub(super) core: Protections,

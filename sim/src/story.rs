@@ -1,4 +1,4 @@
-//! A run, or what led to a violation, as a story that one reads from top to bottom.
+//! A run, or the causes of a violation, as a list of sentences in the order of time.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,30 +9,30 @@ use super::importance::Importance;
 use super::run::Run;
 use super::trace::{Record, RecordId, RecordKind};
 
-/// A story: what mattered, in its order.
+/// The important records of a run, in trace order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
-    /// Its parts.
+    /// One entry for each record.
     pub entries: Vec<StoryEntry>,
 }
 
-/// One thing that mattered.
+/// One record of a story.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoryEntry {
     /// The record.
     pub record: RecordId,
-    /// When, in the world: `12.4 s`.
+    /// The virtual time, such as `12.4 s`.
     pub at: String,
-    /// What happened.
+    /// The sentence of the record.
     pub sentence: String,
-    /// Why.
+    /// The reason, as a clause that follows "because".
     pub reason: Option<String>,
-    /// What it violates, and how.
+    /// The invariants that the record is the witness against, each with an explanation.
     pub violations: Vec<(Invariant, String)>,
 }
 
 impl Story {
-    /// What mattered in a whole run, at least so much, and what was violated in it.
+    /// Returns the records of at least this importance, and the witnesses of all violations.
     pub fn from_run(
         run: &Run,
         trace: &[Record],
@@ -47,27 +47,27 @@ impl Story {
         Self::from_records(run, trace, violated, selected)
     }
 
-    /// What led to the first violation: the records that it rests on, directly or not.
+    /// Returns the direct and indirect causes of the first violation, and the faults and changes of
+    /// tenure before it.
     pub fn from_violation(run: &Run, trace: &[Record], violated: &[(Invariant, RecordId)]) -> Self {
         let Some((invariant, witness)) = violated.first() else {
             return Self { entries: Vec::new() };
         };
         let explainer = Explainer::new(run, trace);
         let mut selected: BTreeSet<RecordId> = BTreeSet::new();
-        // What a reason speaks of belongs to the story too.
+        // Records that a reason refers to are part of the story too.
         let mut pending = vec![*witness];
         let violation = explainer.violation(*invariant, *witness);
         pending.extend(violation.into_iter().flat_map(|it| it.evidence));
         while let Some(id) = pending.pop() {
             for cause in explainer.causal_chain(id) {
                 if selected.insert(cause) {
-                    let causes =
-                        explainer.describe(cause).into_iter().flat_map(|causes| causes.causes);
+                    let causes = explainer.describe(cause).into_iter().flat_map(|it| it.causes);
                     pending.extend(causes.filter(|cause| cause < witness));
                 }
             }
         }
-        // Faults are what it is about, whether they caused anything that was written down or not.
+        // A fault may have no recorded effect, such as a packet that was not sent.
         let numbered = (0_u32..).zip(trace).map(|(index, record)| (RecordId(index), record));
         let faults = numbered.take_while(|(id, _)| id < witness).filter(|(_, record)| {
             Importance::from_record(record) == Importance::Fault || changes_tenure(record)
@@ -111,11 +111,11 @@ impl Story {
         Self { entries: entries.collect() }
     }
 
-    /// The story as text, one part below the other.
+    /// Formats the story as text, one entry below the other.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for entry in &self.entries {
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             let mark = if entry.violations.is_empty() { ' ' } else { '✗' };
             writeln!(text, "{mark} {:>7}  {}", entry.at, entry.sentence).ok();
             if let Some(reason) = &entry.reason {
@@ -123,8 +123,8 @@ impl Story {
             }
             for (invariant, explanation) in &entry.violations {
                 let invariant_text = invariant.sentence();
-                writeln!(text, "           ✗ {invariant} is violated: {explanation}").ok();
-                writeln!(text, "             {invariant} says: {invariant_text}").ok();
+                writeln!(text, "           ✗ {invariant} violated: {explanation}").ok();
+                writeln!(text, "             {invariant}: {invariant_text}").ok();
             }
         }
         text

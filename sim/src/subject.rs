@@ -1,63 +1,95 @@
-//! What a record speaks of, whatever its kind: whom and what one filters and looks it up by.
+//! The fields that records of different kinds have in common: what they are filtered and selected
+//! by.
 
 use super::message::{Message, RefusalCode};
 use super::trace::{LockId, NodeId, PacketSummary, RecordKind};
 
-/// What records of all kinds may tell.
+/// The client, lock, message and refusal code of a record, as far as its kind has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// Whom it is about; of a packet the node at its other end.
+    /// The client; for a packet the node at the other end.
     pub client: Option<NodeId>,
-    /// Which lock; [`LockId::NONE`] where a packet names none.
+    /// The lock; [`LockId::NONE`] if a packet names none.
     pub lock: Option<LockId>,
-    /// Which message.
+    /// The message.
     pub message: Option<Message>,
-    /// Which refusal.
+    /// The refusal code.
     pub code: Option<RefusalCode>,
 }
 
+impl Subject {
+    fn from_packet(packet: PacketSummary) -> Self {
+        let (client, lock, message) = (Some(packet.peer), Some(packet.lock), Some(packet.message));
+        Self { client, lock, message, code: None }
+    }
+
+    fn for_client(client: NodeId) -> Self {
+        Self { client: Some(client), ..Self::default() }
+    }
+
+    fn for_lock(lock: LockId) -> Self {
+        Self { lock: Some(lock), ..Self::default() }
+    }
+}
+
 impl RecordKind {
-    /// What it speaks of.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "what else there is tells nothing of these")]
+    /// Returns the common fields.
     pub fn subject(&self) -> Subject {
-        let from_packet = |it: PacketSummary| Subject {
-            client: Some(it.peer),
-            lock: Some(it.lock),
-            message: Some(it.message),
-            code: None,
-        };
-        let for_client =
-            |client, lock| Subject { client: Some(client), lock: Some(lock), ..Subject::default() };
         match *self {
-            Self::Sent(it) | Self::Arrived(it) => from_packet(it),
-            Self::Lost { packet: it, .. } | Self::Duplicated { packet: it, .. } => from_packet(it),
-            Self::Rescheduled { packet: it, .. } => from_packet(it),
+            Self::Sent(packet)
+            | Self::Arrived(packet)
+            | Self::Lost { packet, .. }
+            | Self::Duplicated { packet, .. }
+            | Self::Rescheduled { packet, .. } => Subject::from_packet(packet),
             Self::TenureRecovered { lock, client, .. }
             | Self::WaitRecovered { lock, client, .. }
             | Self::LockQueued { lock, client, .. }
             | Self::LockGranted { lock, client, .. }
             | Self::LockReleased { lock, client, .. }
             | Self::WaitEnded { lock, client, .. }
-            | Self::FileAppended { lock, client, .. } => for_client(client, lock),
+            | Self::FileAppended { lock, client, .. } => {
+                Subject { lock: Some(lock), ..Subject::for_client(client) }
+            }
             Self::SessionOpened { client, .. }
             | Self::SessionExpired { client, .. }
             | Self::SessionClosed { client, .. }
-            | Self::LeaseRenewed { client, .. } => {
-                Subject { client: Some(client), ..Subject::default() }
-            }
-            Self::RequestRefused { client, message, lock, code, .. } => {
-                Subject { message: Some(message), code: Some(code), ..for_client(client, lock) }
-            }
+            | Self::LeaseRenewed { client, .. } => Subject::for_client(client),
+            Self::RequestRefused { client, message, lock, code, .. } => Subject {
+                client: Some(client),
+                lock: Some(lock),
+                message: Some(message),
+                code: Some(code),
+            },
             Self::DuplicateAnswered { client, message, .. } => {
-                Subject { client: Some(client), message: Some(message), ..Subject::default() }
+                Subject { message: Some(message), ..Subject::for_client(client) }
             }
             Self::CallStarted { message, lock, .. } | Self::CallEnded { message, lock, .. } => {
-                Subject { lock: Some(lock), message: Some(message), ..Subject::default() }
+                Subject { message: Some(message), ..Subject::for_lock(lock) }
             }
             Self::Believed { lock, .. }
             | Self::BeliefEnded { lock, .. }
-            | Self::Checked { lock, .. } => Subject { lock: Some(lock), ..Subject::default() },
-            _ => Subject::default(),
+            | Self::Checked { lock, .. } => Subject::for_lock(lock),
+            Self::Started
+            | Self::Crashed { .. }
+            | Self::Restarted
+            | Self::Paused { .. }
+            | Self::Resumed
+            | Self::ClockJumped { .. }
+            | Self::ClockDrifted { .. }
+            | Self::Cut { .. }
+            | Self::Healed { .. }
+            | Self::Degraded { .. }
+            | Self::DiskSlowed { .. }
+            | Self::FaultsEnded
+            | Self::Recovered { .. }
+            | Self::Durable { .. }
+            | Self::WriteFailed
+            | Self::FlushFailed
+            | Self::Working { .. }
+            | Self::SessionLost
+            | Self::Finished
+            | Self::RunEnded
+            | Self::Gap { .. } => Subject::default(),
         }
     }
 }

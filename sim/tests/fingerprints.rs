@@ -1,14 +1,13 @@
-//! A run goes the same way on every machine, natively and in a browser: here are the fingerprints
-//! that all of them have to come to.
+//! Runs are equal on every platform, native and WebAssembly: their fingerprints are recorded here.
 //!
-//! Whoever changes how runs go reads here which, and writes them anew with `UPDATE_EXPECT=1`.
+//! A change that alters runs shows here which ones. `UPDATE_EXPECT=1` records them again.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use leasehold_sim::*;
 
-/// As they were written natively.
+/// The fingerprints that a native build has recorded.
 const EXPECTED: &str = include_str!("fingerprints.txt");
 
 fn fingerprints() -> String {
@@ -29,7 +28,7 @@ fn fingerprints() -> String {
 }
 
 #[test]
-fn every_machine_comes_to_the_same_fingerprints() {
+fn fingerprints_are_equal_on_every_platform() {
     let fingerprints = fingerprints();
     #[cfg(not(target_family = "wasm"))]
     expect_test::expect_file!["fingerprints.txt"].assert_eq(&fingerprints);

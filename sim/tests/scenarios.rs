@@ -1,26 +1,24 @@
-//! The scenarios of lectures: each shows what it is there to show, and can be read.
+//! The scenarios of the library: each one violates what it teaches, and its texts match the run.
+
+mod common;
 
 use std::collections::BTreeSet;
 
 use leasehold_sim::*;
 
-/// A run to its end.
-fn go(run: &Run) -> (World, Vec<Record>) {
-    let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
-    while world.step(&mut trace) {}
-    (world, trace)
-}
+use common::execute;
 
 #[test]
-fn each_scenario_violates_what_it_teaches_and_nothing_else() {
+fn scenarios_violate_exactly_the_expected_invariants() {
     for scenario in library() {
-        let off: BTreeSet<Protection> =
+        let disabled: BTreeSet<Protection> =
             scenario.expected.iter().flat_map(|it| it.without.iter().copied()).collect();
-        for switch in &scenario.switches {
-            assert!(off.contains(switch), "{}: nothing is said of {switch}", scenario.name);
+        for protection in &scenario.switches {
+            let name = &scenario.name;
+            assert!(disabled.contains(protection), "{name}: no expectation without {protection}");
         }
         for expected in &scenario.expected {
-            let (world, _) = go(&scenario.run_without(&expected.without));
+            let (world, _) = execute(&scenario.run_without(&expected.without));
             let context = format!("{} without {:?}", scenario.name, expected.without);
             let violated = world.checkers().violations();
             let violated: BTreeSet<Invariant> = violated.iter().map(|(it, _)| *it).collect();
@@ -37,37 +35,41 @@ fn each_scenario_violates_what_it_teaches_and_nothing_else() {
 }
 
 #[test]
-fn each_question_has_one_right_answer_and_a_protection_that_matters_changes_it() {
+fn questions_have_one_correct_answer_that_depends_on_the_protection() {
     for scenario in library() {
         let mut answers = BTreeSet::new();
         for expected in &scenario.expected {
-            let (world, trace) = go(&scenario.run_without(&expected.without));
+            let (world, trace) = execute(&scenario.run_without(&expected.without));
             let question = &scenario.question;
             let context = format!("{} without {:?}", scenario.name, expected.without);
-            let at = question.at.find(&trace).unwrap_or_else(|| panic!("no moment: {context}"));
+            let at = question
+                .at
+                .find(&trace)
+                .unwrap_or_else(|| panic!("the question is not asked: {context}"));
             let value = question.measure.evaluate_trace(&world, &trace, at);
-            let right: Vec<usize> = (0..question.options.len())
-                .filter(|place| question.options[*place].is_correct(&value))
+            let correct: Vec<usize> = (0..question.options.len())
+                .filter(|index| question.options[*index].is_correct(&value))
                 .collect();
-            assert_eq!(right.len(), 1, "{context}: {value:?}");
-            // Whoever has seen it up to there could give the answer.
-            let seen = question.measure.determined_at(&world, &trace, at);
-            let up_to = &trace[..=seen.index().unwrap()];
-            let known = question.measure.evaluate_trace(&world, up_to, at);
-            assert!(seen >= at && known == value, "{context}: {known:?} is not {value:?}");
-            answers.insert(right[0]);
+            assert_eq!(correct.len(), 1, "{context}: {value:?}");
+            // The trace up to this record determines the answer.
+            let determined = question.measure.determined_at(&world, &trace, at);
+            let up_to = &trace[..=determined.index().unwrap()];
+            let early_value = question.measure.evaluate_trace(&world, up_to, at);
+            assert!(determined >= at, "{context}");
+            assert_eq!(early_value, value, "{context}");
+            answers.insert(correct[0]);
         }
-        // Without these the run goes on otherwise, but the question is not about that.
-        let same = ["client-crash", "sandbox"].contains(&scenario.name.as_str());
-        let differs = !scenario.switches.is_empty() && !same;
+        // In these two, the protection changes the run, but not the answer to the question.
+        let is_unaffected = ["client-crash", "sandbox"].contains(&scenario.name.as_str());
+        let differs = !scenario.switches.is_empty() && !is_unaffected;
         assert_eq!(answers.len() > 1, differs, "{}", scenario.name);
     }
 }
 
 #[test]
-fn each_stop_comes_in_its_order() {
+fn stops_occur_in_order() {
     for scenario in library() {
-        let (_, trace) = go(&scenario.resolve_run());
+        let (_, trace) = execute(&scenario.resolve_run());
         let mut last = RecordId(0);
         for stop in &scenario.stops {
             let name = &scenario.name;
@@ -80,25 +82,29 @@ fn each_stop_comes_in_its_order() {
     }
 }
 
-/// The guide for lecturers has the answers, with the protections and without the first of those
-/// that a scenario is about.
+/// The lecturing guide contains each answer, with the protections of the scenario and without the
+/// first protection that the scenario is about.
 #[test]
-fn the_guide_for_lecturers_tells_the_answers() {
-    let guide = include_str!("../../docs/lecturing.md");
+#[cfg(not(target_family = "wasm"))]
+fn lecturing_guide_contains_the_answers() {
+    // Read at run time, because a packaged crate does not contain the guide.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lecturing.md");
+    let guide =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     for scenario in library() {
         let named = format!("`{}` |", scenario.name);
         let row = guide.lines().find(|line| line.starts_with('|') && line.contains(&named));
-        let row = row.unwrap_or_else(|| panic!("{} is not in the guide", scenario.name));
+        let row = row.unwrap_or_else(|| panic!("the guide does not contain {}", scenario.name));
         let first = scenario.switches.first().filter(|_| scenario.without.is_empty());
-        let without = first.map(|switch| [*switch].into());
+        let without = first.map(|protection| [*protection].into());
         for without in [Some(scenario.without.clone()), without].into_iter().flatten() {
-            let (world, trace) = go(&scenario.run_without(&without));
+            let (world, trace) = execute(&scenario.run_without(&without));
             let question = &scenario.question;
-            let asked = question.at.find(&trace).expect("it is asked");
-            let value = question.measure.evaluate_trace(&world, &trace, asked);
-            let right = question.options.iter().find(|option| option.is_correct(&value));
-            let right = format!("**{}**", right.expect("one is right").text);
-            assert!(row.contains(&right), "{right} without {without:?} is not in\n{row}");
+            let start = question.at.find(&trace).expect("the question is asked");
+            let value = question.measure.evaluate_trace(&world, &trace, start);
+            let correct = question.options.iter().find(|option| option.is_correct(&value));
+            let correct = format!("**{}**", correct.expect("one answer is correct").text);
+            assert!(row.contains(&correct), "{correct} without {without:?} is not in\n{row}");
         }
     }
 }

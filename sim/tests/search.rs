@@ -1,25 +1,25 @@
-//! The search for the smallest violation, and making one smaller.
+//! The search for a minimal violation, and the shrinking of a violating run.
 
 use std::collections::BTreeSet;
 
 use leasehold_sim::*;
 
-fn search(run: Run, bounds: SearchLimits) -> Search {
-    let mut search = Search::new(run, bounds);
+fn search(run: Run, limits: SearchLimits) -> Search {
+    let mut search = Search::new(run, limits);
     while search.explore(100_000) == SearchStage::Searching {}
     search
 }
 
-fn bare(scenario: &Scenario, expected: &Expected) -> Run {
+fn without_interventions(scenario: &Scenario, expected: &Expected) -> Run {
     Run { interventions: Vec::new(), ..scenario.run_without(&expected.without) }
 }
 
-/// How many faults a scenario has, and how many events there are up to its first violation.
-fn own(scenario: &Scenario, expected: &Expected) -> (usize, u32) {
+/// Returns the number of faults of a scenario, and of events up to its first violation.
+fn scenario_cost(scenario: &Scenario, expected: &Expected) -> (usize, u32) {
     let mut world = World::new(scenario.run_without(&expected.without));
     let mut trace = Vec::new();
     while world.step(&mut trace) && world.checkers().is_clean() {}
-    // The end of a fault is none of its own.
+    // The end of a fault does not count as a fault.
     let is_end = |it: &&Intervention| {
         matches!(
             it.action,
@@ -33,21 +33,24 @@ fn own(scenario: &Scenario, expected: &Expected) -> (usize, u32) {
     (scenario.interventions.len() - ends, world.steps())
 }
 
-/// Given what a scenario is made of, and nothing that is done to it, its violation is found, and
-/// what is found is no longer than what the scenario does.
+/// From the configuration of a scenario without its interventions, the search finds a violation
+/// that takes at most as many faults and events as the scenario itself.
 #[test]
-fn the_violations_of_the_library_are_found() {
+fn search_finds_every_violation_of_the_library() {
     let mut found_count = 0;
     for scenario in library() {
         for expected in scenario.expected.iter().filter(|it| !it.violated.is_empty()) {
             let invariants = expected.violated.clone();
-            let run = bare(&scenario, expected);
+            let run = without_interventions(&scenario, expected);
             let search = search(run, SearchLimits { invariants, ..SearchLimits::default() });
             println!("{} without {:?}: {search}", scenario.name, expected.without);
             let found = search.found().unwrap();
-            let own = own(&scenario, expected);
+            let scenario_cost = scenario_cost(&scenario, expected);
             let name = &scenario.name;
-            assert!((found.faults, found.events) <= own, "{name}: {search}, its own {own:?}");
+            assert!(
+                (found.faults, found.events) <= scenario_cost,
+                "{name}: {search}, scenario: {scenario_cost:?}"
+            );
             let outcome = found.run.execute_until_violation();
             assert!(expected.violated.contains(&outcome.first_violation.unwrap().0));
             let mut world = World::new(found.run.clone());
@@ -60,45 +63,48 @@ fn the_violations_of_the_library_are_found() {
     assert!(found_count >= 15, "{found_count}");
 }
 
-/// With all protections there is nothing to find, and the search says how far it looked.
+/// With all protections enabled there is no violation, and the search reports what it has covered.
 #[test]
-fn an_honest_end_says_how_far_it_went() {
+fn search_without_result_reports_how_far_it_went() {
     let run = Scenario::from_name("gc-pause").unwrap().resolve_run();
     let run = Run { interventions: Vec::new(), ..run };
-    let bounds = SearchLimits { faults_max: 1, events_max: 100, ..SearchLimits::default() };
-    let whole = search(run.clone(), bounds.clone());
-    assert_eq!((whole.stage(), whole.found()), (SearchStage::Exhausted, None));
-    let text = whole.to_string();
+    let limits = SearchLimits { faults_max: 1, events_max: 100, ..SearchLimits::default() };
+    let complete = search(run.clone(), limits.clone());
+    assert_eq!((complete.stage(), complete.found()), (SearchStage::Exhausted, None));
+    let text = complete.to_string();
     assert!(text.starts_with("none with at most 1 fault and 100 events ("), "{text}");
-    assert!(whole.progress().states > 10_000);
+    assert!(complete.progress().states > 10_000);
 
     let states_max = 5_000;
-    let short = search(run, SearchLimits { states_max, ..bounds });
-    assert_eq!((short.stage(), short.found()), (SearchStage::LimitReached, None));
-    let text = short.to_string();
+    let limited = search(run, SearchLimits { states_max, ..limits });
+    assert_eq!((limited.stage(), limited.found()), (SearchStage::LimitReached, None));
+    let text = limited.to_string();
     assert!(text.starts_with("none with at most 0 faults and 100 events; with 1, "), "{text}");
-    assert!(short.progress().states < states_max + 200);
+    assert!(limited.progress().states < states_max + 200);
 }
 
-/// A search that goes on in small portions finds the same.
+/// A search that is executed in small portions finds the same violation.
 #[test]
-fn a_search_can_be_interrupted() {
+fn search_in_portions_finds_the_same_violation() {
     let scenario = Scenario::from_name("partition").unwrap();
-    let run = bare(&scenario, &scenario.expected[1]);
-    let whole = search(run.clone(), SearchLimits::default());
-    let mut parts = Search::new(run, SearchLimits::default());
+    let run = without_interventions(&scenario, &scenario.expected[1]);
+    let complete = search(run.clone(), SearchLimits::default());
+    let mut interrupted = Search::new(run, SearchLimits::default());
     let mut portions = 0;
-    while parts.explore(500) == SearchStage::Searching {
+    while interrupted.explore(500) == SearchStage::Searching {
         portions += 1;
     }
     assert!(portions > 10);
-    assert_eq!((parts.found(), parts.progress()), (whole.found(), whole.progress()));
+    assert_eq!(
+        (interrupted.found(), interrupted.progress()),
+        (complete.found(), complete.progress())
+    );
 }
 
-/// Where clocks are as bad as clients assume, nobody believes for too long; where they are twice
-/// as bad, it takes one fault to show it.
+/// If clock rates are within the limit that clients assume, no belief outlives its tenure. If they
+/// exceed the limit twice, one fault is enough to show it.
 #[test]
-fn clocks_beyond_the_assumed_bound_are_found_out() {
+fn search_finds_clock_rates_beyond_the_assumed_limit() {
     let scenario = Scenario::from_name("slow-clock").unwrap();
     let with_rate = |times: i64| {
         let mut run = Run { interventions: Vec::new(), ..scenario.resolve_run() };
@@ -107,19 +113,19 @@ fn clocks_beyond_the_assumed_bound_are_found_out() {
         run.config.server_rate_ppm = half * times;
         run
     };
-    let bounds = SearchLimits {
+    let limits = SearchLimits {
         faults_max: 1,
         faults: [FaultKind::Partition].into(),
         ..SearchLimits::default()
     };
-    assert_eq!(search(with_rate(1), bounds.clone()).stage(), SearchStage::Exhausted);
-    let beyond = search(with_rate(2), bounds);
+    assert_eq!(search(with_rate(1), limits.clone()).stage(), SearchStage::Exhausted);
+    let beyond = search(with_rate(2), limits);
     assert_eq!(beyond.found().unwrap().invariant, Invariant::S7, "{beyond}");
 }
 
-/// What is left of a storm violates the same, and is much smaller.
+/// A shrunk storm violates the same invariant with fewer interventions and clients.
 #[test]
-fn a_storm_is_made_smaller() {
+fn shrinking_a_storm_keeps_its_violation() {
     let without: BTreeSet<Protection> = [Protection::Fencing].into();
     let mut tried = 0;
     for run in (0..).map(|seed| storm(seed, &without)) {
@@ -136,5 +142,5 @@ fn a_storm_is_made_smaller() {
         }
     }
     let calm = storm(1, &BTreeSet::new());
-    assert!(calm.shrink().is_none(), "there is nothing to make smaller");
+    assert!(calm.shrink().is_none(), "a run without a violation cannot be shrunk");
 }

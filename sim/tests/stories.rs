@@ -1,5 +1,7 @@
-//! What is told of the scenarios: each file is read as it stands, and each story as it was read.
+//! The texts of the scenarios: the names of their files, and their stories.
 #![cfg(not(target_family = "wasm"))]
+
+mod common;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,15 +9,10 @@ use std::path::Path;
 use expect_test::expect_file;
 use leasehold_sim::*;
 
-/// A run to its end.
-fn go(run: &Run) -> (World, Vec<Record>) {
-    let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
-    while world.step(&mut trace) {}
-    (world, trace)
-}
+use common::execute;
 
 #[test]
-fn there_are_22_scenarios_and_each_file_has_its_own_name() {
+fn library_has_22_scenarios_and_each_file_is_named_after_its_scenario() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario/library");
     let library = library();
     assert_eq!(library.len(), 22);
@@ -28,17 +25,17 @@ fn there_are_22_scenarios_and_each_file_has_its_own_name() {
     }
 }
 
-/// Whoever changes what is told reads it here.
+/// A change of the sentences shows here. `UPDATE_EXPECT=1` records the stories again.
 #[test]
-fn each_story_reads_as_it_was_read() {
+fn stories_match_the_recorded_text() {
     for scenario in library() {
         let mut text = format!("{}\n{}\n", scenario.title, scenario.point);
         for expected in &scenario.expected {
             let run = scenario.run_without(&expected.without);
-            let (world, trace) = go(&run);
+            let (world, trace) = execute(&run);
             let violated = world.checkers().violations();
             let names: Vec<&str> = expected.without.iter().map(|it| it.name()).collect();
-            let (head, story) = if names.is_empty() {
+            let (heading, story) = if names.is_empty() {
                 let story = Story::from_run(&run, &trace, &violated, Importance::Append);
                 ("with all protections".to_owned(), story)
             } else if violated.is_empty() {
@@ -48,7 +45,7 @@ fn each_story_reads_as_it_was_read() {
                 let story = Story::from_violation(&run, &trace, &violated);
                 (format!("without {}, up to the first violation", names.join(", ")), story)
             };
-            writeln!(text, "\n== {head}\n\n{}", story.text().trim_end()).unwrap();
+            writeln!(text, "\n== {heading}\n\n{}", story.text().trim_end()).unwrap();
         }
         let file = format!("{}/tests/stories/{}.txt", env!("CARGO_MANIFEST_DIR"), scenario.name);
         expect_file![file].assert_eq(&text);

@@ -1,13 +1,12 @@
-//! What each client was answered, by the numbers of its requests: an answer is final (S3).
+//! The replies to each client, by sequence number: a final reply must not be contradicted (S3).
 //!
-//! - A client's numbers go on from one of its sessions to the next, and begin anywhere in each of
-//!   its lives: one stands for one request.
-//! - An answer that says nothing of the request itself, but that its number is used otherwise or
-//!   that the client is too fast, is none.
-//! - What was refused for good is never done. Beyond that two answers have to be alike only as long
-//!   as the server can know of the first: while the session lives, and the answer is kept.
-//! - That the disk failed is said at once, and by a disk that fails it can't be remembered. So it
-//!   is final from when it was stored.
+//! - A client's sequence numbers continue from one session to the next, and begin at a random
+//!   number after a restart of the client, so a number identifies one request.
+//! - `seq_reused` and `rate_limited` are not final: they do not answer the request itself.
+//! - A refused request is never executed. Otherwise two replies must agree only while the server
+//!   can know the first one: as long as the session is live and the reply is cached.
+//! - A refusal for a failed disk is sent at once, but cannot be logged on that disk. It becomes
+//!   final with the next durable event.
 
 use leasehold_core::limits::CACHED_REPLIES_MAX;
 
@@ -15,31 +14,32 @@ use super::recent::Recent;
 use crate::message::{Message, RefusalCode};
 use crate::trace::{NodeId, PacketSummary};
 
-/// How many answers of a client are known.
+/// The number of replies that are retained for each client.
 const CAPACITY: usize = CACHED_REPLIES_MAX / 2;
 
 #[derive(Clone, Debug)]
 pub(super) struct AnswerHistory {
     clients: Vec<ClientAnswers>,
-    /// What the server is asked just then: by whom, under which number.
+    /// The request that the server handles: client, message and sequence number.
     current_request: Option<(NodeId, Message, u32)>,
-    /// How often the server has taken up the service.
+    /// How often the server has started.
     start_count: u32,
-    /// Whether anybody was told of a failed disk since something was stored.
+    /// Whether a refusal for a failed disk was sent since the last durable event.
     has_volatile_answers: bool,
 }
 
-/// What one client was answered.
+/// The replies to one client.
 #[derive(Clone, Debug, Default)]
 struct ClientAnswers {
     answers: Recent<Answer, CAPACITY>,
-    /// The largest number that was answered.
+    /// The largest sequence number of a reply.
     highest: u32,
-    /// What answers rest on that are known by the number of their request alone: number, and place
-    /// in history. First of what was done, then of what was refused for an end.
+    /// Sequence number and log index of the event that a reply reports, for replies that do not
+    /// identify the event otherwise: executed requests.
     executed: Recent<(u32, u32), CAPACITY>,
+    /// The same, for requests that were refused because a session or tenure had ended.
     refused_after_end: Recent<(u32, u32), CAPACITY>,
-    /// How many sessions it has been given, how many have ended, and where in history the last did.
+    /// The number of sessions opened and ended, and the log index of the last end.
     sessions_opened: u32,
     sessions_ended: u32,
     last_end: u32,
@@ -51,9 +51,9 @@ struct Answer {
     message: Message,
     refusal: Option<RefusalCode>,
     number: u32,
-    /// Of [`AnswerHistory::start_count`], as it was then.
+    /// The value of [`AnswerHistory::start_count`] when the reply was sent.
     start_count: u32,
-    /// Whether it would survive a crash.
+    /// Whether the server remembers it after a crash.
     is_durable: bool,
 }
 
@@ -67,7 +67,7 @@ impl AnswerHistory {
         }
     }
 
-    /// A request has reached the server.
+    /// Records that a request has reached the server.
     pub(super) fn observe_request(&mut self, packet: PacketSummary) {
         self.current_request = Some((packet.peer, packet.message, packet.seq));
     }
@@ -86,7 +86,8 @@ impl AnswerHistory {
         self.record_effect(client, Message::Close, index);
     }
 
-    /// The answer to what is asked just then rests on this place in history, if it is a `message`.
+    /// Records that the current request has led to the event at this log index, if it is a
+    /// `message` of this client.
     pub(super) fn record_effect(&mut self, client: NodeId, message: Message, index: u32) {
         let Some((_, _, seq)) = self.current_request.filter(|it| (it.0, it.1) == (client, message))
         else {
@@ -97,7 +98,8 @@ impl AnswerHistory {
         }
     }
 
-    /// A client is refused for the end of its session, or of the tenure that ended at `released`.
+    /// Records a refusal because the client's session, or the tenure that ended at `released`, is
+    /// over.
     pub(super) fn record_refusal(
         &mut self,
         client: NodeId,
@@ -106,7 +108,7 @@ impl AnswerHistory {
         released: Option<u32>,
     ) {
         let Some(client_answers) = self.client_answers(client) else { return };
-        // Of several sessions the records don't tell which was meant.
+        // With several sessions, the records do not identify the one that the request named.
         let is_only_session =
             (client_answers.sessions_opened, client_answers.sessions_ended) == (1, 1);
         let end = if code == RefusalCode::StaleToken {
@@ -119,7 +121,7 @@ impl AnswerHistory {
         }
     }
 
-    /// Where in history that was done which this reply tells of.
+    /// Returns the log index of the event that a reply reports.
     pub(super) fn effect_index(&self, packet: PacketSummary) -> Option<u32> {
         let client_answers = self.clients.get(usize::from(packet.peer.0))?;
         match packet.refusal {
@@ -130,8 +132,8 @@ impl AnswerHistory {
         }
     }
 
-    /// A reply leaves. Says whether it is one that may follow on what was said before; `lives` is
-    /// whether the session is alive in which the request was executed.
+    /// Records a reply, and returns whether it is consistent with the earlier one.
+    /// `is_session_alive` returns whether the session that executed the request is live.
     pub(super) fn check_reply(
         &mut self,
         packet: PacketSummary,
@@ -149,7 +151,7 @@ impl AnswerHistory {
             let answer = Answer { seq, message, refusal, number, start_count, is_durable };
             client_answers.answers.push(answer);
             client_answers.highest = client_answers.highest.max(seq);
-            // Who is told that it left the line has left it.
+            // A confirmed cancellation requires that the client has left the queue.
             let is_consistent =
                 message != Message::Cancelled || client_answers.executed.index_of(seq).is_some();
             self.has_volatile_answers |= !is_durable;
@@ -160,7 +162,8 @@ impl AnswerHistory {
             (false, false) => (packet.message, packet.value) == (first.message, first.number),
             (true, false) => false,
             (false, true) => packet.refusal == Some(RefusalCode::StaleSeq) || !is_session_alive(),
-            // That nothing was done need not be on disk: it may be found out anew, and otherwise.
+            // A refusal without effect need not be durable: after a restart the server may decide
+            // again, with another code.
             (true, true) => {
                 packet.refusal == first.refusal
                     || may_replace_answer(packet.refusal)
@@ -169,14 +172,14 @@ impl AnswerHistory {
         }
     }
 
-    /// Whether nothing may be done for this request any more.
+    /// Whether the request was refused, so that it must not be executed.
     pub(super) fn is_refused(&self, client: NodeId, seq: u32) -> bool {
         let client_answers = self.clients.get(usize::from(client.0));
         let answer = client_answers.and_then(|client_answers| client_answers.find(seq));
         answer.is_some_and(|answer| answer.message == Message::Refused)
     }
 
-    /// What was owed to the disk is on it.
+    /// Records that all events so far are durable.
     pub(super) fn mark_durable(&mut self) {
         if std::mem::take(&mut self.has_volatile_answers) {
             let answers = self
@@ -187,17 +190,17 @@ impl AnswerHistory {
         }
     }
 
-    /// The server has died.
+    /// Records a crash of the server.
     pub(super) fn crash(&mut self) {
         if std::mem::take(&mut self.has_volatile_answers) {
             self.clients.iter_mut().for_each(|client_answers| {
-                client_answers.answers.retain(|answer| answer.is_durable)
+                client_answers.answers.retain(|answer| answer.is_durable);
             });
         }
     }
 
-    /// The server takes up the service with what the journal holds. Where it has `broken` its word,
-    /// whatever it says now is of no account.
+    /// Records a recovery of the server from the events through `through`. If it has broken a
+    /// promise (S5), its earlier replies are discarded, so that S3 is not reported as well.
     pub(super) fn recover(&mut self, through: u32, is_promise_broken: bool) {
         self.start_count += 1;
         self.current_request = None;
@@ -225,12 +228,13 @@ impl ClientAnswers {
     }
 }
 
-/// Whether it is a refusal for the end of a session or a tenure.
+/// Whether a refusal reports the end of a session or a tenure.
 const fn names_an_end(code: RefusalCode) -> bool {
     matches!(code, RefusalCode::UnknownSession | RefusalCode::StaleToken)
 }
 
-/// Whether a refusal may follow on any answer, since that was forgotten, or its session is gone.
+/// Whether a refusal may follow any reply: the server has evicted that reply, or the session or
+/// tenure has ended.
 const fn may_replace_answer(refusal: Option<RefusalCode>) -> bool {
     matches!(
         refusal,

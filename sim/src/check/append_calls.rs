@@ -1,32 +1,32 @@
-//! What callers were told of their appends, and what stands in the files (S3).
+//! The outcomes of append calls, compared with the lines in the files (S3).
 //!
-//! - A line is one call of a client's program. The client's library may ask for it more than once,
-//!   and is to see to it that it stands there once.
-//! - Whoever is told that the line was refused, or the lock lost, never finds it in the file.
-//! - A call that nobody could answer may have come to anything. So may one that was refused for a
-//!   failed disk by a server that died before it could remember that.
+//! - Each call of a client's program appends one line. The client library may send it several
+//!   times, but the line must be in the file at most once.
+//! - If the outcome is a refusal or a lost lock, the line is never in the file.
+//! - A call without a known outcome may have written its line or not. The same holds for a call
+//!   that was refused for a failed disk, if the server crashed before the refusal was durable.
 
 use super::recent::Recent;
 use crate::trace::{CallResult, NodeId};
 
-/// How many calls of a client are known: it makes one after the other.
+/// The number of calls that are retained for each client. A client makes one call at a time.
 const CAPACITY: usize = 32;
 
 #[derive(Clone, Debug)]
 pub(super) struct AppendCalls {
     clients: Vec<ClientCalls>,
-    /// Whether anybody was told of a failed disk since something was stored.
+    /// Whether a refusal for a failed disk was sent since the last durable event.
     has_volatile_refusals: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct ClientCalls {
-    /// The last appends that were asked for, each with its number from 1 on.
+    /// The last append calls, numbered from 1.
     appends: Recent<Append, CAPACITY>,
     count: u32,
-    /// Under which numbers of requests they were sent: that number, and which append.
+    /// Sequence number of each request, and number of its call.
     sent: Recent<(u32, u32), CAPACITY>,
-    /// The largest of those numbers.
+    /// The largest of these sequence numbers.
     highest: u32,
 }
 
@@ -34,28 +34,28 @@ struct ClientCalls {
 struct Append {
     number: u32,
     line: LineState,
-    /// Whether its caller was told that there is no such line.
+    /// Whether the call has returned that the line is not written.
     is_reported_failed: bool,
     refusal: RefusalState,
 }
 
-/// Whether the server knows that it has refused an append for a failed disk.
+/// Whether the server remembers that it has refused an append for a failed disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RefusalState {
-    /// It has not, or that is stored.
+    /// It has not refused the append, or the refusal is durable.
     Durable,
-    /// It is not stored.
+    /// The refusal is not durable.
     Volatile,
-    /// The server has died, and can't know any more.
+    /// The server has crashed and lost the refusal.
     Forgotten,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineState {
     Absent,
-    /// In the file, by an event at this place in history.
+    /// In the file, by the event at this log index.
     Written(u32),
-    /// Gone with a crash: whether that may be is not judged here.
+    /// Lost in a crash. Whether that violates S5 is checked elsewhere.
     Lost,
 }
 
@@ -73,14 +73,14 @@ impl AppendCalls {
 
     pub(super) fn observe_request(&mut self, client: NodeId, seq: u32) {
         let Some(calls) = self.client_calls(client) else { return };
-        // Nearly every one is newer than all before.
+        // The search is skipped for new requests, which is nearly every one.
         if seq > calls.highest || calls.sent.index_of(seq).is_none() {
             calls.sent.push((seq, calls.count));
             calls.highest = calls.highest.max(seq);
         }
     }
 
-    /// The server says that its disk failed.
+    /// Records a refusal for a failed disk.
     pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: u32) {
         if let Some(append) = self.append_for_request(client, seq) {
             append.refusal = RefusalState::Volatile;
@@ -88,12 +88,12 @@ impl AppendCalls {
         }
     }
 
-    /// What was owed to the disk is on it.
+    /// Records that all events so far are durable.
     pub(super) fn mark_durable(&mut self) {
         self.settle_refusals(RefusalState::Durable);
     }
 
-    /// The server has died.
+    /// Records a crash of the server.
     pub(super) fn crash(&mut self) {
         self.settle_refusals(RefusalState::Forgotten);
     }
@@ -107,7 +107,8 @@ impl AppendCalls {
         }
     }
 
-    /// A line is written. Says whether it is the only one of its call, and may be there.
+    /// Records that a line is written, and returns whether it is the first one of its call and the
+    /// call has not returned a failure.
     pub(super) fn observe_write(&mut self, client: NodeId, seq: u32, index: u32) -> bool {
         let Some(append) = self.append_for_request(client, seq) else { return true };
         let is_first = !matches!(append.line, LineState::Written(_));
@@ -115,7 +116,7 @@ impl AppendCalls {
         is_first && (!append.is_reported_failed || append.refusal == RefusalState::Forgotten)
     }
 
-    /// The last call has come to its end. Says whether it is so.
+    /// Records the outcome of the last call, and returns whether it is true.
     pub(super) fn check_outcome(&mut self, client: NodeId, outcome: CallResult) -> bool {
         let append = self.client_calls(client).and_then(|calls| calls.append(calls.count));
         let Some(append) = append else { return true };
@@ -142,7 +143,7 @@ impl AppendCalls {
         self.clients.get_mut(usize::from(client.0))
     }
 
-    /// The append that was sent under this number.
+    /// Returns the append that was sent with this sequence number.
     fn append_for_request(&mut self, client: NodeId, seq: u32) -> Option<&mut Append> {
         let calls = self.client_calls(client)?;
         calls.append(calls.sent.index_of(seq)?)

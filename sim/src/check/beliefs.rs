@@ -1,9 +1,9 @@
-//! What clients believe to hold, and until when (S7).
+//! The tenures that clients believe to hold (S7).
 
 use crate::trace::{LockId, NodeId};
 use crate::virtual_time::VirtualTime;
 
-/// A belief: in which lock, under which token, and until when.
+/// A belief: lock, token, and the end of the belief.
 type Belief = (LockId, u32, VirtualTime);
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Beliefs {
         }
     }
 
-    /// All that is believed at this moment.
+    /// Returns the beliefs that are active at this time.
     pub(super) fn active_at(&self, time: VirtualTime) -> impl Iterator<Item = &Belief> {
         self.0.iter().flatten().filter(move |(_, _, until)| *until > time)
     }

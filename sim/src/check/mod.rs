@@ -1,8 +1,8 @@
-//! Whether a run keeps the invariants, judged by its records alone.
+//! Checkers for the invariants, which evaluate the records of a run.
 //!
-//! - Nothing here asks the service or the clients: what they are to be judged by is what they did.
-//!   The checkers keep books of their own, made of the trace.
-//! - A finding is for good: the first record that shows it is its witness.
+//! - The checkers do not read the state of the server or of the clients. They derive their own
+//!   state from the trace, so a bug in the server cannot hide itself.
+//! - A violation is permanent. The first record that shows it is its witness.
 
 mod answers;
 mod append_calls;
@@ -23,9 +23,9 @@ use super::virtual_time::VirtualTime;
 pub(super) use answers::is_final;
 use state::CheckerState;
 
-/// What must always hold (S), and what must come about (L).
+/// The safety (S) and liveness (L) invariants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each has its sentence")]
+#[allow(missing_docs, reason = "`sentence` documents each")]
 pub enum Invariant {
     S1,
     S2,
@@ -40,7 +40,7 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    /// All of them.
+    /// All invariants.
     pub const ALL: [Self; 10] = [
         Self::S1,
         Self::S2,
@@ -54,7 +54,7 @@ impl Invariant {
         Self::L2,
     ];
 
-    /// The short name.
+    /// Returns the short name, such as `S1`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::S1 => "S1",
@@ -70,25 +70,34 @@ impl Invariant {
         }
     }
 
-    /// What it says.
+    /// Returns the invariant as a sentence, without a full stop.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::S1 => "a lock has at most one live tenure at the server",
             Self::S2 => "the tokens of the appends applied to a file never decrease",
-            Self::S3 => "a request is executed at most once, and its answer is final and true",
-            Self::S4 => "every applied append was by the lock's holder, under its current token",
-            Self::S5 => "what was acknowledged survives a crash of the server",
+            Self::S3 => {
+                "a request is executed at most once, and its answer is final: \
+                 each acknowledged append is in its file exactly once"
+            }
+            Self::S4 => {
+                "every applied append was by the lock's holder, under its current token, \
+                 inside its lease"
+            }
+            Self::S5 => {
+                "what was acknowledged survives a crash of the server: \
+                 locks, tokens, replies, bytes"
+            }
             Self::S6 => "a release ends the releaser's own tenure only",
-            Self::S7 => "a client believes that it holds a lock only while the server says so",
+            Self::S7 => "a client believes that it holds a lock only while the server agrees",
             Self::S8 => {
-                "a free lock goes at once to the first in line, but for waiters gone silent"
+                "a free lock goes at once to the first in the wait queue that is not silent"
             }
             Self::L1 => "a dead holder's lock is free again within its lease",
             Self::L2 => "once faults stop, every live client that wants a lock gets it",
         }
     }
 
-    /// The invariant of this name.
+    /// Returns the invariant with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|invariant| invariant.name() == name)
     }
@@ -100,25 +109,25 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// What a checker says.
+/// The status of an invariant in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
 pub enum InvariantStatus {
-    /// It holds so far.
+    /// It was put to the test and holds so far.
     Ok,
-    /// It does not.
+    /// It is violated.
     Violated {
         /// The first record that shows it.
         witness: RecordId,
     },
-    /// Nothing has come up by which it could be judged.
+    /// No record has put it to the test yet.
     NotYet,
-    /// It can't be judged in this run.
+    /// It cannot be checked in this run.
     Unchecked,
 }
 
 impl InvariantStatus {
-    /// The word of the page's test hooks.
+    /// Returns the code that the page's test hooks use.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -128,7 +137,7 @@ impl InvariantStatus {
         }
     }
 
-    /// The witness, where it is violated.
+    /// Returns the witness if the invariant is violated.
     pub const fn witness(self) -> Option<RecordId> {
         match self {
             Self::Violated { witness } => Some(witness),
@@ -137,7 +146,7 @@ impl InvariantStatus {
     }
 }
 
-/// All checkers, and what they have found so far.
+/// The checkers of all invariants, and their findings so far.
 #[derive(Clone, Debug)]
 pub struct Checkers {
     findings: Findings,
@@ -148,7 +157,7 @@ pub struct Checkers {
 struct Findings([InvariantStatus; Invariant::ALL.len()]);
 
 impl Findings {
-    /// It could have been violated here, and was not.
+    /// Records that a record put an invariant to the test, and it held.
     fn record_holds(&mut self, invariant: Invariant) {
         let status = &mut self.0[invariant as usize];
         if *status == InvariantStatus::NotYet {
@@ -192,9 +201,9 @@ impl Checkers {
         Self { findings, state }
     }
 
-    /// For what a server says of itself, with at most so many locks and clients. What only the
-    /// others could tell isn't judged: what they were promised (S5), what they believe (S7),
-    /// whether they come to a good end (L2).
+    /// Creates checkers for the events of a real server, with these maximum numbers of locks and
+    /// clients. Invariants that concern the clients' view are unchecked: acknowledgements (S5),
+    /// beliefs (S7) and progress (L2).
     pub fn for_server(locks: usize, clients: usize) -> Self {
         let mut findings = Findings([InvariantStatus::NotYet; Invariant::ALL.len()]);
         for unknown in [Invariant::S5, Invariant::S7, Invariant::L2] {
@@ -203,12 +212,13 @@ impl Checkers {
         Self { findings, state: CheckerState::new(locks, clients, 0) }
     }
 
-    /// Takes note that there is a lease as long as this. Where leases differ, the longest counts.
+    /// Raises the lease length if this one is longer. If leases differ, the longest one applies to
+    /// all.
     pub fn raise_max_lease(&mut self, lease_ms: u64) {
         self.state.raise_max_lease(lease_ms);
     }
 
-    /// What is said of a whole trace that this run left.
+    /// Checks the complete trace of a run.
     pub fn from_trace(run: &Run, trace: &[Record]) -> Self {
         let mut checkers = Self::new(run);
         for (id, record) in (0_u32..).zip(trace) {
@@ -217,29 +227,29 @@ impl Checkers {
         checkers
     }
 
-    /// Looks at the next record.
+    /// Checks the next record.
     pub fn observe(&mut self, id: RecordId, record: &Record) {
         self.state.observe(id, record, &mut self.findings);
     }
 
-    /// What is said of an invariant.
+    /// Returns the status of an invariant.
     pub const fn status(&self, invariant: Invariant) -> InvariantStatus {
         self.findings.0[invariant as usize]
     }
 
-    /// Whether nothing is violated so far.
+    /// Whether no invariant is violated so far.
     pub fn is_clean(&self) -> bool {
         self.findings.0.iter().all(|status| status.witness().is_none())
     }
 
-    /// The invariants that are violated, by the order of their witnesses.
+    /// Returns the violated invariants, in the order of their witnesses.
     pub fn violations(&self) -> Vec<(Invariant, RecordId)> {
         let witness = |invariant| Some((invariant, self.status(invariant).witness()?));
         sorted_by_witness(Invariant::ALL.into_iter().filter_map(witness))
     }
 }
 
-/// What is violated, by the order of the witnesses.
+/// Sorts violations by witness.
 pub(super) fn sorted_by_witness(
     violations: impl Iterator<Item = (Invariant, RecordId)>,
 ) -> Vec<(Invariant, RecordId)> {

@@ -1,9 +1,7 @@
-//! How a node is, as far as the records tell.
-
-use crate::trace::RecordKind;
+//! The status of a node, derived from the records.
 
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is so or not, apart from the others")]
+#[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
 pub(super) struct NodeStatus {
     pub(super) started: bool,
     pub(super) alive: bool,
@@ -12,18 +10,11 @@ pub(super) struct NodeStatus {
 }
 
 impl NodeStatus {
-    /// Takes in what has become of it.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "called for what becomes of nodes alone")]
-    pub(super) fn update(&mut self, kind: &RecordKind) {
-        match kind {
-            RecordKind::Started | RecordKind::Restarted => {
-                (self.started, self.alive, self.finished) = (true, true, false);
-            }
-            RecordKind::Crashed { .. } => (self.alive, self.paused) = (false, false),
-            RecordKind::Paused { .. } => self.paused = true,
-            RecordKind::Resumed => self.paused = false,
-            RecordKind::Finished => self.finished = true,
-            _ => {}
-        }
+    pub(super) const fn start(&mut self) {
+        (self.started, self.alive, self.finished) = (true, true, false);
+    }
+
+    pub(super) const fn crash(&mut self) {
+        (self.alive, self.paused) = (false, false);
     }
 }

@@ -1,14 +1,14 @@
-//! The last things of a kind that the checkers know.
+//! A bounded history, so that the checkers' memory does not grow with the run.
 
-/// How many of the last sessions, grants, executed requests of a session and lines of a file are
-/// known: far more than can be under way.
+/// The number of sessions, grants, executed requests of a session and lines of a file that are
+/// retained: far more than can be in flight.
 const DEFAULT_CAPACITY: usize = 128;
 
-/// The last `KEPT` of many things, in their order.
+/// The last `CAPACITY` items, in insertion order.
 #[derive(Clone, Debug)]
 pub(super) struct Recent<T, const CAPACITY: usize = DEFAULT_CAPACITY> {
-    /// Forgotten ones are in front, until there are enough of them for it to be worth the while
-    /// to move the others.
+    /// Evicted items remain at the front until there are `CAPACITY` of them, so that moving the
+    /// others is amortized.
     items: Vec<T>,
 }
 
@@ -36,7 +36,7 @@ impl<T, const CAPACITY: usize> Recent<T, CAPACITY> {
     }
 
     pub(super) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
-        // What was forgotten must not come back into the place of what goes.
+        // Evicted items must not reappear in place of removed ones.
         self.items.drain(..self.evicted_count());
         self.items.retain(keep);
     }
@@ -47,7 +47,7 @@ impl<T, const CAPACITY: usize> Recent<T, CAPACITY> {
 }
 
 impl<const CAPACITY: usize> Recent<(u32, u32), CAPACITY> {
-    /// The place in history of the last entry of this number, or whatever else it stands with.
+    /// Returns the value of the last entry with this key.
     pub(super) fn index_of(&self, number: u32) -> Option<u32> {
         self.as_slice().iter().rev().find(|(key, _)| *key == number).map(|(_, index)| *index)
     }

@@ -1,21 +1,21 @@
-//! One session, and which of its requests were executed (S3).
+//! One session, and its executed requests (S3).
 
 use super::recent::Recent;
 
-/// How many heartbeats of a session are known.
+/// The number of heartbeats that are retained for each session.
 const HEARTBEATS_MAX: usize = 32;
 
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    /// The place in history at which it was opened.
+    /// The log index of the event that opened the session.
     pub(super) opened_at: u32,
     pub(super) renewed_ms: u32,
-    /// What was executed: number of the request and place in history.
+    /// Executed requests: sequence number and log index.
     executed: Recent<(u32, u32)>,
-    /// The smallest and the largest number that was ever executed.
+    /// The smallest and the largest sequence number that was executed.
     seq_range: (u32, u32),
-    /// What has renewed the lease and done nothing else, and the largest of those numbers. The
-    /// server keeps this in its memory alone.
+    /// Sequence numbers of requests that only renewed the lease, and the largest of them. The
+    /// server does not log these, so a crash discards them.
     heartbeats: Recent<u32, HEARTBEATS_MAX>,
     highest_heartbeat: u32,
 }
@@ -32,7 +32,7 @@ impl Session {
         }
     }
 
-    /// Notes that a request was executed. Says whether that was the first time.
+    /// Records an execution, and returns whether it is the first one of the request.
     pub(super) fn record_execution(&mut self, seq: u32, index: u32) -> bool {
         let is_first = self.executed_at(seq).is_none();
         let (smallest, largest) = self.seq_range;
@@ -41,9 +41,9 @@ impl Session {
         is_first
     }
 
-    /// Notes what has renewed the lease. Says whether that was the first time.
+    /// Records a renewal, and returns whether it is the first one of the request.
     pub(super) fn record_heartbeat(&mut self, seq: u32) -> bool {
-        // Nearly every one is newer than all before.
+        // The search is skipped for new requests, which is nearly every one.
         let is_first = seq > self.highest_heartbeat || !self.heartbeats.as_slice().contains(&seq);
         self.highest_heartbeat = self.highest_heartbeat.max(seq);
         self.heartbeats.push(seq);
@@ -55,9 +55,9 @@ impl Session {
         self.heartbeats = Recent::default();
     }
 
-    /// The place in history at which this request was executed.
+    /// Returns the log index at which a request was executed.
     pub(super) fn executed_at(&self, seq: u32) -> Option<u32> {
-        // Nearly every request is newer than all that were executed, or another session's.
+        // The search is skipped for new requests and for those of other sessions.
         let (smallest, largest) = self.seq_range;
         if seq < smallest || seq > largest {
             return None;

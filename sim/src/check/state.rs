@@ -1,4 +1,13 @@
-//! What the checkers know, from the records alone.
+//! The state of the checkers, derived from the records alone.
+//!
+//! - [`CheckerState::observe`] handles each kind of record in one place.
+//! - Only recent history is retained (see [`Recent`]), so memory does not grow with the run.
+
+mod tenures;
+
+use std::collections::BTreeMap;
+
+use leasehold_core::event::WaitEndCause;
 
 use super::answers::AnswerHistory;
 use super::append_calls::AppendCalls;
@@ -9,37 +18,35 @@ use super::session::Session;
 use super::wait_queues::WaitQueues;
 use super::{Findings, Invariant};
 use crate::message::{Message, RefusalCode};
-use crate::trace::{LockId, PacketSummary, Record, RecordId, RecordKind};
+use crate::trace::{PacketSummary, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
-use leasehold_core::event::{ReleaseCause, WaitEndCause};
-use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub(super) struct CheckerState {
     lease_ms: u32,
-    /// From when on everybody has to come to a good end, where that is judged.
+    /// The end of all faults; `None` if L2 is unchecked.
     faults_end: Option<VirtualTime>,
     tenures: Vec<Option<Tenure>>,
     wait_queues: WaitQueues,
     /// The last appends of each file.
     appends: Vec<Recent<Append>>,
-    /// The last sessions that were opened: number, and place in history.
+    /// The last sessions that were opened: session number and log index.
     opened: Recent<(u32, u32)>,
-    /// The last tokens that were granted: number, and place in history.
+    /// The last grants: token and log index.
     granted: Recent<(u32, u32)>,
-    /// The last tokens whose tenures ended, likewise.
+    /// The last ends of tenures: token and log index.
     released: Recent<(u32, u32)>,
     sessions: BTreeMap<u32, Session>,
-    /// As long as the server's clock shows no more than this, no tenure is overdue.
+    /// No tenure is overdue while the server's clock is at or before this time.
     earliest_deadline_ms: u32,
-    /// The first is the server.
+    /// The status of each node; the first one is the server.
     nodes: Vec<NodeStatus>,
     beliefs: Beliefs,
     answers: AnswerHistory,
     append_calls: AppendCalls,
-    /// The last place in history on which somebody was given a promise.
+    /// The largest log index that a reply has acknowledged.
     promised_through: u32,
-    /// Set from a recovery on until everything that was recovered has been told.
+    /// Set between a recovery and the first record that does not report recovered state.
     recovering: bool,
 }
 
@@ -51,7 +58,7 @@ struct Tenure {
 
 #[derive(Clone, Copy, Debug)]
 struct Append {
-    /// Its place in the file, from 1 on.
+    /// The number of the line in its file, from 1.
     line: u32,
     index: u32,
     token: u32,
@@ -79,48 +86,43 @@ impl CheckerState {
         }
     }
 
-    /// It is judged at the end whether everybody has come to a good one, when nothing fails from
-    /// this moment on.
+    /// Enables L2: all live clients must finish after the end of faults.
     pub(super) const fn enable_l2(&mut self, faults_end: VirtualTime) {
         self.faults_end = Some(faults_end);
     }
 
-    /// No lease is longer than this.
+    /// Raises the lease length if this one is longer.
     pub(super) fn raise_max_lease(&mut self, lease_ms: u64) {
         self.lease_ms = self.lease_ms.max(u32::try_from(lease_ms).unwrap_or(u32::MAX));
     }
 
     pub(super) fn observe(&mut self, id: RecordId, record: &Record, findings: &mut Findings) {
         self.check_completed(id, record, findings);
+        let local_ms = record.local_ms;
         match record.kind {
-            RecordKind::Sent(packet) if record.node.is_server() => {
-                // What leaves most often promises nothing.
-                if !matches!(packet.message, Message::Alive | Message::Queued) {
-                    self.observe_reply(id, packet, findings);
+            RecordKind::Sent(packet) => self.observe_sent(id, record, packet, findings),
+            RecordKind::Arrived(packet) => {
+                if record.node.is_server() {
+                    self.answers.observe_request(packet);
                 }
             }
-            RecordKind::Sent(PacketSummary { message: Message::AppendFile, seq, .. }) => {
-                self.append_calls.observe_request(record.node, seq);
+            RecordKind::CallStarted { message, .. } => {
+                if message == Message::AppendFile {
+                    self.append_calls.start_call(record.node);
+                }
             }
-            RecordKind::Arrived(packet) if record.node.is_server() => {
-                self.answers.observe_request(packet)
+            RecordKind::CallEnded { message, outcome, .. } => {
+                let is_false = message == Message::AppendFile
+                    && !self.append_calls.check_outcome(record.node, outcome);
+                findings.violate_if(Invariant::S3, id, is_false);
             }
-            RecordKind::CallStarted { message: Message::AppendFile, .. } => {
-                self.append_calls.start_call(record.node)
+            RecordKind::Started | RecordKind::Restarted => {
+                self.update_node(record, NodeStatus::start);
             }
-            RecordKind::CallEnded { message: Message::AppendFile, outcome, .. } => {
-                findings.violate_if(
-                    Invariant::S3,
-                    id,
-                    !self.append_calls.check_outcome(record.node, outcome),
-                );
-            }
-            RecordKind::Started
-            | RecordKind::Restarted
-            | RecordKind::Crashed { .. }
-            | RecordKind::Paused { .. }
-            | RecordKind::Resumed
-            | RecordKind::Finished => self.update_node(record),
+            RecordKind::Crashed { .. } => self.observe_crash(record),
+            RecordKind::Paused { .. } => self.update_node(record, |node| node.paused = true),
+            RecordKind::Resumed => self.update_node(record, |node| node.paused = false),
+            RecordKind::Finished => self.update_node(record, |node| node.finished = true),
             RecordKind::Believed { lock, token, until } => {
                 self.observe_belief(id, record, (lock, token, until), findings);
             }
@@ -132,21 +134,61 @@ impl CheckerState {
                 self.append_calls.mark_durable();
             }
             RecordKind::RunEnded => self.check_end_of_run(id, record, findings),
-            RecordKind::Recovered { .. }
-            | RecordKind::Gap { .. }
-            | RecordKind::TenureRecovered { .. }
-            | RecordKind::WaitRecovered { .. }
-            | RecordKind::SessionOpened { .. }
-            | RecordKind::SessionExpired { .. }
-            | RecordKind::SessionClosed { .. }
-            | RecordKind::LeaseRenewed { .. }
-            | RecordKind::RequestRefused { .. }
-            | RecordKind::DuplicateAnswered { .. }
-            | RecordKind::LockQueued { .. }
-            | RecordKind::WaitEnded { .. }
-            | RecordKind::LockGranted { .. }
-            | RecordKind::LockReleased { .. }
-            | RecordKind::FileAppended { .. } => self.observe_decision(id, record, findings),
+            RecordKind::Recovered { through, .. } => self.observe_recovery(id, through, findings),
+            RecordKind::Gap { .. } => self.reset(),
+            RecordKind::TenureRecovered { lock, session, token, .. } => {
+                self.set_tenure(lock, Some(Tenure { session, token }));
+                self.renew(session, local_ms);
+            }
+            RecordKind::WaitRecovered { lock, session, seq, .. } => {
+                self.wait_queues.restore(lock, (session, seq), local_ms);
+                self.renew(session, local_ms);
+            }
+            RecordKind::SessionOpened { client, session, index } => {
+                self.open(session, index, local_ms);
+                self.answers.open_session(client);
+            }
+            RecordKind::SessionExpired { client, session, index } => {
+                findings.record_holds(Invariant::L1);
+                self.sessions.remove(&session);
+                self.answers.end_session(client, index);
+            }
+            RecordKind::SessionClosed { client, session, index } => {
+                self.sessions.remove(&session);
+                self.answers.end_session(client, index);
+            }
+            RecordKind::LeaseRenewed { client, session, seq } => {
+                let is_first = self.renew_by_heartbeat(session, seq, local_ms);
+                let is_refused = self.answers.is_refused(client, seq);
+                findings.violate_if(Invariant::S3, id, !is_first || is_refused);
+                self.check_leases(id, local_ms, findings);
+            }
+            RecordKind::RequestRefused { client, code, token, seq, .. } => {
+                self.answers.record_refusal(client, seq, code, self.released.index_of(token));
+                self.check_leases(id, local_ms, findings);
+            }
+            RecordKind::DuplicateAnswered { session, seq, .. } => {
+                if let Some(lock) = self.wait_queues.observe_retry(session, seq, local_ms) {
+                    self.mark_idle_if_free(lock, record);
+                }
+            }
+            RecordKind::LockQueued { lock, client, session, seq, .. } => {
+                findings.violate_if(Invariant::S3, id, self.answers.is_refused(client, seq));
+                self.renew(session, local_ms);
+                self.wait_queues.enqueue(lock, (session, seq), local_ms);
+                self.mark_idle_if_free(lock, record);
+                self.check_leases(id, local_ms, findings);
+            }
+            RecordKind::WaitEnded { lock, client, session, seq, cause, index } => {
+                self.wait_queues.dequeue(lock, (session, seq));
+                if cause == WaitEndCause::Cancelled {
+                    self.answers.record_effect(client, Message::CancelAcquire, index);
+                    self.renew(session, local_ms);
+                }
+            }
+            RecordKind::LockGranted { .. } => self.grant(id, record, findings),
+            RecordKind::LockReleased { .. } => self.release(id, record, findings),
+            RecordKind::FileAppended { .. } => self.append(id, record, findings),
             RecordKind::ClockJumped { .. }
             | RecordKind::ClockDrifted { .. }
             | RecordKind::Cut { .. }
@@ -154,22 +196,18 @@ impl CheckerState {
             | RecordKind::Degraded { .. }
             | RecordKind::DiskSlowed { .. }
             | RecordKind::FaultsEnded
-            | RecordKind::Sent(_)
-            | RecordKind::Arrived(_)
             | RecordKind::Lost { .. }
             | RecordKind::Duplicated { .. }
             | RecordKind::Rescheduled { .. }
             | RecordKind::WriteFailed
             | RecordKind::FlushFailed
-            | RecordKind::CallStarted { .. }
-            | RecordKind::CallEnded { .. }
             | RecordKind::Checked { .. }
             | RecordKind::Working { .. }
             | RecordKind::SessionLost => {}
         }
     }
 
-    /// What can be judged since something else has come: a recovery is told, a moment is over.
+    /// Checks what the previous records have completed: the report of a recovery, or an instant.
     fn check_completed(&mut self, id: RecordId, record: &Record, findings: &mut Findings) {
         if self.recovering
             && !matches!(
@@ -185,99 +223,35 @@ impl CheckerState {
         }
     }
 
-    /// How a node is.
-    fn update_node(&mut self, record: &Record) {
-        if let Some(node) = self.nodes.get_mut(usize::from(record.node.0)) {
-            node.update(&record.kind);
+    fn observe_sent(
+        &mut self,
+        id: RecordId,
+        record: &Record,
+        packet: PacketSummary,
+        findings: &mut Findings,
+    ) {
+        if !record.node.is_server() {
+            if packet.message == Message::AppendFile {
+                self.append_calls.observe_request(record.node, packet.seq);
+            }
+        } else if !matches!(packet.message, Message::Alive | Message::Queued) {
+            // These two are the most frequent replies, and acknowledge no event.
+            self.observe_reply(id, packet, findings);
         }
-        if record.node.is_server() && matches!(record.kind, RecordKind::Crashed { .. }) {
+    }
+
+    fn observe_crash(&mut self, record: &Record) {
+        self.update_node(record, NodeStatus::crash);
+        if record.node.is_server() {
             self.wait_queues.clear_idle();
             self.answers.crash();
             self.append_calls.crash();
         }
     }
 
-    /// What the service has decided.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "called for the service's decisions alone")]
-    fn observe_decision(&mut self, id: RecordId, record: &Record, findings: &mut Findings) {
-        match record.kind {
-            RecordKind::Recovered { through, .. } => self.observe_recovery(id, through, findings),
-            RecordKind::Gap { .. } => self.reset(),
-            RecordKind::TenureRecovered { lock, session, token, .. } => {
-                self.restore_tenure(lock, session, token);
-                self.renew(session, record.local_ms);
-            }
-            RecordKind::WaitRecovered { lock, session, seq, .. } => {
-                self.wait_queues.restore(lock, (session, seq), record.local_ms);
-                self.renew(session, record.local_ms);
-            }
-            RecordKind::SessionOpened { client, session, index } => {
-                self.open(session, index, record.local_ms);
-                self.answers.open_session(client);
-            }
-            RecordKind::SessionExpired { client, session, index } => {
-                findings.record_holds(Invariant::L1);
-                self.sessions.remove(&session);
-                self.answers.end_session(client, index);
-            }
-            RecordKind::SessionClosed { client, session, index } => {
-                self.sessions.remove(&session);
-                self.answers.end_session(client, index);
-            }
-            RecordKind::LeaseRenewed { client, session, seq } => {
-                let is_first = self.renew_by_heartbeat(session, seq, record.local_ms);
-                let refused = self.answers.is_refused(client, seq);
-                findings.violate_if(Invariant::S3, id, !is_first || refused);
-                self.check_leases(id, record.local_ms, findings);
-            }
-            RecordKind::RequestRefused { client, code, token, seq, .. } => {
-                self.answers.record_refusal(client, seq, code, self.released.index_of(token));
-                self.check_leases(id, record.local_ms, findings);
-            }
-            RecordKind::DuplicateAnswered { session, seq, .. } => {
-                if let Some(lock) = self.wait_queues.observe_retry(session, seq, record.local_ms) {
-                    self.mark_idle_if_free(lock, record);
-                }
-            }
-            RecordKind::LockQueued { lock, client, session, seq, .. } => {
-                findings.violate_if(Invariant::S3, id, self.answers.is_refused(client, seq));
-                self.renew(session, record.local_ms);
-                self.wait_queues.enqueue(lock, (session, seq), record.local_ms);
-                self.mark_idle_if_free(lock, record);
-                self.check_leases(id, record.local_ms, findings);
-            }
-            RecordKind::WaitEnded { lock, client, session, seq, cause, index } => {
-                self.wait_queues.dequeue(lock, (session, seq));
-                if cause == WaitEndCause::Cancelled {
-                    self.answers.record_effect(client, Message::CancelAcquire, index);
-                    self.renew(session, record.local_ms);
-                }
-            }
-            RecordKind::LockGranted { .. } => self.grant(id, record, findings),
-            RecordKind::LockReleased { .. } => self.release(id, record, findings),
-            RecordKind::FileAppended { .. } => self.append(id, record, findings),
-            _ => {}
-        }
-    }
-
-    fn tenure(&self, lock: LockId) -> Option<Tenure> {
-        self.tenures.get(usize::from(lock.0)).copied().flatten()
-    }
-
-    fn set_tenure(&mut self, lock: LockId, tenure: Option<Tenure>) {
-        if let Some(tenure) = tenure {
-            self.earliest_deadline_ms =
-                self.earliest_deadline_ms.min(self.lease_deadline_ms(tenure.session));
-        }
-        if let Some(slot) = self.tenures.get_mut(usize::from(lock.0)) {
-            *slot = tenure;
-        }
-    }
-
-    /// Where nobody has a lock it is owed to whoever waits for it.
-    fn mark_idle_if_free(&mut self, lock: LockId, record: &Record) {
-        if self.tenure(lock).is_none() {
-            self.wait_queues.mark_idle(lock, record.at, record.local_ms);
+    fn update_node(&mut self, record: &Record, update: impl FnOnce(&mut NodeStatus)) {
+        if let Some(node) = self.nodes.get_mut(usize::from(record.node.0)) {
+            update(node);
         }
     }
 
@@ -290,13 +264,14 @@ impl CheckerState {
     fn renew(&mut self, session: u32, local_ms: u32) {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.renewed_ms = local_ms;
-            // No later than before only where the clock was set back.
+            // The deadline is earlier than before if the clock was set back.
             self.earliest_deadline_ms =
                 self.earliest_deadline_ms.min(local_ms.saturating_add(self.lease_ms));
         }
     }
 
-    /// Renews a lease by a request that does nothing else. Says whether that was the first time.
+    /// Records a request that only renews a lease, and returns whether it is the first one with
+    /// this sequence number.
     fn renew_by_heartbeat(&mut self, session: u32, seq: u32, local_ms: u32) -> bool {
         let Some(session) = self.sessions.get_mut(&session) else { return true };
         session.renewed_ms = local_ms;
@@ -305,12 +280,12 @@ impl CheckerState {
         session.record_heartbeat(seq)
     }
 
-    /// Notes that a request was executed. Says whether that was the first time.
+    /// Records an execution, and returns whether it is the first one of the request.
     fn execute(&mut self, session: u32, seq: u32, index: u32) -> bool {
         self.sessions.get_mut(&session).is_none_or(|session| session.record_execution(seq, index))
     }
 
-    /// A reply leaves: what it says must be so, and have been said before if anything was.
+    /// Records a reply, which must be true and consistent with earlier replies to the request.
     fn observe_reply(&mut self, id: RecordId, packet: PacketSummary, findings: &mut Findings) {
         self.record_promise(packet);
         let has_executed = |it: &Session| it.executed_at(packet.seq).is_some();
@@ -321,7 +296,7 @@ impl CheckerState {
         }
     }
 
-    /// What it says must be so for ever.
+    /// Records the log index that a reply acknowledges: it must survive every crash.
     fn record_promise(&mut self, packet: PacketSummary) {
         let index = match packet.message {
             Message::Welcome => self.opened.index_of(packet.value),
@@ -374,148 +349,14 @@ impl CheckerState {
         self.recovering = true;
     }
 
-    /// Nobody looked for a while: nothing is known but what is told from here on.
+    /// Discards everything after a gap in the trace. The records that follow report the new state.
     fn reset(&mut self) {
         let initial = Self::new(self.tenures.len(), self.nodes.len() - 1, u64::from(self.lease_ms));
         *self = Self { faults_end: self.faults_end, ..initial };
     }
 
-    fn restore_tenure(&mut self, lock: LockId, session: u32, token: u32) {
-        self.set_tenure(lock, Some(Tenure { session, token }));
-    }
-
-    fn grant(&mut self, id: RecordId, record: &Record, findings: &mut Findings) {
-        let RecordKind::LockGranted { lock, client, session, seq, token, from_queue, index } =
-            record.kind
-        else {
-            return;
-        };
-        findings.check(Invariant::S1, id, self.tenure(lock).is_none());
-        let is_first = self.execute(session, seq, index) && !self.answers.is_refused(client, seq);
-        findings.check(Invariant::S3, id, is_first);
-        if let Some(passed_over) =
-            self.wait_queues.would_pass_over(lock, (session, seq), record.local_ms)
-        {
-            findings.check(Invariant::S8, id, !passed_over);
-        }
-        self.wait_queues.dequeue(lock, (session, seq));
-        self.wait_queues.mark_taken(lock);
-        if !from_queue {
-            self.renew(session, record.local_ms);
-        }
-        self.set_tenure(lock, Some(Tenure { session, token }));
-        self.granted.push((token, index));
-    }
-
-    fn release(&mut self, id: RecordId, record: &Record, findings: &mut Findings) {
-        let RecordKind::LockReleased {
-            lock,
-            client,
-            session,
-            seq,
-            token,
-            cause,
-            origin: by,
-            index,
-        } = record.kind
-        else {
-            return;
-        };
-        if cause == ReleaseCause::Released {
-            findings.check(Invariant::S6, id, by == client);
-            self.renew(session, record.local_ms);
-            if seq > 0 {
-                let is_first =
-                    self.execute(session, seq, index) && !self.answers.is_refused(by, seq);
-                findings.check(Invariant::S3, id, is_first);
-            }
-        }
-        self.set_tenure(lock, None);
-        self.released.push((token, index));
-        self.wait_queues.mark_idle(lock, record.at, record.local_ms);
-        self.check_beliefs(id, record.at, lock, token, findings);
-    }
-
-    fn append(&mut self, id: RecordId, record: &Record, findings: &mut Findings) {
-        let RecordKind::FileAppended { lock, client, session, seq, token, line, index } =
-            record.kind
-        else {
-            return;
-        };
-        let is_first = self.execute(session, seq, index) && !self.answers.is_refused(client, seq);
-        let is_only_write = self.append_calls.observe_write(client, seq, index);
-        findings.check(Invariant::S3, id, is_first && is_only_write);
-        let tenure = self.tenure(lock);
-        let by_holder = tenure.is_some_and(|it| (it.session, it.token) == (session, token));
-        let in_time = !self.is_overdue(session, record.local_ms);
-        findings.check(Invariant::S4, id, by_holder && in_time);
-        self.renew(session, record.local_ms);
-        if let Some(appends) = self.appends.get_mut(usize::from(lock.0)) {
-            let last = appends.as_slice().last().map_or(0, |append| append.token);
-            findings.check(Invariant::S2, id, last <= token);
-            appends.push(Append { line: u32::from(line) + 1, index, token });
-        }
-        self.check_leases(id, record.local_ms, findings);
-    }
-
-    fn is_overdue(&self, session: u32, local_ms: u32) -> bool {
-        local_ms > self.lease_deadline_ms(session)
-    }
-
-    /// When a session's lease runs out; never where the session is not known.
-    fn lease_deadline_ms(&self, session: u32) -> u32 {
-        let session = self.sessions.get(&session);
-        session.map_or(u32::MAX, |it| it.renewed_ms.saturating_add(self.lease_ms))
-    }
-
-    /// No tenure outlives the lease that it hangs on.
-    fn check_leases(&mut self, id: RecordId, local_ms: u32, findings: &mut Findings) {
-        if local_ms <= self.earliest_deadline_ms {
-            return;
-        }
-        let deadlines =
-            self.tenures.iter().flatten().map(|tenure| self.lease_deadline_ms(tenure.session));
-        self.earliest_deadline_ms = deadlines.min().unwrap_or(u32::MAX);
-        if local_ms > self.earliest_deadline_ms {
-            findings.record_violation(Invariant::L1, id);
-        }
-    }
-
-    fn observe_belief(
-        &mut self,
-        id: RecordId,
-        record: &Record,
-        belief: (LockId, u32, VirtualTime),
-        findings: &mut Findings,
-    ) {
-        let (lock, token, until) = belief;
-        self.beliefs.insert(record.node, belief);
-        let is_live = self.tenure(lock).is_some_and(|tenure| tenure.token == token);
-        findings.check(Invariant::S7, id, is_live || until <= record.at);
-    }
-
-    /// Whether nobody believes in a tenure that is over.
-    fn check_beliefs(
-        &self,
-        id: RecordId,
-        at: VirtualTime,
-        lock: LockId,
-        token: u32,
-        findings: &mut Findings,
-    ) {
-        let is_believed = self.beliefs.active_at(at).any(|it| (it.0, it.1) == (lock, token));
-        findings.check(Invariant::S7, id, !is_believed);
-    }
-
-    fn check_all_beliefs(&self, id: RecordId, at: VirtualTime, findings: &mut Findings) {
-        for (lock, token, _) in self.beliefs.active_at(at) {
-            let is_live = self.tenure(*lock).is_some_and(|tenure| tenure.token == *token);
-            findings.violate_if(Invariant::S7, id, !is_live);
-        }
-    }
-
     fn check_end_of_run(&mut self, id: RecordId, record: &Record, findings: &mut Findings) {
-        // A server that does not run can't end anything.
+        // A server that is down or paused cannot end a tenure.
         if self.nodes.first().is_some_and(|server| server.alive && !server.paused) {
             self.check_leases(id, record.local_ms.saturating_sub(1), findings);
         }
@@ -523,7 +364,7 @@ impl CheckerState {
             let mut clients = self.nodes.iter().skip(1);
             let is_any_stuck =
                 clients.any(|client| client.started && client.alive && !client.finished);
-            // A run that ends sooner says nothing of those who wait for the lease of a dead one.
+            // In a shorter run, a client may still wait for the lease of a crashed one to expire.
             if !is_any_stuck || record.at >= faults_end + 2_000 * u64::from(self.lease_ms) {
                 findings.check(Invariant::L2, id, !is_any_stuck);
             }

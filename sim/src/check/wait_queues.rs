@@ -1,5 +1,5 @@
-//! Who stands in line for each lock, as the records tell, and which locks are free although
-//! somebody waits.
+//! The wait queue of each lock, derived from the records, and the locks that are free although an
+//! active client waits (S8).
 
 use leasehold_core::limits::SILENCE_MAX;
 
@@ -9,8 +9,7 @@ use crate::virtual_time::VirtualTime;
 #[derive(Clone, Debug)]
 pub(super) struct WaitQueues {
     queues: Vec<Vec<Waiter>>,
-    /// Locks that are free although somebody who is heard waits. Each goes to one of those before
-    /// any time has passed.
+    /// Free locks with an active waiter. Each must be granted before virtual time advances.
     idle_locks: Vec<LockId>,
     idle_since: VirtualTime,
 }
@@ -20,8 +19,8 @@ struct Waiter {
     session: u32,
     seq: u32,
     heard_ms: u32,
-    /// Whether it has said a word to this life of the server. One that has not can't be told from
-    /// one that died, whatever its time.
+    /// Whether it has sent a request since the last start of the server. Until then the server
+    /// cannot distinguish it from a crashed client.
     has_spoken: bool,
 }
 
@@ -46,7 +45,7 @@ impl WaitQueues {
         }
     }
 
-    /// What the journal holds of a line. Who is in it is taken as heard, and has said nothing.
+    /// Restores a waiter from the log. Its silence is measured from now.
     pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u32, u32), heard_ms: u32) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
             queue.push(Waiter { session, seq, heard_ms, has_spoken: false });
@@ -61,7 +60,7 @@ impl WaitQueues {
         }
     }
 
-    /// Somebody asks again for what it waits for. Says for which lock.
+    /// Records a retry of a waiting request, and returns its lock.
     pub(super) fn observe_retry(
         &mut self,
         session: u32,
@@ -78,7 +77,7 @@ impl WaitQueues {
         None
     }
 
-    /// Whether a grant passes over somebody who is heard; nothing where nobody waits.
+    /// Whether a grant passes over an active waiter; `None` if the queue is empty.
     pub(super) fn would_pass_over(
         &self,
         lock: LockId,
@@ -91,7 +90,7 @@ impl WaitQueues {
         Some(before.iter().any(|it| it.session != session && !it.is_silent(local_ms)))
     }
 
-    /// The lock is free at this moment. Whoever waits for it, and is heard, is owed it.
+    /// Records that a lock is free, if an active client waits for it.
     pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u32) {
         let Some(queue) = self.queues.get(usize::from(lock.0)) else { return };
         if queue.iter().any(|it| it.has_spoken && !it.is_silent(local_ms))
@@ -106,12 +105,12 @@ impl WaitQueues {
         self.idle_locks.retain(|idle| *idle != lock);
     }
 
-    /// Whether a lock that is owed to somebody was left lying until now.
+    /// Whether time has advanced while a lock was free although an active client waited for it.
     pub(super) fn has_overdue_lock(&self, at: VirtualTime) -> bool {
         !self.idle_locks.is_empty() && self.idle_since < at
     }
 
-    /// The server's memory is gone: it owes nothing until it has heard somebody.
+    /// Discards the free locks after a crash: the server cannot grant before clients contact it.
     pub(super) fn clear_idle(&mut self) {
         self.idle_locks.clear();
     }

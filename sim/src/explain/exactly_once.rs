@@ -1,66 +1,52 @@
-//! How a request was not done once for all, or was not what somebody was told of it (S3).
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
+//! Violations of S3: a request was executed twice, or its answer was contradictory or false.
 
 use super::Explainer;
+use super::phrases::refusal_text;
 use super::violation::{Violation, find_last};
 use crate::check::is_final;
-use crate::message::{Message, RefusalCode};
+use crate::message::Message;
 use crate::trace::{CallResult, NodeId, PacketSummary, Record, RecordId, RecordKind};
+
+/// A sentence, and the earlier record that it refers to.
+type Finding = (Option<RecordId>, String);
 
 impl Explainer<'_> {
     pub(super) fn explain_s3(&self, record: &Record, before: &[Record]) -> Option<Violation> {
-        let (evidence, text) = match record.kind {
-            RecordKind::Sent(packet) => self.contradictory_reply(packet, before),
-            RecordKind::CallEnded { outcome, .. } => {
-                wrong_call_outcome(record.node, outcome, before)?
-            }
-            _ => {
-                let repeated = executed_twice(record, before);
-                let refused = self.executed_after_refusal(record, before);
-                // What was done before it was refused is forgotten.
-                repeated
-                    .into_iter()
-                    .chain(refused)
-                    .max()
-                    .or_else(|| line_written_twice(record, before))?
-            }
+        let (evidence, text) = if let RecordKind::Sent(packet) = record.kind {
+            self.contradictory_reply(packet, before)
+        } else if let RecordKind::CallEnded { outcome, .. } = record.kind {
+            wrong_call_outcome(record.node, outcome, before)?
+        } else {
+            let repeated = executed_twice(record, before);
+            let refused = self.executed_after_refusal(record, before);
+            // An execution before the refusal may have been lost in a crash: the later record
+            // counts.
+            let latest = repeated.into_iter().chain(refused).max();
+            latest.or_else(|| line_written_twice(record, before))?
         };
         Some(Violation { text, evidence: Vec::from_iter(evidence) })
     }
 
-    /// The server says something else than before.
-    fn contradictory_reply(
-        &self,
-        packet: PacketSummary,
-        before: &[Record],
-    ) -> (Option<RecordId>, String) {
+    /// The server contradicts its earlier reply.
+    fn contradictory_reply(&self, packet: PacketSummary, before: &[Record]) -> Finding {
         let client = self.node_name(packet.peer);
-        let first = find_last(before, |it| match it.kind {
-            RecordKind::Sent(earlier) if it.node.is_server() && is_final(earlier) => {
-                let is_same_request = (earlier.peer, earlier.seq) == (packet.peer, packet.seq);
-                is_same_request.then_some(earlier)
-            }
-            _ => None,
+        let first = find_last(before, |it| {
+            let RecordKind::Sent(earlier) = it.kind else { return None };
+            let is_same_request = (earlier.peer, earlier.seq) == (packet.peer, packet.seq);
+            (it.node.is_server() && is_final(earlier) && is_same_request).then_some(earlier)
         });
-        match first {
-            Some((id, earlier, at)) => {
-                let (earlier, current) = (reply_text(earlier), reply_text(packet));
-                (
-                    Some(id),
-                    format!("{client} was told {earlier} at {at}, and is told {current} here"),
-                )
-            }
-            None => (None, format!("{client} is told that it has left the line, and it has not")),
-        }
+        let Some((id, earlier, at)) = first else {
+            let text = format!("the server confirms a cancellation, but {client} is still queued");
+            return (None, text);
+        };
+        let (earlier, current) = (self.reply_text(earlier), self.reply_text(packet));
+        let text =
+            format!("the server replied \"{earlier}\" at {at}, and now replies \"{current}\"");
+        (Some(id), text)
     }
 
-    /// What the server has said no to, it does.
-    fn executed_after_refusal(
-        &self,
-        record: &Record,
-        before: &[Record],
-    ) -> Option<(Option<RecordId>, String)> {
+    /// The server executes a request that it has rejected.
+    fn executed_after_refusal(&self, record: &Record, before: &[Record]) -> Option<Finding> {
         let (RecordKind::LockGranted { client, seq, .. }
         | RecordKind::LockQueued { client, seq, .. }
         | RecordKind::FileAppended { client, seq, .. }
@@ -69,43 +55,37 @@ impl Explainer<'_> {
         else {
             return None;
         };
-        let (id, code, at) = find_last(before, |it| match it.kind {
-            RecordKind::Sent(reply) if it.node.is_server() && is_final(reply) => {
-                reply.refusal.filter(|_| (reply.peer, reply.seq) == (client, seq))
-            }
-            _ => None,
+        let (id, code, at) = find_last(before, |it| {
+            let RecordKind::Sent(reply) = it.kind else { return None };
+            let is_answer =
+                it.node.is_server() && is_final(reply) && (reply.peer, reply.seq) == (client, seq);
+            reply.refusal.filter(|_| is_answer)
         })?;
-        let (client, code) = (self.node_name(client), RefusalCode::code(code));
-        let text = format!("this was refused at {at} ({code}), as {client} was told then");
-        Some((Some(id), text))
+        let (client, reason) = (self.node_name(client), refusal_text(code));
+        Some((Some(id), format!("the server rejected this request of {client} at {at} ({reason})")))
     }
 }
 
-fn reply_text(packet: PacketSummary) -> String {
-    let code = packet.refusal.map_or(String::new(), |code| format!(" ({})", code.code()));
-    format!("{}{code}", packet.message.code())
-}
-
-/// The very request was done before.
-fn executed_twice(record: &Record, before: &[Record]) -> Option<(Option<RecordId>, String)> {
+/// The same request was executed before.
+fn executed_twice(record: &Record, before: &[Record]) -> Option<Finding> {
     let request = executed_request(record)?;
     let (id, (), at) =
         find_last(before, |it| (executed_request(it) == Some(request)).then_some(()))?;
     let text = if matches!(record.kind, RecordKind::LeaseRenewed { .. }) {
-        format!("this very request renewed the lease at {at} already")
+        format!("this request already renewed the lease at {at}")
     } else {
-        format!("this very request was executed at {at} already")
+        format!("this request was already executed at {at}")
     };
     Some((Some(id), text))
 }
 
-/// The line of this record is one that was written before, or that its caller knows not to be.
-fn line_written_twice(record: &Record, before: &[Record]) -> Option<(Option<RecordId>, String)> {
+/// The line was written before, or the client was informed that it is not written.
+fn line_written_twice(record: &Record, before: &[Record]) -> Option<Finding> {
     let RecordKind::FileAppended { client, seq, .. } = record.kind else { return None };
     let call = call_of(before, client, seq)?;
-    let written = find_last(before, |it| writes_line_of(it, client, before, call));
-    if let Some((index, (), at)) = written {
-        return Some((Some(index), format!("this very line was written at {at} already")));
+    let written = find_last(before, |it| writes_line_of(it, client, before, call).then_some(()));
+    if let Some((id, (), at)) = written {
+        return Some((Some(id), format!("this line was already written at {at}")));
     }
     let after = before.get(call.index()?..)?;
     let index = after.iter().position(|it| {
@@ -113,26 +93,23 @@ fn line_written_twice(record: &Record, before: &[Record]) -> Option<(Option<Reco
             && matches!(it.kind, RecordKind::CallEnded { message: Message::AppendFile, .. })
     })?;
     let at = after.get(index)?.at;
-    let index = RecordId(call.0 + u32::try_from(index).ok()?);
-    Some((Some(index), format!("its caller was told at {at} that it was not written")))
+    let id = RecordId(call.0 + u32::try_from(index).ok()?);
+    Some((Some(id), format!("the client learned at {at} that this line was not written")))
 }
 
-/// The caller is told something else than what is so.
-fn wrong_call_outcome(
-    client: NodeId,
-    outcome: CallResult,
-    before: &[Record],
-) -> Option<(Option<RecordId>, String)> {
+/// The outcome that the client learns is false.
+fn wrong_call_outcome(client: NodeId, outcome: CallResult, before: &[Record]) -> Option<Finding> {
     if outcome == CallResult::Succeeded {
-        return Some((None, "the caller is told that its line was written, and it was not".into()));
+        return Some((None, "the client learns that its line was written, but it was not".into()));
     }
     let (call, ..) = find_last(before, |it| is_append_call(it, client).then_some(()))?;
-    let (id, (), at) = find_last(before, |it| writes_line_of(it, client, before, call))?;
-    let text = format!("the caller is told that its line was not written, and it was at {at}");
+    let (id, (), at) =
+        find_last(before, |it| writes_line_of(it, client, before, call).then_some(()))?;
+    let text = format!("the client learns that its line was not written, but it was, at {at}");
     Some((Some(id), text))
 }
 
-/// The call for which a client sent this.
+/// Returns the call for which a client sent a request.
 fn call_of(before: &[Record], client: NodeId, seq: u32) -> Option<RecordId> {
     let is_sent = |it: &Record| {
         it.node == client
@@ -148,28 +125,22 @@ fn is_append_call(record: &Record, client: NodeId) -> bool {
         && matches!(record.kind, RecordKind::CallStarted { message: Message::AppendFile, .. })
 }
 
-/// Something where this record writes the line of this call.
-fn writes_line_of(
-    record: &Record,
-    client: NodeId,
-    before: &[Record],
-    call: RecordId,
-) -> Option<()> {
-    match record.kind {
-        RecordKind::FileAppended { client: author, seq, .. } if author == client => {
-            (call_of(before, client, seq) == Some(call)).then_some(())
-        }
-        _ => None,
-    }
+/// Whether a record writes the line of a call.
+fn writes_line_of(record: &Record, client: NodeId, before: &[Record], call: RecordId) -> bool {
+    matches!(record.kind, RecordKind::FileAppended { client: author, seq, .. }
+        if author == client && call_of(before, client, seq) == Some(call))
 }
 
-/// The request that was executed here: its session and number.
-const fn executed_request(record: &Record) -> Option<(u32, u32)> {
-    match record.kind {
-        RecordKind::LockGranted { session, seq, .. }
-        | RecordKind::FileAppended { session, seq, .. }
-        | RecordKind::LeaseRenewed { session, seq, .. } => Some((session, seq)),
-        RecordKind::LockReleased { session, seq, .. } if seq > 0 => Some((session, seq)),
-        _ => None,
-    }
+/// Returns session and sequence number of the request that a record executes.
+fn executed_request(record: &Record) -> Option<(u32, u32)> {
+    let (RecordKind::LockGranted { session, seq, .. }
+    | RecordKind::FileAppended { session, seq, .. }
+    | RecordKind::LeaseRenewed { session, seq, .. }
+    | RecordKind::LockReleased { session, seq, .. }) = record.kind
+    else {
+        return None;
+    };
+    // A release that no request caused has sequence number 0.
+    let is_request = !matches!(record.kind, RecordKind::LockReleased { .. }) || seq > 0;
+    is_request.then_some((session, seq))
 }

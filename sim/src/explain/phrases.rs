@@ -1,13 +1,12 @@
-//! What packets and calls are called in sentences.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
+//! Phrases for packets, calls and refusals, and the formatting of numbers.
 
 use super::Explainer;
-use crate::message::Message;
-use crate::trace::{CallResult, LockId, NodeId, PacketSummary, Record};
+use super::action::Clause;
+use crate::message::{Message, RefusalCode};
+use crate::trace::{CallResult, LockId, NodeId, PacketSummary};
 
 impl Explainer<'_> {
-    /// A packet in short, as it is written on an arrow: `append_file file_0 #33`.
+    /// Returns the short form of a packet for an arrow, such as `append_file file_0 #33`.
     pub fn packet_label(&self, packet: PacketSummary) -> String {
         let mut label = packet.message.code().to_owned();
         if packet.lock != LockId::NONE {
@@ -21,91 +20,116 @@ impl Explainer<'_> {
         label
     }
 
-    /// A packet, by the one who sends it.
+    /// Describes the sending of a packet, with the sender as the actor.
     pub(super) fn sent_packet_text(&self, from: NodeId, packet: PacketSummary) -> String {
         if from.is_server() {
-            format!("{} {}", self.node_name(packet.peer), self.reply_text(packet))
+            format!("replies to {}: {}", self.node_name(packet.peer), self.reply_text(packet))
         } else {
-            format!("its {}", self.request_text(packet.message, packet.lock, packet.value))
+            format!("sends its {}", self.request_text(packet.message, packet.lock, packet.value))
         }
     }
 
-    /// A packet, by the one who gets it.
+    /// Describes the arrival of a packet, with the recipient as the actor.
     pub(super) fn received_packet_text(&self, packet: PacketSummary) -> String {
         if packet.peer.is_server() {
-            self.reply_text(packet)
+            format!("receives the reply: {}", self.reply_text(packet))
         } else {
             let request = self.request_text(packet.message, packet.lock, packet.value);
-            format!("{}'s {request}", self.node_name(packet.peer))
+            format!("receives {}'s {request}", self.node_name(packet.peer))
         }
     }
 
-    /// The beginning of a sentence about a packet on its way.
-    pub(super) fn transit_text(&self, record: &Record, packet: PacketSummary) -> String {
-        if record.node.is_server() && !packet.message.is_request() {
-            format!("has sent {} {}", self.node_name(packet.peer), self.reply_text(packet))
-        } else if record.node.is_server() {
-            format!("is not there for {}", self.received_packet_text(packet))
+    /// Returns a sentence about a packet in transit. The record may belong to either end.
+    pub(super) fn packet_clause(
+        &self,
+        node: NodeId,
+        packet: PacketSummary,
+        action: &str,
+    ) -> Clause {
+        let client = self.node_name(if node.is_server() { packet.peer } else { node });
+        if packet.message.is_request() {
+            let (noun, rest) = self.request_phrase(packet.message, packet.lock, packet.value);
+            let separator = if rest.is_empty() { "" } else { " " };
+            (format!("{client}'s {noun}"), format!("{rest}{separator}{action}"))
         } else {
-            format!("has sent its {}", self.request_text(packet.message, packet.lock, packet.value))
+            let reply = self.reply_text(packet);
+            ("server's reply".to_owned(), format!("to {client} ({reply}) {action}"))
         }
     }
 
+    /// Returns a request as a noun phrase, such as `append to file_0 (token 1)`.
     pub(super) fn request_text(&self, message: Message, lock: LockId, token: u32) -> String {
-        let with_lock = |text: &str| {
-            if lock == LockId::NONE {
-                text.to_owned()
-            } else {
-                let under = if token == 0 { String::new() } else { format!(" (token {token})") };
-                format!("{text} of {}{under}", self.lock_name(lock))
-            }
-        };
+        let (noun, rest) = self.request_phrase(message, lock, token);
+        if rest.is_empty() { noun.to_owned() } else { format!("{noun} {rest}") }
+    }
+
+    /// Returns a request as a noun and its object.
+    pub(super) fn request_phrase(
+        &self,
+        message: Message,
+        lock: LockId,
+        token: u32,
+    ) -> (&'static str, String) {
+        let name = if lock == LockId::NONE { "a lock".to_owned() } else { self.lock_name(lock) };
+        let under = if token == 0 { String::new() } else { format!(" (token {token})") };
         match message {
-            Message::Hello => "request for a session".to_owned(),
-            Message::AcquireLock if lock == LockId::NONE => "request for the lock".to_owned(),
-            Message::AcquireLock => format!("request for {}", self.lock_name(lock)),
-            Message::CancelAcquire => with_lock("wish to leave the line"),
-            Message::ReleaseLock => with_lock("release"),
-            Message::AppendFile if lock == LockId::NONE => "append".to_owned(),
-            Message::AppendFile => format!("append to {} (token {token})", self.lock_name(lock)),
-            Message::AppendOutcome => "question what became of its append".to_owned(),
-            Message::Heartbeat => "heartbeat".to_owned(),
-            Message::Close => "close".to_owned(),
-            other => other.code().to_owned(),
+            Message::Hello => ("request", "for a session".to_owned()),
+            Message::AcquireLock => ("request", format!("for {name}")),
+            Message::CancelAcquire => ("cancellation", format!("of its request for {name}")),
+            Message::ReleaseLock => ("release", format!("of {name}{under}")),
+            Message::AppendFile => ("append", format!("to {name}{under}")),
+            Message::AppendOutcome => ("query", "for the outcome of its append".to_owned()),
+            Message::Heartbeat => ("heartbeat", String::new()),
+            Message::Close => ("request", "to close its session".to_owned()),
+            Message::Welcome
+            | Message::Retry
+            | Message::Granted
+            | Message::Queued
+            | Message::Cancelled
+            | Message::Released
+            | Message::Appended
+            | Message::Outcome
+            | Message::Alive
+            | Message::Closed
+            | Message::Refused => ("reply", String::new()),
         }
     }
 
-    fn reply_text(&self, packet: PacketSummary) -> String {
+    /// Returns the content of a reply, such as `line 1 of file_0 written`.
+    pub(super) fn reply_text(&self, packet: PacketSummary) -> String {
         let (lock, number) = (self.lock_name(packet.lock), packet.value);
         match packet.message {
-            Message::Welcome => format!("the welcome to session {number}"),
-            Message::Retry => "the order to show where it is".to_owned(),
-            Message::Granted => format!("the grant of {lock} (token {number})"),
-            Message::Queued => format!("a place in line for {lock}"),
-            Message::Cancelled => format!("word that it has left the line for {lock}"),
-            Message::Released => format!("word that {lock} is given back"),
-            Message::Appended => format!("word that line {number} of {lock} is written"),
-            Message::Outcome => "word of what became of the append".to_owned(),
-            Message::Alive => "the answer to its heartbeat".to_owned(),
-            Message::Closed => "word that its session is over".to_owned(),
-            Message::Refused => "a refusal".to_owned(),
-            other => other.code().to_owned(),
+            Message::Welcome => format!("session {number} opened"),
+            Message::Retry => "address not verified".to_owned(),
+            Message::Granted => format!("{lock} granted, token {number}"),
+            Message::Queued => format!("queued for {lock}"),
+            Message::Cancelled => format!("wait for {lock} cancelled"),
+            Message::Released => format!("{lock} released"),
+            Message::Appended => format!("line {number} of {lock} written"),
+            Message::Outcome => "outcome of the append".to_owned(),
+            Message::Alive => "lease renewed".to_owned(),
+            Message::Closed => "session closed".to_owned(),
+            Message::Refused => packet.refusal.map_or_else(
+                || "rejected".to_owned(),
+                |code| format!("rejected, {}", refusal_text(code)),
+            ),
+            Message::Hello
+            | Message::AcquireLock
+            | Message::CancelAcquire
+            | Message::ReleaseLock
+            | Message::AppendFile
+            | Message::AppendOutcome
+            | Message::Heartbeat
+            | Message::Close => "no reply".to_owned(),
         }
     }
 
-    /// What a client asks its library for.
+    /// Describes the start of a call to the client library.
     pub(super) fn call_text(&self, message: Message, lock: LockId, token: u32) -> String {
-        let name = self.lock_name(lock);
-        match message {
-            Message::AcquireLock => format!("wants {name}"),
-            Message::ReleaseLock => format!("wants to give {name} back, token {token}"),
-            Message::AppendFile => format!("wants to append to {name} under token {token}"),
-            Message::Close => "wants to end its session".to_owned(),
-            other => format!("wants {}", other.code()),
-        }
+        self.call_phrases(message, lock, token).start
     }
 
-    /// What came of that.
+    /// Describes the outcome of a call to the client library.
     pub(super) fn call_outcome_text(
         &self,
         message: Message,
@@ -113,40 +137,112 @@ impl Explainer<'_> {
         token: u32,
         outcome: CallResult,
     ) -> String {
+        let request = self.request_text(message, lock, 0);
+        let CallPhrases { infinitive, success, .. } = self.call_phrases(message, lock, token);
+        match outcome {
+            CallResult::Succeeded => success,
+            CallResult::Refused => format!("cannot {infinitive}: the server rejected the request"),
+            CallResult::LockLost => format!("cannot {infinitive}: it no longer holds the lock"),
+            CallResult::NoAnswer => format!("receives no reply to its {request}"),
+            CallResult::Unknown => format!("cannot determine the outcome of its {request}"),
+            CallResult::Cancelled => format!("cancels its {request}"),
+        }
+    }
+
+    fn call_phrases(&self, message: Message, lock: LockId, token: u32) -> CallPhrases {
         let name = self.lock_name(lock);
-        let call = match message {
-            Message::AcquireLock => format!("getting {name}"),
-            Message::ReleaseLock => format!("giving {name} back"),
-            Message::AppendFile => format!("its append to {name}"),
-            Message::Close => "ending its session".to_owned(),
-            other => other.code().to_owned(),
-        };
-        match (outcome, message) {
-            (CallResult::Succeeded, Message::AcquireLock) => {
-                format!("has {name}, under token {token}")
-            }
-            (CallResult::Succeeded, Message::ReleaseLock) => format!("has given {name} back"),
-            (CallResult::Succeeded, Message::AppendFile) => {
-                format!("knows that its line is in {name}")
-            }
-            (CallResult::Succeeded, _) => format!("is done with {call}"),
-            (CallResult::Refused, _) => format!("is refused {call}"),
-            (CallResult::LockLost, _) => {
-                format!("fails in {call}: the lock is not its own any more")
-            }
-            (CallResult::NoAnswer, _) => format!("has no answer about {call}"),
-            (CallResult::Unknown, _) => format!("can't tell what became of {call}"),
-            (CallResult::Cancelled, _) => format!("gives up {call}"),
+        let request = self.request_text(message, lock, token);
+        match message {
+            Message::AcquireLock => CallPhrases {
+                start: format!("requests {name}"),
+                infinitive: format!("acquire {name}"),
+                success: format!("acquires {name} under token {token}"),
+            },
+            Message::ReleaseLock => CallPhrases {
+                start: format!("starts its {request}"),
+                infinitive: format!("release {name}"),
+                success: format!("has released {name}"),
+            },
+            Message::AppendFile => CallPhrases {
+                start: format!("starts its {request}"),
+                infinitive: format!("append to {name}"),
+                success: format!("learns that its line is in {name}"),
+            },
+            Message::Close => CallPhrases {
+                start: "starts to close its session".to_owned(),
+                infinitive: "close its session".to_owned(),
+                success: "has closed its session".to_owned(),
+            },
+            Message::Hello
+            | Message::CancelAcquire
+            | Message::AppendOutcome
+            | Message::Heartbeat
+            | Message::Welcome
+            | Message::Retry
+            | Message::Granted
+            | Message::Queued
+            | Message::Cancelled
+            | Message::Released
+            | Message::Appended
+            | Message::Outcome
+            | Message::Alive
+            | Message::Closed
+            | Message::Refused => CallPhrases {
+                start: format!("starts its {request}"),
+                infinitive: format!("complete its {request}"),
+                success: format!("completes its {request}"),
+            },
         }
     }
 }
 
-/// So many of something.
+/// The phrases for a call to the client library.
+struct CallPhrases {
+    start: String,
+    /// Follows "cannot".
+    infinitive: String,
+    success: String,
+}
+
+/// Returns why a request was refused, as a phrase about the request or its client.
+pub(super) const fn refusal_text(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::BadRequest => "malformed request",
+        RefusalCode::TooLarge => "size limit exceeded",
+        RefusalCode::BadName => "invalid name",
+        RefusalCode::UnknownSession => "unknown session",
+        RefusalCode::StaleSeq => "sequence number too old",
+        RefusalCode::SeqReused => "sequence number already used",
+        RefusalCode::WindowFull => "too many pending requests",
+        RefusalCode::Overloaded => "server limit reached",
+        RefusalCode::RateLimited => "too many requests",
+        RefusalCode::StorageFailed => "disk write failed",
+        RefusalCode::LockHeld => "the lock is held",
+        RefusalCode::WaitTimeout => "the wait timed out",
+        RefusalCode::AlreadyHeld => "it already holds the lock",
+        RefusalCode::NotWaiting => "it is not in the wait queue",
+        RefusalCode::NotHolder => "it does not hold the lock",
+        RefusalCode::StaleToken => "stale token",
+    }
+}
+
+/// Formats a duration: below one second in milliseconds, otherwise in seconds with one decimal
+/// digit, rounded down, which is omitted if it is zero.
+pub(super) fn format_duration(ms: i64) -> String {
+    let (seconds, tenths) = (ms / 1_000, ms % 1_000 / 100);
+    match (seconds, tenths) {
+        (0, _) => format!("{ms} ms"),
+        (_, 0) => format!("{seconds} s"),
+        _ => format!("{seconds}.{tenths} s"),
+    }
+}
+
+/// Formats a count with its noun.
 pub(super) fn pluralize(count: u16, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Parts per million as percent, with as many decimals as it takes.
+/// Formats parts per million as a percentage, without trailing zeros.
 pub(super) fn percent(ppm: i32) -> String {
     let text = format!("{}.{:04}", ppm / 10_000, ppm % 10_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

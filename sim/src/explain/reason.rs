@@ -1,78 +1,109 @@
-//! The reasons: by which rule something happened, and on what the rule rests.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
+//! The reason of each record: the rule that decided it, and the records that the rule rests on.
 
 use leasehold_core::event::ReleaseCause;
 
 use super::Explainer;
+use super::phrases::format_duration;
 use crate::message::RefusalCode;
 use crate::protection::Protection;
-use crate::trace::{BeliefEndCause, LossCause, Record, RecordId, RecordKind};
+use crate::trace::{BeliefEndCause, LockId, LossCause, NodeId, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
-/// A reason, and the records that it speaks of.
+/// A reason, as a clause that follows "because", and the records that it refers to.
 pub(super) struct Reason {
     pub(super) text: String,
     pub(super) evidence: Vec<RecordId>,
 }
 
-/// How the tenure before a record ended, or that it hasn't.
+impl Reason {
+    fn new(text: impl Into<String>) -> Option<Self> {
+        Self::with_evidence(text, Vec::new())
+    }
+
+    // Every reason is optional, and `Some` at each caller would be noise.
+    #[allow(clippy::unnecessary_wraps, reason = "a constructor of the optional reason")]
+    fn with_evidence(text: impl Into<String>, evidence: Vec<RecordId>) -> Option<Self> {
+        Some(Self { text: text.into(), evidence })
+    }
+}
+
+/// The tenure that a record refers to: the current one, or the last one if the lock is free.
 struct Tenure {
     text: String,
+    /// How the tenure before it ended; empty if it is the first one, or has ended itself.
+    previous_end: String,
     evidence: Vec<RecordId>,
 }
 
 impl Explainer<'_> {
     pub(super) fn reason(&self, record: &Record) -> Option<Reason> {
-        let plain = |text: &str| Some(Reason { text: text.to_owned(), evidence: Vec::new() });
         match record.kind {
-            RecordKind::Lost { cause, .. } => plain(match cause {
-                LossCause::Network => "the network loses a packet now and then",
-                LossCause::Dropped => "somebody wanted it so",
-                LossCause::Cut => "the link is cut",
-                LossCause::NodeDown => "nobody runs there to take it",
-                LossCause::Overflow => "too many were waiting there already",
-            }),
-            RecordKind::LockGranted { token, from_queue, .. } => {
-                self.grant_reason(record, token, from_queue)
+            RecordKind::Lost { cause, .. } => self.loss_reason(record.node, cause),
+            RecordKind::LockGranted { lock, client, token, from_queue, .. } => {
+                self.grant_reason(record, (lock, client, token), from_queue)
             }
-            RecordKind::LockQueued { .. } => self.tenure_reason(record),
-            RecordKind::LockReleased { cause, client, origin: releaser, .. } => self
-                .release_reason(record, cause, &self.node_name(client), &self.node_name(releaser)),
-            RecordKind::SessionExpired { client, .. } => {
-                self.expiry_reason(record, &self.node_name(client))
+            RecordKind::LockQueued { .. } => {
+                let tenure = self.tenure(record.causes.related())?;
+                Reason::with_evidence(tenure.text, tenure.evidence)
             }
+            RecordKind::LockReleased { cause, client, origin, .. } => {
+                self.release_reason(record, cause, client, origin)
+            }
+            RecordKind::SessionExpired { client, .. } => self.expiry_reason(record, client),
             RecordKind::FileAppended { token, .. } => self.append_reason(record, token),
-            RecordKind::RequestRefused { token, current, code, .. } => {
-                self.refusal_reason(record, token, current, code)
+            RecordKind::RequestRefused { token, code, .. } => {
+                self.refusal_reason(record, token, code)
             }
-            RecordKind::DuplicateAnswered { .. } => plain(
-                "its number was answered before: the same answer goes out, nothing is done twice",
-            ),
+            RecordKind::DuplicateAnswered { .. } => {
+                Reason::new("this request was answered before: the stored reply is sent again")
+            }
             RecordKind::Believed { .. } => self.belief_reason(record),
-            RecordKind::BeliefEnded { cause: BeliefEndCause::Expired, .. } => {
-                plain("it has no proof that the server still keeps the lock for it")
+            RecordKind::BeliefEnded { cause, .. } => match cause {
+                BeliefEndCause::Expired => {
+                    Reason::new("no recent reply proves that the server still keeps the lease")
+                }
+                BeliefEndCause::Released | BeliefEndCause::Crashed => None,
+            },
+            RecordKind::Recovered { through, .. } => self.recovery_reason(record, through),
+            RecordKind::ClockJumped { .. } => {
+                Reason::new(if self.is_enabled(Protection::MonotonicClock) {
+                    "a fault set it; leases are measured on the monotonic clock"
+                } else {
+                    "a fault set it; leases are measured on this clock"
+                })
             }
-            RecordKind::Recovered { through, .. }
-                if self.lost_event_reason(record, through).is_some() =>
-            {
-                self.lost_event_reason(record, through)
-            }
-            RecordKind::Recovered { .. } if !self.is_enabled(Protection::Grace) => {
-                plain("leases go on from when they were last renewed, as far as the journal knows")
-            }
-            RecordKind::Recovered { .. } => {
-                plain("every session that it knows has its full lease again")
-            }
-            RecordKind::Crashed { durable_through } if record.node.is_server() => Some(Reason {
-                text: format!("on its disk there are the events up to {durable_through}"),
-                evidence: Vec::new(),
-            }),
-            RecordKind::ClockJumped { .. } if self.is_enabled(Protection::MonotonicClock) => {
-                plain("leases don't care: they are measured on a clock that nobody can set")
-            }
-            RecordKind::ClockJumped { .. } => plain("leases are measured on that very clock here"),
-            _ => None,
+            RecordKind::Started
+            | RecordKind::Crashed { .. }
+            | RecordKind::Restarted
+            | RecordKind::Paused { .. }
+            | RecordKind::Resumed
+            | RecordKind::ClockDrifted { .. }
+            | RecordKind::Cut { .. }
+            | RecordKind::Healed { .. }
+            | RecordKind::Degraded { .. }
+            | RecordKind::DiskSlowed { .. }
+            | RecordKind::FaultsEnded
+            | RecordKind::Sent(_)
+            | RecordKind::Arrived(_)
+            | RecordKind::Duplicated { .. }
+            | RecordKind::Rescheduled { .. }
+            | RecordKind::TenureRecovered { .. }
+            | RecordKind::WaitRecovered { .. }
+            | RecordKind::SessionOpened { .. }
+            | RecordKind::SessionClosed { .. }
+            | RecordKind::WaitEnded { .. }
+            | RecordKind::LeaseRenewed { .. }
+            | RecordKind::Durable { .. }
+            | RecordKind::WriteFailed
+            | RecordKind::FlushFailed
+            | RecordKind::CallStarted { .. }
+            | RecordKind::CallEnded { .. }
+            | RecordKind::Checked { .. }
+            | RecordKind::Working { .. }
+            | RecordKind::SessionLost
+            | RecordKind::Finished
+            | RecordKind::RunEnded
+            | RecordKind::Gap { .. } => None,
         }
     }
 
@@ -80,233 +111,238 @@ impl Explainer<'_> {
         !self.run.without.contains(&protection)
     }
 
-    fn time_of(&self, no: RecordId) -> Option<VirtualTime> {
-        Some(self.record(no)?.at)
-    }
-
-    /// Who held the lock at the record, or how the last tenure ended.
-    fn tenure(&self, related: RecordId) -> Option<Tenure> {
-        let record = self.record(related)?;
-        let at = record.at;
-        match record.kind {
-            RecordKind::LockGranted { lock, client, token, .. } => {
-                let (client, lock) = (self.node_name(client), self.lock_name(lock));
-                let mut text = format!("{client} got {lock} under token {token} at {at}");
-                let mut evidence = vec![related];
-                if let Some(before) = self.tenure_end(record.causes.related()) {
-                    text = format!("{text}, after {}", before.text);
-                    evidence.extend(before.evidence);
-                }
-                Some(Tenure { text, evidence })
-            }
-            RecordKind::TenureRecovered { lock, client, token, .. } => {
-                let (client, lock) = (self.node_name(client), self.lock_name(lock));
-                let text = format!("{client} had {lock} already, under token {token}");
-                Some(Tenure { text, evidence: vec![related] })
-            }
-            RecordKind::LockReleased { .. } => self.tenure_end(related),
-            _ => None,
+    fn loss_reason(&self, recipient: NodeId, cause: LossCause) -> Option<Reason> {
+        match cause {
+            LossCause::Network => Reason::new("the network loses packets at random"),
+            LossCause::Dropped => Reason::new("a fault dropped it"),
+            LossCause::Cut => Reason::new("the link is cut"),
+            LossCause::NodeDown => Reason::new(format!("{} is down", self.node_name(recipient))),
+            LossCause::Overflow => Reason::new("the receive buffer is full"),
         }
     }
 
-    /// How a tenure ended.
-    fn tenure_end(&self, related: RecordId) -> Option<Tenure> {
+    /// Returns the tenure at a record of a grant or a release.
+    fn tenure(&self, related: RecordId) -> Option<Tenure> {
+        let record = self.record(related)?;
+        if let RecordKind::LockGranted { lock, client, token, .. } = record.kind {
+            let (client, lock, at) = (self.node_name(client), self.lock_name(lock), record.at);
+            let text = format!("{client} has held {lock} under token {token} since {at}");
+            let mut evidence = vec![related];
+            let before = self.tenure_end(record.causes.related());
+            let previous_end = before.map_or_else(String::new, |before| {
+                evidence.extend(before.evidence);
+                format!("; {}", before.text)
+            });
+            return Some(Tenure { text, previous_end, evidence });
+        }
+        if let RecordKind::TenureRecovered { lock, client, token, .. } = record.kind {
+            let (client, lock) = (self.node_name(client), self.lock_name(lock));
+            let text = format!("{client} already holds {lock} under token {token}");
+            return Some(Tenure { text, previous_end: String::new(), evidence: vec![related] });
+        }
+        let end = self.tenure_end(related)?;
+        Some(Tenure { text: end.text, previous_end: String::new(), evidence: end.evidence })
+    }
+
+    /// Returns how a tenure ended.
+    fn tenure_end(&self, related: RecordId) -> Option<Reason> {
         let record = self.record(related)?;
         let RecordKind::LockReleased { lock, client, cause, .. } = record.kind else { return None };
         let (client, lock, at) = (self.node_name(client), self.lock_name(lock), record.at);
         let text = match cause {
-            ReleaseCause::Released => format!("{client} gave {lock} back at {at}"),
+            ReleaseCause::Released => format!("{client} released {lock} at {at}"),
             ReleaseCause::Closed => format!("{client} closed its session at {at}"),
-            ReleaseCause::LeaseExpired => format!("{client}'s lease ended at {at}"),
-            ReleaseCause::HoldExpired => format!("{client}'s time with it ended at {at}"),
+            ReleaseCause::LeaseExpired => format!("{client}'s lease expired at {at}"),
+            ReleaseCause::HoldExpired => format!("{client}'s hold limit was reached at {at}"),
         };
-        Some(Tenure { text, evidence: vec![related] })
+        Reason::with_evidence(text, vec![related])
     }
 
-    /// What the journal never held, though it happened.
+    fn recovery_reason(&self, record: &Record, through: u32) -> Option<Reason> {
+        let lost_event = self.lost_event_reason(record, through);
+        if lost_event.is_some() {
+            return lost_event;
+        }
+        Reason::new(if self.is_enabled(Protection::Grace) {
+            "every recovered session keeps its locks for a full lease"
+        } else {
+            "each lease continues from its last renewal in the log"
+        })
+    }
+
+    /// Returns the first event since the last restart that the log does not contain.
     fn lost_event_reason(&self, record: &Record, through: u32) -> Option<Reason> {
         let position = self.trace.iter().position(|it| std::ptr::eq(it, record))?;
         let earlier = self.trace[..position].iter().enumerate();
-        // What is done once more after a restart has happened in the part of history before it.
+        // Log indexes before the last recovery may have been used again after it.
         let last_recovery = earlier
             .clone()
             .rev()
             .find(|(_, it)| matches!(it.kind, RecordKind::Recovered { .. }))
             .map_or(0, |(index, _)| index);
-        let (lost_at, lost_record) = earlier.skip(last_recovery).find(|(_, it)| match it.kind {
-            RecordKind::LockGranted { index, .. } | RecordKind::FileAppended { index, .. } => {
-                index > through
-            }
-            _ => false,
+        let (lost_at, lost_record) = earlier.skip(last_recovery).find(|(_, it)| {
+            matches!(it.kind,
+                RecordKind::LockGranted { index, .. } | RecordKind::FileAppended { index, .. }
+                if index > through)
         })?;
-        let text = format!(
-            "its disk never held that the {}, at {}",
-            self.event_text(lost_record),
-            lost_record.at
-        );
-        Some(Reason { text, evidence: vec![RecordId(u32::try_from(lost_at).ok()?)] })
+        let (_, action) = self.clause(lost_record);
+        let text = format!("its log lacks an event of {}: {action}", lost_record.at);
+        Reason::with_evidence(text, vec![RecordId(u32::try_from(lost_at).ok()?)])
     }
 
-    fn event_text(&self, record: &Record) -> String {
-        format!("{} {}", self.node_name(record.node), self.action_text(record))
-    }
-
-    fn grant_reason(&self, record: &Record, token: u32, from_queue: bool) -> Option<Reason> {
+    fn grant_reason(
+        &self,
+        record: &Record,
+        (lock, client, token): (LockId, NodeId, u32),
+        from_queue: bool,
+    ) -> Option<Reason> {
         let related = record.causes.related();
-        let before = self.record(related);
-        let is_fifo = self.is_enabled(Protection::Fifo);
-        let condition = match from_queue {
-            true if is_fifo => "it stood first in line",
-            true => "it stood in line, in no order",
-            false => "nobody held it",
-        };
-        let Some(before) = before else {
-            return (!from_queue).then(|| Reason {
-                text: format!("nobody held it; token {token} is higher than all before"),
-                evidence: Vec::new(),
-            });
+        let (client, lock) = (self.node_name(client), self.lock_name(lock));
+        let Some(before) = self.record(related) else {
+            let text = format!("{lock} was free; token {token} is higher than every earlier token");
+            return Reason::new(text).filter(|_| !from_queue);
         };
         if let RecordKind::LockGranted { client, token: held_token, .. } = before.kind {
-            // Only a service without its protections comes by here.
-            let holder = self.node_name(client);
+            // Only a server without a protection grants a lock that is held.
+            let (holder, at) = (self.node_name(client), before.at);
             let text = format!(
-                "the server no longer knows that {holder} got it under token {held_token} at {}",
-                before.at
+                "the server has forgotten its grant to {holder} (token {held_token}, {at})"
             );
-            return Some(Reason { text, evidence: vec![related] });
+            return Reason::with_evidence(text, vec![related]);
         }
         let end = self.tenure_end(related)?;
-        let text = format!("{condition}, and {}", end.text);
-        Some(Reason { text, evidence: end.evidence })
-    }
-
-    fn tenure_reason(&self, record: &Record) -> Option<Reason> {
-        let tenure = self.tenure(record.causes.related())?;
-        Some(Reason { text: tenure.text, evidence: tenure.evidence })
+        let text = if !from_queue {
+            format!("{lock} was free: {}", end.text)
+        } else if self.is_enabled(Protection::Fifo) {
+            format!("{client} is first in the wait queue; {}", end.text)
+        } else {
+            format!("the wait queue is not served in order; {}", end.text)
+        };
+        Reason::with_evidence(text, end.evidence)
     }
 
     fn release_reason(
         &self,
         record: &Record,
         cause: ReleaseCause,
-        client: &str,
-        releaser: &str,
+        client: NodeId,
+        origin: NodeId,
     ) -> Option<Reason> {
         match cause {
-            ReleaseCause::Released if client != releaser => Some(Reason {
-                text: format!(
-                    "{releaser} asked for it, and nobody looked whether the lock is its own"
-                ),
-                evidence: Vec::new(),
-            }),
+            ReleaseCause::Released if client != origin => {
+                let origin = self.node_name(origin);
+                Reason::new(format!("the server does not check whether {origin} holds the lock"))
+            }
             ReleaseCause::Released | ReleaseCause::Closed => None,
             ReleaseCause::LeaseExpired => self.expiry_reason(record, client),
-            ReleaseCause::HoldExpired => Some(Reason {
-                text: format!(
-                    "{client} wanted it for no longer, or was not heard of after it was its turn"
-                ),
-                evidence: Vec::new(),
-            }),
+            ReleaseCause::HoldExpired => {
+                let client = self.node_name(client);
+                Reason::new(format!("{client} set this limit, or did not respond after the grant"))
+            }
         }
     }
 
-    /// Why the server gave a client up.
-    fn expiry_reason(&self, record: &Record, client: &str) -> Option<Reason> {
-        // A lock goes with its session, which rests on the last renewal.
-        let renewal = [record.causes.related(), record.causes.direct()]
-            .into_iter()
-            .find_map(|id| self.record(id).filter(|it| concerns_lease(it.kind)).map(|it| (id, it)));
-        let (no, last) = match renewal {
-            Some((_, it)) if matches!(it.kind, RecordKind::SessionExpired { .. }) => {
-                let id = it.causes.related();
-                (id, self.record(id)?)
-            }
-            Some(found) => found,
-            None => return None,
+    /// Returns when the lease was last renewed, and how long it is.
+    fn expiry_reason(&self, record: &Record, client: NodeId) -> Option<Reason> {
+        let (id, last) =
+            [record.causes.related(), record.causes.direct()].into_iter().find_map(|id| {
+                self.record(id).filter(|it| concerns_lease(it.kind)).map(|it| (id, it))
+            })?;
+        // A lock is released with its session, whose expiry refers to the last renewal.
+        let (id, last) = if matches!(last.kind, RecordKind::SessionExpired { .. }) {
+            let id = last.causes.related();
+            (id, self.record(id)?)
+        } else {
+            (id, last)
         };
-        let mut text = format!("the server had last heard of {client} at {}", last.at);
-        // Where nobody says how long leases are, each session has its own.
+        let client = self.node_name(client);
+        let mut text = format!("the server last heard from {client} at {}", last.at);
+        // 0 in recordings of real servers, whose sessions have leases of different lengths.
         if let Some(lease) = self.run.config.lease_ms.try_into().ok().filter(|ms| *ms > 0) {
-            text = format!("{text}, and its lease is {}", super::format_duration(lease));
+            text = format!("{text}; its lease is {}", format_duration(lease));
         }
-        Some(Reason { text, evidence: vec![no] })
+        Reason::with_evidence(text, vec![id])
     }
 
     fn append_reason(&self, record: &Record, token: u32) -> Option<Reason> {
         let related = record.causes.related();
-        let tenure = self.record(related);
-        if let Some(RecordKind::LockGranted { token: live_token, client, .. }) =
-            tenure.map(|it| it.kind)
-        {
-            if live_token == token {
-                return Some(Reason {
-                    text: format!("token {token} is the one of the live tenure"),
-                    evidence: vec![related],
-                });
+        let tenure = self.record(related).map(|it| it.kind);
+        let (text, evidence) = match tenure {
+            Some(RecordKind::LockGranted { token: current, .. }) if current == token => {
+                let text = format!("token {token} is the current token");
+                return Reason::with_evidence(text, vec![related]);
             }
-            let text = format!(
-                "nobody compares tokens here: {} holds the lock, under token {live_token}",
-                self.node_name(client)
-            );
-            return Some(Reason { text, evidence: vec![related] });
-        }
-        let end = self.tenure_end(related)?;
-        let text = format!("nobody compares tokens here: {}", end.text);
-        Some(Reason { text, evidence: end.evidence })
+            Some(RecordKind::LockGranted { token: current, client, .. }) => {
+                let holder = self.node_name(client);
+                (format!("{holder} holds the lock under token {current}"), vec![related])
+            }
+            Some(_) | None => {
+                let end = self.tenure_end(related)?;
+                (end.text, end.evidence)
+            }
+        };
+        Reason::with_evidence(format!("the server does not compare tokens; {text}"), evidence)
     }
 
-    fn refusal_reason(
-        &self,
-        record: &Record,
-        token: u32,
-        current: u32,
-        code: RefusalCode,
-    ) -> Option<Reason> {
+    fn refusal_reason(&self, record: &Record, token: u32, code: RefusalCode) -> Option<Reason> {
         let tenure = self.tenure(record.causes.related());
-        let evidence = tenure.as_ref().map(|it| it.evidence.clone()).unwrap_or_default();
-        let since = tenure.map_or_else(String::new, |it| format!(": {}", it.text));
+        let (holder, previous_end, evidence) = match tenure {
+            Some(tenure) => (Some(tenure.text), tenure.previous_end, tenure.evidence),
+            None => (None, String::new(), Vec::new()),
+        };
         let text = match code {
-            RefusalCode::StaleToken => format!("token {token} is not {current}{since}"),
-            RefusalCode::NotHolder => format!("it does not hold the lock{since}"),
-            RefusalCode::LockHeld => format!("somebody else has it, and it would not wait{since}"),
-            RefusalCode::AlreadyHeld => format!("it has the lock already{since}"),
-            RefusalCode::UnknownSession => {
-                "the server knows no such session: it is over, or was never there".to_owned()
+            RefusalCode::StaleToken => holder.map_or_else(
+                || format!("token {token} is not the current token"),
+                |holder| holder + &previous_end,
+            ),
+            RefusalCode::NotHolder => holder.map_or_else(
+                || "the lock has no such tenure".to_owned(),
+                |holder| holder + &previous_end,
+            ),
+            RefusalCode::LockHeld => {
+                let holder = holder.unwrap_or_else(|| "another client holds it".to_owned());
+                format!("{holder}, and the request does not wait")
             }
-            RefusalCode::WaitTimeout => "it wanted to wait no longer than that".to_owned(),
-            RefusalCode::NotWaiting => "it does not stand in that line".to_owned(),
-            RefusalCode::StorageFailed => "the journal can't take it, so it is not done".to_owned(),
-            RefusalCode::Overloaded => "the server has as many of these as it takes".to_owned(),
-            RefusalCode::TooLarge => "the file is as long as it may become".to_owned(),
-            RefusalCode::StaleSeq => "its answer is no longer kept".to_owned(),
-            RefusalCode::SeqReused => "that number was another request's".to_owned(),
-            RefusalCode::WindowFull => "it has too many requests open".to_owned(),
+            RefusalCode::AlreadyHeld => {
+                holder.unwrap_or_else(|| "its session holds the lock".to_owned())
+            }
+            RefusalCode::UnknownSession => "the session has ended or never existed".to_owned(),
+            RefusalCode::WaitTimeout => "the request set this wait limit".to_owned(),
+            RefusalCode::NotWaiting => "the client has no pending request for the lock".to_owned(),
+            RefusalCode::StorageFailed => {
+                "the server executes only what it can write to its log".to_owned()
+            }
+            RefusalCode::Overloaded => {
+                "the server limits its sessions, locks and waiting clients".to_owned()
+            }
+            RefusalCode::TooLarge => "the file has reached its maximum size".to_owned(),
+            RefusalCode::StaleSeq => "the server no longer stores the reply to it".to_owned(),
+            RefusalCode::SeqReused => "another request had this sequence number".to_owned(),
+            RefusalCode::WindowFull => {
+                "the server limits the pending requests of a session".to_owned()
+            }
             RefusalCode::BadRequest | RefusalCode::BadName | RefusalCode::RateLimited => {
                 return None;
             }
         };
-        Some(Reason { text, evidence })
+        Reason::with_evidence(text, evidence)
     }
 
-    /// A belief counts from the sending of what was answered.
+    /// Returns when the lease of a belief began: when the client sent the request that was
+    /// answered.
     fn belief_reason(&self, record: &Record) -> Option<Reason> {
         let arrived = self.record(record.causes.direct())?;
         let RecordKind::Arrived(packet) = arrived.kind else { return None };
         if !self.is_enabled(Protection::Margin) {
-            return Some(Reason {
-                text: "it counts its lease from when the answer came".to_owned(),
-                evidence: Vec::new(),
-            });
+            return Reason::new("it measures its lease from when the reply arrived");
         }
         let request = self.last_request(record, packet.seq)?;
-        let sent = self.time_of(request)?;
-        let text = format!(
-            "the server has proved that it keeps the lease from {sent} on, when this was asked"
-        );
-        Some(Reason { text, evidence: vec![request] })
+        let sent_at: VirtualTime = self.record(request)?.at;
+        let text = format!("it measures its lease from {sent_at}, when it sent the request");
+        Reason::with_evidence(text, vec![request])
     }
 
-    /// The last sending of this request before the record.
+    /// Returns the last transmission of a request before a record.
     fn last_request(&self, record: &Record, seq: u32) -> Option<RecordId> {
         let until = record.causes.direct().index()?;
         let position = self.trace[..until].iter().rposition(|it| {

@@ -1,6 +1,4 @@
-//! How an invariant was violated, in the words of the case at hand.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
+//! How a record violates an invariant, in one sentence about the participants of the run.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +9,36 @@ use crate::check::Invariant;
 use crate::trace::{LockId, NodeId, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
-/// What is wrong at a witness.
+/// How a witness violates an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// What, as a sentence without the stop at its end.
+    /// The explanation, as a sentence without a full stop.
     pub text: String,
-    /// The records that it rests on, besides the witness.
+    /// The records that the explanation rests on, besides the witness.
     pub evidence: Vec<RecordId>,
 }
 
-/// A belief: whose, in which lock, and until when.
+/// A belief: client, lock, and the end of the belief.
 type Belief = (NodeId, LockId, VirtualTime);
 
+/// A client in a wait queue.
+#[derive(Clone, Copy)]
+struct Waiter {
+    lock: LockId,
+    client: NodeId,
+    session: u32,
+    last_request: RecordId,
+}
+
 impl Explainer<'_> {
-    /// How this record violates this invariant; nothing where there is no such record.
+    /// Explains how a record violates an invariant; `None` if the trace does not contain the
+    /// record.
     pub fn violation(&self, invariant: Invariant, witness: RecordId) -> Option<Violation> {
         let record = self.record(witness)?;
         let before = &self.trace[..witness.index()?];
         let specific = match invariant {
             Invariant::S1 | Invariant::S6 | Invariant::L1 => None,
-            Invariant::S2 => tokens_decrease(record, before),
+            Invariant::S2 => decreasing_token(record, before),
             Invariant::S3 => self.explain_s3(record, before),
             Invariant::S4 => self.append_without_tenure(record, before),
             Invariant::S5 => self.lost_promise(record, before),
@@ -40,149 +48,153 @@ impl Explainer<'_> {
             }
             Invariant::L2 => Some(self.unfinished_clients(before)),
         };
-        let generic_text =
-            || Violation { text: self.generic(invariant, record), evidence: Vec::new() };
-        Some(specific.unwrap_or_else(generic_text))
+        let generic = || Violation { text: self.generic(invariant, record), evidence: Vec::new() };
+        Some(specific.unwrap_or_else(generic))
     }
 
     fn generic(&self, invariant: Invariant, record: &Record) -> String {
-        match (invariant, record.kind) {
-            (Invariant::S1, RecordKind::LockGranted { lock, .. }) => {
-                format!("{} is granted while another tenure is live", self.lock_name(lock))
-            }
-            (Invariant::S6, RecordKind::LockReleased { client, origin: by, .. }) => {
-                format!("{} ends what {} holds", self.node_name(by), self.node_name(client))
-            }
-            (Invariant::L1, _) => "a lease is over, and its lock is still held".to_owned(),
-            (other, _) => other.sentence().to_owned(),
+        if invariant == Invariant::S1
+            && let RecordKind::LockGranted { lock, .. } = record.kind
+        {
+            return format!("{} is granted during another live tenure", self.lock_name(lock));
         }
+        if invariant == Invariant::S6
+            && let RecordKind::LockReleased { client, origin, .. } = record.kind
+        {
+            let (origin, client) = (self.node_name(origin), self.node_name(client));
+            return format!("{origin}'s release ends the tenure of {client}");
+        }
+        if invariant == Invariant::L1 {
+            return "a lease has expired, but its lock is still held".to_owned();
+        }
+        invariant.sentence().to_owned()
     }
 
     fn append_without_tenure(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let RecordKind::FileAppended { lock, client, token, .. } = record.kind else { return None };
         let (writer, name) = (self.node_name(client), self.lock_name(lock));
-        let tenure = find_last(before, |it| match it.kind {
-            RecordKind::LockGranted { lock: record_lock, client, token, .. }
-                if record_lock == lock =>
-            {
-                Some(Some((client, token)))
-            }
-            RecordKind::LockReleased { lock: wanted, .. } if wanted == lock => Some(None),
-            _ => None,
-        });
-        let Some((index, holder, at)) = tenure else {
-            let text = format!("{writer} writes, and nobody has ever held {name}");
+        let last_change = find_last(before, |it| changes_tenure(it, lock).then_some(it.kind));
+        let Some((id, kind, at)) = last_change else {
+            let text = format!("{writer} appends, but no client has ever held {name}");
             return Some(Violation { text, evidence: Vec::new() });
         };
-        let text = match holder {
-            Some((holder, held)) if (holder, held) != (client, token) => {
-                let holder = self.node_name(holder);
-                format!(
-                    "{writer} writes under token {token}, while {holder} holds {name} (token {held})"
-                )
-            }
-            Some(_) => format!("{writer}'s lease was over when its line was written"),
-            None => format!("{writer} writes, and nobody has held {name} since {at}"),
+        let holder = if let RecordKind::LockGranted { client, token, .. } = kind {
+            Some((client, token))
+        } else {
+            None
         };
-        Some(Violation { text, evidence: vec![index] })
+        let text = match holder {
+            Some((holder, current)) if (holder, current) != (client, token) => {
+                let holder = self.node_name(holder);
+                let held = format!("{holder} holds {name} (token {current})");
+                format!("{writer} appends under token {token} while {held}")
+            }
+            Some(_) => format!("{writer}'s lease had expired when its line was written"),
+            None => format!("{writer} appends, but no client has held {name} since {at}"),
+        };
+        Some(Violation { text, evidence: vec![id] })
     }
 
     fn lost_promise(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let RecordKind::Recovered { through, .. } = record.kind else { return None };
-        let (id, client, _) = find_last(before, |it| match it.kind {
-            RecordKind::SessionOpened { client, index, .. }
+        let (id, client, _) = find_last(before, |it| {
+            let (RecordKind::SessionOpened { client, index, .. }
             | RecordKind::SessionClosed { client, index, .. }
             | RecordKind::SessionExpired { client, index, .. }
             | RecordKind::LockQueued { client, index, .. }
             | RecordKind::LockGranted { client, index, .. }
             | RecordKind::LockReleased { client, index, .. }
             | RecordKind::WaitEnded { client, index, .. }
-            | RecordKind::FileAppended { client, index, .. } => (index > through).then_some(client),
-            _ => None,
+            | RecordKind::FileAppended { client, index, .. }) = it.kind
+            else {
+                return None;
+            };
+            (index > through).then_some(client)
         })?;
         let client = self.node_name(client);
-        let text = format!("the server has forgotten what it had told {client} already");
+        let text = format!("the server has lost what it had acknowledged to {client}");
         Some(Violation { text, evidence: vec![id] })
     }
 
     fn false_belief(&self, record: &Record, before: &[Record]) -> Option<Violation> {
-        let lock = match record.kind {
-            RecordKind::LockReleased { lock, .. } | RecordKind::Believed { lock, .. } => Some(lock),
-            _ => None,
+        let lock = if let RecordKind::LockReleased { lock, .. }
+        | RecordKind::Believed { lock, .. } = record.kind
+        {
+            Some(lock)
+        } else {
+            None
         };
         let (evidence, (client, lock, until)) = find_belief(record, before, lock)?;
         let (client, name) = (self.node_name(client), self.lock_name(lock));
-        let text = match record.kind {
-            RecordKind::LockReleased { cause: ReleaseCause::LeaseExpired, .. } => {
-                format!("the server takes {name} from {client}, which counts on it until {until}")
-            }
-            _ => format!("{client} believes until {until} that it holds {name}, and it does not"),
+        let is_expiry = matches!(
+            record.kind,
+            RecordKind::LockReleased { cause: ReleaseCause::LeaseExpired, .. }
+        );
+        let text = if is_expiry {
+            format!("{name} is released while {client} believes until {until} that it holds it")
+        } else {
+            format!("{client} believes until {until} that it holds {name}, but it does not")
         };
         Some(Violation { text, evidence })
     }
 
     fn granted_out_of_order(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let RecordKind::LockGranted { lock, client, .. } = record.kind else { return None };
-        let mut queue: Vec<(NodeId, u32, RecordId)> = Vec::new();
+        let mut queue: Vec<Waiter> = Vec::new();
         for (id, it) in (0_u32..).zip(before) {
-            match it.kind {
-                RecordKind::LockQueued { lock: queued_lock, client, session, .. }
-                    if queued_lock == lock =>
-                {
-                    queue.push((client, session, RecordId(id)));
-                }
-                RecordKind::WaitEnded { lock: queued_lock, session, .. }
-                | RecordKind::LockGranted { lock: queued_lock, session, .. }
-                    if queued_lock == lock =>
-                {
-                    queue.retain(|(_, waiting, _)| *waiting != session);
-                }
-                _ => {}
+            if let RecordKind::LockQueued { lock: queued_lock, client, session, .. } = it.kind
+                && queued_lock == lock
+            {
+                queue.push(Waiter { lock, client, session, last_request: RecordId(id) });
+            }
+            if let RecordKind::WaitEnded { lock: queued_lock, session, .. }
+            | RecordKind::LockGranted { lock: queued_lock, session, .. } = it.kind
+                && queued_lock == lock
+            {
+                queue.retain(|waiter| waiter.session != session);
             }
         }
-        let (first, _, id) = queue.into_iter().find(|(first, _, _)| *first != client)?;
-        let text = format!("{} came before {}", self.node_name(first), self.node_name(client));
-        Some(Violation { text, evidence: vec![id] })
+        let first = queue.into_iter().find(|first| first.client != client)?;
+        let (first_name, client) = (self.node_name(first.client), self.node_name(client));
+        let text = format!("{first_name} was queued before {client}");
+        Some(Violation { text, evidence: vec![first.last_request] })
     }
 
-    /// A lock that is free, and somebody who waits for it.
+    /// A lock is free although a client waits for it.
     fn left_idle(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let mut free_since: BTreeMap<LockId, RecordId> = BTreeMap::new();
-        let mut waiters: Vec<(LockId, NodeId, u32, RecordId)> = Vec::new();
+        let mut waiters: Vec<Waiter> = Vec::new();
         for (id, it) in (0_u32..).zip(before.iter().filter(|it| it.at < record.at)) {
             let id = RecordId(id);
-            match it.kind {
-                RecordKind::LockReleased { lock, .. } => drop(free_since.insert(lock, id)),
-                RecordKind::TenureRecovered { lock, .. } => drop(free_since.remove(&lock)),
-                RecordKind::Recovered { .. } => {
-                    waiters.clear();
-                    let locks = (0_u8..).map(LockId).take(self.run.config.locks.len());
-                    free_since = locks.map(|lock| (lock, id)).collect();
-                }
-                RecordKind::LockQueued { lock, client, session, .. }
-                | RecordKind::WaitRecovered { lock, client, session, .. } => {
-                    waiters.push((lock, client, session, id));
-                }
-                RecordKind::DuplicateAnswered { session, .. } => {
-                    let retries = waiters.iter_mut().filter(|waiter| waiter.2 == session);
-                    retries.for_each(|waiter| waiter.3 = id);
-                }
-                RecordKind::LockGranted { lock, session, .. } => {
-                    free_since.remove(&lock);
-                    waiters.retain(|waiter| (waiter.0, waiter.2) != (lock, session));
-                }
-                RecordKind::WaitEnded { lock, session, .. } => {
-                    waiters.retain(|waiter| (waiter.0, waiter.2) != (lock, session));
-                }
-                _ => {}
-            }
+            self.track_free_locks(&mut free_since, id, it.kind);
+            track_waiters(&mut waiters, id, it.kind);
         }
-        waiters.retain(|waiter| free_since.contains_key(&waiter.0));
-        let (lock, client, _, last_request) = waiters.into_iter().max_by_key(|waiter| waiter.3)?;
-        let (name, client, since) =
-            (self.lock_name(lock), self.node_name(client), *free_since.get(&lock)?);
-        let text = format!("{name} is left lying, though {client} waits for it and is heard");
-        Some(Violation { text, evidence: vec![since, last_request] })
+        waiters.retain(|waiter| free_since.contains_key(&waiter.lock));
+        let waiter = waiters.into_iter().max_by_key(|waiter| waiter.last_request)?;
+        let (name, client) = (self.lock_name(waiter.lock), self.node_name(waiter.client));
+        let since = *free_since.get(&waiter.lock)?;
+        let text = format!("{name} stays free although {client} waits for it and is not silent");
+        Some(Violation { text, evidence: vec![since, waiter.last_request] })
+    }
+
+    fn track_free_locks(
+        &self,
+        free_since: &mut BTreeMap<LockId, RecordId>,
+        id: RecordId,
+        kind: RecordKind,
+    ) {
+        if let RecordKind::LockReleased { lock, .. } = kind {
+            free_since.insert(lock, id);
+        }
+        if let RecordKind::LockGranted { lock, .. } | RecordKind::TenureRecovered { lock, .. } =
+            kind
+        {
+            free_since.remove(&lock);
+        }
+        if matches!(kind, RecordKind::Recovered { .. }) {
+            let locks = (0_u8..).map(LockId).take(self.run.config.locks.len());
+            *free_since = locks.map(|lock| (lock, id)).collect();
+        }
     }
 
     fn unfinished_clients(&self, before: &[Record]) -> Violation {
@@ -192,42 +204,65 @@ impl Explainer<'_> {
         };
         let stuck: Vec<String> =
             clients.filter(|node| !finished(*node)).map(|node| self.node_name(node)).collect();
-        let text = format!("nothing fails any more, and {} can't go on", stuck.join(", "));
+        let text = format!("all faults have ended, but not finished: {}", stuck.join(", "));
         Violation { text, evidence: Vec::new() }
     }
 }
 
-fn tokens_decrease(record: &Record, before: &[Record]) -> Option<Violation> {
+fn changes_tenure(record: &Record, wanted: LockId) -> bool {
+    matches!(record.kind,
+        RecordKind::LockGranted { lock, .. } | RecordKind::LockReleased { lock, .. }
+        if lock == wanted)
+}
+
+fn track_waiters(waiters: &mut Vec<Waiter>, id: RecordId, kind: RecordKind) {
+    if matches!(kind, RecordKind::Recovered { .. }) {
+        waiters.clear();
+    }
+    if let RecordKind::LockQueued { lock, client, session, .. }
+    | RecordKind::WaitRecovered { lock, client, session, .. } = kind
+    {
+        waiters.push(Waiter { lock, client, session, last_request: id });
+    }
+    if let RecordKind::DuplicateAnswered { session, .. } = kind {
+        let retries = waiters.iter_mut().filter(|waiter| waiter.session == session);
+        retries.for_each(|waiter| waiter.last_request = id);
+    }
+    if let RecordKind::LockGranted { lock, session, .. }
+    | RecordKind::WaitEnded { lock, session, .. } = kind
+    {
+        waiters.retain(|waiter| (waiter.lock, waiter.session) != (lock, session));
+    }
+}
+
+fn decreasing_token(record: &Record, before: &[Record]) -> Option<Violation> {
     let RecordKind::FileAppended { lock, token, .. } = record.kind else { return None };
-    let (id, higher, at) = find_last(before, |it| match it.kind {
-        RecordKind::FileAppended { lock: file, token, .. } if file == lock => Some(token),
-        _ => None,
+    let (id, higher, at) = find_last(before, |it| {
+        let RecordKind::FileAppended { lock: file, token, .. } = it.kind else { return None };
+        (file == lock).then_some(token)
     })?;
-    let text = format!("token {token} comes after token {higher}, written at {at}");
+    let text = format!("token {token} follows token {higher}, which was written at {at}");
     Some(Violation { text, evidence: vec![id] })
 }
 
-/// Somebody who believes, and the record that tells of it.
+/// Returns the belief that a record violates or begins, and the earlier record that began it.
 fn find_belief(
     record: &Record,
     before: &[Record],
-    record_lock: Option<LockId>,
+    wanted: Option<LockId>,
 ) -> Option<(Vec<RecordId>, Belief)> {
     if let RecordKind::Believed { lock, until, .. } = record.kind {
         return Some((Vec::new(), (record.node, lock, until)));
     }
-    let (id, belief, _) = find_last(before, |it| match it.kind {
-        RecordKind::Believed { lock, until, .. }
-            if until > record.at && record_lock.is_none_or(|wanted| wanted == lock) =>
-        {
-            Some((it.node, lock, until))
-        }
-        _ => None,
+    let (id, belief, _) = find_last(before, |it| {
+        let RecordKind::Believed { lock, until, .. } = it.kind else { return None };
+        let is_active = until > record.at && wanted.is_none_or(|wanted| wanted == lock);
+        is_active.then_some((it.node, lock, until))
     })?;
     Some((vec![id], belief))
 }
 
-/// The last record of which this is so, what it says, and when it was.
+/// Returns the last record for which `select` returns a value, with its id and time.
 pub(super) fn find_last<T>(
     records: &[Record],
     select: impl Fn(&Record) -> Option<T>,

@@ -1,5 +1,6 @@
-//! Runs as files: as JSON, which can be read again; for [ShiViz](https://bestchai.bitbucket.io/shiviz),
-//! which draws what happened before what; as a Mermaid sequence diagram.
+//! Export formats: JSON recordings, which can be imported again; logs for
+//! [ShiViz](https://bestchai.bitbucket.io/shiviz), which draws the happened-before relation; and
+//! Mermaid sequence diagrams.
 
 mod mermaid;
 mod recording;

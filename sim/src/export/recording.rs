@@ -1,4 +1,8 @@
-//! A run with all its records, as JSON that can be read again.
+//! Recordings: a run with all its records, as JSON.
+//!
+//! - The run and the records are the content. Sentences, reasons and violations are written for
+//!   readers of the file, and computed again after an import.
+//! - An import is checked, so that no recording can make the rest of the program panic.
 
 use leasehold_core::rng::mix;
 use serde::{Deserialize, Serialize};
@@ -9,47 +13,48 @@ use crate::protection::Protection;
 use crate::run::{MODEL_VERSION, Run};
 use crate::trace::{LockId, NodeId, Record, RecordId};
 use crate::validate::InvalidRun;
+use crate::virtual_time::VirtualTime;
 
-/// What a file of this kind says of itself.
+/// The name of the format, in every file.
 const FORMAT: &str = "leasehold-trace";
 
 /// The version of the format.
 const FORMAT_VERSION: u32 = 1;
 
-/// How long a file may be, in bytes.
+/// The maximum size of a file, in bytes: 256 MiB.
 const LEN_MAX: usize = 256 << 20;
 
-/// A run, and what happened in it. What the checkers say, and the fingerprint, are derived.
+/// A run and its records. Violations and the fingerprint are derived from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
     run: Run,
     records: Vec<Record>,
 }
 
-/// Why a file is no recording.
+/// Why a file is not a valid recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// Too long.
-    #[error("it is longer than {} MB", LEN_MAX >> 20)]
+    /// The file is too large.
+    #[error("the file is larger than {} MiB", LEN_MAX >> 20)]
     TooLarge,
-    /// It is no JSON, or has not the fields of one.
-    #[error("it can't be read: {0}")]
+    /// The file is not JSON, or a field is missing or invalid.
+    #[error("cannot parse the recording: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is something else.
-    #[error("it says that it is {0:?}, and not {FORMAT:?}")]
+    /// The file has another format.
+    #[error("unexpected format {0:?}, expected {FORMAT:?}")]
     WrongFormat(String),
-    /// It is of a version that isn't known here.
-    #[error("it is of version {0} of the format; this is version {FORMAT_VERSION}")]
+    /// This program cannot read this version of the format.
+    #[error("unsupported format version {0}, expected {FORMAT_VERSION}")]
     UnsupportedVersion(u32),
-    /// Its run can't be one.
-    #[error("its run: {0}")]
+    /// The run is invalid.
+    #[error("invalid run: {0}")]
     InvalidRun(#[from] InvalidRun),
-    /// One of its events can't be one.
-    #[error("event {index}: {problem}")]
+    /// An event is invalid.
+    #[error("invalid event {index}: {problem}")]
     InvalidEvent {
-        /// Which.
+        /// The index of the event.
         index: usize,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
 }
@@ -86,15 +91,15 @@ struct EventJson<'a> {
     reason: Option<String>,
 }
 
-/// What is read of a file: the rest is for people, and is made anew.
+/// The fields that are read from a file; the others are derived again.
 #[derive(Deserialize)]
 struct RecordingBody {
     run: Run,
     events: Vec<Record>,
 }
 
-/// What a recording says of itself, without its events: enough to go through its run again, and to
-/// tell whether that leads to the same.
+/// A recording without its events: enough to execute the run again, and to check that the result
+/// is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct RecordingHeader {
     /// The run.
@@ -104,24 +109,24 @@ pub struct RecordingHeader {
 }
 
 impl RecordingHeader {
-    /// Reads the head of a recording.
+    /// Reads the header of a recording.
     ///
     /// # Errors
     ///
-    /// Where it is none, in words.
+    /// Returns a message if the text is not a recording, or its run is invalid.
     pub fn from_json(text: &str) -> Result<Self, String> {
         if text.len() > LEN_MAX {
             return Err(RecordingError::TooLarge.to_string());
         }
-        let head: FormatHeader = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        head.check().map_err(|error| error.to_string())?;
-        let trace: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        trace.run.validate().map_err(|error| error.to_string())?;
-        Ok(trace)
+        let format: FormatHeader = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        format.check().map_err(|error| error.to_string())?;
+        let header: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        header.run.validate().map_err(|error| error.to_string())?;
+        Ok(header)
     }
 }
 
-/// Read first, since what else there is depends on it.
+/// Format and version, which are read first because the other fields depend on them.
 #[derive(Deserialize)]
 struct FormatHeader {
     format: String,
@@ -141,50 +146,50 @@ impl FormatHeader {
 }
 
 impl Recording {
-    /// What this run left.
+    /// Creates a recording from a run and its records.
     pub const fn new(run: Run, records: Vec<Record>) -> Self {
         Self { run, records }
     }
 
-    /// Goes through a run, and records it.
+    /// Executes a run and records it.
     pub fn record(run: Run) -> Self {
         let records = run.execute().trace;
         Self { run, records }
     }
 
-    /// The run.
+    /// Returns the run.
     pub const fn run(&self) -> &Run {
         &self.run
     }
 
-    /// What happened.
+    /// Returns the records.
     pub fn records(&self) -> &[Record] {
         &self.records
     }
 
-    /// The fingerprint of the run, as [`crate::Harness`] has it at the end.
+    /// Returns the fingerprint, equal to [`crate::World::fingerprint`] at the end of the run.
     pub fn fingerprint(&self) -> u64 {
         self.records.iter().fold(0, |hash, record| mix(hash ^ record.fingerprint()))
     }
 
-    /// What is violated, by the order of the witnesses.
+    /// Returns the violated invariants, in the order of their witnesses.
     pub fn violated(&self) -> Vec<(Invariant, RecordId)> {
         Checkers::from_trace(&self.run, &self.records).violations()
     }
 
-    /// Whether this version of the program goes through the run in the same way.
+    /// Whether this version of the simulator produces the same records.
     pub fn replays_identically(&self) -> bool {
         self.run.execute().fingerprint == self.fingerprint()
     }
 
-    /// The recording as JSON, one event a line.
+    /// Returns the recording as JSON, with one event per line.
     pub fn to_json(&self) -> String {
         let explainer = Explainer::new(&self.run, &self.records);
         let violated = self.violated().into_iter().map(|(invariant, witness)| {
             let text = explainer.violation(invariant, witness).map(|violation| violation.text);
             ViolationJson { invariant, witness, text }
         });
-        let head = RecordingJson {
+        let header = RecordingJson {
             format: FORMAT,
             version: FORMAT_VERSION,
             model: MODEL_VERSION,
@@ -193,8 +198,8 @@ impl Recording {
             violated: violated.collect(),
             events: Vec::new(),
         };
-        let mut text = to_json_string(&head);
-        // Written one by one, so that not all of them are in memory twice.
+        let mut text = to_json_string(&header);
+        // Events are appended one by one, so that they are not in memory twice.
         text.truncate(text.len() - "]}".len());
         for (index, record) in (0_u32..).zip(&self.records) {
             let description = explainer.describe(RecordId(index));
@@ -220,47 +225,53 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// When it is none, or not one that could have been left by a run: an event that is caused by
-    /// a later one, or that happened to a node that there is not.
+    /// If the text is not a recording of a supported version, if its run is invalid, or if no run
+    /// could have produced its events: they must be in order of time, their causes must precede
+    /// them, and nodes and locks must exist.
     pub fn from_json(text: &str) -> Result<Self, RecordingError> {
         if text.len() > LEN_MAX {
             return Err(RecordingError::TooLarge);
         }
-        let head: FormatHeader = serde_json::from_str(text)?;
-        head.check()?;
+        let format: FormatHeader = serde_json::from_str(text)?;
+        format.check()?;
         let RecordingBody { run, events } = serde_json::from_str(text)?;
         run.validate()?;
-        let mut before = None;
-        for (no, record) in events.iter().enumerate() {
-            let invalid = |problem| Err(RecordingError::InvalidEvent { index: no, problem });
-            let subject = record.kind.subject();
-            let is_unknown = |node: NodeId| usize::from(node.0) > run.config.clients.len();
-            if is_unknown(record.node) || subject.client.is_some_and(is_unknown) {
-                return invalid("there is no such node");
+        let mut previous_at = VirtualTime::START;
+        for (index, record) in events.iter().enumerate() {
+            if let Some(problem) = record_problem(&run, index, record, previous_at) {
+                return Err(RecordingError::InvalidEvent { index, problem });
             }
-            if before.is_some_and(|before| before > record.at) {
-                return invalid("it is earlier than the one before it");
-            }
-            if record
-                .causes
-                .both()
-                .iter()
-                .filter_map(|cause| cause.index())
-                .any(|cause| cause >= no)
-            {
-                return invalid("it is caused by a later one");
-            }
-            let lock = subject.lock.filter(|lock| *lock != LockId::NONE);
-            if lock.is_some_and(|lock| usize::from(lock.0) >= run.config.locks.len()) {
-                return invalid("there is no such lock");
-            }
-            before = Some(record.at);
+            previous_at = record.at;
         }
         Ok(Self { run, records: events })
     }
 }
 
-/// As JSON; nothing here has a key that isn't text, so that can't fail.
+/// Returns why no run could have produced a record at this index.
+fn record_problem(
+    run: &Run,
+    index: usize,
+    record: &Record,
+    previous_at: VirtualTime,
+) -> Option<&'static str> {
+    let subject = record.kind.subject();
+    let is_unknown = |node: NodeId| usize::from(node.0) > run.config.clients.len();
+    if is_unknown(record.node) || subject.client.is_some_and(is_unknown) {
+        return Some("unknown node");
+    }
+    if previous_at > record.at {
+        return Some("earlier than the event before it");
+    }
+    let mut causes = record.causes.both().into_iter().filter_map(RecordId::index);
+    if causes.any(|cause| cause >= index) {
+        return Some("caused by a later event");
+    }
+    let lock = subject.lock.filter(|lock| *lock != LockId::NONE);
+    let is_lock_unknown = lock.is_some_and(|lock| usize::from(lock.0) >= run.config.locks.len());
+    is_lock_unknown.then_some("unknown lock")
+}
+
+/// Serializes a value. This cannot fail, because all keys are strings.
 fn to_json_string(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

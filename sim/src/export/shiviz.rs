@@ -1,4 +1,4 @@
-//! For ShiViz: a log whose first lines say how it is to be read.
+//! Logs with vector clocks for ShiViz.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use super::vector_clocks::VectorClocks;
 use crate::explain::Explainer;
 use crate::trace::{NodeId, RecordId};
 
-/// How an event is read, which is what ShiViz has as its default.
+/// The regular expression by which ShiViz parses an event. It is the default of ShiViz.
 const EXPRESSION: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
 
-/// The run as a log with vector clocks.
+/// Returns a run as a log with vector clocks.
 ///
-/// The first line is the expression by which events are read; the second would be what stands
-/// between several runs, and is empty, since there is one. Two lines follow for each event: what
-/// happened, then the node and its clock.
+/// The first line is the regular expression for events. The second line is the separator between
+/// runs, which is empty because there is only one. Two lines follow for each event: the sentence,
+/// then the node and its clock.
 pub fn shiviz(recording: &Recording) -> String {
     let (run, records) = (recording.run(), recording.records());
     let explainer = Explainer::new(run, records);
@@ -24,14 +24,12 @@ pub fn shiviz(recording: &Recording) -> String {
     let mut clocks = VectorClocks::new(nodes);
     let mut text = format!("{EXPRESSION}\n\n");
     for (index, record) in (0_u32..).zip(records) {
-        let action = explainer
-            .describe(RecordId(index))
-            .map(|description| description.action)
-            .unwrap_or_default();
+        let description = explainer.describe(RecordId(index));
+        let sentence = description.map(|it| it.sentence()).unwrap_or_default();
         let clock = clocks.observe(record).iter().zip(&names).filter(|(count, _)| **count > 0);
         let clock: Vec<String> = clock.map(|(count, name)| format!("\"{name}\":{count}")).collect();
-        // Writing to a string can't fail.
-        writeln!(text, "{} {action}", record.at).ok();
+        // Writing to a string cannot fail.
+        writeln!(text, "{} {sentence}", record.at).ok();
         writeln!(text, "{} {{{}}}", explainer.node_name(record.node), clock.join(",")).ok();
     }
     text

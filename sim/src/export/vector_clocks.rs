@@ -1,18 +1,19 @@
-//! Vector clocks, made of the packets of a trace.
+//! Vector clocks, computed from the packets of a trace.
 //!
-//! Every node counts its own records; whoever gets a packet knows all that its sender knew when it
-//! was sent. Source: Fidge, "Timestamps in message-passing systems that preserve the partial
-//! ordering", ACSC 1988; Mattern, "Virtual time and global states of distributed systems", 1988.
+//! Each node counts its own records. A node that receives a packet merges the clock that the sender
+//! had when it sent the packet. Source: Fidge, "Timestamps in message-passing systems that preserve
+//! the partial ordering", ACSC 1988; Mattern, "Virtual time and global states of distributed
+//! systems", 1988.
 
 use std::collections::BTreeMap;
 
-use crate::trace::{PacketId, Record, RecordKind};
+use crate::trace::{PacketId, PacketSummary, Record, RecordKind};
 
-/// Goes through a trace, and keeps the clock of every node.
+/// The clock of each node after the records so far.
 #[derive(Clone, Debug)]
 pub(super) struct VectorClocks {
     nodes: Vec<Vec<u32>>,
-    /// What senders knew, of each packet on its way.
+    /// The sender's clock, for each packet in transit.
     in_flight: BTreeMap<PacketId, Vec<u32>>,
 }
 
@@ -21,7 +22,7 @@ impl VectorClocks {
         Self { nodes: vec![vec![0; nodes]; nodes], in_flight: BTreeMap::new() }
     }
 
-    /// The clock of the record's node, behind it.
+    /// Applies a record, and returns the clock of its node after it.
     pub(super) fn observe(&mut self, record: &Record) -> &[u32] {
         let node = usize::from(record.node.0);
         self.nodes[node][node] += 1;
@@ -32,14 +33,10 @@ impl VectorClocks {
                 *own = other.max(*own);
             }
         }
-        #[allow(clippy::wildcard_enum_match_arm, reason = "only what is sent is known of")]
-        let packet_id = match record.kind {
-            RecordKind::Sent(packet) => Some(packet.id),
-            RecordKind::Duplicated { copy, .. } => Some(copy),
-            _ => None,
-        };
-        if let Some(packet_id) = packet_id {
-            self.in_flight.insert(packet_id, self.nodes[node].clone());
+        if let RecordKind::Sent(PacketSummary { id, .. })
+        | RecordKind::Duplicated { copy: id, .. } = record.kind
+        {
+            self.in_flight.insert(id, self.nodes[node].clone());
         }
         &self.nodes[node]
     }

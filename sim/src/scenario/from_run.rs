@@ -1,4 +1,4 @@
-//! Keeping a run that was found as a scenario of its own.
+//! Scenarios that are generated from a run, such as one that a search has found.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,14 @@ use crate::check::Invariant;
 use crate::run::Run;
 use crate::trace::{Record, RecordId};
 
-/// Longer runs are not gone through to their end.
+/// The maximum length of a run that becomes a scenario, in records.
 const RECORDS_MAX: u32 = 200_000;
 
 impl Scenario {
-    /// A scenario of a run that violates something: it stops where it does, and asks for it.
-    /// Nothing where it violates nothing, or is longer than one would go through in a lecture.
+    /// Returns a scenario that stops at the first violation of a run, and asks whether there is
+    /// one.
+    ///
+    /// Returns `None` if the run violates nothing, or is too long for a lecture.
     pub fn from_violating_run(name: &str, run: &Run) -> Option<Self> {
         let violated = run.execute_within(RECORDS_MAX)?.checkers().violations();
         let (invariant, witness) = *violated.first()?;
@@ -31,8 +33,8 @@ impl Scenario {
         };
         Some(Self {
             name: name.to_owned(),
-            title: format!("Found: {invariant} is violated"),
-            point: format!("{invariant} says: {sentence}. Here it is not so."),
+            title: format!("Found: {invariant} violated"),
+            point: format!("This run violates {invariant}: {sentence}."),
             switches: run.without.iter().copied().collect(),
             config: run.config.clone(),
             seed: run.seed,
@@ -40,14 +42,14 @@ impl Scenario {
             interventions: run.interventions.clone(),
             stops: vec![Stop {
                 at: at.clone(),
-                caption: format!("Here {invariant} is violated: {sentence}."),
+                caption: format!("{invariant} is violated here: {sentence}."),
             }],
             question: Question {
                 at: selector_for(&trace, RecordId(0))?,
                 text: format!("Is {invariant} violated in this run?"),
                 measure: Measure::Violated { invariant },
                 options: vec![choice("yes", yes_answer), choice("no", no_answer)],
-                explanation: format!("It takes {count} interventions; each of them can be undone."),
+                explanation: format!("The run contains {count} interventions. Each can be undone."),
             },
             goal: None,
             expected: vec![Expected {
@@ -57,10 +59,8 @@ impl Scenario {
             }],
         })
     }
-}
 
-impl Scenario {
-    /// A scenario around a run of which nothing special is known: it asks whether it is right.
+    /// Returns a scenario for an arbitrary run, which asks whether the run satisfies S4.
     pub fn from_run(name: &str, run: &Run) -> Self {
         let invariant = Invariant::S4;
         let choice = |text: &str, answer: &str| Choice {
@@ -71,8 +71,8 @@ impl Scenario {
         };
         Self {
             name: name.to_owned(),
-            title: "A run from elsewhere".to_owned(),
-            point: "Somebody has sent it.".to_owned(),
+            title: "Imported run".to_owned(),
+            point: "This run was opened from a file or a link.".to_owned(),
             switches: run.without.iter().copied().collect(),
             config: run.config.clone(),
             seed: run.seed,
@@ -81,10 +81,10 @@ impl Scenario {
             stops: Vec::new(),
             question: Question {
                 at: RecordSelector { kind: "started".to_owned(), ..RecordSelector::default() },
-                text: format!("Is it so in this run that {}?", invariant.sentence()),
+                text: format!("Does this run satisfy {invariant}: {}?", invariant.sentence()),
                 measure: Measure::Violated { invariant },
                 options: vec![choice("yes", "no"), choice("no", "yes")],
-                explanation: format!("{invariant} says that {}.", invariant.sentence()),
+                explanation: format!("{invariant}: {}.", invariant.sentence()),
             },
             goal: None,
             expected: Vec::new(),
@@ -92,7 +92,7 @@ impl Scenario {
     }
 }
 
-/// How a record is pointed at.
+/// Returns a selector that matches a record, by kind, node and count.
 fn selector_for(trace: &[Record], record_id: RecordId) -> Option<RecordSelector> {
     let record = trace.get(record_id.index()?)?;
     let selector = RecordSelector {

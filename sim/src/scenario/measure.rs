@@ -1,6 +1,4 @@
-//! What a question is answered by: a number or a word, computed from what the run did.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for a few kinds among all")]
+//! Measures: the value of a run that answers a question, as a number or a text.
 
 use std::collections::BTreeMap;
 
@@ -13,66 +11,67 @@ use crate::run::Run;
 use crate::trace::{LockId, LossCause, NodeId, Record, RecordId, RecordKind};
 use crate::world::World;
 
-/// What is to be computed. "Then" is the moment of the question.
+/// A value to compute from a run and the record after which the question is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Measure {
-    /// Who is the next to be granted a lock: a client's name, or `nobody`.
+    /// The name of the client that is granted a lock next, or `nobody`.
     NextHolder {
-        /// Which lock.
+        /// The lock.
         lock: LockId,
     },
-    /// After how many milliseconds, counted from then, a lock is free, or another's.
+    /// The time from the question until the tenure of a lock ends, in milliseconds.
     FreedAfterMs {
-        /// Which lock.
+        /// The lock.
         lock: LockId,
     },
-    /// What becomes of a client's first append that the server decides on from then on:
+    /// The outcome of a client's first append that the server decides after the question:
     /// `written`, `refused`, `answered_again`, or `nothing`.
     NextAppend {
-        /// Whose.
+        /// The client.
         client: NodeId,
     },
-    /// How many lines a file has at the end.
+    /// The number of lines of a file at the end of the run.
     Lines {
-        /// Which.
+        /// The lock of the file.
         lock: LockId,
     },
-    /// How many clients believe in the end of then's moment that they hold a lock.
+    /// The number of clients that believe at the question that they hold a lock.
     Believers {
-        /// Which lock.
+        /// The lock.
         lock: LockId,
     },
-    /// How many clients believe that they hold a lock when most of them do, from then on.
+    /// The maximum number of clients that believe at the same time that they hold a lock, from the
+    /// question on.
     #[serde(rename = "believers_most")]
     MaxBelievers {
-        /// Which lock.
+        /// The lock.
         lock: LockId,
     },
-    /// How many messages of a kind are sent from then on.
+    /// The number of messages of a type that are sent after the question.
     Sent {
-        /// Which.
+        /// The type of message.
         message: Message,
     },
-    /// Which token a lock is granted under next; 0 for none.
+    /// The token of the next grant of a lock; 0 if there is none.
     NextToken {
-        /// Which lock.
+        /// The lock.
         lock: LockId,
     },
-    /// Whether something is violated in the run: `yes` or `no`.
+    /// Whether the run violates an invariant: `yes` or `no`.
     Violated {
-        /// What.
+        /// The invariant.
         invariant: Invariant,
     },
 }
 
-/// What was computed.
+/// The value of a measure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a number from 0 on, or a word")]
+#[serde(untagged, expecting = "expected a non-negative integer or a string")]
 pub enum Value {
     /// A number.
     Number(u64),
-    /// A word.
+    /// A text.
     Text(String),
 }
 
@@ -83,7 +82,7 @@ impl Value {
 }
 
 impl Measure {
-    /// The value in this run, counted from behind the record `then`.
+    /// Computes the value in a run, for a question after the record `start`.
     pub fn evaluate(&self, run: &Run, start: RecordId) -> Value {
         let mut world = World::new(run.clone());
         let mut trace = Vec::new();
@@ -91,7 +90,7 @@ impl Measure {
         self.evaluate_trace(&world, &trace, start)
     }
 
-    /// The same, of a run that has been gone through.
+    /// Computes the value from the final world and the trace of a run.
     pub fn evaluate_trace(&self, world: &World, trace: &[Record], start: RecordId) -> Value {
         let from = start.index().map_or(0, |index| index + 1).min(trace.len());
         let (before, after) = trace.split_at(from);
@@ -117,13 +116,8 @@ impl Measure {
                 Value::Number(sent.count() as u64)
             }
             Self::NextToken { lock } => {
-                let token = after.iter().find_map(|record| match record.kind {
-                    RecordKind::LockGranted { lock: granted, token, .. } if granted == lock => {
-                        Some(token)
-                    }
-                    _ => None,
-                });
-                Value::Number(u64::from(token.unwrap_or(0)))
+                let grant = after.iter().find_map(|record| grant_of(record, lock));
+                Value::Number(u64::from(grant.map_or(0, |(_, token)| token)))
             }
             Self::Violated { invariant } => {
                 let violated = world.checkers().status(invariant).witness().is_some();
@@ -132,14 +126,14 @@ impl Measure {
         }
     }
 
-    /// The record from which on the value is what it is at the end: by then one has seen it.
+    /// Returns the record that determines the value: later records do not change it.
     pub fn determined_at(&self, world: &World, trace: &[Record], start: RecordId) -> RecordId {
         let from = start.index().map_or(0, |index| index + 1).min(trace.len());
         let after = &trace[from..];
         let index = match *self {
-            Self::NextHolder { lock } | Self::NextToken { lock } => after.iter().position(
-                |it| matches!(it.kind, RecordKind::LockGranted { lock: granted, .. } if granted == lock),
-            ),
+            Self::NextHolder { lock } | Self::NextToken { lock } => {
+                after.iter().position(|it| grant_of(it, lock).is_some())
+            }
             Self::FreedAfterMs { lock } => after.iter().position(|it| ends_tenure(it, lock)),
             Self::NextAppend { client } => {
                 (0..after.len()).find(|until| next_append(&after[..=*until], client) != "nothing")
@@ -168,13 +162,16 @@ impl Measure {
 }
 
 fn next_holder(run: &Run, after: &[Record], lock: LockId) -> String {
-    let holder = after.iter().find_map(|record| match record.kind {
-        RecordKind::LockGranted { lock: granted, client, .. } if granted == lock => Some(client),
-        _ => None,
-    });
-    let index = holder.and_then(|client| usize::from(client.0).checked_sub(1));
+    let grant = after.iter().find_map(|record| grant_of(record, lock));
+    let index = grant.and_then(|(client, _)| usize::from(client.0).checked_sub(1));
     let client = index.and_then(|index| run.config.clients.get(index));
     client.map_or_else(|| "nobody".to_owned(), |client| client.name.to_string())
+}
+
+/// Returns client and token if a record grants this lock.
+fn grant_of(record: &Record, wanted: LockId) -> Option<(NodeId, u32)> {
+    let RecordKind::LockGranted { lock, client, token, .. } = record.kind else { return None };
+    (lock == wanted).then_some((client, token))
 }
 
 fn ends_tenure(record: &Record, wanted: LockId) -> bool {
@@ -183,46 +180,47 @@ fn ends_tenure(record: &Record, wanted: LockId) -> bool {
 }
 
 fn next_append(after: &[Record], wanted: NodeId) -> &'static str {
-    let outcome = after.iter().find_map(|record| match record.kind {
-        RecordKind::FileAppended { client, .. } if client == wanted => Some("written"),
-        RecordKind::RequestRefused { client, message: Message::AppendFile, .. }
-            if client == wanted =>
-        {
-            Some("refused")
-        }
-        RecordKind::DuplicateAnswered { client, message: Message::AppendFile, .. }
-            if client == wanted =>
-        {
-            Some("answered_again")
-        }
-        RecordKind::Lost { packet: packet, cause: LossCause::NodeDown, .. }
-            if packet.peer == wanted && packet.message == Message::AppendFile =>
-        {
-            Some("nothing")
-        }
-        _ => None,
-    });
-    outcome.unwrap_or("nothing")
+    after.iter().find_map(|record| append_outcome(record, wanted)).unwrap_or("nothing")
 }
 
-/// How many believe, behind the first `until` records, that they hold a lock.
+/// Returns the outcome if a record decides an append of this client.
+fn append_outcome(record: &Record, wanted: NodeId) -> Option<&'static str> {
+    let (client, outcome) = if let RecordKind::FileAppended { client, .. } = record.kind {
+        (client, "written")
+    } else if let RecordKind::RequestRefused { client, message: Message::AppendFile, .. } =
+        record.kind
+    {
+        (client, "refused")
+    } else if let RecordKind::DuplicateAnswered { client, message: Message::AppendFile, .. } =
+        record.kind
+    {
+        (client, "answered_again")
+    } else if let RecordKind::Lost { packet, cause: LossCause::NodeDown } = record.kind
+        && packet.message == Message::AppendFile
+    {
+        (packet.peer, "nothing")
+    } else {
+        return None;
+    };
+    (client == wanted).then_some(outcome)
+}
+
+/// Returns how many clients believe, after the first `until` records, that they hold a lock.
 fn believers(trace: &[Record], until: usize, wanted: LockId) -> u64 {
     let Some(now) = until.checked_sub(1).and_then(|last| trace.get(last)).map(|it| it.at) else {
         return 0;
     };
     let mut believed_until = BTreeMap::new();
     for record in &trace[..until] {
-        match record.kind {
-            RecordKind::Believed { lock, until, .. } if lock == wanted => {
-                believed_until.insert(record.node, until);
-            }
-            RecordKind::BeliefEnded { lock, .. } if lock == wanted => {
-                believed_until.remove(&record.node);
-            }
-            RecordKind::Crashed { .. } => {
-                believed_until.remove(&record.node);
-            }
-            _ => {}
+        if let RecordKind::Believed { lock, until, .. } = record.kind
+            && lock == wanted
+        {
+            believed_until.insert(record.node, until);
+        }
+        if matches!(record.kind, RecordKind::Crashed { .. })
+            || matches!(record.kind, RecordKind::BeliefEnded { lock, .. } if lock == wanted)
+        {
+            believed_until.remove(&record.node);
         }
     }
     believed_until.values().filter(|until| **until > now).count() as u64

@@ -1,8 +1,8 @@
-//! Scenarios: runs with something to teach, each a data file.
+//! Scenarios: runs for teaching, each one a data file.
 //!
-//! A file says what is run, where to stop and look, what to ask, and which invariants are expected
-//! to be violated with the protections on and off. The answer to the question is not in the file:
-//! it is computed from the run, so it stays right when somebody changes the run.
+//! A file contains the run, the stops with their captions, a question, and the invariants that are
+//! expected to be violated with the protections enabled and disabled. The answer to the question is
+//! not in the file: it is computed from the run, so it stays correct if the run is edited.
 
 mod from_run;
 mod measure;
@@ -19,78 +19,78 @@ use super::run::{Config, Intervention, Run};
 pub use measure::{Measure, Value};
 pub use record_selector::RecordSelector;
 
-/// A run that has something to teach.
+/// A run for teaching.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Its name, as in links and commands.
+    /// The name that links and commands use.
     pub name: String,
-    /// What it is called.
+    /// The title.
     pub title: String,
-    /// What it teaches, in one line.
+    /// The lesson, in one line.
     pub point: String,
-    /// The protections that it is about: those that one switches off to see why they are there.
+    /// The protections that the scenario is about: a lecture disables them to show their purpose.
     pub switches: Vec<Protection>,
-    /// What the world is made of.
+    /// The configuration of the run.
     pub config: Config,
-    /// Decides every draw of luck.
+    /// The seed of all random decisions.
     pub seed: u64,
-    /// The protections that are off from the start.
+    /// The protections that are disabled from the start.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub without: BTreeSet<Protection>,
-    /// What is done to it.
+    /// The faults and other interventions.
     #[serde(default)]
     pub interventions: Vec<Intervention>,
-    /// Where to stop and look.
+    /// The stops, in order of time.
     pub stops: Vec<Stop>,
-    /// What to ask.
+    /// The question to the audience.
     pub question: Question,
-    /// What is to be reached by whoever plays with it; unset where there is nothing to win.
+    /// The goal of a scenario that is a puzzle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<Goal>,
-    /// What is violated, and what demonstrably holds, with protections on and off.
+    /// The expected results, with protections enabled and disabled.
     pub expected: Vec<Expected>,
 }
 
-/// A moment to stop at.
+/// A record at which playback stops.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// Which: behind the record that this points out.
+    /// The record: playback stops after it.
     pub at: RecordSelector,
-    /// What there is to see, in a line.
+    /// The caption, in one line.
     pub caption: String,
 }
 
-/// A question, to be asked before the answer has happened.
+/// A question that is asked before the run shows the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    /// When it is asked: behind this record.
+    /// The record after which the question is asked.
     pub at: RecordSelector,
     /// The question.
     #[serde(rename = "ask")]
     pub text: String,
-    /// By what it is answered.
+    /// The measure whose value is the answer.
     pub measure: Measure,
-    /// What there is to choose from.
+    /// The answers to choose from.
     pub options: Vec<Choice>,
-    /// What one says when the answer is out, in a sentence or two.
+    /// The explanation of the answer, in one or two sentences.
     #[serde(rename = "why")]
     pub explanation: String,
 }
 
-/// One answer to choose.
+/// One possible answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// As it is read.
+    /// The text of the answer.
     pub text: String,
-    /// It is right where the measure has this value.
+    /// The answer is correct if the measure has this value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "is")]
     pub equals: Option<Value>,
-    /// It is right where the measure is at least this …
+    /// The answer is correct if the measure is at least this …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "from")]
     pub at_least: Option<u64>,
@@ -99,35 +99,35 @@ pub struct Choice {
     pub below: Option<u64>,
 }
 
-/// Something to reach.
+/// The goal of a puzzle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Goal {
-    /// What is to be violated.
+    /// The invariant to violate.
     pub violate: Invariant,
-    /// With how many faults at most.
+    /// The maximum number of faults.
     pub faults_max: usize,
 }
 
-/// What comes of the run without some protections.
+/// The expected result of a run without some protections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// Those that are off.
+    /// The disabled protections.
     pub without: BTreeSet<Protection>,
-    /// All that is violated.
+    /// All invariants that are violated.
     pub violated: BTreeSet<Invariant>,
-    /// What could have been violated, and is not.
+    /// Invariants that the run puts to the test and that hold.
     pub holds: BTreeSet<Invariant>,
 }
 
 impl Scenario {
-    /// The run, as the file says.
+    /// Returns the run with the protections that the file specifies.
     pub fn resolve_run(&self) -> Run {
         self.run_without(&self.without)
     }
 
-    /// The run without these protections.
+    /// Returns the run without these protections.
     pub fn run_without(&self, without: &BTreeSet<Protection>) -> Run {
         Run {
             config: self.config.clone(),
@@ -137,14 +137,14 @@ impl Scenario {
         }
     }
 
-    /// The scenario of this name.
+    /// Returns the scenario of the library with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         library().into_iter().find(|scenario| scenario.name == name)
     }
 }
 
 impl Choice {
-    /// Whether it is right where a measure has this value.
+    /// Whether the answer is correct if the measure has this value.
     pub fn is_correct(&self, value: &Value) -> bool {
         if let Some(expected) = &self.equals {
             return expected == value;
@@ -157,7 +157,7 @@ impl Choice {
 
 macro_rules! library {
     ($($name:literal,)*) => {
-        /// The files, in the order in which they are taught.
+        /// The files of the library, in teaching order.
         const LIBRARY: &[(&str, &str)] =
             &[$(($name, include_str!(concat!("library/", $name, ".json"))),)*];
     };
@@ -188,15 +188,15 @@ library! {
     "sandbox",
 }
 
-/// All scenarios, in the order in which they are taught.
+/// Returns all scenarios of the library, in teaching order.
 ///
 /// # Panics
 ///
-/// When a file that was built in is not one, which the tests rule out.
+/// If a built-in file is not a valid scenario, which the tests rule out.
 pub fn library() -> Vec<Scenario> {
     let read = |(name, json): &(&str, &str)| match serde_json::from_str(json) {
         Ok(scenario) => scenario,
-        Err(error) => panic!("the scenario {name}: {error}"),
+        Err(error) => panic!("invalid scenario {name}: {error}"),
     };
     LIBRARY.iter().map(read).collect()
 }

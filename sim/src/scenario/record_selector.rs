@@ -1,4 +1,4 @@
-//! Pointing at one record of a run.
+//! Selects one record of a run by its properties, so that a scenario survives changes of timing.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,42 +6,42 @@ use crate::message::{Message, RefusalCode};
 use crate::trace::{LockId, NodeId, Record, RecordId};
 use crate::virtual_time::VirtualTime;
 
-/// The `nth` record that is like this.
+/// Selects the `nth` record that matches all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordSelector {
-    /// Its kind, by the word that it has in a trace; empty for any.
+    /// The code of the kind, as in a trace; empty for any.
     pub kind: String,
-    /// To whom it happened.
+    /// The node of the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
-    /// Whom it is about.
+    /// The client that the record is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<NodeId>,
-    /// Which lock it is about.
+    /// The lock that the record is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<LockId>,
-    /// Which message.
+    /// The message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
-    /// Which refusal.
+    /// The refusal code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<RefusalCode>,
-    /// Not before this moment.
+    /// The earliest virtual time, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_ms: Option<u64>,
-    /// Which of those, counted from 1; 0 is 1 as well.
+    /// The number of the match, from 1; 0 means 1.
     #[serde(skip_serializing_if = "is_first")]
     pub nth: u32,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_first(nth: &u32) -> bool {
     *nth <= 1
 }
 
 impl RecordSelector {
-    /// The record in this trace that is meant; none where there is none.
+    /// Returns the selected record of a trace; `None` if too few records match.
     pub fn find(&self, trace: &[Record]) -> Option<RecordId> {
         let skipped = usize::try_from(self.nth.max(1) - 1).ok()?;
         let mut matching = trace.iter().enumerate().filter(|(_, record)| self.matches(record));
@@ -49,7 +49,7 @@ impl RecordSelector {
         u32::try_from(index).ok().map(RecordId)
     }
 
-    /// Whether a record is like this, whichever of those it is.
+    /// Whether a record matches, regardless of `nth`.
     pub fn matches(&self, record: &Record) -> bool {
         let subject = record.kind.subject();
         let in_time = self.from_ms.is_none_or(|ms| record.at >= VirtualTime::from_millis(ms));

@@ -1,12 +1,16 @@
-//! Simulated runs: they go the same way every time, and keep what has to be kept.
+//! Simulated runs are deterministic, and violate no invariant with all protections enabled.
+
+mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_core::id::Name;
 use leasehold_sim::*;
 
-/// What 300 storms have to come by.
-const REACHED: &[&str] = &[
+use common::execute;
+
+/// The codes of records that 300 storms must produce.
+const EXPECTED_CODES: &[&str] = &[
     "answered lost",
     "answered no_answer",
     "believed",
@@ -65,10 +69,10 @@ fn five_clients() -> Run {
         ]
     };
     let locks = ["file_0", "file_2", "file_0", "file_3", "file_3"];
-    let clients = locks.iter().enumerate().map(|(no, lock)| ClientConfig {
-        name: name(&format!("client_{}", no + 1)),
+    let clients = locks.iter().enumerate().map(|(index, lock)| ClientConfig {
+        name: name(&format!("client_{}", index + 1)),
         script: script(lock),
-        starts_ms: 200 * no as u64,
+        starts_ms: 200 * index as u64,
         rate_ppm: 0,
     });
     Run {
@@ -85,15 +89,9 @@ fn five_clients() -> Run {
     }
 }
 
-fn go(run: &Run) -> (World, Vec<Record>) {
-    let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
-    while world.step(&mut trace) {}
-    (world, trace)
-}
-
 #[test]
-fn five_clients_write_three_files() {
-    let (world, _) = go(&five_clients());
+fn five_clients_append_to_three_files() {
+    let (world, _) = execute(&five_clients());
     let authors =
         |lock| world.file(LockId(lock)).unwrap().iter().map(|it| it.client.0).collect::<Vec<_>>();
     assert_eq!((authors(0), authors(1), authors(2)), (vec![1, 3], vec![2], vec![4, 5]));
@@ -101,55 +99,55 @@ fn five_clients_write_three_files() {
     for invariant in [Invariant::S1, Invariant::S3, Invariant::S7, Invariant::S8, Invariant::L2] {
         assert_eq!(status(invariant), InvariantStatus::Ok, "{invariant}");
     }
-    assert_eq!(status(Invariant::S5), InvariantStatus::NotYet, "nothing has crashed");
+    assert_eq!(status(Invariant::S5), InvariantStatus::NotYet, "the server has not crashed");
 }
 
-/// A run that ends while somebody waits for the lease of a dead one says nothing of who would be
-/// left over; one that goes on for long enough does.
+/// L2 is not decided in a run that ends while a client may still wait for the lease of a crashed
+/// client to expire. A longer run decides it.
 #[test]
-fn who_is_not_through_yet_is_no_violation_before_there_was_time() {
-    let l2 = |change: fn(&mut Run)| {
+fn unfinished_client_violates_l2_only_after_enough_time() {
+    let l2_status = |change: fn(&mut Run)| {
         let mut run = Scenario::from_name("five-clients").unwrap().resolve_run();
         change(&mut run);
-        go(&run).0.checkers().status(Invariant::L2)
+        execute(&run).0.checkers().status(Invariant::L2)
     };
     let crash = |run: &mut Run| {
         let crash = Action::Crash { node: NodeId(1), keeps_unflushed: false };
         run.interventions.push(Intervention::at(600, crash));
     };
-    assert_eq!(l2(crash), InvariantStatus::NotYet);
-    let never = |run: &mut Run| {
+    assert_eq!(l2_status(crash), InvariantStatus::NotYet);
+    let repeat_forever = |run: &mut Run| {
         run.config.clients[0].script.push(ScriptStep::Repeat { times: u32::MAX });
     };
-    assert_eq!(l2(never), InvariantStatus::NotYet);
-    let never_for_long = |run: &mut Run| {
+    assert_eq!(l2_status(repeat_forever), InvariantStatus::NotYet);
+    let repeat_forever_in_a_longer_run = |run: &mut Run| {
         run.config.clients[0].script.push(ScriptStep::Repeat { times: u32::MAX });
         run.config.ends_ms = 40_000;
     };
-    assert!(matches!(l2(never_for_long), InvariantStatus::Violated { .. }));
+    assert!(matches!(l2_status(repeat_forever_in_a_longer_run), InvariantStatus::Violated { .. }));
 }
 
 #[test]
-fn a_run_goes_the_same_way_every_time_also_from_a_snapshot() {
+fn run_is_deterministic_from_the_start_and_from_a_snapshot() {
     for seed in 0..20 {
         let run = storm(seed, &BTreeSet::new());
-        let (world, trace) = go(&run);
-        let (again, same) = go(&run);
-        assert_eq!((world.fingerprint(), &trace), (again.fingerprint(), &same));
-        let (mut copied, mut part) = (World::new(run), Vec::new());
-        while copied.steps() < world.steps() / 2 {
-            assert!(copied.step(&mut part));
+        let (world, trace) = execute(&run);
+        let (second_world, second_trace) = execute(&run);
+        assert_eq!((world.fingerprint(), &trace), (second_world.fingerprint(), &second_trace));
+        let (mut original, mut partial_trace) = (World::new(run), Vec::new());
+        while original.steps() < world.steps() / 2 {
+            assert!(original.step(&mut partial_trace));
         }
-        let mut copy = copied.clone();
-        while copied.step(&mut part) {}
-        part.truncate(usize::try_from(copy.record_count()).unwrap());
-        while copy.step(&mut part) {}
-        assert_eq!((copy.fingerprint(), &part), (world.fingerprint(), &trace));
+        let mut snapshot = original.clone();
+        while original.step(&mut partial_trace) {}
+        partial_trace.truncate(usize::try_from(snapshot.record_count()).unwrap());
+        while snapshot.step(&mut partial_trace) {}
+        assert_eq!((snapshot.fingerprint(), &partial_trace), (world.fingerprint(), &trace));
     }
 }
 
 #[test]
-fn no_storm_violates_anything() {
+fn storms_violate_no_invariant() {
     let mut reached: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..300 {
         let outcome = storm(seed, &BTreeSet::new()).execute();
@@ -159,7 +157,7 @@ fn no_storm_violates_anything() {
         }
     }
     println!("{reached:#?}");
-    for word in REACHED {
-        assert!(reached.contains_key(*word), "no storm has reached {word}: {reached:#?}");
+    for code in EXPECTED_CODES {
+        assert!(reached.contains_key(*code), "no storm produces {code}: {reached:#?}");
     }
 }

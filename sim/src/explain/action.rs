@@ -1,0 +1,240 @@
+//! The sentence of each kind of record.
+
+use leasehold_core::event::{ReleaseCause, WaitEndCause};
+
+use super::Explainer;
+use super::phrases::{format_duration, percent, pluralize, refusal_text};
+use crate::message::RefusalCode;
+use crate::trace::{BeliefEndCause, LockId, NodeId, Record, RecordKind};
+
+/// The actor of a sentence, and its action.
+pub(super) type Clause = (String, String);
+
+impl Explainer<'_> {
+    /// Returns the sentence of a record, as actor and action.
+    pub(super) fn clause(&self, record: &Record) -> Clause {
+        let node = record.node;
+        match record.kind {
+            RecordKind::Started => self.own(node, "starts"),
+            RecordKind::Crashed { durable_through } => self.crash_clause(node, durable_through),
+            RecordKind::Restarted => self.own(node, "restarts"),
+            RecordKind::Paused { ms } => {
+                self.own(node, format!("is paused for {}", format_duration(ms.into())))
+            }
+            RecordKind::Resumed => self.own(node, "resumes"),
+            RecordKind::ClockJumped { ms } => self.clock_jump_clause(node, ms),
+            RecordKind::ClockDrifted { ppm } => self.clause_of(node, "clock", clock_rate_text(ppm)),
+            RecordKind::Cut { to } => self.link_clause(node, to, "is cut"),
+            RecordKind::Healed { to } => self.link_clause(node, to, "is restored"),
+            RecordKind::Degraded { to } => self.link_clause(node, to, "is degraded"),
+            RecordKind::DiskSlowed { by_ms } => {
+                let delay = format_duration(by_ms.into());
+                self.clause_of(node, "disk", format!("slows down: each flush takes {delay} longer"))
+            }
+            RecordKind::FaultsEnded => ("all faults".to_owned(), "end".to_owned()),
+            RecordKind::Sent(packet) => self.own(node, self.sent_packet_text(node, packet)),
+            RecordKind::Arrived(packet) => self.own(node, self.received_packet_text(packet)),
+            RecordKind::Lost { packet, .. } => self.packet_clause(node, packet, "is lost"),
+            RecordKind::Duplicated { packet, .. } => {
+                self.packet_clause(node, packet, "is duplicated by the network")
+            }
+            RecordKind::Rescheduled { packet, by_ms } if by_ms < 0 => {
+                self.packet_clause(node, packet, "is delivered immediately")
+            }
+            RecordKind::Rescheduled { packet, by_ms } => {
+                let delay = format_duration(by_ms.into());
+                self.packet_clause(node, packet, &format!("is delayed by {delay}"))
+            }
+            RecordKind::Recovered { tenures, waits, sessions, .. } => {
+                let sessions = pluralize(sessions, "session");
+                let tenures = pluralize(tenures, "lock");
+                let waits = pluralize(waits, "client");
+                let state = format!("{sessions}, {tenures} held, {waits} waiting");
+                self.own(node, format!("recovers from its log: {state}"))
+            }
+            RecordKind::TenureRecovered { lock, client, token, .. } => {
+                let (client, lock) = (self.node_name(client), self.lock_name(lock));
+                let text = self.recovered_text(record);
+                self.own(node, format!("{text} that {client} holds {lock} under token {token}"))
+            }
+            RecordKind::WaitRecovered { lock, client, .. } => {
+                let (client, lock) = (self.node_name(client), self.lock_name(lock));
+                let text = self.recovered_text(record);
+                self.own(node, format!("{text} that {client} waits for {lock}"))
+            }
+            RecordKind::SessionOpened { client, session, .. } => {
+                self.own(node, format!("opens session {session} for {}", self.node_name(client)))
+            }
+            RecordKind::SessionExpired { client, session, .. } => {
+                let action = format!("expired: {} ends session {session}", self.node_name(node));
+                self.clause_of(client, "lease", action)
+            }
+            RecordKind::SessionClosed { client, session, .. } => {
+                let client = self.node_name(client);
+                self.own(node, format!("closes session {session} at {client}'s request"))
+            }
+            RecordKind::LockQueued { lock, client, position, .. } => {
+                let lock = self.lock_name(lock);
+                self.own(client, format!("is queued for {lock}, position {position}"))
+            }
+            RecordKind::LockGranted { lock, client, token, .. } => {
+                let (lock, client) = (self.lock_name(lock), self.node_name(client));
+                self.own(node, format!("grants {lock} to {client} under token {token}"))
+            }
+            RecordKind::LockReleased { lock, client, token, cause, origin, .. } => {
+                let lock = format!("{} (token {token})", self.lock_name(lock));
+                self.own(
+                    node,
+                    format!("releases {lock}{}", self.release_text(client, cause, origin)),
+                )
+            }
+            RecordKind::WaitEnded { lock, client, cause, .. } => {
+                self.own(client, self.wait_end_text(lock, cause))
+            }
+            RecordKind::FileAppended { lock, client, token, line, .. } => {
+                let (line, lock, client) = (line + 1, self.lock_name(lock), self.node_name(client));
+                self.own(
+                    node,
+                    format!("writes line {line} of {lock} for {client} under token {token}"),
+                )
+            }
+            RecordKind::RequestRefused { client, message, lock, token, current, code, .. } => {
+                let request = self.request_text(message, lock, 0);
+                let reason = if code == RefusalCode::StaleToken {
+                    format!("token {token} is stale (current: {current})")
+                } else {
+                    refusal_text(code).to_owned()
+                };
+                self.own(node, format!("rejects {}'s {request}: {reason}", self.node_name(client)))
+            }
+            RecordKind::LeaseRenewed { client, .. } => {
+                self.own(node, format!("renews {}'s lease", self.node_name(client)))
+            }
+            RecordKind::DuplicateAnswered { client, message, .. } => {
+                let (client, (request, _)) =
+                    (self.node_name(client), self.request_phrase(message, LockId::NONE, 0));
+                self.own(
+                    node,
+                    format!("repeats its reply to {client}: the {request} is a duplicate"),
+                )
+            }
+            RecordKind::Durable { through } => {
+                self.clause_of(node, "log", format!("is durable through event {through}"))
+            }
+            RecordKind::WriteFailed => self.own(node, "cannot write to its log: the disk is full"),
+            RecordKind::FlushFailed => {
+                self.own(node, "stops: a flush failed, and the state of its disk is unknown")
+            }
+            RecordKind::CallStarted { message, lock, token } => {
+                self.own(node, self.call_text(message, lock, token))
+            }
+            RecordKind::CallEnded { message, lock, token, outcome } => {
+                self.own(node, self.call_outcome_text(message, lock, token, outcome))
+            }
+            RecordKind::Believed { lock, token, until } => {
+                let lock = self.lock_name(lock);
+                self.own(
+                    node,
+                    format!("may believe until {until} that it holds {lock} (token {token})"),
+                )
+            }
+            RecordKind::BeliefEnded { lock, cause, .. } => {
+                let (lock, cause) = (self.lock_name(lock), belief_end_text(cause));
+                self.own(node, format!("stops believing that it holds {lock}: {cause}"))
+            }
+            RecordKind::Checked { lock, holds } => {
+                let (lock, verb) =
+                    (self.lock_name(lock), if holds { "believes" } else { "does not believe" });
+                self.own(node, format!("checks its lease: it {verb} that it holds {lock}"))
+            }
+            RecordKind::Working { ms } => {
+                self.own(node, format!("works for {}", format_duration(ms.into())))
+            }
+            RecordKind::SessionLost => self.own(node, "learns that its session has ended"),
+            RecordKind::Finished => self.own(node, "finishes"),
+            RecordKind::RunEnded => ("run".to_owned(), "ends".to_owned()),
+            RecordKind::Gap { events: 0 } => ("recording".to_owned(), "starts here".to_owned()),
+            RecordKind::Gap { events } => {
+                (format!("{events} events"), "are missing from the recording".to_owned())
+            }
+        }
+    }
+
+    fn own(&self, node: NodeId, action: impl Into<String>) -> Clause {
+        (self.node_name(node), action.into())
+    }
+
+    /// Returns a sentence about something that belongs to a node.
+    fn clause_of(&self, node: NodeId, property: &str, action: impl Into<String>) -> Clause {
+        (format!("{}'s {property}", self.node_name(node)), action.into())
+    }
+
+    fn link_clause(&self, from: NodeId, to: NodeId, action: &str) -> Clause {
+        self.clause_of(from, "link", format!("to {} {action}", self.node_name(to)))
+    }
+
+    fn crash_clause(&self, node: NodeId, durable_through: u32) -> Clause {
+        let disk = if node.is_server() {
+            format!("; its disk holds the events through {durable_through}")
+        } else {
+            String::new()
+        };
+        self.own(node, format!("crashes and loses its memory{disk}"))
+    }
+
+    fn clock_jump_clause(&self, node: NodeId, ms: i32) -> Clause {
+        let direction = if ms < 0 { "back" } else { "forward" };
+        let distance = format_duration(i64::from(ms).abs());
+        self.clause_of(node, "wall clock", format!("jumps {direction} by {distance}"))
+    }
+
+    /// Returns the verb for a record of the state at the beginning: of a recovered server, or of a
+    /// recording that starts while the server runs.
+    fn recovered_text(&self, record: &Record) -> &'static str {
+        let cause = self.record(record.causes.direct());
+        if cause.is_some_and(|cause| matches!(cause.kind, RecordKind::Gap { .. })) {
+            "reports"
+        } else {
+            "reads from its log"
+        }
+    }
+
+    fn release_text(&self, client: NodeId, cause: ReleaseCause, origin: NodeId) -> String {
+        let holder = self.node_name(client);
+        match cause {
+            ReleaseCause::Released if origin != client => {
+                format!(" at {}'s request, though {holder} holds it", self.node_name(origin))
+            }
+            ReleaseCause::Released => format!(" at {holder}'s request"),
+            ReleaseCause::Closed => format!(": {holder} closed its session"),
+            ReleaseCause::LeaseExpired => format!(": {holder}'s lease expired"),
+            ReleaseCause::HoldExpired => format!(": {holder}'s hold limit was reached"),
+        }
+    }
+
+    fn wait_end_text(&self, lock: LockId, cause: WaitEndCause) -> String {
+        let explanation = match cause {
+            WaitEndCause::Cancelled => "it cancelled its request",
+            WaitEndCause::Timeout => "its wait timed out",
+            WaitEndCause::SessionEnded => "its session ended",
+        };
+        format!("leaves the wait queue for {}: {explanation}", self.lock_name(lock))
+    }
+}
+
+const fn belief_end_text(cause: BeliefEndCause) -> &'static str {
+    match cause {
+        BeliefEndCause::Released => "it has released the lock",
+        BeliefEndCause::Expired => "its lease may have expired",
+        BeliefEndCause::Crashed => "it has crashed",
+    }
+}
+
+fn clock_rate_text(ppm: i32) -> String {
+    let direction = match ppm {
+        0 => return "runs at the correct rate again".to_owned(),
+        ..0 => "slow",
+        1.. => "fast",
+    };
+    format!("runs {} % {direction}", percent(ppm.saturating_abs()))
+}
