@@ -130,7 +130,7 @@ fn full_disk_stores_nothing_and_appends_resume_when_space_is_free() {
                 let state = disk.state();
                 (state.open_count, state.failed_growth_count)
             };
-            let retry = || {
+            let mut retry = || {
                 assert!(matches!(log.append(batch), Err(AppendError::Write(_))));
                 assert!(matches!(log.run_maintenance(), Ok(()) | Err(AppendError::Write(_))));
             };
