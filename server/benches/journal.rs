@@ -27,8 +27,8 @@ fn main() {
 /// Returns this many events of a steady workload. Skips the initial ones, which are different.
 fn batch(count: usize) -> Vec<Event> {
     let mut workload = LockCycles::new();
-    workload.next(2_000);
-    workload.next(count)
+    workload.next_events(2_000);
+    workload.next_events(count)
 }
 
 #[divan::bench(args = BATCH_LENS)]
@@ -65,6 +65,6 @@ fn append(bencher: Bencher<'_, '_>, count: usize, dir: &TempDir) {
     let mut workload = LockCycles::new();
     bencher
         .counter(ItemsCount::new(count))
-        .with_inputs(|| workload.next(count))
+        .with_inputs(|| workload.next_events(count))
         .bench_local_refs(|batch| log.append(batch).expect("cannot append"));
 }

@@ -30,7 +30,7 @@ fn journal_with_events(count: usize) -> TempDir {
     let mut workload = LockCycles::new();
     let mut remaining = count;
     while remaining > 0 {
-        let batch = workload.next(remaining.min(BATCH_LEN));
+        let batch = workload.next_events(remaining.min(BATCH_LEN));
         remaining -= batch.len();
         log.append(&batch).expect("cannot append");
     }

@@ -209,7 +209,7 @@ impl ServiceLoop {
                     }
                 }
                 Ok(Completion::WriteFailed(durable_state)) => {
-                    self.handle_write_failure(*durable_state)
+                    self.handle_write_failure(*durable_state);
                 }
                 Ok(Completion::WritabilityChanged(file, writable)) => {
                     self.driver.set_writable(&file, writable);

@@ -170,7 +170,7 @@ impl FileStore {
                     lengths.insert(name, metadata.len());
                 }
                 Err(error) => {
-                    warn!(%name, %error, "server ignores an entry of the files directory that is not a regular file")
+                    warn!(%name, %error, "server ignores an entry of files/ that is not a regular file");
                 }
             }
         }
@@ -232,7 +232,7 @@ impl FileStore {
                 self.writability_changes.push((name.clone(), false));
             }
             None if self.unwritable.remove(name) => {
-                self.writability_changes.push((name.clone(), true))
+                self.writability_changes.push((name.clone(), true));
             }
             Some(_) | None => {}
         }
