@@ -1,8 +1,9 @@
-//! The task of a client: it owns the socket and the state machine, and does what both say.
+//! The task of a client: it owns the socket and the state machine, and connects both.
 //!
-//! - The state machine alone decides what may be believed. Here its word is passed on: to the
-//!   guards by [`Tenure`], to the callers by their answers.
-//! - The clock is read anew for every step: a timer may be late, and the machine may have slept.
+//! - The state machine alone decides what the client may believe. The task passes that on: to
+//!   guards through [`Tenure`], to callers through their responses.
+//! - The clock is read for every step: a timer may be late, and the machine may have been
+//!   suspended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,21 +25,21 @@ use crate::guard::{Appended, LockGuard, Tenure};
 use crate::local_locks::{LocalLocks, LockRequest, LockState};
 use crate::transport::Transport;
 
-/// The longest sleep while a lock is held. Timers stand still while the machine is suspended, so
-/// one that is set for the end of a belief may come as much too late as that took.
+/// The longest sleep while a lock is held. Timers are paused while the machine is suspended, so a
+/// timer for the end of a belief may be late by the time of the suspension.
 const HELD_SLEEP_MAX: Millis = Millis::from_millis(100);
 
-/// How long to wait before a lock is asked for again that the server thinks this client has: it
-/// has been given back, but the server has not heard of it.
+/// The delay before a lock is requested again if the server replies that this client holds it: the
+/// release has not reached the server yet.
 const REACQUIRE_DELAY: Millis = Millis::from_millis(100);
 
 type Responder<T> = oneshot::Sender<Result<T, Error>>;
 
-/// What the task is told to do.
+/// A command from a [`Client`](crate::Client) or a guard.
 #[derive(Debug)]
 pub(crate) enum Command {
     Acquire(LockRequest),
-    /// Whoever has this ticket waits no more.
+    /// The caller with this ticket no longer waits.
     Cancel(u64),
     Append {
         tenure: Arc<Tenure>,
@@ -54,7 +55,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Who waits for the end of a call.
+/// The caller that waits for a call.
 enum PendingCall {
     Acquire(Name),
     Append(Responder<Appended>),
@@ -66,7 +67,8 @@ pub(crate) struct Actor {
     lock_client: LockClient,
     transport: Transport,
     command_receiver: mpsc::UnboundedReceiver<Command>,
-    /// For the guards. Weak, so that the task ends when nobody can tell it anything any more.
+    /// For the guards. Weak, so that the channel closes, and the task ends, when the last client
+    /// and the last guard are dropped.
     commands: mpsc::WeakUnboundedSender<Command>,
     pending_open: Option<PendingOpen>,
     lease: Arc<AtomicU64>,
@@ -125,14 +127,14 @@ impl Actor {
         }
     }
 
-    /// How long nothing is due.
+    /// Returns the time until the next deadline.
     fn sleep_duration(&self) -> Duration {
         let now = now();
         let open_deadline = self.pending_open.as_ref().map(|pending_open| pending_open.deadline);
         let deadline = self.lock_client.next_deadline().into_iter().chain(open_deadline);
         let deadline = deadline.min().unwrap_or(Time::NEVER).min(self.locks.next_deadline(now));
         let holds_a_lock = self.locks.held_tenures().next().is_some();
-        // A runtime's timer takes no sleep of any length.
+        // The timer of the runtime has a limited range.
         let sleep_max = if holds_a_lock { HELD_SLEEP_MAX } else { Millis::from_secs(3_600) };
         clock::duration_from_millis(now.until(deadline).min(sleep_max))
     }
@@ -175,7 +177,7 @@ impl Actor {
         self.closing = true;
         self.locks.close();
         if !self.lock_client.is_open() && self.pending_open.is_none() {
-            // The session is gone already. What it may be about to open would hold nothing.
+            // The session has ended. A session that is being opened would hold no lock.
             self.finished = true;
             if let Some(responder) = responder {
                 let _ = responder.send(Ok(()));
@@ -197,11 +199,11 @@ impl Actor {
         }
     }
 
-    /// Passes on all that the last step led to.
+    /// Handles the notifications of the last step, and sends its requests.
     async fn process_outputs(&mut self) {
         loop {
-            while let Some(notice) = self.lock_client.poll_notification() {
-                self.handle_notice(notice);
+            while let Some(notification) = self.lock_client.poll_notification() {
+                self.handle_notification(notification);
             }
             let now = now();
             self.locks.expire_requests(now);
@@ -211,7 +213,7 @@ impl Actor {
         }
         self.send_requests().await;
         for tenure in self.locks.held_tenures() {
-            // What the state machine no longer believes in has been told as lost above.
+            // If the state machine no longer believes in the tenure, its loss was reported above.
             if let Some(until) = self.lock_client.believed_until(&tenure.lock, tenure.token) {
                 tenure.set_valid_until(until);
             }
@@ -248,8 +250,8 @@ impl Actor {
         self.locks.entry(&lock).state = LockState::Acquiring(call, request);
     }
 
-    fn handle_notice(&mut self, notice: Notification) {
-        match notice {
+    fn handle_notification(&mut self, notification: Notification) {
+        match notification {
             Notification::SessionOpened { lease } => {
                 self.lease.store(lease.as_millis(), Ordering::Relaxed);
                 if let Some(pending_open) = self.pending_open.take() {
@@ -257,7 +259,7 @@ impl Actor {
                 }
             }
             Notification::Queued { call, position } => self.notify_queued(call, position),
-            Notification::Completed { call, outcome: verdict } => self.complete_call(call, verdict),
+            Notification::Completed { call, outcome } => self.complete_call(call, outcome),
             Notification::LockLost { lock, token } => {
                 self.locks.end_tenure(&lock, token, LockState::Free);
             }
@@ -275,12 +277,12 @@ impl Actor {
         }
     }
 
-    fn complete_call(&mut self, call: CallId, verdict: CallOutcome) {
+    fn complete_call(&mut self, call: CallId, outcome: CallOutcome) {
         match self.pending_calls.remove(&call) {
             None => {}
-            Some(PendingCall::Acquire(lock)) => self.complete_acquire(&lock, verdict),
+            Some(PendingCall::Acquire(lock)) => self.complete_acquire(&lock, outcome),
             Some(PendingCall::Append(responder)) => {
-                let _ = responder.send(append_result(verdict));
+                let _ = responder.send(append_result(outcome));
             }
             Some(PendingCall::Release(lock, responder)) => {
                 let local_lock = self.locks.entry(&lock);
@@ -288,30 +290,30 @@ impl Actor {
                     local_lock.state = LockState::Free;
                 }
                 if let Some(responder) = responder {
-                    let _ = responder.send(release_result(verdict));
+                    let _ = responder.send(release_result(outcome));
                 }
             }
             Some(PendingCall::Close(responder)) => {
                 self.finished = true;
                 if let Some(responder) = responder {
-                    let _ = responder.send(close_result(verdict));
+                    let _ = responder.send(close_result(outcome));
                 }
             }
         }
     }
 
-    fn complete_acquire(&mut self, lock: &Name, verdict: CallOutcome) {
+    fn complete_acquire(&mut self, lock: &Name, outcome: CallOutcome) {
         let local_lock = self.locks.entry(lock);
         let LockState::Acquiring(_, request) = std::mem::take(&mut local_lock.state) else {
             return;
         };
-        if let CallOutcome::Granted { token, .. } = verdict {
+        if let CallOutcome::Granted { token, .. } = outcome {
             self.complete_grant(request, token);
-        } else if let CallOutcome::Refused(Refusal::AlreadyHeld { .. }) = verdict {
+        } else if let CallOutcome::Refused(Refusal::AlreadyHeld { .. }) = outcome {
             let not_before = now() + REACQUIRE_DELAY;
             local_lock.queue.push_front(LockRequest { not_before, ..request });
         } else {
-            let _ = request.responder.send(Err(call_error(verdict)));
+            let _ = request.responder.send(Err(call_error(outcome)));
         }
     }
 
@@ -320,9 +322,9 @@ impl Actor {
         let valid_until = self.lock_client.believed_until(&lock, token).unwrap_or_default();
         let tenure = Arc::new(Tenure::new(lock.clone(), token, valid_until));
         self.locks.entry(&lock).state = LockState::Held(Arc::clone(&tenure));
-        // Nobody can tell the task anything any more: it is about to close.
+        // No sender is left: the task is about to close the session.
         let Some(commands) = self.commands.upgrade() else { return };
-        // A guard that nobody takes is dropped, and so gives the lock back.
+        // If the caller has gone, the guard is dropped, which releases the lock.
         let _ = responder.send(Ok(LockGuard::new(tenure, commands)));
     }
 }
@@ -333,30 +335,30 @@ impl Drop for Actor {
     }
 }
 
-fn append_result(verdict: CallOutcome) -> Result<Appended, Error> {
-    let CallOutcome::Appended { offset, len } = verdict else { return Err(call_error(verdict)) };
+fn append_result(outcome: CallOutcome) -> Result<Appended, Error> {
+    let CallOutcome::Appended { offset, len } = outcome else { return Err(call_error(outcome)) };
     Ok(Appended { offset, len })
 }
 
-fn release_result(verdict: CallOutcome) -> Result<(), Error> {
-    if verdict == CallOutcome::Released {
+fn release_result(outcome: CallOutcome) -> Result<(), Error> {
+    if outcome == CallOutcome::Released {
         return Ok(());
     }
     let is_lost = matches!(
-        verdict,
+        outcome,
         CallOutcome::Refused(
             Refusal::StaleToken { .. } | Refusal::NotHolder | Refusal::UnknownSession
         )
     );
-    Err(if is_lost { Error::LockLost } else { call_error(verdict) })
+    Err(if is_lost { Error::LockLost } else { call_error(outcome) })
 }
 
-fn close_result(verdict: CallOutcome) -> Result<(), Error> {
-    if verdict == CallOutcome::Closed { Ok(()) } else { Err(call_error(verdict)) }
+fn close_result(outcome: CallOutcome) -> Result<(), Error> {
+    if outcome == CallOutcome::Closed { Ok(()) } else { Err(call_error(outcome)) }
 }
 
-fn call_error(verdict: CallOutcome) -> Error {
-    match verdict {
+fn call_error(outcome: CallOutcome) -> Error {
+    match outcome {
         CallOutcome::Refused(Refusal::LockHeld { .. }) => Error::LockHeld,
         CallOutcome::Refused(Refusal::WaitTimeout) => Error::WaitTimeout,
         CallOutcome::Refused(refusal) => Error::Refused(refusal),
@@ -364,7 +366,7 @@ fn call_error(verdict: CallOutcome) -> Error {
         CallOutcome::TimedOut => Error::NoReply,
         CallOutcome::Cancelled | CallOutcome::Closed => Error::Closed,
         CallOutcome::Granted { .. } | CallOutcome::Released | CallOutcome::Appended { .. } => {
-            unreachable!("each call ends in its own way: the state machine sees to that")
+            unreachable!("the state machine completes each call with an outcome of its kind")
         }
     }
 }

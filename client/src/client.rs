@@ -1,4 +1,4 @@
-//! A client as a program has it in its hands.
+//! The public handle of a client, its builder, and the future that acquires a lock.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::guard::LockGuard;
 use crate::local_locks::{LockRequest, QueuedCallback};
 use crate::transport::Transport;
 
-/// How long a call waits for an answer, unless it is told otherwise.
+/// The default of [`ClientBuilder::request_timeout`].
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// A client with a session at the server. Clones are the same client.
+/// A client with a session at the server. Clones share the session.
 ///
-/// When the last clone and the last guard are dropped the session is closed in the background;
-/// [`Client::close`] waits until it is.
+/// When the last clone and the last guard are dropped, the session is closed in the background.
+/// [`Client::close`] waits until it is closed.
 #[derive(Clone, Debug)]
 pub struct Client {
     name: Name,
@@ -35,12 +35,13 @@ pub struct Client {
     lease: Arc<AtomicU64>,
     next_ticket: Arc<AtomicU64>,
     request_timeout: Duration,
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only a crash needs it"))]
     task: AbortHandle,
 }
 
-/// How a client is set up.
+/// Configures a client.
 #[derive(Clone, Debug)]
-#[must_use = "it is no client before `connect`"]
+#[must_use = "a builder does nothing before `connect`"]
 pub struct ClientBuilder {
     name: Result<Name, BadName>,
     lease: Option<Millis>,
@@ -49,28 +50,28 @@ pub struct ClientBuilder {
     request_timeout: Duration,
 }
 
-/// A lock that is asked for, once this is awaited. To give up, drop the future.
-#[must_use = "nothing is asked for until it is awaited"]
+/// A request for a lock, which is sent when this value is awaited. To cancel it, drop the future.
+#[must_use = "the lock is not requested until this is awaited"]
 pub struct Acquire<'a> {
     client: &'a Client,
     lock: Result<Name, BadName>,
-    /// Unset for as long as it takes.
+    /// None means no limit.
     wait_limit: Option<Duration>,
     hold_limit: Option<Duration>,
     on_queued: Option<QueuedCallback>,
 }
 
 impl Client {
-    /// Opens a session under this name, with the server's usual lease. The name is for people;
-    /// nothing is decided by it.
+    /// Opens a session with the server's default lease. The name is shown to people; no decision
+    /// depends on it.
     ///
     /// # Errors
-    /// Where the name isn't one, the server refuses, or does not answer.
+    /// If the name is invalid, if the server refuses the session, or if it does not reply.
     pub async fn connect(addr: impl ToSocketAddrs, name: &str) -> Result<Self, Error> {
         Self::builder(name).connect(addr).await
     }
 
-    /// To choose more than an address and a name.
+    /// Returns a builder, to configure more than the address and the name.
     pub fn builder(name: &str) -> ClientBuilder {
         ClientBuilder {
             name: Name::new(name),
@@ -81,73 +82,78 @@ impl Client {
         }
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// The lease of its session, as the server gave it.
+    /// Returns the lease that the server has granted to the session.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease.load(Ordering::Relaxed))
     }
 
-    /// Gets a lock, however long that takes (up to a day, the longest that a server lets wait).
-    /// The file that it guards has the same name.
+    /// Acquires a lock, and waits in its queue for at most a day, the server's limit. The lock
+    /// guards the file of the same name.
     pub fn lock(&self, name: &str) -> Acquire<'_> {
         let lock = Name::new(name);
         Acquire { client: self, lock, wait_limit: None, hold_limit: None, on_queued: None }
     }
 
-    /// Gets a lock if it is free now. [`Error::SessionEntry`] where it isn't.
+    /// Acquires a lock if it is free. The result is [`Error::LockHeld`] if it is not.
     pub fn try_lock(&self, name: &str) -> Acquire<'_> {
         self.lock_timeout(name, Duration::ZERO)
     }
 
-    /// Gets a lock if it comes free in this time. [`Error::WaitTimeout`] where it doesn't.
+    /// Acquires a lock, and waits for at most `timeout`. The result is [`Error::WaitTimeout`] if it
+    /// was not free in time.
     pub fn lock_timeout(&self, name: &str, timeout: Duration) -> Acquire<'_> {
         Acquire { wait_limit: Some(timeout), ..self.lock(name) }
     }
 
-    /// Ends the session, and with it every lock that the client holds or waits for.
+    /// Closes the session, which releases the locks that the client holds and cancels its waits.
     ///
     /// # Errors
-    /// [`Error::TimedOut`] where the server could not be told: the session ends with its lease.
+    /// If the server does not reply ([`Error::NoReply`]). Then the session ends when its lease
+    /// expires.
     pub async fn close(self) -> Result<(), Error> {
         let (responder, response) = oneshot::channel();
         self.commands.send(Command::Close { responder }).map_err(|_| Error::Closed)?;
         response.await.unwrap_or(Err(Error::Closed))
     }
 
-    /// Ends the client as a crash of its process would: the server hears nothing of it. For tests,
-    /// and to show what follows. When it completes nothing is sent any more.
-    pub async fn abort(self) {
+    /// Ends the client without informing the server, as a crash of its process would. No datagram
+    /// is sent after the returned future has completed.
+    ///
+    /// The server frees the client's locks when its lease expires.
+    #[cfg(feature = "testing")]
+    pub async fn crash(self) {
         self.task.abort();
         self.commands.closed().await;
     }
 }
 
 impl ClientBuilder {
-    /// The lease to ask for. The server keeps it within bounds of its own.
+    /// Requests this lease. The server adjusts it to its limits.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(clock::millis_from_duration(lease));
         self
     }
 
-    /// The key that is shared with the server, of any length.
+    /// Sets the key that clients and server share. It may have any length.
     pub fn key(mut self, key: &[u8]) -> Self {
         self.key = Some(MacKey::new(key));
         self
     }
 
-    /// How much the rates of this machine's clock and the server's may differ, in parts per
-    /// million; 10,000 (1%) unless it is set. Beliefs are shortened by that much.
+    /// Sets the largest difference between the rates of this machine's clock and the server's, in
+    /// parts per million. The client shortens its beliefs by this much. The default is 10,000 (1%).
     pub fn drift_ppm(mut self, drift_ppm: u64) -> Self {
         self.drift_ppm = drift_ppm.min(1_000_000);
         self
     }
 
-    /// How long a call waits for an answer before it says [`Error::TimedOut`]; 10 s unless it is
-    /// set. Time spent in line for a lock does not count.
+    /// Sets how long a call waits for a reply before it fails with [`Error::NoReply`]. The time in
+    /// a wait queue does not count. The default is 10 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
@@ -156,10 +162,10 @@ impl ClientBuilder {
     /// Opens the session.
     ///
     /// # Errors
-    /// Where the name isn't one, the server refuses, or does not answer.
+    /// If the name is invalid, if the server refuses the session, or if it does not reply.
     pub async fn connect(self, addr: impl ToSocketAddrs) -> Result<Client, Error> {
         let name = self.name?;
-        let link = Transport::connect(addr, self.key).await?;
+        let transport = Transport::connect(addr, self.key).await?;
         let config =
             Config { lease: self.lease, drift_ppm: self.drift_ppm, ..Config::new(name.clone()) };
         let seed = getrandom::u64().map_err(std::io::Error::other)?;
@@ -168,7 +174,7 @@ impl ClientBuilder {
         let lease = Arc::new(AtomicU64::new(0));
         let actor = Actor::new(
             LockClient::new(config, seed),
-            link,
+            transport,
             (commands.downgrade(), command_receiver),
             (responder, Arc::clone(&lease)),
             clock::millis_from_duration(self.request_timeout),
@@ -189,14 +195,14 @@ impl ClientBuilder {
 }
 
 impl Acquire<'_> {
-    /// Bounds the tenure, however alive this client is: a client whose heartbeat still beats while
-    /// its work is stuck gives the lock up.
+    /// Limits the tenure, even if heartbeats continue: a client whose work is stuck loses the lock.
     pub fn hold_limit(mut self, limit: Duration) -> Self {
         self.hold_limit = Some(limit);
         self
     }
 
-    /// Is told the place in line, each time that the server says it: 1 is next.
+    /// Sets a callback for the position in the wait queue. It is called whenever the server reports
+    /// the position; 1 is next.
     pub fn on_queued(mut self, on_queued: impl FnMut(u64) + Send + 'static) -> Self {
         self.on_queued = Some(QueuedCallback(Box::new(on_queued)));
         self
@@ -235,7 +241,7 @@ impl<'a> IntoFuture for Acquire<'a> {
     }
 }
 
-/// Says that nobody waits for the answer any more. Where it has come already that means nothing.
+/// Cancels the request when the future is dropped. Has no effect after the response.
 struct CancelOnDrop<'a> {
     ticket: u64,
     commands: &'a mpsc::UnboundedSender<Command>,

@@ -1,31 +1,32 @@
-//! The clock that beliefs are counted by: one that goes on while the machine is suspended.
+//! The clock of the client's beliefs, which includes the time in which the machine is suspended.
 
 use std::time::Duration;
 
 use leasehold_core::time::{Millis, Time};
 use rustix::time::{ClockId, clock_gettime};
 
-/// What this machine's clock shows, in milliseconds since it started, rounded down.
+/// Returns the time since the machine was started, rounded down to milliseconds.
 ///
-/// On Linux `CLOCK_MONOTONIC` stands still while the machine sleeps, and with it a lease that has
-/// long run out would seem to last; `CLOCK_BOOTTIME` goes on. Elsewhere the former does.
+/// On Linux this is `CLOCK_BOOTTIME`, because `CLOCK_MONOTONIC` is paused while the machine is
+/// suspended, so an expired lease would seem to be valid. On other systems `CLOCK_MONOTONIC`
+/// includes suspensions.
 pub fn now() -> Time {
     #[cfg(target_os = "linux")]
     let reading = clock_gettime(ClockId::Boottime);
     #[cfg(not(target_os = "linux"))]
     let reading = clock_gettime(ClockId::Monotonic);
     let secs = u64::try_from(reading.tv_sec).expect("time since boot is not negative");
-    let nanos = u64::try_from(reading.tv_nsec).expect("a part of a second is not negative");
+    let nanos = u64::try_from(reading.tv_nsec).expect("nanoseconds are not negative");
     Time::from_millis(secs * 1_000 + nanos / 1_000_000)
 }
 
-/// A duration in whole milliseconds, rounded up: somebody wants at least that long.
+/// Converts to milliseconds, rounded up: the caller wants at least this long.
 pub(crate) fn millis_from_duration(duration: Duration) -> Millis {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     Millis::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// A span as std has it.
+/// Converts to the type of the standard library.
 pub(crate) const fn duration_from_millis(millis: Millis) -> Duration {
     Duration::from_millis(millis.as_millis())
 }

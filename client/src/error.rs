@@ -1,45 +1,46 @@
-//! What can go wrong for a program that uses locks.
+//! The errors of the client library.
 
 use leasehold_core::id::BadName;
 use leasehold_core::refusal::Refusal;
 
-/// Why something could not be done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The name of a client, a lock or a file isn't one.
+    /// The name of a client, a lock or a file is invalid.
     #[error(transparent)]
     BadName(#[from] BadName),
-    /// Somebody else holds the lock, and the call would not wait.
-    #[error("the lock is held")]
+    /// Another client, or another task of this client, holds the lock, and the call does not wait.
+    #[error("the lock is held by another client")]
     LockHeld,
-    /// The lock did not come free in the time that was given.
-    #[error("the lock did not come free in time")]
+    /// The lock was not free in time.
+    #[error("timed out waiting for the lock")]
     WaitTimeout,
-    /// The lock may not be believed in any more. Nothing was sent, or nothing was done.
-    #[error("the lock is lost")]
+    /// The client can no longer assume that it holds the lock. The request was not sent or had no
+    /// effect.
+    #[error("the lock was lost")]
     LockLost,
-    /// The server refused it, and nothing was done. [`RefusalState::code`] is the word for programs.
-    #[error("refused: {0} ({code})", code = .0.code())]
+    /// The server refused the request, which had no effect. [`Refusal::code`] is for programs.
+    #[error("the server refused the request: {0} ({code})", code = .0.code())]
     Refused(Refusal),
-    /// More bytes than one datagram has room for. Nothing was sent.
-    #[error("too large: {len} bytes where at most {len_max} fit")]
+    /// The request does not fit a datagram. It was not sent.
+    #[error("the request is too large: {len} bytes, the limit is {len_max}")]
     TooLarge {
-        /// How many the datagram would have.
+        /// The size of the datagram, in bytes.
         len: usize,
-        /// How many it may have.
+        /// The largest size, in bytes.
         len_max: usize,
     },
-    /// An append of which nobody can tell whether it is in the file.
-    #[error("nobody can tell whether the append is in the file")]
+    /// The append may or may not have been executed.
+    #[error("no reply from the server: the append may or may not have been executed")]
     OutcomeUnknown,
-    /// There was no answer in time, and nothing was done that lasts.
-    #[error("no answer from the server")]
+    /// The server did not reply in time.
+    #[error("no reply from the server")]
     NoReply,
     /// The client is closed.
     #[error("the client is closed")]
     Closed,
-    /// The socket could not be made.
-    #[error("no socket to the server: {0}")]
+    /// The socket could not be created.
+    #[error("cannot create a socket to the server: {0}")]
     Io(#[from] std::io::Error),
 }

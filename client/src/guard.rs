@@ -1,4 +1,4 @@
-//! A lock that is held: its token, how long it may be believed in, and what may be done under it.
+//! A lock that is held: its token, its validity, and the operations that it allows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use crate::actor::Command;
 use crate::clock::{self, now};
 use crate::error::Error;
 
-/// A lock that this client holds, or held. Dropping it gives the lock back, as well as that can
-/// be done without waiting; [`LockGuard::release`] waits until it is done.
+/// A lock that this client holds or has held. Dropping the guard releases the lock in the
+/// background; [`LockGuard::release`] waits until the server has confirmed it.
 pub struct LockGuard {
     tenure: Arc<Tenure>,
     commands: mpsc::UnboundedSender<Command>,
     released: bool,
 }
 
-/// Where an append landed.
+/// The position of an append in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// The place of its first byte in the file.
+    /// The offset of its first byte.
     pub offset: u64,
-    /// How many bytes it has.
+    /// Its length, in bytes.
     pub len: u64,
 }
 
-/// One holding of a lock, as the guard and the client's task both see it.
+/// One tenure, shared by the guard and the task of the client.
 pub(crate) struct Tenure {
     pub(crate) lock: Name,
     pub(crate) token: Token,
-    /// Until when it may be believed in; 0 when it is over.
+    /// The end of the belief, in milliseconds; 0 after the tenure has ended.
     valid_until: AtomicU64,
     ended: watch::Sender<bool>,
 }
@@ -48,47 +48,49 @@ impl LockGuard {
         Self { tenure, commands, released: false }
     }
 
-    /// Which lock.
+    /// Returns the name of the lock.
     pub fn lock_name(&self) -> &Name {
         &self.tenure.lock
     }
 
-    /// The fencing token of this holding of the lock: larger than that of every earlier one.
+    /// Returns the fencing token of this tenure, which is larger than those of all earlier tenures.
     pub fn token(&self) -> Token {
         self.tenure.token
     }
 
-    /// Whether nobody else can have the lock at this moment. Looks at the clock, so it is right
-    /// also after the program, or the machine, was suspended.
+    /// Whether no other client can hold the lock now. This reads the clock, so the result is
+    /// correct even after the program or the machine was suspended.
     pub fn is_held(&self) -> bool {
         now() < self.valid_until()
     }
 
-    /// Until when the lock may be believed in, on the clock of [`now`]. Heartbeats move it on.
+    /// Returns the end of the belief, on the clock of [`now`]. Heartbeats extend it.
     pub fn valid_until(&self) -> Time {
         self.tenure.valid_until()
     }
 
-    /// How long the lock may still be believed in without a further word from the server.
+    /// Returns how long the client may assume that it holds the lock, without further replies of
+    /// the server.
     pub fn remaining(&self) -> Duration {
         clock::duration_from_millis(now().until(self.valid_until()))
     }
 
-    /// Completes when the lock is this guard's no more. It does not borrow the guard, so that a
-    /// task of its own can wait for it.
+    /// Completes when the lock is lost or released. The future does not borrow the guard, so
+    /// another task can await it.
     pub fn lost(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut ended = self.tenure.ended.subscribe();
         async move {
-            // Where nobody is left who could tell, it is over too.
+            // An error means that the task of the client has ended, and with it the tenure.
             let _ = ended.wait_for(|has_ended| *has_ended).await;
         }
     }
 
-    /// Appends to the file that this lock guards. All of it lands at once, or nothing.
+    /// Appends to the file that this lock guards. The append is atomic.
     ///
     /// # Errors
-    /// [`Error::LockLost`], [`Error::TooLarge`]: nothing was sent. [`Error::Refused`],
-    /// [`Error::TimedOut`]: it is not in the file. [`Error::OutcomeUnknown`]: nobody can tell.
+    /// If the result is [`Error::LockLost`] or [`Error::TooLarge`], the request was not sent. If it
+    /// is [`Error::Refused`] or [`Error::NoReply`], the append was not executed. If it is
+    /// [`Error::OutcomeUnknown`], it may have been executed.
     pub async fn append(&self, data: impl AsRef<[u8]>) -> Result<Appended, Error> {
         let data = Data::new(data.as_ref());
         self.check_len(&data)?;
@@ -99,15 +101,15 @@ impl LockGuard {
         let tenure = Arc::clone(&self.tenure);
         let command = Command::Append { tenure, data, responder };
         self.commands.send(command).map_err(|_| Error::LockLost)?;
-        // Without an answer its fate is open: the request may have left.
+        // The request may have been sent.
         response.await.unwrap_or(Err(Error::OutcomeUnknown))
     }
 
-    /// Gives the lock back, and waits until the server says so.
+    /// Releases the lock, and waits until the server has confirmed it.
     ///
     /// # Errors
-    /// [`Error::LockLost`] where it was not this guard's any more. [`Error::TimedOut`] where the
-    /// server has not answered yet: the release goes on in the background.
+    /// If the lock was already lost ([`Error::LockLost`]), or if the server does not reply in time
+    /// ([`Error::NoReply`]). In the latter case the release continues in the background.
     pub async fn release(mut self) -> Result<(), Error> {
         self.released = true;
         let (responder, response) = oneshot::channel();
@@ -117,8 +119,8 @@ impl LockGuard {
         response.await.unwrap_or(Err(Error::NoReply))
     }
 
-    /// The longest request that this append could ever be, so that it never has to be refused
-    /// because its number has grown a digit.
+    /// Checks the size of the append with the longest possible sequence number and attempt, so that
+    /// the result depends only on the data.
     fn check_len(&self, data: &Data) -> Result<(), Error> {
         let request = Request {
             session_key: Some(Secret::new(SessionKey::from_entropy(0))),
@@ -143,7 +145,7 @@ impl Drop for LockGuard {
     fn drop(&mut self) {
         if !self.released {
             let tenure = Arc::clone(&self.tenure);
-            // Where the client has ended there is nothing to give back.
+            // An error means that the client has ended, so there is nothing to release.
             let _ = self.commands.send(Command::Release { tenure, responder: None });
         }
     }
@@ -152,7 +154,10 @@ impl Drop for LockGuard {
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tenure { lock, token, .. } = &*self.tenure;
-        f.debug_struct("Guard").field("lock", lock).field("token", token).finish_non_exhaustive()
+        f.debug_struct("LockGuard")
+            .field("lock", lock)
+            .field("token", token)
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,7 +175,7 @@ impl Tenure {
         self.valid_until.store(valid_until.as_millis(), Ordering::Release);
     }
 
-    /// It is over: lost, or given back.
+    /// Ends the tenure: the lock was lost or released.
     pub(crate) fn end(&self) {
         self.set_valid_until(Time::ZERO);
         self.ended.send_replace(true);

@@ -1,9 +1,9 @@
-//! A client of the lock server, for tokio programs.
+//! A client of the Leasehold lock server, for tokio programs.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), leasehold_client::Error> {
-//! # let server = leasehold_client::testing::Server::start();
+//! # let server = leasehold_client::testing::TestServer::start();
 //! # let addr = server.addr();
 //! use leasehold_client::Client;
 //!
@@ -12,24 +12,31 @@
 //! guard.append("Log entry from client_1 writing to file_0\n").await?;
 //! guard.release().await?;
 //! client.close().await?;
-//! # assert_eq!(server.file("file_0"), b"Log entry from client_1 writing to file_0\n");
+//! # assert_eq!(server.file_contents("file_0"), b"Log entry from client_1 writing to file_0\n");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A lock is held under a *lease*: the client renews it by heartbeats in the background, and
-//! whoever can't be heard by the server for that long loses it. So a lock can be lost at any
-//! moment, and there are three answers to that, from the strongest to the weakest:
+//! A lock is held under a *lease*. The client renews it by heartbeats in the background. If the
+//! server does not receive a request for the duration of the lease, the client loses its locks. So
+//! a lock can be lost at any time. There are three ways to deal with that, from the strongest to
+//! the weakest:
 //!
-//! - [`LockGuard::append_call`] names the guard's *token*, by which the server refuses whoever is late. Do
-//!   the same with your own storage: send [`LockGuard::any_token`] along, and let it refuse tokens smaller
-//!   than the largest it has seen.
-//! - [`LockGuard::is_held`] compares the clock with what the server has proved. While it says
-//!   `true` nobody else has the lock.
-//! - [`LockGuard::lost`] wakes a task that is busy with something else.
+//! - [`LockGuard::append`] sends the guard's *fencing token*, and the server rejects appends with
+//!   an old token. Do the same with your own storage: send [`LockGuard::token`] with each write,
+//!   and reject tokens that are smaller than the largest one so far.
+//! - [`LockGuard::is_held`] compares the clock with the lease that the server has confirmed. While
+//!   it returns `true`, no other client holds the lock.
+//! - [`LockGuard::lost`] completes when the lock is lost, which interrupts a task that is waiting.
 //!
-//! To stop waiting for a lock, drop the future; its place in line is given back. Don't block the
-//! runtime's thread for longer than a third of the lease: the heartbeats are sent from it.
+//! To cancel a request for a lock, drop its future: the client leaves the wait queue. Do not block
+//! the runtime's thread for longer than a third of the lease, because heartbeats are sent from it.
+//!
+//! The folder `examples` contains a mutex, a leader election, and fenced writes to other storage.
+//!
+//! # Features
+//!
+//! - `testing`: the module `testing` with a server for tests, and `Client::crash`.
 
 mod actor;
 mod client;
@@ -38,7 +45,6 @@ mod error;
 mod guard;
 mod local_locks;
 #[cfg(feature = "testing")]
-#[doc(hidden)]
 pub mod testing;
 mod transport;
 

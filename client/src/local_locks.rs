@@ -1,8 +1,8 @@
-//! Who of this client's tasks is next for each lock.
+//! The tasks of this client that wait for each lock.
 //!
-//! - At the server the whole client is one holder, so its tasks take turns here: one of them at a
-//!   time asks for a lock, holds it, or gives it back.
-//! - Turns are taken in the order of asking.
+//! - For the server the whole client is one holder, so its tasks take turns: one task at a time
+//!   requests, holds or releases a lock.
+//! - Tasks are served in the order of their requests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -16,28 +16,28 @@ use tokio::sync::oneshot;
 use crate::error::Error;
 use crate::guard::{LockGuard, Tenure};
 
-/// A task that wants a lock.
+/// The request of a task.
 #[derive(Debug)]
 pub(crate) struct LockRequest {
     pub(crate) ticket: u64,
     pub(crate) lock: Name,
-    /// Whether it would rather hear that the lock is held than wait.
+    /// Whether the request fails at once if the lock is held.
     pub(crate) no_wait: bool,
-    /// How long it would stand in line.
+    /// The end of the wait in the queue.
     pub(crate) wait_deadline: Time,
-    /// When it needs an answer, whatever it is.
+    /// When the request fails if there is no reply.
     pub(crate) reply_deadline: Time,
-    /// When it is worth asking the server.
+    /// The earliest time to send the request to the server.
     pub(crate) not_before: Time,
     pub(crate) hold_limit: Option<Millis>,
     pub(crate) on_queued: Option<QueuedCallback>,
     pub(crate) responder: oneshot::Sender<Result<LockGuard, Error>>,
 }
 
-/// Who wants to hear of a place in line.
+/// Called with the position in the server's wait queue.
 pub(crate) struct QueuedCallback(pub(crate) Box<dyn FnMut(u64) + Send>);
 
-/// What this client has to do with one lock.
+/// The state of one lock and the queue of waiting tasks.
 #[derive(Debug, Default)]
 pub(crate) struct LocalLock {
     pub(crate) state: LockState,
@@ -63,7 +63,7 @@ impl LocalLocks {
         self.locks.entry(lock.clone()).or_default()
     }
 
-    /// A task asks. Gets its answer at once, or stands in line.
+    /// Adds a request to the queue, or refuses it at once.
     pub(crate) fn enqueue(&mut self, request: LockRequest) {
         let local_lock = self.entry(&request.lock);
         let is_busy = matches!(local_lock.state, LockState::Acquiring(..) | LockState::Held(_));
@@ -74,7 +74,7 @@ impl LocalLocks {
         }
     }
 
-    /// A task asks no more. Gives back the call that has to be taken back, if there is one.
+    /// Removes a request. Returns the call that has to be cancelled, if there is one.
     pub(crate) fn cancel(&mut self, ticket: u64) -> Option<CallId> {
         for local_lock in self.locks.values_mut() {
             local_lock.queue.retain(|request| request.ticket != ticket);
@@ -89,7 +89,7 @@ impl LocalLocks {
         None
     }
 
-    /// Ends the waits in line whose time is over.
+    /// Fails the requests whose wait has timed out.
     pub(crate) fn expire_requests(&mut self, now: Time) {
         for local_lock in self.locks.values_mut() {
             while let Some(position) =
@@ -103,7 +103,7 @@ impl LocalLocks {
         }
     }
 
-    /// The next task that may ask the server. The caller puts the line into another stage.
+    /// Removes and returns the next request to be sent. The caller then sets the state of its lock.
     pub(crate) fn next_ready(&mut self, now: Time) -> Option<LockRequest> {
         self.locks.retain(|_, local_lock| !local_lock.is_idle());
         self.locks.values_mut().find_map(|local_lock| {
@@ -114,14 +114,14 @@ impl LocalLocks {
         })
     }
 
-    /// When a wait in line ends or a task may ask.
+    /// Returns when the next wait times out or the next request may be sent.
     pub(crate) fn next_deadline(&self, now: Time) -> Time {
         let requests = self.locks.values().flat_map(|local_lock| &local_lock.queue);
         let deadlines = requests.flat_map(|request| [request.queue_deadline(), request.not_before]);
         deadlines.filter(|at| *at > now).min().unwrap_or(Time::NEVER)
     }
 
-    /// Notes that the lock is held no more, where this is the tenure in which it is.
+    /// Ends the tenure with this token, if it is the current one. Returns whether it was.
     pub(crate) fn end_tenure(&mut self, lock: &Name, token: Token, next_state: LockState) -> bool {
         let local_lock = self.entry(lock);
         match &local_lock.state {
@@ -137,7 +137,7 @@ impl LocalLocks {
         }
     }
 
-    /// The tenures that have not ended.
+    /// Returns the current tenures.
     pub(crate) fn held_tenures(&self) -> impl Iterator<Item = &Arc<Tenure>> {
         self.locks.values().filter_map(|local_lock| match &local_lock.state {
             LockState::Held(tenure) => Some(tenure),
@@ -145,7 +145,7 @@ impl LocalLocks {
         })
     }
 
-    /// The client ends: nothing is held any more, and whoever asked hears of it.
+    /// Ends all tenures and fails all requests, because the client ends.
     pub(crate) fn close(&mut self) {
         self.held_tenures().for_each(|tenure| tenure.end());
         for (_, local_lock) in std::mem::take(&mut self.locks) {
@@ -167,7 +167,7 @@ impl LocalLock {
 }
 
 impl LockRequest {
-    /// When it has waited long enough in this line.
+    /// Returns when the wait in this queue ends.
     fn queue_deadline(&self) -> Time {
         if self.no_wait { self.reply_deadline } else { self.wait_deadline }
     }
@@ -175,12 +175,12 @@ impl LockRequest {
 
 impl fmt::Debug for QueuedCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnQueued")
+        f.write_str("QueuedCallback")
     }
 }
 
 impl fmt::Debug for Tenure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} under {}", self.lock, self.token)
+        write!(f, "{} under token {}", self.lock, self.token)
     }
 }

@@ -1,10 +1,11 @@
-//! A lock server in the test's own process, with a network that fails when it is told to.
+//! A lock server within the process, on a network with faults, for tests and examples. Needs the
+//! feature `testing`.
 //!
-//! It keeps everything in memory, so it tests nothing of the real server but its decisions.
+//! Its decisions are those of the real server. It keeps everything in memory and has no HTTP API.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,24 +22,24 @@ use leasehold_core::wire::{DecodeRequestError, MacKey, Request, append_mac, veri
 
 use crate::clock::now;
 
-/// How long it sleeps at most, so that it notices its own end.
+/// The longest wait for a datagram, so that timers fire and the end is noticed.
 const RECEIVE_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// A server that serves until it is dropped.
+/// A server that runs until it is dropped.
 pub struct TestServer {
     addr: SocketAddr,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a server is set up for a test.
+/// Configures a [`TestServer`].
 #[derive(Clone, Default)]
 pub struct TestServerOptions {
-    /// What it decides by.
+    /// The configuration of the service.
     pub config: Option<Config>,
-    /// The key that it shares with its clients.
+    /// The key that clients and server share.
     pub key: Option<MacKey>,
-    /// How many datagrams in a million are lost, each way.
+    /// The probability that a datagram is lost, in parts per million, in each direction.
     pub loss_ppm: u64,
 }
 
@@ -46,6 +47,7 @@ pub struct TestServerOptions {
 struct Shared {
     stop: AtomicBool,
     is_partitioned: AtomicBool,
+    dropped_requests: AtomicU64,
     history: Mutex<History>,
 }
 
@@ -53,7 +55,7 @@ struct Shared {
 struct History {
     state: State,
     events: Vec<Event>,
-    /// The requests that arrived, in order.
+    /// The received requests, in order.
     requests: Vec<Request>,
 }
 
@@ -67,16 +69,16 @@ struct ServerThread {
 }
 
 impl TestServer {
-    /// One with the usual settings.
+    /// Starts a server with the default options.
     pub fn start() -> Self {
         Self::start_with(TestServerOptions::default())
     }
 
-    /// One with settings of the test's own.
+    /// Starts a server.
     pub fn start_with(options: TestServerOptions) -> Self {
-        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a free port");
-        socket.set_read_timeout(Some(RECEIVE_TIMEOUT)).expect("a timeout");
-        let addr = socket.local_addr().expect("it is bound");
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("bind to a free port");
+        socket.set_read_timeout(Some(RECEIVE_TIMEOUT)).expect("set a timeout");
+        let addr = socket.local_addr().expect("the socket is bound");
         let shared = Arc::<Shared>::default();
         let config = options.config.clone().unwrap_or_default();
         let (server, step) = LockServer::start(config, StartParams::default(), now());
@@ -90,34 +92,39 @@ impl TestServer {
         Self { addr, shared, thread: Some(thread) }
     }
 
-    /// Where it is.
+    /// Returns the UDP address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Loses every datagram, both ways, until it is told otherwise.
+    /// Starts or ends a partition: during a partition all datagrams are lost, in both directions.
     pub fn set_partitioned(&self, partitioned: bool) {
         self.shared.is_partitioned.store(partitioned, Ordering::Release);
     }
 
-    /// What is so.
+    /// Returns how many datagrams of clients were dropped so far.
+    pub fn dropped_requests(&self) -> u64 {
+        self.shared.dropped_requests.load(Ordering::Acquire)
+    }
+
+    /// Returns the current state.
     pub fn state(&self) -> State {
         self.history().state.clone()
     }
 
-    /// What has happened.
+    /// Returns all events.
     pub fn events(&self) -> Vec<Event> {
         self.history().events.clone()
     }
 
-    /// The requests that have arrived.
+    /// Returns the received requests, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.history().requests.clone()
     }
 
-    /// The bytes of a guarded file.
+    /// Returns the contents of a guarded file.
     pub fn file_contents(&self, name: &str) -> Vec<u8> {
-        let name = Name::new(name).expect("a name");
+        let name = Name::new(name).expect("a valid name");
         let mut bytes = Vec::new();
         for event in &self.history().events {
             if let EventKind::FileAppended { file, data, .. } = &event.kind
@@ -130,7 +137,7 @@ impl TestServer {
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
-        self.shared.history.lock().expect("the server's thread lives")
+        self.shared.history.lock().expect("the server thread did not panic")
     }
 }
 
@@ -149,7 +156,10 @@ impl ServerThread {
         while !self.shared.stop.load(Ordering::Acquire) {
             let received = self.socket.recv_from(&mut buffer);
             let step = match received {
-                Ok(_) if self.drops_datagram() => continue,
+                Ok(_) if self.drops_datagram() => {
+                    self.shared.dropped_requests.fetch_add(1, Ordering::Release);
+                    continue;
+                }
                 Ok((len, from)) => {
                     let bytes = match &self.options.key {
                         Some(key) => verify_mac(key, &buffer[..len]),
@@ -162,7 +172,7 @@ impl ServerThread {
                 Err(error) if is_receive_timeout(error.kind()) => {
                     self.server.step(now(), Input::Timer)
                 }
-                Err(error) => panic!("the test's socket failed: {error}"),
+                Err(error) => panic!("the socket of the test server failed: {error}"),
             };
             self.process_step(step);
         }
@@ -171,7 +181,8 @@ impl ServerThread {
     fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> Step {
         match Request::decode(bytes) {
             Ok(request) => {
-                let mut history = self.shared.history.lock().expect("no test panics with it");
+                let mut history =
+                    self.shared.history.lock().expect("no test panics while it holds the mutex");
                 history.requests.push(request);
             }
             Err(
@@ -179,14 +190,17 @@ impl ServerThread {
                 | DecodeRequestError::NotJson
                 | DecodeRequestError::Refuse { .. },
             ) => {
-                panic!("a client of ours sent {:?}", String::from_utf8_lossy(bytes))
+                panic!(
+                    "the client library sent an invalid request: {:?}",
+                    String::from_utf8_lossy(bytes)
+                )
             }
         }
         let entropy = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
         self.server.receive(now(), Peer(from), bytes, entropy)
     }
 
-    /// A disk that takes everything at once.
+    /// Sends the replies at once, because nothing is written to a disk.
     fn process_step(&mut self, step: Step) {
         let mut replies = Vec::new();
         let events = self.outbox.hold(step, &mut replies);
@@ -194,7 +208,8 @@ impl ServerThread {
         self.outbox.release_durable(durable, &mut replies);
         self.server.handle_durable(durable);
         if !events.is_empty() {
-            let mut history = self.shared.history.lock().expect("no test panics with it");
+            let mut history =
+                self.shared.history.lock().expect("no test panics while it holds the mutex");
             history.state = self.server.state().clone();
             history.events.extend(events);
         }
@@ -212,7 +227,7 @@ impl ServerThread {
         if let Some(key) = &self.options.key {
             append_mac(key, &mut bytes);
         }
-        // A client that has ended is no failure.
+        // The client may have ended.
         let _ = self.socket.send_to(&bytes, datagram.to.0);
     }
 

@@ -1,7 +1,7 @@
-//! The socket to the server: requests become datagrams here, and datagrams replies.
+//! The socket to the server: encodes requests and decodes replies.
 //!
-//! It is connected, so the kernel drops what comes from anybody else, and tells of a server that
-//! is not there. That is no error: it may come back, and the request is sent again in its time.
+//! The socket is connected, so the kernel drops datagrams from other addresses and reports an
+//! unreachable server. That is not an error: the server may return, and requests are retransmitted.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,22 +11,22 @@ use leasehold_core::limits::{DATAGRAM_LEN_MAX, TRAILER_LEN};
 use leasehold_core::wire::{MacKey, Reply, Request, append_mac, verify_mac};
 use tokio::net::{ToSocketAddrs, UdpSocket, lookup_host};
 
-/// How long to wait after an error of the socket that is not the server's absence, so that one
-/// which persists does not keep a processor busy.
+/// The delay after an unexpected error of the socket, so that a persistent error does not keep a
+/// processor busy.
 const ERROR_DELAY: Duration = Duration::from_millis(20);
 
 pub(crate) struct Transport {
     socket: UdpSocket,
     key: Option<MacKey>,
     send_buffer: Vec<u8>,
-    /// One byte more than any reply has, so that what was cut off is noticed.
+    /// One byte longer than any reply, so that truncation is detected.
     receive_buffer: [u8; DATAGRAM_LEN_MAX + TRAILER_LEN + 1],
 }
 
 impl Transport {
     pub(crate) async fn connect(addr: impl ToSocketAddrs, key: Option<MacKey>) -> io::Result<Self> {
         let addrs: Vec<SocketAddr> = lookup_host(addr).await?.collect();
-        // `localhost` may name both; a server listens on IPv4 unless it is told otherwise.
+        // `localhost` may resolve to both; the server listens on IPv4 by default.
         let first = addrs.iter().find(|addr| addr.is_ipv4()).or(addrs.first());
         let &addr = first.ok_or_else(|| io::Error::new(ErrorKind::NotFound, "no address"))?;
         let local: SocketAddr = match addr {
@@ -45,13 +45,13 @@ impl Transport {
         if let Some(key) = &self.key {
             append_mac(key, &mut self.send_buffer);
         }
-        // An error may be the echo of an earlier datagram, and this one was not sent then.
+        // The error may belong to an earlier datagram, and then this one was not sent.
         if self.socket.send(&self.send_buffer).await.is_err() {
             let _ = self.socket.send(&self.send_buffer).await;
         }
     }
 
-    /// The next reply. What isn't one is passed over.
+    /// Returns the next reply. Skips datagrams that are not valid replies.
     pub(crate) async fn receive(&mut self) -> Reply {
         loop {
             match self.socket.recv(&mut self.receive_buffer).await {
