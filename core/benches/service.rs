@@ -36,51 +36,51 @@ fn random_client<'a>(clients: &'a mut [BenchClient], rng: &mut Rng) -> &'a mut B
 /// Each takes a lock of its own and gives it back.
 #[divan::bench(args = [1, 1_000, 100_000], sample_size = SAMPLE_SIZE)]
 fn acquire_and_release(bencher: Bencher<'_, '_>, sessions: usize) {
-    let (mut server, mut clients) = BenchServer::with_callers(sessions);
+    let (mut server, mut clients) = BenchServer::with_clients(sessions);
     let (mut rng, mut token) = (Rng::new(2), Token::default());
     bencher
         .counter(ItemsCount::new(2usize))
         .with_inputs(|| {
             token = token.next();
             let client = random_client(&mut clients, &mut rng);
-            [client.acquires(), client.releases(token)]
+            [client.acquire(), client.release(token)]
         })
         .bench_local_refs(|datagrams| {
-            datagrams.iter().for_each(|datagram| server.serve_and_forget(datagram));
+            datagrams.iter().for_each(|datagram| server.serve_discarding_events(datagram));
         });
 }
 
 #[divan::bench(args = [100, 100_000], sample_size = SAMPLE_SIZE)]
 fn heartbeat(bencher: Bencher<'_, '_>, sessions: usize) {
-    let (mut server, mut clients) = BenchServer::with_callers(sessions);
+    let (mut server, mut clients) = BenchServer::with_clients(sessions);
     let mut rng = Rng::new(2);
     bencher
         .counter(ItemsCount::new(1usize))
-        .with_inputs(|| random_client(&mut clients, &mut rng).asks(Operation::Heartbeat))
-        .bench_local_refs(|datagram| server.serve_and_forget(datagram));
+        .with_inputs(|| random_client(&mut clients, &mut rng).request(Operation::Heartbeat))
+        .bench_local_refs(|datagram| server.serve_discarding_events(datagram));
 }
 
 /// A holder appends line after line.
 #[divan::bench(sample_size = SAMPLE_SIZE)]
 fn append(bencher: Bencher<'_, '_>) {
-    let (mut server, mut clients) = BenchServer::with_callers(1);
+    let (mut server, mut clients) = BenchServer::with_clients(1);
     let (client, token, line) = (&mut clients[0], Token::new(1), line());
-    server.serve_and_forget(&client.acquires());
+    server.serve_discarding_events(&client.acquire());
     bencher
         .counter(ItemsCount::new(1usize))
-        .with_inputs(|| client.appends(token, &line))
-        .bench_local_refs(|datagram| server.serve_and_forget(datagram));
+        .with_inputs(|| client.append(token, &line))
+        .bench_local_refs(|datagram| server.serve_discarding_events(datagram));
 }
 
 /// The same request again: its kept answer is found and given again.
 #[divan::bench(sample_size = SAMPLE_SIZE)]
 fn duplicate_request(bencher: Bencher<'_, '_>) {
-    let (mut server, mut clients) = BenchServer::with_callers(1);
-    let datagram = clients[0].acquires();
-    server.serve_and_forget(&datagram);
+    let (mut server, mut clients) = BenchServer::with_clients(1);
+    let datagram = clients[0].acquire();
+    server.serve_discarding_events(&datagram);
     bencher
         .counter(ItemsCount::new(1usize))
-        .bench_local(|| server.serve_and_forget(black_box(&datagram)));
+        .bench_local(|| server.serve_discarding_events(black_box(&datagram)));
 }
 
 /// Ten thousand stand in line for one lock. Its holder gives it back, and the first in line gets
@@ -92,7 +92,7 @@ fn grant_to_next_waiter(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(1usize))
         .with_inputs(|| contended_lock.borrow_mut().next_release())
         .bench_local_values(|datagram| {
-            contended_lock.borrow_mut().server.serve_and_forget(&datagram)
+            contended_lock.borrow_mut().server.serve_discarding_events(&datagram)
         });
 }
 
@@ -107,10 +107,10 @@ struct ContendedLock {
 
 impl ContendedLock {
     fn new() -> Self {
-        let (mut server, mut clients) = BenchServer::with_callers(WAITERS + 1);
+        let (mut server, mut clients) = BenchServer::with_clients(WAITERS + 1);
         for client in &mut clients {
             client.lock = name("wanted");
-            server.serve_and_forget(&client.acquires());
+            server.serve_discarding_events(&client.acquire());
         }
         Self { server, clients, holder: 0, token: Token::new(1) }
     }
@@ -120,14 +120,14 @@ impl ContendedLock {
         if self.token > Token::new(1) {
             let granted = self.server.sent.last().map(|it| &it.reply.status);
             assert!(
-                matches!(granted, Some(Status::Granted { token, .. }) if token == self.token),
+                matches!(granted, Some(Status::Granted { token, .. }) if *token == self.token),
                 "handed on: {granted:?}"
             );
             let previous_holder = (self.holder + WAITERS) % (WAITERS + 1);
-            let datagram = self.clients[previous_holder].acquires();
-            self.server.serve_and_forget(&datagram);
+            let datagram = self.clients[previous_holder].acquire();
+            self.server.serve_discarding_events(&datagram);
         }
-        let datagram = self.clients[self.holder].releases(self.token);
+        let datagram = self.clients[self.holder].release(self.token);
         self.holder = (self.holder + 1) % (WAITERS + 1);
         self.token = self.token.next();
         datagram

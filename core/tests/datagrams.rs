@@ -13,7 +13,7 @@ fn reply_to(bytes: &[u8]) -> String {
     let mut harness = Harness::new();
     harness.send_bytes(peer(1), bytes);
     let replies = harness.drain_replies().join(" + ");
-    match &harness.events.last().expect("the start").fact {
+    match &harness.events.last().expect("the start").kind {
         EventKind::DatagramDropped { reason } => format!("dropped: {}{replies}", reason.code()),
         _ => replies,
     }
@@ -108,7 +108,7 @@ fn replies_without_a_session_are_at_most_three_times_the_request() {
     for len in 0..=whole.len() {
         let bytes = &whole.as_bytes()[..len];
         harness.send_bytes(peer(1), bytes);
-        for datagram in std::mem::take(&mut harness.sent) {
+        for datagram in std::mem::take(&mut harness.replies) {
             let mut out = Vec::new();
             datagram.encode(&mut out);
             assert!(out.len() <= 3 * len, "{} bytes for {len}", out.len());
@@ -122,7 +122,7 @@ fn arbitrary_bytes_never_panic() {
     let ann = harness.open_session(1, "ann");
     let valid = format!(
         r#"{{"v":1,"op":"append_file","session":"{}","seq":7,"file":"a","token":1,"data":"x\u00e4"}}"#,
-        ann.session.expose().to_hex()
+        ann.session_key.expose().to_hex()
     );
     let mut rng = Rng::new(1);
     for _ in 0..20_000 {
@@ -138,6 +138,6 @@ fn arbitrary_bytes_never_panic() {
             }
         }
         harness.send_bytes(peer(1), &bytes);
-        harness.sent.clear();
+        harness.replies.clear();
     }
 }

@@ -156,7 +156,7 @@ fn queued_waiter_is_granted_before_a_newcomer_after_a_restart() {
     // It is free, since Bob was silent; and nobody knows what he said while the server was away.
     harness.crash_and_restart();
     harness.request(cid, 1, acquire("a"));
-    let holder = harness.server.state().tenure(&name("a")).map(|tenure| tenure.session_no);
+    let holder = harness.server.state().tenure(&name("a")).map(|tenure| tenure.session_id);
     assert_eq!(holder, Some(SessionId::new(2)));
 }
 
@@ -383,8 +383,8 @@ fn hello_requires_a_valid_cookie() {
     let mut harness = Harness::with_config(Config { cookie_key, ..Config::default() });
     let mut request = hello("ann", 1);
     harness.send(peer(1), &request);
-    let sent = std::mem::take(&mut harness.sent);
-    let [datagram] = sent.as_slice() else { panic!("{sent:?}") };
+    let replies = std::mem::take(&mut harness.replies);
+    let [datagram] = replies.as_slice() else { panic!("{replies:?}") };
     let leasehold_core::wire::Status::Retry { cookie: given } = datagram.reply.status else {
         panic!("{datagram:?}")
     };
