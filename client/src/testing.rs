@@ -160,7 +160,7 @@ impl ServerThread {
                     self.handle_datagram(from, &bytes)
                 }
                 Err(error) if is_receive_timeout(error.kind()) => {
-                    self.server.step(now(), Input::Timer)
+                    self.server.handle(now(), Input::Timer)
                 }
                 Err(error) => panic!("the test's socket failed: {error}"),
             };
@@ -183,7 +183,7 @@ impl ServerThread {
             }
         }
         let entropy = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
-        self.server.receive(now(), Peer(from), bytes, entropy)
+        self.server.handle(now(), Input::Datagram { from: Peer(from), bytes, entropy })
     }
 
     /// A disk that takes everything at once.
@@ -192,7 +192,8 @@ impl ServerThread {
         let events = self.outbox.hold(step, &mut replies);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut replies);
-        self.server.handle_durable(durable);
+        let reported = self.server.handle(now(), Input::Durable(durable));
+        self.server.reuse(reported);
         if !events.is_empty() {
             let mut history = self.shared.history.lock().expect("no test panics with it");
             history.state = self.server.state().clone();

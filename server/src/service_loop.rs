@@ -200,7 +200,7 @@ impl ServiceLoop {
                     }
                 }
                 Ok(Completion::WriteFailed(durable_state)) => {
-                    self.handle_write_failure(*durable_state)
+                    self.handle_write_failure(durable_state);
                 }
                 Ok(Completion::WritabilityChanged(file, writable)) => {
                     self.driver.set_writable(&file, writable);
@@ -212,7 +212,7 @@ impl ServiceLoop {
     }
 
     /// Nothing of the last batch was done, nor of what was decided since: everybody is told so.
-    fn handle_write_failure(&mut self, durable_state: IndexedState) {
+    fn handle_write_failure(&mut self, durable_state: Box<IndexedState>) {
         self.batch_in_flight = false;
         let delay =
             self.retry.map_or(RETRY_DELAY_MIN, |(_, pause)| (pause * 2).min(RETRY_DELAY_MAX));

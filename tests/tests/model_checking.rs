@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use leasehold_core::client::{self, CallId, LockClient, Notice, Verdict};
+use leasehold_core::client::{self, CallId, CallOutcome, LockClient, Notification};
 use leasehold_core::data::Data;
-use leasehold_core::event::Fact;
-use leasehold_core::id::{Index, Name, Peer, Token};
-use leasehold_core::service::{self, Datagram, Input, LockServer, Outbox, Start, Stored};
+use leasehold_core::event::EventKind;
+use leasehold_core::id::{Name, Peer, Token};
+use leasehold_core::service::{self, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
-use leasehold_core::time::{Span, Time};
+use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Reply, Request};
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model, Property, UniformChooser};
 
-const LEASE: Span = Span::from_millis(1_000);
+const LEASE: Millis = Millis::from_millis(1_000);
 
 /// How many faults may still occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl ModelState {
 
     /// Handles an input of the server and sends its replies.
     fn handle_input(&mut self, input: Input<'_>, crash: Option<Crash>) {
-        let step = self.server.step(self.now, input);
+        let step = self.server.handle(self.now, input);
         self.persist(step, crash);
     }
 
@@ -127,13 +127,14 @@ impl ModelState {
         }
         for event in &events {
             self.disk.state.apply(event);
-            if let Fact::FileAppended { token, data, .. } = &event.fact {
+            if let EventKind::FileAppended { token, data, .. } = &event.kind {
                 self.disk.lines.push((*token, data.text().unwrap_or_default().to_owned()));
             }
         }
-        let stored = Stored { through: self.server.index() };
-        self.server.stored(stored);
-        self.outbox.release(stored, &mut replies);
+        let durable = Durable { through: self.server.last_index() };
+        let step = self.server.handle(self.now, Input::Durable(durable));
+        self.server.reuse(step);
+        self.outbox.release_durable(durable, &mut replies);
         if crash == Some(Crash::BeforeReply) {
             return;
         }
@@ -144,26 +145,26 @@ impl ModelState {
 
     fn restart(&mut self) {
         self.outbox = Outbox::default();
-        let start = Start {
+        let start = StartParams {
             state: self.disk.state.clone(),
             // The server reserves log indexes, so it assigns none twice.
-            after: self.server.index().max(Index::new(0)),
-            ..Start::default()
+            index_floor: self.server.last_index(),
+            ..StartParams::default()
         };
         let (server, step) = LockServer::start(service_config(), start, self.now);
         self.server = server;
         self.persist(step, None);
     }
 
-    /// Handles the notices of a client and sends its requests.
+    /// Handles the notifications of a client and sends its requests.
     fn run_client(&mut self, index: usize) {
         let now = self.now;
         let client = &mut self.clients[index];
-        while let Some(notice) = client.core.notice() {
-            let Notice::Answered { call, verdict } = notice else { continue };
-            client.handle_verdict(now, index, call, &verdict);
+        while let Some(notification) = client.core.poll_notification() {
+            let Notification::Completed { call, outcome } = notification else { continue };
+            client.handle_outcome(now, index, call, &outcome);
         }
-        while let Some(request) = self.clients[index].core.request() {
+        while let Some(request) = self.clients[index].core.poll_request() {
             self.send(Packet::Request { from: index, request });
         }
     }
@@ -185,21 +186,21 @@ impl ModelState {
 
     /// Returns the next deadline of the server or a client.
     fn next_deadline(&self) -> Option<Time> {
-        let server = self.server.next_wake().map(|(at, _)| at);
-        let clients = self.clients.iter().filter_map(|client| client.core.next_wake());
+        let server = self.server.next_deadline().map(|(at, _)| at);
+        let clients = self.clients.iter().filter_map(|client| client.core.next_deadline());
         clients.chain(server).min()
     }
 
     fn advance_time(&mut self) {
         let Some(next) = self.next_deadline() else { return };
         self.now = self.now.max(next);
-        if self.server.next_wake().is_some_and(|(at, _)| at <= self.now) {
-            self.handle_input(Input::Wake, None);
+        if self.server.next_deadline().is_some_and(|(at, _)| at <= self.now) {
+            self.handle_input(Input::Timer, None);
         }
         for index in 0..self.clients.len() {
-            if self.clients[index].core.next_wake().is_some_and(|at| at <= self.now) {
+            if self.clients[index].core.next_deadline().is_some_and(|at| at <= self.now) {
                 let now = self.now;
-                self.clients[index].core.wake(now);
+                self.clients[index].core.handle_timers(now);
                 self.run_client(index);
             }
         }
@@ -220,14 +221,14 @@ impl ModelState {
 }
 
 impl Client {
-    fn handle_verdict(&mut self, now: Time, index: usize, call: CallId, verdict: &Verdict) {
-        self.phase = match (self.phase, verdict) {
-            (Phase::Acquiring(own), Verdict::Granted { token, .. }) if own == call => {
+    fn handle_outcome(&mut self, now: Time, index: usize, call: CallId, outcome: &CallOutcome) {
+        self.phase = match (self.phase, outcome) {
+            (Phase::Acquiring(own), CallOutcome::Granted { token, .. }) if own == call => {
                 let data = Data::new(line(index).as_bytes());
                 Phase::Appending(self.core.append(now, lock(), *token, data, Time::NEVER), *token)
             }
-            (Phase::Appending(own, token), verdict) if own == call => {
-                self.acknowledged |= matches!(verdict, Verdict::Appended { .. });
+            (Phase::Appending(own, token), outcome) if own == call => {
+                self.acknowledged |= matches!(outcome, CallOutcome::Appended { .. });
                 Phase::Releasing(self.core.release(now, lock(), token, Time::NEVER))
             }
             (Phase::Acquiring(own) | Phase::Releasing(own), _) if own == call => Phase::Nothing,
@@ -278,7 +279,7 @@ impl Model for TwoClients {
     /// Returns the state in which both clients have a session, and their acquires are in flight.
     fn init_states(&self) -> Vec<ModelState> {
         let now = Time::from_millis(1);
-        let (server, step) = LockServer::start(service_config(), Start::default(), now);
+        let (server, step) = LockServer::start(service_config(), StartParams::default(), now);
         let client = |index: u64| {
             let name = Name::new(&format!("client_{index}")).unwrap();
             let config = client::Config { lease: Some(LEASE), ..client::Config::new(name) };
@@ -305,7 +306,7 @@ impl Model for TwoClients {
             }
         }
         for index in 0..2 {
-            let wait = Span::from_millis(60_000);
+            let wait = Millis::from_millis(60_000);
             let client = &mut state.clients[index];
             let call = client.core.acquire(now, lock(), wait, None, Time::NEVER);
             client.phase = Phase::Acquiring(call);

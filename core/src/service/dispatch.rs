@@ -1,7 +1,7 @@
 //! One datagram: read, told from its copies, and handed to its operation.
 
 use super::LockServer;
-use super::outbox::{Datagram, PendingReply};
+use super::outbox::{AnsweredRequest, Datagram, PendingReply};
 use crate::event::{EventKind, RequestId};
 use crate::id::{Attempt, LogIndex, Name, Peer, Seq, SessionId, SessionKey, Token};
 use crate::limits::AMPLIFICATION_MAX;
@@ -22,6 +22,17 @@ pub(super) struct RequestContext {
     pub(super) resource_name: Option<Name>,
     pub(super) token: Option<Token>,
     pub(super) request_id: RequestId,
+}
+
+impl RequestContext {
+    pub(super) fn answered_request(&self) -> AnsweredRequest {
+        AnsweredRequest {
+            session_id: self.session_id,
+            op: self.op,
+            resource_name: self.resource_name.clone(),
+            request_id: self.request_id,
+        }
+    }
 }
 
 impl LockServer {
@@ -267,7 +278,7 @@ impl LockServer {
         self.step.replies.push(PendingReply {
             send_after,
             datagram,
-            cause: None,
+            answers: None,
             drop_on_failure: true,
         });
     }

@@ -3,7 +3,7 @@
 
 use super::LockServer;
 use super::dispatch::RequestContext;
-use super::outbox::{Cause, PendingReply};
+use super::outbox::PendingReply;
 use crate::event::EventKind;
 use crate::id::{LogIndex, Seq};
 use crate::refusal::Refusal;
@@ -62,13 +62,9 @@ impl LockServer {
             .replay_window
             .highest_attempt(context.request_id.seq, context.request_id.attempt);
         let reply = Reply { request_seq: context.request_id.seq, attempt, status };
-        let cause = Cause {
-            session_id: context.session_id,
-            op: context.op,
-            name: context.resource_name.clone(),
-            request_id: context.request_id,
-        };
         let pending = PendingReply::new(context.from, reply, send_after);
-        self.step.replies.push(PendingReply { cause: Some(cause), ..pending });
+        self.step
+            .replies
+            .push(PendingReply { answers: Some(context.answered_request()), ..pending });
     }
 }

@@ -69,14 +69,15 @@ impl Harness {
         self.events.extend(events);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut self.replies);
-        self.server.handle_durable(durable);
+        let empty_step = self.server.handle(self.now, Input::Durable(durable));
+        self.server.reuse(empty_step);
     }
 
     pub fn advance(&mut self, duration: Millis) {
         let end = self.now + duration;
         while let Some((at, _)) = self.server.next_deadline().filter(|(at, _)| *at <= end) {
             self.now = self.now.max(at);
-            let step = self.server.step(self.now, Input::Timer);
+            let step = self.server.handle(self.now, Input::Timer);
             self.commit(step);
         }
         self.now = end;
@@ -91,7 +92,7 @@ impl Harness {
     pub fn send_bytes(&mut self, from: Peer, bytes: &[u8]) {
         self.entropy += 1;
         let entropy = self.entropy;
-        let step = self.server.receive(self.now, from, bytes, entropy);
+        let step = self.server.handle(self.now, Input::Datagram { from, bytes, entropy });
         self.commit(step);
     }
 
@@ -146,11 +147,12 @@ impl Harness {
             let request =
                 Request { session_key: Some(session.session_key), seq, attempt, operation };
             let input = Input::Request { from: session.peer, request: &request, entropy: 0 };
-            let step = self.server.step(self.now, input);
+            let step = self.server.handle(self.now, input);
             self.outbox.hold(step, &mut self.replies);
         }
         let failed = self.outbox.fail(&mut self.replies);
-        let step = self.server.restore(state.into(), failed, self.now, 0);
+        let state = Box::new(state.into());
+        let step = self.server.handle(self.now, Input::WriteFailed { state, failed, unix_ms: 0 });
         self.commit(step);
         self.drain_replies()
     }

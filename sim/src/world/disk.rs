@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use leasehold_core::event::Event;
 use leasehold_core::id::LogIndex;
 use leasehold_core::rng::Rng;
-use leasehold_core::service::{Datagram, Durable};
+use leasehold_core::service::{Datagram, Durable, Input};
 use leasehold_core::state::State;
 
 use super::{SimEvent, TraceWriter, World};
@@ -80,8 +80,9 @@ impl World {
         self.server.recorder.discard_after(through);
         self.record_recovery(writer);
         let failed = self.server.outbox.fail(replies);
-        let Some(core) = &mut self.server.process else { return };
-        let step = core.restore(state.into(), failed, now, 0);
+        let Some(process) = &mut self.server.process else { return };
+        let state = Box::new(state.into());
+        let step = process.handle(now, Input::WriteFailed { state, failed, unix_ms: 0 });
         for event in &step.events {
             self.record_event(event, NodeId::SERVER, writer);
         }
@@ -138,8 +139,10 @@ impl World {
         if self.context.protections.durable_replies {
             self.server.outbox.release_durable(Durable { through }, &mut replies);
         }
-        if let Some(core) = &mut self.server.process {
-            core.handle_durable(Durable { through });
+        let now = self.server.clock.read(self.now);
+        if let Some(process) = &mut self.server.process {
+            let empty_step = process.handle(now, Input::Durable(Durable { through }));
+            process.reuse(empty_step);
         }
         self.send_replies(replies, writer);
         self.begin_flush();

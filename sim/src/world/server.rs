@@ -146,7 +146,8 @@ impl World {
         let entropy = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
         let now = self.server.clock.read(self.now);
         let Some(process) = &mut self.server.process else { return };
-        let step = process.step(now, Input::Request { from: peer_address(from), request, entropy });
+        let step =
+            process.handle(now, Input::Request { from: peer_address(from), request, entropy });
         self.process_step(step, from, writer);
         self.schedule_server_timer();
     }
@@ -161,7 +162,7 @@ impl World {
         self.server.timer_at = None;
         let now = self.server.clock.read(self.now);
         let Some(process) = &mut self.server.process else { return };
-        let step = process.step(now, Input::Timer);
+        let step = process.handle(now, Input::Timer);
         self.process_step(step, NodeId::SERVER, writer);
         self.schedule_server_timer();
     }
