@@ -1,4 +1,5 @@
-//! Decodes arbitrary bytes as a request datagram. The server does this for every datagram it receives.
+//! Decodes arbitrary bytes as a request datagram. The server does this for every datagram it
+//! receives.
 #![no_main]
 
 use leasehold_core::wire::Request;

@@ -1,16 +1,17 @@
-//! A node's clock: where it stands, and how fast it runs, against world time.
+//! The clock of a node: its reading and its rate, relative to virtual time.
 
 use leasehold_core::time::Time;
 
 use super::virtual_time::VirtualTime;
 
-/// A clock that somebody can set, and that runs too fast or too slow.
+/// A clock that can be set, and that can run too fast or too slow.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
-    /// What it showed, in microseconds, when it was last set.
+    /// The reading at `set_at`, in microseconds.
     reading_us: u64,
+    /// When the reading or the rate was last changed.
     set_at: VirtualTime,
-    /// How much faster than the world it runs, in parts per million.
+    /// The deviation from virtual time in parts per million; a positive rate runs fast.
     rate_ppm: i64,
 }
 
@@ -23,33 +24,33 @@ impl Clock {
         self.rate_ppm
     }
 
-    /// What it shows.
+    /// Returns the reading at `now`, rounded down to milliseconds.
     pub(super) fn read(&self, now: VirtualTime) -> Time {
         Time::from_millis(self.read_micros(now) / 1_000)
     }
 
     fn read_micros(&self, now: VirtualTime) -> u64 {
         let elapsed = now.as_micros().saturating_sub(self.set_at.as_micros());
-        // Whole seconds and the rest apart: 64 bits do for both, where one product takes 128.
+        // Whole seconds and the remainder are multiplied separately: both products fit 64 bits.
         let (secs, remainder) = (elapsed / 1_000_000, elapsed % 1_000_000);
         let advanced = secs.saturating_mul(self.micros_per_second())
             + remainder * self.micros_per_second() / 1_000_000;
         self.reading_us.saturating_add(advanced)
     }
 
-    /// How much it goes on while a second passes in the world, in microseconds.
+    /// Returns how far the clock advances in one second of virtual time, in microseconds.
     fn micros_per_second(&self) -> u64 {
         1_000_000_u64.saturating_add_signed(self.rate_ppm).max(1)
     }
 
-    /// The first moment from `now` on at which it shows `time`.
+    /// Returns the first time, not before `now`, at which the clock shows `reading`.
     pub(super) fn time_of_reading(&self, now: VirtualTime, reading: Time) -> VirtualTime {
         if reading == Time::NEVER {
             return VirtualTime::NEVER;
         }
         let target_us = reading.as_millis().saturating_mul(1_000);
         let remaining = target_us.saturating_sub(self.reading_us);
-        // Rounded up: a moment too early would be one at which nothing is due.
+        // Rounds up: a timer that fires too early would find nothing expired.
         let delay = if self.rate_ppm == 0 {
             remaining
         } else {
@@ -60,7 +61,7 @@ impl Clock {
         (self.set_at + delay).max(now)
     }
 
-    /// Sets it forward by `millis`, or back where that is negative.
+    /// Moves the clock forward by `millis`, or back if that is negative.
     pub(super) fn jump(&mut self, now: VirtualTime, millis: i64) {
         let reading_us = i128::from(self.read_micros(now)) + i128::from(millis) * 1_000;
         self.reading_us = u64::try_from(reading_us).unwrap_or(0);

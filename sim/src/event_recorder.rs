@@ -1,13 +1,16 @@
-//! The service's decisions as records: whom each is about, and what it rests on.
+//! Converts events of the server into records, with their clients and related records.
 //!
-//! A ledger knows what an event alone doesn't tell: who has which session, which record told last
-//! of each lease and each tenure, how many lines a file has. The simulated world keeps one, and so
-//! does whoever follows a server from outside.
+//! An event alone does not contain everything that a record needs. The recorder retains the client
+//! of each session, the last record about each lease and each tenure, and the lines of each file.
+//! The simulated world uses one, and so does an observer of a live server.
+//!
+//! For each event, call [`EventRecorder::translate`] first and [`EventRecorder::apply`] once the
+//! record has an id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leasehold_core::event::{Event, EventKind, ReleaseCause};
+use leasehold_core::event::{Event, EventKind, ReleaseCause, RequestId};
 use leasehold_core::id::{LogIndex, Name, SessionId};
 use leasehold_core::refusal::Refusal;
 use leasehold_core::state::{Lock, State};
@@ -16,30 +19,31 @@ use super::file_lines::{Line, Lines};
 use super::message::{Message, RefusalCode};
 use super::trace::{LockId, NodeId, RecordId, RecordKind, saturating_u32};
 
-/// What records of the service's decisions are made with.
+/// Converts events into records.
 #[derive(Clone, Debug, Default)]
 pub struct EventRecorder {
     locks: Arc<BTreeMap<Name, LockId>>,
-    /// By the numbers of the sessions, which only grow.
+    /// Sorted by session id. New ids are greater than all earlier ones, so they are appended.
     sessions: Vec<SessionEntry>,
-    /// The last record about each lock's tenure: the grant, or the release after it.
+    /// For each lock, the last record about its tenure: the grant, or its release.
     tenure_records: Vec<RecordId>,
     files: Vec<Lines>,
 }
 
-/// A session: who has it, and the last record about its lease, or its end.
+/// What the recorder retains of a session.
 #[derive(Clone, Copy, Debug)]
 struct SessionEntry {
     session_id: SessionId,
     owner: NodeId,
+    /// The last record about the session's lease: a renewal, or its end.
     lease_record: RecordId,
 }
 
-/// A decision as a record tells it, and the earlier record that it rests on.
+/// What a record says about an event, and a related earlier record.
 pub type EventRecord = (RecordKind, RecordId);
 
 impl EventRecorder {
-    /// With these locks, which are numbered in their order.
+    /// Creates a recorder that assigns ids to these locks in order.
     pub fn new<'a>(locks: impl IntoIterator<Item = &'a Name>) -> Self {
         let mut recorder = Self::default();
         for name in locks {
@@ -48,8 +52,8 @@ impl EventRecorder {
         recorder
     }
 
-    /// One more lock, where it isn't known. [`LockId::NONE`] where there are as many as there are
-    /// numbers.
+    /// Returns the id of a lock, and assigns the next one if the lock is new. Returns
+    /// [`LockId::NONE`] if no id is left.
     pub fn add_lock(&mut self, name: &Name) -> LockId {
         let known = self.lock_id(name);
         let next = u8::try_from(self.tenure_records.len()).map_or(LockId::NONE, LockId);
@@ -62,39 +66,39 @@ impl EventRecorder {
         next
     }
 
-    /// The number of a lock; [`LockId::NONE`] where it isn't known.
+    /// Returns the id of a lock, or [`LockId::NONE`] if it has none.
     pub fn lock_id(&self, name: &Name) -> LockId {
         self.locks.get(name).copied().unwrap_or(LockId::NONE)
     }
 
-    /// Who has a session; the server where that isn't known.
+    /// Returns the client of a session, or the server if the session is unknown.
     pub fn owner(&self, session_id: SessionId) -> NodeId {
         self.session(session_id).map_or(NodeId::SERVER, |entry| entry.owner)
     }
 
-    /// Notes who has a session.
+    /// Sets the client of a session.
     pub fn set_owner(&mut self, session_id: SessionId, owner: NodeId) {
         self.session_entry(session_id).owner = owner;
     }
 
-    /// Notes the last record about a lock's tenure.
-    pub fn set_tenure_record(&mut self, lock: LockId, lock_id: RecordId) {
+    /// Sets the last record about the tenure of a lock.
+    pub fn set_tenure_record(&mut self, lock: LockId, record: RecordId) {
         if let Some(slot) = self.tenure_records.get_mut(usize::from(lock.0)) {
-            *slot = lock_id;
+            *slot = record;
         }
     }
 
-    /// What stands in the file of a lock.
+    /// Returns the lines in the file of a lock.
     pub fn file(&self, lock: LockId) -> Option<&Lines> {
         self.files.get(usize::from(lock.0))
     }
 
-    /// Forgets the lines that came after this place in history.
+    /// Removes the lines with a log index greater than `through`, which a crash has lost.
     pub fn discard_after(&mut self, through: LogIndex) {
         self.files.iter_mut().for_each(|file| file.discard_after(through));
     }
 
-    /// The last record about a lock's tenure.
+    /// Returns the last record about the tenure of a lock.
     pub(super) fn tenure_record(&self, lock: LockId) -> RecordId {
         self.tenure_records.get(usize::from(lock.0)).copied().unwrap_or(RecordId::NONE)
     }
@@ -119,68 +123,67 @@ impl EventRecorder {
         self.session(session_id).map_or(RecordId::NONE, |entry| entry.lease_record)
     }
 
-    /// What is told of a state with which a server begins, or somebody who looks: the tenures and
-    /// the places in line, each with what it rests on.
+    /// Returns records of the tenures and waiters in a state: after a recovery, or when an observer
+    /// starts.
     pub fn snapshot_records(&self, state: &State) -> Vec<EventRecord> {
         let mut records = Vec::new();
-        for (name, lock) in state.locks() {
-            let record = self.lock_id(name);
-            if let Some(tenure) = lock.tenure() {
-                let client = self.owner(tenure.session_id);
-                let session = saturating_u32(tenure.session_id.number());
-                let token = saturating_u32(tenure.token.number());
-                records.push((
-                    RecordKind::TenureRecovered { lock: record, client, session, token },
-                    self.tenure_record(record),
-                ));
+        for (name, state) in state.locks() {
+            let lock = self.lock_id(name);
+            if let Some(tenure) = state.tenure() {
+                let kind = RecordKind::TenureRecovered {
+                    lock,
+                    client: self.owner(tenure.session_id),
+                    session: saturating_u32(tenure.session_id.number()),
+                    token: saturating_u32(tenure.token.number()),
+                };
+                records.push((kind, self.tenure_record(lock)));
             }
-            for waiter in lock.wait_queue() {
-                let client = self.owner(waiter.session_id);
-                let session = saturating_u32(waiter.session_id.number());
-                let seq = saturating_u32(waiter.seq.number());
-                let kind = RecordKind::WaitRecovered { lock: record, client, session, seq };
+            for waiter in state.wait_queue() {
+                let kind = RecordKind::WaitRecovered {
+                    lock,
+                    client: self.owner(waiter.session_id),
+                    session: saturating_u32(waiter.session_id.number()),
+                    seq: saturating_u32(waiter.seq.number()),
+                };
                 records.push((kind, RecordId::NONE));
             }
         }
         records
     }
 
-    /// Takes in an event that `by` led to, and that was recorded under this number.
-    pub fn apply(&mut self, event: &Event, by: NodeId, lock_id: RecordId) {
+    /// Applies an event caused by `origin` that was recorded as `record`.
+    pub fn apply(&mut self, event: &Event, origin: NodeId, record: RecordId) {
         match &event.kind {
             EventKind::SessionOpened { session_id, .. } => {
                 let entry = self.session_entry(*session_id);
-                (entry.owner, entry.lease_record) = (by, lock_id);
+                (entry.owner, entry.lease_record) = (origin, record);
             }
             EventKind::LeaseRenewed { session_id, .. }
             | EventKind::SessionExpired { session_id, .. }
             | EventKind::LockQueued { session_id, .. } => {
-                self.session_entry(*session_id).lease_record = lock_id
+                self.session_entry(*session_id).lease_record = record;
             }
             EventKind::LockGranted { lock, session_id, .. }
             | EventKind::LockReleased { lock, session_id, .. } => {
-                // Whoever gets it out of the line, or loses it, was not heard of by that.
+                // Only a request renews the lease, not a grant from the queue or an expiry.
                 if matches!(
                     event.kind,
                     EventKind::LockGranted { from_queue: false, .. }
                         | EventKind::LockReleased { cause: ReleaseCause::Released, .. }
                 ) {
-                    self.session_entry(*session_id).lease_record = lock_id;
+                    self.session_entry(*session_id).lease_record = record;
                 }
-                self.set_tenure_record(self.lock_id(lock), lock_id);
+                self.set_tenure_record(self.lock_id(lock), record);
             }
             EventKind::FileAppended {
                 file, token, offset, data, session_id, request_id, ..
             } => {
-                self.session_entry(*session_id).lease_record = lock_id;
+                self.session_entry(*session_id).lease_record = record;
                 let line = Line {
-                    record: lock_id,
+                    record,
                     index: event.index,
-                    client: self.append_author(*session_id, by),
-                    request: (
-                        saturating_u32(session_id.number()),
-                        saturating_u32(request_id.seq.number()),
-                    ),
+                    client: self.append_author(*session_id, origin),
+                    request: (saturating_u32(session_id.number()), seq_number(request_id)),
                     token: saturating_u32(token.number()),
                     offset: *offset,
                     text: data.text().unwrap_or("(bytes)").trim_end().to_owned(),
@@ -200,7 +203,7 @@ impl EventRecorder {
         }
     }
 
-    /// Whose an append is.
+    /// Returns the client that sent an append. The origin is more precise than the session's owner.
     fn append_author(&self, session_id: SessionId, origin: NodeId) -> NodeId {
         if origin.is_server() { self.owner(session_id) } else { origin }
     }
@@ -209,8 +212,10 @@ impl EventRecorder {
         u16::try_from(self.file(lock).map_or(0, Lines::len)).unwrap_or(u16::MAX)
     }
 
-    /// An event that `by` led to, as a record tells it; nothing where no record does. `state` is
-    /// what was so after it, where there is somebody who knows.
+    /// Converts an event caused by `origin` into a record, or returns `None` if it is not recorded.
+    ///
+    /// `state` is the server's state after the event, if the caller knows it. Without it, the
+    /// positions of waiters are 0.
     pub fn translate(
         &self,
         event: &Event,
@@ -218,69 +223,92 @@ impl EventRecorder {
         state: Option<&State>,
     ) -> Option<EventRecord> {
         let index = saturating_u32(event.index.number());
-        let session_number = |session_id: &SessionId| saturating_u32(session_id.number());
+        let session_id = event.kind.session_id();
+        let client = session_id.map_or(origin, |session_id| self.owner(session_id));
+        let session = session_id.map_or(0, |session_id| saturating_u32(session_id.number()));
         Some(match &event.kind {
             EventKind::ServerStarted { .. }
             | EventKind::ServerStopped
-            | EventKind::DatagramDropped { .. } => {
-                return None;
-            }
-            EventKind::SessionOpened { session_id, .. } => {
-                let session = session_number(session_id);
+            | EventKind::DatagramDropped { .. } => return None,
+            EventKind::SessionOpened { .. } => {
                 (RecordKind::SessionOpened { client: origin, session, index }, RecordId::NONE)
             }
-            EventKind::SessionExpired { session_id, .. } => {
-                let (client, session) = (self.owner(*session_id), session_number(session_id));
-                let related = self.lease_record(*session_id);
-                (RecordKind::SessionExpired { client, session, index }, related)
-            }
-            EventKind::SessionClosed { session_id, .. } => {
-                let (client, session) = (self.owner(*session_id), session_number(session_id));
+            EventKind::SessionExpired { session_id, .. } => (
+                RecordKind::SessionExpired { client, session, index },
+                self.lease_record(*session_id),
+            ),
+            EventKind::SessionClosed { .. } => {
                 (RecordKind::SessionClosed { client, session, index }, RecordId::NONE)
             }
-            EventKind::LeaseRenewed { session_id, request_id, .. } => {
-                let (client, session) = (self.owner(*session_id), session_number(session_id));
-                let seq = saturating_u32(request_id.seq.number());
+            EventKind::LeaseRenewed { request_id, .. } => {
+                let seq = seq_number(request_id);
                 (RecordKind::LeaseRenewed { client, session, seq }, RecordId::NONE)
             }
-            EventKind::DuplicateAnswered { session_id, op, request_id, .. } => {
-                let (client, session) = (self.owner(*session_id), session_number(session_id));
-                let (message, seq) =
-                    (Message::from_op(*op), saturating_u32(request_id.seq.number()));
+            EventKind::DuplicateAnswered { op, request_id, .. } => {
+                let (message, seq) = (Message::from_op(*op), seq_number(request_id));
                 (RecordKind::DuplicateAnswered { client, message, session, seq }, RecordId::NONE)
             }
-            EventKind::LockQueued { .. }
-            | EventKind::LockGranted { .. }
-            | EventKind::LockReleased { .. }
-            | EventKind::WaitEnded { .. } => self.translate_lock_event(event, origin, state)?,
-            EventKind::FileAppended { file, session_id, token, request_id, .. } => {
-                let lock = self.lock_id(file);
-                let client = self.append_author(*session_id, origin);
-                let kind = RecordKind::FileAppended {
+            EventKind::LockQueued { lock: name, session_id, request_id, .. } => {
+                let (lock, seq) = (self.lock_id(name), seq_number(request_id));
+                let position = queue_position(name, *session_id, state);
+                let kind = RecordKind::LockQueued { lock, client, session, seq, position, index };
+                (kind, self.tenure_record(lock))
+            }
+            EventKind::LockGranted { lock, token, request_id, from_queue, .. } => {
+                let lock = self.lock_id(lock);
+                let kind = RecordKind::LockGranted {
                     lock,
                     client,
-                    session: session_number(session_id),
-                    seq: saturating_u32(request_id.seq.number()),
+                    session,
+                    seq: seq_number(request_id),
+                    token: saturating_u32(token.number()),
+                    from_queue: *from_queue,
+                    index,
+                };
+                (kind, self.tenure_record(lock))
+            }
+            EventKind::LockReleased { lock, session_id, token, cause, request_id, .. } => {
+                let lock = self.lock_id(lock);
+                let by_request = *cause == ReleaseCause::Released && !origin.is_server();
+                let kind = RecordKind::LockReleased {
+                    lock,
+                    client,
+                    session,
+                    seq: request_id.as_ref().map_or(0, seq_number),
+                    token: saturating_u32(token.number()),
+                    cause: *cause,
+                    origin: if by_request { origin } else { client },
+                    index,
+                };
+                let related = match cause {
+                    ReleaseCause::LeaseExpired => self.lease_record(*session_id),
+                    ReleaseCause::Released | ReleaseCause::HoldExpired | ReleaseCause::Closed => {
+                        self.tenure_record(lock)
+                    }
+                };
+                (kind, related)
+            }
+            EventKind::WaitEnded { lock, wait_seq, cause, .. } => {
+                let (lock, seq) = (self.lock_id(lock), saturating_u32(wait_seq.number()));
+                let cause = *cause;
+                let kind = RecordKind::WaitEnded { lock, client, session, seq, cause, index };
+                (kind, RecordId::NONE)
+            }
+            EventKind::FileAppended { file, session_id, token, request_id, .. } => {
+                let lock = self.lock_id(file);
+                let kind = RecordKind::FileAppended {
+                    lock,
+                    client: self.append_author(*session_id, origin),
+                    session,
+                    seq: seq_number(request_id),
                     token: saturating_u32(token.number()),
                     line: self.line_count(lock),
                     index,
                 };
                 (kind, self.tenure_record(lock))
             }
-            EventKind::RequestRefused {
-                session_id,
-                op,
-                resource_name: name,
-                token,
-                refusal,
-                request_id,
-                ..
-            } => {
-                let lock = name.as_ref().map_or(LockId::NONE, |name| self.lock_id(name));
-                let client = match session_id {
-                    Some(session_id) => self.owner(*session_id),
-                    None => origin,
-                };
+            EventKind::RequestRefused { op, resource_name, token, refusal, request_id, .. } => {
+                let lock = resource_name.as_ref().map_or(LockId::NONE, |name| self.lock_id(name));
                 let (current, is_tenure_related) = deciding_tenure(refusal);
                 let kind = RecordKind::RequestRefused {
                     client,
@@ -289,99 +317,20 @@ impl EventRecorder {
                     token: token.map_or(0, |token| saturating_u32(token.number())),
                     current,
                     code: RefusalCode::from_refusal(refusal),
-                    seq: saturating_u32(request_id.seq.number()),
+                    seq: seq_number(request_id),
                 };
                 (kind, if is_tenure_related { self.tenure_record(lock) } else { RecordId::NONE })
             }
         })
     }
-
-    fn translate_lock_event(
-        &self,
-        event: &Event,
-        origin: NodeId,
-        state: Option<&State>,
-    ) -> Option<EventRecord> {
-        let index = saturating_u32(event.index.number());
-        let session_id = event.kind.session_id()?;
-        let (client, session) = (self.owner(session_id), saturating_u32(session_id.number()));
-        Some(match &event.kind {
-            EventKind::LockQueued { lock, request_id, .. } => {
-                let lock_id = self.lock_id(lock);
-                let kind = RecordKind::LockQueued {
-                    lock: lock_id,
-                    client,
-                    session,
-                    seq: saturating_u32(request_id.seq.number()),
-                    position: queue_position(lock, session_id, state),
-                    index,
-                };
-                (kind, self.tenure_record(lock_id))
-            }
-            EventKind::LockGranted { lock, token, request_id, from_queue, .. } => {
-                let record = self.lock_id(lock);
-                let kind = RecordKind::LockGranted {
-                    lock: record,
-                    client,
-                    session,
-                    seq: saturating_u32(request_id.seq.number()),
-                    token: saturating_u32(token.number()),
-                    from_queue: *from_queue,
-                    index,
-                };
-                (kind, self.tenure_record(record))
-            }
-            EventKind::LockReleased { lock, token, cause, request_id, .. } => {
-                let lock_id = self.lock_id(lock);
-                let by_request = *cause == ReleaseCause::Released && !origin.is_server();
-                let seq =
-                    request_id.map_or(0, |request_id| saturating_u32(request_id.seq.number()));
-                let kind = RecordKind::LockReleased {
-                    lock: lock_id,
-                    client,
-                    session,
-                    seq,
-                    token: saturating_u32(token.number()),
-                    cause: *cause,
-                    origin: if by_request { origin } else { client },
-                    index,
-                };
-                let related = match cause {
-                    ReleaseCause::LeaseExpired => self.lease_record(session_id),
-                    ReleaseCause::Released | ReleaseCause::HoldExpired | ReleaseCause::Closed => {
-                        self.tenure_record(lock_id)
-                    }
-                };
-                (kind, related)
-            }
-            EventKind::WaitEnded { lock, wait_seq: waited, cause, .. } => {
-                let name = self.lock_id(lock);
-                let seq = saturating_u32(waited.number());
-                let kind = RecordKind::WaitEnded {
-                    lock: name,
-                    client,
-                    session,
-                    seq,
-                    cause: *cause,
-                    index,
-                };
-                (kind, RecordId::NONE)
-            }
-            EventKind::ServerStarted { .. }
-            | EventKind::ServerStopped
-            | EventKind::SessionOpened { .. }
-            | EventKind::SessionExpired { .. }
-            | EventKind::SessionClosed { .. }
-            | EventKind::FileAppended { .. }
-            | EventKind::RequestRefused { .. }
-            | EventKind::DuplicateAnswered { .. }
-            | EventKind::LeaseRenewed { .. }
-            | EventKind::DatagramDropped { .. } => return None,
-        })
-    }
 }
 
-/// The place of a session in the line for a lock, from 1 on; 0 where it has none.
+fn seq_number(request_id: &RequestId) -> u32 {
+    saturating_u32(request_id.seq.number())
+}
+
+/// Returns the position of a session in the wait queue of a lock, counted from 1; 0 if it does not
+/// wait.
 fn queue_position(lock: &Name, session_id: SessionId, state: Option<&State>) -> u16 {
     let lock = state.and_then(|state| state.locks().get(lock));
     let mut waiters = lock.into_iter().flat_map(Lock::wait_queue);
@@ -389,7 +338,8 @@ fn queue_position(lock: &Name, session_id: SessionId, state: Option<&State>) -> 
     ahead.map_or(0, |ahead| u16::try_from(ahead + 1).unwrap_or(u16::MAX))
 }
 
-/// The token of the tenure that a refusal names, and whether it was refused for that tenure.
+/// Returns the token that a refusal reveals, or 0, and whether the current tenure caused the
+/// refusal.
 fn deciding_tenure(refusal: &Refusal) -> (u32, bool) {
     match refusal {
         Refusal::StaleToken { current } => (saturating_u32(current.number()), true),

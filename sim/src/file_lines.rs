@@ -1,4 +1,4 @@
-//! What stands in the file of a lock, append by append.
+//! The content of the file of a lock, append by append.
 
 use std::cmp::Ordering;
 
@@ -10,43 +10,43 @@ use crate::trace::{NodeId, RecordId};
 /// One append in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The record that tells of it.
+    /// The record of the append.
     pub record: RecordId,
-    /// Its place in the service's history.
+    /// The log index of the append's event.
     pub index: LogIndex,
-    /// Whose it is.
+    /// The client that appended it.
     pub client: NodeId,
-    /// The session that sent it, and the number of its request.
+    /// The session id and the sequence number of the request.
     pub request: (u32, u32),
-    /// The token that it came under.
+    /// The fencing token of the request.
     pub token: u32,
-    /// Where its bytes begin.
+    /// The offset of its first byte in the file.
     pub offset: u64,
-    /// The bytes.
+    /// The appended bytes as text.
     pub text: String,
 }
 
-/// The lines of a file, in their order. Cloning it copies hardly anything.
+/// The lines of a file, in order. A clone shares most of its memory with the original.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lines(ChunkedQueue<Line>);
 
 impl Lines {
-    /// How many there are.
+    /// Returns the number of lines.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the file has no lines.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The line at this place, counted from 0.
+    /// Returns a line by its index, counted from 0.
     pub fn get(&self, index: usize) -> Option<&Line> {
         self.0.get(index)
     }
 
-    /// All of them, from the first on.
+    /// Iterates over the lines, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Line> {
         self.0.iter()
     }
@@ -55,14 +55,14 @@ impl Lines {
         self.0.push_back(line);
     }
 
-    /// Forgets what came after this place in history.
+    /// Removes the lines with a log index greater than `through`.
     pub(super) fn discard_after(&mut self, through: LogIndex) {
         while self.0.last().is_some_and(|line| line.index > through) {
             self.0.pop_back();
         }
     }
 
-    /// The place of the line that begins here, counted from 0.
+    /// Returns the index of the line that begins at `offset`, counted from 0.
     pub(super) fn index_at_offset(&self, offset: u64) -> Option<usize> {
         let (mut from, mut to) = (0, self.len());
         while from < to {

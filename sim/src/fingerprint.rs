@@ -1,10 +1,10 @@
-//! One number for a run, that differs wherever two runs do.
+//! A hash of a run that is the same on every machine.
 
 use std::hash::Hasher;
 
 use leasehold_core::rng::mix;
 
-/// Folds numbers into one.
+/// A running hash of numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fingerprint(pub(super) u64);
 
@@ -18,7 +18,7 @@ impl Fingerprint {
     }
 }
 
-/// Every number counts as 64 bits, so that the result is the same on every machine.
+/// Extends every integer to 64 bits, so that the hash does not depend on the platform.
 impl Hasher for Fingerprint {
     fn finish(&self) -> u64 {
         self.0

@@ -1,44 +1,51 @@
-//! A run that one goes through in both directions.
+//! A run that can be stepped through in both directions.
 //!
-//! Forwards is simulating. Backwards is taking the last snapshot before the place and simulating
-//! from there, which leads to the same place since the same run always goes the same way. There
-//! are never more than [`SNAPSHOTS_MAX`] snapshots: where a run grows long, every second one goes.
+//! - Moving forward simulates. Moving back restores the last snapshot before the target and
+//!   simulates from there, which reproduces the same world because a run is deterministic.
+//! - There are at most [`SNAPSHOTS_MAX`] snapshots: when a run grows long, every second one is
+//!   removed.
 
 use super::run::{Intervention, Run};
 use super::trace::{Record, RecordId};
 use super::virtual_time::VirtualTime;
 use super::world::World;
 
-/// How many steps there are between two snapshots, at first.
+/// The initial number of steps between two snapshots.
 const INTERVAL: u32 = 256;
 
-/// After so many steps one can guess how long a run will be.
+/// The number of steps after which the length of the run can be estimated.
 const POSITIONS_BEFORE_ESTIMATE: usize = 1_000;
 
-/// How many snapshots there are at most.
+/// The maximum number of snapshots.
 const SNAPSHOTS_MAX: usize = 32;
 
-/// A run, as far as it was simulated, and a place in it.
+/// The simulated part of a run, and a current position in it.
 ///
-/// Places are counted in steps: at 0 nothing has happened. One step can leave several records,
-/// all of the same moment.
+/// A position is a number of steps: at 0 nothing has happened. One step can add several records, all
+/// with the same virtual time.
+///
+/// - [`simulate`](Self::simulate) extends the simulated part; [`seek`](Self::seek) moves the
+///   current position.
+/// - [`world`](Self::world) and [`past`](Self::past) describe the current position,
+///   [`head`](Self::head) and [`trace`](Self::trace) the whole simulated part.
+/// - [`fork`](Self::fork) creates another history with one more intervention.
 #[derive(Clone, Debug)]
 pub struct History {
-    /// All records that there are so far.
+    /// The records of the simulated part.
     trace: Vec<Record>,
-    /// How many records there are at each place.
+    /// The number of records at each position.
     records: Vec<u32>,
-    /// Snapshots, `interval` steps apart, the first one at 0.
+    /// Snapshots, `interval` steps apart; the first is at position 0.
     snapshots: Vec<World>,
     interval: u32,
-    /// The furthest place.
+    /// The world at the last simulated position.
     head: World,
-    /// The place one is at.
+    /// The world at the current position.
     current: World,
 }
 
 impl History {
-    /// The run, at its beginning.
+    /// Creates a history of which nothing is simulated yet.
     pub fn new(run: Run) -> Self {
         let world = World::new(run);
         Self {
@@ -51,18 +58,20 @@ impl History {
         }
     }
 
-    /// The run.
+    /// Returns the run.
     pub fn run(&self) -> &Run {
         self.head.run()
     }
 
-    /// Where there is no room for so many steps more, makes enough for the whole run and an eighth,
-    /// if that goes on as it did, but never for more records than these: what grows by and by is
-    /// copied each time, and takes three times the room meanwhile. A run of few steps does.
+    /// Reserves memory before `steps` more steps are simulated.
+    ///
+    /// If the capacity does not suffice, reserves enough for the estimated rest of the run and an
+    /// eighth more, but for at most `records_max` records. Repeated growth would copy the trace each
+    /// time and need three times its memory meanwhile. A short run is left to grow that way.
     pub fn reserve(&mut self, steps: u32, records_max: usize) {
         let (records, positions) = (self.trace.len(), self.records.len());
         let needed = records + (records / positions + 1) * steps as usize;
-        // Of few steps one can't tell, and few take little room however they grow.
+        // Too few steps for an estimate, and growing a short trace is cheap.
         if positions < POSITIONS_BEFORE_ESTIMATE
             || needed <= self.trace.capacity()
             || self.is_complete()
@@ -81,8 +90,8 @@ impl History {
         self.records.reserve_exact(position_capacity.saturating_sub(positions));
     }
 
-    /// Simulates up to this many steps more than there are so far, without going there. Says
-    /// whether the run is now known to its end.
+    /// Simulates up to `steps` more steps without moving the current position. Returns whether the
+    /// run is now simulated to its end.
     pub fn simulate(&mut self, steps: u32) -> bool {
         for _ in 0..steps {
             if !self.head.step(&mut self.trace) {
@@ -110,62 +119,62 @@ impl History {
         }
     }
 
-    /// Whether the run is known to its end.
+    /// Returns whether the run is simulated to its end.
     pub const fn is_complete(&self) -> bool {
         self.head.is_over()
     }
 
-    /// The last place that is known.
+    /// Returns the last simulated position.
     pub const fn last_position(&self) -> u32 {
         self.head.steps()
     }
 
-    /// The place one is at.
+    /// Returns the current position.
     pub const fn position(&self) -> u32 {
         self.current.steps()
     }
 
-    /// The world at this place.
+    /// Returns the world at the current position.
     pub const fn world(&self) -> &World {
         &self.current
     }
 
-    /// The world at the last place that is known: what the checkers say of all of it.
+    /// Returns the world at the last simulated position. Its checkers have seen the whole trace.
     pub const fn head(&self) -> &World {
         &self.head
     }
 
-    /// The records up to this place.
+    /// Returns the records up to the current position.
     pub fn past(&self) -> &[Record] {
         &self.trace[..self.records_at(self.position())]
     }
 
-    /// All records that are known.
+    /// Returns all simulated records.
     pub fn trace(&self) -> &[Record] {
         &self.trace
     }
 
-    /// How many records there are at a place.
+    /// Returns the number of records at a position.
     pub fn records_at(&self, position: u32) -> usize {
         let position = usize::try_from(position).unwrap_or(usize::MAX).min(self.records.len() - 1);
         usize::try_from(self.records[position]).unwrap_or(usize::MAX)
     }
 
-    /// The place behind a record: the first one where it has happened. The last one that is known,
-    /// where it hasn't yet.
+    /// Returns the first position that includes a record, or the last simulated position if the
+    /// record is not simulated yet.
     pub fn position_of(&self, record: RecordId) -> u32 {
         let position = self.records.partition_point(|records| *records <= record.0);
         u32::try_from(position).unwrap_or(u32::MAX).min(self.last_position())
     }
 
-    /// The last place that is known at which it was no later than this.
+    /// Returns the last simulated position whose records are no later than `time`.
     pub fn position_at(&self, time: VirtualTime) -> u32 {
         let records = self.trace.partition_point(|record| record.at <= time);
         let position = self.records.partition_point(|count| *count as usize <= records);
         u32::try_from(position.saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
-    /// Goes to a place, or as far towards it as the run goes.
+    /// Moves to a position, or to the end of the run if that is earlier.
     pub fn seek(&mut self, position: u32) {
         if position > self.last_position() {
             self.simulate(position - self.last_position());
@@ -173,7 +182,7 @@ impl History {
         let position = position.min(self.last_position());
         let snapshot = self.snapshots.partition_point(|world| world.steps() <= position) - 1;
         let snapshot = &self.snapshots[snapshot];
-        // Going on from here is shorter, unless there is a snapshot on the way.
+        // Continuing from the current position is shorter, unless a snapshot lies between.
         if position < self.position() || snapshot.steps() > self.position() {
             self.current = snapshot.clone();
         }
@@ -186,8 +195,8 @@ impl History {
         }
     }
 
-    /// The world at a place, without going there; at the last one that is known, where that is
-    /// earlier.
+    /// Returns the world at a position without moving there; at the last simulated position if that
+    /// is earlier.
     pub fn world_at(&self, position: u32) -> World {
         let position = position.min(self.last_position());
         let snapshot = self.snapshots.partition_point(|world| world.steps() <= position) - 1;
@@ -199,10 +208,11 @@ impl History {
         world
     }
 
-    /// Another future: the same run, to which this is done too. What is known of it is what comes
-    /// before that; the place is the same, or the last one that is known.
+    /// Returns an alternative history: the same run with one more intervention.
     ///
-    /// What is done to a packet when it is sent counts from the beginning on.
+    /// It shares the part before the intervention. Its current position is the same, or its last
+    /// simulated position if that is earlier. An intervention on a packet without a time can have an
+    /// effect at any step, so nothing is shared with it.
     #[must_use]
     pub fn fork(&self, intervention: Intervention) -> Self {
         let time = intervention.at_ms.map_or(VirtualTime::START, VirtualTime::from_millis);
@@ -213,7 +223,7 @@ impl History {
         let head = snapshots[before - 1].clone();
         let steps = usize::try_from(head.steps()).unwrap_or(usize::MAX);
         let records = usize::try_from(head.record_count()).unwrap_or(usize::MAX);
-        // It will be about as long.
+        // The copies reserve memory for a fork of the same length.
         let mut fork = Self {
             trace: copy_prefix(&self.trace, records),
             records: copy_prefix(&self.records, steps + 1),
@@ -230,7 +240,7 @@ impl History {
     }
 }
 
-/// So many of the first items, with room for as many as there are.
+/// Copies the first `count` items, with capacity for as many as `items` has.
 fn copy_prefix<T: Copy>(items: &[T], count: usize) -> Vec<T> {
     let mut prefix = Vec::with_capacity(items.len());
     prefix.extend_from_slice(&items[..count]);
@@ -244,7 +254,7 @@ mod tests {
     use crate::scenario::Scenario;
     use crate::trace::NodeId;
 
-    /// Clients that do the same for a day.
+    /// A run in which clients repeat their scripts for one day.
     fn day_long_history() -> History {
         let mut run = Scenario::from_name("five-clients").unwrap().resolve_run();
         run.config.ends_ms = 86_400_000;

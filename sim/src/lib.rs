@@ -1,8 +1,44 @@
-//! The world around the lock service, made of nothing but numbers: network, clocks, disk, faults.
-//! The service and the clients in it are the real ones.
+//! Deterministic simulator for the Leasehold lock server: one server, its clients, the network, the
+//! clocks and the disk, all in one thread and in virtual time.
 //!
-//! A [`InvalidRun`] says everything; [`Harness`] goes through it step by step and leaves a trace of
-//! [`GoToRecord`]s; [`Checkers`] judges that trace.
+//! The server and the clients are the real state machines of `leasehold-core`; everything around
+//! them is simulated. The same [`Run`] always produces the same [`Record`]s.
+//!
+//! - [`Run`] (input): configuration, scripts, seed, disabled protections, and faults to inject.
+//! - [`World`] simulates a run step by step; [`History`] moves through it in both directions.
+//! - [`Record`] (output): one entry of the trace, with its causes.
+//! - [`Checkers`] check the invariants S1–S8, L1 and L2 on the trace alone.
+//! - [`Explainer`] and [`Story`] turn a trace into sentences.
+//! - [`storm()`] generates a random run; [`Search`] looks for the smallest violation; [`Shrink`]
+//!   minimizes a run that has one.
+//! - [`library`] contains the [`Scenario`]s for teaching; [`Recording`] is a run with its trace as
+//!   JSON.
+//!
+//! # Example
+//!
+//! A client is paused while it holds a lock. Its lease expires, the lock is granted to another
+//! client, and the first client resumes and appends to the file. Without fencing tokens, the server
+//! accepts this stale append:
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//!
+//! use leasehold_sim::{Explainer, Invariant, Protection, Scenario};
+//!
+//! let scenario = Scenario::from_name("gc-pause").expect("the library contains gc-pause");
+//! let run = scenario.run_without(&BTreeSet::from([Protection::Fencing]));
+//! let outcome = run.execute();
+//!
+//! let (invariant, witness) = outcome.first_violation.expect("the stale append is accepted");
+//! let violation = Explainer::new(&run, &outcome.trace).violation(invariant, witness);
+//! println!("{invariant} is violated: {}", invariant.sentence());
+//! println!("{}", violation.expect("every violation is explained").text);
+//! # assert_eq!(invariant, Invariant::S2);
+//!
+//! // With all protections enabled, the same faults violate nothing.
+//! let protected = scenario.run_without(&BTreeSet::new());
+//! assert!(protected.execute().violations().is_empty());
+//! ```
 
 mod check;
 mod clock;

@@ -1,4 +1,5 @@
-//! A run: everything that decides what happens. Small enough for a link; the rest is derived.
+//! A run: everything that determines a simulation. It is small enough for a link; all else is
+//! derived.
 
 use std::collections::BTreeSet;
 
@@ -10,57 +11,56 @@ use super::protection::Protection;
 use super::script::ScriptStep;
 use super::trace::{LinkId, NodeId};
 
-/// The version of the model: runs of another one may differ.
+/// The version of the model. The same run may produce a different trace under another version.
 pub const MODEL_VERSION: u32 = 1;
 
-/// A run. The same run always goes the same way.
+/// The input of a simulation. The same run always produces the same trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// What the world is made of.
+    /// The participants and their environment.
     pub config: Config,
-    /// Decides every draw of luck.
+    /// The seed of all random numbers.
     #[serde(default)]
     pub seed: u64,
-    /// The protections that are taken away.
+    /// The disabled protections.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub without: BTreeSet<Protection>,
-    /// What is done to it.
+    /// The faults to inject, and when they end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interventions: Vec<Intervention>,
 }
 
-/// What a world is made of.
+/// The participants of a run and their environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The locks, and so the files.
+    /// The locks. Each has a file of the same name.
     pub locks: Vec<Name>,
-    /// The clients. Node 0 is the server; the first of these is node 1.
+    /// The clients. Node 0 is the server; the first client is node 1.
     pub clients: Vec<ClientConfig>,
     /// The lease of every session.
     pub lease_ms: u64,
-    /// The bound on clock rates that clients assume, in parts per million.
+    /// The limit on clock drift that clients assume, in parts per million.
     pub drift_ppm: u64,
-    /// After how long without an answer clients ask again first.
+    /// How long a client waits for a reply before its first retransmission.
     pub retransmit_ms: u64,
-    /// How packets travel.
+    /// The network conditions.
     pub network: Network,
-    /// How the journal is written.
+    /// The timing of the disk.
     pub disk: Disk,
-    /// How fast the server's clock runs, against the world's, in parts per million.
+    /// The rate of the server's clock relative to virtual time, in parts per million.
     pub server_rate_ppm: i64,
-    /// How many sessions the server takes.
+    /// The maximum number of sessions.
     pub sessions_max: usize,
-    /// How many locks it knows at a time.
+    /// The maximum number of locks that the server keeps at a time.
     pub locks_max: usize,
-    /// How many waits it takes.
+    /// The maximum number of waiters.
     pub waiters_max: usize,
-    /// How long a file may become, in bytes.
+    /// The maximum length of a file, in bytes.
     pub file_len_max: u64,
-    /// Whether strangers have to show that they can be reached.
+    /// Whether a new client must prove with a cookie that it can receive at its address.
     pub cookies: bool,
-    /// When faults end, so that everything must come to a good end after that. Unset where that
-    /// isn't asked for.
+    /// When all faults end. If set, the liveness invariants are checked after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub faults_end_ms: Option<u64>,
     /// When the run ends.
@@ -71,195 +71,196 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientConfig {
-    /// Its name.
+    /// The client's name.
     pub name: Name,
-    /// What it does.
+    /// The steps that it performs.
     pub script: Vec<ScriptStep>,
     /// When it starts.
     #[serde(default)]
     pub starts_ms: u64,
-    /// How fast its clock runs, in parts per million.
+    /// The rate of its clock relative to virtual time, in parts per million.
     #[serde(default)]
     pub rate_ppm: i64,
 }
 
-/// How packets travel. Chances are in parts per million.
+/// The network conditions. Probabilities are in parts per million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
-    /// The shortest way of a packet.
+    /// The minimum latency.
     pub latency_min_us: u64,
-    /// The longest one, where nothing holds it up.
+    /// The maximum latency of a packet that is not late.
     pub latency_max_us: u64,
-    /// How many are lost.
+    /// The probability that a packet is lost.
     pub loss_ppm: u64,
-    /// How many arrive twice.
+    /// The probability that a packet is duplicated.
     pub duplicate_ppm: u64,
-    /// How many are held up, so that others overtake them.
+    /// The probability that a packet is late, so that later packets can overtake it.
     pub late_ppm: u64,
-    /// For how long, at most.
+    /// The maximum additional latency of a late packet.
     pub late_max_us: u64,
 }
 
-/// How the journal is written.
+/// The timing of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Disk {
-    /// The shortest flush.
+    /// The minimum duration of a flush.
     pub flush_min_us: u64,
-    /// The longest one.
+    /// The maximum duration of a flush.
     pub flush_max_us: u64,
-    /// How long the server lets writes lie where it doesn't wait for them (without
-    /// `durable-replies`).
+    /// How long writes stay in the cache when the server does not wait for the flush, that is,
+    /// without `durable-replies`.
     pub write_back_ms: u64,
 }
 
-/// Something that is done to a run.
+/// An action that is applied to a run: a fault, or the end of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intervention {
-    /// When, in milliseconds. Unset for a packet: when it is sent.
+    /// When it happens, in milliseconds. If unset, a packet action happens when the packet is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_ms: Option<u64>,
-    /// What.
+    /// What happens.
     #[serde(flatten)]
     pub action: Action,
 }
 
-/// One packet among those of a run: the `nth`, from 1 on, of its kind on its way.
+/// Identifies one packet of a run: the `nth` with this message on this link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PacketSelector {
-    /// From where to where.
+    /// The sender and the receiver.
     #[serde(flatten)]
     pub link: LinkId,
-    /// What it says.
+    /// The kind of message.
     pub message: Message,
-    /// Which of those, counted from 1. A copy that the network made counts as its original.
+    /// The position among these packets, counted from 1. A duplicate that the network made has the
+    /// selector of its original.
     pub nth: u32,
 }
 
-/// What can be done to a packet.
+/// An action on one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", rename_all = "snake_case")]
 pub enum PacketAction {
-    /// It is lost.
+    /// Loses the packet.
     Drop,
-    /// It arrives once more.
+    /// Delivers the packet a second time.
     Duplicate {
-        /// How much later than the packet itself.
+        /// How long after the packet its duplicate arrives.
         #[serde(default)]
         after_ms: u64,
     },
-    /// It takes longer.
+    /// Delays the packet.
     Delay {
-        /// By how much.
+        /// The additional latency.
         by_ms: u64,
     },
-    /// It arrives at once.
+    /// Delivers the packet immediately.
     Deliver,
 }
 
-/// What can be done.
+/// A fault to inject, or the end of a fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
-    /// A node dies, and its memory with it.
+    /// Crashes a node; its memory is lost.
     Crash {
-        /// Which.
+        /// The node.
         node: NodeId,
-        /// Whether what the server wrote, and had not flushed, is there afterwards all the same.
+        /// Whether data that the server has written but not flushed survives.
         #[serde(default)]
         keeps_unflushed: bool,
     },
-    /// It starts again.
+    /// Starts a crashed node again.
     Restart {
-        /// Which.
+        /// The node.
         node: NodeId,
     },
-    /// It stands still: a long garbage collection, a suspended machine. Its clock goes on.
+    /// Pauses a node, as a garbage collection or a suspended machine does. Its clock keeps running.
     Pause {
-        /// Which.
+        /// The node.
         node: NodeId,
-        /// For how long.
+        /// The duration.
         ms: u64,
     },
-    /// It goes on, however long it was to stand still.
+    /// Resumes a paused node before its pause ends.
     Resume {
-        /// Which.
+        /// The node.
         node: NodeId,
     },
-    /// Nothing gets through from the one to the other.
+    /// Cuts a link: all packets in this direction are lost.
     Cut {
-        /// Which way.
+        /// The direction.
         #[serde(flatten)]
         link: LinkId,
     },
-    /// Packets get through again.
+    /// Repairs a cut link.
     Heal {
-        /// Which way.
+        /// The direction.
         #[serde(flatten)]
         link: LinkId,
     },
-    /// A node is cut off both ways from all others.
+    /// Cuts all links from and to a node.
     Isolate {
-        /// Which.
+        /// The node.
         node: NodeId,
     },
-    /// It is no longer cut off.
+    /// Repairs all links from and to a node.
     Rejoin {
-        /// Which.
+        /// The node.
         node: NodeId,
     },
-    /// Its wall clock is set forward, or back.
+    /// Sets the wall clock of a node forward or back.
     Skew {
-        /// Whose.
+        /// The node.
         node: NodeId,
-        /// By how much.
+        /// The change; negative for back.
         ms: i64,
     },
-    /// Its clock runs faster than the world, or slower.
+    /// Changes the rate of a node's clock.
     Drift {
-        /// Whose.
+        /// The node.
         node: NodeId,
-        /// In parts per million.
+        /// The rate relative to virtual time, in parts per million.
         ppm: i64,
     },
-    /// A link loses more, or is slower.
+    /// Makes a link lossy and slow.
     Degrade {
-        /// Which way.
+        /// The direction.
         #[serde(flatten)]
         link: LinkId,
-        /// How many packets are lost, in parts per million.
+        /// The probability that a packet is lost, in parts per million.
         loss_ppm: u64,
-        /// How much longer each takes.
+        /// The additional latency.
         delay_us: u64,
     },
-    /// Something is done to one packet.
+    /// Acts on one packet.
     Packet {
-        /// Which.
+        /// The packet.
         #[serde(flatten)]
         packet: PacketSelector,
-        /// What.
+        /// The action.
         #[serde(flatten)]
         packet_action: PacketAction,
     },
-    /// The next flushes fail. Nobody knows then what the disk holds, so the server ends.
+    /// Lets the next flush fail. The server cannot know what the disk contains then, so it stops.
     FailFlush {
-        /// Whether what was to be flushed is on disk all the same.
+        /// Whether the data is on the disk in spite of the error.
         #[serde(default)]
         #[serde(rename = "keeps")]
         keeps_unflushed: bool,
     },
-    /// The next batches can't be written: the disk is full.
+    /// Lets the next writes fail, as on a full disk.
     FailWrites {
         /// How many.
         count: u32,
     },
-    /// Flushes take longer from here on.
+    /// Slows down all later flushes.
     SlowDisk {
-        /// By how much.
+        /// The additional duration.
         by_ms: u64,
     },
-    /// All faults end: nodes run, links are whole, clocks are right.
+    /// Ends all faults: every node runs, links are repaired, and clocks run at the correct rate.
     #[serde(rename = "calm")]
     EndFaults,
 }
@@ -306,13 +307,13 @@ impl Default for Disk {
 }
 
 impl Action {
-    /// The nodes that it names.
+    /// Returns the nodes that the action names.
     pub fn nodes(&self) -> Vec<NodeId> {
-        // One place knows where they are.
+        // Shares the match with `nodes_mut`.
         self.clone().nodes_mut().into_iter().map(|node| *node).collect()
     }
 
-    /// The same, to be changed.
+    /// Returns the nodes that the action names, to renumber them.
     pub(super) fn nodes_mut(&mut self) -> Vec<&mut NodeId> {
         match self {
             Self::Crash { node, .. }
@@ -336,12 +337,12 @@ impl Action {
 }
 
 impl Intervention {
-    /// Something that is done at a moment.
+    /// Returns an intervention at a fixed time.
     pub const fn at(at_ms: u64, action: Action) -> Self {
         Self { at_ms: Some(at_ms), action }
     }
 
-    /// Something that is done to a packet when it is sent.
+    /// Returns an intervention on a packet, at the time when the packet is sent.
     pub const fn on_send(action: Action) -> Self {
         Self { at_ms: None, action }
     }

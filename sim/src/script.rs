@@ -1,57 +1,60 @@
-//! What a simulated client does, step by step.
+//! The script of a simulated client, step by step.
 
 use serde::{Deserialize, Serialize};
 
 use leasehold_core::id::Name;
 
-/// One thing that a client does. Times are in milliseconds of the world.
+/// One step of a script. Durations are in milliseconds of virtual time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum ScriptStep {
-    /// Gets a lock, again and again until it has it.
+    /// Acquires a lock, and retries until it is granted.
     Acquire {
-        /// Which.
+        /// The lock.
         lock: Name,
-        /// How long to stand in line; 0 asks whether it is free, and asks again later.
+        /// How long a request may wait in the queue. With 0 the request never waits: it is refused
+        /// if the lock is held, and the client retries later.
         #[serde(default)]
         wait_ms: u64,
-        /// For how long it would hold the lock at most.
+        /// The hold limit that the client requests.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hold_ms: Option<u64>,
-        /// After how long in line it wants the lock no more, and goes on behind its release.
+        /// After how long the client cancels its wait and continues after the step that releases
+        /// this lock.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         give_up_ms: Option<u64>,
     },
-    /// Does something else, be it with a lock in hand or without.
+    /// Does unrelated work, with or without holding a lock.
     Work {
-        /// For how long.
+        /// The duration.
         ms: u64,
     },
     /// Appends a line to a file.
     Append {
-        /// Which: the file of the lock of this name.
+        /// The file, by the name of its lock.
         file: Name,
-        /// Whether it looks first whether it still has the lock, and begins anew where it hasn't.
-        #[serde(default = "yes")]
+        /// Whether the client first checks that it still holds the lock. If it does not, the client
+        /// returns to the step that acquires the lock.
+        #[serde(default = "default_check")]
         check: bool,
-        /// How much time passes between looking and sending.
+        /// How much time passes between the check and the request.
         #[serde(default)]
         gap_ms: u64,
     },
-    /// Gives a lock back.
+    /// Releases a lock.
     Release {
-        /// Which.
+        /// The lock.
         lock: Name,
     },
-    /// Ends the session.
+    /// Closes the session.
     Close,
-    /// Begins again at the top.
+    /// Restarts the script at its first step.
     Repeat {
-        /// How often.
+        /// How many times.
         times: u32,
     },
 }
 
-const fn yes() -> bool {
+const fn default_check() -> bool {
     true
 }

@@ -1,32 +1,34 @@
-//! Makes a run that violates something smaller, as long as it still does.
+//! Minimizes a run that violates an invariant, so that only the necessary parts remain.
 //!
-//! What is left when nothing can go any more is what the violation takes. Greedy, in the manner of
-//! delta debugging: large parts are tried first. Source: Zeller, Hildebrandt, "Simplifying and
-//! isolating failure-inducing input", IEEE Transactions on Software Engineering 28(2), 2002.
+//! - Greedy, like delta debugging: removes large parts first. Source: Zeller, Hildebrandt,
+//!   "Simplifying and isolating failure-inducing input", IEEE Transactions on Software Engineering
+//!   28(2), 2002.
+//! - A smaller run is accepted if it violates the same invariant first, with no more events.
+//! - The result is a local minimum: no single part that this file removes can be removed from it,
+//!   unless [`TRIES_MAX`] stopped the minimization.
 
 use super::check::Invariant;
 use super::run::{Action, Config, Disk, Network, Run};
 use super::script::ScriptStep;
 use super::world::World;
 
-/// How many runs are tried at most.
+/// The maximum number of runs to try.
 const TRIES_MAX: u32 = 5_000;
 
-/// A run that is made smaller.
+/// A minimized run.
 #[derive(Clone, Debug)]
 pub struct Shrink {
-    /// The smallest so far.
+    /// The smallest run so far.
     pub run: Run,
-    /// How many runs were tried.
+    /// The number of runs tried.
     pub tries: u32,
     invariant: Invariant,
-    /// How many events it has up to its violation.
+    /// The number of events of `run` up to and including its violation.
     events: u32,
 }
 
 impl Run {
-    /// The smallest run that was found, made of this one, that violates the same first; nothing
-    /// where this one violates nothing.
+    /// Minimizes this run. Returns `None` if it violates no invariant.
     pub fn shrink(&self) -> Option<Shrink> {
         let (invariant, events) = first_violation(self, u32::MAX)?;
         let mut shrink = Shrink { run: self.clone(), tries: 0, invariant, events };
@@ -35,7 +37,8 @@ impl Run {
     }
 }
 
-/// What a run violates first, and after how many events, where it isn't more than so many.
+/// Returns the invariant that a run violates first and the number of events until then, or `None`
+/// if that takes more than `events_max` events.
 fn first_violation(run: &Run, events_max: u32) -> Option<(Invariant, u32)> {
     let mut world = World::new(run.clone());
     let mut records = Vec::new();
@@ -50,18 +53,19 @@ fn first_violation(run: &Run, events_max: u32) -> Option<(Invariant, u32)> {
 }
 
 impl Shrink {
-    /// Goes once through everything that could be smaller. Says whether anything became so.
+    /// Tries every reduction once. Returns whether one succeeded.
     fn shrink_once(&mut self) -> bool {
         let before = self.run.clone();
         self.drop_interventions();
         self.drop_clients();
+        self.drop_locks();
         self.drop_steps();
         self.simplify_config();
         self.round_times();
         self.run != before
     }
 
-    /// Takes the run if it fails in the same way, and not later.
+    /// Replaces the current run if `run` violates the same invariant, and not later.
     fn try_run(&mut self, run: Run) -> bool {
         if self.tries >= TRIES_MAX || run == self.run {
             return false;
@@ -82,7 +86,7 @@ impl Shrink {
         self.try_run(run)
     }
 
-    /// Halves first, then ever smaller parts.
+    /// Removes interventions: first in halves, then in smaller and smaller chunks.
     fn drop_interventions(&mut self) {
         let mut chunk = self.run.interventions.len().div_ceil(2);
         while chunk > 0 {
@@ -103,6 +107,9 @@ impl Shrink {
                 self.edit(|run| run.config.clients[index].script.clear());
             }
         }
+    }
+
+    fn drop_locks(&mut self) {
         for index in (0..self.run.config.locks.len()).rev() {
             self.edit(|run| {
                 let lock = run.config.locks.remove(index);
@@ -129,7 +136,7 @@ impl Shrink {
         }
     }
 
-    /// Takes away what makes the world rough, one thing after the other.
+    /// Resets one group of settings after the other to a default without faults.
     fn simplify_config(&mut self) {
         let defaults = Config::default();
         let edits: [fn(&mut Config, &Config); 11] = [
@@ -155,7 +162,7 @@ impl Shrink {
         }
     }
 
-    /// Round times read better.
+    /// Rounds times down, because round times are easier to read.
     fn round_times(&mut self) {
         for unit in [1_000, 100] {
             let round = |ms: &mut u64| *ms -= *ms % unit;
@@ -182,7 +189,7 @@ impl Shrink {
     }
 }
 
-/// Takes a client away; those behind it move up.
+/// Removes a client and renumbers the nodes after it.
 fn remove_client(run: &mut Run, index: usize) {
     run.config.clients.remove(index);
     let removed_node = u8::try_from(index + 1).unwrap_or(u8::MAX);

@@ -1,10 +1,10 @@
-//! Storms: runs in which anything breaks, drawn from a seed.
+//! Storms: randomized fault-injection runs, generated from a seed.
 //!
-//! - Swarm testing: each storm draws which kinds of faults it has at all, and how many, since a
-//!   storm of everything hides what a storm of one thing shows. Source: Groce, Zhang, Eide, Chen,
-//!   Regehr, "Swarm testing", ISSTA 2012.
-//! - First anything breaks, and nothing unsafe may happen. Then the faults end, and everything must
-//!   come to a good end.
+//! - Swarm testing: each storm uses a random subset of the fault kinds, because some kinds mask
+//!   bugs that others expose. Source: Groce, Zhang, Eide, Chen, Regehr, "Swarm testing", ISSTA
+//!   2012.
+//! - While faults are injected, the safety invariants must hold. Then all faults end, and the
+//!   liveness invariants must hold as well.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use super::trace::{LinkId, NodeId, Record, RecordId};
 use super::virtual_time::VirtualTime;
 use super::world::World;
 
-/// A network without any way to speak of.
+/// A network with almost no latency.
 const LOCAL_NETWORK: Network = Network {
     latency_min_us: 20,
     latency_max_us: 100,
@@ -36,46 +36,40 @@ const LOCAL_NETWORK: Network = Network {
 /// When the faults of a storm end.
 const FAULTS_END_MS: u64 = 40_000;
 
-/// By when everything has to have come to a good end: all the work of all clients one after the
-/// other, the longest lease, waits, a retry or two.
+/// When a storm ends. Until then all clients must be finished: long enough for the work of all
+/// clients in sequence, the longest lease, the waits, and a few retries.
 const ENDS_MS: u64 = 400_000;
 
-/// How often a client goes through one turn at most, all repetitions counted.
+/// The maximum number of turns of a client, including repetitions.
 const TURNS_MAX: u64 = 8;
 
-/// How many kinds of faults there are.
+/// The number of fault kinds of [`generate_fault`].
 const FAULT_KINDS: u64 = 11;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct RunOutcome {
-    /// What was violated first, and the record that shows it.
+    /// The first violated invariant, and the record that violates it.
     pub first_violation: Option<(Invariant, RecordId)>,
-    /// What is said of each invariant at the end.
+    /// The status of each invariant at the end.
     pub statuses: Vec<(Invariant, InvariantStatus)>,
     /// The fingerprint of the whole run.
     pub fingerprint: u64,
-    /// All that happened.
+    /// The whole trace.
     pub trace: Vec<Record>,
 }
 
 impl Run {
-    /// Goes through the whole of it.
+    /// Simulates the run to its end.
     pub fn execute(&self) -> RunOutcome {
         let mut world = World::new(self.clone());
         let mut trace = Vec::new();
         while world.step(&mut trace) {}
-        let first_violation = world.checkers().violations().first().copied();
-        RunOutcome {
-            first_violation,
-            statuses: world.statuses(),
-            fingerprint: world.fingerprint(),
-            trace,
-        }
+        RunOutcome::new(&world, trace)
     }
 
-    /// Goes through the whole of it, where it leaves no more records than this, and keeps none of
-    /// them. The world at its end.
+    /// Simulates the run to its end without retaining its trace. Returns the final world, or `None`
+    /// if the trace exceeds `records_max` records.
     pub fn execute_within(&self, records_max: u32) -> Option<World> {
         let mut world = World::new(self.clone());
         let mut discarded = Vec::new();
@@ -88,30 +82,23 @@ impl Run {
         Some(world)
     }
 
-    /// Goes through it until something is violated.
+    /// Simulates the run until an invariant is violated, or to its end.
     pub fn execute_until_violation(&self) -> RunOutcome {
         let mut world = World::new(self.clone());
         let mut trace = Vec::new();
         while world.step(&mut trace) && world.checkers().violations().is_empty() {}
-        let first_violation = world.checkers().violations().first().copied();
-        RunOutcome {
-            first_violation,
-            statuses: world.statuses(),
-            fingerprint: world.fingerprint(),
-            trace,
-        }
+        RunOutcome::new(&world, trace)
     }
 }
 
-/// The storm of this seed, without these protections.
+/// Generates the storm for a seed, with some protections disabled.
 pub fn storm(seed: u64, without: &BTreeSet<Protection>) -> Run {
     let mut rng = Rng::with_stream(seed, 0x5707);
     let (config, interventions) = generate_conditions(&mut rng, DRIFT_PPM);
     Run { config, seed, without: without.clone(), interventions }
 }
 
-/// Draws a world and what is done to it. Clocks run fast or slow by up to `drift_ppm` against each
-/// other.
+/// Generates a configuration and faults. The rates of two clocks differ by at most `drift_ppm`.
 pub fn generate_conditions(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Intervention>) {
     let config = generate_config(rng, drift_ppm);
     let clients = u8::try_from(config.clients.len()).unwrap_or(u8::MAX);
@@ -127,7 +114,8 @@ pub fn generate_conditions(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Interv
 }
 
 fn name(prefix: &str, number: usize) -> Name {
-    Name::new(&format!("{prefix}_{number}")).expect("a name of letters and digits")
+    Name::new(&format!("{prefix}_{number}"))
+        .expect("letters, digits and an underscore are a valid name")
 }
 
 fn generate_config(rng: &mut Rng, drift_ppm: u64) -> Config {
@@ -135,7 +123,6 @@ fn generate_config(rng: &mut Rng, drift_ppm: u64) -> Config {
         (0..=rng.below(3)).zip(0..).map(|(_, number)| name("file", number)).collect();
     let count = rng.between(1, 6);
     let rate_max_ppm = drift_ppm.cast_signed() / 2;
-    let range_ppm = rate_max_ppm;
     let rate = |rng: &mut Rng, range_ppm: i64| {
         let half_range = range_ppm.unsigned_abs();
         match rng.below(4) {
@@ -146,9 +133,9 @@ fn generate_config(rng: &mut Rng, drift_ppm: u64) -> Config {
         }
     };
     let clocks_drift = rng.chance(500_000);
-    let range_ppm = if clocks_drift { range_ppm } else { 0 };
-    // Clocks as far apart as they may be, and hardly a way between: all that keeps a client from
-    // believing for too long is what it allows for.
+    let range_ppm = if clocks_drift { rate_max_ppm } else { 0 };
+    // The greatest permitted drift and almost no latency: only the margin for clock drift keeps a
+    // client's belief from outlasting its lease.
     let is_local = rng.chance(100_000);
     let has_tight_limits = rng.chance(100_000);
     let lease_ms = [1_000, 3_000, 5_000, 10_000][random_index(rng, 4)];
@@ -207,7 +194,8 @@ fn generate_script(
             let gap_ms = if rng.chance(300_000) { rng.below(500) } else { 0 };
             script.push(ScriptStep::Append { file: lock.clone(), check, gap_ms });
         }
-        // One that holds a lock while it waits for another can wait for ever: its own fault.
+        // Only the last turn may omit the release: clients that hold one lock while they wait for
+        // another can deadlock.
         releases = turn < turns || repeats > 0 || rng.chance(700_000);
         if releases {
             script.push(ScriptStep::Release { lock });
@@ -216,9 +204,10 @@ fn generate_script(
     if repeats > 0 {
         script.push(ScriptStep::Repeat { times: u32::try_from(repeats).unwrap_or(0) });
     }
-    // A client that ends, and keeps a lock that others want, would have them wait for ever. One
-    // that has given back all that it had may stay, and be alive: whatever is given back for it
-    // too late, or never, is missed then. Where sessions are few it would be in the way of others.
+    // A client that finishes while it holds a lock must close its session; otherwise others wait
+    // forever. A client that has released everything may keep its session open: closing it would
+    // hide a release that is late or missing. With tight limits it must close, because
+    // it occupies a session that others need.
     if !releases || !may_stay_open || rng.chance(800_000) {
         script.push(ScriptStep::Close);
     }
@@ -245,7 +234,7 @@ fn generate_disk(rng: &mut Rng) -> Disk {
     Disk { flush_min_us, flush_max_us, ..Disk::default() }
 }
 
-/// Adds a fault of this kind, and the end of it where it has one.
+/// Adds a fault of this kind, and the end of it if it has one.
 fn generate_fault(
     rng: &mut Rng,
     fault_kind: u64,
@@ -298,7 +287,7 @@ fn generate_fault(
             _ => add(at, Action::SlowDisk { by_ms: rng.below(3_000) }),
         },
         8 => interventions.push(Intervention::on_send(generate_packet_fault(rng, link))),
-        // The server is back before anybody has missed it, but somebody has not been heard of.
+        // The server restarts before any client notices, while one client cannot reach it.
         9 => {
             let node = NodeId::SERVER;
             let crash_at = at + rng.between(1_000, 4_000);
@@ -307,7 +296,7 @@ fn generate_fault(
             add(crash_at + rng.between(1, 1_400), Action::Restart { node });
             add(crash_at + rng.between(1_000, 4_000), Action::Rejoin { node: client });
         }
-        // The program is back before what it sent, and was sent, has arrived.
+        // The client restarts while packets from and to its previous incarnation are in flight.
         _ => {
             let node = client;
             add(at, Action::Crash { node, keeps_unflushed: false });
@@ -331,20 +320,29 @@ fn generate_packet_fault(rng: &mut Rng, link: LinkId) -> Action {
 }
 
 impl RunOutcome {
-    /// All that was violated, by the order of the witnesses.
+    fn new(world: &World, trace: Vec<Record>) -> Self {
+        Self {
+            first_violation: world.checkers().violations().first().copied(),
+            statuses: world.statuses(),
+            fingerprint: world.fingerprint(),
+            trace,
+        }
+    }
+
+    /// Returns the violated invariants with their witnesses, in the order of the witnesses.
     pub fn violations(&self) -> Vec<(Invariant, RecordId)> {
         let witness = |(it, status): &(Invariant, InvariantStatus)| Some((*it, status.witness()?));
         sorted_by_witness(self.statuses.iter().filter_map(witness))
     }
 
-    /// How long the run was in the world.
+    /// Returns the duration of the run in virtual time.
     pub fn duration(&self) -> VirtualTime {
         self.trace.last().map_or(VirtualTime::START, |record| record.at)
     }
 }
 
 impl World {
-    /// What is said of each invariant.
+    /// Returns the status of each invariant.
     pub fn statuses(&self) -> Vec<(Invariant, InvariantStatus)> {
         Invariant::ALL.into_iter().map(|it| (it, self.checkers().status(it))).collect()
     }

@@ -1,7 +1,8 @@
-//! What happened in a run, one record after the other, each with what caused it.
+//! The trace of a run: a list of records, each with its causes.
 //!
-//! A record is small and has no text: the sentences are made of it when somebody reads them (see
-//! [`super::explain`]).
+//! - A record is small and contains no text; [`super::explain`] turns it into sentences.
+//! - Fingerprints of runs depend on the order of variants and fields: do not reorder them.
+//! - JSON names are stable, because recordings and scenarios contain them.
 
 mod causes;
 
@@ -17,31 +18,31 @@ use super::virtual_time::VirtualTime;
 
 pub use causes::Causes;
 
-/// A node: 0 is the server, the first client is 1.
+/// A node. 0 is the server; the first client is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub u8);
 
-/// A lock, and its file: its place in the configuration.
+/// A lock and its file, by the lock's index in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LockId(pub u8);
 
-/// One way between two nodes.
+/// One direction between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LinkId {
-    /// From where.
+    /// The sender.
     pub from: NodeId,
-    /// To where.
+    /// The receiver.
     pub to: NodeId,
 }
 
-/// A packet: its place among all of its run, copies among them.
+/// A packet, by its index among all packets of the run, including duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PacketId(pub u32);
 
-/// A record: its place in the trace.
+/// A record, by its index in the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecordId(pub u32);
@@ -50,80 +51,81 @@ impl NodeId {
     /// The server.
     pub const SERVER: Self = Self(0);
 
-    /// Somebody of whom nothing is known.
+    /// A node about which nothing is known.
     pub const UNKNOWN: Self = Self(u8::MAX);
 
-    /// Whether it is the server.
+    /// Returns whether this node is the server.
     pub const fn is_server(self) -> bool {
         self.0 == 0
     }
 }
 
 impl LockId {
-    /// No lock: a packet about something else.
+    /// No lock: the record or packet does not name one.
     pub const NONE: Self = Self(u8::MAX);
 }
 
 impl RecordId {
-    /// Nothing: what begins a chain of causes.
+    /// No record: the start of a causal chain.
     pub const NONE: Self = Self(u32::MAX);
 
-    /// The place as an index, where it is one.
+    /// Returns the index into the trace, or `None` for [`RecordId::NONE`].
     pub fn index(self) -> Option<usize> {
         if self == Self::NONE { None } else { usize::try_from(self.0).ok() }
     }
 }
 
-/// A number of the service's, as a record has it.
+/// Shortens a number of the server to the 32 bits that a record has for it.
 pub(super) fn saturating_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// One thing that happened.
+/// One entry of the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When, in the world.
+    /// The virtual time.
     #[serde(rename = "at_us")]
     pub at: VirtualTime,
-    /// What the node's own clock showed, in milliseconds.
+    /// The reading of the node's own clock, in milliseconds.
     pub local_ms: u32,
-    /// To whom it happened.
+    /// The node on which it happened.
     pub node: NodeId,
-    /// What.
+    /// What happened.
     #[serde(flatten)]
     pub kind: RecordKind,
-    /// What led to it directly, and what else it rests on.
+    /// The direct cause, and one related earlier record.
     pub causes: Causes,
 }
 
-/// What a packet is about, in short.
+/// The content of a packet, in short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PacketSummary {
-    /// Which packet.
+    /// The packet.
     #[serde(rename = "packet")]
     pub id: PacketId,
-    /// The node at its other end.
+    /// The node at the other end of the link.
     pub peer: NodeId,
-    /// What it says.
+    /// The kind of message.
     pub message: Message,
-    /// The lock or file that it names.
+    /// The lock or file that the packet names.
     pub lock: LockId,
-    /// The token that it names, 0 for none; of a `welcome` the session's number, of an `appended`
-    /// the place of the line in its file, from 1 on.
+    /// The fencing token that the packet names, or 0. For `welcome`: the session id. For
+    /// `appended`: the number of the line in its file, counted from 1.
+    #[serde(rename = "number")]
     pub value: u32,
-    /// The number of the request that it is, or answers.
+    /// The sequence number of the request, or of the request that a reply answers.
     pub seq: u32,
-    /// Why it says no, where it does.
+    /// The reason, if the packet is a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<RefusalCode>,
 }
 
-/// What a refusal says is no part of a run's fingerprint: it follows from what the fingerprint is
-/// made of, and traces that were written without it keep theirs.
+/// Leaves out `refusal`: older traces do not contain it, and their fingerprints stay valid. It
+/// follows from the rest of the trace.
 impl Hash for PacketSummary {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { id: packet, peer, message, lock, value: number, seq, refusal: _ } = *self;
-        (packet, peer, message, lock, number, seq).hash(hasher);
+        let Self { id, peer, message, lock, value, seq, refusal: _ } = *self;
+        (id, peer, message, lock, value, seq).hash(hasher);
     }
 }
 
@@ -133,64 +135,63 @@ impl Hash for PacketSummary {
 pub enum LossCause {
     /// The network lost it.
     Network,
-    /// Somebody wanted it so.
+    /// An intervention dropped it.
     Dropped,
     /// The link was cut.
     Cut,
-    /// Nobody was there to take it.
+    /// The receiver was not running.
     #[serde(rename = "dead")]
     NodeDown,
-    /// It came while too much was waiting already.
+    /// The receive buffer of a paused node was full.
     Overflow,
 }
 
-/// Why a client believes no longer.
+/// Why a belief ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BeliefEndCause {
-    /// It gave the lock back.
+    /// The client released the lock.
     Released,
-    /// Its time is over, by its own clock.
+    /// It expired by the client's own clock.
     #[serde(rename = "lapsed")]
     Expired,
-    /// It died.
+    /// The client crashed.
     Crashed,
 }
 
-/// How a call ended, as its client sees it.
+/// How a call ended, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallResult {
-    /// As it should.
+    /// The call succeeded.
     #[serde(rename = "done")]
     Succeeded,
-    /// The server said no.
+    /// The server refused the request.
     Refused,
-    /// The server said that the lock is not its own, or no longer.
+    /// The server replied that the client does not, or no longer, hold the lock.
     #[serde(rename = "lost")]
     LockLost,
-    /// Nobody answered.
+    /// No reply arrived before the deadline.
     NoAnswer,
-    /// Nobody can tell.
+    /// The outcome cannot be determined.
     Unknown,
-    /// It was no longer wanted.
+    /// The client cancelled the call.
     Cancelled,
 }
 
-/// What happened. The numbers of sessions, tokens, requests and of the service's own events are
-/// those of the service.
+/// What happened. Session ids, tokens, sequence numbers and log indices are those of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
 pub enum RecordKind {
-    /// A node runs for the first time.
+    /// A node starts for the first time.
     Started,
-    /// It died. For the server: its events up to `kept` are on disk.
+    /// A node crashes. For the server: the log contains the events up to `durable_through`.
     Crashed {
         #[serde(rename = "kept")]
         durable_through: u32,
     },
-    /// It runs again.
+    /// A crashed node starts again.
     Restarted,
     Paused {
         ms: u32,
@@ -214,7 +215,7 @@ pub enum RecordKind {
     DiskSlowed {
         by_ms: u32,
     },
-    /// All faults are over.
+    /// All faults end.
     #[serde(rename = "calmed")]
     FaultsEnded,
 
@@ -226,14 +227,14 @@ pub enum RecordKind {
         #[serde(rename = "why")]
         cause: LossCause,
     },
-    /// There is one more of it on its way: `copy`.
+    /// The network made a duplicate, `copy`.
     #[serde(rename = "doubled")]
     Duplicated {
         #[serde(rename = "about")]
         packet: PacketSummary,
         copy: PacketId,
     },
-    /// It takes longer, or shorter.
+    /// The arrival of a packet was changed by `by_ms`.
     #[serde(rename = "moved")]
     Rescheduled {
         #[serde(rename = "about")]
@@ -241,14 +242,14 @@ pub enum RecordKind {
         by_ms: i32,
     },
 
-    /// The server has read its journal, up to the event `through`.
+    /// The server has recovered its state from the log, up to the event `through`.
     Recovered {
         through: u32,
         sessions: u16,
         tenures: u16,
         waits: u16,
     },
-    /// A tenure that the journal holds.
+    /// A tenure in the recovered state.
     #[serde(rename = "kept")]
     TenureRecovered {
         lock: LockId,
@@ -256,7 +257,7 @@ pub enum RecordKind {
         session: u32,
         token: u32,
     },
-    /// A place in line that the journal holds.
+    /// A waiter in the recovered state.
     #[serde(rename = "kept_wait")]
     WaitRecovered {
         lock: LockId,
@@ -296,8 +297,8 @@ pub enum RecordKind {
         from_queue: bool,
         index: u32,
     },
-    /// `by` is who asked for it, and `seq` the number of that request; the holder, and 0, where
-    /// nobody did.
+    /// `origin` is the client that requested the release, and `seq` is that request. If no client
+    /// did, they are the holder and 0.
     LockReleased {
         lock: LockId,
         client: NodeId,
@@ -305,6 +306,7 @@ pub enum RecordKind {
         seq: u32,
         token: u32,
         cause: ReleaseCause,
+        #[serde(rename = "by")]
         origin: NodeId,
         index: u32,
     },
@@ -316,7 +318,7 @@ pub enum RecordKind {
         cause: WaitEndCause,
         index: u32,
     },
-    /// `line` is its place in the file, counted from 0.
+    /// `line` is the index of the line in the file, counted from 0.
     FileAppended {
         lock: LockId,
         client: NodeId,
@@ -331,7 +333,7 @@ pub enum RecordKind {
         message: Message,
         lock: LockId,
         token: u32,
-        /// The token of the live tenure, where it matters.
+        /// The token of the current tenure, if the refusal depends on it.
         current: u32,
         code: RefusalCode,
         seq: u32,
@@ -347,7 +349,7 @@ pub enum RecordKind {
         session: u32,
         seq: u32,
     },
-    /// The journal holds the events up to `through`.
+    /// The log has made the events up to `through` durable.
     #[serde(rename = "stored")]
     Durable {
         through: u32,
@@ -355,14 +357,14 @@ pub enum RecordKind {
     WriteFailed,
     FlushFailed,
 
-    /// A client asks its library for something.
+    /// A client's script calls the client library.
     #[serde(rename = "called")]
     CallStarted {
         message: Message,
         lock: LockId,
         token: u32,
     },
-    /// It has come to an end.
+    /// The call has ended.
     #[serde(rename = "answered")]
     CallEnded {
         message: Message,
@@ -371,7 +373,8 @@ pub enum RecordKind {
         #[serde(rename = "end")]
         outcome: CallResult,
     },
-    /// A client believes that it has the lock, until then unless it learns more.
+    /// A client believes that it holds the lock, and will until `until` unless it is renewed or
+    /// ended.
     Believed {
         lock: LockId,
         token: u32,
@@ -384,7 +387,7 @@ pub enum RecordKind {
         token: u32,
         cause: BeliefEndCause,
     },
-    /// It looked whether it still has the lock.
+    /// A client checked whether it still holds the lock.
     Checked {
         lock: LockId,
         holds: bool,
@@ -393,13 +396,12 @@ pub enum RecordKind {
         ms: u32,
     },
     SessionLost,
-    /// Its script is through.
+    /// A client has completed its script.
     Finished,
-    /// The run is over.
+    /// The run has ended.
     #[serde(rename = "ended")]
     RunEnded,
-    /// Nobody looked: so many events of the service are not in the trace. What is so after them
-    /// follows.
+    /// The observer missed this many events of the server. Records of the state after them follow.
     #[serde(rename = "unseen")]
     Gap {
         events: u32,
@@ -407,7 +409,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    /// The word that it has in a trace.
+    /// Returns the code of this kind in JSON.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -457,24 +459,60 @@ impl RecordKind {
         }
     }
 
-    /// What it is, with its cause where it has one: what storms are counted by.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "only these have a cause")]
+    /// Returns the code, followed by the cause if there is one. Coverage is counted by this.
     pub fn code_with_cause(&self) -> String {
         let code = self.code();
         match *self {
-            Self::LockGranted { from_queue: true, .. } => format!("{code} from the line"),
+            Self::LockGranted { from_queue: true, .. } => format!("{code} from the queue"),
             Self::LockReleased { cause, .. } => format!("{code} {}", SerializedName(cause)),
             Self::WaitEnded { cause, .. } => format!("{code} {}", SerializedName(cause)),
             Self::BeliefEnded { cause, .. } => format!("{code} {}", SerializedName(cause)),
             Self::RequestRefused { code: refusal, .. } => format!("{code} {}", refusal.code()),
             Self::Lost { cause, .. } => format!("{code} {}", SerializedName(cause)),
             Self::CallEnded { outcome, .. } => format!("{code} {}", SerializedName(outcome)),
-            _ => code.to_owned(),
+            Self::Started
+            | Self::Crashed { .. }
+            | Self::Restarted
+            | Self::Paused { .. }
+            | Self::Resumed
+            | Self::ClockJumped { .. }
+            | Self::ClockDrifted { .. }
+            | Self::Cut { .. }
+            | Self::Healed { .. }
+            | Self::Degraded { .. }
+            | Self::DiskSlowed { .. }
+            | Self::FaultsEnded
+            | Self::Sent(_)
+            | Self::Arrived(_)
+            | Self::Duplicated { .. }
+            | Self::Rescheduled { .. }
+            | Self::Recovered { .. }
+            | Self::TenureRecovered { .. }
+            | Self::WaitRecovered { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionExpired { .. }
+            | Self::SessionClosed { .. }
+            | Self::LockQueued { .. }
+            | Self::LockGranted { from_queue: false, .. }
+            | Self::FileAppended { .. }
+            | Self::LeaseRenewed { .. }
+            | Self::DuplicateAnswered { .. }
+            | Self::Durable { .. }
+            | Self::WriteFailed
+            | Self::FlushFailed
+            | Self::CallStarted { .. }
+            | Self::Believed { .. }
+            | Self::Checked { .. }
+            | Self::Working { .. }
+            | Self::SessionLost
+            | Self::Finished
+            | Self::RunEnded
+            | Self::Gap { .. } => code.to_owned(),
         }
     }
 }
 
-/// Shows something as the word that it is in JSON.
+/// Displays a unit variant by its name in JSON.
 struct SerializedName<T>(T);
 
 impl<T: Serialize> fmt::Display for SerializedName<T> {
@@ -484,7 +522,7 @@ impl<T: Serialize> fmt::Display for SerializedName<T> {
 }
 
 impl Record {
-    /// A number that differs, as good as surely, wherever two records do.
+    /// Returns a hash of the record that is the same on every machine.
     pub fn fingerprint(&self) -> u64 {
         let Record { at, local_ms, node, kind, causes } = self;
         let mut hash = Fingerprint::new();

@@ -1,27 +1,27 @@
-//! Whether a run that somebody sends is one that can be gone through.
+//! Validation of runs that come from outside.
 
 use std::collections::BTreeSet;
 
-use super::run::{Action, ClientConfig, Intervention, Run};
+use super::run::{Action, ClientConfig, Config, Intervention, Run};
 use super::script::ScriptStep;
 use super::trace::NodeId;
 
-/// How many clients a run has at most: nodes have numbers of eight bits, and the server is one.
+/// The maximum number of clients: node ids have eight bits, and one is the server's.
 const CLIENTS_MAX: usize = 200;
 
-/// How many locks a run has at most.
+/// The maximum number of locks: lock ids have eight bits.
 const LOCKS_MAX: usize = 200;
 
-/// How many steps a script has at most, and how much is done to a run.
+/// The maximum number of steps of a script, and of interventions of a run.
 const STEPS_MAX: usize = 10_000;
 
-/// How long a run is at most, in milliseconds: a day.
+/// The maximum duration of a run, in milliseconds: one day.
 const ENDS_MAX_MS: u64 = 86_400_000;
 
-/// How much faster or slower than the world a clock runs at most: it must not stand still.
+/// The maximum deviation of a clock's rate, in parts per million. A clock must not stop.
 const RATE_MAX_PPM: u64 = 900_000;
 
-/// Why something is no run.
+/// Why a run cannot be simulated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRun(String);
@@ -31,60 +31,82 @@ fn invalid<T>(message: impl Into<String>) -> Result<T, InvalidRun> {
 }
 
 impl Run {
-    /// Whether it can be gone through: what is named in it is there, and nothing is beyond all
-    /// measure.
+    /// Checks that the run can be simulated: every node and lock that it names exists, and all
+    /// numbers are within their limits.
     ///
     /// # Errors
     ///
-    /// Says what is wrong first.
+    /// Returns [`InvalidRun`] with the first problem if the run cannot be simulated.
     pub fn validate(&self) -> Result<(), InvalidRun> {
-        let config = &self.config;
-        if config.clients.len() > CLIENTS_MAX {
-            return invalid(format!("there are more than {CLIENTS_MAX} clients"));
-        }
-        if config.locks.len() > LOCKS_MAX {
-            return invalid(format!("there are more than {LOCKS_MAX} locks"));
-        }
         if self.interventions.len() > STEPS_MAX {
-            return invalid(format!("there are more than {STEPS_MAX} interventions"));
+            return invalid(format!("the run has more than {STEPS_MAX} interventions"));
         }
-        let durations = [config.ends_ms, config.lease_ms, config.retransmit_ms];
-        if durations.into_iter().any(|ms| ms == 0 || ms > ENDS_MAX_MS) {
-            return invalid(
-                "the run, a lease or a retransmission takes no time, or more than a day",
-            );
-        }
-        let network = &config.network;
-        if network.latency_min_us > network.latency_max_us {
-            return invalid("the shortest latency is longer than the longest");
-        }
-        if config.disk.flush_min_us > config.disk.flush_max_us {
-            return invalid("the shortest flush is longer than the longest");
-        }
-        if config.server_rate_ppm.unsigned_abs() > RATE_MAX_PPM || config.drift_ppm > RATE_MAX_PPM {
-            return invalid("the server's clock runs beyond all measure");
-        }
-        self.validate_clients()?;
+        self.config.validate()?;
         self.interventions.iter().try_for_each(|it| self.validate_intervention(it))
+    }
+
+    fn validate_intervention(&self, intervention: &Intervention) -> Result<(), InvalidRun> {
+        let clients = self.config.clients.len();
+        let exists = |node: &NodeId| usize::from(node.0) <= clients;
+        if let Some(node) = intervention.action.nodes().into_iter().find(|node| !exists(node)) {
+            return invalid(format!("an intervention names node {}, which does not exist", node.0));
+        }
+        if let Action::Drift { ppm, .. } = intervention.action {
+            validate_rate("a drift", ppm.unsigned_abs())?;
+        }
+        if intervention.at_ms.unwrap_or(0) > ENDS_MAX_MS {
+            return invalid("an intervention is later than one day after the start");
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    fn validate(&self) -> Result<(), InvalidRun> {
+        if self.clients.len() > CLIENTS_MAX {
+            return invalid(format!("the run has more than {CLIENTS_MAX} clients"));
+        }
+        if self.locks.len() > LOCKS_MAX {
+            return invalid(format!("the run has more than {LOCKS_MAX} locks"));
+        }
+        let durations = [
+            ("ends_ms", self.ends_ms),
+            ("lease_ms", self.lease_ms),
+            ("retransmit_ms", self.retransmit_ms),
+        ];
+        for (field, ms) in durations {
+            if ms == 0 || ms > ENDS_MAX_MS {
+                return invalid(format!("{field} is {ms}, not between 1 and {ENDS_MAX_MS}"));
+            }
+        }
+        if self.network.latency_min_us > self.network.latency_max_us {
+            return invalid("latency_min_us is greater than latency_max_us");
+        }
+        if self.disk.flush_min_us > self.disk.flush_max_us {
+            return invalid("flush_min_us is greater than flush_max_us");
+        }
+        validate_rate("server_rate_ppm", self.server_rate_ppm.unsigned_abs())?;
+        validate_rate("drift_ppm", self.drift_ppm)?;
+        self.validate_clients()
     }
 
     fn validate_clients(&self) -> Result<(), InvalidRun> {
         let mut locks = BTreeSet::new();
-        if !self.config.locks.iter().all(|lock| locks.insert(lock.as_str())) {
-            return invalid("two locks have the same name");
+        if let Some(lock) = self.locks.iter().find(|lock| !locks.insert(lock.as_str())) {
+            return invalid(format!("two locks are named {lock}"));
         }
-        let mut names = BTreeSet::new();
-        names.insert("server");
-        for ClientConfig { name, script, rate_ppm, starts_ms } in &self.config.clients {
+        let mut names = BTreeSet::from(["server"]);
+        for ClientConfig { name, script, rate_ppm, starts_ms } in &self.clients {
             if !names.insert(name.as_str()) {
-                return invalid(format!("two nodes are called {name}"));
+                return invalid(format!("two nodes are named {name}"));
             }
-            if script.len() > STEPS_MAX || *starts_ms > ENDS_MAX_MS {
-                return invalid(format!("{name} does too much, or starts too late"));
+            if script.len() > STEPS_MAX {
+                return invalid(format!("the script of {name} has more than {STEPS_MAX} steps"));
             }
-            if rate_ppm.unsigned_abs() > RATE_MAX_PPM {
-                return invalid(format!("the clock of {name} runs beyond all measure"));
+            if *starts_ms > ENDS_MAX_MS {
+                return invalid(format!("{name} starts later than one day after the start"));
             }
+            validate_rate(&format!("the clock rate of {name}"), rate_ppm.unsigned_abs())?;
             for step in script {
                 let (ScriptStep::Acquire { lock, .. }
                 | ScriptStep::Append { file: lock, .. }
@@ -93,28 +115,19 @@ impl Run {
                     continue;
                 };
                 if !locks.contains(&lock.as_str()) {
-                    return invalid(format!("{name} uses {lock}, which is not among the locks"));
+                    return invalid(format!(
+                        "{name} uses {lock}, which is not in the list of locks"
+                    ));
                 }
             }
         }
         Ok(())
     }
+}
 
-    fn validate_intervention(&self, intervention: &Intervention) -> Result<(), InvalidRun> {
-        let clients = self.config.clients.len();
-        let exists = |node: &NodeId| usize::from(node.0) <= clients;
-        if !intervention.action.nodes().iter().all(exists) {
-            return invalid("something is done to a node that there is not");
-        }
-        if let Action::Drift { ppm, .. } = intervention.action
-            && ppm.unsigned_abs() > RATE_MAX_PPM
-        {
-            return invalid("a clock is set to run beyond all measure");
-        }
-        let at_ms = intervention.at_ms.unwrap_or(0);
-        if at_ms > ENDS_MAX_MS {
-            return invalid("something is done later than in a day");
-        }
-        Ok(())
+fn validate_rate(subject: &str, magnitude_ppm: u64) -> Result<(), InvalidRun> {
+    if magnitude_ppm > RATE_MAX_PPM {
+        return invalid(format!("{subject} exceeds {RATE_MAX_PPM} ppm"));
     }
+    Ok(())
 }

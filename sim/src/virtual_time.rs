@@ -1,13 +1,13 @@
-//! World time: what no node can read.
+//! Virtual time: the simulator's own clock, which no node can read.
 
 use std::fmt;
 use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment of a run: microseconds since it began.
+/// A point in virtual time: microseconds since the start of the run.
 ///
-/// Packed, so that records, of which there can be a million, waste no room before it.
+/// Packed, so that a record, of which a run can have a million, contains no padding.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -16,27 +16,27 @@ use serde::{Deserialize, Serialize};
 pub struct VirtualTime(u64);
 
 impl VirtualTime {
-    /// The beginning of the run.
+    /// The start of the run.
     pub const START: Self = Self::from_micros(0);
-    /// Later than anything that happens.
+    /// Later than every event.
     pub const NEVER: Self = Self::from_micros(u64::MAX);
 
-    /// So many microseconds after the beginning.
+    /// Returns the time this many microseconds after the start.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// So many milliseconds after the beginning.
+    /// Returns the time this many milliseconds after the start.
     pub const fn from_millis(millis: u64) -> Self {
         Self::from_micros(millis.saturating_mul(1_000))
     }
 
-    /// Microseconds since the beginning.
+    /// Returns the microseconds since the start.
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// Whole milliseconds since the beginning.
+    /// Returns the whole milliseconds since the start.
     pub const fn as_millis(self) -> u64 {
         self.as_micros() / 1_000
     }
@@ -57,14 +57,14 @@ impl From<VirtualTime> for u64 {
 impl Add<u64> for VirtualTime {
     type Output = Self;
 
-    /// So many microseconds later.
+    /// Adds microseconds.
     fn add(self, micros: u64) -> Self {
         Self::from_micros(self.as_micros().saturating_add(micros))
     }
 }
 
 impl fmt::Display for VirtualTime {
-    /// Seconds with one decimal, as they are spoken of.
+    /// Writes seconds with one decimal, rounded down.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = self.as_micros() / 100_000;
         write!(f, "{}.{} s", tenths / 10, tenths % 10)

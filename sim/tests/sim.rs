@@ -21,7 +21,7 @@ const REACHED: &[&str] = &[
     "lost dead",
     "lost dropped",
     "lost network",
-    "lock_granted from the line",
+    "lock_granted from the queue",
     "lock_queued",
     "lock_released closed",
     "lock_released hold_expired",

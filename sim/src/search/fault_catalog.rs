@@ -1,13 +1,8 @@
-//! What a search may do to a run, and where.
+//! The faults that a search injects at each step of a run.
 //!
-//! Moments are not drawn: a fault at a node matters right after something happened there, and a
-//! fault of a packet when it is sent. How long a fault lasts is one of a few spans, shorter and
-//! longer than a lease.
-
-#![allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "only packets that are sent can be meddled with"
-)]
+//! - Times are not random: a fault of a node is injected right after a step of that node, and a
+//!   fault of a packet when the packet is sent.
+//! - The duration of a fault is one of a few values, shorter and longer than a lease.
 
 use std::collections::BTreeMap;
 
@@ -22,26 +17,26 @@ use crate::world::World;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// A node dies, and starts again or not.
+    /// A node crashes, with or without a restart.
     Crash,
-    /// A node stands still.
+    /// A node is paused.
     Pause,
-    /// A node is cut off, one way or both, for a while or for good.
+    /// A node is cut off in one or both directions, temporarily or permanently.
     Partition,
-    /// A clock is set, or runs wrong.
+    /// A clock jumps or drifts.
     Clock,
-    /// A packet is lost, doubled or late.
+    /// A packet is lost, duplicated or delayed.
     Packet,
     /// The disk fails, or is slow.
     Disk,
 }
 
 impl FaultKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 6] =
         [Self::Crash, Self::Pause, Self::Partition, Self::Clock, Self::Packet, Self::Disk];
 
-    /// The name, as it is written in commands.
+    /// Returns the name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Crash => "crash",
@@ -53,28 +48,28 @@ impl FaultKind {
         }
     }
 
-    /// The kind of this name.
+    /// Returns the kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// One fault, and the end of it where it has one.
+/// One fault, with its end if it has one.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
-    /// Whether it has to be done before the step that it is about.
+    /// Whether it must be injected before the step that it concerns.
     pub(super) before_step: bool,
     pub(super) interventions: Vec<Intervention>,
 }
 
-/// Offers the faults that can be done at each step of a run.
+/// Lists the faults that can be injected at each step of a run.
 #[derive(Clone, Debug)]
 pub(super) struct FaultCatalog {
     kinds: Vec<FaultKind>,
     lease_ms: u64,
     retransmit_ms: u64,
     drift_ppm: i64,
-    /// How many packets there were of each name.
+    /// The number of packets sent so far, per link and message.
     sent: BTreeMap<(LinkId, Message), u32>,
 }
 
@@ -89,11 +84,12 @@ impl FaultCatalog {
         }
     }
 
-    /// The faults that can be done at a step that left these records; `after` is the world then.
-    /// Every step has to be shown, in order, so that packets are counted.
+    /// Returns the faults to inject at a step that produced these records; `after` is the world
+    /// after it. Call it for every step in order, because it counts packets.
     pub(super) fn candidates(&mut self, after: &World, records: &[Record]) -> Vec<Fault> {
         let mut faults = Vec::new();
-        // At a whole millisecond that has not come yet.
+        // The next whole millisecond: interventions have this precision, and must not be in the
+        // past.
         let at_ms = after.now().as_millis() + 1;
         let mut nodes: Vec<NodeId> = records.iter().map(|record| record.node).collect();
         nodes.dedup();
@@ -116,7 +112,7 @@ impl FaultCatalog {
         self.kinds.contains(&kind)
     }
 
-    /// Longer than a lease, so that others get on in the meantime.
+    /// Longer than a lease, so that other clients make progress meanwhile.
     const fn long_ms(&self) -> u64 {
         self.lease_ms + self.lease_ms * 2 / 5
     }

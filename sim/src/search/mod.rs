@@ -1,14 +1,13 @@
-//! Looks for the smallest violation of a run: with the fewest faults, and among those with the
-//! fewest events.
+//! Searches for the smallest violation that faults can cause in a run: the fewest faults, and among
+//! those the fewest events.
 //!
-//! - Iterative deepening: first no fault at all, then every single one that the menu has, then
-//!   every pair, and so on. Source: Korf, "Depth-first iterative-deepening", Artificial
-//!   Intelligence 27, 1985. Faults are put in where the run that they are added to has something
-//!   happen, so the moments follow from the run.
-//! - Each try goes on from a copy of the world at the step where the fault comes in.
-//! - Runs that look the same, but for when things happened, are added to only once.
-//! - What is found is told with what it rests on; what isn't found is told with how far the search
-//!   went. Nothing found is no proof that there is nothing.
+//! - Iterative deepening: first no fault, then each single fault of the catalog, then each pair,
+//!   and so on. Source: Korf, "Depth-first iterative-deepening", Artificial Intelligence 27, 1985.
+//! - A run with `n` faults is extended to runs with `n + 1` faults, at the steps of that run.
+//! - Each try starts from a copy of the world at the step where the fault is injected.
+//! - Runs whose traces differ only in their times are extended only once.
+//! - A search that finds nothing reports how far it got. It is not a proof that no violation
+//!   exists.
 
 mod fault_catalog;
 
@@ -28,22 +27,22 @@ use fault_catalog::{Fault, FaultCatalog};
 
 pub use fault_catalog::FaultKind;
 
-/// How many runs to add to are remembered at most.
+/// The maximum number of runs retained for extension.
 const FRONTIER_MAX: usize = 200_000;
 
-/// How far a search goes.
+/// The limits of a search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchLimits {
-    /// What it looks for.
+    /// The invariants whose violation counts.
     pub invariants: BTreeSet<Invariant>,
-    /// Which faults it tries.
+    /// The kinds of faults to inject.
     pub faults: BTreeSet<FaultKind>,
-    /// How many of them at most.
+    /// The maximum number of faults in a run.
     pub faults_max: usize,
-    /// How many events a run may have.
+    /// The maximum number of events in a run.
     pub events_max: u32,
-    /// After how many states it gives up.
+    /// The number of states after which the search stops.
     pub states_max: u64,
 }
 
@@ -59,49 +58,49 @@ impl Default for SearchLimits {
 /// A violation that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundViolation {
-    /// The run that shows it.
+    /// The run that has the violation.
     pub run: Run,
-    /// How many faults that takes.
+    /// The number of added faults.
     pub faults: usize,
-    /// How many events come before it, and it.
+    /// The number of events up to and including the violation.
     pub events: u32,
-    /// What is violated.
+    /// The violated invariant.
     pub invariant: Invariant,
-    /// The record that shows it.
+    /// The record that violates it.
     pub witness: RecordId,
 }
 
-/// How far a search is.
+/// The progress of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchProgress {
-    /// How many faults the runs have that are tried now.
+    /// The number of faults in the runs that are tried now.
     pub faults: usize,
-    /// How many states were looked at.
+    /// The number of states visited.
     pub states: u64,
-    /// How many runs were tried.
+    /// The number of runs tried.
     pub runs: u64,
-    /// How many runs of one fault less there are to add to …
+    /// The number of runs with one fault less, which are extended.
     pub parents: usize,
-    /// … and how many of them are done.
+    /// How many of them have been started.
     pub parents_done: usize,
 }
 
-/// Whether a search is at its end.
+/// Whether and how a search has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchStage {
-    /// It goes on.
+    /// The search is running.
     Searching,
-    /// It has found the smallest there is within its bounds.
+    /// The smallest violation within the limits was found.
     Found,
-    /// There is none within its bounds.
+    /// No violation was found within the limits.
     Exhausted,
-    /// It has looked at as many states as it may.
+    /// The maximum number of states was reached.
     #[serde(rename = "gave_up")]
     LimitReached,
 }
 
-/// A search, which goes on as long as it is told to.
+/// A search. [`Search::explore`] continues it in portions, so that the caller stays responsive.
 #[derive(Clone, Debug)]
 pub struct Search {
     run: Run,
@@ -109,19 +108,19 @@ pub struct Search {
     stage: SearchStage,
     progress: SearchProgress,
     best: Option<FoundViolation>,
-    /// What is added to now: each of these has violated nothing.
+    /// The faults of the runs to extend now, none of which violates an invariant.
     parents: Vec<Vec<Intervention>>,
-    /// What will be added to next.
+    /// The faults of the runs to extend at the next depth.
     children: Vec<Vec<Intervention>>,
     seen_signatures: BTreeSet<u64>,
     traversal: Option<Traversal>,
 }
 
-/// The way through a run that is added to.
+/// A traversal of a run that is extended.
 #[derive(Clone, Debug)]
 struct Traversal {
     added: Vec<Intervention>,
-    /// Faults are added in the order in which they happen.
+    /// Faults are added in the order of their times, so not before this step.
     from_step: u32,
     before: World,
     after: World,
@@ -130,7 +129,7 @@ struct Traversal {
 }
 
 impl Search {
-    /// Of a run, to which faults are added.
+    /// Creates a search that adds faults to a run. Tries the run itself first.
     pub fn new(run: Run, limits: SearchLimits) -> Self {
         let progress =
             SearchProgress { faults: 0, states: 0, runs: 0, parents: 0, parents_done: 0 };
@@ -149,7 +148,7 @@ impl Search {
         search
     }
 
-    /// Goes on for about so many states.
+    /// Continues for about this many states.
     pub fn explore(&mut self, states: u64) -> SearchStage {
         let until = self.progress.states.saturating_add(states);
         while self.stage == SearchStage::Searching && self.progress.states < until {
@@ -158,22 +157,22 @@ impl Search {
         self.stage
     }
 
-    /// How far it is.
+    /// Returns the progress.
     pub const fn progress(&self) -> SearchProgress {
         self.progress
     }
 
-    /// How far it may go.
+    /// Returns the limits.
     pub const fn limits(&self) -> &SearchLimits {
         &self.limits
     }
 
-    /// Whether it is at its end.
+    /// Returns whether and how the search has ended.
     pub const fn stage(&self) -> SearchStage {
         self.stage
     }
 
-    /// The smallest violation that was found so far.
+    /// Returns the smallest violation so far.
     pub const fn found(&self) -> Option<&FoundViolation> {
         self.best.as_ref()
     }
@@ -199,7 +198,7 @@ impl Search {
         }
     }
 
-    /// Goes one step further in the run that is added to. Says whether there was one.
+    /// Advances the traversal by one step. Returns whether there was one.
     fn step_traversal(&mut self, traversal: &mut Traversal) -> bool {
         if traversal.after.steps() >= self.events_max() {
             return false;
@@ -217,7 +216,7 @@ impl Search {
         true
     }
 
-    /// How many events a run may have to be of interest.
+    /// The maximum number of events of a run that would improve on the best one.
     fn events_max(&self) -> u32 {
         self.best.as_ref().map_or(self.limits.events_max, |best| best.events - 1)
     }
@@ -245,13 +244,13 @@ impl Search {
         } else {
             self.progress.faults += 1;
             self.parents = std::mem::take(&mut self.children);
-            // The first that was found is the first to be added to.
+            // `pop` takes the last one: extend the runs in the order in which they were tried.
             self.parents.reverse();
             (self.progress.parents, self.progress.parents_done) = (self.parents.len(), 0);
         }
     }
 
-    /// Goes through a run to its end, to a violation, or to its bound.
+    /// Simulates a run to its end, to a violation, or to its limit.
     fn try_world(&mut self, mut world: World, added: Vec<Intervention>) {
         let events_max = self.events_max();
         let mut signature = Fingerprint::new();
@@ -286,8 +285,8 @@ impl Search {
 }
 
 impl FoundViolation {
-    /// The same, less whatever is done that it does not need: the end of a fault that comes too
-    /// late to matter.
+    /// Removes interventions without which the violation remains, such as the end of a fault that
+    /// comes after the violation.
     fn minimized(self) -> Self {
         let mut found = self;
         for index in (0..found.run.interventions.len()).rev() {
@@ -306,7 +305,8 @@ impl FoundViolation {
     }
 }
 
-/// The step at which the last of the faults, from the `known`th intervention on, begins.
+/// Returns the first step at or after the start of the added faults, which follow the first `known`
+/// interventions.
 fn first_fault_step(world: &World, known: usize) -> u32 {
     let mut world = world.clone();
     let faults = &world.run().interventions[known..];
@@ -318,7 +318,7 @@ fn first_fault_step(world: &World, known: usize) -> u32 {
     world.steps()
 }
 
-/// What a run looks like to whoever does not look at the clock.
+/// Adds a record to the signature of a run, which does not depend on times.
 fn hash_record(signature: &mut Fingerprint, record: &Record) {
     if Importance::from_record(record) == Importance::Internal
         || Importance::from_record(record) == Importance::Heartbeat
@@ -334,7 +334,7 @@ fn hash_record(signature: &mut Fingerprint, record: &Record) {
 }
 
 impl fmt::Display for Search {
-    /// What came of it, in a sentence.
+    /// Writes the result or the progress in one sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SearchProgress { faults, states, runs, parents, parents_done } = self.progress;
         let SearchLimits { faults_max, events_max, .. } = self.limits;
@@ -347,12 +347,9 @@ impl fmt::Display for Search {
                 write!(f, "states)")
             }
             (SearchStage::Searching, _) => {
-                write!(
-                    f,
-                    "{} now, {parents_done} of {parents} runs added ",
-                    pluralize(faults, "fault")
-                )?;
-                write!(f, "to, {} runs and {states} states so far", GroupedDigits(runs))
+                let (faults, runs) = (pluralize(faults, "fault"), GroupedDigits(runs));
+                write!(f, "trying {faults}: {parents_done} of {parents} runs extended, ")?;
+                write!(f, "{runs} runs and {states} states so far")
             }
             (SearchStage::Exhausted | SearchStage::Found, _) => {
                 let most = pluralize(faults_max, "fault");
@@ -361,7 +358,7 @@ impl fmt::Display for Search {
             (SearchStage::LimitReached, _) => {
                 let most = pluralize(faults.saturating_sub(1), "fault");
                 write!(f, "none with at most {most} and {events_max} events; with {faults}, ")?;
-                write!(f, "{parents_done} of {parents} runs were added to before it gave up ")?;
+                write!(f, "the search stopped after extending {parents_done} of {parents} runs ")?;
                 write!(f, "({states} states)")
             }
         }

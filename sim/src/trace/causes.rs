@@ -1,11 +1,11 @@
-//! What a record rests on, in six bytes: in a long run there are a million of them.
+//! The causes of a record, packed into six bytes because a long run has a million records.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::RecordId;
 
-/// What led to a record directly, and what else it rests on.
+/// The direct cause of a record, and one related earlier record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Causes {
     direct: [u8; 3],
@@ -13,28 +13,28 @@ pub struct Causes {
 }
 
 impl Causes {
-    /// Nothing led to it.
+    /// No causes.
     pub const NONE: Self = Self::new([RecordId::NONE; 2]);
 
-    /// The first record that can't be one.
+    /// The first record id that does not fit: causes must be smaller.
     pub const ID_LIMIT: RecordId = RecordId(OMITTED);
 
-    /// The direct one, and the other. One from [`Causes::ID_LIMIT`] on is left out.
+    /// Packs the direct cause and the related record. Ids from [`Causes::ID_LIMIT`] on are omitted.
     pub const fn new([direct, related]: [RecordId; 2]) -> Self {
         Self { direct: pack(direct), related: pack(related) }
     }
 
-    /// What led to it directly.
+    /// Returns the record that directly caused this one.
     pub const fn direct(self) -> RecordId {
         unpack(self.direct)
     }
 
-    /// What else it rests on.
+    /// Returns the related earlier record.
     pub const fn related(self) -> RecordId {
         unpack(self.related)
     }
 
-    /// Both, the direct one first.
+    /// Returns both, the direct cause first.
     pub const fn both(self) -> [RecordId; 2] {
         [self.direct(), self.related()]
     }
@@ -54,14 +54,14 @@ const fn unpack([a, b, c]: [u8; 3]) -> RecordId {
     }
 }
 
-/// Only the causes that there are are written.
+/// Omits trailing [`RecordId::NONE`]s.
 impl Serialize for Causes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let causes @ [direct, related] = self.both();
         if related == RecordId::NONE {
             causes[..usize::from(direct != RecordId::NONE)].serialize(serializer)
         } else {
-            // Without a direct one the place of the other tells them apart.
+            // `null` keeps the related record in second position.
             let direct = (direct != RecordId::NONE).then_some(direct);
             (direct, related).serialize(serializer)
         }
@@ -85,7 +85,7 @@ mod tests {
     use crate::trace::Record;
 
     #[test]
-    fn causes_are_unpacked_unchanged_and_a_record_has_44_bytes() {
+    fn causes_survive_packing_and_a_record_has_44_bytes() {
         for id in [RecordId(0), RecordId(1 << 20), RecordId(OMITTED - 1), RecordId::NONE] {
             let causes = Causes::new([id, RecordId(7)]);
             assert_eq!(causes.both(), [id, RecordId(7)]);

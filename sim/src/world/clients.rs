@@ -1,4 +1,4 @@
-//! A client's node: the real client state machine, its clock, and the script that uses it.
+//! A client node: the real client state machine, its clock, and the script that calls it.
 
 use leasehold_core::client::{CallId, CallOutcome, Config, LockClient, Notification};
 use leasehold_core::id::Token;
@@ -16,11 +16,11 @@ use crate::run::ClientConfig;
 use crate::trace::{BeliefEndCause, CallResult, LockId, NodeId, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
-/// A client's node.
+/// A client node.
 #[derive(Clone, Debug)]
 pub(super) struct ClientNode {
     pub(super) clock: Clock,
-    /// The process, while there is one.
+    /// The client library; `None` before the start and after a crash.
     pub(super) process: Option<LockClient>,
     pub(super) paused: bool,
     pub(super) deferred: Vec<SimEvent>,
@@ -31,41 +31,41 @@ pub(super) struct ClientNode {
     pub(super) script_state: ScriptState,
 }
 
-/// A lock that a client believes to hold.
+/// A client's belief that it holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Belief {
-    /// Which.
+    /// The lock.
     pub lock: LockId,
-    /// Under which token.
+    /// The fencing token of the tenure.
     pub token: u32,
-    /// Until when, by the client's own clock.
+    /// When the belief ends, by the client's own clock.
     pub until: Time,
-    /// The record that tells of it.
+    /// The record of the belief.
     pub record: RecordId,
 }
 
-/// What a client's node is like, for those who look.
+/// A read-only view of a client node.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is shown by itself")]
+#[allow(clippy::struct_excessive_bools, reason = "each is displayed separately")]
 pub struct ClientView<'a> {
-    /// Whether it runs, or stands still; not where it is dead or has not started.
+    /// Whether the client is running or paused: it has started and not crashed.
     pub alive: bool,
-    /// Whether it stands still.
+    /// Whether it is paused.
     pub paused: bool,
-    /// Whether it has a session, as far as it knows.
+    /// Whether it believes that its session is open.
     pub session_open: bool,
-    /// Whether its script is through.
+    /// Whether it has completed its script.
     pub finished: bool,
-    /// Its library, while it runs.
+    /// The client library; `None` while the client is not running.
     pub client: Option<&'a LockClient>,
-    /// What it believes to hold.
+    /// The locks that it believes it holds.
     pub beliefs: &'a [Belief],
-    /// The step of its script that it is at, counted from 0.
+    /// The index of the current step of its script.
     pub script_step: usize,
 }
 
-/// What a node's clock shows when the run begins. Clocks of different machines show different
-/// times, and nobody may compare them.
+/// Returns the reading of a node's clock at the start of the run. The clocks of the nodes differ,
+/// because readings of different machines must not be compared.
 pub(super) fn clock_offset_ms(id: NodeId) -> u64 {
     1_000_000 * u64::from(id.0)
 }
@@ -85,7 +85,7 @@ impl ClientNode {
         }
     }
 
-    /// The process is gone, and all that it knew.
+    /// Ends the process and loses its memory.
     pub(super) fn crash(&mut self) {
         self.process = None;
         self.timer_at = None;
@@ -99,11 +99,13 @@ impl ClientNode {
 impl World {
     pub(super) fn start_client(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         let context = std::sync::Arc::clone(&self.context);
-        let Some(spec) = context.run.config.clients.get(usize::from(node.0) - 1) else { return };
+        let Some(client_config) = context.run.config.clients.get(usize::from(node.0) - 1) else {
+            return;
+        };
         let lease = Millis::from_millis(context.run.config.lease_ms);
         let drift_ppm = context.run.config.drift_ppm;
         let config = Config {
-            name: spec.name.clone(),
+            name: client_config.name.clone(),
             lease: Some(lease),
             drift_ppm,
             retransmit_delay: Millis::from_millis(context.run.config.retransmit_ms),
@@ -146,7 +148,7 @@ impl World {
         self.drive_client(node, writer);
     }
 
-    /// A step of the script is due.
+    /// Continues the script after a sleep or a timeout.
     pub(super) fn resume_script(
         &mut self,
         node: NodeId,
@@ -161,7 +163,7 @@ impl World {
         }
         let now = self.local_time(node);
         let Some(client) = self.client_mut(node) else { return };
-        // Whatever it does, it does by a clock that it has just looked at.
+        // Timers first: the script must not act on a belief that has expired.
         if let Some(process) = &mut client.process {
             process.handle_timers(now);
         }
@@ -169,13 +171,13 @@ impl World {
         self.drive_client(node, writer);
     }
 
-    /// Takes out all that a client's last input has led to, and goes on with its script as far as
-    /// that goes.
+    /// Handles everything that the last input caused: notifications, the script as far as it can
+    /// continue, beliefs, requests, and the timer.
     pub(super) fn drive_client(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         let cause = writer.cause;
         loop {
-            while let Some(notice) = self.next_notice(node) {
-                self.handle_notice(node, notice, writer);
+            while let Some(notification) = self.next_notification(node) {
+                self.handle_notification(node, notification, writer);
             }
             if !self.run_script(node, writer) {
                 break;
@@ -187,7 +189,7 @@ impl World {
         writer.cause = cause;
     }
 
-    fn next_notice(&mut self, node: NodeId) -> Option<Notification> {
+    fn next_notification(&mut self, node: NodeId) -> Option<Notification> {
         self.client_mut(node)?.process.as_mut()?.poll_notification()
     }
 
@@ -216,7 +218,7 @@ impl World {
         }
     }
 
-    /// Goes on after a pause.
+    /// Sets the timer again after a pause or a clock change.
     pub(super) fn reschedule_client_timer(&mut self, node: NodeId) {
         if let Some(client) = self.client_mut(node) {
             client.timer_at = None;
@@ -224,8 +226,13 @@ impl World {
         self.schedule_client_timer(node);
     }
 
-    fn handle_notice(&mut self, node: NodeId, notice: Notification, writer: &mut TraceWriter<'_>) {
-        match notice {
+    fn handle_notification(
+        &mut self,
+        node: NodeId,
+        notification: Notification,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        match notification {
             Notification::SessionOpened { .. }
             | Notification::Queued { .. }
             | Notification::SessionRefused { .. } => {}
@@ -236,22 +243,22 @@ impl World {
             Notification::SessionLost => {
                 self.record_as_cause(writer, node, RecordKind::SessionLost);
             }
-            Notification::Completed { call, outcome: verdict } => {
-                self.handle_verdict(node, call, &verdict, writer)
+            Notification::Completed { call, outcome } => {
+                self.handle_outcome(node, call, &outcome, writer);
             }
         }
     }
 
-    fn handle_verdict(
+    fn handle_outcome(
         &mut self,
         node: NodeId,
         call: CallId,
-        verdict: &CallOutcome,
+        outcome: &CallOutcome,
         writer: &mut TraceWriter<'_>,
     ) {
         let Some(client) = self.client(node) else { return };
         let Some((message, lock, token)) = client.script_state.call_details(call) else { return };
-        let outcome = match verdict {
+        let result = match outcome {
             CallOutcome::Granted { .. }
             | CallOutcome::Released
             | CallOutcome::Appended { .. }
@@ -265,15 +272,16 @@ impl World {
             CallOutcome::Cancelled => CallResult::Cancelled,
         };
         let granted =
-            if let CallOutcome::Granted { token, .. } = verdict { Some(*token) } else { None };
+            if let CallOutcome::Granted { token, .. } = outcome { Some(*token) } else { None };
         let token = granted.map_or(token, token_number);
-        self.record_as_cause(writer, node, RecordKind::CallEnded { message, lock, token, outcome });
+        let kind = RecordKind::CallEnded { message, lock, token, outcome: result };
+        self.record_as_cause(writer, node, kind);
         if let Some(client) = self.client_mut(node) {
-            client.script_state.call_ended(call, message, token, outcome);
+            client.script_state.call_ended(call, message, token, result);
         }
     }
 
-    /// Notes what the client may believe now.
+    /// Records changes of the client's beliefs.
     fn update_beliefs(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         let Some(client) = self.client(node) else { return };
         let Some(process) = &client.process else { return };
@@ -281,7 +289,7 @@ impl World {
             Some((self.lock_id(name), token_number(token), process.believed_until(name, token)?))
         });
         let existing = client.beliefs.iter().map(|it| (it.lock, it.token, it.until));
-        // Most of what happens to a client changes nothing here.
+        // Most inputs change no belief.
         if held.clone().eq(existing) {
             return;
         }
@@ -328,7 +336,7 @@ impl World {
         }
     }
 
-    /// After a clock was set: the same beliefs end at another moment.
+    /// Records the beliefs again after a clock change: they end at another virtual time.
     pub(super) fn record_beliefs_again(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         let now = self.now;
         let Some(client) = self.client(node) else { return };
@@ -359,7 +367,7 @@ impl World {
         self.record_with_related(writer, node, kind, belief.record);
     }
 
-    /// Asks the client's library for something, and writes that down.
+    /// Records that the script calls the client library.
     pub(super) fn record_call(
         &mut self,
         node: NodeId,
@@ -371,7 +379,7 @@ impl World {
         self.record_as_cause(writer, node, RecordKind::CallStarted { message, lock, token });
     }
 
-    /// What a client's node is like.
+    /// Returns a view of a client node.
     pub fn client_view(&self, node: NodeId) -> Option<ClientView<'_>> {
         let client = self.client(node)?;
         Some(ClientView {

@@ -1,4 +1,9 @@
-//! The journal on a simulated disk: what is written, what is flushed, and what fails.
+//! The log on a simulated disk: writes, flushes, and their failures.
+//!
+//! - A crash loses the events that are written but not flushed, unless the intervention keeps them.
+//! - After a failed write, the server restores the last durable state and replies with an error.
+//! - After a failed flush, the server stops and is restarted, because it cannot know what the disk
+//!   contains.
 
 use std::collections::VecDeque;
 
@@ -11,24 +16,24 @@ use leasehold_core::state::State;
 use super::{SimEvent, TraceWriter, World};
 use crate::trace::{NodeId, RecordKind, saturating_u32};
 
-/// What the draws for flushes are keyed by: no link has this.
+/// The key of random numbers for flushes. No link has this key.
 const FLUSH_RNG_KEY: u64 = 0xf1 << 56;
 
-/// The journal, and what of it is safe.
+/// The log, and how much of it is durable.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DiskState {
-    /// The fold of what is flushed.
+    /// The state after all durable events.
     pub(super) state: State,
-    /// The last place in history that anybody may have seen.
+    /// The highest log index that the server has used. No index is ever reused.
     pub(super) highest_index: LogIndex,
-    /// What is written, and not flushed.
+    /// The events that are written but not flushed.
     pub(super) unflushed: VecDeque<Event>,
-    /// Up to where the flush goes that is under way, and its number.
+    /// The log index through which the current flush goes, and the id of the flush.
     pub(super) flush_in_progress: Option<(LogIndex, u32)>,
     flush_count: u32,
     pub(super) extra_delay_us: u64,
     pub(super) writes_to_fail: u32,
-    /// Whether the next flush fails, and whether it does its work all the same.
+    /// Set if the next flush fails; `true` if the data reaches the disk in spite of the error.
     pub(super) flush_failure: Option<bool>,
 }
 
@@ -39,7 +44,7 @@ impl DiskState {
         }
     }
 
-    /// Where the journal's last event stands.
+    /// Returns the log index of the last durable event.
     pub(super) fn durable_through(&self) -> u32 {
         saturating_u32(self.state.applied_index().number())
     }
@@ -68,7 +73,7 @@ impl World {
         self.begin_flush();
     }
 
-    /// Nothing of what was decided since the last flush was done: it is answered so, and forgotten.
+    /// Discards everything decided since the last completed flush, and replies with an error.
     fn write_failed(&mut self, writer: &mut TraceWriter<'_>, replies: &mut Vec<Datagram>) {
         let now = self.server.clock.read(self.now);
         self.record_as_cause(writer, NodeId::SERVER, RecordKind::WriteFailed);
@@ -111,7 +116,7 @@ impl World {
         self.schedule(self.now + duration_us, SimEvent::FlushCompleted(flush_id));
     }
 
-    /// A flush has come to its end.
+    /// Completes a flush.
     pub(super) fn complete_flush(&mut self, flush_id: u32, writer: &mut TraceWriter<'_>) {
         let Some((through, current_id)) = self.server.disk.flush_in_progress else { return };
         if current_id != flush_id || self.defer(NodeId::SERVER, SimEvent::FlushCompleted(flush_id))

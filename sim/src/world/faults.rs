@@ -1,14 +1,26 @@
-//! What is done to the world.
+//! Interventions: crashes, pauses, partitions, clock and disk faults, and their end.
+//!
+//! An intervention without effect, such as a crash of a node that is not running, adds no record.
 
+use super::clients::ClientNode;
 use super::{SimEvent, TraceWriter, World};
 use crate::run::Action;
 use crate::trace::{BeliefEndCause, LinkId, LossCause, NodeId, RecordKind};
 
-/// After how long a server that ended for a failed flush is started again, in microseconds.
+/// The delay before a server that stopped after a failed flush is restarted, in microseconds.
 const RESTART_DELAY_US: u64 = 1_000_000;
 
-/// How many datagrams the buffer of a node's socket holds while the node stands still.
+/// The number of datagrams that the receive buffer of a paused node can contain.
 const SOCKET_BUFFER_MAX: usize = 256;
+
+/// The fields of a node that a pause changes.
+struct PauseState<'a> {
+    paused: &'a mut bool,
+    /// The events to schedule again when the node resumes.
+    deferred: &'a mut Vec<SimEvent>,
+    /// Identifies the current pause, so that the end of an earlier one is ignored.
+    pause_count: &'a mut u32,
+}
 
 impl World {
     pub(super) fn apply_intervention(&mut self, index: u32, writer: &mut TraceWriter<'_>) {
@@ -60,13 +72,10 @@ impl World {
         }
     }
 
-    /// Puts off what is due for a node that stands still. Says whether it did.
+    /// Defers an event until its node is resumed. Returns false if the node is not paused.
     pub(super) fn defer(&mut self, node: NodeId, event: SimEvent) -> bool {
-        let (paused, deferred) = match self.clients.get_mut(usize::from(node.0).wrapping_sub(1)) {
-            Some(client) => (client.paused, &mut client.deferred),
-            None => (self.server.paused, &mut self.server.deferred),
-        };
-        if !paused {
+        let PauseState { paused, deferred, .. } = self.pause_state(node);
+        if !*paused {
             return false;
         }
         deferred.push(event);
@@ -108,7 +117,7 @@ impl World {
         self.record_as_cause(writer, NodeId::SERVER, RecordKind::Crashed { durable_through });
     }
 
-    /// The server ends because of its disk; whoever watches over it starts it again.
+    /// Stops the server because of its disk. A supervisor restarts it after a delay.
     pub(super) fn crash_and_restart_server(
         &mut self,
         keeps_unflushed: bool,
@@ -150,11 +159,7 @@ impl World {
         if !self.is_up(node) {
             return;
         }
-        let (paused, pause_count) = match self.clients.get_mut(usize::from(node.0).wrapping_sub(1))
-        {
-            Some(client) => (&mut client.paused, &mut client.pause_count),
-            None => (&mut self.server.paused, &mut self.server.pause_count),
-        };
+        let PauseState { paused, pause_count, .. } = self.pause_state(node);
         *paused = true;
         *pause_count += 1;
         let pause_id = *pause_count;
@@ -168,18 +173,13 @@ impl World {
         pause_id: u32,
         writer: &mut TraceWriter<'_>,
     ) {
-        let pause_count =
-            self.client(node).map_or(self.server.pause_count, |client| client.pause_count);
-        if pause_count == pause_id {
+        if *self.pause_state(node).pause_count == pause_id {
             self.resume(node, writer);
         }
     }
 
     fn resume(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
-        let (paused, deferred) = match self.clients.get_mut(usize::from(node.0).wrapping_sub(1)) {
-            Some(client) => (&mut client.paused, &mut client.deferred),
-            None => (&mut self.server.paused, &mut self.server.deferred),
-        };
+        let PauseState { paused, deferred, .. } = self.pause_state(node);
         if !std::mem::replace(paused, false) {
             return;
         }
@@ -197,6 +197,19 @@ impl World {
             self.reschedule_server_timer();
         } else {
             self.reschedule_client_timer(node);
+        }
+    }
+
+    fn pause_state(&mut self, node: NodeId) -> PauseState<'_> {
+        match self.clients.get_mut(usize::from(node.0).wrapping_sub(1)) {
+            Some(ClientNode { paused, deferred, pause_count, .. }) => {
+                PauseState { paused, deferred, pause_count }
+            }
+            None => PauseState {
+                paused: &mut self.server.paused,
+                deferred: &mut self.server.deferred,
+                pause_count: &mut self.server.pause_count,
+            },
         }
     }
 
@@ -227,7 +240,7 @@ impl World {
     fn jump_clock(&mut self, node: NodeId, ms: i64, writer: &mut TraceWriter<'_>) {
         let ms_i32 = i32::try_from(ms).unwrap_or(i32::MAX);
         self.record_as_cause(writer, node, RecordKind::ClockJumped { ms: ms_i32 });
-        // Somebody has set the wall clock. Leases are measured on another one, unless not.
+        // Leases are measured on the monotonic clock, unless that protection is disabled.
         if !self.context.protections.monotonic_clock {
             let now = self.now;
             self.clock_mut(node).jump(now, ms);

@@ -1,11 +1,11 @@
-//! The world: a server and its clients, the network between them, their clocks, the disk; and
-//! whatever is done to all of these.
+//! The world: a server and its clients, the network, the clocks, the disk, and injected faults.
 //!
-//! - One thing happens at a time, in the order of world time, and of being decided.
-//! - A world is a value: cloning it is taking a snapshot, and stepping the clone does what stepping
-//!   the original would.
-//! - Every draw of luck has a key of its own (the link and the number of the packet, the number of
-//!   the flush), so taking one thing away reshuffles nothing else.
+//! - One event happens at a time, in the order of virtual time; ties are broken by the order of
+//!   scheduling.
+//! - A world is a value: a clone is a snapshot, and stepping it has the same result as stepping the
+//!   original.
+//! - Each random number has a key of its own (the link and the packet's sequence number, or the
+//!   number of the flush). Removing one event therefore does not change the others' randomness.
 
 mod clients;
 mod disk;
@@ -38,12 +38,12 @@ pub use clients::{Belief, ClientView};
 pub use server::ServerView;
 pub use view::{ClockView, LinkView, PacketView};
 
-/// What a run fixes for all its time.
+/// What does not change during a run.
 #[derive(Debug)]
 pub(super) struct RunContext {
     pub(super) run: Run,
     pub(super) protections: ProtectionFlags,
-    /// What is done to packets when they are sent.
+    /// The actions on packets at the time when they are sent.
     pub(super) on_send: BTreeMap<PacketSelector, Vec<PacketAction>>,
 }
 
@@ -62,7 +62,9 @@ impl RunContext {
     }
 }
 
-/// A simulated run at one moment.
+/// The state of a simulated run at one point in virtual time.
+///
+/// [`World::step`] advances it and appends to the trace. The other methods only read.
 #[derive(Clone, Debug)]
 pub struct World {
     context: Arc<RunContext>,
@@ -82,24 +84,24 @@ pub struct World {
     ended: bool,
 }
 
-/// The first number in the agenda of interventions. They have numbers of their own, so that one
-/// more of them reorders nothing else.
+/// The first sequence number of an intervention. Interventions have a range of their own, so that
+/// adding one does not reorder other events.
 const FIRST_INTERVENTION_SEQUENCE: u64 = 1 << 16;
 
-/// The last number below all that is decided in the course of the run.
+/// The last sequence number before those of events that are scheduled during the run.
 const LAST_RESERVED_SEQUENCE: u64 = 1 << 48;
 
-/// Something that will happen.
+/// An event that is scheduled at a virtual time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ScheduledEvent {
     at: VirtualTime,
-    /// Starts first, then interventions, then all else in the order of being decided.
+    /// Breaks ties: starts first, then interventions, then other events in the order of scheduling.
     sequence: u64,
     event: SimEvent,
 }
 
 impl ScheduledEvent {
-    /// Both as one number, which is compared without a branch. No two entries have the same.
+    /// Returns time and sequence number as one integer, which compares without a branch. Unique.
     fn sort_key(&self) -> u128 {
         u128::from(self.at.as_micros()) << 64 | u128::from(self.sequence)
     }
@@ -122,9 +124,9 @@ enum SimEvent {
     Start(NodeId),
     PacketArrives(PacketId),
     PacketLost(PacketId),
-    /// A node's own timer; of no account where it was set anew meanwhile.
+    /// The timer of a node. Ignored if the node has set another timer since.
     NodeTimer(NodeId),
-    /// What a client does next. The number tells it from what was due before it died.
+    /// A client continues its script. Ignored if the script's generation has changed since.
     ResumeScript(NodeId, u32),
     FlushCompleted(u32),
     Intervention(u32),
@@ -134,14 +136,14 @@ enum SimEvent {
     RunEnds,
 }
 
-/// Where records go, and what the next one is caused by.
+/// The destination of records, and the direct cause of the next one.
 pub(super) struct TraceWriter<'a> {
     pub(super) trace: &'a mut Vec<Record>,
     pub(super) cause: RecordId,
 }
 
 impl World {
-    /// The run at its beginning, before anything has happened.
+    /// Creates the world at the start of a run.
     pub fn new(run: Run) -> Self {
         let node_count = run.config.clients.len() + 1;
         let clients = (1_u8..).zip(&run.config.clients);
@@ -183,7 +185,7 @@ impl World {
         self.schedule(VirtualTime::from_millis(context.run.config.ends_ms), SimEvent::RunEnds);
     }
 
-    /// Puts the interventions from the `known`th on in the agenda, each under its own number.
+    /// Schedules the interventions after the first `known`, with sequence numbers of their own.
     fn schedule_interventions(&mut self, known: usize) {
         let context = Arc::clone(&self.context);
         let numbered = (0_u32..).zip(&context.run.interventions);
@@ -199,8 +201,8 @@ impl World {
         }
     }
 
-    /// Lets the next thing happen that leaves a record, and adds its records to `trace`, whatever
-    /// is in that already. Says whether there was one.
+    /// Executes events until one adds records to `trace`. Returns whether one did; if not, the run
+    /// is over.
     pub fn step(&mut self, trace: &mut Vec<Record>) -> bool {
         let before = self.record_count;
         while self.record_count == before {
@@ -263,12 +265,12 @@ impl World {
         }
     }
 
-    /// Writes a record down.
+    /// Appends a record to the trace.
     fn record(&mut self, writer: &mut TraceWriter<'_>, node: NodeId, kind: RecordKind) -> RecordId {
         self.record_with_related(writer, node, kind, RecordId::NONE)
     }
 
-    /// The same; what happens next in this step is caused by it.
+    /// Appends a record that becomes the cause of the next records in this step.
     fn record_as_cause(
         &mut self,
         writer: &mut TraceWriter<'_>,
@@ -280,7 +282,7 @@ impl World {
         id
     }
 
-    /// The same, resting also on something that happened before.
+    /// Appends a record that also has a related earlier record.
     fn record_with_related(
         &mut self,
         writer: &mut TraceWriter<'_>,
@@ -304,7 +306,7 @@ impl World {
         id
     }
 
-    /// What a node's clock shows.
+    /// Returns the reading of a node's clock.
     fn local_time(&self, node: NodeId) -> Time {
         self.clock(node).read(self.now)
     }
@@ -328,9 +330,9 @@ impl World {
         self.server.recorder.lock_id(name)
     }
 
-    /// The same world at the same moment, to which these things will be done, too.
+    /// Returns a copy of this world with additional interventions.
     ///
-    /// Right only where none of them would have mattered yet: what has happened stays.
+    /// The past is unchanged, so none of the interventions may concern it.
     #[must_use]
     pub fn with_interventions(&self, interventions: &[Intervention]) -> Self {
         let mut run = self.context.run.clone();
@@ -342,37 +344,37 @@ impl World {
         world
     }
 
-    /// The moment.
+    /// Returns the current virtual time.
     pub const fn now(&self) -> VirtualTime {
         self.now
     }
 
-    /// How many steps there were.
+    /// Returns the number of steps so far.
     pub const fn steps(&self) -> u32 {
         self.steps
     }
 
-    /// How many records there are.
+    /// Returns the number of records so far.
     pub const fn record_count(&self) -> u32 {
         self.record_count
     }
 
-    /// Whether the run is over.
+    /// Returns whether the run is over.
     pub const fn is_over(&self) -> bool {
         self.ended
     }
 
-    /// A number that tells this run, up to here, from any that went otherwise.
+    /// Returns a hash of the trace so far.
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// What the checkers say up to here.
+    /// Returns the checkers, which have seen the trace so far.
     pub const fn checkers(&self) -> &Checkers {
         &self.checkers
     }
 
-    /// The run that this is.
+    /// Returns the run, including added interventions.
     pub fn run(&self) -> &Run {
         &self.context.run
     }

@@ -1,4 +1,4 @@
-//! Packets on their way.
+//! The network: links, and the packets in flight.
 
 use leasehold_core::id::Token;
 use leasehold_core::rng::Rng;
@@ -12,14 +12,14 @@ use crate::trace::{
 };
 use crate::virtual_time::VirtualTime;
 
-/// What a packet carries.
+/// The content of a packet.
 #[derive(Clone, Debug)]
 pub(super) enum Payload {
     Request(Request),
     Reply(Reply),
 }
 
-/// A packet on its way.
+/// A packet in flight.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
     pub(super) selector: PacketSelector,
@@ -31,18 +31,19 @@ pub(super) struct Packet {
     pub(super) loss: Option<LossCause>,
 }
 
-/// One way between two nodes.
+/// One direction between two nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Link {
     pub(super) packets_sent: u64,
-    /// How many there were of each message.
+    /// The number of packets sent, per kind of message.
     message_counts: [u32; Message::ALL.len()],
     pub(super) cut: bool,
     pub(super) loss_ppm: u64,
     pub(super) delay_us: u64,
 }
 
-/// What becomes of one packet. Drawn as a whole, so that one fate never shifts another.
+/// The transmission of one packet. All random numbers are generated for every packet, so that one
+/// outcome does not change the others.
 struct Transit {
     latency: u64,
     loss: Option<LossCause>,
@@ -55,7 +56,7 @@ impl World {
         self.links.get_mut(usize::from(link.from.0) * nodes + usize::from(link.to.0))
     }
 
-    /// Puts a packet on its way.
+    /// Sends a packet.
     pub(super) fn send(
         &mut self,
         from: NodeId,
@@ -85,9 +86,8 @@ impl World {
         let is_duplicated = rng.chance(network.duplicate_ppm);
         let copy_delay = rng.between(network.latency_min_us, network.latency_max_us);
         transit.copy_delay = is_duplicated.then_some(copy_delay);
-        let (is_late, delay_ms) =
-            (rng.chance(network.late_ppm), rng.below(network.late_max_us + 1));
-        transit.latency += if is_late { delay_ms } else { 0 } + state.delay_us;
+        let (is_late, late_us) = (rng.chance(network.late_ppm), rng.below(network.late_max_us + 1));
+        transit.latency += if is_late { late_us } else { 0 } + state.delay_us;
         if state.cut {
             transit.loss = Some(LossCause::Cut);
         }
@@ -95,14 +95,14 @@ impl World {
         self.transmit(selector, payload, summary, &transit, writer);
     }
 
-    /// What was decided about this very packet before it was sent.
-    fn apply_planned_actions(&self, selector: PacketSelector, latency: &mut Transit) {
+    /// Applies the interventions that select this packet.
+    fn apply_planned_actions(&self, selector: PacketSelector, transit: &mut Transit) {
         for action in self.context.on_send.get(&selector).into_iter().flatten() {
             match action {
-                PacketAction::Drop => latency.loss = Some(LossCause::Dropped),
-                PacketAction::Duplicate { after_ms } => latency.copy_delay = Some(after_ms * 1_000),
-                PacketAction::Delay { by_ms } => latency.latency += by_ms * 1_000,
-                PacketAction::Deliver => (latency.latency, latency.loss) = (0, None),
+                PacketAction::Drop => transit.loss = Some(LossCause::Dropped),
+                PacketAction::Duplicate { after_ms } => transit.copy_delay = Some(after_ms * 1_000),
+                PacketAction::Delay { by_ms } => transit.latency += by_ms * 1_000,
+                PacketAction::Deliver => (transit.latency, transit.loss) = (0, None),
             }
         }
     }
@@ -207,12 +207,12 @@ impl World {
         }
     }
 
-    /// A packet is where it was sent to.
+    /// Delivers a packet to its receiver.
     pub(super) fn deliver_packet(&mut self, id: PacketId, writer: &mut TraceWriter<'_>) {
         let Some(index) = self.packets.index_of(id) else { return };
         let packet = self.packets.get_at(index);
         if packet.arrives_at != self.now || packet.loss.is_some() {
-            // It was moved, or lost, after this was set.
+            // The packet was rescheduled or lost after this event was scheduled.
             return;
         }
         let LinkId { from, to } = packet.selector.link;
@@ -247,7 +247,7 @@ impl World {
         self.record(writer, from, RecordKind::Lost { packet: summary, cause });
     }
 
-    /// Does something to a packet that is on its way.
+    /// Applies an action to a packet in flight.
     pub(super) fn apply_packet_action(
         &mut self,
         selector: PacketSelector,

@@ -1,7 +1,8 @@
-//! The packets on their way, in the order of their numbers.
+//! The packets in flight, sorted by id.
 //!
-//! They come with rising numbers and go about as they came. So a queue in order, halved to find
-//! one, is quicker than a tree, and no packet is moved in memory while others come and go.
+//! Ids increase, and packets leave in roughly the order in which they were sent. A sorted queue
+//! with binary search is therefore faster than a tree. The boxes keep insertions and removals
+//! cheap.
 
 use std::collections::VecDeque;
 
@@ -14,7 +15,7 @@ pub(super) struct InFlightPackets(VecDeque<(PacketId, Box<Packet>)>);
 impl InFlightPackets {
     pub(super) fn insert(&mut self, packet: Packet) {
         let id = packet.summary.id;
-        // Only a copy that is sent along with its original comes with a number out of turn.
+        // Only a duplicate that is scheduled before its original arrives out of order.
         let later = self.0.iter().rev().take_while(|(other, _)| *other > id).count();
         self.0.insert(self.0.len() - later, (id, Box::new(packet)));
     }

@@ -1,4 +1,4 @@
-//! A client goes through its script.
+//! Executes the scripts of the clients.
 
 use leasehold_core::client::CallId;
 use leasehold_core::data::Data;
@@ -12,32 +12,33 @@ use crate::script::ScriptStep;
 use crate::trace::{CallResult, LockId, NodeId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
-/// How long a client waits for an answer, beyond what it is willing to stand in line.
+/// How long a client waits for a reply, in addition to its wait in the queue.
 const CALL_TIMEOUT: Millis = Millis::from_secs(20);
 
-/// About how long it waits before it asks again for what it did not get, in microseconds.
+/// The base delay before a client retries an acquire that failed, in microseconds.
 const RETRY_DELAY_US: u64 = 400_000;
 
-/// How often it begins anew for having lost a lock, before it goes on without.
+/// A client that loses a lock retries, except that after each of this many losses it skips the
+/// work.
 const LOSSES_MAX: u32 = 2;
 
-/// What the draws for that are keyed by.
+/// The key of random numbers for retry delays. No link has this key.
 const RETRY_RNG_KEY: u64 = 0xa9 << 56;
 
-/// How far a client is with its script.
+/// The state of a client's script.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScriptState {
-    /// The step that it is at.
+    /// The index of the current step.
     pub(super) step: usize,
-    /// Tells what is due for it from what was due before.
+    /// Incremented to invalidate events that are scheduled for the script.
     pub(super) generation: u32,
     pub(super) sleeping: bool,
     pub(super) finished: bool,
-    /// Whether it has looked, and only has to send yet.
+    /// Whether the check of an append is done, so that only the request remains.
     checked: bool,
     pending_call: Option<PendingCall>,
     call_result: Option<CallResult>,
-    /// What it has been given: it goes on using that, whether it still holds or not.
+    /// The granted tokens. The script uses them even if the lock is lost.
     tokens: Vec<(LockId, u32)>,
     lines_written: u32,
     losses: u32,
@@ -55,13 +56,13 @@ struct PendingCall {
 }
 
 impl ScriptState {
-    /// What it waits for under this number.
+    /// Returns the details of the pending call, if it has this id.
     pub(super) fn call_details(&self, id: CallId) -> Option<(Message, LockId, u32)> {
         let call = self.pending_call.filter(|call| call.id == id)?;
         Some((call.message, call.lock, call.token))
     }
 
-    /// A call has come to its end.
+    /// Handles the end of a call.
     pub(super) fn call_ended(
         &mut self,
         id: CallId,
@@ -72,7 +73,7 @@ impl ScriptState {
         let Some(call) = self.pending_call.filter(|call| call.id == id) else { return };
         self.pending_call = None;
         self.sleeping = false;
-        // The time to give up, if there was one, is of no account any more.
+        // Invalidates the timeout of the call.
         self.generation += 1;
         self.call_result = Some(outcome);
         if message == Message::AcquireLock && outcome == CallResult::Succeeded {
@@ -81,7 +82,7 @@ impl ScriptState {
         }
     }
 
-    /// The same script from the top, in another life.
+    /// Returns the state after a restart of the client: the script starts again at its first step.
     pub(super) fn restarted(&self) -> Self {
         Self {
             generation: self.generation + 1,
@@ -101,7 +102,7 @@ impl ScriptState {
 }
 
 impl World {
-    /// Does the next step of a client's script, if it can. Says whether there may be another.
+    /// Executes the next step of a client's script if possible. Returns whether to call it again.
     pub(super) fn run_script(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) -> bool {
         let Some(client) = self.client(node) else { return false };
         let state = &client.script_state;
@@ -110,13 +111,13 @@ impl World {
             return false;
         }
         let context = std::sync::Arc::clone(&self.context);
-        let Some(spec) = context.run.config.clients.get(usize::from(node.0) - 1) else {
+        let Some(client_config) = context.run.config.clients.get(usize::from(node.0) - 1) else {
             return false;
         };
         if let Some(call) = state.pending_call {
-            return self.abandon_wait(node, &spec.script, call);
+            return self.abandon_wait(node, &client_config.script, call);
         }
-        match spec.script.get(state.step) {
+        match client_config.script.get(state.step) {
             None => {
                 self.update_script_state(node, |state| state.finished = true);
                 self.record_as_cause(writer, node, RecordKind::Finished);
@@ -135,7 +136,7 @@ impl World {
                 false
             }
             Some(ScriptStep::Append { file, check, gap_ms }) => {
-                self.script_append(node, &spec.script, file, (*check, *gap_ms), writer)
+                self.script_append(node, &client_config.script, file, (*check, *gap_ms), writer)
             }
             Some(ScriptStep::Release { lock }) => self.script_release(node, lock, writer),
             Some(ScriptStep::Close) => self.script_close(node, writer),
@@ -169,7 +170,7 @@ impl World {
         self.schedule(at, SimEvent::ResumeScript(node, generation));
     }
 
-    /// Sleeps before it asks again.
+    /// Sleeps before a retry.
     fn sleep_before_retry(&mut self, node: NodeId) {
         let Some(client) = self.client_mut(node) else { return };
         client.script_state.retries += 1;
@@ -218,7 +219,7 @@ impl World {
         }
     }
 
-    /// Whether it still has what it got before.
+    /// Returns whether the client believes that it still holds the lock.
     fn holds(&self, node: NodeId, name: &Name) -> bool {
         let (lock, now) = (self.lock_id(name), self.local_time(node));
         self.client(node).is_some_and(|client| {
@@ -246,7 +247,7 @@ impl World {
         true
     }
 
-    /// Leaves the line where it has stood there for long enough.
+    /// Cancels a wait that has timed out.
     fn abandon_wait(&mut self, node: NodeId, script: &[ScriptStep], call: PendingCall) -> bool {
         let now = self.local_time(node);
         let locks = self.context.run.config.locks.clone();
@@ -316,14 +317,14 @@ impl World {
         self.wait_for_call(node, id, (Message::AppendFile, lock, token), VirtualTime::NEVER)
     }
 
-    /// Goes back to where it got this lock.
+    /// Returns to the step that acquires this lock, or skips to the step after its release.
     fn restart_from_acquire(&mut self, node: NodeId, script: &[ScriptStep], name: &Name) {
         self.update_script_state(node, |state| {
             state.losses += 1;
             let index = script[..state.step]
                 .iter()
                 .rposition(|step| matches!(step, ScriptStep::Acquire { lock, .. } if lock == name));
-            // What it can never do in the time that it has, it gives up.
+            // The work may take longer than the lease ever allows: do not retry forever.
             let may_retry = state.losses < LOSSES_MAX * 5 && state.losses % LOSSES_MAX != 0;
             let restart_at = index.filter(|_| may_retry);
             state.step = restart_at.unwrap_or_else(|| step_after_release(script, state.step, name));
@@ -373,7 +374,7 @@ impl World {
     }
 }
 
-/// The step after the one that gives this lock back; the next one where none does.
+/// Returns the step after the one that releases this lock, or the next step if none does.
 fn step_after_release(script: &[ScriptStep], start: usize, name: &Name) -> usize {
     let mut steps = script.iter().skip(start);
     let index = steps.position(|step| matches!(step, ScriptStep::Release { lock } if lock == name));

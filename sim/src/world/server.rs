@@ -1,4 +1,4 @@
-//! The server's node: the real lock service, its outbox, and a journal on a simulated disk.
+//! The server node: the real lock server, its outbox, and its log on a simulated disk.
 
 use leasehold_core::event::Event;
 use leasehold_core::id::{Peer, SessionId, SessionKey};
@@ -21,14 +21,14 @@ use crate::run;
 use crate::trace::{LockId, NodeId, RecordKind, saturating_u32};
 use crate::virtual_time::VirtualTime;
 
-/// What the draws for session ids are keyed by: no link has this.
+/// The key of random numbers for session keys. No link has this key.
 const ENTROPY_RNG_KEY: u64 = 0xe7 << 56;
 
-/// The server's node.
+/// The server node.
 #[derive(Clone, Debug)]
 pub(super) struct ServerNode {
     pub(super) clock: Clock,
-    /// The process, while there is one.
+    /// The lock server; `None` before the start and after a crash.
     pub(super) process: Option<LockServer>,
     pub(super) outbox: Outbox,
     pub(super) paused: bool,
@@ -41,16 +41,16 @@ pub(super) struct ServerNode {
     input_count: u64,
 }
 
-/// What the server's node is like, for those who look.
+/// A read-only view of the server node.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerView<'a> {
-    /// What is so in its memory; unset while it is dead.
+    /// The state in memory; `None` while the server is not running.
     pub state: Option<&'a State>,
-    /// What is on its disk.
+    /// The durable state on disk.
     pub durable_state: &'a State,
-    /// Whether it stands still.
+    /// Whether the server is paused.
     pub paused: bool,
-    /// How many events wait to be flushed.
+    /// The number of events that are written but not flushed.
     pub unflushed: usize,
 }
 
@@ -71,7 +71,7 @@ impl ServerNode {
         }
     }
 
-    /// The process is gone. What was written and not flushed is there afterwards only by luck.
+    /// Ends the process. Events that are written but not flushed survive only if `keeps_unflushed`.
     pub(super) fn crash(&mut self, keeps_unflushed: bool) {
         self.process = None;
         self.outbox = Outbox::default();
@@ -101,7 +101,7 @@ impl World {
             disk.state = std::mem::take(&mut disk.state).without_fencing();
         }
         let state = disk.state.clone();
-        // Places in history are reserved ahead of their use, so none is ever given twice.
+        // The server reserves log indices before it uses them, so no index is ever used twice.
         let last_index = disk.highest_index.max(state.applied_index());
         let start = StartParams { state, index_floor: last_index, ..StartParams::default() };
         if self.server.start_count > 1 {
@@ -167,13 +167,13 @@ impl World {
         self.schedule_server_timer();
     }
 
-    /// Goes on after a pause: what has fallen due is looked after first.
+    /// Sets the timer again after a pause or a clock change.
     pub(super) fn reschedule_server_timer(&mut self) {
         self.server.timer_at = None;
         self.schedule_server_timer();
     }
 
-    /// Sets the timer anew where the next due moment, or the clock, has changed.
+    /// Schedules the server's timer if its deadline has changed.
     pub(super) fn schedule_server_timer(&mut self) {
         let deadline = self.server.process.as_ref().and_then(|process| process.next_deadline());
         let deadline = deadline.map(|(at, _)| self.server.clock.time_of_reading(self.now, at));
@@ -185,7 +185,8 @@ impl World {
         }
     }
 
-    /// Writes down what a step has led to, sends what may be sent, and gives the rest to the disk.
+    /// Records the events of a step, sends the replies that need not wait, and writes the events to
+    /// disk.
     fn process_step(&mut self, step: Step, origin: NodeId, writer: &mut TraceWriter<'_>) {
         let cause = writer.cause;
         for event in &step.events {
@@ -203,7 +204,7 @@ impl World {
                 .outbox
                 .release_durable(Durable { through: process.last_index() }, &mut replies);
         }
-        // What may leave leaves before anything can go wrong with the disk.
+        // These replies do not depend on the write, so they are sent even if it fails.
         self.send_replies(replies, writer);
         let mut failed = Vec::new();
         self.write_events(events, writer, &mut failed);
@@ -217,7 +218,7 @@ impl World {
         }
     }
 
-    /// What the server's node is like.
+    /// Returns a view of the server node.
     pub fn server(&self) -> ServerView<'_> {
         ServerView {
             state: self.server.process.as_ref().map(LockServer::state),
@@ -227,25 +228,25 @@ impl World {
         }
     }
 
-    /// What stands in the file of a lock.
+    /// Returns the lines in the file of a lock.
     pub fn file(&self, lock: LockId) -> Option<&Lines> {
         self.server.recorder.file(lock)
     }
 
-    /// The place of the line that begins here, from 1 on; 0 where none does.
+    /// Returns the number of the line that begins at `offset`, counted from 1; 0 if none does.
     pub(super) fn line_number_at(&self, lock: LockId, offset: u64) -> u64 {
         let index = self.file(lock).and_then(|lines| lines.index_at_offset(offset));
         index.map_or(0, |index| index as u64 + 1)
     }
 
-    /// The number of the session that this capability opens, or opened.
+    /// Returns the id of the live or ended session with this key, or 0.
     pub(super) fn session_id_for_key(&self, key: Secret<SessionKey>) -> u64 {
         let process = self.server.process.as_ref();
         let session_id = process.and_then(|process| process.live_or_ended_session(key));
         session_id.map_or(0, SessionId::number)
     }
 
-    /// Writes a decision of the service down, and what it rests on.
+    /// Records an event of the server.
     pub(super) fn record_event(
         &mut self,
         event: &Event,
@@ -262,7 +263,7 @@ impl World {
     }
 }
 
-/// Where a node's packets come from.
+/// Returns the address of a node.
 pub(super) fn peer_address(node: NodeId) -> Peer {
     Peer(([10, 0, 0, node.0], u16::from(node.0)).into())
 }

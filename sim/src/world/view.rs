@@ -1,5 +1,4 @@
-//! What a world is like, for those who look at it and change nothing: packets on their way, links,
-//! and clocks.
+//! Read-only views of a world: packets in flight, links, and clocks.
 
 use leasehold_core::time::Time;
 
@@ -8,45 +7,47 @@ use crate::run::PacketSelector;
 use crate::trace::{LinkId, NodeId, PacketSummary, RecordId};
 use crate::virtual_time::VirtualTime;
 
-/// A packet on its way.
+/// A packet in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketView {
-    /// How it is named among those of its run.
+    /// Identifies the packet within its run.
     pub selector: PacketSelector,
-    /// What it says.
+    /// The packet's content.
     pub summary: PacketSummary,
-    /// The record of its sending.
+    /// The record that it was sent.
     pub sent_record: RecordId,
-    /// When that was.
+    /// When it was sent.
     pub sent_at: VirtualTime,
-    /// When it arrives, or would.
+    /// When it arrives, or would arrive if it is lost.
     pub arrives_at: VirtualTime,
-    /// Whether it will be lost half the way. Whoever wants others to guess must not tell.
+    /// Whether it will be lost halfway. This reveals the future: do not show it before a
+    /// prediction.
     pub will_be_lost: bool,
 }
 
-/// One way between two nodes.
+/// One direction between two nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkView {
-    /// Nothing gets through.
+    /// Whether every packet is lost.
     pub is_cut: bool,
-    /// How many packets it loses beyond what all links lose, in parts per million.
+    /// The loss rate of this link, in parts per million. The higher of this and the network's
+    /// applies.
     pub loss_ppm: u64,
-    /// How much longer it takes, in microseconds.
+    /// The additional latency of this link, in microseconds.
     pub delay_us: u64,
 }
 
-/// A node's clock against a right one.
+/// The deviation of a node's clock from a correct clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockView {
-    /// By how much it is ahead, in milliseconds; behind where that is negative.
+    /// How far the clock is ahead, in milliseconds; negative if it is behind.
     pub ahead_ms: i64,
-    /// How much faster than the world it runs, in parts per million.
+    /// The clock's rate relative to virtual time, in parts per million.
     pub rate_ppm: i64,
 }
 
 impl World {
-    /// The packets on their way, in the order of being sent.
+    /// Iterates over the packets in flight, in the order in which they were sent.
     pub fn packets(&self) -> impl Iterator<Item = PacketView> + '_ {
         self.packets.iter().map(|packet| PacketView {
             selector: packet.selector,
@@ -58,7 +59,7 @@ impl World {
         })
     }
 
-    /// One way between two nodes; as if it were whole where there is none.
+    /// Returns the state of a link; a healthy link if one of the nodes does not exist.
     pub fn link(&self, link: LinkId) -> LinkView {
         let nodes = self.clients.len() + 1;
         let state = self.links.get(usize::from(link.from.0) * nodes + usize::from(link.to.0));
@@ -69,7 +70,7 @@ impl World {
         })
     }
 
-    /// A node's clock.
+    /// Returns the deviation of a node's clock.
     pub fn clock_view(&self, node: NodeId) -> ClockView {
         let clock = self.clock(node);
         let nominal = self.now.as_millis() + super::clients::clock_offset_ms(node);
@@ -78,7 +79,7 @@ impl World {
         ClockView { ahead_ms, rate_ppm: clock.rate_ppm() }
     }
 
-    /// When a node's clock, as it runs now, will show this; now, where it has shown it already.
+    /// Returns when a node's clock will show `reading` at its current rate; now if it already has.
     pub fn time_of_reading(&self, node: NodeId, reading: Time) -> VirtualTime {
         self.clock(node).time_of_reading(self.now, reading)
     }
