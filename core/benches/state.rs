@@ -1,5 +1,5 @@
-//! How fast history is folded: `State::apply` alone, over what a thousand clients did that take
-//! their locks, append a line and give them back. `cargo bench -p leasehold-core --bench state`.
+//! The speed of `State::apply`, for the events of a thousand clients that acquire their locks,
+//! append a line and release them. `cargo bench -p leasehold-core --bench state`.
 
 mod fixtures;
 

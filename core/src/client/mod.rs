@@ -112,7 +112,8 @@ pub struct LockClient {
     phase: Phase,
     calls: BTreeMap<CallId, Call>,
     last_call_id: CallId,
-    /// Continues over all sessions, so that a late reply never matches a request of another session.
+    /// Continues over all sessions, so that a late reply never matches a request of another
+    /// session.
     last_seq: Seq,
     held: BTreeMap<Name, HeldLock>,
     belief: Belief,
@@ -160,8 +161,8 @@ impl LockClient {
         }
     }
 
-    /// Acquires a lock, and waits for it for at most `wait`. The call ends by `deadline` in any case;
-    /// a later grant is released.
+    /// Acquires a lock, and waits for it for at most `wait`. The call ends by `deadline` in any
+    /// case; a later grant is released.
     pub fn acquire(
         &mut self,
         now: Time,
@@ -186,8 +187,8 @@ impl LockClient {
         self.begin_call(now, CallKind::Release { lock, token }, deadline)
     }
 
-    /// Appends to the file that a lock guards. The caller should check [`LockClient::believes`] first,
-    /// which only avoids a refusal: fencing does not depend on it.
+    /// Appends to the file that a lock guards. The caller should check [`LockClient::believes`]
+    /// first, which only avoids a refusal: fencing does not depend on it.
     pub fn append(
         &mut self,
         now: Time,
@@ -242,8 +243,8 @@ impl LockClient {
         self.believed_until(lock, token).is_some_and(|until| now < until)
     }
 
-    /// Returns until when the client may believe that it holds the lock under this token, unless the
-    /// lease is renewed.
+    /// Returns until when the client may believe that it holds the lock under this token, unless
+    /// the lease is renewed.
     pub fn believed_until(&self, lock: &Name, token: Token) -> Option<Time> {
         let held = self.held.get(lock).filter(|held| held.token == token)?;
         Some(self.belief_end(held))

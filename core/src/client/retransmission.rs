@@ -1,5 +1,5 @@
-//! Retransmission with exponential backoff: after 200 ms at first, then after twice as long each time,
-//! up to 2 s, with ±20% of jitter.
+//! Retransmission with exponential backoff: after 200 ms at first, then after twice as long each
+//! time, up to 2 s, with ±20% of jitter.
 
 use std::collections::VecDeque;
 
@@ -8,8 +8,8 @@ use crate::limits::{JITTER_PPM, RETRANSMIT_DELAY_MAX};
 use crate::rng::Rng;
 use crate::time::{Millis, Time};
 
-/// How many attempts have their send times retained. A reply to an older one proves nothing about the
-/// lease.
+/// How many attempts have their send times retained. A reply to an older one proves nothing about
+/// the lease.
 const TRANSMISSIONS_TRACKED: usize = 64;
 
 /// The transmissions of one request.

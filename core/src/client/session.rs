@@ -1,7 +1,7 @@
 //! The client's session: `hello`, heartbeats, and the loss of the session.
 //!
-//! A heartbeat is never retransmitted: each is a new request, because a duplicate renews nothing. If
-//! no reply arrives, the next one follows sooner.
+//! A heartbeat is never retransmitted: each is a new request, because a duplicate renews nothing.
+//! If no reply arrives, the next one follows sooner.
 
 use std::collections::VecDeque;
 
@@ -62,8 +62,8 @@ impl Phase {
 }
 
 impl OpenSession {
-    /// Returns the delay after the first unanswered heartbeat: a quarter of the usual interval, because
-    /// the reply may only be slow.
+    /// Returns the delay after the first unanswered heartbeat: a quarter of the usual interval,
+    /// because the reply may only be slow.
     fn retry_delay_first(&self) -> Millis {
         let minimum = RETRANSMIT_DELAY_FIRST.min(self.lease.divided_by(2 * HEARTBEATS_PER_LEASE));
         self.lease.divided_by(4 * HEARTBEATS_PER_LEASE).max(minimum).min(RETRANSMIT_DELAY_MAX)
@@ -232,8 +232,8 @@ impl LockClient {
         true
     }
 
-    /// Handles the loss of the session, with all its locks and waits. Acquires are repeated in a new
-    /// session; the outcome of appends is queried.
+    /// Handles the loss of the session, with all its locks and waits. Acquires are repeated in a
+    /// new session; the outcome of appends is queried.
     pub(super) fn handle_session_loss(&mut self, now: Time) {
         let Phase::Open(session) = &self.phase else { return };
         let lost_key = session.key;

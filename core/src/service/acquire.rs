@@ -121,7 +121,7 @@ impl LockServer {
         let session = self.session(context);
         let wait = session.wait_by_seq(context.request_id.seq).expect("it is queued");
         let lock = self.state.locks().get(&wait.lock).expect("a lock with waiters is retained");
-        let index = lock.queue_index(wait.ticket).expect("a wait has a place in the queue");
+        let index = lock.queue_index(wait.ticket).expect("a wait is in the wait queue");
         let attempt = lock.wait_queue()[index].attempt;
         let status = Status::Queued { lock: wait.lock.clone(), position: index as u64 + 1 };
         let request_id = RequestId { attempt, ..context.request_id };

@@ -94,7 +94,7 @@ impl LockServer {
             self.reply_from_cache(&context, cached);
         } else if let Some(wait) = session.wait_by_seq(request_id.seq) {
             let lock = self.state.locks().get(&wait.lock).expect("a lock with waiters is retained");
-            let waiter = lock.waiter(wait.ticket).expect("a wait has a place in the queue");
+            let waiter = lock.waiter(wait.ticket).expect("a wait is in the wait queue");
             if waiter.digest == request_id.digest {
                 self.poll_wait(&context);
             } else {

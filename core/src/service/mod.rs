@@ -159,7 +159,7 @@ impl From<State> for IndexedState {
 pub struct StartParams {
     /// The fold of the log; the default if there is none.
     pub state: State,
-    /// The highest log index that anybody may have seen. Higher ones are assigned from here on.
+    /// The highest log index that was ever assigned. The server assigns higher ones.
     pub index_floor: LogIndex,
     /// Only tokens above this one are granted.
     pub token_floor: Token,

@@ -98,8 +98,8 @@ impl Outbox {
         step.events
     }
 
-    /// Like [`Outbox::hold`], but appends the step's events to `events`. Returns the empty step, for
-    /// [`super::LockServer::reuse`].
+    /// Like [`Outbox::hold`], but appends the step's events to `events`. Returns the empty step,
+    /// for [`super::LockServer::reuse`].
     pub fn hold_into(
         &mut self,
         mut step: Step,

@@ -106,7 +106,7 @@ impl LockServer {
         let Some(wait) = session.wait_by_seq(seq).cloned() else { return };
         let client = session.client.clone();
         let lock = self.state.locks().get(&wait.lock).expect("a lock with waiters is retained");
-        let waiter = lock.waiter(wait.ticket).expect("a wait has a place in the queue");
+        let waiter = lock.waiter(wait.ticket).expect("a wait is in the wait queue");
         let request_id = RequestId { seq, attempt: waiter.attempt, digest: waiter.digest };
         self.record(EventKind::WaitEnded {
             lock: wait.lock,

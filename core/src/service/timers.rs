@@ -3,8 +3,8 @@
 //! - Finding the next timer takes logarithmic time.
 //! - A renewal moves no timer. When a lease timer expires, it is set again if the lease was renewed
 //!   since. So a heartbeat is cheap, and each lease has one timer.
-//! - A timer is removed as soon as the session, tenure or wait that it belongs to ends, so the queue
-//!   is no larger than the state.
+//! - A timer is removed as soon as the session, tenure or wait that it belongs to ends, so the
+//!   queue is no larger than the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -260,7 +260,7 @@ impl State {
                 session.replies.record_attempt(request_id.seq, request_id.attempt);
                 let Some(wait) = session.wait_by_seq(request_id.seq).cloned() else { return };
                 let lock = self.locks.get_mut(&wait.lock).expect("a lock with waiters is retained");
-                let waiter = lock.waiter_mut(wait.ticket).expect("a wait has a place in the queue");
+                let waiter = lock.waiter_mut(wait.ticket).expect("a wait is in the wait queue");
                 waiter.last_seen_at = now;
                 waiter.attempt = waiter.attempt.max(request_id.attempt);
             }

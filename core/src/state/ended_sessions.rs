@@ -1,5 +1,5 @@
-//! Sessions that have ended, retained for a while so that `append_outcome` can return the outcome of
-//! an append whose reply was lost.
+//! Sessions that have ended, retained for a while so that `append_outcome` can return the outcome
+//! of an append whose reply was lost.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

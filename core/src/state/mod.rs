@@ -137,8 +137,8 @@ impl State {
         self.ended_sessions.find_by_key(key)
     }
 
-    /// Returns whether an append of the session with this sequence number may have been applied, and
-    /// then evicted from the recent appends of its file.
+    /// Returns whether an append of the session with this sequence number may have been applied,
+    /// and then evicted from the recent appends of its file.
     pub fn may_have_evicted_append(&self, session_id: SessionId, seq: Seq) -> bool {
         self.ended_sessions.may_have_evicted_append(session_id, seq)
     }

@@ -58,8 +58,8 @@ pub struct Wait {
 
 /// The recent requests whose answers are not cached: heartbeats and outcome queries.
 ///
-/// A duplicate of one renews nothing. Duplicates are detected among the last 64 sequence numbers; an
-/// older number counts as a duplicate, which is the safe choice.
+/// A duplicate of one renews nothing. Duplicates are detected among the last 64 sequence numbers;
+/// an older number counts as a duplicate, which is the safe choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayWindow {
     highest: Seq,

@@ -1,23 +1,19 @@
-//! A server and some clients in one hand: each test says what is sent and when, and sees every
-//! answer. What isn't expected is a failure.
+//! A server whose requests, clock and disk a test controls. Every reply is visible to the test, and
+//! an unexpected one fails it.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::wildcard_enum_match_arm,
-    reason = "each test file uses its part of this"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
 use leasehold_core::data::Data;
 use leasehold_core::event::Event;
 use leasehold_core::id::{Attempt, Name, Nonce, Peer, Seq, SessionKey, Token};
+use leasehold_core::refusal::Refusal;
 use leasehold_core::secret::Secret;
 use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Request, Status};
 
-/// A server whose disk is instant, and all that it has said and done.
+/// A server whose writes are durable at once, and everything that it has produced.
 pub struct Harness {
     pub server: LockServer,
     pub outbox: Outbox,
@@ -27,7 +23,7 @@ pub struct Harness {
     entropy: u128,
 }
 
-/// A session as its owner knows it.
+/// A session, as its client knows it.
 #[derive(Clone, Copy)]
 pub struct TestSession {
     pub peer: Peer,
@@ -63,7 +59,7 @@ impl Harness {
         harness
     }
 
-    /// The disk takes everything at once.
+    /// Makes the events of a step durable and collects its replies.
     pub fn commit(&mut self, step: leasehold_core::service::Step) {
         let events = self.outbox.hold(step, &mut self.replies);
         self.events.extend(events);
@@ -83,10 +79,10 @@ impl Harness {
         self.now = end;
     }
 
-    pub fn send(&mut self, recovered_from: Peer, request: &Request) {
+    pub fn send(&mut self, from: Peer, request: &Request) {
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
-        self.send_bytes(recovered_from, &bytes);
+        self.send_bytes(from, &bytes);
     }
 
     pub fn send_bytes(&mut self, from: Peer, bytes: &[u8]) {
@@ -96,7 +92,7 @@ impl Harness {
         self.commit(step);
     }
 
-    /// All that was sent since the last look, as `port re attempt status…`.
+    /// Returns the replies since the last call, each as `port seq.attempt status`.
     pub fn drain_replies(&mut self) -> Vec<String> {
         std::mem::take(&mut self.replies).iter().map(format_reply).collect()
     }
@@ -110,9 +106,9 @@ impl Harness {
                 Status::Welcome { session_key, .. } => {
                     TestSession { peer: peer(port), session_key: *session_key }
                 }
-                other => panic!("not a welcome: {other:?}"),
+                other => panic!("expected a welcome, got {other:?}"),
             },
-            other => panic!("not one reply: {other:?}"),
+            other => panic!("expected one reply, got {other:?}"),
         }
     }
 
@@ -127,7 +123,7 @@ impl Harness {
         attempt: u64,
         operation: Operation,
     ) -> String {
-        assert!(self.replies.is_empty(), "unread: {:?}", self.drain_replies());
+        assert!(self.replies.is_empty(), "unexpected replies: {:?}", self.drain_replies());
         let (seq, attempt) = (Seq::new(seq), Attempt::new(attempt));
         self.send(
             session.peer,
@@ -136,7 +132,7 @@ impl Harness {
         self.drain_replies().join(" + ")
     }
 
-    /// These arrive one after the other, and the disk takes nothing of what they lead to.
+    /// Sends these requests one after the other, and fails the write of their events.
     pub fn request_with_failed_flush(
         &mut self,
         requests: &[(TestSession, u64, u64, Operation)],
@@ -157,7 +153,7 @@ impl Harness {
         self.drain_replies()
     }
 
-    /// The fold of the durable events alone.
+    /// Returns the fold of the durable events.
     fn durable_state(&self) -> State {
         let mut state = State::default();
         for event in self.events.iter().filter(|event| event.kind.is_durable()) {
@@ -166,7 +162,7 @@ impl Harness {
         state
     }
 
-    /// What is so after a crash.
+    /// Crashes the server and starts it from its durable state.
     pub fn crash_and_restart(&mut self) {
         let state = self.durable_state();
         let index_floor = self.server.last_index();
@@ -231,15 +227,12 @@ fn format_reply(datagram: &Datagram) -> String {
         Status::Applied { file, offset, len } => format!("applied {file} {offset}+{len}"),
         Status::Alive { lease, held } => format!("alive for {lease}, holds {held}"),
         Status::Closed { released } => format!("closed, released {released}"),
-        Status::Refused(refusal) => {
-            let suffix = match refusal {
-                leasehold_core::refusal::Refusal::StaleToken { current } => format!(" {current}"),
-                leasehold_core::refusal::Refusal::AlreadyHeld { token } => format!(" {token}"),
-                _ => String::new(),
-            };
-            format!("{}{suffix}", refusal.code())
+        Status::Refused(Refusal::StaleToken { current }) => format!("stale_token {current}"),
+        Status::Refused(Refusal::AlreadyHeld { token }) => format!("already_held {token}"),
+        Status::Refused(refusal) => refusal.code().to_owned(),
+        Status::Welcome { .. } | Status::Retry { .. } | Status::NotApplied | Status::Forgotten => {
+            reply.status.code().to_owned()
         }
-        other => other.code().to_owned(),
     };
     format!("{} {}.{} {status}", datagram.to.0.port(), reply.request_seq, reply.attempt)
 }
