@@ -92,7 +92,7 @@ fn grant_to_next_waiter(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(1usize))
         .with_inputs(|| contended_lock.borrow_mut().next_release())
         .bench_local_values(|datagram| {
-            contended_lock.borrow_mut().server.serve_discarding_events(&datagram)
+            contended_lock.borrow_mut().server.serve_discarding_events(&datagram);
         });
 }
 

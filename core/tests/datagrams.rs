@@ -133,7 +133,7 @@ fn arbitrary_bytes_never_panic() {
                 0 => bytes[position] = u8::try_from(rng.below(256)).unwrap(),
                 1 => bytes.truncate(position.max(1)),
                 _ => {
-                    bytes.insert(position, b"\"{}[]:,0e-"[usize::try_from(rng.below(10)).unwrap()])
+                    bytes.insert(position, b"\"{}[]:,0e-"[usize::try_from(rng.below(10)).unwrap()]);
                 }
             }
         }

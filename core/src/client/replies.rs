@@ -402,7 +402,7 @@ impl LockClient {
                 self.finish_call(id, CallOutcome::TimedOut);
             }
             CallKind::Cancel { .. } | CallKind::AppendOutcome { .. } => {
-                self.finish_call(id, CallOutcome::TimedOut)
+                self.finish_call(id, CallOutcome::TimedOut);
             }
         }
     }

@@ -260,7 +260,7 @@ impl LockClient {
         let Some(call) = self.calls.get_mut(&id) else { return };
         match &call.kind {
             CallKind::Acquire { .. } if call.detached => {
-                self.finish_call(id, CallOutcome::Cancelled)
+                self.finish_call(id, CallOutcome::Cancelled);
             }
             CallKind::Acquire { .. } => call.unassign(),
             CallKind::Cancel { .. } => self.finish_call(id, CallOutcome::Cancelled),

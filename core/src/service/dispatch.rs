@@ -41,7 +41,7 @@ impl LockServer {
         match Request::decode(bytes) {
             Ok(request) => self.handle_request(from, &request, entropy, reply_len_max),
             Err(DecodeRequestError::Drop(reason)) => {
-                self.record(EventKind::DatagramDropped { reason })
+                self.record(EventKind::DatagramDropped { reason });
             }
             Err(DecodeRequestError::NotJson) => {
                 let refusal = Refusal::BadRequest { reason: "not a JSON object".to_owned() };
@@ -115,7 +115,7 @@ impl LockServer {
         match operation {
             Operation::Heartbeat => self.heartbeat(context, stale),
             Operation::AppendOutcome { append_seq } => {
-                self.append_outcome(context, *append_seq, stale)
+                self.append_outcome(context, *append_seq, stale);
             }
             Operation::ReleaseLock { .. }
             | Operation::AppendFile { .. }
@@ -137,7 +137,7 @@ impl LockServer {
                 self.refuse(context, Refusal::StaleSeq);
             }
             Operation::AcquireLock { lock, wait, hold } => {
-                self.acquire(context, lock, *wait, *hold)
+                self.acquire(context, lock, *wait, *hold);
             }
             Operation::CancelAcquire { lock } => self.cancel(context, lock),
             Operation::Close => self.close(context),

@@ -254,7 +254,7 @@ impl State {
         match op {
             Op::Hello | Op::Close => {}
             Op::Heartbeat | Op::AppendOutcome => {
-                session.replay_window.record(request_id.seq, request_id.attempt)
+                session.replay_window.record(request_id.seq, request_id.attempt);
             }
             Op::AcquireLock | Op::CancelAcquire | Op::ReleaseLock | Op::AppendFile => {
                 session.replies.record_attempt(request_id.seq, request_id.attempt);

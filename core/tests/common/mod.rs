@@ -101,15 +101,13 @@ impl Harness {
         let request = hello(client, u64::from(port));
         self.send(peer(port), &request);
         let replies = std::mem::take(&mut self.replies);
-        match &replies.as_slice() {
-            [Datagram { reply, .. }] => match &reply.status {
-                Status::Welcome { session_key, .. } => {
-                    TestSession { peer: peer(port), session_key: *session_key }
-                }
-                other => panic!("expected a welcome, got {other:?}"),
-            },
-            other => panic!("expected one reply, got {other:?}"),
-        }
+        let [Datagram { reply, .. }] = replies.as_slice() else {
+            panic!("expected one reply, got {replies:?}");
+        };
+        let Status::Welcome { session_key, .. } = &reply.status else {
+            panic!("expected a welcome, got {reply:?}");
+        };
+        TestSession { peer: peer(port), session_key: *session_key }
     }
 
     pub fn request(&mut self, session: TestSession, seq: u64, operation: Operation) -> String {

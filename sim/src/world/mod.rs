@@ -47,7 +47,7 @@ pub(super) struct RunContext {
     pub(super) protections: ProtectionFlags,
     /// The actions on packets at the time when they are sent.
     pub(super) on_send: BTreeMap<PacketSelector, Vec<PacketAction>>,
-    pub(super) encoding: Encoding,
+    encoding: Encoding,
 }
 
 impl RunContext {
