@@ -170,7 +170,7 @@ impl ServerThread {
                     self.handle_datagram(from, &bytes)
                 }
                 Err(error) if is_receive_timeout(error.kind()) => {
-                    self.server.step(now(), Input::Timer)
+                    self.server.handle(now(), Input::Timer)
                 }
                 Err(error) => panic!("the socket of the test server failed: {error}"),
             };
@@ -197,7 +197,7 @@ impl ServerThread {
             }
         }
         let entropy = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
-        self.server.receive(now(), Peer(from), bytes, entropy)
+        self.server.handle(now(), Input::Datagram { from: Peer(from), bytes, entropy })
     }
 
     /// Sends the replies at once, because nothing is written to a disk.
@@ -206,7 +206,8 @@ impl ServerThread {
         let events = self.outbox.hold(step, &mut replies);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut replies);
-        self.server.handle_durable(durable);
+        let reported = self.server.handle(now(), Input::Durable(durable));
+        self.server.reuse(reported);
         if !events.is_empty() {
             let mut history =
                 self.shared.history.lock().expect("no test panics while it holds the mutex");

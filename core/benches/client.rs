@@ -1,5 +1,5 @@
-//! What a call costs the client: begun, its request written, its reply read and taken in, and told.
-//! `cargo bench -p leasehold-core --bench client`.
+//! The cost of a call at the client: begin it, encode the request, decode and handle the reply, and
+//! report the outcome. `cargo bench -p leasehold-core --bench client`.
 
 mod fixtures;
 
@@ -18,17 +18,17 @@ use fixtures::{LEASE, line, name};
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// When each call is given up: never, as time stands still.
+/// The deadline of each call. It is never reached, because the clock does not advance.
 const DEADLINE: Time = Time::from_millis(30_000);
 
-/// How often a thing is done for one figure: what a session keeps of it has grown by then.
+/// The iterations per sample.
 const SAMPLE_SIZE: u32 = 100;
 
 fn main() {
     divan::main();
 }
 
-/// A client with a session, and what it writes.
+/// A client with a session, and its output buffer.
 struct ClientUnderTest {
     client: LockClient,
     lock: Name,
@@ -36,7 +36,7 @@ struct ClientUnderTest {
     out: Vec<u8>,
 }
 
-/// What its server says: in the order in which it is asked, so the numbers are known before.
+/// Encodes the replies of a server. The sequence numbers follow from the order of the calls.
 struct FakeServer {
     seq: Seq,
     lock: Name,
@@ -45,7 +45,7 @@ struct FakeServer {
 fn open_session() -> (ClientUnderTest, FakeServer) {
     let mut client = LockClient::new(Config::new(name("client-17")), 1);
     client.open(Time::ZERO);
-    let hello = client.poll_request().expect("a client that opens says hello");
+    let hello = client.poll_request().expect("an opening client sends a hello");
     let status = Status::Welcome {
         session_key: Secret::new(SessionKey::from_entropy(1 << 100)),
         lease: LEASE,
@@ -55,7 +55,7 @@ fn open_session() -> (ClientUnderTest, FakeServer) {
     };
     client.receive(Time::ZERO, Reply { request_seq: hello.seq, attempt: hello.attempt, status });
     client.send_heartbeat(Time::ZERO);
-    let seq = client.poll_request().expect("a heartbeat").seq;
+    let seq = client.poll_request().expect("the client sends a heartbeat").seq;
     while client.poll_notification().is_some() {}
     let lock = name("reports");
     let mut client_under_test =
@@ -68,18 +68,18 @@ fn open_session() -> (ClientUnderTest, FakeServer) {
 
 impl ClientUnderTest {
     fn send_request(&mut self) {
-        let request = self.client.poll_request().expect("a request is to be sent");
+        let request = self.client.poll_request().expect("the call sends a request");
         self.out.clear();
         request.encode(&mut self.out);
-        assert!(self.client.poll_request().is_none(), "one request at a time");
+        assert!(self.client.poll_request().is_none(), "the call sends a second request");
     }
 
-    /// Takes a reply in. Gives what it is told then.
+    /// Handles a reply. Returns the notification that it leads to.
     fn receive(&mut self, reply: &[u8]) -> Option<Notification> {
-        let reply = Reply::decode(reply).expect("the other side writes replies");
+        let reply = Reply::decode(reply).expect("the server encodes valid replies");
         self.client.receive(Time::ZERO, reply);
         let notification = self.client.poll_notification();
-        assert!(self.client.next_deadline().is_some(), "there is a heartbeat to come");
+        assert!(self.client.next_deadline().is_some(), "the next heartbeat is scheduled");
         notification
     }
 

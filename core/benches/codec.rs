@@ -1,6 +1,5 @@
-//! Reading and writing one datagram, for each operation: what the server does with it (reads the
-//! request, writes the reply), and what the client does (writes the request, reads the reply); and
-//! what a key costs besides. `cargo bench -p leasehold-core --bench codec`.
+//! Encoding and decoding of one datagram, for each operation, at the server and at the client, and
+//! the additional cost of authentication. `cargo bench -p leasehold-core --bench codec`.
 
 mod fixtures;
 
@@ -19,7 +18,7 @@ use fixtures::{LEASE, line, name};
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// What each operation is answered where all goes well, and what one is refused.
+/// The status of a successful reply for each operation, and of a refusal.
 const STATUS_CODES: [&str; 9] = [
     "welcome",
     "granted",
@@ -42,7 +41,7 @@ fn session_key() -> Secret<SessionKey> {
 
 fn request(op: &str) -> Request {
     let (lock, token) = (name("reports"), Token::new(123_456));
-    let operation = match Op::from_code(op).expect("one of the operations") {
+    let operation = match Op::from_code(op).expect("the code of an operation") {
         Op::Hello => Operation::Hello {
             client: name("client-17"),
             nonce: Secret::new(Nonce::new(0x0123_4567_89ab_cdef)),
@@ -82,7 +81,7 @@ fn reply(code: &str) -> Reply {
         "applied" => Status::Applied { file: lock, offset, len },
         "alive" => Status::Alive { lease, held: 1 },
         "error" => Status::Refused(Refusal::LockHeld { retry_after: POLL_INTERVAL }),
-        other => panic!("{other} is no answer"),
+        other => panic!("unknown status {other}"),
     };
     Reply { request_seq: Seq::new(123_456_789), attempt: Attempt::default(), status }
 }
@@ -93,7 +92,7 @@ fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
-/// What is written goes to the end of a buffer that is used again and again.
+/// Encodes into a buffer that is reused.
 fn bench_encode(bencher: Bencher<'_, '_>, write: impl Fn(&mut Vec<u8>)) {
     let mut out = Vec::with_capacity(2 * DATAGRAM_LEN_MAX);
     let len = encoded(&write).len();
@@ -130,11 +129,11 @@ fn client_decodes_reply(bencher: Bencher<'_, '_>, code: &str) {
     bencher.counter(BytesCount::of_slice(&bytes)).bench(|| Reply::decode(black_box(&bytes)));
 }
 
-/// The trailer of a key, which both sides put on and take off.
+/// The authentication trailer.
 #[divan::bench]
 fn append_mac(bencher: Bencher<'_, '_>) {
     let (key, body) =
-        (MacKey::new(b"a key of both"), encoded(|out| request("heartbeat").encode(out)));
+        (MacKey::new(b"a shared key"), encoded(|out| request("heartbeat").encode(out)));
     bench_encode(bencher, |out| {
         out.extend_from_slice(&body);
         wire::append_mac(&key, out);
@@ -143,12 +142,12 @@ fn append_mac(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn verify_mac(bencher: Bencher<'_, '_>) {
-    let key = MacKey::new(b"a key of both");
+    let key = MacKey::new(b"a shared key");
     let bytes = encoded(|out| {
         request("heartbeat").encode(out);
         wire::append_mac(&key, out);
     });
-    assert!(wire::verify_mac(&key, &bytes).is_some(), "it was sealed with the same key");
+    assert!(wire::verify_mac(&key, &bytes).is_some(), "the trailer was made with the same key");
     bencher
         .counter(BytesCount::of_slice(&bytes))
         .bench(|| wire::verify_mac(&key, black_box(&bytes)).is_some());

@@ -1,5 +1,5 @@
-//! How fast history is folded: `State::apply` alone, over what a thousand clients did that take
-//! their locks, append a line and give them back. `cargo bench -p leasehold-core --bench state`.
+//! The speed of `State::apply`, for the events of a thousand clients that acquire their locks,
+//! append a line and release them. `cargo bench -p leasehold-core --bench state`.
 
 mod fixtures;
 
@@ -8,7 +8,7 @@ use divan::{AllocProfiler, Bencher};
 use leasehold_core::event::Event;
 use leasehold_core::state::State;
 
-use fixtures::Turns;
+use fixtures::LockCycles;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -19,7 +19,7 @@ fn main() {
 
 #[divan::bench(args = [100_000, 1_000_000], sample_size = 1, sample_count = 10)]
 fn apply(bencher: Bencher<'_, '_>, count: usize) {
-    let events: Vec<Event> = Turns::new().next(count);
+    let events: Vec<Event> = LockCycles::new().next_events(count);
     bencher.counter(ItemsCount::new(count)).bench(|| {
         let mut state = State::default();
         events.iter().for_each(|event| state.apply(event));

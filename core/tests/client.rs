@@ -1,6 +1,4 @@
-//! What a client does and believes, against the real server, over a link that the test can cut.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at one kind of packet")]
+//! The client with the real server, over a network that the test controls.
 
 mod common;
 
@@ -17,7 +15,7 @@ use leasehold_core::secret::Secret;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
 
-/// What happens to a packet: how long it takes, or that it is lost. Twice makes a copy.
+/// Decides the latency of each copy of a packet. No copy means that the packet is lost.
 type Delivery = Box<dyn FnMut(&Packet) -> Vec<Millis>>;
 
 #[derive(Clone, Debug)]
@@ -26,7 +24,7 @@ enum Packet {
     Reply(Reply),
 }
 
-/// Clients and a server with a link between them that takes 10 ms each way unless told otherwise.
+/// Clients and a server, with a link between them. Its default latency is 10 ms each way.
 struct Link {
     harness: Harness,
     clients: Vec<LockClient>,
@@ -125,13 +123,11 @@ impl Link {
     }
 
     fn outcome(&self, client: usize, call: CallId) -> Option<&CallOutcome> {
-        self.notifications.iter().find_map(|(owner, _, notification)| match notification {
-            Notification::Completed { call: answered, outcome }
-                if *owner == client && *answered == call =>
-            {
-                Some(outcome)
-            }
-            _ => None,
+        self.notifications.iter().find_map(|(owner, _, notification)| {
+            let Notification::Completed { call: completed, outcome } = notification else {
+                return None;
+            };
+            (*owner == client && *completed == call).then_some(outcome)
         })
     }
 
@@ -181,23 +177,20 @@ fn isolated_client_stops_believing_before_the_lock_is_regranted() {
     let call = link.acquire(0, "a", 0);
     link.advance(millis(12_345));
     let token = link.granted_token(0, call);
-    let ann =
-        link.harness.server.state().sessions().values().next().and_then(|session| session.key());
-    let cut = move |packet: &Packet| match packet {
-        Packet::Request(request) if request.session_key.is_some() && request.session_key == ann => {
-            vec![]
-        }
-        _ => vec![millis(10)],
-    };
-    link.delivery = Box::new(cut);
+    let ann = link.harness.server.state().sessions().values().next().unwrap().key();
+    assert!(ann.is_some());
+    link.delivery = Box::new(move |packet| {
+        let from_ann = matches!(packet, Packet::Request(it) if it.session_key == ann);
+        if from_ann { vec![] } else { vec![millis(10)] }
+    });
     link.advance(millis(1));
     let waiting = link.acquire(1, "a", 30_000);
     link.advance(millis(20_000));
-    // Both run on the same clock here.
-    let lost = link.lost_at(0).expect("it says so");
+    // The client and the server have the same clock here.
+    let lost = link.lost_at(0).expect("the client has lost the lock");
     let freed = link.harness.events.iter().find(|e| e.kind.code() == "lock_released").unwrap().at;
     assert!(lost < freed, "lost at {lost}, freed at {freed}");
-    assert!(lost.until(freed) < millis(100), "and not long before: {}", lost.until(freed));
+    assert!(lost.until(freed) < millis(100), "lost too early: {}", lost.until(freed));
     assert!(!link.clients[0].believes(lost, &name("a"), token));
     let notification = link.notifications.iter().find(|(owner, _, notification)| {
         *owner == 1
@@ -209,14 +202,14 @@ fn isolated_client_stops_believing_before_the_lock_is_regranted() {
 #[test]
 fn belief_starts_at_the_send_time_and_is_shortened_by_the_drift_bound() {
     let mut link = Link::new(&["ann"]);
-    link.delivery = Box::new(|packet| match packet {
-        Packet::Reply(Reply { status: Status::Granted { .. }, .. }) => vec![millis(150)],
-        _ => vec![millis(10)],
+    link.delivery = Box::new(|packet| {
+        let grant = matches!(packet, Packet::Reply(Reply { status: Status::Granted { .. }, .. }));
+        vec![millis(if grant { 150 } else { 10 })]
     });
     let call = link.acquire(0, "a", 0);
     link.advance(millis(185));
     let token = link.granted_token(0, call);
-    // Sent at 20 ms, after the welcome; 5 s less 1% less 2 ms of rounding.
+    // Sent at 20 ms, after the welcome. 5 s, less 1% of drift, less 2 ms of rounding.
     let until = Time::from_millis(20) + Millis::from_millis(5_000).shortened_by(DRIFT_PPM);
     let until = Time::from_millis(until.as_millis() - 2);
     assert_eq!(link.clients[0].believed_until(&name("a"), token), Some(until));
@@ -235,7 +228,7 @@ fn waiter_claims_its_grant_and_keeps_the_lock() {
     link.clients[0].release(now, name("a"), token, now + millis(5_000));
     link.advance(millis(10_000));
     let token = link.granted_token(1, second);
-    assert_eq!(link.holder_token("a"), Some(token), "cid waits, and bob has said that he is there");
+    assert_eq!(link.holder_token("a"), Some(token), "bob has claimed the lock that cid waits for");
     assert_eq!(link.lost_at(1), None);
 }
 
@@ -276,7 +269,7 @@ fn client_queries_the_outcome_of_an_append_after_session_loss() {
         let mut sent = 0;
         link.delivery = Box::new(move |packet| {
             sent += 1;
-            // One append gets through or none, no answer, no heartbeat; then all is well again.
+            // At most one append arrives, and no reply and no heartbeat, until the link recovers.
             let append = is_op(packet, |it| matches!(it, Operation::AppendFile { .. }));
             if append && applied && std::mem::take(&mut first) {
                 return vec![millis(10)];
@@ -366,15 +359,15 @@ fn late_cancel_does_not_cancel_a_later_wait() {
     assert!(link.granted_token(1, second) > token);
 }
 
-/// Answers what a client asks with a welcome, and gives back the next request after it.
+/// Answers the hello of a client with a welcome, and returns the next request.
 fn answer_hello(client: &mut LockClient, entropy: u128) -> Request {
-    let hello = client.poll_request().expect("a hello");
+    let hello = client.poll_request().expect("the client sends a hello");
     let session_key = Secret::new(SessionKey::from_entropy(entropy));
     let (lease, window) = (millis(9_000), 32);
     let (heartbeat, poll) = (millis(3_000), millis(500));
     let status = Status::Welcome { session_key, lease, heartbeat, poll, window };
     client.receive(Time::ZERO, Reply { request_seq: hello.seq, attempt: hello.attempt, status });
-    client.poll_request().expect("a request of the session")
+    client.poll_request().expect("the client sends its request")
 }
 
 fn refuse(client: &mut LockClient, now: Time, request: &Request, refusal: Refusal) {
@@ -406,11 +399,11 @@ fn release_is_retried_after_a_storage_failure() {
     let release = answer_hello(&mut client, 7);
     let now = Time::from_millis(10);
     refuse(&mut client, now, &release, Refusal::StorageFailed);
-    assert_eq!(client.poll_request(), None, "not at once");
+    assert_eq!(client.poll_request(), None, "the retry waits");
     client.handle_timers(Time::from_millis(600));
-    let retry = client.poll_request().expect("it has to come about");
+    let retry = client.poll_request().expect("the release is sent again");
     assert_eq!(retry.operation, release.operation);
-    assert!(retry.seq > release.seq, "the first one is answered");
+    assert!(retry.seq > release.seq, "the retry is a new request");
 }
 
 #[test]
@@ -420,11 +413,11 @@ fn closing_session_sends_no_heartbeats() {
     let close = answer_hello(&mut client, 7);
     refuse(&mut client, Time::from_millis(10), &close, Refusal::StorageFailed);
     client.handle_timers(Time::from_millis(600));
-    let retry = client.poll_request().expect("it is asked again");
+    let retry = client.poll_request().expect("the close is sent again");
     assert_eq!(retry.operation, Operation::Close);
     refuse(&mut client, Time::from_millis(610), &retry, Refusal::SeqReused);
     client.handle_timers(Time::from_millis(60_000));
-    assert_eq!(client.poll_request(), None, "no heartbeat");
+    assert_eq!(client.poll_request(), None, "a closed session sends no heartbeats");
 }
 
 #[test]
@@ -446,7 +439,7 @@ fn lost_lock_is_released_when_the_server_is_reachable_again() {
     let call = link.acquire(0, "a", 0);
     link.advance(millis(100));
     let token = link.granted_token(0, call);
-    // Only the answers are lost: the server thinks that all is well.
+    // Only the replies are lost, so the server keeps the lease alive.
     link.delivery = Box::new(|packet| match packet {
         Packet::Request(_) => vec![millis(10)],
         Packet::Reply(_) => vec![],
@@ -456,7 +449,7 @@ fn lost_lock_is_released_when_the_server_is_reachable_again() {
     assert!(!link.clients[0].believes(link.now(), &name("a"), token));
     link.delivery = Box::new(|_| vec![millis(10)]);
     link.advance(millis(3_000));
-    assert_eq!(link.holder_token("a"), None, "nobody uses it, so somebody else may");
+    assert_eq!(link.holder_token("a"), None, "the client releases a lock that it has lost");
 }
 
 #[test]
@@ -469,5 +462,5 @@ fn close_ends_the_session_and_releases_its_locks() {
     link.advance(millis(100));
     assert_eq!(link.outcome(0, call), Some(&CallOutcome::Closed));
     assert!(link.harness.server.state().sessions().is_empty());
-    assert_eq!(link.clients[0].next_deadline(), None, "no heartbeat goes on");
+    assert_eq!(link.clients[0].next_deadline(), None, "a closed session has no timers");
 }

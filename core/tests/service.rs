@@ -1,4 +1,4 @@
-//! What the lock server answers: one story for each rule of the protocol.
+//! The rules of the protocol: one test for each.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::*;
 use leasehold_core::id::{Seq, SessionId};
 use leasehold_core::service::{Config, Limits};
 use leasehold_core::time::Millis;
-use leasehold_core::wire::{MacKey, Operation};
+use leasehold_core::wire::{MacKey, Operation, Status};
 
 #[test]
 fn client_acquires_appends_releases_and_closes() {
@@ -43,7 +43,7 @@ fn retransmitted_acquire_yields_one_tenure_with_one_token() {
     assert_eq!(harness.request(ann, 2, acquire("a")), "1 2.0 already_held 1");
     assert_eq!(harness.request(ann, 3, release("a", 1)), "1 3.0 released a");
     assert_eq!(harness.retransmit(ann, 1, 2, acquire("a")), "1 1.2 granted a #1 for 0 ms");
-    assert!(harness.server.state().locks().is_empty(), "a copy that came late grants nothing");
+    assert!(harness.server.state().locks().is_empty(), "a late duplicate grants nothing");
 }
 
 #[test]
@@ -56,7 +56,10 @@ fn refused_acquire_stays_refused_after_a_crash() {
     assert_eq!(harness.retransmit(bob, 1, 1, acquire("a")), "2 1.1 lock_held");
     harness.crash_and_restart();
     assert_eq!(harness.retransmit(bob, 1, 2, acquire("a")), "2 1.2 lock_held");
-    assert!(harness.server.state().locks().is_empty(), "nobody holds what nobody knows of");
+    assert!(
+        harness.server.state().locks().is_empty(),
+        "no lock is held without its client's knowledge"
+    );
 }
 
 #[test]
@@ -117,12 +120,12 @@ fn waiters_are_granted_in_order_and_silent_ones_are_skipped() {
     harness.advance(millis(1_000));
     assert_eq!(harness.request(cid, 1, wait("a", 60_000)), "3 1.0 queued a at 2");
     harness.advance(millis(500));
-    // Bob has said nothing for three polls.
+    // Bob has missed three polls.
     assert_eq!(
         harness.request(ann, 2, release("a", 1)),
         "1 2.0 released a + 3 1.0 granted a #2 for 1.5 s"
     );
-    // He keeps his place.
+    // Bob keeps his queue position.
     assert_eq!(harness.retransmit(bob, 1, 1, wait("a", 60_000)), "2 1.1 queued a at 1");
     assert_eq!(
         harness.request(cid, 2, release("a", 2)),
@@ -153,10 +156,10 @@ fn queued_waiter_is_granted_before_a_newcomer_after_a_restart() {
     harness.request(bob, 1, wait("a", 60_000));
     harness.advance(millis(1_500));
     assert_eq!(harness.request(ann, 2, release("a", 1)), "1 2.0 released a");
-    // It is free, since Bob was silent; and nobody knows what he said while the server was away.
+    // The lock is free, because Bob was silent. He may have polled while the server was down.
     harness.crash_and_restart();
     harness.request(cid, 1, acquire("a"));
-    let holder = harness.server.state().tenure(&name("a")).map(|tenure| tenure.session_no);
+    let holder = harness.server.state().tenure(&name("a")).map(|tenure| tenure.session_id);
     assert_eq!(holder, Some(SessionId::new(2)));
 }
 
@@ -171,7 +174,7 @@ fn dead_first_waiter_delays_the_next_grant_by_at_most_three_polls() {
     harness.request(ann, 1, acquire("a"));
     harness.request(bob, 1, wait("a", 60_000));
     harness.request(cid, 1, wait("a", 60_000));
-    // Bob dies here, and is granted the lock all the same.
+    // Bob crashes here, and is granted the lock nevertheless.
     assert_eq!(
         harness.request(ann, 2, release("a", 1)),
         "1 2.0 released a + 2 1.0 granted a #2 for 1.5 s"
@@ -278,7 +281,7 @@ fn acknowledged_effects_survive_a_crash() {
     harness.request(bob, 1, wait("a", 60_000));
     harness.advance(millis(4_500));
     harness.crash_and_restart();
-    // The lease is a full one again, and the lock is held under the same token.
+    // Every session has its full lease again, and the lock is held under the same token.
     harness.advance(millis(4_000));
     assert_eq!(harness.retransmit(ann, 2, 1, append("a", 1, "A")), "1 2.1 appended a 0+1");
     assert_eq!(harness.request(ann, 3, append("a", 1, "B")), "1 3.0 appended a 1+1");
@@ -286,15 +289,16 @@ fn acknowledged_effects_survive_a_crash() {
     assert_eq!(
         harness.request(ann, 4, release("a", 1)),
         "1 4.0 released a + 2 1.1 granted a #2 for 1.0 s",
-        "what is left of bob's lease is less than three polls"
+        "the rest of bob's lease is shorter than three polls"
     );
-    // The same hello is the same session.
+    // A duplicate of the hello gets the same session.
     harness.send(peer(1), &hello("ann", 1));
     assert_eq!(harness.drain_replies(), ["1 0.0 welcome"]);
     assert_eq!(harness.server.state().sessions().len(), 2);
 }
 
-/// "Nothing was done" is no answer to a copy of what was done, and stored, before the disk failed.
+/// `storage_failed` means that a request had no effect, so it is not the answer to a duplicate of a
+/// request that was durable before the write failed.
 #[test]
 fn duplicate_is_not_answered_storage_failed_after_its_request_was_applied() {
     let mut harness = Harness::new();
@@ -332,10 +336,14 @@ fn append_outcome_can_be_queried_after_the_session_ended() {
     assert_eq!(
         harness.request(ann, 4, append_outcome(9)),
         "1 4.0 forgotten",
-        "it can still arrive"
+        "the request can still arrive"
     );
     harness.request(ann, 5, append("a", 7, "never"));
-    assert_eq!(harness.request(ann, 6, append_outcome(5)), "1 6.0 not_applied", "it was refused");
+    assert_eq!(
+        harness.request(ann, 6, append_outcome(5)),
+        "1 6.0 not_applied",
+        "the append was refused"
+    );
     harness.advance(millis(5_000));
     for _ in 0..2 {
         assert_eq!(harness.request(ann, 7, append_outcome(2)), "1 7.0 applied a 0+1");
@@ -345,7 +353,7 @@ fn append_outcome_can_be_queried_after_the_session_ended() {
 }
 
 #[test]
-fn forgotten_append_is_not_reported_as_not_applied() {
+fn evicted_append_is_not_reported_as_not_applied() {
     let mut harness = Harness::new();
     let ann = harness.open_session(1, "ann");
     harness.request(ann, 1, acquire("a"));
@@ -383,17 +391,18 @@ fn hello_requires_a_valid_cookie() {
     let mut harness = Harness::with_config(Config { cookie_key, ..Config::default() });
     let mut request = hello("ann", 1);
     harness.send(peer(1), &request);
-    let sent = std::mem::take(&mut harness.sent);
-    let [datagram] = sent.as_slice() else { panic!("{sent:?}") };
-    let leasehold_core::wire::Status::Retry { cookie: given } = datagram.reply.status else {
-        panic!("{datagram:?}")
-    };
-    assert!(harness.server.state().sessions().is_empty(), "nothing is remembered of a stranger");
+    let replies = std::mem::take(&mut harness.replies);
+    let [datagram] = replies.as_slice() else { panic!("{replies:?}") };
+    let Status::Retry { cookie: given } = datagram.reply.status else { panic!("{datagram:?}") };
+    assert!(
+        harness.server.state().sessions().is_empty(),
+        "the server stores nothing before the cookie"
+    );
     if let Operation::Hello { cookie, .. } = &mut request.operation {
         *cookie = Some(given);
     }
     harness.send(peer(2), &request);
-    assert_eq!(harness.drain_replies(), ["2 0.0 retry"], "another's cookie");
+    assert_eq!(harness.drain_replies(), ["2 0.0 retry"], "the cookie of another peer");
     harness.send(peer(1), &request);
     assert_eq!(harness.drain_replies(), ["1 0.0 welcome"]);
 }

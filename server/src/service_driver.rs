@@ -63,10 +63,13 @@ impl ServiceDriver {
             Some(key) => wire::verify_mac(key, bytes),
             None => Some(bytes),
         };
-        let step = match body {
-            Some(bytes) => self.server.receive(now, Peer(from), bytes, self.entropy.next_u128()),
-            None => self.server.step(now, Input::Dropped(DropReason::BadKey)),
+        let input = match body {
+            Some(bytes) => {
+                Input::Datagram { from: Peer(from), bytes, entropy: self.entropy.next_u128() }
+            }
+            None => Input::DatagramDropped { reason: DropReason::BadKey },
         };
+        let step = self.server.handle(now, input);
         self.accept_step(step);
     }
 
@@ -74,14 +77,14 @@ impl ServiceDriver {
     pub fn fire_due_timers(&mut self) {
         let now = self.clock.now();
         if self.server.next_deadline().is_some_and(|(at, _)| at <= now) {
-            let step = self.server.step(now, Input::Timer);
+            let step = self.server.handle(now, Input::Timer);
             self.accept_step(step);
         }
     }
 
     /// Ends the service gracefully.
     pub fn stop(&mut self) {
-        let step = self.server.step(self.clock.now(), Input::Stop);
+        let step = self.server.handle(self.clock.now(), Input::Stop);
         self.accept_step(step);
     }
 
@@ -108,22 +111,27 @@ impl ServiceDriver {
 
     /// Releases the replies whose events are covered by `durable`.
     pub fn mark_durable(&mut self, durable: Durable) {
-        self.server.handle_durable(durable);
+        let step = self.server.handle(self.clock.now(), Input::Durable(durable));
+        self.accept_step(step);
         self.outbox.release_durable(durable, &mut self.ready_replies);
     }
 
-    /// Rolls back to `durable_state` after a failed write. Neither the failed batch nor any later
+    /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any later
     /// decision takes effect, and every waiting request is answered with an error.
-    pub fn restore(&mut self, durable_state: IndexedState) {
+    pub fn 
+restore(&mut self, state: Box<IndexedState>) {
         let failed = self.outbox.fail(&mut self.ready_replies);
         self.batch.clear();
-        let step = self.server.restore(durable_state, failed, self.clock.now(), unix_millis());
+        let input = Input::WriteFailed { state, failed, unix_ms: unix_millis() };
+        let step = self.server.handle(self.clock.now(), input);
         self.accept_step(step);
     }
 
     /// Sets whether appended bytes can be written to this file.
     pub fn set_writable(&mut self, file: &Name, writable: bool) {
-        self.server.set_writable(file, writable);
+        let input = Input::FileWritable { file, writable };
+        let step = self.server.handle(self.clock.now(), input);
+        self.accept_step(step);
     }
 
     /// Moves the replies that may be sent to `outgoing`, encoded and signed.

@@ -209,7 +209,7 @@ impl ServiceLoop {
                     }
                 }
                 Ok(Completion::WriteFailed(durable_state)) => {
-                    self.handle_write_failure(*durable_state);
+                    self.handle_write_failure(durable_state);
                 }
                 Ok(Completion::WritabilityChanged(file, writable)) => {
                     self.driver.set_writable(&file, writable);
@@ -221,7 +221,7 @@ impl ServiceLoop {
     }
 
     /// Rolls back to the durable state and starts the backoff.
-    fn handle_write_failure(&mut self, durable_state: IndexedState) {
+    fn handle_write_failure(&mut self, durable_state: Box<IndexedState>) {
         self.batch_in_flight = false;
         let delay =
             self.retry.map_or(RETRY_DELAY_MIN, |(_, previous)| (previous * 2).min(RETRY_DELAY_MAX));

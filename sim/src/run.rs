@@ -60,6 +60,9 @@ pub struct Config {
     pub file_len_max: u64,
     /// Whether a new client must prove with a cookie that it can receive at its address.
     pub cookies: bool,
+    /// Whether datagrams carry an authentication trailer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub authenticated: bool,
     /// When all faults end. If set, the liveness invariants are checked after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub faults_end_ms: Option<u64>,
@@ -281,6 +284,7 @@ impl Default for Config {
             waiters_max: 1_000,
             file_len_max: 1 << 20,
             cookies: false,
+            authenticated: false,
             faults_end_ms: None,
             ends_ms: 60_000,
         }

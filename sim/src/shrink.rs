@@ -139,7 +139,7 @@ impl Shrink {
     /// Resets one group of settings after the other to a default without faults.
     fn simplify_config(&mut self) {
         let defaults = Config::default();
-        let edits: [fn(&mut Config, &Config); 11] = [
+        let edits: [fn(&mut Config, &Config); 12] = [
             |config, _| config.network.loss_ppm = 0,
             |config, _| config.network.duplicate_ppm = 0,
             |config, _| (config.network.late_ppm, config.network.late_max_us) = (0, 0),
@@ -155,6 +155,7 @@ impl Shrink {
                 config.file_len_max = defaults.file_len_max;
             },
             |config, _| config.cookies = false,
+            |config, _| config.authenticated = false,
             |config, defaults| config.lease_ms = defaults.lease_ms,
         ];
         for edit in edits {

@@ -94,7 +94,9 @@ impl Run {
 /// Generates the storm for a seed, with some protections disabled.
 pub fn storm(seed: u64, without: &BTreeSet<Protection>) -> Run {
     let mut rng = Rng::with_stream(seed, 0x5707);
-    let (config, interventions) = generate_conditions(&mut rng, DRIFT_PPM);
+    let (mut config, interventions) = generate_conditions(&mut rng, DRIFT_PPM);
+    // From a stream of its own, so that it does not change the other random numbers.
+    config.authenticated = Rng::with_stream(seed, 0x006d_6163).chance(250_000);
     Run { config, seed, without: without.clone(), interventions }
 }
 

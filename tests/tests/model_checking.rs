@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use leasehold_core::client::{self, CallId, CallOutcome, LockClient, Notification};
 use leasehold_core::data::Data;
 use leasehold_core::event::EventKind;
-use leasehold_core::id::{LogIndex, Name, Peer, Token};
+use leasehold_core::id::{Name, Peer, Token};
 use leasehold_core::service::{self, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
@@ -115,7 +115,7 @@ impl ModelState {
 
     /// Handles an input of the server and sends its replies.
     fn handle_input(&mut self, input: Input<'_>, crash: Option<Crash>) {
-        let step = self.server.step(self.now, input);
+        let step = self.server.handle(self.now, input);
         self.persist(step, crash);
     }
 
@@ -131,9 +131,10 @@ impl ModelState {
                 self.disk.lines.push((*token, data.text().unwrap_or_default().to_owned()));
             }
         }
-        let stored = Durable { through: self.server.last_index() };
-        self.server.handle_durable(stored);
-        self.outbox.release_durable(stored, &mut replies);
+        let durable = Durable { through: self.server.last_index() };
+        let step = self.server.handle(self.now, Input::Durable(durable));
+        self.server.reuse(step);
+        self.outbox.release_durable(durable, &mut replies);
         if crash == Some(Crash::BeforeReply) {
             return;
         }
@@ -147,7 +148,7 @@ impl ModelState {
         let start = StartParams {
             state: self.disk.state.clone(),
             // The server reserves log indexes, so it assigns none twice.
-            index_floor: self.server.last_index().max(LogIndex::new(0)),
+            index_floor: self.server.last_index(),
             ..StartParams::default()
         };
         let (server, step) = LockServer::start(service_config(), start, self.now);
@@ -155,13 +156,13 @@ impl ModelState {
         self.persist(step, None);
     }
 
-    /// Handles the notices of a client and sends its requests.
+    /// Handles the notifications of a client and sends its requests.
     fn run_client(&mut self, index: usize) {
         let now = self.now;
         let client = &mut self.clients[index];
-        while let Some(notice) = client.core.poll_notification() {
-            let Notification::Completed { call, outcome: verdict } = notice else { continue };
-            client.handle_verdict(now, index, call, &verdict);
+        while let Some(notification) = client.core.poll_notification() {
+            let Notification::Completed { call, outcome } = notification else { continue };
+            client.handle_outcome(now, index, call, &outcome);
         }
         while let Some(request) = self.clients[index].core.poll_request() {
             self.send(Packet::Request { from: index, request });
@@ -220,14 +221,14 @@ impl ModelState {
 }
 
 impl Client {
-    fn handle_verdict(&mut self, now: Time, index: usize, call: CallId, verdict: &CallOutcome) {
-        self.phase = match (self.phase, verdict) {
+    fn handle_outcome(&mut self, now: Time, index: usize, call: CallId, outcome: &CallOutcome) {
+        self.phase = match (self.phase, outcome) {
             (Phase::Acquiring(own), CallOutcome::Granted { token, .. }) if own == call => {
                 let data = Data::new(line(index).as_bytes());
                 Phase::Appending(self.core.append(now, lock(), *token, data, Time::NEVER), *token)
             }
-            (Phase::Appending(own, token), verdict) if own == call => {
-                self.acknowledged |= matches!(verdict, CallOutcome::Appended { .. });
+            (Phase::Appending(own, token), outcome) if own == call => {
+                self.acknowledged |= matches!(outcome, CallOutcome::Appended { .. });
                 Phase::Releasing(self.core.release(now, lock(), token, Time::NEVER))
             }
             (Phase::Acquiring(own) | Phase::Releasing(own), _) if own == call => Phase::Nothing,

@@ -1,14 +1,14 @@
-//! What a client may still believe about its lease and its locks (S7).
+//! How long a client may believe that it has its lease and its locks (S7).
 //!
-//! Counted from when the attempt was *sent*: the server's clock started somewhere between sending
-//! and answer, and only the earlier end is safe.
+//! Measured from when a request was *sent*: the server renewed the lease at some time between the
+//! send and the reply, and only the earlier end is safe.
 
 use super::{LockClient, Notification};
 use crate::id::{Name, Token};
 use crate::limits::ROUNDING_ERROR_MAX;
 use crate::time::{Millis, Time};
 
-/// Until when the session is sure to be alive.
+/// How long the client may believe that its session is alive.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Belief {
     pub(super) until: Time,
@@ -18,32 +18,32 @@ pub(super) struct Belief {
 #[derive(Clone, Debug)]
 pub(super) struct HeldLock {
     pub(super) token: Token,
-    /// When the client learned of it.
+    /// When the client received the grant.
     pub(super) learned_at: Time,
-    /// When its own bound ends, where it has one.
+    /// When the hold limit ends the tenure; [`Time::NEVER`] if there is none.
     pub(super) hold_until: Time,
-    /// Until when the grant itself holds. Counts until the server has heard from the client after
-    /// the grant, since until then it may take back what came out of the queue.
+    /// How long the grant is valid by itself. Applies until the server has received a request that
+    /// was sent after the grant, because until then it may end a tenure from the wait queue.
     pub(super) claim_until: Option<Time>,
 }
 
-/// The moment up to which something is sure that lasted for `left` when the answer to what was
-/// sent at `sent_at` was given.
+/// Returns until when something certainly lasts that had `remaining` when the server replied to a
+/// request sent at `sent_at`.
 fn certain_until(sent_at: Time, remaining: Millis, drift_ppm: u64) -> Time {
     sent_at + remaining.shortened_by(drift_ppm).saturating_sub(ROUNDING_ERROR_MAX)
 }
 
 impl Belief {
-    /// Takes in a proof that the session lives until then.
+    /// Extends the belief, after proof that the session lives until `until`.
     pub(super) fn renew(&mut self, until: Time) {
-        // `max`: a late answer to an early attempt must not shorten what a newer one has proved.
+        // `max`: a late reply to an early request must not shorten what a newer one has proved.
         self.until = self.until.max(until);
     }
 }
 
 impl LockClient {
-    /// The moment up to which something is sure that lasted for `left` when the answer that came
-    /// now was given, to what was sent at `sent_at`.
+    /// Returns until when something certainly lasts that had `remaining` when the server made the
+    /// reply that has arrived now, to a request sent at `sent_at`.
     pub(super) fn certain_until(&self, now: Time, sent_at: Time, remaining: Millis) -> Time {
         if self.protections.margin {
             certain_until(sent_at, remaining, self.config.drift_ppm)
@@ -57,8 +57,8 @@ impl LockClient {
         held.claim_until.map_or(until, |claim| until.min(claim))
     }
 
-    /// Ends the beliefs whose time has come. What was lost is given back, since the server may
-    /// not know that nobody uses it any more.
+    /// Ends the beliefs that have expired. Releases these locks, because the server may not know
+    /// that the client no longer uses them.
     pub(super) fn expire_beliefs(&mut self, now: Time) {
         let expired: Vec<(Name, Token)> = self
             .held

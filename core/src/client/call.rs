@@ -1,4 +1,4 @@
-//! One call: what was asked, its transmissions, and what came of it.
+//! One call: its operation, its transmissions and its outcome.
 
 use super::retransmission::{Backoff, Transmissions};
 use crate::data::Data;
@@ -10,55 +10,55 @@ use crate::secret::Secret;
 use crate::time::{Millis, Time};
 use crate::wire::{Operation, Request};
 
-/// Names a call of one client.
+/// Identifies a call of one client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u64);
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// The lock is the client's.
+    /// The client holds the lock.
     Granted {
-        /// Which.
+        /// The lock.
         lock: Name,
         /// The token of the tenure.
         token: Token,
     },
-    /// The lock was given back.
+    /// The lock was released.
     Released,
     /// The bytes are in the file.
     Appended {
-        /// Where they begin.
+        /// The offset of the first byte.
         offset: u64,
-        /// How many there are.
+        /// The number of bytes.
         len: u64,
     },
-    /// The session is over.
+    /// The session has ended.
     Closed,
-    /// The server refused it: nothing was done.
+    /// The server refused the request, which had no effect.
     Refused(Refusal),
-    /// There was no answer in time. What may have been granted is being given back.
+    /// No reply arrived before the deadline. If a lock was granted, the client releases it.
     TimedOut,
-    /// An append of which nobody can tell whether it is in the file.
+    /// The append may or may not be in the file.
     Unknown,
-    /// It was no longer wanted.
+    /// The call was cancelled.
     Cancelled,
 }
 
-/// A request that has no answer yet.
+/// A request that has no final reply yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRequest {
-    /// Its number.
+    /// Its sequence number.
     pub seq: Seq,
-    /// What it asks for.
+    /// Its operation.
     pub operation: Operation,
-    /// Its last transmission, counted from 0.
+    /// Its last attempt, counted from 0.
     pub attempt: Attempt,
-    /// When it is sent again, on the client's own clock.
+    /// When it is retransmitted, on the client's clock.
     pub retransmit_at: Time,
 }
 
-/// What a call is about.
+/// The operation of a call, and its progress.
 #[derive(Clone, Debug)]
 pub(super) enum CallKind {
     Acquire {
@@ -67,7 +67,7 @@ pub(super) enum CallKind {
         hold: Option<Millis>,
         queued: bool,
     },
-    /// Takes the place of an acquire in line back.
+    /// Removes an abandoned acquire from the wait queue.
     Cancel {
         lock: Name,
         acquire_call: CallId,
@@ -76,14 +76,14 @@ pub(super) enum CallKind {
         lock: Name,
         token: Token,
     },
-    /// `refused` is set while it has to be found out whether an earlier copy was applied.
+    /// `refused` is set while the client queries whether an earlier transmission was applied.
     Append {
         file: Name,
         token: Token,
         data: Data,
         refused: Option<Refusal>,
     },
-    /// What became of an append, asked in the name of the session that sent it.
+    /// Queries the outcome of an append, with the key of the session that sent it.
     AppendOutcome {
         append_call: CallId,
         append_seq: Seq,
@@ -95,14 +95,15 @@ pub(super) enum CallKind {
 pub(super) struct Call {
     pub(super) kind: CallKind,
     pub(super) deadline: Time,
-    /// The session and the number that it has, once it has one.
+    /// The session and the sequence number of the request. Unset until the first transmission.
     pub(super) assignment: Option<(Secret<SessionKey>, Seq)>,
     pub(super) transmissions: Transmissions,
-    /// When it may have a number at the earliest.
+    /// When the request may be sent at the earliest.
     pub(super) not_before: Time,
-    /// Whether nobody waits for it (any more).
+    /// Whether the outcome is not reported: the client began the call itself, or the caller has
+    /// given it up.
     pub(super) detached: bool,
-    /// Whether it has its answer and only waits for another call's.
+    /// Whether the reply has arrived, and the call waits for an outcome query.
     pub(super) awaiting_outcome: bool,
 }
 
@@ -134,7 +135,7 @@ impl Call {
         self.transmissions = Transmissions::default();
     }
 
-    /// Takes it out of its session, to be asked anew in another.
+    /// Makes the call a new request, for another session or the same one.
     pub(super) fn unassign(&mut self) {
         self.assignment = None;
         if let CallKind::Acquire { queued, .. } = &mut self.kind {
@@ -142,7 +143,7 @@ impl Call {
         }
     }
 
-    /// The request, where it is to be transmitted by now.
+    /// Returns the request if a transmission is due.
     pub(super) fn transmit(
         &mut self,
         now: Time,
@@ -174,7 +175,7 @@ impl Call {
         })
     }
 
-    /// When there is something to do for it.
+    /// Returns when the call next needs a transmission or ends.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let transmit_at = match self.assignment {
             Some(_) => (!self.awaiting_outcome).then(|| self.transmissions.next_at()),
@@ -184,13 +185,13 @@ impl Call {
         [transmit_at, deadline].into_iter().flatten().min()
     }
 
-    /// The lock that somebody waits for by this call.
+    /// Returns the lock that this call acquires.
     pub(super) fn lock_to_acquire(&self) -> Option<&Name> {
         let CallKind::Acquire { lock, .. } = &self.kind else { return None };
         Some(lock)
     }
 
-    /// The lock that this call is on its way back from.
+    /// Returns the lock that this call cancels the wait for, or releases.
     pub(super) fn lock_being_released(&self) -> Option<&Name> {
         match &self.kind {
             CallKind::Acquire { lock, .. } => self.detached.then_some(lock),
@@ -199,12 +200,18 @@ impl Call {
         }
     }
 
-    /// For those who look, where it has been sent and has no answer yet.
+    /// Returns the request, for display, if it was sent and has no final reply.
     pub(super) fn pending_request(&self) -> Option<PendingRequest> {
         let (_, seq) = self.assignment.filter(|_| !self.awaiting_outcome)?;
         let (attempt, retransmit_at) =
             (self.transmissions.last_attempt(), self.transmissions.next_at());
         Some(PendingRequest { seq, operation: self.operation(), attempt, retransmit_at })
+    }
+
+    /// Returns the refusal of an append whose outcome is queried.
+    pub(super) const fn append_refusal(&self) -> Option<&Refusal> {
+        let CallKind::Append { refused, .. } = &self.kind else { return None };
+        refused.as_ref()
     }
 
     fn operation(&self) -> Operation {

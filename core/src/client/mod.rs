@@ -1,17 +1,12 @@
-//! The client as a machine without I/O: what it sends, when it sends it again, and what it may
-//! believe.
+//! The client as a state machine without I/O: retransmissions, heartbeats and beliefs.
 //!
-//! - S7: it believes that it holds a lock only while the server says so, as long as clock rates
-//!   differ by no more than the bound. When the belief ends it says so once, and for good: a lock
-//!   that was lost is not found again, it is given back.
-//! - What became of a call is said only where it is known. An append of which nobody can tell is
-//!   [`CallOutcome::OutcomeUnknown`].
-//! - Nothing that it may hold without knowing is left behind: a grant that nobody waits for any
-//!   more is given back.
-//!
-//! Inputs: the methods that begin a call, [`LockClient::handle_reply`], [`LockClient::handle_timers`]. Outputs,
-//! to be drained after each input: [`LockClient::poll_request`], [`LockClient::poll_notification`]. When to wake
-//! it: [`LockClient::next_deadline`].
+//! - S7: the client believes that it holds a lock only while the server agrees, as long as clock
+//!   rates differ by no more than the configured limit. The end of a belief is reported once and is
+//!   permanent: the client releases a lock that it has lost.
+//! - The outcome of a call is reported only if it is known. An append whose outcome cannot be known
+//!   is [`CallOutcome::Unknown`].
+//! - No lock stays granted without the caller's knowledge: the client releases a grant that no call
+//!   waits for.
 
 mod belief;
 mod call;
@@ -37,62 +32,78 @@ use call::{Call, CallKind};
 use retransmission::Transmissions;
 use session::Phase;
 
-/// Numbers begin somewhere below this, so that a late reply to a former life of the same program,
-/// which comes to the same address, is not taken for an answer in this one.
+/// The first sequence number is random and below this, so that a late reply to an earlier instance
+/// of the same program, at the same address, does not match a request of this one.
 const FIRST_SEQ_MAX: u64 = 1 << 30;
 
-/// How a client is set up.
+/// The configuration of a client.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Its name, for people.
+    /// The name of the client, for display.
     pub name: Name,
-    /// The lease to ask for; unset for the server's default.
+    /// The lease to ask for; `None` for the server's default.
     pub lease: Option<Millis>,
-    /// The bound on clock rates that it assumes, in parts per million.
+    /// The assumed limit on the difference of clock rates, in parts per million.
     pub drift_ppm: u64,
-    /// How long it waits for an answer before it asks again; after that twice as long each time.
+    /// How long the client waits for a reply before the first retransmission.
     pub retransmit_delay: Millis,
 }
 
-/// What the client has to tell.
+/// What the client reports to its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
-    /// It has a session.
+    /// The session is open.
     SessionOpened {
-        /// The lease that the server gave.
+        /// The lease that the server has granted.
         lease: Millis,
     },
-    /// The server would not open a session. The next call asks again.
+    /// The server refused to open a session. The next call tries again.
     SessionRefused {
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
-    /// A call waits in line.
+    /// A call is in the wait queue.
     Queued {
-        /// Which.
+        /// The call.
         call: CallId,
-        /// Its place: 1 is next.
+        /// Its queue position, counted from 1.
         position: u64,
     },
-    /// A call has come to its end.
+    /// A call has ended.
     Completed {
-        /// Which.
+        /// The call.
         call: CallId,
-        /// What came of it.
+        /// Its outcome.
         outcome: CallOutcome,
     },
-    /// A lock may not be believed in any more. Said before the server can give it to another.
+    /// The client may no longer believe that it holds a lock. Reported before the server can grant
+    /// the lock to another client.
     LockLost {
-        /// Which lock.
+        /// The lock.
         lock: Name,
-        /// The token of the tenure that is over.
+        /// The token of the tenure that has ended.
         token: Token,
     },
-    /// The server does not know the session any more. The next call opens another.
+    /// The session has ended at the server. The next call opens another.
     SessionLost,
 }
 
-/// A client of the lock service. Cloning it is taking a snapshot.
+/// A client of the lock service. It performs no I/O and has no clock.
+///
+/// Its methods are of these kinds:
+///
+/// - Calls: [`LockClient::open`], [`LockClient::acquire`], [`LockClient::append`],
+///   [`LockClient::release`], [`LockClient::cancel`] and [`LockClient::close`]. Those that return a
+///   [`CallId`] end with a [`Notification::Completed`].
+/// - Other inputs: [`LockClient::receive`] for each reply, and [`LockClient::handle_timers`] when
+///   [`LockClient::next_deadline`] has passed.
+/// - Outputs: [`LockClient::poll_request`] and [`LockClient::poll_notification`].
+/// - Beliefs: [`LockClient::believes`], [`LockClient::believed_until`] and [`LockClient::held`].
+///
+/// After each call or other input, the driver polls both outputs until they return `None`, and sets
+/// its timer to `next_deadline`.
+///
+/// Cloning a client takes a snapshot.
 #[derive(Clone, Debug)]
 pub struct LockClient {
     config: Config,
@@ -101,7 +112,8 @@ pub struct LockClient {
     phase: Phase,
     calls: BTreeMap<CallId, Call>,
     last_call_id: CallId,
-    /// Counts over all sessions, so that a late reply is never taken for that of another session.
+    /// Continues over all sessions, so that a late reply never matches a request of another
+    /// session.
     last_seq: Seq,
     held: BTreeMap<Name, HeldLock>,
     belief: Belief,
@@ -110,19 +122,19 @@ pub struct LockClient {
 }
 
 impl Config {
-    /// A client of this name, with the server's lease and the usual bound on clock rates.
+    /// Creates a configuration with the server's default lease and the default limits.
     pub const fn new(name: Name) -> Self {
         Self { name, lease: None, drift_ppm: DRIFT_PPM, retransmit_delay: RETRANSMIT_DELAY_FIRST }
     }
 }
 
 impl LockClient {
-    /// A client without a session. `seed` decides its nonces and its jitter.
+    /// Creates a client without a session. `seed` determines its nonces and its jitter.
     pub fn new(config: Config, seed: u64) -> Self {
         Self::with_protections(Protections::ALL, config, seed)
     }
 
-    /// The same, where the simulator takes protections away.
+    /// Like [`LockClient::new`], for the simulator, which can disable protections.
     #[doc(hidden)]
     pub fn with_protections(protections: Protections, config: Config, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
@@ -142,15 +154,15 @@ impl LockClient {
         }
     }
 
-    /// Opens a session, where there is none.
+    /// Opens a session, if there is none.
     pub fn open(&mut self, now: Time) {
         if matches!(self.phase, Phase::Closed) {
             self.begin_hello(now);
         }
     }
 
-    /// Asks for a lock, and waits for it in line for up to `wait`. Ends by `deadline` in any case;
-    /// what may have been granted by then is given back.
+    /// Acquires a lock, and waits for it for at most `wait`. The call ends by `deadline` in any
+    /// case; a later grant is released.
     pub fn acquire(
         &mut self,
         now: Time,
@@ -162,21 +174,21 @@ impl LockClient {
         self.begin_call(now, CallKind::Acquire { lock, wait, hold, queued: false }, deadline)
     }
 
-    /// No longer wants what this call asked for. What is granted all the same is given back.
+    /// Cancels an acquire. If the lock is granted nevertheless, the client releases it.
     pub fn cancel(&mut self, now: Time, call: CallId) {
         self.abandon_acquire(now, call);
         self.send_due(now);
     }
 
-    /// Gives a lock back.
+    /// Releases a lock.
     pub fn release(&mut self, now: Time, lock: Name, token: Token, deadline: Time) -> CallId {
-        // It may believe no longer from the moment on at which the server may have released it.
+        // The belief ends now, because the server may release the lock from now on.
         self.held.remove(&lock);
         self.begin_call(now, CallKind::Release { lock, token }, deadline)
     }
 
-    /// Appends to the file that a lock guards. The caller looks at
-    /// [`LockClient::believes`] first: that spares a refusal, and nothing else rests on it.
+    /// Appends to the file that a lock guards. The caller should check [`LockClient::believes`]
+    /// first, which only avoids a refusal: fencing does not depend on it.
     pub fn append(
         &mut self,
         now: Time,
@@ -188,77 +200,77 @@ impl LockClient {
         self.begin_call(now, CallKind::Append { file, token, data, refused: None }, deadline)
     }
 
-    /// Ends the session, and with it all that it holds and waits for.
+    /// Ends the session with all its locks and waits.
     pub fn close(&mut self, now: Time, deadline: Time) -> CallId {
         self.held.clear();
         self.begin_call(now, CallKind::Close, deadline)
     }
 
-    /// Takes in a reply of the server's.
+    /// Handles a reply of the server.
     pub fn receive(&mut self, now: Time, reply: Reply) {
-        // What has lapsed by now is lost, whatever the reply says.
+        // An expired belief is lost, even if this reply would have renewed it.
         self.expire_beliefs(now);
         self.handle_reply(now, reply);
         self.send_due(now);
     }
 
-    /// Does what is due: transmissions, heartbeats, deadlines, and beliefs that end.
+    /// Handles expired timers: transmissions, heartbeats, deadlines of calls, ends of beliefs.
     pub fn handle_timers(&mut self, now: Time) {
         self.expire_beliefs(now);
         self.expire_calls(now);
         self.send_due(now);
     }
 
-    /// The next request to send.
+    /// Returns the next request to send.
     pub fn poll_request(&mut self) -> Option<Request> {
         self.requests.pop_front()
     }
 
-    /// The next thing to tell.
+    /// Returns the next notification.
     pub fn poll_notification(&mut self) -> Option<Notification> {
         self.notifications.pop_front()
     }
 
-    /// When to call [`LockClient::handle_timers`] at the latest.
+    /// Returns when to call [`LockClient::handle_timers`] at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
         let calls = self.calls.values().filter_map(Call::next_deadline);
         let beliefs = self.held.values().map(|held| self.belief_end(held));
         calls.chain(beliefs).chain(self.phase.next_deadline()).min()
     }
 
-    /// Whether it may believe, at this moment, that it holds the lock under this token.
+    /// Returns whether the client may believe now that it holds the lock under this token.
     pub fn believes(&self, now: Time, lock: &Name, token: Token) -> bool {
         self.believed_until(lock, token).is_some_and(|until| now < until)
     }
 
-    /// Until when it may believe, from what it knows so far, that it holds the lock under this
-    /// token.
+    /// Returns until when the client may believe that it holds the lock under this token, unless
+    /// the lease is renewed.
     pub fn believed_until(&self, lock: &Name, token: Token) -> Option<Time> {
         let held = self.held.get(lock).filter(|held| held.token == token)?;
         Some(self.belief_end(held))
     }
 
-    /// The locks that it believes to hold, or believed to hold when it was last awake.
+    /// Returns the locks that the client believed to hold when it handled its last input.
     pub fn held(&self) -> impl Iterator<Item = (&Name, Token)> + Clone {
         self.held.iter().map(|(lock, held)| (lock, held.token))
     }
 
-    /// Whether it has a session, as far as it knows.
+    /// Returns whether the client knows of an open session.
     pub const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open(_))
     }
 
-    /// The requests that have no answer yet, in the order of being asked.
+    /// Returns the requests that have no final reply yet, in the order of their calls.
     pub fn pending_requests(&self) -> impl Iterator<Item = PendingRequest> {
         self.calls.values().filter_map(Call::pending_request)
     }
 
-    /// When its next heartbeat is due, on its own clock, as long as it has a session.
+    /// Returns when the next heartbeat is due, on the client's clock, if a session is open.
     pub const fn next_heartbeat(&self) -> Option<Time> {
         self.phase.next_heartbeat()
     }
 
-    /// Whether nothing is under way any more but the heartbeats of its session.
+    /// Returns whether no call is in progress. Heartbeats do not count.
     pub fn is_idle(&self) -> bool {
         self.calls.is_empty()
     }
@@ -271,7 +283,7 @@ impl LockClient {
         self.last_call_id
     }
 
-    /// Begins what nobody waits for, and what ends only with an answer or with the session.
+    /// Begins a call whose outcome is not reported, and that ends only with a reply or the session.
     fn begin_detached_call(&mut self, now: Time, kind: CallKind) {
         self.last_call_id = self.last_call_id.next();
         let mut call = Call::new(kind, Time::NEVER);
@@ -280,11 +292,11 @@ impl LockClient {
         self.send_due(now);
     }
 
-    /// Sends whatever is to be sent by now.
+    /// Sends the requests that are due.
     fn send_due(&mut self, now: Time) {
         self.send_due_session_request(now);
         let Phase::Open(session) = &self.phase else {
-            // What belongs to a session that is gone goes on without one.
+            // Requests of an earlier session continue without an open one.
             self.transmit_calls(now, None);
             return;
         };
@@ -294,7 +306,7 @@ impl LockClient {
 
     fn transmit_calls(&mut self, now: Time, session_key: Option<Secret<SessionKey>>) {
         let mut oldest = self.oldest_outstanding();
-        // A call that is alone is in no other's way.
+        // With a single call there is nothing to collect.
         let locks_being_released =
             if self.calls.len() > 1 { self.locks_being_released() } else { BTreeSet::new() };
         let retransmit_delay = self.config.retransmit_delay;
@@ -308,7 +320,7 @@ impl LockClient {
                 else {
                     continue;
                 };
-                // The word that takes a wait back names the lock: it would take the new one back.
+                // A cancel names only the lock, so it would also cancel this new wait.
                 if call.lock_to_acquire().is_some_and(|lock| locks_being_released.contains(lock)) {
                     continue;
                 }
@@ -327,15 +339,15 @@ impl LockClient {
         }
     }
 
-    /// The locks that it no longer wants, of which the server may not know that yet.
+    /// Returns the locks whose cancel or release the server may not have handled yet.
     fn locks_being_released(&self) -> BTreeSet<Name> {
         let mut locks = BTreeSet::new();
         locks.extend(self.calls.values().filter_map(Call::lock_being_released).cloned());
         locks
     }
 
-    /// The oldest request that the server may not have answered: what comes after it has to stay
-    /// within the window, so that its answer is kept.
+    /// Returns the oldest request that may be unanswered. Newer requests have to stay within the
+    /// window after it, so that the server does not evict its cached reply.
     fn oldest_outstanding(&self) -> Option<Seq> {
         let is_outstanding =
             |call: &&Call| !matches!(call.kind, CallKind::Acquire { queued: true, .. });

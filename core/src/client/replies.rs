@@ -1,10 +1,6 @@
-//! What the server's answers mean for the calls, and how a call ends without one.
-
-#![allow(
-    clippy::wildcard_enum_match_arm,
-    clippy::needless_pass_by_value,
-    reason = "what answers another operation is no answer: one arm for all of those"
-)]
+//! Handling of the server's replies to calls, and the ends of calls without a reply.
+//!
+//! A status that does not answer the operation of its call is ignored.
 
 use super::belief::HeldLock;
 use super::call::{Call, CallId, CallKind, CallOutcome};
@@ -35,20 +31,20 @@ impl LockClient {
         };
         let sent_at = call.transmissions.sent_at(reply.attempt);
         if reply.attempt > call.transmissions.last_attempt() {
-            // An echo of what was never sent: no answer of this server's to this client.
+            // This attempt was never sent, so the reply is not for this client.
             return;
         }
         match call.kind.clone() {
             CallKind::Acquire { lock, .. } => {
-                self.handle_acquire_reply(now, id, &lock, sent_at, reply)
+                self.handle_acquire_reply(now, id, lock, sent_at, reply.status);
             }
-            CallKind::Cancel { lock, acquire_call: acquire } => {
-                self.handle_cancel_reply(now, id, lock, acquire, reply.status);
+            CallKind::Cancel { lock, acquire_call } => {
+                self.handle_cancel_reply(now, id, lock, acquire_call, &reply.status);
             }
             CallKind::Release { .. } => self.handle_release_reply(now, id, reply.status),
             CallKind::Append { .. } => self.handle_append_reply(now, id, reply.status),
-            CallKind::AppendOutcome { append_call: append, .. } => {
-                self.handle_outcome_reply(id, append, reply.status)
+            CallKind::AppendOutcome { append_call, .. } => {
+                self.handle_outcome_reply(id, append_call, &reply.status);
             }
             CallKind::Close => self.handle_close_reply(now, id, &reply.status),
         }
@@ -58,31 +54,39 @@ impl LockClient {
         &mut self,
         now: Time,
         id: CallId,
-        lock: &Name,
+        lock: Name,
         sent_at: Option<Time>,
-        reply: Reply,
+        status: Status,
     ) {
         let abandoned = self.calls.get(&id).is_some_and(|call| call.detached);
-        match reply.status {
+        match status {
+            Status::Granted { token, .. } if abandoned => {
+                self.finish_call(id, CallOutcome::Cancelled);
+                self.release_in_background(now, lock, token);
+            }
             Status::Granted { token, lease, hold, .. } => {
-                if abandoned {
-                    self.finish_call(id, CallOutcome::Cancelled);
-                    self.release_in_background(now, lock.clone(), token);
-                } else {
-                    self.handle_granted(now, id, lock.clone(), token, (sent_at, lease, hold));
-                }
+                self.handle_granted(now, id, lock, token, (sent_at, lease, hold));
             }
             Status::Queued { position, .. } => self.handle_queued(now, id, position, abandoned),
             Status::Refused(Refusal::UnknownSession) => self.handle_session_loss(now),
             Status::Refused(Refusal::AlreadyHeld { token }) => {
-                // Nobody in this client knows of that tenure: it was granted and given up.
+                // An earlier call was granted this tenure after it was abandoned.
                 self.finish_call(id, CallOutcome::Refused(Refusal::AlreadyHeld { token }));
-                if !self.held.contains_key(lock) {
-                    self.release_in_background(now, lock.clone(), token);
+                if !self.held.contains_key(&lock) {
+                    self.release_in_background(now, lock, token);
                 }
             }
             Status::Refused(refusal) => self.finish_call(id, CallOutcome::Refused(refusal)),
-            _ => {}
+            Status::Welcome { .. }
+            | Status::Retry { .. }
+            | Status::Cancelled { .. }
+            | Status::Released { .. }
+            | Status::Appended { .. }
+            | Status::Applied { .. }
+            | Status::NotApplied
+            | Status::Forgotten
+            | Status::Alive { .. }
+            | Status::Closed { .. } => {}
         }
     }
 
@@ -91,7 +95,7 @@ impl LockClient {
         let CallKind::Acquire { lock, queued, .. } = &mut call.kind else { return };
         let lock = lock.clone();
         if !std::mem::replace(queued, true) {
-            // From its first answer on it asks again at every poll, not ever more rarely.
+            // Once queued, the request polls at a fixed interval, without backoff.
             let last = call.transmissions.sent_at(call.transmissions.last_attempt()).unwrap_or(now);
             call.transmissions.set_next_at((last + POLL_INTERVAL).max(now));
         }
@@ -102,8 +106,8 @@ impl LockClient {
         }
     }
 
-    /// `proof` is when what was answered was sent, what was left of the lease then, and of the
-    /// tenure's own bound.
+    /// Handles a grant. `grant_terms` are when the answered request was sent, and how much of the
+    /// lease and of the hold limit remained when the server replied.
     fn handle_granted(
         &mut self,
         now: Time,
@@ -115,7 +119,7 @@ impl LockClient {
         let (sent_at, lease, hold) = grant_terms;
         let until = sent_at.map_or(Time::ZERO, |sent_at| self.certain_until(now, sent_at, lease));
         if until <= now {
-            // It is over, or nothing proves that it isn't. Not to be told as a grant.
+            // The lease may have expired, so this is not reported as a grant.
             self.finish_call(id, CallOutcome::TimedOut);
             self.release_in_background(now, lock, token);
             return;
@@ -128,11 +132,12 @@ impl LockClient {
         let held = HeldLock { token, learned_at: now, hold_until, claim_until: Some(until) };
         self.held.insert(lock.clone(), held);
         self.finish_call(id, CallOutcome::Granted { lock, token });
-        // A grant that came out of the queue has to be claimed before its short lease is over.
+        // A grant from the wait queue has to be claimed before its short lease expires.
         self.heartbeat_if_needed(now, until);
     }
 
-    /// Sends a heartbeat at once where the next one would come too late to be of use.
+    /// Sends a heartbeat at once if the next one is scheduled for the second half of the time until
+    /// `until`.
     fn heartbeat_if_needed(&mut self, now: Time, until: Time) {
         let deadline = self.phase.next_deadline();
         let midpoint = now + now.until(until).divided_by(2);
@@ -143,16 +148,16 @@ impl LockClient {
         }
     }
 
-    /// A grant that no call waits for: the call was given up, or a copy came late.
+    /// Handles a reply that no call waits for. Releases a lock that it grants: its call was given
+    /// up, or the reply is a late duplicate.
     fn handle_unmatched_reply(&mut self, now: Time, status: Status) {
-        if let Status::Granted { lock, token, lease, .. } = status {
-            let known = self.held.get(&lock).is_some_and(|held| held.token == token);
-            let releasing = self.calls.values().any(
-                |call| matches!(&call.kind, CallKind::Release { token: given, .. } if *given == token),
-            );
-            if !known && !releasing && !lease.is_zero() && self.is_open() {
-                self.release_in_background(now, lock, token);
-            }
+        let Status::Granted { lock, token, lease, .. } = status else { return };
+        let known = self.held.get(&lock).is_some_and(|held| held.token == token);
+        let releasing = self.calls.values().any(
+            |call| matches!(&call.kind, CallKind::Release { token: given, .. } if *given == token),
+        );
+        if !known && !releasing && !lease.is_zero() && self.is_open() {
+            self.release_in_background(now, lock, token);
         }
     }
 
@@ -160,13 +165,13 @@ impl LockClient {
         self.begin_detached_call(now, CallKind::Release { lock, token });
     }
 
-    /// Turns an acquire into one that nobody waits for, and takes it back.
+    /// Detaches an acquire from its caller, and cancels its wait.
     pub(super) fn abandon_acquire(&mut self, now: Time, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let CallKind::Acquire { lock, .. } = &call.kind else { return };
         let lock = lock.clone();
         if call.assignment.is_none() {
-            // Never sent: there is nothing to take back.
+            // The request was never sent.
             self.calls.remove(&id);
             return;
         }
@@ -178,10 +183,10 @@ impl LockClient {
     }
 
     fn begin_cancel(&mut self, now: Time, acquire_call: CallId, lock: Name) {
-        let under_way = self.calls.values().any(
+        let pending = self.calls.values().any(
             |call| matches!(&call.kind, CallKind::Cancel { acquire_call: given, .. } if *given == acquire_call),
         );
-        if !under_way {
+        if !pending {
             self.begin_detached_call(now, CallKind::Cancel { lock, acquire_call });
         }
     }
@@ -192,7 +197,7 @@ impl LockClient {
         id: CallId,
         lock: Name,
         acquire_call: CallId,
-        status: Status,
+        status: &Status,
     ) {
         match status {
             Status::Cancelled { .. } => {
@@ -203,14 +208,24 @@ impl LockClient {
                 self.finish_call(id, CallOutcome::Cancelled);
                 if self.calls.contains_key(&acquire_call) {
                     self.finish_call(acquire_call, CallOutcome::Cancelled);
-                    self.release_in_background(now, lock, token);
+                    self.release_in_background(now, lock, *token);
                 }
             }
             Status::Refused(Refusal::UnknownSession) => self.handle_session_loss(now),
-            // `not_waiting`: it may have come before the acquire, which is asked until it is
-            // answered, and then taken back again.
+            // `not_waiting`: the cancel may have overtaken the acquire. That is retransmitted until
+            // it is answered, and then cancelled again.
             Status::Refused(_) => self.finish_call(id, CallOutcome::Cancelled),
-            _ => {}
+            Status::Welcome { .. }
+            | Status::Retry { .. }
+            | Status::Granted { .. }
+            | Status::Queued { .. }
+            | Status::Released { .. }
+            | Status::Appended { .. }
+            | Status::Applied { .. }
+            | Status::NotApplied
+            | Status::Forgotten
+            | Status::Alive { .. }
+            | Status::Closed { .. } => {}
         }
     }
 
@@ -223,12 +238,22 @@ impl LockClient {
             }
             Status::Refused(Refusal::StorageFailed) => self.retry_release(now, id),
             Status::Refused(refusal) => self.finish_call(id, CallOutcome::Refused(refusal)),
-            _ => {}
+            Status::Welcome { .. }
+            | Status::Retry { .. }
+            | Status::Granted { .. }
+            | Status::Queued { .. }
+            | Status::Cancelled { .. }
+            | Status::Appended { .. }
+            | Status::Applied { .. }
+            | Status::NotApplied
+            | Status::Forgotten
+            | Status::Alive { .. }
+            | Status::Closed { .. } => {}
         }
     }
 
-    /// A release has to come about, since the session lives on: where it could not be made
-    /// durable it is asked again as a new request, whoever was told of that.
+    /// Reports the failed release, and repeats it in the background as a new request: the session
+    /// lives on and would keep the lock.
     fn retry_release(&mut self, now: Time, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
         let kind = call.kind.clone();
@@ -245,8 +270,8 @@ impl LockClient {
             Status::Appended { offset, len, .. } => {
                 self.finish_call(id, CallOutcome::Appended { offset, len });
             }
-            // An earlier copy may have been applied in a session that is gone, and its kept
-            // reply with it. The server can tell.
+            // An earlier transmission may have been applied in a session that has ended, together
+            // with its cached reply. The server knows the outcome.
             Status::Refused(
                 refusal @ (Refusal::StaleToken { .. }
                 | Refusal::NotHolder
@@ -254,7 +279,17 @@ impl LockClient {
                 | Refusal::StaleSeq),
             ) => self.query_append_outcome(now, id, refusal),
             Status::Refused(refusal) => self.finish_call(id, CallOutcome::Refused(refusal)),
-            _ => {}
+            Status::Welcome { .. }
+            | Status::Retry { .. }
+            | Status::Granted { .. }
+            | Status::Queued { .. }
+            | Status::Cancelled { .. }
+            | Status::Released { .. }
+            | Status::Applied { .. }
+            | Status::NotApplied
+            | Status::Forgotten
+            | Status::Alive { .. }
+            | Status::Closed { .. } => {}
         }
     }
 
@@ -275,16 +310,25 @@ impl LockClient {
         self.send_due(now);
     }
 
-    fn handle_outcome_reply(&mut self, id: CallId, append_call: CallId, status: Status) {
-        let refused = match self.calls.get(&append_call).map(|call| &call.kind) {
-            Some(CallKind::Append { refused: Some(refused), .. }) => refused.clone(),
-            _ => Refusal::UnknownSession,
-        };
+    fn handle_outcome_reply(&mut self, id: CallId, append_call: CallId, status: &Status) {
         let outcome = match status {
-            Status::Applied { offset, len, .. } => CallOutcome::Appended { offset, len },
-            Status::NotApplied => CallOutcome::Refused(refused),
+            Status::Applied { offset, len, .. } => {
+                CallOutcome::Appended { offset: *offset, len: *len }
+            }
+            Status::NotApplied => {
+                let refused = self.calls.get(&append_call).and_then(Call::append_refusal).cloned();
+                CallOutcome::Refused(refused.unwrap_or(Refusal::UnknownSession))
+            }
             Status::Forgotten | Status::Refused(_) => CallOutcome::Unknown,
-            _ => return,
+            Status::Welcome { .. }
+            | Status::Retry { .. }
+            | Status::Granted { .. }
+            | Status::Queued { .. }
+            | Status::Cancelled { .. }
+            | Status::Released { .. }
+            | Status::Appended { .. }
+            | Status::Alive { .. }
+            | Status::Closed { .. } => return,
         };
         self.finish_call(id, CallOutcome::Cancelled);
         self.finish_call(append_call, outcome);
@@ -304,15 +348,25 @@ impl LockClient {
                 }
             }
             Status::Refused(refusal) => {
-                // It is wanted no more, so nothing may keep it alive.
+                // The session is no longer wanted, so no heartbeat may keep it alive.
                 self.phase = Phase::Closed;
                 self.finish_call(id, CallOutcome::Refused(refusal.clone()));
             }
-            _ => {}
+            Status::Welcome { .. }
+            | Status::Retry { .. }
+            | Status::Granted { .. }
+            | Status::Queued { .. }
+            | Status::Cancelled { .. }
+            | Status::Released { .. }
+            | Status::Appended { .. }
+            | Status::Applied { .. }
+            | Status::NotApplied
+            | Status::Forgotten
+            | Status::Alive { .. } => {}
         }
     }
 
-    /// Ends the calls whose time is over.
+    /// Ends the calls whose deadline has passed.
     pub(super) fn expire_calls(&mut self, now: Time) {
         let expired: Vec<CallId> =
             self.calls.iter().filter(|(_, call)| call.deadline <= now).map(|(&id, _)| id).collect();
@@ -329,7 +383,8 @@ impl LockClient {
                 self.abandon_acquire(now, id);
             }
             CallKind::Release { .. } => {
-                // The session lives on, and would keep the lock: it goes on in the background.
+                // The session lives on and would keep the lock, so the release continues in the
+                // background.
                 call.detached = true;
                 call.deadline = Time::NEVER;
                 self.notify(Notification::Completed { call: id, outcome: CallOutcome::TimedOut });
@@ -347,7 +402,7 @@ impl LockClient {
                 self.finish_call(id, CallOutcome::TimedOut);
             }
             CallKind::Cancel { .. } | CallKind::AppendOutcome { .. } => {
-                self.finish_call(id, CallOutcome::TimedOut)
+                self.finish_call(id, CallOutcome::TimedOut);
             }
         }
     }

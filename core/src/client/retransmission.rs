@@ -1,5 +1,5 @@
-//! When something is transmitted, and transmitted again: first after 200 ms, then twice as long
-//! each time up to 2 s, each with ±20% of jitter.
+//! Retransmission with exponential backoff: after 200 ms at first, then after twice as long each
+//! time, up to 2 s, with ±20% of jitter.
 
 use std::collections::VecDeque;
 
@@ -8,33 +8,34 @@ use crate::limits::{JITTER_PPM, RETRANSMIT_DELAY_MAX};
 use crate::rng::Rng;
 use crate::time::{Millis, Time};
 
-/// How many sendings are remembered. An echo of an older one proves nothing any more.
+/// How many attempts have their send times retained. A reply to an older one proves nothing about
+/// the lease.
 const TRANSMISSIONS_TRACKED: usize = 64;
 
 /// The transmissions of one request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transmissions {
-    /// When each transmission left, of the last few; the first of them is number `first`.
+    /// The send times of the last attempts, beginning with `first_attempt`.
     sent_times: VecDeque<Time>,
     first_attempt: u64,
     next_at: Option<Time>,
     delay: Option<Millis>,
 }
 
-/// How long the pauses between transmissions are.
+/// The delays between transmissions.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Backoff {
-    /// Twice as long each time.
+    /// Each delay is twice the one before.
     Exponential {
-        /// The first of them.
+        /// The first delay.
         first: Millis,
     },
-    /// All the same: a wait asks again and again.
+    /// All delays are equal: a queued request polls.
     Fixed(Millis),
 }
 
 impl Transmissions {
-    /// Notes a transmission, and sets the moment of the next one.
+    /// Records a transmission, and schedules the next one.
     pub(super) fn record_sent(&mut self, now: Time, backoff: Backoff, rng: &mut Rng) {
         self.push_sent_time(now);
         let delay = match (backoff, self.delay) {
@@ -48,7 +49,8 @@ impl Transmissions {
         self.next_at = Some(now + jittered(delay, JITTER_PPM, rng));
     }
 
-    /// The same without backoff and jitter: everybody's next transmission is soon, and together.
+    /// Like [`Transmissions::record_sent`], with a fixed delay and without jitter: all clients
+    /// retransmit early and at the same time.
     pub(super) fn record_sent_without_jitter(&mut self, now: Time, delay: Millis) {
         self.push_sent_time(now);
         self.next_at = Some(now + delay);
@@ -62,34 +64,34 @@ impl Transmissions {
         self.sent_times.push_back(now);
     }
 
-    /// Whether it is to be transmitted by now.
+    /// Returns whether a transmission is due.
     pub(super) fn is_due(&self, now: Time) -> bool {
         self.next_at.is_none_or(|at| at <= now)
     }
 
-    /// When it is to be transmitted next; at once where it never was.
+    /// Returns when the next transmission is due; [`Time::ZERO`] before the first.
     pub(super) fn next_at(&self) -> Time {
         self.next_at.unwrap_or(Time::ZERO)
     }
 
-    /// Sets the moment of the next transmission.
+    /// Schedules the next transmission.
     pub(super) fn set_next_at(&mut self, at: Time) {
         self.next_at = Some(at);
     }
 
-    /// The number of the last transmission.
+    /// Returns the last attempt, or 0 before the first.
     pub(super) fn last_attempt(&self) -> Attempt {
         Attempt::new((self.first_attempt + self.sent_times.len() as u64).saturating_sub(1))
     }
 
-    /// When this transmission left. Unset for one that never did, or too long ago to know.
+    /// Returns when this attempt was sent. Returns `None` if it was not sent, or is too old.
     pub(super) fn sent_at(&self, attempt: Attempt) -> Option<Time> {
         let index = attempt.number().checked_sub(self.first_attempt)?;
         self.sent_times.get(usize::try_from(index).ok()?).copied()
     }
 }
 
-/// A span drawn from around `middle`.
+/// Returns a random duration that differs from `base` by at most `jitter_ppm` parts per million.
 pub(super) fn jittered(base: Millis, jitter_ppm: u64, rng: &mut Rng) -> Millis {
     let millis = base.as_millis();
     let spread = millis.saturating_mul(jitter_ppm) / 1_000_000;

@@ -1,7 +1,7 @@
-//! Getting a session, and keeping it with heartbeats.
+//! The client's session: `hello`, heartbeats, and the loss of the session.
 //!
-//! A heartbeat is never transmitted again: each is a request of its own, since a copy renews
-//! nothing. Where no answer comes the next one follows sooner.
+//! A heartbeat is never retransmitted: each is a new request, because a duplicate renews nothing.
+//! If no reply arrives, the next one follows sooner.
 
 use std::collections::VecDeque;
 
@@ -15,10 +15,10 @@ use crate::secret::Secret;
 use crate::time::{Millis, Time};
 use crate::wire::{Cookie, Operation, Status};
 
-/// How far a heartbeat is drawn from its middle, in parts per million.
+/// The jitter of heartbeats, in parts per million.
 const HEARTBEAT_JITTER_PPM: u64 = 100_000;
 
-/// How many unanswered heartbeats are remembered.
+/// The maximum number of unanswered heartbeats whose send times are retained.
 const HEARTBEATS_OUTSTANDING_MAX: usize = 16;
 
 #[derive(Clone, Debug)]
@@ -62,14 +62,14 @@ impl Phase {
 }
 
 impl OpenSession {
-    /// The pause after a heartbeat that may have been lost: a quarter of the time until the next
-    /// would be due, since an answer may be on a long way.
+    /// Returns the delay after the first unanswered heartbeat: a quarter of the usual interval,
+    /// because the reply may only be slow.
     fn retry_delay_first(&self) -> Millis {
         let minimum = RETRANSMIT_DELAY_FIRST.min(self.lease.divided_by(2 * HEARTBEATS_PER_LEASE));
         self.lease.divided_by(4 * HEARTBEATS_PER_LEASE).max(minimum).min(RETRANSMIT_DELAY_MAX)
     }
 
-    /// Shorter than the pauses of other requests: there is a lease to be lost.
+    /// Returns the longest delay. Shorter than for other requests, because the lease is at risk.
     fn retry_delay_max(&self) -> Millis {
         self.lease
             .divided_by(4 * HEARTBEATS_PER_LEASE)
@@ -88,7 +88,7 @@ impl LockClient {
         self.send_due(now);
     }
 
-    /// Sends the hello or the heartbeat that is due.
+    /// Sends the hello or the heartbeat if it is due. Opens a session if a call needs one.
     pub(super) fn send_due_session_request(&mut self, now: Time) {
         let wanted = self.calls.values().any(|call| call.assignment.is_none());
         if matches!(self.phase, Phase::Closed) && wanted {
@@ -117,8 +117,7 @@ impl LockClient {
         }
     }
 
-    /// Sends a heartbeat at once, where there is a session, and sets the moment of the next. For
-    /// whoever wants to renew before it is due.
+    /// Sends a heartbeat now, if there is a session, and schedules the next one.
     pub fn send_heartbeat(&mut self, now: Time) {
         let seq = self.next_seq();
         let Phase::Open(session) = &mut self.phase else { return };
@@ -133,15 +132,14 @@ impl LockClient {
         self.push_request(Some(key), seq, &Transmissions::default(), Operation::Heartbeat);
     }
 
-    /// An answer to the hello.
     pub(super) fn handle_hello_reply(&mut self, now: Time, status: Status) {
         let Phase::Opening(hello) = &mut self.phase else { return };
         match status {
             Status::Welcome { session_key: key, lease, heartbeat, .. } => {
-                // The first transmission may be the one that began the lease.
+                // The first attempt may be the one that opened the session.
                 let sent_at = hello.transmissions.sent_at(Attempt::default()).unwrap_or_default();
-                // Not a word about the lease: this may be what an earlier life of this program
-                // asked for, long ago. The answer to a request of this one tells how it stands.
+                // The lease does not count yet: this may be a late reply to an earlier instance of
+                // this program. Only a reply to a request of the session proves the lease.
                 self.belief = super::Belief::default();
                 let next_heartbeat_at =
                     sent_at + jittered(heartbeat, HEARTBEAT_JITTER_PPM, &mut self.rng);
@@ -180,7 +178,7 @@ impl LockClient {
         }
     }
 
-    /// No session is to be had: what waits for one is refused with it.
+    /// Ends the calls that wait for a session, after the server has refused to open one.
     fn refuse_unassigned_calls(&mut self, refusal: &Refusal) {
         let waiting: Vec<_> = self
             .calls
@@ -193,7 +191,7 @@ impl LockClient {
         }
     }
 
-    /// An answer to a heartbeat. Says whether it was one.
+    /// Handles the reply if it answers a heartbeat. Returns whether it does.
     pub(super) fn handle_heartbeat_reply(&mut self, now: Time, seq: Seq, status: &Status) -> bool {
         let Phase::Open(session) = &mut self.phase else { return false };
         let Some(position) = session
@@ -234,8 +232,8 @@ impl LockClient {
         true
     }
 
-    /// The server does not know the session: nothing of it is held, nothing waited for. What was
-    /// not granted is asked for anew; what may have been appended is asked about.
+    /// Handles the loss of the session, with all its locks and waits. Acquires are repeated in a
+    /// new session; the outcome of appends is queried.
     pub(super) fn handle_session_loss(&mut self, now: Time) {
         let Phase::Open(session) = &self.phase else { return };
         let lost_key = session.key;
@@ -262,19 +260,19 @@ impl LockClient {
         let Some(call) = self.calls.get_mut(&id) else { return };
         match &call.kind {
             CallKind::Acquire { .. } if call.detached => {
-                self.finish_call(id, CallOutcome::Cancelled)
+                self.finish_call(id, CallOutcome::Cancelled);
             }
             CallKind::Acquire { .. } => call.unassign(),
             CallKind::Cancel { .. } => self.finish_call(id, CallOutcome::Cancelled),
             CallKind::Close => self.finish_call(id, CallOutcome::Closed),
-            // Not sent yet, and of no account in any other session.
+            // Not sent yet, and meaningless in another session.
             CallKind::Release { .. } if call.assignment.is_none() => {
                 self.finish_call(id, CallOutcome::Refused(Refusal::UnknownSession));
             }
             CallKind::Append { .. } if call.assignment.is_none() => {
                 self.finish_call(id, CallOutcome::Refused(Refusal::UnknownSession));
             }
-            // These go on in the name of the old session: the server can tell.
+            // These continue with the key of the old session: the server knows their outcome.
             CallKind::Release { .. } | CallKind::Append { .. } | CallKind::AppendOutcome { .. } => {
                 call.transmissions.set_next_at(now);
             }

@@ -1,4 +1,4 @@
-//! Getting a lock, waiting for it, and no longer wanting it.
+//! Acquiring a lock, waiting for it, and cancelling the wait.
 
 use super::LockServer;
 use super::dispatch::RequestContext;
@@ -34,7 +34,7 @@ impl LockServer {
         }
         if tenure.is_none() {
             self.cancel_older_wait(context, lock);
-            // After a restart there may be somebody in line who has not been heard of since.
+            // After a restart, a queued waiter may not have polled since.
             self.grant_to_next_waiter(lock);
         }
         let Some(tenure) = self.state.tenure(lock) else {
@@ -65,10 +65,10 @@ impl LockServer {
         self.reply_to(&context, status);
     }
 
-    /// A client that asks for a lock anew has forgotten that it waits for it.
+    /// Cancels the session's wait for this lock: a client that acquires the lock with a new request
+    /// no longer knows of the earlier wait.
     fn cancel_older_wait(&mut self, context: &RequestContext, lock: &Name) {
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        let Some(wait) = session.wait_for_lock(lock).cloned() else { return };
+        let Some(wait) = self.session(context).wait_for_lock(lock).cloned() else { return };
         self.waiter_addresses.remove(&(context.session_id, wait.seq));
         self.record(EventKind::WaitEnded {
             lock: wait.lock,
@@ -81,8 +81,7 @@ impl LockServer {
     }
 
     fn check_wait_capacity(&self, context: &RequestContext) -> Option<Refusal> {
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        if session.waits.len() >= WINDOW {
+        if self.session(context).waits.len() >= WINDOW {
             return Some(Refusal::WindowFull { window: WINDOW });
         }
         (self.state.waiter_count() >= self.config.limits.waiters_max)
@@ -104,38 +103,32 @@ impl LockServer {
         self.reply_to(context, Status::Granted { lock: lock.clone(), token, lease, hold });
     }
 
-    /// The request waits already: it gets what holds now.
+    /// Handles a retransmission of a request that is queued, with which the waiter polls.
     pub(super) fn poll_wait(&mut self, context: &RequestContext) {
         self.waiter_addresses.insert((context.session_id, context.request_id.seq), context.from);
         self.record_duplicate(context);
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        let wait = session.wait_by_seq(context.request_id.seq).expect("it waits").clone();
-        // Where all had gone silent the lock is free, and this one has just been heard.
+        let session = self.session(context);
+        let wait = session.wait_by_seq(context.request_id.seq).expect("it is queued").clone();
+        // If all waiters were silent the lock is free, and this waiter is no longer silent.
         self.grant_to_next_waiter(&wait.lock);
-        let session = self.state.session(context.session_id).expect("a grant ends no session");
-        if session.wait_by_seq(wait.seq).is_some() {
+        if self.session(context).wait_by_seq(wait.seq).is_some() {
             let (context, status) = self.queue_status(context);
             self.reply_to_duplicate(&context, status);
         }
     }
 
     fn queue_status(&self, context: &RequestContext) -> (RequestContext, Status) {
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        let wait = session.wait_by_seq(context.request_id.seq).expect("it waits");
-        let lock = self.state.locks().get(&wait.lock).expect("what is waited for is kept");
-        let index = lock.queue_index(wait.ticket).expect("who waits stands in line");
+        let session = self.session(context);
+        let wait = session.wait_by_seq(context.request_id.seq).expect("it is queued");
+        let lock = self.state.locks().get(&wait.lock).expect("a lock with waiters is retained");
+        let index = lock.queue_index(wait.ticket).expect("a wait is in the wait queue");
         let attempt = lock.wait_queue()[index].attempt;
         let status = Status::Queued { lock: wait.lock.clone(), position: index as u64 + 1 };
-        (
-            RequestContext {
-                request_id: RequestId { attempt, ..context.request_id },
-                ..context.clone()
-            },
-            status,
-        )
+        let request_id = RequestId { attempt, ..context.request_id };
+        (RequestContext { request_id, ..context.clone() }, status)
     }
 
-    /// Gives a lock that is free to the first in line who has not gone silent.
+    /// Grants a free lock to the first waiter that is not silent (S8).
     pub(super) fn grant_to_next_waiter(&mut self, lock: &Name) {
         let Some(entry) = self.state.locks().get(lock) else { return };
         if entry.tenure().is_some() {
@@ -144,7 +137,7 @@ impl LockServer {
         let mut eligible = entry.wait_queue().iter().filter(|waiter| !self.is_silent(waiter));
         let next = if self.protections.fifo { eligible.next() } else { eligible.next_back() };
         let Some(waiter) = next.cloned() else { return };
-        let session = self.state.session(waiter.session_id).expect("who waits is alive");
+        let session = self.state.session(waiter.session_id).expect("a waiter is alive");
         let request_id =
             RequestId { seq: waiter.seq, attempt: waiter.attempt, digest: waiter.digest };
         let token = self.state.last_token().next();
@@ -162,12 +155,12 @@ impl LockServer {
         self.notify_waiter(waiter.session_id, request_id, status);
     }
 
-    /// Whether a waiter has said nothing for three polls, and is passed over.
+    /// Returns whether a waiter has missed three polls and is skipped.
     pub(super) fn is_silent(&self, waiter: &Waiter) -> bool {
         self.now.since(waiter.last_seen_at) >= SILENCE_MAX
     }
 
-    /// Sends the answer to a wait, where it is known where to.
+    /// Sends the outcome of a wait, if the address of the waiter is known.
     pub(super) fn notify_waiter(
         &mut self,
         session_id: SessionId,
@@ -181,8 +174,7 @@ impl LockServer {
     }
 
     pub(super) fn cancel(&mut self, context: &RequestContext, lock: &Name) {
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        let Some(wait) = session.wait_for_lock(lock).cloned() else {
+        let Some(wait) = self.session(context).wait_for_lock(lock).cloned() else {
             let tenure = self.state.tenure(lock).filter(|it| it.session_id == context.session_id);
             let refusal = match tenure {
                 Some(tenure) => Refusal::AlreadyHeld { token: tenure.token },

@@ -1,4 +1,4 @@
-//! Appending to a guarded file: only by the lock's holder, under its current token (S4).
+//! Appends to a guarded file: only by the lock's holder, under its current token (S4).
 
 use super::LockServer;
 use super::dispatch::RequestContext;
@@ -43,7 +43,7 @@ impl LockServer {
         self.reply_to(context, Status::Appended { file: file.clone(), offset, len: data.len() });
     }
 
-    /// Where the bytes would go, if there is room for them.
+    /// Returns the offset of an append to this file, or why the file cannot take it.
     pub(super) fn check_file_capacity(&self, file: &Name, data: &Data) -> Result<u64, Refusal> {
         let limits = &self.config.limits;
         let known = self.state.files().get(file);

@@ -1,37 +1,38 @@
-//! What an operator may choose.
+//! The configuration of a server.
 
 use crate::limits;
 use crate::time::Millis;
 use crate::wire::MacKey;
 
-/// How a server is set up.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The lease of a session that asks for none.
+    /// The lease of a session whose `hello` asks for none.
     pub lease_default: Millis,
-    /// The shortest lease that is given.
+    /// The shortest lease of a session.
     pub lease_min: Millis,
-    /// The longest lease that is given.
+    /// The longest lease of a session.
     pub lease_max: Millis,
-    /// What there may be at most.
+    /// The limits on the server's resources.
     pub limits: Limits,
-    /// The server's own key for cookies. Where it is set, a stranger has to show that it can be
-    /// reached before it gets a session.
+    /// The server's own key for cookies. If set, a new client must prove that it can receive at its
+    /// address before it gets a session.
     pub cookie_key: Option<MacKey>,
 }
 
-/// How much of each thing there may be. More is refused as `overloaded`, or `too_large`.
+/// The limits on the server's resources. Requests beyond them are refused as `overloaded`, or
+/// `too_large`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Live sessions.
+    /// The maximum number of live sessions.
     pub sessions_max: usize,
-    /// Locks held or waited for.
+    /// The maximum number of locks that are held or waited for.
     pub locks_max: usize,
-    /// Waits over all locks.
+    /// The maximum number of waiters, over all locks.
     pub waiters_max: usize,
-    /// Guarded files.
+    /// The maximum number of guarded files.
     pub files_max: usize,
-    /// The length of one file, in bytes.
+    /// The maximum length of one file, in bytes.
     pub file_len_max: u64,
 }
 

@@ -1,17 +1,17 @@
-//! Cookies: whoever sends one back can be reached at the address that it came from, and the
-//! server has remembered nothing for it (as in DTLS, RFC 6347, 4.2.1).
+//! Stateless cookies: a client that sends one back has proved that it can receive at its address,
+//! and the server has stored nothing for it (as in DTLS, RFC 6347, 4.2.1).
 
 use crate::id::Peer;
 use crate::limits::COOKIE_PERIOD;
 use crate::time::Time;
 use crate::wire::{Cookie, MacKey};
 
-/// The cookie for this peer in this period.
+/// Returns the cookie for this peer in the current period.
 pub(super) fn generate(key: &MacKey, peer: Peer, now: Time) -> Cookie {
     cookie_for_period(key, peer, period_at(now))
 }
 
-/// Whether this is the peer's cookie of this period or of the one before.
+/// Returns whether this is the peer's cookie of the current or the previous period.
 pub(super) fn is_valid(key: &MacKey, peer: Peer, now: Time, cookie: Cookie) -> bool {
     let period = period_at(now);
     key.verify(&mac_input(peer, period), &cookie.0)
@@ -41,12 +41,12 @@ mod tests {
     #[test]
     fn cookie_is_valid_only_for_its_peer_and_for_two_periods() {
         let key = MacKey::new(b"server");
-        let (here, there) = (peer("10.0.0.1:5000"), peer("10.0.0.2:5000"));
-        let cookie = generate(&key, here, Time::from_millis(25_000));
-        assert!(is_valid(&key, here, Time::from_millis(25_000), cookie));
-        assert!(is_valid(&key, here, Time::from_millis(39_999), cookie));
-        assert!(!is_valid(&key, here, Time::from_millis(40_000), cookie), "two periods later");
-        assert!(!is_valid(&key, there, Time::from_millis(25_000), cookie), "from elsewhere");
-        assert!(!is_valid(&MacKey::new(b"other"), here, Time::from_millis(25_000), cookie));
+        let (ann, bob) = (peer("10.0.0.1:5000"), peer("10.0.0.2:5000"));
+        let cookie = generate(&key, ann, Time::from_millis(25_000));
+        assert!(is_valid(&key, ann, Time::from_millis(25_000), cookie));
+        assert!(is_valid(&key, ann, Time::from_millis(39_999), cookie));
+        assert!(!is_valid(&key, ann, Time::from_millis(40_000), cookie), "two periods later");
+        assert!(!is_valid(&key, bob, Time::from_millis(25_000), cookie), "from another peer");
+        assert!(!is_valid(&MacKey::new(b"other"), ann, Time::from_millis(25_000), cookie));
     }
 }

@@ -1,18 +1,18 @@
-//! One datagram: read, told from its copies, and handed to its operation.
+//! Handling of one datagram: decode it, detect duplicates, and dispatch it to its operation.
 
 use super::LockServer;
-use super::outbox::{Datagram, PendingReply};
+use super::outbox::{AnsweredRequest, Datagram, PendingReply};
 use crate::event::{EventKind, RequestId};
 use crate::id::{Attempt, LogIndex, Name, Peer, Seq, SessionId, SessionKey, Token};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::op::{DropReason, Op};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
-use crate::state::{Answer, CachedReply};
+use crate::state::{Answer, CachedReply, Session};
 use crate::time::Millis;
 use crate::wire::{DecodeRequestError, Operation, Reply, Request, Status};
 
-/// A new request of a live session.
+/// A request of a live session.
 #[derive(Clone, Debug)]
 pub(super) struct RequestContext {
     pub(super) from: Peer,
@@ -24,13 +24,24 @@ pub(super) struct RequestContext {
     pub(super) request_id: RequestId,
 }
 
+impl RequestContext {
+    pub(super) fn answered_request(&self) -> AnsweredRequest {
+        AnsweredRequest {
+            session_id: self.session_id,
+            op: self.op,
+            resource_name: self.resource_name.clone(),
+            request_id: self.request_id,
+        }
+    }
+}
+
 impl LockServer {
     pub(super) fn handle_datagram(&mut self, from: Peer, bytes: &[u8], entropy: u128) {
         let reply_len_max = bytes.len() * AMPLIFICATION_MAX;
         match Request::decode(bytes) {
             Ok(request) => self.handle_request(from, &request, entropy, reply_len_max),
             Err(DecodeRequestError::Drop(reason)) => {
-                self.record(EventKind::DatagramDropped { reason })
+                self.record(EventKind::DatagramDropped { reason });
             }
             Err(DecodeRequestError::NotJson) => {
                 let refusal = Refusal::BadRequest { reason: "not a JSON object".to_owned() };
@@ -44,26 +55,27 @@ impl LockServer {
         }
     }
 
-    /// `len_max` is how long a reply may be as long as no session is established.
+    /// Handles a decoded request. A reply to a client without a session has at most `reply_len_max`
+    /// bytes.
     pub(super) fn handle_request(
         &mut self,
         from: Peer,
         request: &Request,
         entropy: u128,
-        len_max: usize,
+        reply_len_max: usize,
     ) {
         let Some(key) = request.session_key else {
-            self.hello(from, request, entropy, len_max);
+            self.hello(from, request, entropy, reply_len_max);
             return;
         };
         match self.lookup.session_by_key(key) {
             Some(session_id) => self.handle_session_request(from, session_id, request),
-            None => self.handle_sessionless_request(from, key, request, len_max),
+            None => self.handle_sessionless_request(from, key, request, reply_len_max),
         }
     }
 
     fn handle_session_request(&mut self, from: Peer, session_id: SessionId, request: &Request) {
-        let session = self.state.session(session_id).expect("it was found by its id");
+        let session = self.state.session(session_id).expect("the lookup has live sessions only");
         let operation = &request.operation;
         let request_id = to_request_id(request);
         let context = RequestContext {
@@ -81,8 +93,8 @@ impl LockServer {
             let cached = cached.clone();
             self.reply_from_cache(&context, cached);
         } else if let Some(wait) = session.wait_by_seq(request_id.seq) {
-            let lock = self.state.locks().get(&wait.lock).expect("what is waited for is kept");
-            let waiter = lock.waiter(wait.ticket).expect("who waits stands in line");
+            let lock = self.state.locks().get(&wait.lock).expect("a lock with waiters is retained");
+            let waiter = lock.waiter(wait.ticket).expect("a wait is in the wait queue");
             if waiter.digest == request_id.digest {
                 self.poll_wait(&context);
             } else {
@@ -93,26 +105,39 @@ impl LockServer {
         }
     }
 
-    /// The request has no kept answer. A heartbeat's never is, so it may be a copy all the same.
+    /// Executes a request that has no cached reply. Replies to heartbeats and outcome queries are
+    /// never cached, so these can still be duplicates.
     fn execute(&mut self, context: &RequestContext, operation: &Operation) {
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let session = self.session(context);
         let dedupe = self.protections.dedupe;
         let stale = dedupe && session.replies.is_stale(context.request_id.seq);
-        let used = dedupe && session.replay_window.has_seen(context.request_id.seq);
+        let reused = dedupe && session.replay_window.has_seen(context.request_id.seq);
         match operation {
             Operation::Heartbeat => self.heartbeat(context, stale),
             Operation::AppendOutcome { append_seq } => {
-                self.append_outcome(context, *append_seq, stale)
+                self.append_outcome(context, *append_seq, stale);
             }
-            _ if used => self.refuse(context, Refusal::SeqReused),
-            // The token is looked at before the age of the request.
+            Operation::ReleaseLock { .. }
+            | Operation::AppendFile { .. }
+            | Operation::AcquireLock { .. }
+            | Operation::CancelAcquire { .. }
+            | Operation::Close
+                if reused =>
+            {
+                self.refuse(context, Refusal::SeqReused);
+            }
+            // These check the token before the age of the request.
             Operation::ReleaseLock { lock, token } => self.release(context, lock, *token, stale),
             Operation::AppendFile { file, token, data } => {
                 self.append(context, file, *token, data, stale);
             }
-            _ if stale => self.refuse(context, Refusal::StaleSeq),
+            Operation::AcquireLock { .. } | Operation::CancelAcquire { .. } | Operation::Close
+                if stale =>
+            {
+                self.refuse(context, Refusal::StaleSeq);
+            }
             Operation::AcquireLock { lock, wait, hold } => {
-                self.acquire(context, lock, *wait, *hold)
+                self.acquire(context, lock, *wait, *hold);
             }
             Operation::CancelAcquire { lock } => self.cancel(context, lock),
             Operation::Close => self.close(context),
@@ -120,7 +145,12 @@ impl LockServer {
         }
     }
 
-    /// A copy of a request that has its answer: the same answer, and nothing else.
+    /// Returns the session of a request, which lives at least until the request is answered.
+    pub(super) fn session(&self, context: &RequestContext) -> &Session {
+        self.state.session(context.session_id).expect("the session of a request is alive")
+    }
+
+    /// Answers a duplicate with the cached reply.
     fn reply_from_cache(&mut self, context: &RequestContext, cached: CachedReply) {
         if cached.digest != context.request_id.digest {
             self.refuse(context, Refusal::SeqReused);
@@ -129,11 +159,8 @@ impl LockServer {
         self.record_duplicate(context);
         let attempt = cached.attempt.max(context.request_id.attempt);
         let status = self.status_from_answer(context.session_id, cached.answer);
-        let context = RequestContext {
-            request_id: RequestId { attempt, ..context.request_id },
-            ..context.clone()
-        };
-        self.reply_to_duplicate(&context, status);
+        let request_id = RequestId { attempt, ..context.request_id };
+        self.reply_to_duplicate(&RequestContext { request_id, ..context.clone() }, status);
     }
 
     pub(super) fn record_duplicate(&mut self, context: &RequestContext) {
@@ -145,7 +172,7 @@ impl LockServer {
         });
     }
 
-    /// A kept answer in the words of the wire. What is left of a lease is as of now.
+    /// Converts a cached answer to a reply's status. The remaining lease is the current one.
     fn status_from_answer(&self, session_id: SessionId, answer: Answer) -> Status {
         match answer {
             Answer::Granted { lock, token } => {
@@ -159,8 +186,8 @@ impl LockServer {
         }
     }
 
-    /// What is left of a tenure: of the lease it hangs on, and of its own bound if it has one.
-    /// Nothing where it is over.
+    /// Returns how long a tenure lasts unless it is renewed, and the rest of its hold limit if it
+    /// has one. Returns zero if the tenure has ended.
     pub(super) fn remaining_lease(
         &self,
         session_id: SessionId,
@@ -183,13 +210,13 @@ impl LockServer {
         (lease, hold)
     }
 
-    /// The session is not alive. What its old requests came to can still be told.
+    /// Handles a request whose session is not alive. The outcome of its appends may still be known.
     fn handle_sessionless_request(
         &mut self,
         from: Peer,
         key: Secret<SessionKey>,
         request: &Request,
-        len_max: usize,
+        reply_len_max: usize,
     ) {
         if self.handle_unprotected(from, key, request) {
             return;
@@ -225,10 +252,10 @@ impl LockServer {
             });
         }
         let reply = Reply { request_seq: request.seq, attempt: request.attempt, status };
-        self.reply_within(from, reply, len_max, DropReason::WouldAmplify);
+        self.reply_within(from, reply, reply_len_max, DropReason::WouldAmplify);
     }
 
-    /// Refuses a request of a live session: nothing changes but that it was answered.
+    /// Refuses a request of a live session. Nothing changes, except that the answer may be cached.
     pub(super) fn refuse(&mut self, context: &RequestContext, refusal: Refusal) {
         self.record(EventKind::RequestRefused {
             session_id: Some(context.session_id),
@@ -242,7 +269,8 @@ impl LockServer {
         self.reply_to(context, Status::Refused(refusal));
     }
 
-    /// Replies to somebody without a session, in at most `len_max` bytes, or not at all.
+    /// Replies to a client without a session, in at most `len_max` bytes. If the reply is longer,
+    /// the datagram is dropped for `drop_reason`.
     pub(super) fn reply_within(
         &mut self,
         to: Peer,
@@ -254,7 +282,7 @@ impl LockServer {
             self.record(EventKind::DatagramDropped { reason: drop_reason });
             return;
         }
-        // What is said of bytes that are no request rests on nothing.
+        // The answer to bytes that are not a request depends on no event.
         let send_after = match drop_reason {
             DropReason::NotJson => LogIndex::default(),
             DropReason::WouldAmplify
@@ -263,11 +291,12 @@ impl LockServer {
             | DropReason::BadKey => self.last_durable_index,
         };
         let datagram = Datagram::new(to, reply, len_max);
-        // Of an old session's request it can't be said that nothing was done.
+        // A request of an ended session may have been executed, so it is never answered with
+        // `storage_failed`.
         self.step.replies.push(PendingReply {
             send_after,
             datagram,
-            cause: None,
+            answers: None,
             drop_on_failure: true,
         });
     }

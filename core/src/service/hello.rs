@@ -1,4 +1,4 @@
-//! `hello`: a client gets a session.
+//! `hello`: a client opens a session.
 
 use super::LockServer;
 use super::cookie;
@@ -13,13 +13,19 @@ use crate::time::Millis;
 use crate::wire::{Cookie, Operation, Reply, Request, Status};
 
 impl LockServer {
-    pub(super) fn hello(&mut self, from: Peer, request: &Request, entropy: u128, len_max: usize) {
+    pub(super) fn hello(
+        &mut self,
+        from: Peer,
+        request: &Request,
+        entropy: u128,
+        reply_len_max: usize,
+    ) {
         let Operation::Hello { client, nonce, lease, cookie } = &request.operation else {
             unreachable!("only a hello names no session");
         };
         let reply = |status| Reply { request_seq: request.seq, attempt: request.attempt, status };
         if let Some(cookie) = self.required_cookie(from, *cookie) {
-            // Nothing is remembered of this, so it rests on nothing.
+            // The server stores nothing for this client, so the reply depends on no event.
             let send_after = LogIndex::default();
             let reply = reply(Status::Retry { cookie });
             self.step.replies.push(PendingReply::new(from, reply, send_after));
@@ -51,14 +57,14 @@ impl LockServer {
                 request_id,
             });
             let reply = reply(Status::Refused(refusal));
-            self.reply_within(from, reply, len_max, DropReason::WouldAmplify);
+            self.reply_within(from, reply, reply_len_max, DropReason::WouldAmplify);
         } else {
             let session_id = self.open_session(client, *nonce, *lease, entropy);
             self.send_welcome(from, request, session_id);
         }
     }
 
-    /// The cookie that this stranger has to send back, where it sent no good one.
+    /// Returns the cookie that the client has to send back, if it has not sent a valid one.
     fn required_cookie(&self, from: Peer, given: Option<Cookie>) -> Option<Cookie> {
         let key = self.config.cookie_key.as_ref()?;
         let valid = given.is_some_and(|given| cookie::is_valid(key, from, self.now, given));
@@ -73,7 +79,10 @@ impl LockServer {
         entropy: u128,
     ) -> SessionId {
         let key = Secret::new(SessionKey::from_entropy(entropy));
-        assert!(self.lookup.session_by_key(key).is_none(), "128 bits of entropy came twice");
+        assert!(
+            self.lookup.session_by_key(key).is_none(),
+            "the same 128 bits of entropy were used twice"
+        );
         let config = &self.config;
         let lease = lease.unwrap_or(config.lease_default);
         let lease = lease.clamp(config.lease_min, config.lease_max);
@@ -89,9 +98,9 @@ impl LockServer {
     }
 
     fn send_welcome(&mut self, from: Peer, request: &Request, session_id: SessionId) {
-        let session = self.state.session(session_id).expect("it is open");
+        let session = self.state.session(session_id).expect("the session is open");
         let status = Status::Welcome {
-            session_key: session.key().expect("the server knows the ids of its sessions"),
+            session_key: session.key().expect("the server has the keys of its sessions"),
             lease: session.lease,
             heartbeat: session.lease.divided_by(HEARTBEATS_PER_LEASE),
             poll: POLL_INTERVAL,

@@ -1,5 +1,7 @@
-//! Ways to find what a request names: the state the other way round. Derived from it, so never
-//! written anywhere, and kept by nobody who answers no requests.
+//! Lookup tables for what requests name: session keys, hellos and appends.
+//!
+//! They are derived from the state, so they are never stored. Only a server has them: recovery and
+//! the page need no lookups.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +12,18 @@ use crate::secret::Secret;
 use crate::state::{AppliedAppend, File, State};
 use crate::wire::Status;
 
-/// What sessions and files say of themselves, by what one asks for.
+/// Lookup tables over a state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lookup {
     ids_by_key: BTreeMap<Secret<SessionKey>, SessionId>,
     ids_by_hello: BTreeMap<(Secret<Nonce>, Name), SessionId>,
-    /// Exactly those that the files remember. A list of the files of a session would be smaller,
-    /// but to find that an append is in none of them would take as long as whoever asks likes.
+    /// The file of each recent append. A list of the files of each session would be smaller, but a
+    /// client could make the search through its files take arbitrarily long.
     files_by_append: BTreeMap<(SessionId, Seq), Name>,
 }
 
 impl Lookup {
-    /// All that this state knows.
+    /// Builds the tables of a state.
     pub(super) fn from_state(state: &State) -> Self {
         let mut lookup = Self::default();
         for (&session_id, session) in state.sessions() {
@@ -35,11 +37,11 @@ impl Lookup {
         lookup
     }
 
-    /// Takes in what an event, not yet applied to this state, changes.
+    /// Updates the tables for an event that is about to be applied to the state.
     pub(super) fn before_apply(&mut self, state: &State, kind: &EventKind) {
         match kind {
-            EventKind::SessionOpened { session_id, client, key: id, nonce, .. } => {
-                self.insert_session(*session_id, *id, *nonce, client);
+            EventKind::SessionOpened { session_id, client, key, nonce, .. } => {
+                self.insert_session(*session_id, *key, *nonce, client);
             }
             EventKind::SessionExpired { session_id, .. }
             | EventKind::SessionClosed { session_id, .. } => {
@@ -49,7 +51,7 @@ impl Lookup {
                 nonce.map(|nonce| self.ids_by_hello.remove(&(nonce, session.client.clone())));
             }
             EventKind::FileAppended { file: name, session_id, request_id, .. } => {
-                // With this one the oldest is forgotten.
+                // This append evicts the file's oldest one.
                 let recent = state.files().get(name).map(File::recent_appends);
                 let oldest =
                     recent.filter(|it| it.len() == RECENT_APPENDS_MAX).and_then(|it| it.get(0));
@@ -80,12 +82,12 @@ impl Lookup {
         nonce.map(|nonce| self.ids_by_hello.insert((nonce, client.clone()), session_id));
     }
 
-    /// The live session that this capability opens.
+    /// Returns the live session that this key belongs to.
     pub(super) fn session_by_key(&self, key: Secret<SessionKey>) -> Option<SessionId> {
         self.ids_by_key.get(&key).copied()
     }
 
-    /// The live session that this `hello` opened before.
+    /// Returns the live session that an earlier transmission of this `hello` opened.
     pub(super) fn session_by_hello(
         &self,
         nonce: Secret<Nonce>,
@@ -94,7 +96,7 @@ impl Lookup {
         self.ids_by_hello.get(&(nonce, client.clone())).copied()
     }
 
-    /// The session that this capability opens, or opened before it went.
+    /// Returns the session that this key belongs to, or belonged to before the session ended.
     pub(super) fn live_or_ended_session(
         &self,
         state: &State,
@@ -103,7 +105,7 @@ impl Lookup {
         self.session_by_key(key).or_else(|| state.ended_session(key))
     }
 
-    /// The append of this number, and its file, where it is in one.
+    /// Returns the recent append with this sequence number, and its file.
     pub(super) fn find_append(
         &self,
         state: &State,
@@ -114,8 +116,8 @@ impl Lookup {
         Some((name.clone(), *state.files().get(name)?.find_append(session_id, seq)?))
     }
 
-    /// What became of the append that the session with this capability, alive or gone, sent as
-    /// `of`. Says [`InvariantStatus::NotApplied`] only where it never can be applied any more.
+    /// Returns the outcome of the append that the session with this key, alive or ended, sent with
+    /// this sequence number. Returns [`Status::NotApplied`] only if it can never be applied.
     pub(super) fn append_outcome(
         &self,
         state: &State,
@@ -130,10 +132,10 @@ impl Lookup {
         {
             return Status::Applied { file, offset, len };
         }
-        // A live session's request that has no answer yet can still arrive.
+        // A request of a live session that has no answer yet can still arrive.
         let live = state.session(session_id);
         let settled = live.is_none_or(|session| session.replies.is_settled(append_seq));
-        if settled && !state.has_forgotten_append(session_id, append_seq) {
+        if settled && !state.may_have_evicted_append(session_id, append_seq) {
             Status::NotApplied
         } else {
             Status::Forgotten
@@ -201,28 +203,36 @@ mod tests {
 
     #[test]
     fn lookup_matches_the_state_after_every_event() {
-        let mut rig = Fixture::default();
-        rig.open(ANN);
-        rig.open(BEN);
-        rig.append(ANN, "a", 1);
-        rig.append(ANN, "b", 2);
+        let mut fixture = Fixture::default();
+        fixture.open(ANN);
+        fixture.open(BEN);
+        fixture.append(ANN, "a", 1);
+        fixture.append(ANN, "b", 2);
         for seq in 3..RECENT_APPENDS_MAX as u64 + 2 {
-            rig.append(if seq % 7 == 0 { ANN } else { BEN }, "b", seq);
-            assert_eq!(rig.lookup, Lookup::from_state(&rig.state), "after {seq}");
+            fixture.append(if seq % 7 == 0 { ANN } else { BEN }, "b", seq);
+            assert_eq!(fixture.lookup, Lookup::from_state(&fixture.state), "after {seq}");
         }
-        assert_eq!(rig.file_of_append(ANN, 1).as_deref(), Some("a"));
-        assert_eq!(rig.file_of_append(ANN, 2).as_deref(), Some("b"));
-        assert_eq!((rig.file_of_append(BEN, 2), rig.file_of_append(ANN, 3)), (None, None));
-        rig.append(BEN, "b", 5_000);
-        assert_eq!(rig.file_of_append(ANN, 2), None, "the file remembers as many as it may");
-        (0..RECENT_APPENDS_MAX as u64).for_each(|seq| rig.append(BEN, "b", 6_000 + seq));
-        assert_eq!(rig.lookup, Lookup::from_state(&rig.state));
-        assert_eq!(rig.lookup.files_by_append.len(), RECENT_APPENDS_MAX + 1, "and the one of a");
-        rig.apply(EventKind::SessionExpired {
+        assert_eq!(fixture.file_of_append(ANN, 1).as_deref(), Some("a"));
+        assert_eq!(fixture.file_of_append(ANN, 2).as_deref(), Some("b"));
+        assert_eq!((fixture.file_of_append(BEN, 2), fixture.file_of_append(ANN, 3)), (None, None));
+        fixture.append(BEN, "b", 5_000);
+        assert_eq!(
+            fixture.file_of_append(ANN, 2),
+            None,
+            "a file retains a limited number of appends"
+        );
+        (0..RECENT_APPENDS_MAX as u64).for_each(|seq| fixture.append(BEN, "b", 6_000 + seq));
+        assert_eq!(fixture.lookup, Lookup::from_state(&fixture.state));
+        assert_eq!(
+            fixture.lookup.files_by_append.len(),
+            RECENT_APPENDS_MAX + 1,
+            "and the append to a"
+        );
+        fixture.apply(EventKind::SessionExpired {
             session_id: BEN,
             client: Name::new("client").unwrap(),
         });
-        assert_eq!(rig.lookup, Lookup::from_state(&rig.state));
-        assert_eq!((rig.lookup.ids_by_key.len(), rig.lookup.ids_by_hello.len()), (1, 1));
+        assert_eq!(fixture.lookup, Lookup::from_state(&fixture.state));
+        assert_eq!((fixture.lookup.ids_by_key.len(), fixture.lookup.ids_by_hello.len()), (1, 1));
     }
 }

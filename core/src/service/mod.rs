@@ -1,11 +1,11 @@
-//! The lock server as a machine without I/O: what one datagram, or one moment that has come,
-//! leads to.
+//! The lock server as a state machine without I/O: each [`Input`] leads to a [`Step`].
 //!
-//! - Every change is an event, made in one place and applied at once.
-//! - Deciding runs ahead of the disk. Nobody sees that: a reply stays inside its [`ScriptStep`] and then
-//!   its [`Outbox`] until the journal says that what it rests on is durable.
-//! - What has fallen due is looked after before anything else, so that no lease outlives its end
-//!   because a datagram came first.
+//! - Every change of the state is an event, which [`LockServer::record`] makes and applies at once.
+//! - Decisions run ahead of the log. Clients cannot see that: a reply stays inside its [`Step`],
+//!   and then in the [`Outbox`], until the log reports that the events behind it are durable.
+//! - Expired timers fire before a request is handled, so a lease never outlives its deadline
+//!   because a datagram was handled first.
+//! - Time and randomness are part of the input: the same inputs lead to the same steps.
 
 mod acquire;
 mod append;
@@ -27,7 +27,7 @@ pub use timers::Timer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, RequestId};
 use crate::id::{LogIndex, Name, Peer, Seq, SessionId, SessionKey, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
@@ -39,31 +39,84 @@ use crate::time::Time;
 use crate::wire::{Reply, Request, Status};
 use dispatch::RequestContext;
 use lookup::Lookup;
-use outbox::{Cause, PendingReply};
+use outbox::{AnsweredRequest, PendingReply};
 use timers::TimerQueue;
 
-/// Everything that can happen to the server, beside the bytes that it receives. A list of these and
-/// of those replays a run exactly.
-#[derive(Clone, Copy, Debug)]
+/// Everything that can change what the server decides. Replaying a list of inputs reproduces a run
+/// exactly.
+#[derive(Clone, Debug)]
 pub enum Input<'a> {
-    /// A request that need not be read: what the simulator delivers.
-    Request {
-        /// From where.
+    /// A datagram has arrived. Its authentication trailer, if any, is verified and removed.
+    Datagram {
+        /// The sender.
         from: Peer,
-        /// What it asks.
-        request: &'a Request,
-        /// New for each request: session ids are made of it, not of a hidden generator.
+        /// The encoded request, or whatever else was sent.
+        bytes: &'a [u8],
+        /// Fresh for each datagram: the keys of sessions are made from it.
         entropy: u128,
     },
-    /// A datagram was thrown away before it came here.
-    Dropped(DropReason),
-    /// The moment named by [`LockServer::next_deadline`] has come.
+    /// A request has arrived that is already decoded. The simulator's search uses it to skip the
+    /// encoding.
+    Request {
+        /// The sender.
+        from: Peer,
+        /// The request.
+        request: &'a Request,
+        /// As in [`Input::Datagram`].
+        entropy: u128,
+    },
+    /// A datagram was dropped before it reached the server.
+    DatagramDropped {
+        /// Why.
+        reason: DropReason,
+    },
+    /// The deadline returned by [`LockServer::next_deadline`] has passed.
     Timer,
-    /// The server ends in good order.
+    /// The log has made events durable. Leads to an empty step.
+    Durable(Durable),
+    /// A batch could not be written. All events after those in `state` are lost.
+    WriteFailed {
+        /// The state that is durable: the fold of the events in the log.
+        state: Box<IndexedState>,
+        /// The requests that [`Outbox::fail`] has answered with `storage_failed`.
+        failed: Failed,
+        /// The wall clock, in milliseconds since 1970. Only for display.
+        unix_ms: u64,
+    },
+    /// A file has become writable or unwritable. Leads to an empty step.
+    FileWritable {
+        /// The file.
+        file: &'a Name,
+        /// While it is false, appends to the file are refused: their bytes could not be written.
+        writable: bool,
+    },
+    /// The server is about to stop gracefully.
     Stop,
 }
 
-/// Decides what clients get. Cloning it is taking a snapshot.
+/// The lock server: decides what its clients get. It performs no I/O, has no clock and no source of
+/// randomness.
+///
+/// Its methods are of these kinds:
+///
+/// - [`LockServer::start`] creates a server from the state that the log holds.
+/// - [`LockServer::handle`] takes each input and returns the step that it leads to.
+///   [`LockServer::reuse`] returns the buffers of a step that was processed; it is optional.
+/// - [`LockServer::next_deadline`] returns when the next [`Input::Timer`] is needed.
+/// - [`LockServer::state`] and [`LockServer::last_index`] are for inspection.
+///
+/// The driver processes each step, also the one of `start`, in this order:
+///
+/// 1. It passes the step to [`Outbox::hold`], which returns the events, and the replies that need
+///    not wait. It sends these, and submits the events to the log.
+/// 2. It sets its timer to `next_deadline`, which each step can change.
+/// 3. Once the log reports events as durable, it passes [`Input::Durable`] to the server and calls
+///    [`Outbox::release_durable`] for the replies that may now be sent. Further inputs can be
+///    handled meanwhile.
+/// 4. If the events could not be written, it discards all events that are not durable, calls
+///    [`Outbox::fail`], and passes [`Input::WriteFailed`] to the server.
+///
+/// Cloning a server takes a snapshot.
 #[derive(Clone, Debug)]
 pub struct LockServer {
     config: Config,
@@ -71,23 +124,24 @@ pub struct LockServer {
     state: State,
     lookup: Lookup,
     timers: TimerQueue,
-    /// Where the answer to each wait goes. Lost in a crash: the waiters poll.
+    /// The addresses to which the answers to waits are sent. A crash loses them, and the next poll
+    /// of each waiter restores them.
     waiter_addresses: BTreeMap<(SessionId, Seq), Peer>,
     now: Time,
-    /// The place in history that was given last.
+    /// The log index that was assigned last.
     last_index: LogIndex,
-    /// The last place that the journal has to hold.
+    /// The log index of the last event that has to be durable.
     last_durable_index: LogIndex,
-    /// Files that can't be written out at present.
+    /// Files to which appended bytes cannot be written at present.
     unwritable_files: BTreeSet<Name>,
-    /// What was answered `storage_failed` and is not in the journal as such yet.
-    owed: Vec<Cause>,
-    /// What the input at hand has led to so far.
+    /// Requests that were answered with `storage_failed`, until the log holds that answer.
+    unlogged_failures: Vec<AnsweredRequest>,
+    /// The step of the current input, so far.
     step: Step,
 }
 
-/// A state with all that the service looks up in it. What takes long is done where it is made, so
-/// that nobody waits for it while there is a service.
+/// A state together with its lookup tables. Building them takes long, so it is done by the thread
+/// that makes the state, and not while requests wait.
 #[derive(Clone, Debug, Default)]
 pub struct IndexedState {
     state: State,
@@ -100,26 +154,26 @@ impl From<State> for IndexedState {
     }
 }
 
-/// Where a server takes up the service.
+/// The state from which a server starts.
 #[derive(Debug, Default)]
 pub struct StartParams {
-    /// What the journal holds; the default where there is none.
+    /// The fold of the log; the default if there is none.
     pub state: State,
-    /// The last place in history that anybody may have seen.
+    /// The highest log index that was ever assigned. The server assigns higher ones.
     pub index_floor: LogIndex,
-    /// No token up to this one is granted any more.
+    /// Only tokens above this one are granted.
     pub token_floor: Token,
-    /// The wall clock, in milliseconds since 1970. For people alone.
+    /// The wall clock, in milliseconds since 1970. Only for display.
     pub unix_ms: u64,
 }
 
 impl LockServer {
-    /// Takes up the service. Every session that is alive has its full lease from here on.
+    /// Creates a server. Every live session has its full lease from now on.
     pub fn start(config: Config, start: StartParams, now: Time) -> (Self, Step) {
         Self::start_with_protections(Protections::ALL, config, start, now)
     }
 
-    /// The same, where the simulator takes protections away.
+    /// Like [`LockServer::start`], for the simulator, which can disable protections.
     #[doc(hidden)]
     pub fn start_with_protections(
         protections: Protections,
@@ -139,7 +193,7 @@ impl LockServer {
             lookup: Lookup::from_state(&state),
             state,
             unwritable_files: BTreeSet::new(),
-            owed: Vec::new(),
+            unlogged_failures: Vec::new(),
             step: Step::default(),
         };
         let leases = (!protections.grace).then(|| server.state.lease_expirations());
@@ -152,94 +206,72 @@ impl LockServer {
         (server, step)
     }
 
-    /// Goes on from what is durable, after events could not be stored and were dropped.
+    /// Decides what `input` leads to, and applies it to the state in memory.
     ///
-    /// Clients were told of renewals meanwhile, so every session that is alive has its full lease
-    /// again. That what `failed` was answered stays so is put into the journal as soon as it can
-    /// be.
-    pub fn restore(
-        &mut self,
-        indexed: IndexedState,
-        failed: Failed,
-        now: Time,
-        unix_ms: u64,
-    ) -> Step {
-        (self.state, self.lookup) = (indexed.state, indexed.lookup);
+    /// A `now` before that of an earlier input counts as that earlier one.
+    pub fn handle(&mut self, now: Time, input: Input<'_>) -> Step {
         self.now = self.now.max(now);
-        self.waiter_addresses.clear();
-        self.record(EventKind::ServerStarted { unix_ms, token_floor: Token::default() });
-        self.timers = TimerQueue::from_state(&self.state);
-        self.owed.extend(failed.0);
-        self.owe();
-        std::mem::take(&mut self.step)
-    }
-
-    /// The session that this capability opens, or opened before it went.
-    #[doc(hidden)]
-    pub fn live_or_ended_session(&self, key: Secret<SessionKey>) -> Option<SessionId> {
-        self.lookup.live_or_ended_session(&self.state, key)
-    }
-
-    /// Takes in the journal's word, so that what it holds is not put into it again.
-    pub fn handle_durable(&mut self, durable: Durable) {
-        if !self.owed.is_empty() && durable.through >= self.last_durable_index {
-            self.owed.clear();
-        }
-    }
-
-    /// Works out what `input` leads to, and makes it so in memory.
-    pub fn step(&mut self, now: Time, input: Input<'_>) -> Step {
-        self.now = self.now.max(now);
-        self.fire_due_timers();
         match input {
+            Input::Datagram { from, bytes, entropy } => {
+                self.fire_due_timers();
+                self.handle_datagram(from, bytes, entropy);
+            }
             Input::Request { from, request, entropy } => {
+                self.fire_due_timers();
                 self.handle_request(from, request, entropy, DATAGRAM_LEN_MAX);
             }
-            Input::Dropped(reason) => self.record(EventKind::DatagramDropped { reason }),
-            Input::Timer => {}
-            Input::Stop => self.record(EventKind::ServerStopped),
+            Input::DatagramDropped { reason } => {
+                self.fire_due_timers();
+                self.record(EventKind::DatagramDropped { reason });
+            }
+            Input::Timer => self.fire_due_timers(),
+            Input::Durable(durable) => self.handle_durable(durable),
+            Input::WriteFailed { state, failed, unix_ms } => {
+                self.handle_write_failure(*state, failed, unix_ms);
+            }
+            Input::FileWritable { file, writable: true } => {
+                self.unwritable_files.remove(file);
+            }
+            Input::FileWritable { file, writable: false } => {
+                self.unwritable_files.insert(file.clone());
+            }
+            Input::Stop => {
+                self.fire_due_timers();
+                self.record(EventKind::ServerStopped);
+            }
         }
         std::mem::take(&mut self.step)
     }
 
-    /// The same for a datagram that has arrived, its key checked and its trailer taken off. A
-    /// function of its own, since the page has no use for it, and shouldn't carry it.
-    pub fn receive(&mut self, now: Time, from: Peer, bytes: &[u8], entropy: u128) -> Step {
-        self.now = self.now.max(now);
-        self.fire_due_timers();
-        self.handle_datagram(from, bytes, entropy);
-        std::mem::take(&mut self.step)
-    }
-
-    /// Takes back the room of a step that nothing is left of, for the next one.
+    /// Takes the buffers of a step that was processed, for the next step.
+    ///
+    /// # Panics
+    /// If the step still has events or replies.
     pub fn reuse(&mut self, step: Step) {
-        assert!(step.is_empty(), "a step that is lost never happened");
+        assert!(step.is_empty(), "a step was dropped with its events and replies");
         self.step = step;
     }
 
-    /// Says whether a file can be written out. While it can't, appends to it are refused, since
-    /// their bytes would have nowhere to go.
-    pub fn set_writable(&mut self, file: &Name, writable: bool) {
-        if writable {
-            self.unwritable_files.remove(file);
-        } else {
-            self.unwritable_files.insert(file.clone());
-        }
-    }
-
-    /// When to call [`LockServer::step`] with [`Input::Timer`], and what may be due then.
+    /// Returns when to pass [`Input::Timer`] to [`LockServer::handle`], and the timer that may
+    /// expire then.
     pub fn next_deadline(&self) -> Option<(Time, &Timer)> {
         self.timers.peek()
     }
 
-    /// What is so in memory. It may be ahead of the disk, so it is not for anybody's eyes.
+    /// Returns the state in memory. It may be ahead of the log, so it must not be published.
     pub const fn state(&self) -> &State {
         &self.state
     }
 
-    /// The last place in history that was given.
+    /// Returns the log index that was assigned last.
     pub const fn last_index(&self) -> LogIndex {
         self.last_index
+    }
+
+    /// Returns the session that this key belongs to, or belonged to before the session ended.
+    #[doc(hidden)]
+    pub fn live_or_ended_session(&self, key: Secret<SessionKey>) -> Option<SessionId> {
+        self.lookup.live_or_ended_session(&self.state, key)
     }
 
     fn fire_due_timers(&mut self) {
@@ -253,7 +285,48 @@ impl LockServer {
         }
     }
 
-    /// Makes an event and applies it. The only way in which anything changes.
+    fn handle_durable(&mut self, durable: Durable) {
+        if durable.through >= self.last_durable_index {
+            self.unlogged_failures.clear();
+        }
+    }
+
+    /// Continues from the durable state after later events were lost.
+    ///
+    /// Clients may have received renewals that are lost, so every live session has its full lease
+    /// again. The answers `storage_failed` are logged, so that these requests are never executed.
+    fn handle_write_failure(&mut self, indexed: IndexedState, failed: Failed, unix_ms: u64) {
+        (self.state, self.lookup) = (indexed.state, indexed.lookup);
+        self.waiter_addresses.clear();
+        self.record(EventKind::ServerStarted { unix_ms, token_floor: Token::default() });
+        self.timers = TimerQueue::from_state(&self.state);
+        self.unlogged_failures.extend(failed.0);
+        self.log_failures();
+    }
+
+    /// Logs the answers of the failed requests. They stay in the list until the log reports them
+    /// as durable, because this write can fail, too.
+    fn log_failures(&mut self) {
+        for request in self.unlogged_failures.clone() {
+            let Some(session) = self.state.session(request.session_id) else { continue };
+            if session.replies.is_settled(request.request_id.seq) {
+                continue;
+            }
+            let client = Some(session.client.clone());
+            let AnsweredRequest { session_id, op, resource_name, request_id } = request;
+            self.record(EventKind::RequestRefused {
+                session_id: Some(session_id),
+                client,
+                op,
+                resource_name,
+                token: None,
+                refusal: Refusal::StorageFailed,
+                request_id,
+            });
+        }
+    }
+
+    /// Makes an event and applies it. Nothing else changes the state.
     fn record(&mut self, kind: EventKind) {
         self.last_index = self.last_index.next();
         if kind.is_durable() {
@@ -267,50 +340,27 @@ impl LockServer {
         self.step.events.push(event);
     }
 
-    fn owe(&mut self) {
-        for cause in self.owed.clone() {
-            let Some(session) = self.state.session(cause.session_id) else { continue };
-            if session.replies.is_settled(cause.request_id.seq) {
-                continue;
-            }
-            let client = Some(session.client.clone());
-            let Cause { session_id, op, name, request_id } = cause;
-            self.record(EventKind::RequestRefused {
-                session_id: Some(session_id),
-                client,
-                op,
-                resource_name: name,
-                token: None,
-                refusal: Refusal::StorageFailed,
-                request_id,
-            });
-        }
-    }
-
-    /// Promises a reply that rests on everything decided so far.
+    /// Adds a reply that depends on every event so far.
     fn reply(&mut self, to: Peer, reply: Reply) {
         self.step.replies.push(PendingReply::new(to, reply, self.last_durable_index));
     }
 
-    /// Promises the reply to a request of a session.
+    /// Adds the reply to a session's request.
     fn reply_to(&mut self, context: &RequestContext, status: Status) {
-        let RequestContext {
-            from, session_id, ref request_id, op, resource_name: ref name, ..
-        } = *context;
-        let reply = Reply { request_seq: request_id.seq, attempt: request_id.attempt, status };
-        let cause = Cause { session_id, op, name: name.clone(), request_id: *request_id };
-        let pending = PendingReply::new(from, reply, self.last_durable_index);
-        self.step.replies.push(PendingReply { cause: Some(cause), ..pending });
+        let pending = self.pending_reply(context, status);
+        let answers = Some(context.answered_request());
+        self.step.replies.push(PendingReply { answers, ..pending });
     }
 
-    /// Promises the reply to a copy of a request of a session.
+    /// Adds the reply to a duplicate of a session's request.
     fn reply_to_duplicate(&mut self, context: &RequestContext, status: Status) {
-        let reply = Reply {
-            request_seq: context.request_id.seq,
-            attempt: context.request_id.attempt,
-            status,
-        };
-        let pending = PendingReply::new(context.from, reply, self.last_durable_index);
+        let pending = self.pending_reply(context, status);
         self.step.replies.push(PendingReply { drop_on_failure: true, ..pending });
+    }
+
+    fn pending_reply(&self, context: &RequestContext, status: Status) -> PendingReply {
+        let RequestId { seq: request_seq, attempt, .. } = context.request_id;
+        let reply = Reply { request_seq, attempt, status };
+        PendingReply::new(context.from, reply, self.last_durable_index)
     }
 }

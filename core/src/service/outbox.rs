@@ -1,4 +1,4 @@
-//! What an input leads to, and how its replies are kept back until they are true for good.
+//! The outcome of an input, and the queue in which its replies wait for the log.
 
 use std::collections::VecDeque;
 
@@ -9,62 +9,63 @@ use crate::op::Op;
 use crate::refusal::Refusal;
 use crate::wire::{Reply, Status};
 
-/// What one input leads to.
-#[must_use = "a step whose events are not stored never happened"]
+/// The outcome of one input: events to log, and replies that wait for them.
+#[must_use = "dropping a step loses its events and replies"]
 #[derive(Clone, Debug, Default)]
 pub struct Step {
-    /// For the journal and the stream, in order. Those that need not be durable are among them.
+    /// Events for the log and the event stream, in order. Some of them need not be durable.
     pub events: Vec<Event>,
-    /// Not public: a reply is a promise, so it leaves by way of an [`Outbox`] alone.
+    /// Private: a reply is a promise, and may be sent only after its events are durable.
     pub(super) replies: Vec<PendingReply>,
 }
 
-/// The journal's word that all durable events up to this one survive a crash.
+/// The log's report that all durable events up to an index survive a crash.
 ///
-/// Only what has flushed them may say so.
+/// Only the code that has flushed them may make one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Durable {
-    /// The last of them.
+    /// The index of the last of these events.
     pub through: LogIndex,
 }
 
 /// A reply that may be sent.
 #[derive(Clone, Debug)]
 pub struct Datagram {
-    /// Where to.
+    /// The receiver.
     pub to: Peer,
-    /// What it says.
+    /// The reply.
     pub reply: Reply,
     len_max: usize,
 }
 
-/// A reply, what it rests on, and what it answers.
+/// A reply, the event it depends on, and the request it answers.
 #[derive(Clone, Debug)]
 pub(super) struct PendingReply {
     pub(super) send_after: LogIndex,
     pub(super) datagram: Datagram,
-    pub(super) cause: Option<Cause>,
-    /// Whether it is dropped, and not said otherwise, where the disk fails: a grant that came out
-    /// of the queue, for which nobody asked just then; and the answer to a copy, since what the
-    /// request came to may be on disk long since. Who wants to know asks again.
+    pub(super) answers: Option<AnsweredRequest>,
+    /// Whether the reply is dropped if the write fails, instead of being replaced by
+    /// `storage_failed`. Set for a grant from the wait queue, which answers no current request, and
+    /// for the answer to a duplicate, because the effect of its request may be durable already. The
+    /// client retransmits.
     pub(super) drop_on_failure: bool,
 }
 
 /// The request of a session that a reply answers.
 #[derive(Clone, Debug)]
-pub(super) struct Cause {
+pub(super) struct AnsweredRequest {
     pub(super) session_id: SessionId,
     pub(super) op: Op,
-    pub(super) name: Option<Name>,
+    pub(super) resource_name: Option<Name>,
     pub(super) request_id: RequestId,
 }
 
-/// Requests that were answered `storage_failed`. Nothing was done, and the server has to remember
-/// that: see [`super::LockServer::handle_write_failure`].
-#[derive(Debug, Default)]
-pub struct Failed(pub(super) Vec<Cause>);
+/// Requests that were answered with `storage_failed`. The server logs these answers, so that the
+/// requests are never executed: see [`super::Input::WriteFailed`].
+#[derive(Clone, Debug, Default)]
+pub struct Failed(pub(super) Vec<AnsweredRequest>);
 
-/// Replies that wait for the disk.
+/// The queue of replies that wait for the log.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
     pending: VecDeque<PendingReply>,
@@ -72,7 +73,7 @@ pub struct Outbox {
 }
 
 impl Step {
-    /// Whether there is nothing in it.
+    /// Returns whether the step has no events and no replies.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.replies.is_empty()
     }
@@ -83,22 +84,22 @@ impl Datagram {
         Self { to, reply, len_max }
     }
 
-    /// Writes it onto the end of `out`, without the trailer of a key.
+    /// Appends the encoded reply to `out`, without an authentication trailer.
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.reply.encode_within(self.len_max, out);
     }
 }
 
 impl Outbox {
-    /// Takes in what a step promises. What rests on nothing that isn't stored yet goes to `out`
-    /// at once. Gives back the step's events, for the journal.
+    /// Queues the replies of a step, and returns its events for the log. Replies that depend only
+    /// on durable events go to `out` at once.
     pub fn hold(&mut self, mut step: Step, out: &mut Vec<Datagram>) -> Vec<Event> {
         self.hold_replies(&mut step, out);
         step.events
     }
 
-    /// The same, with the step's events put behind those of the steps before. Gives back the step,
-    /// of which only the room is left, for [`super::LockServer::reuse`].
+    /// Like [`Outbox::hold`], but appends the step's events to `events`. Returns the empty step,
+    /// for [`super::LockServer::reuse`].
     pub fn hold_into(
         &mut self,
         mut step: Step,
@@ -120,34 +121,34 @@ impl Outbox {
         }
     }
 
-    /// Lets go what is true for good, in the order in which it was promised.
+    /// Moves the replies whose events are covered by `durable` to `out`, oldest first.
     pub fn release_durable(&mut self, durable: Durable, out: &mut Vec<Datagram>) {
-        assert!(self.durable <= durable, "S5: the journal took something back");
+        assert!(self.durable <= durable, "S5: the log's durable index decreased");
         self.durable = durable;
         while self.pending.front().is_some_and(|pending| pending.send_after <= durable.through) {
             out.extend(self.pending.pop_front().map(|pending| pending.datagram));
         }
     }
 
-    /// What to say when the events could not be stored: nothing was done. It is said of what was
-    /// asked for the first time alone.
+    /// Answers the queued requests with `storage_failed`, after their events could not be written.
+    /// Duplicates and grants from the wait queue get no answer.
     pub fn fail(&mut self, out: &mut Vec<Datagram>) -> Failed {
         let mut failed = Failed::default();
         for pending in self.pending.drain(..).filter(|pending| !pending.drop_on_failure) {
             let Datagram { to, reply, len_max } = pending.datagram;
             let status = Status::Refused(Refusal::StorageFailed);
             out.push(Datagram { to, reply: Reply { status, ..reply }, len_max });
-            failed.0.extend(pending.cause);
+            failed.0.extend(pending.answers);
         }
         failed
     }
 
-    /// How many replies wait.
+    /// Returns the number of queued replies.
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether none does.
+    /// Returns whether no reply is queued.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
@@ -156,6 +157,6 @@ impl Outbox {
 impl PendingReply {
     pub(super) fn new(to: Peer, reply: Reply, send_after: LogIndex) -> Self {
         let datagram = Datagram::new(to, reply, DATAGRAM_LEN_MAX);
-        Self { send_after, datagram, cause: None, drop_on_failure: false }
+        Self { send_after, datagram, answers: None, drop_on_failure: false }
     }
 }

@@ -1,4 +1,4 @@
-//! Giving a lock back, and whose tenure a token stands for.
+//! Releases of a lock, and the check of a token against the lock's tenure.
 
 use super::LockServer;
 use super::dispatch::RequestContext;
@@ -40,7 +40,8 @@ impl LockServer {
         self.grant_to_next_waiter(lock);
     }
 
-    /// Whether this token is that of the lock's live tenure, and the tenure this session's.
+    /// Checks that the token is that of the lock's current tenure, and that the tenure belongs to
+    /// this session (S6).
     pub(super) fn check_tenure(
         &self,
         session_id: SessionId,

@@ -1,9 +1,10 @@
-//! Requests that renew a lease and change nothing else. Their answers are not kept: a copy is
-//! answered anew, and renews nothing.
+//! Requests that only renew the lease: heartbeats and outcome queries.
+//!
+//! Their replies are not cached. A duplicate gets a current reply, and renews nothing.
 
 use super::LockServer;
 use super::dispatch::RequestContext;
-use super::outbox::{Cause, PendingReply};
+use super::outbox::PendingReply;
 use crate::event::EventKind;
 use crate::id::{LogIndex, Seq};
 use crate::refusal::Refusal;
@@ -14,10 +15,10 @@ impl LockServer {
         if !self.renew_lease(context, stale) {
             return;
         }
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
+        let session = self.session(context);
         let lease = self.now.until(session.expires_at);
         let status = Status::Alive { lease, held: session.held.len() as u64 };
-        // The hot path: it waits for the disk only where its own session's affairs do.
+        // The hot path: the reply waits for the log only if an event of its own session does.
         self.reply_after(context, status, session.last_durable_index);
     }
 
@@ -30,16 +31,14 @@ impl LockServer {
         if !self.renew_lease(context, stale) {
             return;
         }
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        let key = session.key().expect("the server knows the ids of its sessions");
+        let key = self.session(context).key().expect("the server has the keys of its sessions");
         let status = self.lookup.append_outcome(&self.state, key, append_seq);
         self.reply_after(context, status, self.last_durable_index);
     }
 
-    /// Whether the request is one to be answered, be it new or a copy.
+    /// Renews the lease, unless the request is a duplicate. Returns false if it was refused.
     fn renew_lease(&mut self, context: &RequestContext, stale: bool) -> bool {
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        if session.replay_window.may_have_seen(context.request_id.seq) {
+        if self.session(context).replay_window.may_have_seen(context.request_id.seq) {
             self.record_duplicate(context);
             return true;
         }
@@ -57,18 +56,13 @@ impl LockServer {
     }
 
     fn reply_after(&mut self, context: &RequestContext, status: Status, send_after: LogIndex) {
-        let session = self.state.session(context.session_id).expect("an ask is of a live session");
-        let attempt = session
+        let attempt = self
+            .session(context)
             .replay_window
             .highest_attempt(context.request_id.seq, context.request_id.attempt);
         let reply = Reply { request_seq: context.request_id.seq, attempt, status };
-        let cause = Cause {
-            session_id: context.session_id,
-            op: context.op,
-            name: context.resource_name.clone(),
-            request_id: context.request_id,
-        };
         let pending = PendingReply::new(context.from, reply, send_after);
-        self.step.replies.push(PendingReply { cause: Some(cause), ..pending });
+        let answers = Some(context.answered_request());
+        self.step.replies.push(PendingReply { answers, ..pending });
     }
 }

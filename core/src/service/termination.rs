@@ -1,5 +1,5 @@
-//! How things end: a session by its client or its lease, a tenure by its own bound or for not
-//! being claimed, a wait by its time.
+//! The ends of things: a session is closed or its lease expires, a tenure reaches its hold limit or
+//! is not claimed, a wait times out.
 
 use super::LockServer;
 use super::dispatch::RequestContext;
@@ -32,13 +32,13 @@ impl LockServer {
         freed.iter().for_each(|lock| self.grant_to_next_waiter(lock));
     }
 
-    /// Ends whatever a session has and waits for. Gives back the locks that are free now.
+    /// Ends all tenures and waits of a session. Returns the locks that are free now.
     fn end_tenures_and_waits(&mut self, session_id: SessionId, cause: ReleaseCause) -> Vec<Name> {
         let session = self.state.session(session_id).expect("only a live session ends");
         let (client, waits) = (session.client.clone(), session.waits.clone());
         let freed: Vec<Name> = session.held.iter().cloned().collect();
         for lock in &freed {
-            let token = self.state.tenure(lock).expect("S1: what is held has a tenure").token;
+            let token = self.state.tenure(lock).expect("S1: a held lock has a tenure").token;
             self.record_release(lock, session_id, client.clone(), token, cause);
         }
         for wait in waits {
@@ -59,9 +59,9 @@ impl LockServer {
         self.end_tenure(lock, token);
     }
 
-    /// A grant that came out of the queue, and not a word from its holder since: it may have died
-    /// while it waited. Where somebody else waits, and is heard, the lock goes on to them. The
-    /// holder was told of a lease that ends by now, so it does not believe otherwise.
+    /// Ends a tenure that was granted from the wait queue and not claimed, if another waiter is not
+    /// silent. The holder may have crashed while it waited. If it is alive, it does not believe
+    /// that it still holds the lock: the grant named a lease that ends no later than this.
     pub(super) fn handle_claim_timer(&mut self, lock: &Name, token: Token) {
         let Some(entry) = self.state.locks().get(lock) else { return };
         let Some(tenure) = entry.tenure().filter(|tenure| tenure.token == token) else { return };
@@ -105,8 +105,8 @@ impl LockServer {
         let Some(session) = self.state.session(session_id) else { return };
         let Some(wait) = session.wait_by_seq(seq).cloned() else { return };
         let client = session.client.clone();
-        let lock = self.state.locks().get(&wait.lock).expect("what is waited for is kept");
-        let waiter = lock.waiter(wait.ticket).expect("who waits stands in line");
+        let lock = self.state.locks().get(&wait.lock).expect("a lock with waiters is retained");
+        let waiter = lock.waiter(wait.ticket).expect("a wait is in the wait queue");
         let request_id = RequestId { seq, attempt: waiter.attempt, digest: waiter.digest };
         self.record(EventKind::WaitEnded {
             lock: wait.lock,

@@ -1,9 +1,10 @@
-//! What falls due, and when.
+//! The timer queue: leases, hold limits, claims and waits, by deadline.
 //!
-//! - Finding the next costs as much as looking at one entry, however many there are.
-//! - A renewal moves nothing: a session's entry is looked at when it comes up, and set again where
-//!   the lease was renewed meanwhile. So a heartbeat is cheap, and each lease costs one look.
-//! - What ends early is taken out at once, so the agenda is no larger than what it is about.
+//! - Finding the next timer takes logarithmic time.
+//! - A renewal moves no timer. When a lease timer expires, it is set again if the lease was renewed
+//!   since. So a heartbeat is cheap, and each lease has one timer.
+//! - A timer is removed as soon as the session, tenure or wait that it belongs to ends, so the
+//!   queue is no larger than the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,16 +13,16 @@ use crate::id::{Name, Seq, SessionId, Token};
 use crate::state::State;
 use crate::time::Time;
 
-/// What there is to look after at some moment.
+/// A timer, named after what may end when it expires.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// A lease may have run out.
+    /// The lease of a session.
     Lease(SessionId),
-    /// A tenure may have been held for as long as it may be.
+    /// A tenure that has reached its hold limit.
     Hold(Name, Token),
-    /// A grant that came out of the queue may not have been claimed.
+    /// A tenure that was granted from the wait queue and is not claimed.
     Claim(Name, Token),
-    /// A wait may have lasted for as long as it should.
+    /// A wait that has timed out.
     Wait(SessionId, Seq),
 }
 
@@ -32,7 +33,7 @@ pub(super) struct TimerQueue {
 }
 
 impl TimerQueue {
-    /// All that falls due in this state.
+    /// Creates the timers of a state. Claims have none: recovery counts all tenures as claimed.
     pub(super) fn from_state(state: &State) -> Self {
         let mut timers = Self::default();
         for (&session_id, session) in state.sessions() {
@@ -53,12 +54,12 @@ impl TimerQueue {
         timers
     }
 
-    /// The next moment at which something may be due, and what.
+    /// Returns the next timer and its deadline.
     pub(super) fn peek(&self) -> Option<(Time, &Timer)> {
         self.entries.first().map(|(at, timer)| (*at, timer))
     }
 
-    /// Takes the next thing that is due by `now`.
+    /// Removes and returns the next timer that has expired.
     pub(super) fn pop_expired(&mut self, now: Time) -> Option<Timer> {
         let (at, _) = self.entries.first()?;
         if *at > now {
@@ -71,13 +72,13 @@ impl TimerQueue {
         Some(timer)
     }
 
-    /// Looks again at a lease when it would run out.
+    /// Sets a session's lease timer.
     pub(super) fn set_lease_timer(&mut self, session_id: SessionId, at: Time) {
         self.lease_deadlines.insert(session_id, at);
         self.entries.insert((at, Timer::Lease(session_id)));
     }
 
-    /// Takes out what an event, not yet applied, brings to its end.
+    /// Removes the timers that an event, which is about to be applied, makes needless.
     pub(super) fn before_apply(&mut self, state: &State, kind: &EventKind) {
         match kind {
             EventKind::SessionExpired { session_id, .. }
@@ -116,7 +117,7 @@ impl TimerQueue {
         }
     }
 
-    /// Puts in what an event, just applied, begins.
+    /// Adds the timers that an event, which was just applied, requires.
     pub(super) fn after_apply(&mut self, state: &State, event: &Event) {
         match &event.kind {
             EventKind::SessionOpened { session_id, lease, .. } => {

@@ -1,5 +1,5 @@
-//! What happens where the simulator has taken a protection away: a file store that believes
-//! whoever writes, and a lock that whoever asks can free.
+//! Requests that succeed only if the simulator has disabled a protection: appends with any token,
+//! and releases by any client.
 
 use super::LockServer;
 use crate::event::{EventKind, ReleaseCause, RequestId};
@@ -8,7 +8,8 @@ use crate::secret::Secret;
 use crate::wire::{Operation, Reply, Request, Status};
 
 impl LockServer {
-    /// Does what nobody may do who has no session. Says whether it did.
+    /// Executes a request without a live session if the protection against it is disabled. Returns
+    /// whether it did.
     pub(super) fn handle_unprotected(
         &mut self,
         from: Peer,
@@ -60,7 +61,7 @@ impl LockServer {
         Some(Status::Appended { file: file.clone(), offset, len: data.len() })
     }
 
-    /// Frees a lock, whoever holds it.
+    /// Releases a lock that any session holds.
     pub(super) fn release_unprotected(&mut self, lock: &Name) {
         let Some(tenure) = self.state.tenure(lock) else { return };
         let (session_id, token) = (tenure.session_id, tenure.token);

@@ -1,5 +1,7 @@
-//! How an event changes the state. The other end of each assertion that the service makes when it
-//! decides: a mistake in either stops the run here, before anybody is told of it.
+//! Application of an event to the state.
+//!
+//! The assertions check what the service has ensured when it made the event. A bug in either stops
+//! the process here, before the event is logged or a client receives a reply.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +13,14 @@ use crate::op::Op;
 use crate::refusal::Refusal;
 
 impl State {
-    /// Takes in the next event.
+    /// Applies the next event.
     ///
     /// # Panics
-    /// Where the event can't have happened in this state: that is a bug in whoever made it, or a
-    /// journal of another history.
+    /// If the event is impossible in this state: the code that made it has a bug, or the log does
+    /// not belong to this state.
     pub fn apply(&mut self, event: &Event) {
-        assert!(self.applied_index < event.index, "events are applied in order, each once");
-        assert!(self.last_event_at <= event.at, "the server's clock goes forward");
+        assert!(self.applied_index < event.index, "events were not applied in order, each once");
+        assert!(self.last_event_at <= event.at, "the time of an event is before the previous one");
         self.applied_index = event.index;
         self.last_event_at = event.at;
         self.apply_kind(event);
@@ -89,7 +91,7 @@ impl State {
         for lock in self.locks.values_mut() {
             let (tenure, wait_queue) = lock.tenure_and_waiters_mut();
             if let Some(tenure) = tenure {
-                // Its holder may have heard of the grant, and could not be heard meanwhile.
+                // The holder may have received the grant, and could not claim it meanwhile.
                 tenure.claim_by = None;
             }
             wait_queue.iter_mut().for_each(|waiter| waiter.last_seen_at = now);
@@ -98,9 +100,9 @@ impl State {
 
     fn open_session(&mut self, event: &Event) {
         let EventKind::SessionOpened { session_id, client, lease, key, nonce } = &event.kind else {
-            unreachable!("called for this fact alone");
+            unreachable!("called for this kind only");
         };
-        assert!(self.last_session_id < *session_id, "a session's number is given once");
+        assert!(self.last_session_id < *session_id, "session ids did not increase");
         self.last_session_id = *session_id;
         let session = Session {
             client: client.clone(),
@@ -120,15 +122,15 @@ impl State {
 
     fn end_session(&mut self, session_id: SessionId) {
         let session = self.sessions.remove(&session_id).expect("only a live session ends");
-        assert!(session.held.is_empty(), "L1: a session that ends holds nothing any more");
-        assert!(session.waits.is_empty(), "a session that ends waits for nothing any more");
+        assert!(session.held.is_empty(), "L1: a session ended that holds locks");
+        assert!(session.waits.is_empty(), "a session ended that waits for locks");
         self.ended_sessions.insert(session_id, session.key);
     }
 
     fn enqueue(&mut self, event: &Event) {
         let EventKind::LockQueued { lock, session_id, request_id, wait, hold, .. } = &event.kind
         else {
-            unreachable!("called for this fact alone");
+            unreachable!("called for this kind only");
         };
         let waiter = Waiter {
             session_id: *session_id,
@@ -143,7 +145,7 @@ impl State {
         self.locks.entry(lock.clone()).or_default().enqueue(waiter);
         self.waiter_count += 1;
         let session = self.mark_seen(*session_id);
-        assert!(session.wait_for_lock(lock).is_none(), "a session stands in a line at most once");
+        assert!(session.wait_for_lock(lock).is_none(), "a session was queued twice for one lock");
         session.waits.push(Wait { seq: request_id.seq, lock: lock.clone(), ticket: event.index });
         session.renew(event.at);
     }
@@ -153,10 +155,10 @@ impl State {
             lock, session_id, token, request_id, hold, from_queue, ..
         } = &event.kind
         else {
-            unreachable!("called for this fact alone");
+            unreachable!("called for this kind only");
         };
-        // One counter for all locks: whoever compares two tokens need not ask of which lock.
-        assert!(self.last_token < *token, "S2: the fencing token went back");
+        // One counter for all locks, so that the tokens of different locks can be compared.
+        assert!(self.last_token < *token, "S2: the fencing token did not increase");
         self.last_token = *token;
         if *from_queue {
             self.leave_wait_queue(*session_id, request_id.seq);
@@ -182,12 +184,15 @@ impl State {
     fn release(&mut self, name: &Name, session_id: SessionId, token: Token) {
         let lock = self.locks.get_mut(name).expect("only a held lock is released");
         let tenure = lock.end_tenure(token);
-        assert_eq!(tenure.session_id, session_id, "S6: a release ends the holder's tenure");
+        assert_eq!(
+            tenure.session_id, session_id,
+            "S6: a release ended the tenure of another session"
+        );
         self.session_mut(session_id).held.remove(name);
         self.remove_lock_if_idle(name);
     }
 
-    /// A wait that ended without a grant is answered so, whoever may ask again.
+    /// Ends a wait without a grant. Retransmissions of its request get the answer `wait_timeout`.
     fn end_wait(&mut self, session_id: SessionId, seq: Seq) {
         let waiter = self.leave_wait_queue(session_id, seq);
         let request_id = RequestId { seq, attempt: waiter.attempt, digest: waiter.digest };
@@ -197,8 +202,8 @@ impl State {
     fn leave_wait_queue(&mut self, session_id: SessionId, seq: Seq) -> Waiter {
         let session = self.session_mut(session_id);
         let position = session.waits.iter().position(|wait| wait.seq == seq);
-        let wait = session.waits.remove(position.expect("only who waits leaves the line"));
-        let lock = self.locks.get_mut(&wait.lock).expect("a lock that is waited for is kept");
+        let wait = session.waits.remove(position.expect("only a queued request leaves the queue"));
+        let lock = self.locks.get_mut(&wait.lock).expect("a lock with waiters is retained");
         let waiter = lock.dequeue(wait.ticket);
         self.waiter_count -= 1;
         self.remove_lock_if_idle(&wait.lock);
@@ -210,7 +215,7 @@ impl State {
             file: name, session_id, token, offset, data, request_id, ..
         } = &event.kind
         else {
-            unreachable!("called for this fact alone");
+            unreachable!("called for this kind only");
         };
         let applied = AppliedAppend {
             session_id: *session_id,
@@ -219,9 +224,9 @@ impl State {
             offset: *offset,
             len: data.len(),
         };
-        let forgotten = self.files.entry(name.clone()).or_default().append(applied);
-        if let Some(forgotten) = forgotten {
-            self.note_forgotten_append(forgotten);
+        let evicted = self.files.entry(name.clone()).or_default().append(applied);
+        if let Some(evicted) = evicted {
+            self.note_evicted_append(evicted);
         }
         if self.fencing_disabled && !self.sessions.contains_key(session_id) {
             return;
@@ -230,10 +235,10 @@ impl State {
         self.accept_request(*session_id, *request_id, answer);
     }
 
-    fn note_forgotten_append(&mut self, applied: AppliedAppend) {
+    fn note_evicted_append(&mut self, applied: AppliedAppend) {
         let AppliedAppend { session_id, seq, .. } = applied;
         if self.sessions.contains_key(&session_id) || self.ended_sessions.contains(session_id) {
-            self.ended_sessions.note_forgotten_append(session_id, seq);
+            self.ended_sessions.note_evicted_append(session_id, seq);
         }
     }
 
@@ -249,20 +254,20 @@ impl State {
         match op {
             Op::Hello | Op::Close => {}
             Op::Heartbeat | Op::AppendOutcome => {
-                session.replay_window.record(request_id.seq, request_id.attempt)
+                session.replay_window.record(request_id.seq, request_id.attempt);
             }
             Op::AcquireLock | Op::CancelAcquire | Op::ReleaseLock | Op::AppendFile => {
                 session.replies.record_attempt(request_id.seq, request_id.attempt);
                 let Some(wait) = session.wait_by_seq(request_id.seq).cloned() else { return };
-                let lock = self.locks.get_mut(&wait.lock).expect("what is waited for is kept");
-                let waiter = lock.waiter_mut(wait.ticket).expect("who waits stands in line");
+                let lock = self.locks.get_mut(&wait.lock).expect("a lock with waiters is retained");
+                let waiter = lock.waiter_mut(wait.ticket).expect("a wait is in the wait queue");
                 waiter.last_seen_at = now;
                 waiter.attempt = waiter.attempt.max(request_id.attempt);
             }
         }
     }
 
-    /// A new request of the session was accepted: it is answered, and the lease begins anew.
+    /// Caches the answer to a new request that was accepted, and renews the lease.
     fn accept_request(&mut self, session_id: SessionId, request_id: RequestId, answer: Answer) {
         let now = self.last_event_at;
         let session = self.mark_seen(session_id);
@@ -282,7 +287,7 @@ impl State {
     }
 
     fn session_mut(&mut self, session_id: SessionId) -> &mut Session {
-        self.sessions.get_mut(&session_id).expect("S4: an event of a session that is gone")
+        self.sessions.get_mut(&session_id).expect("S4: an event names a session that is not alive")
     }
 
     fn remove_lock_if_idle(&mut self, name: &Name) {

@@ -1,5 +1,5 @@
-//! Sessions that are gone, remembered for a while so that `append_outcome` can say what became of
-//! an append whose answer was lost, and which appends are no longer known.
+//! Sessions that have ended, retained for a while so that `append_outcome` can return the outcome
+//! of an append whose reply was lost.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,15 +9,16 @@ use crate::id::{Seq, SessionId, SessionKey};
 use crate::limits::ENDED_SESSIONS_MAX;
 use crate::secret::Secret;
 
-/// The last sessions that ended.
+/// The sessions that ended most recently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EndedSessions {
-    /// From the one that has been gone longest to the one that went last.
+    /// The sessions in the order in which they ended.
     order: VecDeque<SessionId>,
     known: BTreeSet<SessionId>,
-    /// For each session, alive or departed, the largest `seq` of an append that its file has
-    /// forgotten: of those up to it nobody knows any more.
-    forgotten: BTreeMap<SessionId, Seq>,
+    /// For each session, alive or ended, the largest sequence number of an append that its file has
+    /// evicted. The outcome of appends up to it is unknown.
+    #[serde(rename = "forgotten")]
+    evicted_appends: BTreeMap<SessionId, Seq>,
     #[serde(skip)]
     ids_by_key: BTreeMap<Secret<SessionKey>, SessionId>,
     #[serde(skip)]
@@ -25,7 +26,7 @@ pub(super) struct EndedSessions {
 }
 
 impl EndedSessions {
-    /// Takes in a session that has just ended.
+    /// Adds a session that has just ended. Evicts the oldest one if there are too many.
     pub(super) fn insert(&mut self, session_id: SessionId, key: Option<Secret<SessionKey>>) {
         self.order.push_back(session_id);
         self.known.insert(session_id);
@@ -36,23 +37,23 @@ impl EndedSessions {
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
-            self.forgotten.remove(&oldest);
+            self.evicted_appends.remove(&oldest);
             if let Some(key) = self.keys_by_id.remove(&oldest) {
                 self.ids_by_key.remove(&key);
             }
         }
     }
 
-    /// Notes the capability that opened a session.
+    /// Adds the key of an ended session.
     pub(super) fn insert_key(&mut self, session_id: SessionId, key: Secret<SessionKey>) {
         self.ids_by_key.insert(key, session_id);
         self.keys_by_id.insert(session_id, key);
     }
 
-    /// Notes that a file has forgotten an append of a session which may still be asked about.
-    pub(super) fn note_forgotten_append(&mut self, session_id: SessionId, seq: Seq) {
-        let forgotten = self.forgotten.entry(session_id).or_default();
-        *forgotten = (*forgotten).max(seq);
+    /// Records that a file has evicted an append whose outcome may still be queried.
+    pub(super) fn note_evicted_append(&mut self, session_id: SessionId, seq: Seq) {
+        let highest = self.evicted_appends.entry(session_id).or_default();
+        *highest = (*highest).max(seq);
     }
 
     pub(super) fn find_by_key(&self, key: Secret<SessionKey>) -> Option<SessionId> {
@@ -63,9 +64,9 @@ impl EndedSessions {
         self.known.contains(&session_id)
     }
 
-    /// Whether an append of this session may have been applied and forgotten.
-    pub(super) fn has_forgotten_append(&self, session_id: SessionId, seq: Seq) -> bool {
-        self.forgotten.get(&session_id).is_some_and(|&forgotten| seq <= forgotten)
+    /// Returns whether an append with this sequence number may have been applied and then evicted.
+    pub(super) fn may_have_evicted_append(&self, session_id: SessionId, seq: Seq) -> bool {
+        self.evicted_appends.get(&session_id).is_some_and(|&highest| seq <= highest)
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = (SessionId, Secret<SessionKey>)> {

@@ -1,11 +1,10 @@
-//! What is so: sessions, locks and their lines, kept replies, files.
+//! The state of the lock service: sessions, locks with their wait queues, cached replies, files.
 //!
-//! - [`State::apply`] is the only thing that changes it, and it can't be refused: whoever made the
-//!   event has checked everything. The same function serves the server, the journal's recovery,
-//!   the simulator and the page.
-//! - Nothing here decides, and nothing here knows what falls due: that is the service's.
-//! - What opens doors is left out of its JSON. The journal takes it from [`State::secrets`] and
-//!   gives it back through [`State::with_secrets`].
+//! - Only [`State::apply`] changes it. It cannot refuse an event: the code that makes the event has
+//!   checked everything. The server, recovery, the simulator and the page all use this function.
+//! - Nothing here makes decisions or knows timers; the service does.
+//! - The state's JSON contains no secrets. The log stores those of [`State::secrets`] apart, and
+//!   restores them with [`State::with_secrets`].
 
 mod apply;
 mod ended_sessions;
@@ -47,25 +46,25 @@ pub struct State {
     ended_sessions: EndedSessions,
     #[serde(rename = "waiters")]
     waiter_count: usize,
-    /// Whether files believe whoever writes, also those whose session is gone..
+    /// Whether the simulator has disabled fencing, so that appends of ended sessions are applied.
     #[serde(skip)]
     fencing_disabled: bool,
 }
 
-/// What opens the door of one session, for the journal alone.
+/// The secrets of one session, which only the log stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSecrets {
-    /// Whose.
+    /// The session.
     pub session_id: SessionId,
-    /// The capability that its `hello` gave.
+    /// The key that authorizes its requests.
     pub key: Secret<SessionKey>,
-    /// The nonce of its `hello`; unset for a session that is gone.
+    /// The nonce of its `hello`; `None` for a session that has ended.
     pub nonce: Option<Secret<Nonce>>,
 }
 
 impl State {
-    /// What is left after a loss of the journal: how long each file is, and which place in
-    /// history and which token nobody may have seen.
+    /// Creates the state after the log was lost: the length of each file is known, and a log index
+    /// and a token that are not less than any that was used before.
     pub fn after_data_loss(
         files: impl IntoIterator<Item = (Name, u64)>,
         index: LogIndex,
@@ -75,7 +74,7 @@ impl State {
         Self { applied_index: index, last_token, files, ..Self::default() }
     }
 
-    /// Gives the sessions their secrets back, after the state was read from where they are not.
+    /// Adds the secrets of the sessions, after the state was read from a form without them.
     #[must_use]
     pub fn with_secrets(mut self, secrets: &[SessionSecrets]) -> Self {
         for secret in secrets {
@@ -90,7 +89,7 @@ impl State {
         self
     }
 
-    /// The secrets of all sessions, alive and departed, for the journal alone.
+    /// Returns the secrets of all sessions, alive and ended, for the log.
     pub fn secrets(&self) -> Vec<SessionSecrets> {
         let live = self.sessions.iter().filter_map(|(&session_id, session)| {
             Some(SessionSecrets { session_id, key: session.key?, nonce: session.nonce })
@@ -103,62 +102,63 @@ impl State {
         live.chain(ended).collect()
     }
 
-    /// The last event that it has taken in.
+    /// Returns the log index of the last applied event.
     pub const fn applied_index(&self) -> LogIndex {
         self.applied_index
     }
 
-    /// When that event happened, on the server's clock.
+    /// Returns the time of the last applied event, on the server's clock.
     pub const fn last_event_at(&self) -> Time {
         self.last_event_at
     }
 
-    /// The largest token ever granted.
+    /// Returns the largest token ever granted.
     pub const fn last_token(&self) -> Token {
         self.last_token
     }
 
-    /// The number of the youngest session ever opened.
+    /// Returns the id of the session that was opened last.
     pub const fn last_session_id(&self) -> SessionId {
         self.last_session_id
     }
 
-    /// The live sessions.
+    /// Returns the live sessions.
     pub const fn sessions(&self) -> &BTreeMap<SessionId, Box<Session>> {
         &self.sessions
     }
 
-    /// The live session of this number.
+    /// Returns the live session with this id.
     pub fn session(&self, session_id: SessionId) -> Option<&Session> {
         self.sessions.get(&session_id).map(AsRef::as_ref)
     }
 
-    /// The session that this capability opened, where it is gone and still remembered.
+    /// Returns the recently ended session that this key belonged to.
     pub fn ended_session(&self, key: Secret<SessionKey>) -> Option<SessionId> {
         self.ended_sessions.find_by_key(key)
     }
 
-    /// Whether an append of this number may have been applied by the session, and forgotten.
-    pub fn has_forgotten_append(&self, session_id: SessionId, seq: Seq) -> bool {
-        self.ended_sessions.has_forgotten_append(session_id, seq)
+    /// Returns whether an append of the session with this sequence number may have been applied,
+    /// and then evicted from the recent appends of its file.
+    pub fn may_have_evicted_append(&self, session_id: SessionId, seq: Seq) -> bool {
+        self.ended_sessions.may_have_evicted_append(session_id, seq)
     }
 
-    /// The locks that are held or waited for.
+    /// Returns the locks that are held or waited for.
     pub const fn locks(&self) -> &BTreeMap<Name, Lock> {
         &self.locks
     }
 
-    /// The live tenure of a lock.
+    /// Returns the live tenure of a lock.
     pub fn tenure(&self, lock: &Name) -> Option<&Tenure> {
         self.locks.get(lock)?.tenure()
     }
 
-    /// The guarded files, also those whose lock is free.
+    /// Returns the guarded files, including those whose lock is free.
     pub const fn files(&self) -> &BTreeMap<Name, File> {
         &self.files
     }
 
-    /// How many waits there are, over all locks.
+    /// Returns the number of waiters, over all locks.
     pub const fn waiter_count(&self) -> usize {
         self.waiter_count
     }

@@ -1,9 +1,9 @@
-//! The last answers of a session, so that a request which comes again is answered again and not
-//! executed again (S3).
+//! The recent answers of a session: a duplicate request gets the same answer, and is not executed
+//! again (S3).
 //!
-//! - Answers are forgotten in the order in which they were given, so a request that waited for
-//!   long is not forgotten for having a small number.
-//! - A number up to the largest forgotten one is never executed again.
+//! - Answers are evicted in the order in which they were given, so the answer to a request that
+//!   waited for long is not evicted early because of its small sequence number.
+//! - A request whose sequence number is at most the largest evicted one is never executed.
 
 use std::collections::VecDeque;
 
@@ -15,34 +15,34 @@ use crate::id::{Attempt, Name, Seq, Token};
 use crate::limits::CACHED_REPLIES_MAX;
 use crate::refusal::Refusal;
 
-/// The kept answers of one session.
+/// The cached answers of one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyCache {
     #[serde(rename = "kept")]
     entries: VecDeque<CachedReply>,
     #[serde(rename = "forgotten")]
-    highest_forgotten: Seq,
+    highest_evicted: Seq,
     highest: Seq,
 }
 
-/// An answer, and the request that it answered.
+/// An answer, and the request that it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedReply {
-    /// The request's number.
+    /// The sequence number of the request.
     pub seq: Seq,
-    /// What it asked for, in short.
+    /// The digest of the operation.
     pub digest: Digest,
-    /// Its highest transmission that has arrived.
+    /// The highest attempt that has arrived.
     pub attempt: Attempt,
     /// The answer.
     pub answer: Answer,
 }
 
-/// What a request was answered. What is left of a lease is not part of it: that is looked up
-/// whenever the answer is given.
+/// The answer to a request. The remaining lease is not part of it, because it is current in every
+/// reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the wire's own fields")]
+#[allow(missing_docs, reason = "the fields of the protocol")]
 pub enum Answer {
     Granted { lock: Name, token: Token },
     Cancelled { lock: Name },
@@ -61,17 +61,17 @@ impl CachedReply {
 impl ReplyCache {
     pub(super) fn insert(&mut self, reply: CachedReply) {
         self.highest = self.highest.max(reply.seq);
-        // Room is made first: with one more at times, twice the memory would be set aside.
+        // Evict first: with one more entry, the queue would double its allocation.
         if self.entries.len() == CACHED_REPLIES_MAX
             && let Some(oldest) = self.entries.pop_front()
         {
-            self.highest_forgotten = self.highest_forgotten.max(oldest.seq);
+            self.highest_evicted = self.highest_evicted.max(oldest.seq);
         }
         self.entries.push_back(reply);
     }
 
     pub(super) fn record_attempt(&mut self, seq: Seq, attempt: Attempt) {
-        // A request that waits has no answer yet, and is newer than those that have.
+        // A queued request has no answer yet, and is newer than all that have.
         if seq > self.highest {
             return;
         }
@@ -80,26 +80,26 @@ impl ReplyCache {
         }
     }
 
-    /// The kept answer to the request of this number.
+    /// Returns the cached answer to the request with this sequence number.
     pub fn find(&self, seq: Seq) -> Option<&CachedReply> {
-        // Nearly every request is newer than all that were answered.
+        // The common case: a new request.
         if seq > self.highest {
             return None;
         }
         self.entries.iter().rev().find(|reply| reply.seq == seq)
     }
 
-    /// Whether this number is as old as an answer that was forgotten: it may have been used.
+    /// Returns whether the answer to this sequence number may have been evicted.
     pub fn is_stale(&self, seq: Seq) -> bool {
-        seq <= self.highest_forgotten
+        seq <= self.highest_evicted
     }
 
-    /// Whether a request of this number will never be executed any more.
+    /// Returns whether a request with this sequence number will never be executed from now on.
     pub fn is_settled(&self, seq: Seq) -> bool {
         self.is_stale(seq) || self.find(seq).is_some()
     }
 
-    /// The kept answers, oldest first.
+    /// Returns the cached answers, oldest first.
     pub const fn entries(&self) -> &VecDeque<CachedReply> {
         &self.entries
     }

@@ -1,4 +1,4 @@
-//! One session: a client's name, its one lease, what it holds and waits for.
+//! One session: a client's name, its lease, its locks and its waits.
 
 use std::collections::BTreeSet;
 
@@ -14,88 +14,88 @@ use crate::time::{Millis, Time};
 /// A live session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The client's name, for people.
+    /// The client's name, for display.
     pub client: Name,
     #[serde(skip)]
     pub(super) key: Option<Secret<SessionKey>>,
     #[serde(skip)]
     pub(super) nonce: Option<Secret<Nonce>>,
-    /// How long it lives without a word.
+    /// How long the session lives after its last renewal.
     #[serde(rename = "lease_ms")]
     pub lease: Millis,
-    /// When its lease runs out.
+    /// When the lease expires.
     #[serde(rename = "expires_at_ms")]
     pub expires_at: Time,
-    /// The locks that it holds.
+    /// The locks that the session holds.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub held: BTreeSet<Name>,
-    /// What it waits for, in the order of asking.
+    /// The waits of the session, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<Wait>,
-    /// Its last answers.
+    /// The recent answers.
     pub replies: ReplyCache,
-    /// Which heartbeats it has sent.
+    /// The heartbeats and outcome queries that have arrived.
     #[serde(rename = "beats")]
     pub replay_window: ReplayWindow,
-    /// The last event that a datagram of its own led to.
+    /// The last event that a datagram of the session led to.
     #[serde(rename = "heard")]
     pub last_seen_index: LogIndex,
-    /// The last durable event that is about it.
+    /// The last durable event about the session.
     #[serde(rename = "durable")]
     pub last_durable_index: LogIndex,
 }
 
-/// A request that stands in line.
+/// A request that is in the wait queue of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// Its number.
+    /// The sequence number of the request.
     pub seq: Seq,
-    /// What for.
+    /// The lock.
     pub lock: Name,
-    /// Its place in that lock's line.
+    /// The ticket of the waiter in that lock's queue.
     pub ticket: LogIndex,
 }
 
-/// Which requests of the kinds that are never kept have arrived: heartbeats and questions.
+/// The recent requests whose answers are not cached: heartbeats and outcome queries.
 ///
-/// A copy of one renews nothing, so the last 64 numbers are told apart; anything older counts as
-/// a copy, which is the safe side.
+/// A duplicate of one renews nothing. Duplicates are detected among the last 64 sequence numbers;
+/// an older number counts as a duplicate, which is the safe choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayWindow {
     highest: Seq,
-    /// The highest transmission of the highest number.
+    /// The highest attempt of the highest sequence number.
     attempt: Attempt,
-    /// Bit n is set where the number n below the highest has arrived.
+    /// Bit `n` is set if the number `n` below the highest has arrived.
     seen: u64,
 }
 
 impl Session {
     pub(super) fn renew(&mut self, at: Time) {
-        // `max`: the lease is one length, so this only guards against a clock that goes back.
+        // The lease never changes, so `max` only guards against a clock that goes back.
         self.expires_at = self.expires_at.max(at + self.lease);
     }
 
-    /// The secret that opens it. Unset on the page, which is never told.
+    /// Returns the key, which only the server has.
     pub const fn key(&self) -> Option<Secret<SessionKey>> {
         self.key
     }
 
-    /// The nonce of the `hello` that opened it, unset likewise.
+    /// Returns the nonce of the `hello` that opened the session, which only the server has.
     pub const fn nonce(&self) -> Option<Secret<Nonce>> {
         self.nonce
     }
 
-    /// Whether it has been heard from since this tenure of its own was granted.
+    /// Returns whether a datagram of the session has arrived since this tenure was granted.
     pub fn has_claimed(&self, tenure: &Tenure) -> bool {
         self.last_seen_index > tenure.granted_index
     }
 
-    /// What it waits for under this number.
+    /// Returns the wait with this sequence number.
     pub fn wait_by_seq(&self, seq: Seq) -> Option<&Wait> {
         self.waits.iter().find(|wait| wait.seq == seq)
     }
 
-    /// Its wait for this lock.
+    /// Returns the wait for this lock.
     pub fn wait_for_lock(&self, lock: &Name) -> Option<&Wait> {
         self.waits.iter().find(|wait| wait.lock == *lock)
     }
@@ -117,19 +117,19 @@ impl ReplayWindow {
         }
     }
 
-    /// Whether this number has arrived, or is too old to tell.
+    /// Returns whether this sequence number has arrived, or is too old to know.
     pub fn may_have_seen(&self, seq: Seq) -> bool {
         let Some(below) = self.highest.number().checked_sub(seq.number()) else { return false };
         below >= REPLAY_WINDOW_LEN || self.seen >> below & 1 == 1
     }
 
-    /// Whether this very number has arrived for certain, so that no other request may have it.
+    /// Returns whether this sequence number has certainly arrived, so no other request may use it.
     pub fn has_seen(&self, seq: Seq) -> bool {
         let Some(below) = self.highest.number().checked_sub(seq.number()) else { return false };
         below < REPLAY_WINDOW_LEN && self.seen >> below & 1 == 1
     }
 
-    /// The highest transmission of this number that is known to have arrived, `given` among them.
+    /// Returns the highest attempt known for this sequence number, or `given` if that is higher.
     pub fn highest_attempt(&self, seq: Seq, given: Attempt) -> Attempt {
         if seq == self.highest { self.attempt.max(given) } else { given }
     }
@@ -152,7 +152,7 @@ mod tests {
         assert!(!window.may_have_seen(seq(69)), "between two that arrived");
         assert!(
             window.may_have_seen(seq(5)) && !window.has_seen(seq(5)),
-            "too old to tell: taken for a copy"
+            "too old to know: counts as a duplicate"
         );
         assert!(!window.may_have_seen(seq(71)));
         window.record(seq(u64::MAX), Attempt::new(2));

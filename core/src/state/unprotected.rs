@@ -1,11 +1,12 @@
-//! The state where the simulator has taken a protection away. No native program calls any of this.
+//! Changes to the state that only the simulator makes, when it disables a protection. No native
+//! program uses them.
 
 use super::State;
 use crate::id::{SessionId, Token};
 use crate::time::Time;
 
 impl State {
-    /// A state whose files believe whoever writes.
+    /// Returns the state with fencing disabled: also appends of ended sessions are applied.
     #[doc(hidden)]
     #[must_use]
     pub fn without_fencing(mut self) -> Self {
@@ -13,13 +14,13 @@ impl State {
         self
     }
 
-    /// Forgets which tokens were given.
+    /// Resets the token counter, so that tokens are granted again.
     #[doc(hidden)]
     pub fn reset_last_token(&mut self) {
         self.last_token = Token::default();
     }
 
-    /// When each lease runs out.
+    /// Returns when each lease expires.
     pub(crate) fn lease_expirations(&self) -> Vec<(SessionId, Time)> {
         self.sessions
             .iter()
@@ -27,7 +28,7 @@ impl State {
             .collect()
     }
 
-    /// Sets the leases back to what they were.
+    /// Restores the leases that [`State::lease_expirations`] returned.
     pub(crate) fn restore_lease_expirations(&mut self, leases: &[(SessionId, Time)]) {
         for (session_id, expires_at) in leases {
             if let Some(session) = self.sessions.get_mut(session_id) {

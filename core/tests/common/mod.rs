@@ -1,23 +1,19 @@
-//! A server and some clients in one hand: each test says what is sent and when, and sees every
-//! answer. What isn't expected is a failure.
+//! A server whose requests, clock and disk a test controls. Every reply is visible to the test, and
+//! an unexpected one fails it.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::wildcard_enum_match_arm,
-    reason = "each test file uses its part of this"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
 use leasehold_core::data::Data;
 use leasehold_core::event::Event;
 use leasehold_core::id::{Attempt, Name, Nonce, Peer, Seq, SessionKey, Token};
+use leasehold_core::refusal::Refusal;
 use leasehold_core::secret::Secret;
 use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Request, Status};
 
-/// A server whose disk is instant, and all that it has said and done.
+/// A server whose writes are durable at once, and everything that it has produced.
 pub struct Harness {
     pub server: LockServer,
     pub outbox: Outbox,
@@ -27,7 +23,7 @@ pub struct Harness {
     entropy: u128,
 }
 
-/// A session as its owner knows it.
+/// A session, as its client knows it.
 #[derive(Clone, Copy)]
 pub struct TestSession {
     pub peer: Peer,
@@ -63,39 +59,40 @@ impl Harness {
         harness
     }
 
-    /// The disk takes everything at once.
+    /// Makes the events of a step durable and collects its replies.
     pub fn commit(&mut self, step: leasehold_core::service::Step) {
         let events = self.outbox.hold(step, &mut self.replies);
         self.events.extend(events);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut self.replies);
-        self.server.handle_durable(durable);
+        let empty_step = self.server.handle(self.now, Input::Durable(durable));
+        self.server.reuse(empty_step);
     }
 
     pub fn advance(&mut self, duration: Millis) {
         let end = self.now + duration;
         while let Some((at, _)) = self.server.next_deadline().filter(|(at, _)| *at <= end) {
             self.now = self.now.max(at);
-            let step = self.server.step(self.now, Input::Timer);
+            let step = self.server.handle(self.now, Input::Timer);
             self.commit(step);
         }
         self.now = end;
     }
 
-    pub fn send(&mut self, recovered_from: Peer, request: &Request) {
+    pub fn send(&mut self, from: Peer, request: &Request) {
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
-        self.send_bytes(recovered_from, &bytes);
+        self.send_bytes(from, &bytes);
     }
 
     pub fn send_bytes(&mut self, from: Peer, bytes: &[u8]) {
         self.entropy += 1;
         let entropy = self.entropy;
-        let step = self.server.receive(self.now, from, bytes, entropy);
+        let step = self.server.handle(self.now, Input::Datagram { from, bytes, entropy });
         self.commit(step);
     }
 
-    /// All that was sent since the last look, as `port re attempt status…`.
+    /// Returns the replies since the last call, each as `port seq.attempt status`.
     pub fn drain_replies(&mut self) -> Vec<String> {
         std::mem::take(&mut self.replies).iter().map(format_reply).collect()
     }
@@ -104,15 +101,13 @@ impl Harness {
         let request = hello(client, u64::from(port));
         self.send(peer(port), &request);
         let replies = std::mem::take(&mut self.replies);
-        match &replies.as_slice() {
-            [Datagram { reply, .. }] => match &reply.status {
-                Status::Welcome { session_key, .. } => {
-                    TestSession { peer: peer(port), session_key: *session_key }
-                }
-                other => panic!("not a welcome: {other:?}"),
-            },
-            other => panic!("not one reply: {other:?}"),
-        }
+        let [Datagram { reply, .. }] = replies.as_slice() else {
+            panic!("expected one reply, got {replies:?}");
+        };
+        let Status::Welcome { session_key, .. } = &reply.status else {
+            panic!("expected a welcome, got {reply:?}");
+        };
+        TestSession { peer: peer(port), session_key: *session_key }
     }
 
     pub fn request(&mut self, session: TestSession, seq: u64, operation: Operation) -> String {
@@ -126,7 +121,7 @@ impl Harness {
         attempt: u64,
         operation: Operation,
     ) -> String {
-        assert!(self.replies.is_empty(), "unread: {:?}", self.drain_replies());
+        assert!(self.replies.is_empty(), "unexpected replies: {:?}", self.drain_replies());
         let (seq, attempt) = (Seq::new(seq), Attempt::new(attempt));
         self.send(
             session.peer,
@@ -135,7 +130,7 @@ impl Harness {
         self.drain_replies().join(" + ")
     }
 
-    /// These arrive one after the other, and the disk takes nothing of what they lead to.
+    /// Sends these requests one after the other, and fails the write of their events.
     pub fn request_with_failed_flush(
         &mut self,
         requests: &[(TestSession, u64, u64, Operation)],
@@ -146,16 +141,17 @@ impl Harness {
             let request =
                 Request { session_key: Some(session.session_key), seq, attempt, operation };
             let input = Input::Request { from: session.peer, request: &request, entropy: 0 };
-            let step = self.server.step(self.now, input);
+            let step = self.server.handle(self.now, input);
             self.outbox.hold(step, &mut self.replies);
         }
         let failed = self.outbox.fail(&mut self.replies);
-        let step = self.server.restore(state.into(), failed, self.now, 0);
+        let state = Box::new(state.into());
+        let step = self.server.handle(self.now, Input::WriteFailed { state, failed, unix_ms: 0 });
         self.commit(step);
         self.drain_replies()
     }
 
-    /// The fold of the durable events alone.
+    /// Returns the fold of the durable events.
     fn durable_state(&self) -> State {
         let mut state = State::default();
         for event in self.events.iter().filter(|event| event.kind.is_durable()) {
@@ -164,7 +160,7 @@ impl Harness {
         state
     }
 
-    /// What is so after a crash.
+    /// Crashes the server and starts it from its durable state.
     pub fn crash_and_restart(&mut self) {
         let state = self.durable_state();
         let index_floor = self.server.last_index();
@@ -229,15 +225,12 @@ fn format_reply(datagram: &Datagram) -> String {
         Status::Applied { file, offset, len } => format!("applied {file} {offset}+{len}"),
         Status::Alive { lease, held } => format!("alive for {lease}, holds {held}"),
         Status::Closed { released } => format!("closed, released {released}"),
-        Status::Refused(refusal) => {
-            let suffix = match refusal {
-                leasehold_core::refusal::Refusal::StaleToken { current } => format!(" {current}"),
-                leasehold_core::refusal::Refusal::AlreadyHeld { token } => format!(" {token}"),
-                _ => String::new(),
-            };
-            format!("{}{suffix}", refusal.code())
+        Status::Refused(Refusal::StaleToken { current }) => format!("stale_token {current}"),
+        Status::Refused(Refusal::AlreadyHeld { token }) => format!("already_held {token}"),
+        Status::Refused(refusal) => refusal.code().to_owned(),
+        Status::Welcome { .. } | Status::Retry { .. } | Status::NotApplied | Status::Forgotten => {
+            reply.status.code().to_owned()
         }
-        other => other.code().to_owned(),
     };
     format!("{} {}.{} {status}", datagram.to.0.port(), reply.request_seq, reply.attempt)
 }

@@ -183,12 +183,13 @@ impl Generator {
             Some((from, request)) => Input::Request { from: *from, request, entropy },
             None => Input::Timer,
         };
-        let step = self.server.step(self.now, input);
+        let step = self.server.handle(self.now, input);
         let mut replies = Vec::new();
         self.events.extend(self.outbox.hold(step, &mut replies));
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut replies);
-        self.server.handle_durable(durable);
+        let step = self.server.handle(self.now, Input::Durable(durable));
+        self.server.reuse(step);
         replies.into_iter().for_each(|datagram| self.handle_reply(datagram));
     }
 

@@ -144,7 +144,7 @@ impl Search {
             seen_signatures: BTreeSet::new(),
             traversal: None,
         };
-        search.try_world(World::new(search.run.clone()), Vec::new());
+        search.try_world(World::without_encoding(search.run.clone()), Vec::new());
         search
     }
 
@@ -226,7 +226,7 @@ impl Search {
             self.progress.parents_done += 1;
             let mut run = self.run.clone();
             run.interventions.extend_from_slice(&added);
-            let world = World::new(run);
+            let world = World::without_encoding(run);
             let catalog = FaultCatalog::new(&self.run.config, self.limits.faults.iter().copied());
             self.traversal = Some(Traversal {
                 from_step: first_fault_step(&world, self.run.interventions.len()),
@@ -292,7 +292,7 @@ impl FoundViolation {
         for index in (0..found.run.interventions.len()).rev() {
             let mut run = found.run.clone();
             run.interventions.remove(index);
-            let mut world = World::new(run);
+            let mut world = World::without_encoding(run);
             let mut records = Vec::new();
             while world.steps() < found.events && world.step(&mut records) {}
             let witness = world.checkers().status(found.invariant).witness();

@@ -7,7 +7,7 @@ use leasehold_core::rng::mix;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Reply};
 
-use super::network::Payload;
+use super::payload::{Outgoing, Payload};
 use super::run_script::ScriptState;
 use super::{SimEvent, TraceWriter, World};
 use crate::clock::Clock;
@@ -121,9 +121,18 @@ impl World {
     pub(super) fn client_receives(
         &mut self,
         node: NodeId,
-        reply: Reply,
+        payload: Payload,
         writer: &mut TraceWriter<'_>,
     ) {
+        let reply = match payload {
+            Payload::Encoded(bytes) => {
+                let body = self.context.encoding.verify(&bytes);
+                let body = body.expect("all nodes of a run have the same key");
+                Reply::decode(body).expect("the server encodes valid replies")
+            }
+            Payload::Reply(reply) => reply,
+            Payload::Request(_) => unreachable!("a request was sent to a client"),
+        };
         let now = self.local_time(node);
         if let Some(process) = self.client_mut(node).and_then(|client| client.process.as_mut()) {
             process.receive(now, reply);
@@ -200,7 +209,7 @@ impl World {
             let Some(request) = request else { break };
             let is_heartbeat = matches!(request.operation, Operation::Heartbeat);
             if self.context.protections.heartbeats || !is_heartbeat {
-                self.send(node, NodeId::SERVER, Payload::Request(request), writer);
+                self.send(node, NodeId::SERVER, Outgoing::Request(request), writer);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use leasehold_core::event::Event;
 use leasehold_core::id::LogIndex;
 use leasehold_core::rng::Rng;
-use leasehold_core::service::{Datagram, Durable};
+use leasehold_core::service::{Datagram, Durable, Input};
 use leasehold_core::state::State;
 
 use super::{SimEvent, TraceWriter, World};
@@ -86,7 +86,8 @@ impl World {
         self.record_recovery(writer);
         let failed = self.server.outbox.fail(replies);
         let Some(process) = &mut self.server.process else { return };
-        let step = process.restore(state.into(), failed, now, 0);
+        let state = Box::new(state.into());
+        let step = process.handle(now, Input::WriteFailed { state, failed, unix_ms: 0 });
         for event in &step.events {
             self.record_event(event, NodeId::SERVER, writer);
         }
@@ -143,8 +144,10 @@ impl World {
         if self.context.protections.durable_replies {
             self.server.outbox.release_durable(Durable { through }, &mut replies);
         }
+        let now = self.server.clock.read(self.now);
         if let Some(process) = &mut self.server.process {
-            process.handle_durable(Durable { through });
+            let empty_step = process.handle(now, Input::Durable(Durable { through }));
+            process.reuse(empty_step);
         }
         self.send_replies(replies, writer);
         self.begin_flush();

@@ -12,6 +12,7 @@ mod disk;
 mod faults;
 mod network;
 mod packets;
+mod payload;
 mod run_script;
 mod server;
 mod view;
@@ -32,6 +33,7 @@ use super::virtual_time::VirtualTime;
 use clients::ClientNode;
 use network::Link;
 use packets::InFlightPackets;
+use payload::Encoding;
 use server::ServerNode;
 
 pub use clients::{Belief, ClientView};
@@ -45,10 +47,11 @@ pub(super) struct RunContext {
     pub(super) protections: ProtectionFlags,
     /// The actions on packets at the time when they are sent.
     pub(super) on_send: BTreeMap<PacketSelector, Vec<PacketAction>>,
+    encoding: Encoding,
 }
 
 impl RunContext {
-    fn new(run: Run) -> Self {
+    fn new(run: Run, encoding: bool) -> Self {
         let protections = ProtectionFlags::without(&run.without);
         let mut on_send: BTreeMap<PacketSelector, Vec<PacketAction>> = BTreeMap::new();
         for intervention in &run.interventions {
@@ -58,7 +61,8 @@ impl RunContext {
                 on_send.entry(*packet).or_default().push(*packet_action);
             }
         }
-        Self { run, protections, on_send }
+        let encoding = Encoding::new(&run, encoding);
+        Self { run, protections, on_send, encoding }
     }
 }
 
@@ -145,11 +149,21 @@ pub(super) struct TraceWriter<'a> {
 impl World {
     /// Creates the world at the start of a run.
     pub fn new(run: Run) -> Self {
+        Self::with_encoding(run, true)
+    }
+
+    /// Like [`World::new`], but nodes exchange requests and replies without encoding them. The
+    /// records of the run are the same.
+    pub(crate) fn without_encoding(run: Run) -> Self {
+        Self::with_encoding(run, false)
+    }
+
+    fn with_encoding(run: Run, encoding: bool) -> Self {
         let node_count = run.config.clients.len() + 1;
         let clients = (1_u8..).zip(&run.config.clients);
         let clients = clients.map(|(no, config)| ClientNode::new(NodeId(no), config)).collect();
         let server = ServerNode::new(&run.config);
-        let context = Arc::new(RunContext::new(run));
+        let context = Arc::new(RunContext::new(run, encoding));
         let mut world = Self {
             checkers: Checkers::new(&context.run),
             context,
@@ -339,7 +353,7 @@ impl World {
         let known = run.interventions.len();
         run.interventions.extend_from_slice(interventions);
         let mut world = self.clone();
-        world.context = Arc::new(RunContext::new(run));
+        world.context = Arc::new(RunContext::new(run, self.context.encoding.is_enabled()));
         world.schedule_interventions(known);
         world
     }

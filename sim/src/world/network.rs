@@ -2,8 +2,10 @@
 
 use leasehold_core::id::Token;
 use leasehold_core::rng::Rng;
-use leasehold_core::wire::{Reply, Request, Status};
+use leasehold_core::service::Datagram;
+use leasehold_core::wire::Status;
 
+use super::payload::{Outgoing, Payload};
 use super::{SimEvent, TraceWriter, World};
 use crate::message::{Message, RefusalCode};
 use crate::run::{PacketAction, PacketSelector};
@@ -11,13 +13,6 @@ use crate::trace::{
     LinkId, LockId, LossCause, NodeId, PacketId, PacketSummary, RecordId, RecordKind,
 };
 use crate::virtual_time::VirtualTime;
-
-/// The content of a packet.
-#[derive(Clone, Debug)]
-pub(super) enum Payload {
-    Request(Request),
-    Reply(Reply),
-}
 
 /// A packet in flight.
 #[derive(Clone, Debug)]
@@ -61,10 +56,10 @@ impl World {
         &mut self,
         from: NodeId,
         to: NodeId,
-        payload: Payload,
+        message: Outgoing,
         writer: &mut TraceWriter<'_>,
     ) {
-        let summary = self.summarize(to, &payload);
+        let summary = self.summarize(to, &message);
         let link = LinkId { from, to };
         let mut network = self.context.run.config.network;
         if self.faults_ended {
@@ -92,6 +87,7 @@ impl World {
             transit.loss = Some(LossCause::Cut);
         }
         self.apply_planned_actions(selector, &mut transit);
+        let payload = self.context.encoding.encode(message);
         self.transmit(selector, payload, summary, &transit, writer);
     }
 
@@ -159,18 +155,18 @@ impl World {
         self.packets.insert(packet);
     }
 
-    fn summarize(&mut self, peer: NodeId, payload: &Payload) -> PacketSummary {
+    fn summarize(&mut self, peer: NodeId, message: &Outgoing) -> PacketSummary {
         let packet = PacketId(self.packet_count);
         self.packet_count += 1;
-        let (message, lock, number, seq, refusal) = match payload {
-            Payload::Request(request) => {
+        let (message, lock, number, seq, refusal) = match message {
+            Outgoing::Request(request) => {
                 let operation = &request.operation;
                 let lock =
                     operation.resource_name().map_or(LockId::NONE, |name| self.lock_id(name));
                 let token = operation.token().map_or(0, Token::number);
                 (Message::from_operation(operation), lock, token, request.seq, None)
             }
-            Payload::Reply(reply) => {
+            Outgoing::Reply(Datagram { reply, .. }) => {
                 let (lock, number) = self.summarize_status(&reply.status);
                 let refusal = if let Status::Refused(refusal) = &reply.status {
                     Some(RefusalCode::from_refusal(refusal))
@@ -231,9 +227,10 @@ impl World {
             return;
         }
         self.record_as_cause(writer, to, RecordKind::Arrived(summary));
-        match packet.payload {
-            Payload::Request(request) => self.server_receives(from, &request, writer),
-            Payload::Reply(reply) => self.client_receives(to, reply, writer),
+        if to.is_server() {
+            self.server_receives(from, &packet.payload, writer);
+        } else {
+            self.client_receives(to, packet.payload, writer);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use leasehold_core::event::Event;
 use leasehold_core::id::{Peer, SessionId, SessionKey};
+use leasehold_core::op::DropReason;
 use leasehold_core::rng::Rng;
 use leasehold_core::secret::Secret;
 use leasehold_core::service::{
@@ -9,10 +10,10 @@ use leasehold_core::service::{
 };
 use leasehold_core::state::State;
 use leasehold_core::time::Millis;
-use leasehold_core::wire::{MacKey, Request};
+use leasehold_core::wire::MacKey;
 
 use super::disk::DiskState;
-use super::network::Payload;
+use super::payload::{Outgoing, Payload};
 use super::{SimEvent, TraceWriter, World};
 use crate::clock::Clock;
 use crate::event_recorder::EventRecorder;
@@ -137,7 +138,7 @@ impl World {
     pub(super) fn server_receives(
         &mut self,
         from: NodeId,
-        request: &Request,
+        payload: &Payload,
         writer: &mut TraceWriter<'_>,
     ) {
         self.server.input_count += 1;
@@ -146,7 +147,16 @@ impl World {
         let entropy = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
         let now = self.server.clock.read(self.now);
         let Some(process) = &mut self.server.process else { return };
-        let step = process.step(now, Input::Request { from: peer_address(from), request, entropy });
+        let peer = peer_address(from);
+        let input = match payload {
+            Payload::Encoded(bytes) => match self.context.encoding.verify(bytes) {
+                Some(bytes) => Input::Datagram { from: peer, bytes, entropy },
+                None => Input::DatagramDropped { reason: DropReason::BadKey },
+            },
+            Payload::Request(request) => Input::Request { from: peer, request, entropy },
+            Payload::Reply(_) => unreachable!("a reply was sent to the server"),
+        };
+        let step = process.handle(now, input);
         self.process_step(step, from, writer);
         self.schedule_server_timer();
     }
@@ -161,7 +171,7 @@ impl World {
         self.server.timer_at = None;
         let now = self.server.clock.read(self.now);
         let Some(process) = &mut self.server.process else { return };
-        let step = process.step(now, Input::Timer);
+        let step = process.handle(now, Input::Timer);
         self.process_step(step, NodeId::SERVER, writer);
         self.schedule_server_timer();
     }
@@ -213,7 +223,7 @@ impl World {
     pub(super) fn send_replies(&mut self, replies: Vec<Datagram>, writer: &mut TraceWriter<'_>) {
         for datagram in replies {
             let to = NodeId(u8::try_from(datagram.to.0.port()).unwrap_or(0));
-            self.send(NodeId::SERVER, to, Payload::Reply(datagram.reply), writer);
+            self.send(NodeId::SERVER, to, Outgoing::Reply(datagram), writer);
         }
     }
 
