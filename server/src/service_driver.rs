@@ -118,8 +118,7 @@ impl ServiceDriver {
 
     /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any later
     /// decision takes effect, and every waiting request is answered with an error.
-    pub fn 
-restore(&mut self, state: Box<IndexedState>) {
+    pub fn restore(&mut self, state: Box<IndexedState>) {
         let failed = self.outbox.fail(&mut self.ready_replies);
         self.batch.clear();
         let input = Input::WriteFailed { state, failed, unix_ms: unix_millis() };
