@@ -1,4 +1,4 @@
-//! What the server answers.
+//! Replies of the server: their types, encoding and decoding.
 
 use std::borrow::Cow;
 
@@ -12,20 +12,20 @@ use crate::refusal::{Limit, Refusal};
 use crate::secret::Secret;
 use crate::time::Millis;
 
-/// One reply.
+/// A reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The number of the request that it answers.
+    /// The sequence number of the request.
     pub request_seq: Seq,
-    /// The highest transmission of that request which the server has received.
+    /// The highest attempt of the request that the server has received.
     pub attempt: Attempt,
-    /// The answer.
+    /// The answer, with its data.
     pub status: Status,
 }
 
-/// An answer, as the wire tells it.
+/// The statuses of a reply, with the fields that each adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the wire's own fields")]
+#[allow(missing_docs, reason = "fields are documented in the protocol")]
 pub enum Status {
     Welcome {
         session_key: Secret<SessionKey>,
@@ -75,13 +75,13 @@ pub enum Status {
     Refused(Refusal),
 }
 
-/// Why some bytes are not a reply of this protocol.
+/// The error for bytes that are not a reply of this protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a reply of this protocol: {0}")]
 pub struct DecodeReplyError(String);
 
 impl Reply {
-    /// Writes the datagram onto the end of `out`, without the trailer of a key. At most 400 bytes.
+    /// Appends the datagram to `out`, without an authentication trailer. At most 400 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         if let Status::Refused(refusal) = &self.status {
             self.encode_refusal(refusal, &format_args!("{refusal}"), out);
@@ -92,9 +92,9 @@ impl Reply {
         object.finish();
     }
 
-    /// Writes the datagram as [`Reply::encode`] does, in at most `len_max` bytes: a refusal goes
-    /// with a shorter sentence then. Where that isn't short enough either it writes nothing and
-    /// says `false`.
+    /// Appends the datagram as [`Reply::encode`] does, but at most `len_max` bytes. If a refusal
+    /// would be longer, its code replaces its message. Returns false, and appends nothing, if the
+    /// datagram is still too long.
     pub fn encode_within(&self, len_max: usize, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         self.encode(out);
@@ -111,19 +111,19 @@ impl Reply {
         fits
     }
 
-    /// Reads one datagram, without the trailer of a key.
+    /// Decodes one datagram, without an authentication trailer.
     ///
     /// # Errors
-    /// Where it isn't a reply of this protocol.
+    /// Returns [`DecodeReplyError`] if the datagram is not a reply of this protocol.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeReplyError> {
         let fields = Fields::parse(bytes).map_err(|error| DecodeReplyError(error.to_string()))?;
         if fields.v != VERSION {
-            return Err(DecodeReplyError("another version".to_owned()));
+            return Err(DecodeReplyError("unsupported version".to_owned()));
         }
         let (request_seq, attempt) = (Seq::new(fields.re), Attempt::new(fields.attempt));
         let status = fields
             .into_status()
-            .ok_or_else(|| DecodeReplyError("a field is missing".to_owned()))?;
+            .ok_or_else(|| DecodeReplyError("a field is missing or invalid".to_owned()))?;
         Ok(Self { request_seq, attempt, status })
     }
 
@@ -169,7 +169,7 @@ impl Reply {
 }
 
 impl Status {
-    /// The word on the wire.
+    /// Returns the code of the status in JSON.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Welcome { .. } => "welcome",
@@ -228,7 +228,7 @@ impl Status {
     }
 }
 
-/// The fields of every reply, as they stand there.
+/// The fields of all statuses, before validation.
 #[derive(Default, Deserialize)]
 #[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 struct Fields<'a> {
@@ -364,7 +364,8 @@ impl Fields<'_> {
         })
     }
 
-    /// What a code leaves unsaid (which bound, which limit) is made up; only the server knows.
+    /// Returns the refusal. A reply does not contain which limit of the server is reached, nor its
+    /// value, so these are filled in with defaults.
     fn into_refusal(self) -> Option<Refusal> {
         let retry_after = self.retry_after_ms.map(Millis::from_millis);
         Some(match self.code?.as_ref() {

@@ -1,4 +1,7 @@
-//! The fields of a request as they stand in its datagram, and what they say together.
+//! The JSON fields of a request, and their validation.
+//!
+//! Parsing accepts any JSON value for any field. A field of the wrong type is found when the
+//! operation that needs it is built, so that `re`, `op` and `seq` are available before that.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::time::Millis;
 
-/// What is needed to answer an object of which some other field can't even be read.
+/// The fields that the response to an invalid request depends on.
 #[derive(Default, Deserialize)]
 pub(super) struct Envelope<'a> {
     pub(super) re: Option<IgnoredAny>,
@@ -28,7 +31,7 @@ pub(super) fn bad_request(reason: impl fmt::Display) -> Refusal {
     Refusal::BadRequest { reason: reason.to_string() }
 }
 
-/// The fields of every operation, as they stand there. An unknown field is passed over.
+/// The fields of all operations, before validation. Unknown fields are ignored.
 #[derive(Default, Deserialize)]
 #[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 pub(super) struct Fields<'a> {
@@ -101,10 +104,10 @@ impl<'a> Fields<'a> {
 impl Fields<'_> {
     pub(super) fn into_request(self) -> Result<Request, Refusal> {
         if required(optional_number(self.v.as_ref(), "v")?, "v")? != VERSION {
-            return Err(bad_request("this server speaks version 1"));
+            return Err(bad_request("unsupported version: v must be 1"));
         }
         let op = Op::from_code(required(optional_text(self.op.as_ref(), "op")?, "op")?)
-            .ok_or_else(|| bad_request("no such op"))?;
+            .ok_or_else(|| bad_request("unknown op"))?;
         let attempt = Attempt::new(optional_number(self.attempt.as_ref(), "attempt")?.unwrap_or(0));
         let seq = Seq::new(optional_number(self.seq.as_ref(), "seq")?.unwrap_or(0));
         let session_key = if op == Op::Hello {
@@ -112,13 +115,13 @@ impl Fields<'_> {
         } else {
             let digits = required(optional_text(self.session.as_ref(), "session")?, "session")?;
             let key = SessionKey::from_hex(digits)
-                .ok_or_else(|| bad_request("session is 32 hex digits"))?;
+                .ok_or_else(|| bad_request("session must be 32 hex digits"))?;
             Some(Secret::new(key))
         };
-        match (op, seq == Seq::default()) {
-            (Op::Hello, false) => return Err(bad_request("the seq of hello is 0")),
-            (Op::Hello, true) | (_, false) => {}
-            (_, true) => return Err(bad_request("seq is 1 or more")),
+        match (op == Op::Hello, seq == Seq::default()) {
+            (true, false) => return Err(bad_request("the seq of hello must be 0")),
+            (false, true) => return Err(bad_request("seq must be 1 or more")),
+            (true, true) | (false, false) => {}
         }
         Ok(Request { session_key, seq, attempt, operation: self.operation(op)? })
     }
@@ -153,12 +156,13 @@ impl Fields<'_> {
 
     fn hello(&self) -> Result<Operation, Refusal> {
         let digits = required(optional_text(self.nonce.as_ref(), "nonce")?, "nonce")?;
-        let nonce = Nonce::from_hex(digits).ok_or_else(|| bad_request("nonce is 16 hex digits"))?;
+        let nonce =
+            Nonce::from_hex(digits).ok_or_else(|| bad_request("nonce must be 16 hex digits"))?;
         Ok(Operation::Hello {
             client: required_name(self.client.as_ref(), "client")?,
             nonce: Secret::new(nonce),
             lease: optional_millis(self.lease_ms.as_ref(), "lease_ms")?,
-            // A cookie that is none is as good as a wrong one: the answer is another.
+            // A malformed cookie is treated like a wrong one: the server replies with a new one.
             cookie: optional_text(self.cookie.as_ref(), "cookie")?.and_then(Cookie::from_hex),
         })
     }
@@ -173,9 +177,11 @@ impl Fields<'_> {
         match (plain, encoded) {
             (Some(text), None) => Ok(Data::new(text.as_bytes())),
             (None, Some(text)) => {
-                Data::from_base64(text).ok_or_else(|| bad_request("data_b64 is not base64"))
+                Data::from_base64(text).ok_or_else(|| bad_request("data_b64 is not valid base64"))
             }
-            (Some(_), Some(_)) | (None, None) => Err(bad_request("either data or data_b64")),
+            (Some(_), Some(_)) | (None, None) => {
+                Err(bad_request("exactly one of data and data_b64 is required"))
+            }
         }
     }
 }
@@ -185,7 +191,7 @@ fn required<T>(value: Option<T>, field: &str) -> Result<T, Refusal> {
 }
 
 fn optional_number(value: Option<&Value<'_>>, field: &str) -> Result<Option<u64>, Refusal> {
-    let wrong_type = || bad_request(format_args!("{field} is a whole number, 0 or more"));
+    let wrong_type = || bad_request(format_args!("{field} must be a non-negative integer"));
     value.map(|value| value.number().ok_or_else(wrong_type)).transpose()
 }
 
@@ -197,7 +203,7 @@ fn optional_text<'v>(
     value: Option<&'v Value<'_>>,
     field: &str,
 ) -> Result<Option<&'v str>, Refusal> {
-    let wrong_type = || bad_request(format_args!("{field} is a text"));
+    let wrong_type = || bad_request(format_args!("{field} must be a string"));
     value.map(|value| value.text().ok_or_else(wrong_type)).transpose()
 }
 
@@ -205,7 +211,7 @@ fn required_name(value: Option<&Value<'_>>, field: &str) -> Result<Name, Refusal
     Name::new(required(optional_text(value, field)?, field)?).map_err(|_| Refusal::BadName)
 }
 
-/// A JSON value, as far as the protocol has use for it.
+/// A JSON value. The protocol uses non-negative integers and strings; all others are equal to it.
 #[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 pub(super) enum Value<'a> {
     Number(u64),
@@ -281,7 +287,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Text(Cow::Owned(text.to_owned())))
     }
 
-    // Passed over without recursion: nesting has no bound, and costs nothing.
+    // Ignored without recursion, so that deep nesting cannot overflow the stack.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
