@@ -29,12 +29,12 @@ impl Data {
 
     /// Takes the bytes from the two fields of JSON, of which exactly one must be present.
     pub(crate) fn from_fields(
-        data: Option<String>,
-        data_b64: Option<String>,
+        data: Option<&str>,
+        data_b64: Option<&str>,
     ) -> Result<Self, &'static str> {
         match (data, data_b64) {
             (Some(text), None) => Ok(Self::new(text.as_bytes())),
-            (None, Some(text)) => Self::from_base64(&text).ok_or("data_b64 is not valid base64"),
+            (None, Some(text)) => Self::from_base64(text).ok_or("data_b64 is not valid base64"),
             (None, None) | (Some(_), Some(_)) => {
                 Err("exactly one of data and data_b64 is required")
             }
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Data {
             data_b64: Option<String>,
         }
         let Fields { data, data_b64 } = Fields::deserialize(deserializer)?;
-        Self::from_fields(data, data_b64).map_err(D::Error::custom)
+        Self::from_fields(data.as_deref(), data_b64.as_deref()).map_err(D::Error::custom)
     }
 }
 

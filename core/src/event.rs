@@ -1,10 +1,10 @@
 //! Events: everything that can change the state of the service, and what is worth reporting.
 //!
-//! Events are the source of truth. The journal stores them, the state is a fold over them, and the
-//! event stream sends them to the web page, which applies the same fold.
+//! Events are the source of truth. The log stores them, the state is a fold over them, and the event
+//! stream sends them to the web page, which applies the same fold.
 //!
 //! - An event is in the past tense: it was decided, and applying it cannot be refused.
-//! - Session keys and nonces are never part of the JSON of an event. The journal writes them
+//! - Session keys and nonces are never part of the JSON of an event. The log writes them
 //!   explicitly.
 
 use serde::{Deserialize, Serialize};

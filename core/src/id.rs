@@ -94,7 +94,7 @@ impl Ord for NameText {
                     .then_with(|| compare(bytes[8..].first_chunk(), other_bytes[8..].first_chunk()))
                     .then_with(|| compare(bytes.last_chunk(), other_bytes.last_chunk()))
             }
-            _ => self.as_str().cmp(other.as_str()),
+            (Self::Shared(_), _) | (_, Self::Shared(_)) => self.as_str().cmp(other.as_str()),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Token;
+use crate::id::{BadName, Token};
 use crate::time::Millis;
 
 /// A limit of the server, see [`crate::limits`].
@@ -51,7 +51,7 @@ pub enum Refusal {
         limit: u64,
     },
     /// A name is not well formed.
-    #[error("invalid name: it must be 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot")]
+    #[error("{}", BadName)]
     BadName,
     /// The session never existed, was closed, or has expired.
     #[error("the session never existed, was closed, or has expired")]

@@ -1,7 +1,7 @@
 //! Message authentication: the trailer of a datagram if the server has a pre-shared key.
 //!
 //! The trailer is a newline and 32 hex digits: the first 16 bytes of the HMAC-SHA256 (RFC 2104) of
-//! all bytes before the newline. It offers no encryption and no protection against replay.
+//! all bytes before the newline. It does not encrypt, and does not prevent replay.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;

@@ -174,15 +174,7 @@ impl Fields<'_> {
     fn data(&self) -> Result<Data, Refusal> {
         let plain = optional_text(self.data.as_ref(), "data")?;
         let encoded = optional_text(self.data_b64.as_ref(), "data_b64")?;
-        match (plain, encoded) {
-            (Some(text), None) => Ok(Data::new(text.as_bytes())),
-            (None, Some(text)) => {
-                Data::from_base64(text).ok_or_else(|| bad_request("data_b64 is not valid base64"))
-            }
-            (Some(_), Some(_)) | (None, None) => {
-                Err(bad_request("exactly one of data and data_b64 is required"))
-            }
-        }
+        Data::from_fields(plain, encoded).map_err(bad_request)
     }
 }
 
