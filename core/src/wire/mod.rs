@@ -7,7 +7,6 @@
 
 mod mac;
 mod object_writer;
-mod quick;
 mod reply;
 mod request;
 mod request_fields;

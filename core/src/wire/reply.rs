@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::object_writer::ObjectWriter;
-use super::quick::{self, Scalar};
 use super::request::{Cookie, VERSION};
 use crate::id::{Attempt, Name, Seq, SessionKey, Token};
 use crate::refusal::{Limit, Refusal};
@@ -116,7 +115,8 @@ impl Reply {
     /// # Errors
     /// Returns [`DecodeReplyError`] if the datagram is not a reply of this protocol.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeReplyError> {
-        let fields = Fields::parse(bytes).map_err(|error| DecodeReplyError(error.to_string()))?;
+        let fields: Fields<'_> =
+            serde_json::from_slice(bytes).map_err(|error| DecodeReplyError(error.to_string()))?;
         if fields.v != VERSION {
             return Err(DecodeReplyError("unsupported version".to_owned()));
         }
@@ -229,8 +229,7 @@ impl Status {
 }
 
 /// The fields of all statuses, before validation.
-#[derive(Default, Deserialize)]
-#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
+#[derive(Deserialize)]
 struct Fields<'a> {
     v: u64,
     re: u64,
@@ -261,73 +260,6 @@ struct Fields<'a> {
     len: Option<u64>,
     held: Option<u64>,
     released: Option<u64>,
-}
-
-impl<'a> Fields<'a> {
-    /// The fields of any object that is JSON.
-    ///
-    /// # Errors
-    /// Where it isn't, has one of the fields twice, or not those that every reply has.
-    fn parse(bytes: &'a [u8]) -> serde_json::Result<Self> {
-        Self::read_quickly(bytes).map_or_else(|| serde_json::from_slice(bytes), Ok)
-    }
-
-    /// The same of most objects; unset for the others.
-    fn read_quickly(bytes: &'a [u8]) -> Option<Self> {
-        let (mut fields, mut v, mut re, mut attempt, mut status) =
-            (Self::default(), None, None, None, None);
-        quick::read(bytes, |key, value| match value {
-            Scalar::Number(number) => {
-                let place = match key {
-                    b"v" => Some(&mut v),
-                    b"re" => Some(&mut re),
-                    b"attempt" => Some(&mut attempt),
-                    _ => fields.number(key),
-                };
-                place.is_some_and(|place| place.replace(number).is_none())
-            }
-            Scalar::Text(text) => match key {
-                b"lock" | b"file" => fields.take_name(key, &text),
-                b"status" => status.replace(text).is_none(),
-                _ => fields.text(key).is_some_and(|place| place.replace(text).is_none()),
-            },
-        })?;
-        Some(Self { v: v?, re: re?, attempt: attempt.unwrap_or(0), status: status?, ..fields })
-    }
-
-    fn number(&mut self, key: &[u8]) -> Option<&mut Option<u64>> {
-        Some(match key {
-            b"token" => &mut self.token,
-            b"current" => &mut self.current,
-            b"lease_ms" => &mut self.lease_ms,
-            b"hold_ms" => &mut self.hold_ms,
-            b"heartbeat_ms" => &mut self.heartbeat_ms,
-            b"poll_ms" => &mut self.poll_ms,
-            b"retry_after_ms" => &mut self.retry_after_ms,
-            b"window" => &mut self.window,
-            b"position" => &mut self.position,
-            b"offset" => &mut self.offset,
-            b"len" => &mut self.len,
-            b"held" => &mut self.held,
-            b"released" => &mut self.released,
-            _ => return None,
-        })
-    }
-
-    fn text(&mut self, key: &[u8]) -> Option<&mut Option<Cow<'a, str>>> {
-        Some(match key {
-            b"code" => &mut self.code,
-            b"message" => &mut self.message,
-            b"session" => &mut self.session,
-            b"cookie" => &mut self.cookie,
-            _ => return None,
-        })
-    }
-
-    fn take_name(&mut self, key: &[u8], text: &str) -> bool {
-        let place = if key == b"lock" { &mut self.lock } else { &mut self.file };
-        Name::new(text).is_ok_and(|name| place.replace(name).is_none())
-    }
 }
 
 impl Fields<'_> {
@@ -389,46 +321,5 @@ impl Fields<'_> {
             "stale_token" => Refusal::StaleToken { current: Token::new(self.current?) },
             _ => return None,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::quick::testing::changed;
-    use super::*;
-    use crate::rng::Rng;
-
-    /// Replies as the server writes them, and such as only others would.
-    const WRITTEN: [&str; 8] = [
-        r#"{"v":1,"re":7,"attempt":0,"status":"granted","lock":"f","token":9,"lease_ms":5000}"#,
-        r#"{"v":1,"re":0,"attempt":2,"status":"welcome","session":"00","window":32,"poll_ms":500}"#,
-        r#"{"v":1,"re":8,"attempt":0,"status":"error","code":"bad_name","message":"a \"b\" c"}"#,
-        r#"{"v":1,"re":9,"attempt":0,"status":"appended","file":"file_0","offset":17,"len":4}"#,
-        r#"{"v":1,"re":9,"status":"released","lock":"file_0"}"#,
-        r#"{"v":1,"re":9,"status":"released","lock":".hidden"}"#,
-        r#"{"v":1,"re":9,"re":8,"status":"released","lock":"f"}"#,
-        r#"{"v":1,"re":-9,"status":"new","more":[],"token":null}"#,
-    ];
-
-    #[test]
-    fn what_is_read_quickly_is_what_any_reader_reads() {
-        let (mut rng, mut quickly) = (Rng::new(4), 0);
-        for _ in 0..400_000 {
-            let bytes = changed(&WRITTEN, &mut rng);
-            let Some(fields) = Fields::read_quickly(&bytes) else { continue };
-            let read: Fields<'_> = serde_json::from_slice(&bytes)
-                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)));
-            assert_eq!(fields, read, "{}", String::from_utf8_lossy(&bytes));
-            quickly += 1;
-        }
-        assert!((50_000..350_000).contains(&quickly), "{quickly}");
-    }
-
-    #[test]
-    fn what_the_server_writes_is_read_quickly() {
-        for (number, written) in WRITTEN.iter().enumerate() {
-            let quickly = Fields::read_quickly(written.as_bytes()).is_some();
-            assert_eq!(quickly, number < 5, "{written}");
-        }
     }
 }

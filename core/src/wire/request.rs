@@ -149,10 +149,8 @@ impl Request {
             return Err(too_large(bytes, Seq::default(), Attempt::default())
                 .unwrap_or(DecodeRequestError::NotJson));
         }
-        let fields = match Fields::parse(bytes) {
-            Ok(fields) => fields,
-            Err(error) => return Err(classify_unreadable(bytes, &error)),
-        };
+        let fields: Fields<'_> =
+            serde_json::from_slice(bytes).map_err(|error| classify_unreadable(bytes, &error))?;
         if fields.re.is_some() {
             return Err(DecodeRequestError::Drop(DropReason::IsReply));
         }
@@ -217,7 +215,7 @@ impl Request {
                 }
             }
             Operation::AppendOutcome { append_seq } => {
-                object.write_number("of", append_seq.number())
+                object.write_number("of", append_seq.number());
             }
             Operation::Heartbeat | Operation::Close => {}
         }

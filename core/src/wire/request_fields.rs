@@ -9,7 +9,6 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::quick::{self, Scalar};
 use super::request::{Cookie, Operation, Request, VERSION};
 use crate::data::Data;
 use crate::id::{Attempt, Name, Nonce, Seq, SessionKey, Token};
@@ -32,8 +31,7 @@ pub(super) fn bad_request(reason: impl fmt::Display) -> Refusal {
 }
 
 /// The fields of all operations, before validation. Unknown fields are ignored.
-#[derive(Default, Deserialize)]
-#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
+#[derive(Deserialize)]
 pub(super) struct Fields<'a> {
     #[serde(borrow)]
     v: Option<Value<'a>>,
@@ -54,51 +52,6 @@ pub(super) struct Fields<'a> {
     data: Option<Value<'a>>,
     data_b64: Option<Value<'a>>,
     of: Option<Value<'a>>,
-}
-
-impl<'a> Fields<'a> {
-    /// The fields of any object that is JSON.
-    ///
-    /// # Errors
-    /// Where it isn't, or has one of the fields twice.
-    pub(super) fn parse(bytes: &'a [u8]) -> serde_json::Result<Self> {
-        Self::read_quickly(bytes).map_or_else(|| serde_json::from_slice(bytes), Ok)
-    }
-
-    /// The same of most objects; unset for the others.
-    fn read_quickly(bytes: &'a [u8]) -> Option<Self> {
-        let mut fields = Self::default();
-        quick::read(bytes, |key, value| {
-            let Some(place @ None) = fields.place(key) else { return false };
-            *place = Some(value.into());
-            true
-        })?;
-        Some(fields)
-    }
-
-    fn place(&mut self, key: &[u8]) -> Option<&mut Option<Value<'a>>> {
-        Some(match key {
-            b"v" => &mut self.v,
-            b"op" => &mut self.op,
-            b"re" => &mut self.re,
-            b"session" => &mut self.session,
-            b"seq" => &mut self.seq,
-            b"attempt" => &mut self.attempt,
-            b"client" => &mut self.client,
-            b"nonce" => &mut self.nonce,
-            b"lease_ms" => &mut self.lease_ms,
-            b"cookie" => &mut self.cookie,
-            b"lock" => &mut self.lock,
-            b"wait_ms" => &mut self.wait_ms,
-            b"hold_ms" => &mut self.hold_ms,
-            b"file" => &mut self.file,
-            b"token" => &mut self.token,
-            b"data" => &mut self.data,
-            b"data_b64" => &mut self.data_b64,
-            b"of" => &mut self.of,
-            _ => return None,
-        })
-    }
 }
 
 impl Fields<'_> {
@@ -204,20 +157,10 @@ fn required_name(value: Option<&Value<'_>>, field: &str) -> Result<Name, Refusal
 }
 
 /// A JSON value. The protocol uses non-negative integers and strings; all others are equal to it.
-#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 pub(super) enum Value<'a> {
     Number(u64),
     Text(Cow<'a, str>),
     Other,
-}
-
-impl<'a> From<Scalar<'a>> for Value<'a> {
-    fn from(scalar: Scalar<'a>) -> Self {
-        match scalar {
-            Scalar::Number(number) => Self::Number(number),
-            Scalar::Text(text) => Self::Text(text),
-        }
-    }
 }
 
 impl Value<'_> {
@@ -288,49 +231,5 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::quick::testing::changed;
-    use super::*;
-    use crate::rng::Rng;
-
-    /// Requests as clients write them, and such as only others would.
-    const WRITTEN: [&str; 9] = [
-        r#"{"v":1,"op":"hello","client":"c_1","nonce":"00000000000000a1","lease_ms":5000}"#,
-        r#"{"v":1,"op":"acquire_lock","session":"0123456789abcdef","seq":7,"lock":"f"}"#,
-        r#"{"op":"release_lock","seq":18446744073709551615,"attempt":2,"token":0}"#,
-        r#"{"op":"append_file","data":"a \\ \"line\"\n\t\/","token":3,"file":"file_0"}"#,
-        r#"{ "v": 1, "data": "gr\u00fc\u00dfe", "data_b64": "AA==" }"#,
-        r#"{"op":"heartbeat","seq":-1,"attempt":1.5,"wait_ms":1e3,"hold_ms":null,"of":[{}]}"#,
-        r#"{"v":1,"op":"close","seq":99999999999999999999,"cookie":true,"other":{},"re":4}"#,
-        r#"{"v":1,"v":2,"op":"heartbeat","seq":7}"#,
-        "{\t\"op\" :\"grüße\",\r\n\"session\":\"\"}",
-    ];
-
-    #[test]
-    fn what_is_read_quickly_is_what_any_reader_reads() {
-        let (mut rng, mut quickly) = (Rng::new(3), 0);
-        for _ in 0..400_000 {
-            let bytes = changed(&WRITTEN, &mut rng);
-            let Some(fields) = Fields::read_quickly(&bytes) else { continue };
-            let read: Fields<'_> = serde_json::from_slice(&bytes)
-                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)));
-            assert_eq!(fields, read, "{}", String::from_utf8_lossy(&bytes));
-            quickly += 1;
-        }
-        assert!((50_000..350_000).contains(&quickly), "{quickly}");
-    }
-
-    #[test]
-    fn what_clients_write_is_read_quickly() {
-        for written in [0, 1, 2, 3, 8].map(|number| WRITTEN[number]) {
-            assert!(Fields::read_quickly(written.as_bytes()).is_some(), "{written}");
-        }
-        for other in &WRITTEN[4..8] {
-            assert!(Fields::read_quickly(other.as_bytes()).is_none(), "{other}");
-        }
     }
 }
