@@ -56,7 +56,7 @@ impl Data {
         self.0.len() as u64
     }
 
-    /// Returns whether there are no bytes. An empty append is allowed: it is an event like any other.
+    /// Returns whether there are no bytes. An empty append is allowed, and is an event.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

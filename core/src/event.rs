@@ -1,7 +1,7 @@
 //! Events: everything that can change the state of the service, and what is worth reporting.
 //!
-//! Events are the source of truth. The log stores them, the state is a fold over them, and the event
-//! stream sends them to the web page, which applies the same fold.
+//! Events are the source of truth. The log stores them, the state is a fold over them, and the
+//! event stream sends them to the web page, which applies the same fold.
 //!
 //! - An event is in the past tense: it was decided, and applying it cannot be refused.
 //! - Session keys and nonces are never part of the JSON of an event. The log writes them
@@ -79,7 +79,7 @@ pub enum EventKind {
     ServerStarted {
         /// The wall clock in milliseconds since 1970, for display only.
         unix_ms: u64,
-        /// All tokens granted from now on are larger. Far ahead of the last one after a loss of data.
+        /// All tokens granted from now on are larger. Far ahead after a loss of data.
         token_floor: Token,
     },
     /// The server shut down gracefully.

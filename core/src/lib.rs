@@ -1,5 +1,5 @@
-//! The deterministic core of Leasehold, a lock server with leases: what the server decides, and what
-//! its clients may believe.
+//! The deterministic core of Leasehold, a lock server with leases: what the server decides, and
+//! what its clients may believe.
 //!
 //! The crate has no socket, file, clock, thread or source of randomness. Time and entropy are
 //! arguments, so the native server, the simulator and the web page run the same code, and a
@@ -10,8 +10,8 @@
 //! - An **input** is a datagram, an expired timer, or a report about the disk.
 //! - A **decision** turns an input and the current [`state`] into events. It is made by
 //!   [`service::LockServer`], and nowhere else.
-//! - An **event** ([`event::EventKind`]) is a decision that was made. [`state::State::apply`] is the
-//!   only way to change the state; it is the same function in service, recovery and simulation.
+//! - An **event** ([`event::EventKind`]) is a decision that was made. [`state::State::apply`] is
+//!   the only way to change the state; service, recovery and simulation all use it.
 //! - A **reply** is a promise. It stays inside the [`service::Step`] until the log has made the
 //!   events that it depends on durable.
 //! - The **outbox** ([`service::Outbox`]) holds the replies that wait for the log.
@@ -52,7 +52,7 @@
 //! # Modules
 //!
 //! A module uses only modules before it in this list: units and identifiers ([`time`], [`id`],
-//! [`limits`], …), [`event`], [`wire`] (requests and replies as datagrams), [`state`], [`service`],
+//! [`limits`], …), [`event`], [`wire`] (requests and replies as datagrams), [`state`], [`service`]
 //! and [`client`] (the state machine of a client).
 
 pub mod chunked_queue;
