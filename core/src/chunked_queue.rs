@@ -1,7 +1,9 @@
-//! A queue in pieces, which copies of it share as long as nothing changes there.
+//! A double-ended queue in chunks of fixed size, which clones share until they are modified.
 //!
-//! Cloning it copies no items, and what is put in or taken out afterwards copies one piece at most.
-//! So the snapshots of a long run have most of what they remember in common.
+//! - Cloning copies no items. A later push or pop copies at most one chunk (copy on write).
+//! - All chunks but the last are full, so an index is found by division.
+//!
+//! The simulator takes many snapshots of a run: with this queue they share most of their memory.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,47 +12,47 @@ use std::sync::Arc;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How many items a piece has: few enough to be copied in a blink.
+/// The number of items in a full chunk: few enough that copying one chunk is cheap.
 const CHUNK_LEN: usize = 64;
 
-/// Items in the order in which they came.
+/// Items in insertion order.
 #[derive(Clone)]
 pub struct ChunkedQueue<T> {
-    /// All but the last are full.
+    /// All chunks but the last are full; none is empty.
     chunks: VecDeque<Arc<Vec<T>>>,
-    /// How many of the first piece have been taken out: fewer than it has.
+    /// The number of items of the first chunk that were popped: fewer than it contains.
     popped: usize,
 }
 
 impl<T> ChunkedQueue<T> {
-    /// An empty one.
+    /// Returns an empty queue.
     pub const fn new() -> Self {
         Self { chunks: VecDeque::new(), popped: 0 }
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     pub fn len(&self) -> usize {
         let full = self.chunks.len().saturating_sub(1) * CHUNK_LEN;
         full + self.chunks.back().map_or(0, |chunk| chunk.len()) - self.popped
     }
 
-    /// Whether there is none.
+    /// Returns whether the queue has no items.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// The item at this place, counted from 0.
+    /// Returns the item at `index`, counted from 0 at the front.
     pub fn get(&self, index: usize) -> Option<&T> {
         let index = index + self.popped;
         self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
     }
 
-    /// The youngest item.
+    /// Returns the item at the back.
     pub fn last(&self) -> Option<&T> {
         self.chunks.back()?.last()
     }
 
-    /// All of them, from the oldest on.
+    /// Iterates over the items from front to back.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         let chunks = self.chunks.iter().enumerate();
         chunks.flat_map(|(chunk_index, chunk)| {
@@ -60,7 +62,7 @@ impl<T> ChunkedQueue<T> {
 }
 
 impl<T: Clone> ChunkedQueue<T> {
-    /// Puts in one behind all others.
+    /// Appends an item at the back.
     pub fn push_back(&mut self, item: T) {
         match self.chunks.back_mut() {
             Some(chunk) if chunk.len() < CHUNK_LEN => Arc::make_mut(chunk).push(item),
@@ -68,7 +70,7 @@ impl<T: Clone> ChunkedQueue<T> {
         }
     }
 
-    /// Takes out the oldest.
+    /// Removes and returns the item at the front.
     pub fn pop_front(&mut self) -> Option<T> {
         let chunk = self.chunks.front()?;
         let item = chunk[self.popped].clone();
@@ -80,7 +82,7 @@ impl<T: Clone> ChunkedQueue<T> {
         Some(item)
     }
 
-    /// Takes out the youngest.
+    /// Removes and returns the item at the back.
     pub fn pop_back(&mut self) -> Option<T> {
         let is_only = self.chunks.len() == 1;
         let chunk = self.chunks.back_mut()?;
@@ -126,7 +128,7 @@ impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for ChunkedQueue<T> {
     }
 }
 
-/// A queue that is being read.
+/// The part of a queue that is deserialized so far.
 struct QueueVisitor<T>(ChunkedQueue<T>);
 
 impl<'de, T: Clone + Deserialize<'de>> Visitor<'de> for QueueVisitor<T> {
@@ -155,7 +157,7 @@ mod tests {
         let (mut queue, mut model) = (ChunkedQueue::new(), VecDeque::new());
         let mut clones = Vec::new();
         for number in 0..20_000_u64 {
-            // First it grows, and in the end there is nothing left.
+            // The queue grows during the first 8,000 operations and is empty in the end.
             match rng.below(if number < 8_000 { 8 } else { 4 }) {
                 0 => assert_eq!(queue.pop_front(), model.pop_front()),
                 1 => assert_eq!(queue.pop_back(), model.pop_back()),

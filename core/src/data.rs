@@ -1,4 +1,4 @@
-//! The bytes of an append: any bytes, written as text in JSON where they are text.
+//! The bytes of an append. JSON contains them as text if they are UTF-8, else in base64.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,56 +9,59 @@ use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What an append adds to its file. Cheap to clone.
+/// The bytes that an append adds to its file. Cheap to clone.
 ///
-/// In JSON it is one field of the object around it: `data`, or `data_b64` where it isn't UTF-8.
+/// In JSON they are one field of the enclosing object: `data` if they are UTF-8, else `data_b64`
+/// (RFC 4648, section 4, with padding).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Data(Arc<[u8]>);
 
 impl Data {
-    /// These bytes.
+    /// Copies `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
 
-    /// The bytes that this base64 (standard alphabet, padded) stands for, if it is well formed.
+    /// Decodes base64 (standard alphabet, padded). Returns `None` if `text` is malformed.
     pub fn from_base64(text: &str) -> Option<Self> {
         STANDARD.decode(text).ok().map(|bytes| Self(bytes.into()))
     }
 
-    /// The bytes that one of JSON's two fields has, or why they have none.
+    /// Takes the bytes from the two fields of JSON, of which exactly one must be present.
     pub(crate) fn from_fields(
-        data: Option<String>,
-        data_b64: Option<String>,
+        data: Option<&str>,
+        data_b64: Option<&str>,
     ) -> Result<Self, &'static str> {
         match (data, data_b64) {
             (Some(text), None) => Ok(Self::new(text.as_bytes())),
-            (None, Some(text)) => Self::from_base64(&text).ok_or("data_b64 is not base64"),
-            (None, None) | (Some(_), Some(_)) => Err("either data or data_b64"),
+            (None, Some(text)) => Self::from_base64(text).ok_or("data_b64 is not valid base64"),
+            (None, None) | (Some(_), Some(_)) => {
+                Err("exactly one of data and data_b64 is required")
+            }
         }
     }
 
-    /// The bytes in base64.
+    /// Encodes the bytes in base64 (standard alphabet, padded).
     pub fn to_base64(&self) -> String {
         STANDARD.encode(&self.0)
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// How many there are.
+    /// Returns the number of bytes.
     pub fn len(&self) -> u64 {
         self.0.len() as u64
     }
 
-    /// Whether there are none. Such an append is allowed: it leaves a trace, and no bytes.
+    /// Returns whether there are no bytes. An empty append is allowed, and is an event.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The bytes as text, where they are UTF-8.
+    /// Returns the bytes as text if they are UTF-8.
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -92,7 +95,7 @@ impl<'de> Deserialize<'de> for Data {
             data_b64: Option<String>,
         }
         let Fields { data, data_b64 } = Fields::deserialize(deserializer)?;
-        Self::from_fields(data, data_b64).map_err(D::Error::custom)
+        Self::from_fields(data.as_deref(), data_b64.as_deref()).map_err(D::Error::custom)
     }
 }
 

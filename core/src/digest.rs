@@ -1,18 +1,21 @@
-//! A 64-bit digest of bytes and numbers, to tell two things apart: not against an adversary.
+//! A 64-bit hash of bytes and numbers, the same on every platform.
 //!
-//! Source: FNV-1a (Fowler, Noll, Vo), folded eight bytes at a time and finished with SplitMix64's
-//! mixer, so that it is quick over a whole datagram.
+//! Not cryptographic: it distinguishes different requests, and offers no protection against an
+//! adversary who constructs a collision.
+//!
+//! Source: FNV-1a (Fowler, Noll, Vo), applied to eight bytes at a time and finished with the mixer
+//! of SplitMix64, so that hashing a whole datagram is fast.
 
 use serde::{Deserialize, Serialize};
 
 use crate::rng::mix;
 
-/// The digest of a thing.
+/// A 64-bit hash value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(pub u64);
 
-/// Takes in one part of a thing after another.
+/// Computes a [`Digest`] incrementally.
 #[derive(Clone, Debug)]
 pub struct Digester(u64);
 
@@ -23,12 +26,12 @@ impl Default for Digester {
 }
 
 impl Digester {
-    /// Takes in a number.
+    /// Adds a number.
     pub const fn write_u64(&mut self, number: u64) {
         self.0 = mix(self.0 ^ number).wrapping_mul(0x0000_0100_0000_01b3);
     }
 
-    /// Takes in some bytes and how many they are, so that `ab, c` differs from `a, bc`.
+    /// Adds bytes and their number, so that `ab, c` differs from `a, bc`.
     pub fn write_bytes(&mut self, bytes: &[u8]) {
         self.write_u64(bytes.len() as u64);
         for chunk in bytes.chunks(8) {
@@ -38,7 +41,7 @@ impl Digester {
         }
     }
 
-    /// The digest of all that was taken in.
+    /// Returns the digest of everything that was added.
     pub const fn finish(&self) -> Digest {
         Digest(mix(self.0))
     }

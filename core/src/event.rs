@@ -1,9 +1,11 @@
-//! Everything that can happen to the service. Events are the truth: the journal stores them, the
-//! state is their fold, the stream shows them, the page folds them again.
+//! Events: everything that can change the state of the service, and what is worth reporting.
 //!
-//! - An event is in the past tense: it has been decided, and can't be refused any more.
-//! - What opens doors (session ids, nonces) never appears in an event's JSON. The journal writes
-//!   it by name.
+//! Events are the source of truth. The log stores them, the state is a fold over them, and the
+//! event stream sends them to the web page, which applies the same fold.
+//!
+//! - An event is in the past tense: it was decided, and applying it cannot be refused.
+//! - Session keys and nonces are never part of the JSON of an event. The log writes them
+//!   explicitly.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,73 +17,72 @@ use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::time::{Millis, Time};
 
-/// One thing that happened, and its place in history.
+/// One event, with its log index and its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its place: each event's is one more than that of the event before it.
+    /// One more than the index of the previous event.
     pub index: LogIndex,
-    /// When, on the server's clock.
+    /// The reading of the server's clock.
     #[serde(rename = "at_ms")]
     pub at: Time,
-    /// What.
+    /// The event itself.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// Which request led to an event.
+/// Identifies the request that led to an event, and its transmission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestId {
-    /// Its number within the session.
+    /// The sequence number of the request within its session.
     pub seq: Seq,
-    /// Which transmission of it arrived.
+    /// The transmission that the server received.
     #[serde(default)]
     pub attempt: Attempt,
-    /// What it asked for, in short: the same `seq` with another digest is another request.
+    /// The digest of the operation: the same `seq` with another digest is another request.
     #[serde(skip)]
     pub digest: Digest,
 }
 
-/// How a tenure ended.
+/// The reason for which a tenure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseCause {
-    /// Its holder gave the lock back.
+    /// The holder released the lock.
     Released,
-    /// Its holder's lease ran out.
+    /// The lease of the holder expired.
     LeaseExpired,
-    /// Its own time ran out: `hold_ms`, or three polls without a word after a grant that came
-    /// out of the queue.
+    /// The hold limit expired, or the holder did not confirm a grant from the wait queue in time.
     HoldExpired,
-    /// Its holder closed the session.
+    /// The holder closed its session.
     Closed,
 }
 
-/// How a wait ended without a grant.
+/// The reason for which a wait ended without a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitEndCause {
-    /// The waiter left the line.
+    /// The client cancelled the wait.
     Cancelled,
-    /// `wait_ms` ran out.
+    /// `wait_ms` elapsed.
     Timeout,
-    /// The waiter's session ended.
+    /// The session of the waiter ended.
     SessionEnded,
 }
 
-/// What happened.
+/// The kinds of events, with their data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the fields' meaning is that of the wire's fields of those names")]
+#[allow(missing_docs, reason = "fields are documented in the protocol, under the same names")]
 pub enum EventKind {
-    /// The server began to serve, for the first time or again. Every session that is alive has
-    /// its full lease from here on.
+    /// The server started, for the first time or again. Every live session has its full lease from
+    /// this time on.
     ServerStarted {
-        /// Milliseconds since 1970 on the wall clock, for people: nothing is decided by it.
+        /// The wall clock in milliseconds since 1970, for display only.
         unix_ms: u64,
-        /// No token up to this one is granted any more. Moved far ahead after a loss of data.
+        /// All tokens granted from now on are larger. Far ahead after a loss of data.
         token_floor: Token,
     },
-    /// The server ends in good order.
+    /// The server shut down gracefully.
     ServerStopped,
     SessionOpened {
         #[serde(rename = "session_no")]
@@ -94,13 +95,13 @@ pub enum EventKind {
         #[serde(skip)]
         nonce: Option<Secret<Nonce>>,
     },
-    /// A lease ran out. What the session held and waited for was ended before.
+    /// A lease expired. The tenures and waits of the session were ended by earlier events.
     SessionExpired {
         #[serde(rename = "session_no")]
         session_id: SessionId,
         client: Name,
     },
-    /// A client closed its session. What it held and waited for was ended before.
+    /// A client closed its session. Its tenures and waits were ended by earlier events.
     SessionClosed {
         #[serde(rename = "session_no")]
         session_id: SessionId,
@@ -130,18 +131,17 @@ pub enum EventKind {
         request_id: RequestId,
         #[serde(rename = "hold_ms", skip_serializing_if = "Option::is_none")]
         hold: Option<Millis>,
-        /// Whether it came out of the queue, so that its holder has yet to be heard from.
+        /// Whether the client was queued, so that it has yet to confirm the grant by a request.
         from_queue: bool,
     },
     LockReleased {
         lock: Name,
-        /// Whose tenure it was.
         #[serde(rename = "session_no")]
         session_id: SessionId,
         client: Name,
         token: Token,
         cause: ReleaseCause,
-        /// Set where the holder asked for it.
+        /// The request by which the holder released the lock, if it did.
         #[serde(flatten)]
         request_id: Option<RequestId>,
     },
@@ -150,11 +150,11 @@ pub enum EventKind {
         #[serde(rename = "session_no")]
         session_id: SessionId,
         client: Name,
-        /// The number of the request that waited.
+        /// The sequence number of the request that was queued.
         #[serde(rename = "waited")]
         wait_seq: Seq,
         cause: WaitEndCause,
-        /// Set where the client asked for it.
+        /// The `cancel_acquire` that ended the wait, if it was cancelled by one.
         #[serde(flatten)]
         request_id: Option<RequestId>,
     },
@@ -164,7 +164,6 @@ pub enum EventKind {
         session_id: SessionId,
         client: Name,
         token: Token,
-        /// Where its bytes begin.
         offset: u64,
         #[serde(flatten)]
         data: Data,
@@ -172,18 +171,18 @@ pub enum EventKind {
         request_id: RequestId,
     },
     RequestRefused {
-        /// Unset where the session is not known.
+        /// `None` if the session is unknown.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[serde(rename = "session_no")]
         session_id: Option<SessionId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<Name>,
         op: Op,
-        /// The lock or file that it named.
+        /// The lock or file that the request named.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[serde(rename = "name")]
         resource_name: Option<Name>,
-        /// The token that it named. In JSON `given`, since a refusal may add a `token`.
+        /// The token in the request. In JSON `given`, because a refusal may add a `token`.
         #[serde(rename = "given", skip_serializing_if = "Option::is_none")]
         token: Option<Token>,
         #[serde(flatten)]
@@ -191,7 +190,7 @@ pub enum EventKind {
         #[serde(flatten)]
         request_id: RequestId,
     },
-    /// A request that was answered before, or waits already, was answered once more.
+    /// The server answered a duplicate of a request that it has answered or queued before.
     DuplicateAnswered {
         #[serde(rename = "session_no")]
         session_id: SessionId,
@@ -200,7 +199,7 @@ pub enum EventKind {
         #[serde(flatten)]
         request_id: RequestId,
     },
-    /// A new request that changes nothing else renewed its session's lease.
+    /// A new request that changes nothing else renewed the lease of its session.
     LeaseRenewed {
         #[serde(rename = "session_no")]
         session_id: SessionId,
@@ -215,11 +214,11 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Whether the journal must hold it before anybody may hear of it.
+    /// Returns whether the event must be durable before a reply that depends on it may be sent.
     ///
-    /// A refusal is, where the request would do something if it were executed again in another
-    /// state of things: a copy of a refused acquire that the network held back must stay refused,
-    /// also after a crash. A refused append or release stays refused by its token alone.
+    /// A refusal must be durable if executing the request again could have an effect in a later
+    /// state: a delayed duplicate of a refused acquire must remain refused, even after a crash. A
+    /// refused append or release remains refused because its token is stale.
     pub fn is_durable(&self) -> bool {
         match self {
             Self::ServerStarted { .. }
@@ -243,7 +242,7 @@ impl EventKind {
         }
     }
 
-    /// The session that it is about, if it is about one.
+    /// Returns the session that the event concerns.
     pub fn session_id(&self) -> Option<SessionId> {
         match self {
             Self::SessionOpened { session_id, .. }
@@ -261,7 +260,7 @@ impl EventKind {
         }
     }
 
-    /// The lock or file that it is about, if it is about one.
+    /// Returns the lock or file that the event concerns.
     pub fn resource_name(&self) -> Option<&Name> {
         match self {
             Self::LockQueued { lock, .. }
@@ -269,7 +268,7 @@ impl EventKind {
             | Self::LockReleased { lock, .. }
             | Self::WaitEnded { lock, .. } => Some(lock),
             Self::FileAppended { file, .. } => Some(file),
-            Self::RequestRefused { resource_name: name, .. } => name.as_ref(),
+            Self::RequestRefused { resource_name, .. } => resource_name.as_ref(),
             Self::ServerStarted { .. }
             | Self::ServerStopped
             | Self::SessionOpened { .. }
@@ -281,7 +280,7 @@ impl EventKind {
         }
     }
 
-    /// The word in JSON's `type`.
+    /// Returns the code of the event, its `type` in JSON.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::ServerStarted { .. } => "server_started",

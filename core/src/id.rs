@@ -1,7 +1,7 @@
-//! Names and identities: what clients, locks, sessions, tenures and requests are called.
+//! Names and identifiers of clients, locks, sessions, tenures and requests.
 //!
-//! - A bare number never stands for an identity outside of this file.
-//! - A [`Name`] that exists is well formed: nobody checks it twice.
+//! - Outside this file an identifier is never a bare number.
+//! - Every [`Name`] is well formed: it is validated on construction, and nowhere else.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,14 +19,15 @@ use crate::limits::NAME_LEN_MAX;
 #[serde(try_from = "String", into = "String")]
 pub struct Name(NameText);
 
-/// How many bytes of a name are kept in place. With these it is as large as with a pointer.
+/// The longest name that is stored inline, in bytes. With 22 bytes the inline variant is as large
+/// as the pointer variant.
 const INLINE_LEN_MAX: usize = 22;
 
-/// The text of a name, short wherever it can be. Names are cloned and compared all the time, and
-/// hardly one is long: so nobody counts who has it, and nobody goes elsewhere to read it.
+/// The text of a name. Names are cloned and compared all the time, and almost all are short: a
+/// short one is stored inline, without a reference count and without an indirection.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum NameText {
-    /// Filled up with zeros, which no name has in it.
+    /// Padded with zeros, which never occur in a name.
     Inline {
         bytes: [u8; INLINE_LEN_MAX],
         len: u8,
@@ -34,16 +35,18 @@ enum NameText {
     Shared(Arc<str>),
 }
 
-/// Why some text is not a [`Name`].
+/// The error for text that is not a [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name is 1 to 64 characters of A-Z a-z 0-9 . _ - and does not begin with a dot")]
+#[error(
+    "invalid name: it must be 1 to 64 characters of A-Z a-z 0-9 . _ -, not beginning with a dot"
+)]
 pub struct BadName;
 
 impl Name {
-    /// Takes `text` as a name.
+    /// Validates `text` as a name.
     ///
     /// # Errors
-    /// Where it isn't well formed.
+    /// Returns [`BadName`] if `text` is not well formed.
     pub fn new(text: &str) -> Result<Self, BadName> {
         let well_formed = !text.is_empty()
             && text.len() <= NAME_LEN_MAX
@@ -52,7 +55,7 @@ impl Name {
         if well_formed { Ok(Self(NameText::new(text))) } else { Err(BadName) }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -72,15 +75,14 @@ impl NameText {
 
     fn as_str(&self) -> &str {
         match self {
-            Self::Inline { bytes, len } => {
-                std::str::from_utf8(&bytes[..usize::from(*len)]).expect("it was made of text")
-            }
+            Self::Inline { bytes, len } => std::str::from_utf8(&bytes[..usize::from(*len)])
+                .expect("the bytes are a copy of a str"),
             Self::Shared(text) => text,
         }
     }
 }
 
-/// As of the text itself.
+/// The order is that of the text.
 impl Ord for NameText {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -92,14 +94,14 @@ impl Ord for NameText {
                     .then_with(|| compare(bytes[8..].first_chunk(), other_bytes[8..].first_chunk()))
                     .then_with(|| compare(bytes.last_chunk(), other_bytes.last_chunk()))
             }
-            _ => self.as_str().cmp(other.as_str()),
+            (Self::Shared(_), _) | (_, Self::Shared(_)) => self.as_str().cmp(other.as_str()),
         }
     }
 }
 
-/// Eight bytes as a number in the same order: one comparison, and mostly the only one.
+/// Converts eight bytes to a number of the same order, so that one comparison usually decides.
 fn u64_from_be_bytes(chunk: Option<&[u8; 8]>) -> u64 {
-    u64::from_be_bytes(*chunk.expect("each word lies within the bytes"))
+    u64::from_be_bytes(*chunk.expect("a name has 22 inline bytes"))
 }
 
 impl PartialOrd for NameText {
@@ -151,17 +153,17 @@ macro_rules! u64_newtype {
         pub struct $name(u64);
 
         impl $name {
-            /// The one with this number.
+            /// Creates the value with this number.
             pub const fn new(number: u64) -> Self {
                 Self(number)
             }
 
-            /// Its number.
+            /// Returns the number.
             pub const fn number(self) -> u64 {
                 self.0
             }
 
-            /// The one after it. Never wraps: 2^64 of anything don't come to pass.
+            /// Returns the next value. Saturates, which 2^64 increments never reach.
             #[must_use]
             pub const fn next(self) -> Self {
                 Self(self.0.saturating_add(1))
@@ -177,38 +179,38 @@ macro_rules! u64_newtype {
 }
 
 u64_newtype! {
-    /// A fencing token: one for each tenure of any lock, each larger than all before it.
-    /// The first is 1; 0 means that there is none.
+    /// A fencing token. Each tenure has its own, larger than all granted before it, whatever the
+    /// lock (S2). The first is 1; 0 stands for no token.
     Token
 }
 u64_newtype! {
-    /// The number of one request within its session, from 1 on. `hello` has 0.
+    /// The sequence number of a request within its session, from 1 on. `hello` has 0.
     Seq
 }
 u64_newtype! {
-    /// Which transmission of a request this is, from 0 on.
+    /// The number of a transmission of one request, from 0 on.
     Attempt
 }
 u64_newtype! {
-    /// The place of an event in the history of the service, from 1 on.
+    /// The position of an event in the log, from 1 on.
     LogIndex
 }
 u64_newtype! {
-    /// The public number of a session. Safe to show, since it opens nothing.
+    /// The public number of a session. Safe to display, since it grants no access.
     SessionId
 }
 
-/// What `hello` gave to a client: whoever knows it, speaks for the session.
+/// The capability of a session, which the reply to `hello` contains: any client that knows it can
+/// act for the session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionKey {
-    // Two words: as one number it would stand at multiples of 16 bytes, and tables of it would be
-    // a third larger.
+    // Two halves: a u128 is aligned to 16 bytes, which would make tables of keys a third larger.
     high: u64,
     low: u64,
 }
 
 impl SessionKey {
-    /// A session id made of 128 bits that nobody could guess.
+    /// Creates a key from 128 unpredictable bits.
     #[allow(clippy::cast_possible_truncation, reason = "each half has 64 bits")]
     pub const fn from_entropy(entropy: u128) -> Self {
         Self { high: (entropy >> 64) as u64, low: entropy as u64 }
@@ -218,60 +220,61 @@ impl SessionKey {
         (self.high as u128) << 64 | self.low as u128
     }
 
-    /// The id in 16 bytes, for the journal and the wire.
+    /// Returns the key as 16 bytes, most significant first.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.bits().to_be_bytes()
     }
 
-    /// The id in these 16 bytes.
+    /// Creates the key from the 16 bytes of [`Self::to_bytes`].
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self::from_entropy(u128::from_be_bytes(bytes))
     }
 
-    /// The 32 hex digits of the wire as an id; upper and lower case are the same.
+    /// Parses 32 hex digits of either case.
     pub fn from_hex(text: &str) -> Option<Self> {
         parse_hex(text, 32).map(Self::from_entropy)
     }
 
-    /// The id as the 32 hex digits of the wire.
+    /// Returns the key as 32 lower-case hex digits.
     pub fn to_hex(self) -> String {
         to_hex(self.bits(), 32)
     }
 }
 
-/// What a client drew at random for one `hello`, so that a copy of it is known as one.
+/// A random number that a client generates for one `hello`, so that the server recognizes its
+/// duplicates.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nonce(u64);
 
 impl Nonce {
-    /// A nonce made of 64 random bits.
+    /// Creates a nonce from 64 random bits.
     pub const fn new(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// Its bits.
+    /// Returns the bits.
     pub const fn bits(self) -> u64 {
         self.0
     }
 
-    /// The 16 hex digits of the wire as a nonce.
+    /// Parses 16 hex digits of either case.
     pub fn from_hex(text: &str) -> Option<Self> {
         parse_hex(text, 16).and_then(|bits| u64::try_from(bits).ok()).map(Self)
     }
 
-    /// The nonce as the 16 hex digits of the wire.
+    /// Returns the nonce as 16 lower-case hex digits.
     pub fn to_hex(self) -> String {
         to_hex(self.0.into(), 16)
     }
 }
 
-/// Where a datagram came from and where its answer goes.
+/// The address of a client: the source of its datagrams and the destination of replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer(pub SocketAddr);
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The number that these hex digits are, where there are `len` of them and nothing else.
+/// Parses exactly `len` hex digits.
 fn parse_hex(text: &str, len: usize) -> Option<u128> {
     if text.len() != len {
         return None;
@@ -282,7 +285,7 @@ fn parse_hex(text: &str, len: usize) -> Option<u128> {
     })
 }
 
-/// The lowest `len` hex digits of a number.
+/// Returns the lowest `len` hex digits of a number.
 fn to_hex(bits: u128, len: usize) -> String {
     let mut text = String::with_capacity(len);
     let nibbles = bits.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
@@ -296,12 +299,12 @@ mod tests {
 
     #[test]
     fn names_are_validated() {
-        for good in ["a", "file_0", "A-b.c", "0", &"x".repeat(64)] {
-            assert!(Name::new(good).is_ok(), "{good}");
+        for valid in ["a", "file_0", "A-b.c", "0", &"x".repeat(64)] {
+            assert!(Name::new(valid).is_ok(), "{valid}");
         }
         let long = "x".repeat(65);
-        for bad in ["", ".x", "../x", "a/b", "a b", "a\0", "ä", "..", long.as_str()] {
-            assert_eq!(Name::new(bad), Err(BadName), "{bad}");
+        for invalid in ["", ".x", "../x", "a/b", "a b", "a\0", "ä", "..", long.as_str()] {
+            assert_eq!(Name::new(invalid), Err(BadName), "{invalid}");
         }
     }
 
@@ -310,12 +313,12 @@ mod tests {
         let long = ["x".repeat(22), "x".repeat(23), "x".repeat(21) + "y", "y".repeat(64)];
         let short = ["a", "aa", "ab", "file_1", "file_10", "file_2", "file_1_b"];
         let texts: Vec<&str> = short.into_iter().chain(long.iter().map(String::as_str)).collect();
-        for &one in &texts {
-            for &other in &texts {
-                let names = (Name::new(one).unwrap(), Name::new(other).unwrap());
-                assert_eq!(names.0.as_str(), one);
-                assert_eq!(names.0 == names.1, one == other, "{one} and {other}");
-                assert_eq!(names.0.cmp(&names.1), one.cmp(other), "{one} and {other}");
+        for &left in &texts {
+            for &right in &texts {
+                let names = (Name::new(left).unwrap(), Name::new(right).unwrap());
+                assert_eq!(names.0.as_str(), left);
+                assert_eq!(names.0 == names.1, left == right, "{left} and {right}");
+                assert_eq!(names.0.cmp(&names.1), left.cmp(right), "{left} and {right}");
             }
         }
     }

@@ -1,22 +1,22 @@
-//! The operations of the protocol, by name, and why a datagram may get no answer at all.
+//! The operations of the protocol, and the reasons for which the server drops a datagram.
 
 use serde::{Deserialize, Serialize};
 
-/// What a request asks for.
+/// An operation of the protocol, without its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// Open a session.
     Hello,
-    /// Get a lock, or stand in line for it.
+    /// Acquire a lock, or be queued for it.
     AcquireLock,
-    /// Leave the line.
+    /// Leave the wait queue of a lock.
     CancelAcquire,
-    /// Give a lock back.
+    /// Release a lock.
     ReleaseLock,
     /// Append to the file that a lock guards.
     AppendFile,
-    /// Learn what became of an append.
+    /// Query the outcome of an append.
     AppendOutcome,
     /// Renew the lease.
     Heartbeat,
@@ -25,7 +25,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// All of them, in the order of the protocol's table.
+    /// Every operation, in the order of the table in the protocol document.
     pub const ALL: [Self; 8] = [
         Self::Hello,
         Self::AcquireLock,
@@ -37,7 +37,7 @@ impl Op {
         Self::Close,
     ];
 
-    /// The word on the wire.
+    /// Returns the code of the operation in JSON.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Hello => "hello",
@@ -51,34 +51,34 @@ impl Op {
         }
     }
 
-    /// The operation that this word of the wire names.
+    /// Returns the operation with this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|op| op.code() == code)
     }
 }
 
-/// Why a datagram was dropped without an answer.
+/// Why the server dropped a datagram without a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropReason {
-    /// It is a reply: answering it could begin a loop between two servers.
+    /// It is a reply. Two servers that answer replies could answer each other endlessly.
     IsReply,
-    /// It has no `op`, so it isn't a request.
+    /// It has no `op`, so it is not a request.
     NoOperation,
-    /// It isn't a JSON object, and the answer would be longer than it is.
+    /// It is not a JSON object, and the reply would be longer than the datagram.
     NotJson,
-    /// The answer would be too long for somebody who may not even be there.
+    /// The reply would be too long for a source address that may be spoofed.
     WouldAmplify,
-    /// It has no valid trailer of the key.
+    /// Its authentication trailer is missing or wrong.
     BadKey,
 }
 
 impl DropReason {
-    /// All of them.
+    /// Every reason.
     pub const ALL: [Self; 5] =
         [Self::IsReply, Self::NoOperation, Self::NotJson, Self::WouldAmplify, Self::BadKey];
 
-    /// The word in events and metrics.
+    /// Returns the code of the reason in events and metrics.
     pub const fn code(self) -> &'static str {
         match self {
             Self::IsReply => "is_reply",

@@ -1,31 +1,35 @@
-//! What keeps a run right, one by one, so that the simulator can show what becomes of it without.
+//! The mechanisms that keep the service correct, each of which the simulator can disable to show
+//! its purpose.
 //!
-//! Only the simulator takes one away: the native server and its clients always have all of them.
+//! Only the simulator disables a protection. The native server and its clients use
+//! [`Protections::ALL`].
 
-/// Which protections are there. All of them, unless the simulator says otherwise.
+/// The protections that are enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "switches that know nothing of each other")]
+#[allow(clippy::struct_excessive_bools, reason = "the switches are independent of each other")]
 pub struct Protections {
-    /// An append needs the token of the lock's live tenure, and its holder.
+    /// The server accepts an append only with the token of the lock's live tenure, and only from
+    /// the session that holds the lock.
     pub fencing: bool,
-    /// A request that comes again is answered again, and not executed again.
+    /// The server answers a duplicate of a request without executing it again.
     pub dedupe: bool,
-    /// Only the holder's release frees a lock.
+    /// Only the holder can release a lock.
     pub holder_check: bool,
-    /// A token that was given before a crash is not given again after it.
+    /// A token that was granted before a crash is not granted again after it.
     pub durable_tokens: bool,
-    /// After a restart every session that is alive has its full lease.
+    /// After a restart every live session has its full lease.
     pub grace: bool,
-    /// The line is served in the order of asking.
+    /// The wait queue is served in first-in, first-out order.
     pub fifo: bool,
-    /// A client counts its lease from the sending, less what its clock may be off by.
+    /// A client measures its lease from when it sent the request, and subtracts a margin for
+    /// clock drift.
     pub margin: bool,
-    /// Transmissions of one request come ever more rarely, and not in step with others'.
+    /// Retransmissions use exponential backoff with jitter.
     pub backoff: bool,
 }
 
 impl Protections {
-    /// All of them.
+    /// Every protection enabled.
     pub const ALL: Self = Self {
         fencing: true,
         dedupe: true,

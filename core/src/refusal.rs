@@ -1,106 +1,121 @@
-//! A refusal is an answer, not a failure: the request was understood, and changed nothing.
+//! Refusals: the error replies of the protocol.
+//!
+//! A refusal is an answer and not a failure of the server: the server processed the request, and
+//! nothing changed.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Token;
+use crate::id::{BadName, Token};
 use crate::time::Millis;
 
-/// Which of a server's bounds is reached.
+/// A limit of the server, see [`crate::limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// Live sessions.
+    /// The number of live sessions.
     Sessions,
-    /// Locks held or waited for.
+    /// The number of locks that are held or waited for.
     Locks,
-    /// Waits over all locks.
+    /// The number of waiters in all wait queues.
     Waiters,
-    /// Guarded files.
+    /// The number of guarded files.
     Files,
 }
 
-/// Why a request was refused. A refused request has changed nothing.
+impl Limit {
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Locks => "locks",
+            Self::Waiters => "waiters",
+            Self::Files => "files",
+        }
+    }
+}
+
+/// The reason for which a request was refused. A refused request has changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
-    /// Not a request of this protocol.
+    /// The datagram is not a request of this protocol.
     #[error("{reason}")]
     BadRequest {
-        /// What is wrong with it, for a person.
+        /// A description of the mistake, for people.
         #[serde(skip)]
         reason: String,
     },
-    /// A datagram over its bound, or a file that would be.
-    #[error("over {limit} bytes")]
+    /// The datagram is too long, or the append would make the file too long.
+    #[error("longer than the limit of {limit} bytes")]
     TooLarge {
-        /// The bound, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A name that isn't one.
-    #[error("a name is 1 to 64 of A-Z a-z 0-9 . _ - and does not begin with a dot")]
+    /// A name is not well formed.
+    #[error("{}", BadName)]
     BadName,
-    /// A session that was never given, was closed, or has expired.
-    #[error("no such session: it was never given, was closed, or its lease ran out")]
+    /// The session never existed, was closed, or has expired.
+    #[error("the session never existed, was closed, or has expired")]
     UnknownSession,
-    /// A `seq` older than the kept replies.
-    #[error("this seq is older than the replies that are kept")]
+    /// The `seq` is older than the cached replies.
+    #[error("this seq is older than the cached replies")]
     StaleSeq,
-    /// A `seq` that another request has used.
-    #[error("this seq was used for a different request")]
+    /// The `seq` was already used for a different request.
+    #[error("this seq was already used for a different request")]
     SeqReused,
-    /// More requests outstanding than the window allows.
-    #[error("more than {window} requests outstanding")]
+    /// More requests are outstanding than the window allows.
+    #[error("more than {window} requests are outstanding")]
     WindowFull {
-        /// How many may be.
+        /// The largest number of outstanding requests.
         window: usize,
     },
-    /// A bound of the server's is reached.
-    #[error("the server's bound on {limit:?} is reached")]
+    /// A limit of the server is reached.
+    #[error("the server's limit on {} is reached", limit.noun())]
     Overloaded {
-        /// Which one.
+        /// The limit that is reached.
         #[serde(rename = "bound")]
         limit: Limit,
     },
-    /// Too many requests in too short a time.
-    #[error("too many requests; try again in {retry_after}")]
+    /// The client sends requests too fast. Reserved: this server never sends it.
+    #[error("too many requests; retry in {retry_after}")]
     RateLimited {
-        /// When another is welcome.
+        /// The delay after which the client may retry.
         retry_after: Millis,
     },
-    /// It can't be made durable, and so nothing was done.
-    #[error("it can't be made durable, so nothing was done")]
+    /// The server could not make the request durable, and did not execute it.
+    #[error("the server could not make the request durable; it was not executed")]
     StorageFailed,
-    /// Somebody else has the lock, and the request would not wait.
-    #[error("the lock is held; try again in {retry_after}")]
+    /// Another session holds the lock, and the request did not ask to wait.
+    #[error("another session holds the lock; retry in {retry_after}")]
     LockHeld {
-        /// When it may be worth asking again.
+        /// The delay after which a retry may succeed.
         retry_after: Millis,
     },
-    /// The lock didn't come free in time.
-    #[error("the lock did not come free in time")]
+    /// The lock was not granted within `wait_ms`.
+    #[error("the lock was not granted in time")]
     WaitTimeout,
-    /// The session has the lock.
-    #[error("this session holds the lock, under token {token}")]
+    /// The session already holds the lock.
+    #[error("this session already holds the lock, under token {token}")]
     AlreadyHeld {
-        /// The token of its tenure.
+        /// The token of the session's tenure.
         token: Token,
     },
-    /// The session doesn't wait for the lock.
+    /// The session does not wait for the lock.
     #[error("this session does not wait for the lock")]
     NotWaiting,
-    /// The token is right, but the tenure is another session's.
-    #[error("the lock is held by another session")]
+    /// The token is current, but the tenure belongs to another session.
+    #[error("another session holds the lock")]
     NotHolder,
-    /// The token isn't that of the lock's live tenure.
-    #[error("this token is not that of the live tenure, {current}")]
+    /// The token is not that of the lock's live tenure.
+    #[error("the token is stale; {}", current_tenure(*current))]
     StaleToken {
-        /// The live tenure's token, 0 where the lock is free.
+        /// The token of the live tenure, or 0 if the lock is free.
         current: Token,
     },
 }
 
 impl Refusal {
-    /// The word on the wire. Part of the protocol, so never reworded; the sentence may be.
+    /// Returns the code of the refusal in JSON. The codes are part of the protocol and never
+    /// change; the messages may.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "bad_request",
@@ -122,9 +137,17 @@ impl Refusal {
         }
     }
 
-    /// Whether the answer is kept for duplicates. What says that a `seq` was used otherwise must
-    /// not take the place of the answer that it was used for.
+    /// Returns whether the refusal is cached for duplicates of the request. A refusal that says how
+    /// the `seq` was used before must not replace the cached reply of that earlier request.
     pub const fn is_cacheable(&self) -> bool {
         !matches!(self, Self::StaleSeq | Self::SeqReused | Self::UnknownSession)
+    }
+}
+
+fn current_tenure(current: Token) -> String {
+    if current == Token::default() {
+        "the lock is free".to_owned()
+    } else {
+        format!("the current token is {current}")
     }
 }

@@ -1,51 +1,53 @@
-//! Seeded chance: the same seed gives the same draws, natively and on wasm.
+//! A seeded pseudorandom number generator: the same seed gives the same numbers on every platform.
 //!
 //! Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014
-//! (SplitMix64, with Vigna's constants). Good enough to draw jitter and faults; never a secret.
+//! (SplitMix64, with Vigna's constants). Suitable for jitter and simulated faults. Not
+//! cryptographic: secrets must not be generated with it.
 
-/// A generator of draws. Small enough to be part of a snapshot.
+/// A SplitMix64 generator. Its state is one number, so it is cheap to include in a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rng {
     state: u64,
 }
 
 impl Rng {
-    /// The generator that this seed names.
+    /// Creates the generator for `seed`.
     pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// The generator for one thing among many: its draws depend on `seed` and `key` alone, so
-    /// that whatever happens to one thing reshuffles nothing for the others.
+    /// Creates the generator for one of many independent streams. Its numbers depend only on
+    /// `seed` and `stream`, so consuming more of one stream does not change the others.
     pub const fn with_stream(seed: u64, stream: u64) -> Self {
         Self { state: mix(seed ^ mix(stream)) }
     }
 
-    /// 64 bits.
+    /// Returns 64 random bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
 
-    /// A number below `bound`; 0 where `bound` is 0.
+    /// Returns a number below `bound`, or 0 if `bound` is 0.
     pub const fn below(&mut self, bound: u64) -> u64 {
-        // The high half of a 128-bit product. Its bias is below 2^-32 for bounds below 2^32.
+        // The high half of a 128-bit product (Lemire's method without rejection): for a bound
+        // below 2^32 the bias is below 2^-32.
         ((self.next_u64() as u128 * bound as u128) >> 64) as u64
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both inclusive.
     pub const fn between(&mut self, low: u64, high: u64) -> u64 {
-        assert!(low <= high, "a range that ends before it begins");
+        assert!(low <= high, "the range is empty: low is larger than high");
         low + self.below((high - low).saturating_add(1))
     }
 
-    /// Whether something happens that happens `ppm` times in a million.
+    /// Returns true with a probability of `ppm` parts per million.
     pub const fn chance(&mut self, ppm: u64) -> bool {
         self.below(1_000_000) < ppm
     }
 }
 
-/// Spreads the bits of `x` over all of the result.
+/// Mixes the bits of `x` so that each of them affects all bits of the result (a bijection).
 pub const fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

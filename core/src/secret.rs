@@ -1,21 +1,21 @@
-//! What must not get out by accident: session ids, nonces, keys.
+//! A wrapper for session keys, nonces and MAC keys, so that they are not disclosed by accident.
 //!
-//! - No `Serialize`: whoever writes a secret down does so by name, through [`Secret::expose`].
-//! - `Debug` shows that there is one, never what it is.
+//! - It does not implement `Serialize`: writing a secret takes a call of [`Secret::expose`].
+//! - `Debug` prints a placeholder, never the value.
 
 use std::fmt;
 
-/// Something that opens doors.
+/// A value that must not be logged, streamed or displayed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Keeps `value` from being shown.
+    /// Wraps `value`.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The secret itself. Each call is a place to look at when something leaked.
+    /// Returns the value. Every call is a potential leak, and should be easy to find in a review.
     pub const fn expose(&self) -> &T {
         &self.0
     }

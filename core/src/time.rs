@@ -1,21 +1,21 @@
-//! Moments and durations, in whole milliseconds.
+//! Points in time and durations, in whole milliseconds.
 //!
 //! - Readings of different machines are never compared: only a [`Millis`] crosses the wire.
-//! - Nothing here reads a clock. A moment comes in as an argument, from whoever has one.
+//! - Nothing in this crate reads a clock. The caller passes the current time as an argument.
 
 use std::fmt;
 use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
-/// A reading of one machine's clock: milliseconds since some moment of that machine's own.
+/// A reading of one machine's clock: milliseconds since an origin that only this machine knows.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Time(u64);
 
-/// A length of time in milliseconds.
+/// A duration in milliseconds.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -23,78 +23,77 @@ pub struct Time(u64);
 pub struct Millis(u64);
 
 impl Time {
-    /// The beginning of a machine's clock.
+    /// The origin of a machine's clock.
     pub const ZERO: Self = Self(0);
-    /// Later than every moment that anything can be set for.
+    /// Later than every deadline: a timer set for this time never fires.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The moment at which a clock shows this many milliseconds.
+    /// Creates the time at which the clock reads `millis`.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// What the clock shows, in milliseconds.
+    /// Returns the reading in milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero where it isn't after it.
+    /// Returns the duration since `earlier`, or zero if `earlier` is later than this time.
     pub const fn since(self, earlier: Self) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// How long from here until `later`; zero where that has come.
+    /// Returns the duration until `later`, or zero if `later` has passed.
     pub const fn until(self, later: Self) -> Millis {
         later.since(self)
     }
 }
 
 impl Millis {
-    /// No time at all.
+    /// The empty duration.
     pub const ZERO: Self = Self(0);
 
-    /// A span of this many milliseconds.
+    /// Creates a duration of `millis` milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// A span of this many seconds.
+    /// Creates a duration of `secs` seconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs * 1_000)
     }
 
-    /// The span in milliseconds.
+    /// Returns the number of milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Whether there is nothing left of it.
+    /// Returns whether the duration is zero.
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
 
-    /// This span `factor` times, at most the longest there is.
+    /// Returns this duration times `factor`, or the longest duration if that overflows.
     pub const fn saturating_mul(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
     }
 
-    /// One of `parts` equal parts of it, rounded down.
+    /// Returns one of `parts` equal parts of this duration. Rounds down.
     pub const fn divided_by(self, parts: u64) -> Self {
         Self(self.0 / parts)
     }
 
-    /// What is left of it when `other` is taken away; zero where `other` is longer.
+    /// Returns this duration minus `other`, or zero if `other` is longer.
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
 
-    /// What is sure to be left of this span on a clock that is off by up to `drift_ppm`.
-    /// Rounds down, because somebody is about to trust the result.
+    /// Returns how much of this duration is certain to remain on a clock whose rate may be off by
+    /// `drift_ppm`. Rounds down, because the caller is about to rely on the result.
     pub const fn shortened_by(self, drift_ppm: u64) -> Self {
-        assert!(drift_ppm <= 1_000_000, "a clock can't be off by more than all of the time");
+        assert!(drift_ppm <= 1_000_000, "a drift bound is at most 1,000,000 ppm");
         let remaining = self.0 as u128 * (1_000_000 - drift_ppm) as u128 / 1_000_000;
-        // It can't be more than it was, so it fits.
-        #[allow(clippy::cast_possible_truncation)]
+        #[allow(clippy::cast_possible_truncation, reason = "it is at most the original value")]
         Self(remaining as u64)
     }
 }
@@ -102,7 +101,7 @@ impl Millis {
 impl Add<Millis> for Time {
     type Output = Self;
 
-    /// Stops at [`GoToTime::NEVER`]: a client may ask for any number of milliseconds.
+    /// Saturates at [`Time::NEVER`], because a client may request any number of milliseconds.
     fn add(self, duration: Millis) -> Self {
         Self(self.0.saturating_add(duration.0))
     }
@@ -117,7 +116,7 @@ impl Add for Millis {
 }
 
 impl fmt::Display for Time {
-    /// Seconds with one decimal, as a story tells it: `10.1`.
+    /// Writes seconds with one decimal, rounded down: `10.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{}.{}", self.0 / 1_000, self.0 % 1_000 / 100);
         f.pad(&text)
@@ -125,7 +124,8 @@ impl fmt::Display for Time {
 }
 
 impl fmt::Display for Millis {
-    /// Milliseconds up to a second, then seconds with one decimal: `250 ms`, `1.5 s`.
+    /// Writes milliseconds below one second, else seconds with one decimal, rounded down:
+    /// `250 ms`, `1.5 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = if self.0 < 1_000 {
             format!("{} ms", self.0)

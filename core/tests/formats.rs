@@ -1,5 +1,4 @@
-//! What stands in JSON: every variant as it is written, read again and written once more, and what
-//! is said of what can't be read.
+//! The JSON formats of events and refusals: every variant round-trips, and errors name the mistake.
 
 #[path = "common/formats.rs"]
 mod common;
@@ -60,9 +59,8 @@ fn every_variant_round_trips_through_json() {
     check_round_trip::<Refusal>("code", 16, REFUSALS);
 }
 
-/// The object around them has its own fields beside theirs.
 #[test]
-fn enclosing_fields_are_read_with_their_variant() {
+fn flattened_kind_round_trips_within_its_event() {
     let wrap = |prefix: &str, lines: &[&str], suffix: &str| -> Vec<String> {
         let inner = lines.iter().map(|line| &line[1..line.len() - 1]);
         inner.map(|inner| format!("{{{prefix}{inner}{suffix}}}")).collect()
@@ -71,14 +69,14 @@ fn enclosing_fields_are_read_with_their_variant() {
 }
 
 #[test]
-fn what_a_later_version_adds_is_passed_over() {
+fn fields_of_later_versions_are_ignored() {
     let renewed =
         r#"{"type":"lease_renewed","session_no":1,"client":"me","op":"close","seq":4,"new":[{}]}"#;
     assert!(serde_json::from_str::<EventKind>(renewed).is_ok());
 }
 
 #[test]
-fn errors_in_an_event_name_the_field() {
+fn decoding_errors_name_the_field() {
     check_rejected::<Event>(&[
         (r#"{"at_ms":1,"type":"server_stopped"}"#, "missing field `index`"),
         (r#"{"index":1,"type":"server_stopped"}"#, "missing field `at_ms`"),
@@ -94,7 +92,7 @@ fn errors_in_an_event_name_the_field() {
         ),
         (
             r#"{"index":1,"at_ms":1,"type":"session_expired","session_no":1,"client":".."}"#,
-            "a name is",
+            "invalid name",
         ),
     ]);
     check_rejected::<EventKind>(&[
@@ -108,7 +106,7 @@ fn errors_in_an_event_name_the_field() {
         ),
         (
             r#"{"type":"file_appended","file":"a","session_no":1,"client":"me","token":2,"offset":1,"seq":4}"#,
-            "either data or data_b64",
+            "exactly one of data and data_b64",
         ),
         (r#"{"type":"request_refused","op":"hello","seq":0}"#, "missing field `code`"),
         (r#"{"type":"request_refused","op":"hello","seq":0,"code":"no"}"#, "unknown variant `no`"),

@@ -1,5 +1,7 @@
-//! The trailer of a keyed datagram: a newline and 32 hex digits, the first 16 bytes of the
-//! HMAC-SHA256 (RFC 2104) of the bytes before the newline.
+//! Message authentication: the trailer of a datagram if the server has a pre-shared key.
+//!
+//! The trailer is a newline and 32 hex digits: the first 16 bytes of the HMAC-SHA256 (RFC 2104) of
+//! all bytes before the newline. It does not encrypt, and does not prevent replay.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -8,7 +10,8 @@ use crate::id::SessionKey;
 use crate::limits::TRAILER_LEN;
 use crate::secret::Secret;
 
-/// A pre-shared key, or a server's own key for cookies.
+/// A key for message authentication codes: the pre-shared key, or the server's own key for
+/// cookies.
 #[derive(Clone, Debug)]
 pub struct MacKey(Secret<Hmac<Sha256>>);
 
@@ -21,13 +24,13 @@ impl PartialEq for MacKey {
 impl Eq for MacKey {}
 
 impl MacKey {
-    /// The key of these bytes, of any number.
+    /// Creates the key from any number of bytes.
     pub fn new(bytes: &[u8]) -> Self {
         let mac = Hmac::<Sha256>::new_from_slice(bytes).expect("HMAC takes keys of any length");
         Self(Secret::new(mac))
     }
 
-    /// The first 16 bytes of the MAC of `bytes`.
+    /// Returns the MAC of `bytes`, truncated to its first 16 bytes.
     pub fn mac(&self, bytes: &[u8]) -> [u8; 16] {
         let mut mac = self.0.expose().clone();
         mac.update(bytes);
@@ -36,7 +39,7 @@ impl MacKey {
         first
     }
 
-    /// Whether `tag` is the first 16 bytes of the MAC of `bytes`, in constant time.
+    /// Returns whether `tag` is the truncated MAC of `bytes`, in constant time.
     pub fn verify(&self, bytes: &[u8], tag: &[u8; 16]) -> bool {
         let mut mac = self.0.expose().clone();
         mac.update(bytes);
@@ -44,20 +47,20 @@ impl MacKey {
     }
 }
 
-/// Adds the trailer to the datagram in `out`.
+/// Appends the trailer to the datagram in `out`.
 pub fn append_mac(key: &MacKey, out: &mut Vec<u8>) {
     append_mac_from(key, out, 0);
 }
 
-/// Adds the trailer to the datagram that begins at `start`, and is the last one in `out`.
+/// Appends the trailer to the last datagram in `out`, which begins at `start`.
 pub fn append_mac_from(key: &MacKey, out: &mut Vec<u8>, start: usize) {
     let tag = key.mac(&out[start..]);
     out.push(b'\n');
-    // 16 bytes as hex digits: the same form as a session id.
+    // A tag has the same hex form as a session key.
     out.extend_from_slice(SessionKey::from_bytes(tag).to_hex().as_bytes());
 }
 
-/// Takes the trailer off, where it is there and right.
+/// Verifies and removes the trailer. Returns `None` if it is missing or wrong.
 pub fn verify_mac<'a>(key: &MacKey, datagram: &'a [u8]) -> Option<&'a [u8]> {
     let (body, trailer) = datagram.split_at_checked(datagram.len().checked_sub(TRAILER_LEN)?)?;
     let digits = std::str::from_utf8(trailer.strip_prefix(b"\n")?).ok()?;
@@ -89,7 +92,7 @@ mod tests {
         }
         assert_eq!(verify_mac(&MacKey::new(b"another"), &datagram), None);
         for len in 0..datagram.len() {
-            assert_eq!(verify_mac(&key, &datagram[..len]), None, "cut to {len}");
+            assert_eq!(verify_mac(&key, &datagram[..len]), None, "truncated to {len} bytes");
         }
     }
 }

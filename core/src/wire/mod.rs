@@ -1,11 +1,12 @@
-//! Requests and replies as JSON datagrams. Knows how things are written, and no rules.
+//! The wire protocol: encodes and decodes requests and replies as JSON datagrams.
 //!
-//! - Bytes from the network become types here, once, and nothing further in checks them again.
-//! - No bytes can make it panic, and its work is bounded by their number.
+//! - Datagrams are parsed into types here and nowhere else. Code behind this module does not
+//!   validate their fields again.
+//! - No input can cause a panic, and the work is proportional to the length of the input.
+//! - The rules of the protocol (what is granted, refused or cached) are in the `service` module.
 
 mod mac;
 mod object_writer;
-mod quick;
 mod reply;
 mod request;
 mod request_fields;

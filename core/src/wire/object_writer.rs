@@ -1,9 +1,9 @@
-//! Writing JSON objects field by field. The fields of the protocol are few and flat, and this is
-//! on the path of every datagram.
+//! Writes flat JSON objects field by field, without an intermediate value: this is on the path of
+//! every datagram.
 
 use serde::Serialize;
 
-/// Writes one JSON object onto the end of a buffer.
+/// Appends one JSON object to a buffer.
 pub(super) struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
@@ -20,7 +20,7 @@ impl<'a> ObjectWriter<'a> {
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
-    /// A text that needs no escapes: names, words, hex digits.
+    /// Writes a string that contains no character to escape: a name, a code, hex digits, base64.
     pub(super) fn write_plain(&mut self, key: &str, value: &str) {
         self.write_key(key);
         self.out.push(b'"');
@@ -28,10 +28,10 @@ impl<'a> ObjectWriter<'a> {
         self.out.push(b'"');
     }
 
-    /// Any text, escaped where it has to be.
+    /// Writes any string, with the escapes that it needs.
     pub(super) fn write_escaped<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) {
         self.write_key(key);
-        serde_json::to_writer(&mut *self.out, value).expect("a vector takes any bytes");
+        serde_json::to_writer(&mut *self.out, value).expect("writing to a vector cannot fail");
     }
 
     pub(super) fn finish(self) {

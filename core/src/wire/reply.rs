@@ -1,31 +1,30 @@
-//! What the server answers.
+//! Replies of the server: their types, encoding and decoding.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 use super::object_writer::ObjectWriter;
-use super::quick::{self, Scalar};
 use super::request::{Cookie, VERSION};
 use crate::id::{Attempt, Name, Seq, SessionKey, Token};
 use crate::refusal::{Limit, Refusal};
 use crate::secret::Secret;
 use crate::time::Millis;
 
-/// One reply.
+/// A reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The number of the request that it answers.
+    /// The sequence number of the request.
     pub request_seq: Seq,
-    /// The highest transmission of that request which the server has received.
+    /// The highest attempt of the request that the server has received.
     pub attempt: Attempt,
-    /// The answer.
+    /// The answer, with its data.
     pub status: Status,
 }
 
-/// An answer, as the wire tells it.
+/// The statuses of a reply, with the fields that each adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the wire's own fields")]
+#[allow(missing_docs, reason = "fields are documented in the protocol")]
 pub enum Status {
     Welcome {
         session_key: Secret<SessionKey>,
@@ -75,13 +74,13 @@ pub enum Status {
     Refused(Refusal),
 }
 
-/// Why some bytes are not a reply of this protocol.
+/// The error for bytes that are not a reply of this protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a reply of this protocol: {0}")]
 pub struct DecodeReplyError(String);
 
 impl Reply {
-    /// Writes the datagram onto the end of `out`, without the trailer of a key. At most 400 bytes.
+    /// Appends the datagram to `out`, without an authentication trailer. At most 400 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         if let Status::Refused(refusal) = &self.status {
             self.encode_refusal(refusal, &format_args!("{refusal}"), out);
@@ -92,9 +91,9 @@ impl Reply {
         object.finish();
     }
 
-    /// Writes the datagram as [`Reply::encode`] does, in at most `len_max` bytes: a refusal goes
-    /// with a shorter sentence then. Where that isn't short enough either it writes nothing and
-    /// says `false`.
+    /// Appends the datagram as [`Reply::encode`] does, but at most `len_max` bytes. If a refusal
+    /// would be longer, its code replaces its message. Returns false, and appends nothing, if the
+    /// datagram is still too long.
     pub fn encode_within(&self, len_max: usize, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         self.encode(out);
@@ -111,19 +110,20 @@ impl Reply {
         fits
     }
 
-    /// Reads one datagram, without the trailer of a key.
+    /// Decodes one datagram, without an authentication trailer.
     ///
     /// # Errors
-    /// Where it isn't a reply of this protocol.
+    /// Returns [`DecodeReplyError`] if the datagram is not a reply of this protocol.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeReplyError> {
-        let fields = Fields::parse(bytes).map_err(|error| DecodeReplyError(error.to_string()))?;
+        let fields: Fields<'_> =
+            serde_json::from_slice(bytes).map_err(|error| DecodeReplyError(error.to_string()))?;
         if fields.v != VERSION {
-            return Err(DecodeReplyError("another version".to_owned()));
+            return Err(DecodeReplyError("unsupported version".to_owned()));
         }
         let (request_seq, attempt) = (Seq::new(fields.re), Attempt::new(fields.attempt));
         let status = fields
             .into_status()
-            .ok_or_else(|| DecodeReplyError("a field is missing".to_owned()))?;
+            .ok_or_else(|| DecodeReplyError("a field is missing or invalid".to_owned()))?;
         Ok(Self { request_seq, attempt, status })
     }
 
@@ -169,7 +169,7 @@ impl Reply {
 }
 
 impl Status {
-    /// The word on the wire.
+    /// Returns the code of the status in JSON.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Welcome { .. } => "welcome",
@@ -228,9 +228,8 @@ impl Status {
     }
 }
 
-/// The fields of every reply, as they stand there.
-#[derive(Default, Deserialize)]
-#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
+/// The fields of all statuses, before validation.
+#[derive(Deserialize)]
 struct Fields<'a> {
     v: u64,
     re: u64,
@@ -261,73 +260,6 @@ struct Fields<'a> {
     len: Option<u64>,
     held: Option<u64>,
     released: Option<u64>,
-}
-
-impl<'a> Fields<'a> {
-    /// The fields of any object that is JSON.
-    ///
-    /// # Errors
-    /// Where it isn't, has one of the fields twice, or not those that every reply has.
-    fn parse(bytes: &'a [u8]) -> serde_json::Result<Self> {
-        Self::read_quickly(bytes).map_or_else(|| serde_json::from_slice(bytes), Ok)
-    }
-
-    /// The same of most objects; unset for the others.
-    fn read_quickly(bytes: &'a [u8]) -> Option<Self> {
-        let (mut fields, mut v, mut re, mut attempt, mut status) =
-            (Self::default(), None, None, None, None);
-        quick::read(bytes, |key, value| match value {
-            Scalar::Number(number) => {
-                let place = match key {
-                    b"v" => Some(&mut v),
-                    b"re" => Some(&mut re),
-                    b"attempt" => Some(&mut attempt),
-                    _ => fields.number(key),
-                };
-                place.is_some_and(|place| place.replace(number).is_none())
-            }
-            Scalar::Text(text) => match key {
-                b"lock" | b"file" => fields.take_name(key, &text),
-                b"status" => status.replace(text).is_none(),
-                _ => fields.text(key).is_some_and(|place| place.replace(text).is_none()),
-            },
-        })?;
-        Some(Self { v: v?, re: re?, attempt: attempt.unwrap_or(0), status: status?, ..fields })
-    }
-
-    fn number(&mut self, key: &[u8]) -> Option<&mut Option<u64>> {
-        Some(match key {
-            b"token" => &mut self.token,
-            b"current" => &mut self.current,
-            b"lease_ms" => &mut self.lease_ms,
-            b"hold_ms" => &mut self.hold_ms,
-            b"heartbeat_ms" => &mut self.heartbeat_ms,
-            b"poll_ms" => &mut self.poll_ms,
-            b"retry_after_ms" => &mut self.retry_after_ms,
-            b"window" => &mut self.window,
-            b"position" => &mut self.position,
-            b"offset" => &mut self.offset,
-            b"len" => &mut self.len,
-            b"held" => &mut self.held,
-            b"released" => &mut self.released,
-            _ => return None,
-        })
-    }
-
-    fn text(&mut self, key: &[u8]) -> Option<&mut Option<Cow<'a, str>>> {
-        Some(match key {
-            b"code" => &mut self.code,
-            b"message" => &mut self.message,
-            b"session" => &mut self.session,
-            b"cookie" => &mut self.cookie,
-            _ => return None,
-        })
-    }
-
-    fn take_name(&mut self, key: &[u8], text: &str) -> bool {
-        let place = if key == b"lock" { &mut self.lock } else { &mut self.file };
-        Name::new(text).is_ok_and(|name| place.replace(name).is_none())
-    }
 }
 
 impl Fields<'_> {
@@ -364,7 +296,8 @@ impl Fields<'_> {
         })
     }
 
-    /// What a code leaves unsaid (which bound, which limit) is made up; only the server knows.
+    /// Returns the refusal. A reply does not contain which limit of the server is reached, nor its
+    /// value, so these are filled in with defaults.
     fn into_refusal(self) -> Option<Refusal> {
         let retry_after = self.retry_after_ms.map(Millis::from_millis);
         Some(match self.code?.as_ref() {
@@ -388,46 +321,5 @@ impl Fields<'_> {
             "stale_token" => Refusal::StaleToken { current: Token::new(self.current?) },
             _ => return None,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::quick::testing::changed;
-    use super::*;
-    use crate::rng::Rng;
-
-    /// Replies as the server writes them, and such as only others would.
-    const WRITTEN: [&str; 8] = [
-        r#"{"v":1,"re":7,"attempt":0,"status":"granted","lock":"f","token":9,"lease_ms":5000}"#,
-        r#"{"v":1,"re":0,"attempt":2,"status":"welcome","session":"00","window":32,"poll_ms":500}"#,
-        r#"{"v":1,"re":8,"attempt":0,"status":"error","code":"bad_name","message":"a \"b\" c"}"#,
-        r#"{"v":1,"re":9,"attempt":0,"status":"appended","file":"file_0","offset":17,"len":4}"#,
-        r#"{"v":1,"re":9,"status":"released","lock":"file_0"}"#,
-        r#"{"v":1,"re":9,"status":"released","lock":".hidden"}"#,
-        r#"{"v":1,"re":9,"re":8,"status":"released","lock":"f"}"#,
-        r#"{"v":1,"re":-9,"status":"new","more":[],"token":null}"#,
-    ];
-
-    #[test]
-    fn what_is_read_quickly_is_what_any_reader_reads() {
-        let (mut rng, mut quickly) = (Rng::new(4), 0);
-        for _ in 0..400_000 {
-            let bytes = changed(&WRITTEN, &mut rng);
-            let Some(fields) = Fields::read_quickly(&bytes) else { continue };
-            let read: Fields<'_> = serde_json::from_slice(&bytes)
-                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)));
-            assert_eq!(fields, read, "{}", String::from_utf8_lossy(&bytes));
-            quickly += 1;
-        }
-        assert!((50_000..350_000).contains(&quickly), "{quickly}");
-    }
-
-    #[test]
-    fn what_the_server_writes_is_read_quickly() {
-        for (number, written) in WRITTEN.iter().enumerate() {
-            let quickly = Fields::read_quickly(written.as_bytes()).is_some();
-            assert_eq!(quickly, number < 5, "{written}");
-        }
     }
 }

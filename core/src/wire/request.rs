@@ -1,4 +1,7 @@
-//! What a client asks: read leniently enough to answer a mistake, written exactly.
+//! Requests of clients: their types, encoding and decoding.
+//!
+//! Decoding an invalid request extracts its `seq` and `attempt` if possible, so that the error
+//! reply reaches the caller that made the mistake.
 
 use serde::de::IgnoredAny;
 
@@ -16,26 +19,26 @@ use crate::time::Millis;
 /// The version of the protocol.
 pub(super) const VERSION: u64 = 1;
 
-/// The bits of a cookie: what a server gives to a stranger, to see whether it can be reached.
+/// A cookie, which the server sends to a new client to verify its source address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie(pub [u8; 16]);
 
-/// One request, as a client means it.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The capability of its session. Unset for `hello` alone.
+    /// The key of the session. `None` for `hello` only.
     pub session_key: Option<Secret<SessionKey>>,
-    /// Its number within the session.
+    /// The sequence number within the session.
     pub seq: Seq,
-    /// Which transmission of it this is.
+    /// The number of this transmission of the request.
     pub attempt: Attempt,
-    /// What it asks for.
+    /// The operation, with its arguments.
     pub operation: Operation,
 }
 
-/// What a request asks for, and with what.
+/// The operations, with their arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the wire's own fields")]
+#[allow(missing_docs, reason = "fields are documented in the protocol")]
 pub enum Operation {
     Hello { client: Name, nonce: Secret<Nonce>, lease: Option<Millis>, cookie: Option<Cookie> },
     AcquireLock { lock: Name, wait: Millis, hold: Option<Millis> },
@@ -47,26 +50,27 @@ pub enum Operation {
     Close,
 }
 
-/// Why some bytes are not a request.
+/// The reason for which bytes are not a request, which determines the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeRequestError {
-    /// Not to be answered at all.
+    /// The server must not reply.
     Drop(DropReason),
-    /// Not a JSON object: answered only where the answer is no longer than the bytes are.
+    /// The bytes are not a JSON object. The server replies only if the reply is no longer than
+    /// they are.
     NotJson,
-    /// To be answered.
+    /// The server replies with a refusal.
     Refuse {
-        /// The number of the request, as far as it could be read; else 0.
+        /// The sequence number of the request, or 0 if it could not be read.
         request_seq: Seq,
-        /// Which transmission, likewise.
+        /// The attempt, or 0 if it could not be read.
         attempt: Attempt,
-        /// The answer.
+        /// The refusal.
         refusal: Refusal,
     },
 }
 
 impl Operation {
-    /// Which operation it is.
+    /// Returns the operation without its arguments.
     pub const fn op(&self) -> Op {
         match self {
             Self::Hello { .. } => Op::Hello,
@@ -80,8 +84,8 @@ impl Operation {
         }
     }
 
-    /// What makes it the same request when it comes again. How long it would wait or hold is no
-    /// part of that: a client may count down while it asks again.
+    /// Returns the digest by which the server recognizes a duplicate. It excludes `wait_ms` and
+    /// `hold_ms`, because a client may count them down when it retransmits.
     pub fn digest(&self) -> Digest {
         let mut digester = Digester::default();
         digester.write_bytes(self.op().code().as_bytes());
@@ -108,7 +112,7 @@ impl Operation {
         digester.finish()
     }
 
-    /// The lock or file that it names.
+    /// Returns the lock or file that the operation names.
     pub const fn resource_name(&self) -> Option<&Name> {
         match self {
             Self::AcquireLock { lock, .. }
@@ -119,7 +123,7 @@ impl Operation {
         }
     }
 
-    /// The token that it names.
+    /// Returns the token that the operation names.
     pub const fn token(&self) -> Option<Token> {
         match self {
             Self::ReleaseLock { token, .. } | Self::AppendFile { token, .. } => Some(*token),
@@ -134,20 +138,19 @@ impl Operation {
 }
 
 impl Request {
-    /// Reads one datagram, without the trailer of a key.
+    /// Decodes one datagram, without an authentication trailer.
     ///
     /// # Errors
-    /// Where it isn't a request of this protocol; says how that is to be answered.
+    /// Returns [`DecodeRequestError`], which determines the response, if the datagram is not a
+    /// request of this protocol.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeRequestError> {
-        // A struct may also be read from an array, which is no request.
+        // serde would also deserialize a struct from an array.
         if bytes.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
             return Err(too_large(bytes, Seq::default(), Attempt::default())
                 .unwrap_or(DecodeRequestError::NotJson));
         }
-        let fields = match Fields::parse(bytes) {
-            Ok(fields) => fields,
-            Err(error) => return Err(classify_unreadable(bytes, &error)),
-        };
+        let fields: Fields<'_> =
+            serde_json::from_slice(bytes).map_err(|error| classify_unreadable(bytes, &error))?;
         if fields.re.is_some() {
             return Err(DecodeRequestError::Drop(DropReason::IsReply));
         }
@@ -166,7 +169,7 @@ impl Request {
         })
     }
 
-    /// Writes the datagram onto the end of `out`, without the trailer of a key.
+    /// Appends the datagram to `out`, without an authentication trailer.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut object = ObjectWriter::begin(out);
         object.write_number("v", VERSION);
@@ -212,7 +215,7 @@ impl Request {
                 }
             }
             Operation::AppendOutcome { append_seq } => {
-                object.write_number("of", append_seq.number())
+                object.write_number("of", append_seq.number());
             }
             Operation::Heartbeat | Operation::Close => {}
         }
@@ -221,12 +224,12 @@ impl Request {
 }
 
 impl Cookie {
-    /// The cookie as the wire's 32 hex digits.
+    /// Returns the cookie as 32 lower-case hex digits.
     pub fn to_hex(self) -> String {
         SessionKey::from_bytes(self.0).to_hex()
     }
 
-    /// The cookie of these 32 hex digits.
+    /// Parses 32 hex digits of either case.
     pub fn from_hex(text: &str) -> Option<Self> {
         SessionKey::from_hex(text).map(|bits| Self(bits.to_bytes()))
     }
@@ -241,7 +244,7 @@ fn too_large(bytes: &[u8], request_seq: Seq, attempt: Attempt) -> Option<DecodeR
     })
 }
 
-/// What to say of bytes that begin like an object and can't be read as a request.
+/// Determines the response to bytes that begin like an object but are not a request.
 fn classify_unreadable(bytes: &[u8], error: &serde_json::Error) -> DecodeRequestError {
     if let Some(refused) = too_large(bytes, Seq::default(), Attempt::default()) {
         return refused;

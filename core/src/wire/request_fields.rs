@@ -1,4 +1,7 @@
-//! The fields of a request as they stand in its datagram, and what they say together.
+//! The JSON fields of a request, and their validation.
+//!
+//! Parsing accepts any JSON value for any field. A field of the wrong type is found when the
+//! operation that needs it is built, so that `re`, `op` and `seq` are available before that.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +9,6 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::quick::{self, Scalar};
 use super::request::{Cookie, Operation, Request, VERSION};
 use crate::data::Data;
 use crate::id::{Attempt, Name, Nonce, Seq, SessionKey, Token};
@@ -15,7 +17,7 @@ use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::time::Millis;
 
-/// What is needed to answer an object of which some other field can't even be read.
+/// The fields that the response to an invalid request depends on.
 #[derive(Default, Deserialize)]
 pub(super) struct Envelope<'a> {
     pub(super) re: Option<IgnoredAny>,
@@ -28,9 +30,8 @@ pub(super) fn bad_request(reason: impl fmt::Display) -> Refusal {
     Refusal::BadRequest { reason: reason.to_string() }
 }
 
-/// The fields of every operation, as they stand there. An unknown field is passed over.
-#[derive(Default, Deserialize)]
-#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
+/// The fields of all operations, before validation. Unknown fields are ignored.
+#[derive(Deserialize)]
 pub(super) struct Fields<'a> {
     #[serde(borrow)]
     v: Option<Value<'a>>,
@@ -53,58 +54,13 @@ pub(super) struct Fields<'a> {
     of: Option<Value<'a>>,
 }
 
-impl<'a> Fields<'a> {
-    /// The fields of any object that is JSON.
-    ///
-    /// # Errors
-    /// Where it isn't, or has one of the fields twice.
-    pub(super) fn parse(bytes: &'a [u8]) -> serde_json::Result<Self> {
-        Self::read_quickly(bytes).map_or_else(|| serde_json::from_slice(bytes), Ok)
-    }
-
-    /// The same of most objects; unset for the others.
-    fn read_quickly(bytes: &'a [u8]) -> Option<Self> {
-        let mut fields = Self::default();
-        quick::read(bytes, |key, value| {
-            let Some(place @ None) = fields.place(key) else { return false };
-            *place = Some(value.into());
-            true
-        })?;
-        Some(fields)
-    }
-
-    fn place(&mut self, key: &[u8]) -> Option<&mut Option<Value<'a>>> {
-        Some(match key {
-            b"v" => &mut self.v,
-            b"op" => &mut self.op,
-            b"re" => &mut self.re,
-            b"session" => &mut self.session,
-            b"seq" => &mut self.seq,
-            b"attempt" => &mut self.attempt,
-            b"client" => &mut self.client,
-            b"nonce" => &mut self.nonce,
-            b"lease_ms" => &mut self.lease_ms,
-            b"cookie" => &mut self.cookie,
-            b"lock" => &mut self.lock,
-            b"wait_ms" => &mut self.wait_ms,
-            b"hold_ms" => &mut self.hold_ms,
-            b"file" => &mut self.file,
-            b"token" => &mut self.token,
-            b"data" => &mut self.data,
-            b"data_b64" => &mut self.data_b64,
-            b"of" => &mut self.of,
-            _ => return None,
-        })
-    }
-}
-
 impl Fields<'_> {
     pub(super) fn into_request(self) -> Result<Request, Refusal> {
         if required(optional_number(self.v.as_ref(), "v")?, "v")? != VERSION {
-            return Err(bad_request("this server speaks version 1"));
+            return Err(bad_request("unsupported version: v must be 1"));
         }
         let op = Op::from_code(required(optional_text(self.op.as_ref(), "op")?, "op")?)
-            .ok_or_else(|| bad_request("no such op"))?;
+            .ok_or_else(|| bad_request("unknown op"))?;
         let attempt = Attempt::new(optional_number(self.attempt.as_ref(), "attempt")?.unwrap_or(0));
         let seq = Seq::new(optional_number(self.seq.as_ref(), "seq")?.unwrap_or(0));
         let session_key = if op == Op::Hello {
@@ -112,13 +68,13 @@ impl Fields<'_> {
         } else {
             let digits = required(optional_text(self.session.as_ref(), "session")?, "session")?;
             let key = SessionKey::from_hex(digits)
-                .ok_or_else(|| bad_request("session is 32 hex digits"))?;
+                .ok_or_else(|| bad_request("session must be 32 hex digits"))?;
             Some(Secret::new(key))
         };
-        match (op, seq == Seq::default()) {
-            (Op::Hello, false) => return Err(bad_request("the seq of hello is 0")),
-            (Op::Hello, true) | (_, false) => {}
-            (_, true) => return Err(bad_request("seq is 1 or more")),
+        match (op == Op::Hello, seq == Seq::default()) {
+            (true, false) => return Err(bad_request("the seq of hello must be 0")),
+            (false, true) => return Err(bad_request("seq must be 1 or more")),
+            (true, true) | (false, false) => {}
         }
         Ok(Request { session_key, seq, attempt, operation: self.operation(op)? })
     }
@@ -153,12 +109,13 @@ impl Fields<'_> {
 
     fn hello(&self) -> Result<Operation, Refusal> {
         let digits = required(optional_text(self.nonce.as_ref(), "nonce")?, "nonce")?;
-        let nonce = Nonce::from_hex(digits).ok_or_else(|| bad_request("nonce is 16 hex digits"))?;
+        let nonce =
+            Nonce::from_hex(digits).ok_or_else(|| bad_request("nonce must be 16 hex digits"))?;
         Ok(Operation::Hello {
             client: required_name(self.client.as_ref(), "client")?,
             nonce: Secret::new(nonce),
             lease: optional_millis(self.lease_ms.as_ref(), "lease_ms")?,
-            // A cookie that is none is as good as a wrong one: the answer is another.
+            // A malformed cookie is treated like a wrong one: the server replies with a new one.
             cookie: optional_text(self.cookie.as_ref(), "cookie")?.and_then(Cookie::from_hex),
         })
     }
@@ -170,13 +127,7 @@ impl Fields<'_> {
     fn data(&self) -> Result<Data, Refusal> {
         let plain = optional_text(self.data.as_ref(), "data")?;
         let encoded = optional_text(self.data_b64.as_ref(), "data_b64")?;
-        match (plain, encoded) {
-            (Some(text), None) => Ok(Data::new(text.as_bytes())),
-            (None, Some(text)) => {
-                Data::from_base64(text).ok_or_else(|| bad_request("data_b64 is not base64"))
-            }
-            (Some(_), Some(_)) | (None, None) => Err(bad_request("either data or data_b64")),
-        }
+        Data::from_fields(plain, encoded).map_err(bad_request)
     }
 }
 
@@ -185,7 +136,7 @@ fn required<T>(value: Option<T>, field: &str) -> Result<T, Refusal> {
 }
 
 fn optional_number(value: Option<&Value<'_>>, field: &str) -> Result<Option<u64>, Refusal> {
-    let wrong_type = || bad_request(format_args!("{field} is a whole number, 0 or more"));
+    let wrong_type = || bad_request(format_args!("{field} must be a non-negative integer"));
     value.map(|value| value.number().ok_or_else(wrong_type)).transpose()
 }
 
@@ -197,7 +148,7 @@ fn optional_text<'v>(
     value: Option<&'v Value<'_>>,
     field: &str,
 ) -> Result<Option<&'v str>, Refusal> {
-    let wrong_type = || bad_request(format_args!("{field} is a text"));
+    let wrong_type = || bad_request(format_args!("{field} must be a string"));
     value.map(|value| value.text().ok_or_else(wrong_type)).transpose()
 }
 
@@ -205,21 +156,11 @@ fn required_name(value: Option<&Value<'_>>, field: &str) -> Result<Name, Refusal
     Name::new(required(optional_text(value, field)?, field)?).map_err(|_| Refusal::BadName)
 }
 
-/// A JSON value, as far as the protocol has use for it.
-#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
+/// A JSON value. The protocol uses non-negative integers and strings; all others are equal to it.
 pub(super) enum Value<'a> {
     Number(u64),
     Text(Cow<'a, str>),
     Other,
-}
-
-impl<'a> From<Scalar<'a>> for Value<'a> {
-    fn from(scalar: Scalar<'a>) -> Self {
-        match scalar {
-            Scalar::Number(number) => Self::Number(number),
-            Scalar::Text(text) => Self::Text(text),
-        }
-    }
 }
 
 impl Value<'_> {
@@ -281,7 +222,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Text(Cow::Owned(text.to_owned())))
     }
 
-    // Passed over without recursion: nesting has no bound, and costs nothing.
+    // Ignored without recursion, so that deep nesting cannot overflow the stack.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
@@ -290,49 +231,5 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::quick::testing::changed;
-    use super::*;
-    use crate::rng::Rng;
-
-    /// Requests as clients write them, and such as only others would.
-    const WRITTEN: [&str; 9] = [
-        r#"{"v":1,"op":"hello","client":"c_1","nonce":"00000000000000a1","lease_ms":5000}"#,
-        r#"{"v":1,"op":"acquire_lock","session":"0123456789abcdef","seq":7,"lock":"f"}"#,
-        r#"{"op":"release_lock","seq":18446744073709551615,"attempt":2,"token":0}"#,
-        r#"{"op":"append_file","data":"a \\ \"line\"\n\t\/","token":3,"file":"file_0"}"#,
-        r#"{ "v": 1, "data": "gr\u00fc\u00dfe", "data_b64": "AA==" }"#,
-        r#"{"op":"heartbeat","seq":-1,"attempt":1.5,"wait_ms":1e3,"hold_ms":null,"of":[{}]}"#,
-        r#"{"v":1,"op":"close","seq":99999999999999999999,"cookie":true,"other":{},"re":4}"#,
-        r#"{"v":1,"v":2,"op":"heartbeat","seq":7}"#,
-        "{\t\"op\" :\"grüße\",\r\n\"session\":\"\"}",
-    ];
-
-    #[test]
-    fn what_is_read_quickly_is_what_any_reader_reads() {
-        let (mut rng, mut quickly) = (Rng::new(3), 0);
-        for _ in 0..400_000 {
-            let bytes = changed(&WRITTEN, &mut rng);
-            let Some(fields) = Fields::read_quickly(&bytes) else { continue };
-            let read: Fields<'_> = serde_json::from_slice(&bytes)
-                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)));
-            assert_eq!(fields, read, "{}", String::from_utf8_lossy(&bytes));
-            quickly += 1;
-        }
-        assert!((50_000..350_000).contains(&quickly), "{quickly}");
-    }
-
-    #[test]
-    fn what_clients_write_is_read_quickly() {
-        for written in [0, 1, 2, 3, 8].map(|number| WRITTEN[number]) {
-            assert!(Fields::read_quickly(written.as_bytes()).is_some(), "{written}");
-        }
-        for other in &WRITTEN[4..8] {
-            assert!(Fields::read_quickly(other.as_bytes()).is_none(), "{other}");
-        }
     }
 }

@@ -1,6 +1,6 @@
-//! Values in JSON, to be read and written, or refused.
+//! Checks for types that are serialized as JSON.
 
-#![allow(unreachable_pub, reason = "what tests share is for nobody else")]
+#![allow(unreachable_pub, reason = "several test crates include this file as a module")]
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -8,28 +8,29 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Each is read, and written as it stands there; together they have so many words for `tag`.
+/// Checks that each line is deserialized and serialized without a change, from text and from a
+/// JSON value, and that together they have `count` different codes in the field `tag`.
 #[track_caller]
 pub fn check_round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(
     tag: &str,
     count: usize,
-    all: &[impl AsRef<str>],
+    lines: &[impl AsRef<str>],
 ) {
-    let mut words = BTreeSet::new();
-    for line in all.iter().map(AsRef::as_ref) {
-        let read: T = serde_json::from_str(line).unwrap_or_else(|why| panic!("{line}: {why}"));
-        assert_eq!(serde_json::to_string(&read).unwrap(), line);
+    let mut codes = BTreeSet::new();
+    for line in lines.iter().map(AsRef::as_ref) {
+        let value: T = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(serde_json::to_string(&value).unwrap(), line);
         let tree: serde_json::Value = serde_json::from_str(line).unwrap();
-        words.insert(tree[tag].as_str().unwrap().to_owned());
-        assert_eq!(serde_json::from_value::<T>(tree).unwrap(), read);
+        codes.insert(tree[tag].as_str().unwrap().to_owned());
+        assert_eq!(serde_json::from_value::<T>(tree).unwrap(), value);
     }
-    assert_eq!(words.len(), count, "{words:?}");
+    assert_eq!(codes.len(), count, "{codes:?}");
 }
 
-/// None can be read; with each is what must be in what is said of it.
+/// Checks that each text is rejected, with an error message that contains the given part.
 #[track_caller]
-pub fn check_rejected<T: DeserializeOwned + Debug>(all: &[(&str, &str)]) {
-    for (text, expected) in all {
+pub fn check_rejected<T: DeserializeOwned + Debug>(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
         let error = serde_json::from_str::<T>(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
