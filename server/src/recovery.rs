@@ -95,7 +95,8 @@ fn start_after_data_loss(dir: &Path) -> anyhow::Result<RecoveredServer> {
         Token::new(last_known.last_token.number().saturating_add(TOKENS_SKIPPED_AFTER_DATA_LOSS));
     let index =
         LogIndex::new(last_known.index.number().saturating_add(TOKENS_SKIPPED_AFTER_DATA_LOSS));
-    warn!(%token_floor, "server starts without the lost log: its sessions and locks are gone; remove --accept-data-loss before the next start");
+    warn!(%token_floor, "server starts without the lost log: its sessions and locks are gone; \
+         remove --accept-data-loss before the next start");
     let mut files = FileStore::open(&dir.join("files"))?;
     let state = State::after_data_loss(files.file_lengths()?, index, token_floor);
     // The new log contains the token floor from the start: a log without it would grant tokens

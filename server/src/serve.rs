@@ -298,7 +298,7 @@ fn listen_http(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
 /// Writes the state file. A failure is only logged, because no decision depends on the file.
 fn write_state(published: &Published, dir: &Path) {
     if let Err(error) = state_file::write(dir, &published.state()) {
-        error!(%error, "server cannot write server_state.json; free disk space (locks are not affected)");
+        error!(%error, "server cannot write server_state.json; free disk space");
     }
 }
 

@@ -143,7 +143,8 @@ impl ServiceLoop {
             }
             if stopping && self.retry.is_some() {
                 warn!(
-                    "server stops without the last batch, which could not be written and was never acknowledged; free disk space before the next start"
+                    "server stops without the last batch, which was never acknowledged; free disk \
+                     space before the next start"
                 );
                 return Ok(());
             }
@@ -241,7 +242,7 @@ impl ServiceLoop {
                 && !logged_recently
             {
                 self.send_error_logged_at = Some(Instant::now());
-                error!(%error, %to, "server cannot send a reply; check the network if this repeats");
+                error!(%error, %to, "server cannot send a reply; check the network");
             }
         });
     }

@@ -109,11 +109,11 @@ impl Storage {
                 Ok(())
             }
             Err(AppendError::Flush(cause)) => {
-                error!(%cause, "server stops: a flush of the log failed, so the contents of the disk are unknown; check the disk, then start again");
+                error!(%cause, "server stops: a flush of the log failed; check the disk");
                 Err(cause).context("cannot flush the log")
             }
             Err(AppendError::Write(cause)) => {
-                warn!(%cause, "server cannot write the log and refuses requests until it can; free disk space");
+                warn!(%cause, "server cannot write the log and refuses requests; free disk space");
                 let state = self.published.state();
                 self.send_completion(Completion::WriteFailed(Box::new(state.into())));
                 Ok(())
@@ -212,11 +212,11 @@ impl Storage {
         match result {
             Ok(()) => {}
             Err(error @ FlushError::Missing { .. }) => {
-                warn!(%error, "a guarded file was removed or replaced; restore it while the server is stopped");
+                warn!(%error, "a guarded file is missing; restore it while the server is stopped");
                 self.files.requeue_flush(flush);
             }
             Err(error @ FlushError::CannotOpen { .. }) => {
-                warn!(%error, "server takes no snapshot, and the log grows, until it can open the file; correct the file's permissions");
+                warn!(%error, "server takes no snapshot; correct the file's permissions");
                 self.files.requeue_flush(flush);
                 return Ok(Some(SnapshotStage::BackingOff(Instant::now() + SNAPSHOT_RETRY_DELAY)));
             }

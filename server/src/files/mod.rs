@@ -170,7 +170,7 @@ impl FileStore {
                     lengths.insert(name, metadata.len());
                 }
                 Err(error) => {
-                    warn!(%name, %error, "server ignores an entry of files/ that is not a regular file");
+                    warn!(%name, %error, "server ignores an entry of files/: not a regular file");
                 }
             }
         }
@@ -228,7 +228,7 @@ impl FileStore {
     fn set_writability(&mut self, name: &Name, error: Option<&io::Error>) {
         match error {
             Some(error) if self.unwritable.insert(name.clone()) => {
-                warn!(%name, %error, "server cannot write a guarded file; its bytes are safe in the log");
+                warn!(%name, %error, "server cannot write a guarded file; the log has its bytes");
                 self.writability_changes.push((name.clone(), false));
             }
             None if self.unwritable.remove(name) => {

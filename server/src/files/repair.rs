@@ -52,7 +52,7 @@ impl FileStore {
         for (name, file) in recovered.state.files() {
             let writes = writes.remove(name).unwrap_or_default();
             if let Err(error) = self.check_writable(name) {
-                warn!(%name, "server leaves the guarded file unrepaired until it is a regular file");
+                warn!(%name, "server cannot repair the guarded file until it is regular");
                 self.set_writability(name, Some(&error));
                 if !writes.is_empty() {
                     self.pending.insert(name.clone(), writes);

@@ -42,7 +42,7 @@ fn expect_after_power_cut(initial: &Files, disk: &SimulatedDisk, state: &State, 
 fn failed_batch_is_never_stored_or_recovered() {
     let workload = Workload::new(3, 14, 6);
     let (mut stored_despite_fault, mut not_stored, mut reopened) = (0, 0, 0);
-    for fault in [WriteFault::NothingWritten, WriteFault::HalfWritten, WriteFault::FullyWritten] {
+    for fault in [WriteFault::Nothing, WriteFault::Half, WriteFault::Everything] {
         for failing in 1.. {
             let (disk, mut log) = new_journal();
             let initial = disk.start_recording();

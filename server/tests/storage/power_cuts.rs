@@ -121,7 +121,7 @@ fn acknowledged_batches_survive_a_power_cut_at_any_moment() {
                     workload,
                     &record_workload(workload, half_len, 50),
                     checked,
-                )
+                );
             });
         }
     });
@@ -164,7 +164,7 @@ fn power_cut_during_recovery_loses_nothing() {
         for half_len in HALF_LENS {
             let workload = &workload;
             scope.spawn(move || {
-                cut_power_during_recovery(workload, &record_workload(workload, half_len, 20))
+                cut_power_during_recovery(workload, &record_workload(workload, half_len, 20));
             });
         }
     });

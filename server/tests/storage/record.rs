@@ -163,14 +163,16 @@ fn any_event_kind() -> impl Strategy<Value = EventKind> {
         3 => any_session_event(),
         5 => any_lock_event(),
         3 => (session, request, any_refusal(), any_request_id()).prop_map(
-            |((session_id, client), (op, resource_name, token), refusal, request_id)| EventKind::RequestRefused {
-                session_id,
-                client,
-                op,
-                resource_name,
-                token,
-                refusal,
-                request_id
+            |((session_id, client), (op, resource_name, token), refusal, request_id)| {
+                EventKind::RequestRefused {
+                    session_id,
+                    client,
+                    op,
+                    resource_name,
+                    token,
+                    refusal,
+                    request_id,
+                }
             }
         ),
         1 => select(&DropReason::ALL[..]).prop_map(|reason| EventKind::DatagramDropped { reason }),

@@ -68,9 +68,9 @@ pub enum DiskOperation {
 /// How much of a failed write reaches the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteFault {
-    NothingWritten,
-    HalfWritten,
-    FullyWritten,
+    Nothing,
+    Half,
+    Everything,
 }
 
 /// A file of a disk, for a journal.
@@ -222,9 +222,9 @@ impl StorageBackend for DiskFile {
             return Ok(());
         };
         match fault {
-            WriteFault::NothingWritten => {}
-            WriteFault::HalfWritten => state.apply_write(self.1, offset, &data[..data.len() / 2]),
-            WriteFault::FullyWritten => state.apply_write(self.1, offset, data),
+            WriteFault::Nothing => {}
+            WriteFault::Half => state.apply_write(self.1, offset, &data[..data.len() / 2]),
+            WriteFault::Everything => state.apply_write(self.1, offset, data),
         }
         Err(io::Error::other("injected write failure"))
     }
@@ -267,7 +267,7 @@ impl<'a> PowerCut<'a> {
                     DiskOperation::Flush(_)
                     | DiskOperation::FailedFlush(_)
                     | DiskOperation::Marker(_) => true,
-                })
+                });
             }
             DiskOperation::Marker(_) => {}
         }
@@ -298,7 +298,7 @@ impl<'a> PowerCut<'a> {
 fn replay(files: &mut Files, operation: &DiskOperation, tear: Option<u64>) {
     match operation {
         DiskOperation::SetLen(kind, len) => {
-            files.get_mut(*kind).resize(usize::try_from(*len).unwrap(), 0)
+            files.get_mut(*kind).resize(usize::try_from(*len).unwrap(), 0);
         }
         DiskOperation::Write(kind, offset, data) => {
             let bytes = files.get_mut(*kind);

@@ -159,7 +159,7 @@ fn outdated_tail_or_archive_is_reported_if_events_are_missing() {
                     found.unwrap().1.state,
                     *final_state,
                     "the tail has everything that the archive lacks"
-                )
+                );
             }
         }
     }

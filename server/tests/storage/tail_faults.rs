@@ -30,7 +30,7 @@ fn continue_from(log: &mut RedbJournal, state: &State, last_index: LogIndex, see
 fn batches_after_a_failed_one_are_recovered() {
     let mut failures = 0;
     for (seed, fault) in
-        (60..84).zip([WriteFault::HalfWritten, WriteFault::FullyWritten].into_iter().cycle())
+        (60..84).zip([WriteFault::Half, WriteFault::Everything].into_iter().cycle())
     {
         let workload = Workload::new(seed, 24, 8);
         for failing in 1..=50 {
@@ -53,7 +53,7 @@ fn batches_after_a_failed_one_are_recovered() {
 #[test]
 fn tail_activation_is_atomic_under_write_faults_and_power_cuts() {
     let workload = Workload::new(55, 1, 6);
-    for fault in [WriteFault::HalfWritten, WriteFault::FullyWritten] {
+    for fault in [WriteFault::Half, WriteFault::Everything] {
         for failing in 1..=12 {
             let (disk, mut log) = SimulatedDisk::with_journal(SMALL_HALF_LEN);
             let initial = disk.start_recording();

@@ -201,7 +201,7 @@ impl Generator {
                 client.held.insert(lock, token);
             }
             Status::Closed { .. } => client.session = None,
-            Status::Refused(refusal) if refusal == Refusal::UnknownSession => {
+            Status::Refused(Refusal::UnknownSession) => {
                 (client.session, client.seq) = (None, 0);
             }
             Status::Refused(_)
