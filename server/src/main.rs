@@ -1,4 +1,4 @@
-//! The program `leasehold`.
+//! The program `leasehold`: the server and its commands.
 
 mod command;
 

@@ -288,7 +288,7 @@ fn it_starts_and_stops_its_own_server() {
     command.env("TMPDIR", directory.path()).args(["bench", "--own-server", "--clients", "1"]);
     command.args(["--warm-up", "0", "--duration", "300ms"]);
     let outcome = run(&mut command).expect(0);
-    assert!(outcome.stdout.starts_with("lock, 1 client, as fast"), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with("lock, 1 client, closed loop"), "{}", outcome.stdout);
     assert!(!outcome.stdout.contains('\u{1b}'), "no colours\n{}", outcome.stdout);
     assert_eq!(
         fs::read_dir(directory.path()).expect("the directory").count(),

@@ -1,4 +1,4 @@
-//! `leasehold append FILE [TEXT]`: appends to a guarded file while holding its lock.
+//! `leasehold append FILE [TEXT]`: appends to a guarded file while it holds the file's lock.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -8,68 +8,68 @@ use clap::Args;
 use leasehold_client::{Client, LockGuard};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 
-use super::failure::Failure;
-use super::signals::{Signals, exit_code};
-use super::target::{Target, remark_places, say_farewell};
+use super::error::CommandError;
+use super::options::{ServerOptions, close_session, report_queue_position};
+use super::signals::{Signals, exit_after};
 
 /// Append to a guarded file while holding its lock.
 ///
-/// Each append lands whole or not at all. Standard input is appended line by line, under one
-/// holding of the lock.
+/// An append is atomic: all of its bytes are written, or none. Standard input is appended line by
+/// line, and the lock is held from the first line to the last.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Append {
     /// The file.
     file: String,
-    /// What to append. Without it: standard input.
+    /// The text to append [default: standard input].
     text: Option<String>,
-    /// Don't end TEXT, or a last line that has none, with a newline.
+    /// Do not add a newline to TEXT, or to a last line without one.
     #[arg(long)]
     no_newline: bool,
-    /// Wait this long for the lock, then exit with 1. Without it: for as long as it takes.
+    /// Wait at most this long for the lock, then exit with 1 [default: no limit].
     #[arg(long, value_name = "MS")]
     wait_ms: Option<u64>,
     #[command(flatten)]
-    target: Target,
+    options: ServerOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   leasehold append notes 'remember the milk'
   dmesg | leasehold append kernel-log
-  leasehold append --no-newline notes 'no end'";
+  leasehold append --no-newline notes 'no newline'";
 
 impl Append {
-    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) async fn run(self) -> Result<ExitCode, CommandError> {
         let mut signals = Signals::listen()?;
         let client = tokio::select! {
-            client = self.target.connect("append", |builder| builder) => client?,
-            signal = signals.next() => return Ok(ExitCode::from(exit_code(signal.as_raw()))),
+            client = self.options.connect("append", |builder| builder) => client?,
+            signal = signals.next() => return Ok(exit_after(signal)),
         };
-        let done = tokio::select! {
-            done = self.append_all(&client) => done.map(|()| ExitCode::SUCCESS),
-            signal = signals.next() => Ok(ExitCode::from(exit_code(signal.as_raw()))),
+        let result = tokio::select! {
+            result = self.append_all(&client) => result.map(|()| ExitCode::SUCCESS),
+            signal = signals.next() => Ok(exit_after(signal)),
         };
-        say_farewell(client, self.target.loudness, &self.file).await;
-        done
+        close_session(client, self.options.verbosity, &self.file).await;
+        result
     }
 
-    async fn append_all(&self, client: &Client) -> Result<(), Failure> {
-        let asked = match self.wait_ms {
+    async fn append_all(&self, client: &Client) -> Result<(), CommandError> {
+        let acquire = match self.wait_ms {
             Some(wait) => client.lock_timeout(&self.file, Duration::from_millis(wait)),
             None => client.lock(&self.file),
         };
-        let asked = asked.on_queued(remark_places(self.target.loudness, &self.file));
-        let guard = asked.await.map_err(|error| self.failed(error))?;
+        let acquire = acquire.on_queued(report_queue_position(self.options.verbosity, &self.file));
+        let guard = acquire.await.map_err(|error| self.error(error))?;
         match &self.text {
             Some(text) => self.append(&guard, text.as_bytes().to_vec()).await,
             None => self.append_input(&guard).await,
         }
     }
 
-    async fn append_input(&self, guard: &LockGuard) -> Result<(), Failure> {
+    async fn append_input(&self, guard: &LockGuard) -> Result<(), CommandError> {
         if io::stdin().is_terminal() {
-            self.target.loudness.remark("reads lines from the terminal; end with Ctrl-D");
+            self.options.verbosity.note("reading lines from the terminal; end with Ctrl-D");
         }
         let mut input = BufReader::new(stdin());
         let mut number = 0;
@@ -78,34 +78,36 @@ impl Append {
             number += 1;
             let read = tokio::select! {
                 read = input.read_until(b'\n', &mut line) => read,
-                () = guard.lost() => return Err(self.failed(leasehold_client::Error::LockLost)),
+                () = guard.lost() => return Err(self.error(leasehold_client::Error::LockLost)),
             };
             match read {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => {
-                    return Err(Failure::refused(format!("standard input: {error}")));
+                    let message = format!("cannot read standard input: {error}");
+                    return Err(CommandError::refused(message));
                 }
             }
-            self.append(guard, line).await.map_err(|failure| {
-                failure.at(format_args!("line {number} (the lines before it are in the file)"))
+            self.append(guard, line).await.map_err(|error| {
+                error.with_context(format_args!("line {number} (earlier lines are in the file)"))
             })?;
         }
     }
 
-    async fn append(&self, guard: &LockGuard, mut bytes: Vec<u8>) -> Result<(), Failure> {
+    async fn append(&self, guard: &LockGuard, mut bytes: Vec<u8>) -> Result<(), CommandError> {
         if !self.no_newline && bytes.last() != Some(&b'\n') {
             bytes.push(b'\n');
         }
-        let appended = guard.append(bytes).await.map_err(|error| self.failed(error))?;
-        if self.target.loudness.verbose {
-            let (len, offset) = (appended.len, appended.offset);
-            self.target.loudness.remark(&format!("{len} bytes at {offset} of {}", self.file));
+        let appended = guard.append(bytes).await.map_err(|error| self.error(error))?;
+        if self.options.verbosity.verbose {
+            let (len, offset, file) = (appended.len, appended.offset, &self.file);
+            let note = format!("appended {len} bytes to {file} at offset {offset}");
+            self.options.verbosity.note(&note);
         }
         Ok(())
     }
 
-    fn failed(&self, error: leasehold_client::Error) -> Failure {
-        Failure::of(error, &self.file, &self.target.server)
+    fn error(&self, error: leasehold_client::Error) -> CommandError {
+        CommandError::from_client(error, &self.file, &self.options.server)
     }
 }

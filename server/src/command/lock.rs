@@ -1,9 +1,9 @@
 //! `leasehold lock NAME -- COMMAND…`: runs a command while it holds a lock.
 //!
-//! - The command is over before the server can give the lock to anybody else: what is left of its
-//!   process group is killed before this client's own belief ends. A process that has left the
-//!   group is not reached.
-//! - What is believed is read from the clock, again and again: a timer may be late, and this
+//! - The command has ended before the server can grant the lock to another client: the rest of its
+//!   process group is killed before this client's belief in the lock ends. A process that has left
+//!   the group is not reached.
+//! - The remaining validity is read from the clock again and again: a timer may be late, and this
 //!   process may have been stopped.
 
 use std::ffi::OsString;
@@ -19,154 +19,159 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
-use super::failure::Failure;
-use super::signals::{Signals, exit_code};
-use super::target::{Target, remark_places, say_farewell};
+use super::error::CommandError;
+use super::options::{ServerOptions, close_session, report_queue_position};
+use super::signals::{Signals, exit_after, signal_exit_code};
 
-/// How long it takes at most until a late timer, or a clock that has gone on, is noticed.
-const LOOK_EVERY: Millis = Millis::from_millis(50);
+/// The longest time until a late timer, or a step of the clock after a suspension, is noticed.
+const POLL_INTERVAL: Millis = Millis::from_millis(50);
 
-/// What is kept between the kill and the end of the belief, as a part of the lease: a timer may
-/// be late, and the dying takes time.
-const MARGIN_PARTS: u64 = 50;
+/// The margin between the SIGKILL and the end of the belief, as a fraction of the lease: a timer
+/// may be late, and terminating a process takes time.
+const MARGIN_DIVISOR: u64 = 50;
 
-/// The command may drain for this part of a lease at most, so that one lost heartbeat does not
-/// end it.
-const DRAIN_PARTS_MIN: u64 = 2;
+/// The drain time is at most this fraction of a lease, so that one lost heartbeat does not
+/// terminate the command.
+const DRAIN_MAX_DIVISOR: u64 = 2;
 
-/// The drain of a command that was given none, as a part of its lease.
-const DRAIN_PARTS: u64 = 10;
+/// The default drain time, as a fraction of the lease.
+const DRAIN_DEFAULT_DIVISOR: u64 = 10;
 
 /// Run a command while holding a lock.
 ///
-/// The command finds the lock's name in LEASEHOLD_LOCK and its fencing token in LEASEHOLD_TOKEN,
-/// and its exit code is passed on. Where the lock is lost while it runs, it gets SIGTERM, then
-/// SIGKILL, all of its process group, before anybody else can have the lock; the exit code is 75
-/// then. Standard input is passed on unless it is a terminal.
+/// The command finds the name of the lock in LEASEHOLD_LOCK and its fencing token in
+/// LEASEHOLD_TOKEN. The exit code is that of the command. If the lock is lost, the process group
+/// of the command gets SIGTERM, then SIGKILL, before another client can hold the lock, and the
+/// exit code is 75. Standard input is passed on unless it is a terminal.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Lock {
     /// The lock.
     name: String,
-    /// The command, and what it is given.
+    /// The command and its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
-    /// Don't wait: where the lock is held, exit with 1.
+    /// Do not wait: exit with 1 if the lock is held.
     #[arg(long = "try", conflicts_with = "wait_ms")]
-    at_once: bool,
-    /// Wait this long for the lock, then exit with 1. Without it: for as long as it takes.
+    no_wait: bool,
+    /// Wait at most this long for the lock, then exit with 1 [default: no limit].
     #[arg(long, value_name = "MS")]
     wait_ms: Option<u64>,
-    /// Hold the lock for no longer than this, however alive this client is.
+    /// Hold the lock for at most this long, even if heartbeats continue [default: no limit].
     #[arg(long, value_name = "MS")]
     hold_ms: Option<u64>,
-    /// The lease to ask for. The server keeps it within bounds of its own.
+    /// Request this lease. The server adjusts it to its limits.
     #[arg(long, value_name = "MS")]
     lease_ms: Option<u64>,
-    /// How long before the lock is lost for certain the command gets SIGTERM. Without it: a tenth
-    /// of the lease, or of --hold-ms where that is shorter.
+    /// Send SIGTERM to the command this long before the lock is lost [default: a tenth of the
+    /// lease, or of --hold-ms if that is shorter].
     #[arg(long, value_name = "MS")]
     drain_ms: Option<u64>,
     #[command(flatten)]
-    target: Target,
+    options: ServerOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   leasehold lock backup -- ./backup.sh
-  leasehold lock --try nightly -- make report                # exit 1 where it is held
+  leasehold lock --try nightly -- make report                # exits with 1 if the lock is held
   leasehold lock --wait-ms 5000 file_0 -- sh -c 'echo $LEASEHOLD_TOKEN'";
 
-/// When the command has to go.
+/// When the command is terminated, counted back from the end of the belief.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
     drain: Millis,
     margin: Millis,
 }
 
-/// How the command came to its end.
-enum End {
-    ByItself(ExitStatus),
+/// How the command ended.
+enum Outcome {
+    Exited(ExitStatus),
     LockLost,
 }
 
 impl Lock {
-    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) async fn run(self) -> Result<ExitCode, CommandError> {
         let mut signals = Signals::listen()?;
         let lease = self.lease_ms.map(Duration::from_millis);
-        let client = self.target.connect("lock", |builder| match lease {
+        let client = self.options.connect("lock", |builder| match lease {
             Some(lease) => builder.lease(lease),
             None => builder,
         });
         let client = tokio::select! {
             client = client => client?,
-            signal = signals.next() => return Ok(ExitCode::from(exit_code(signal.as_raw()))),
+            signal = signals.next() => return Ok(exit_after(signal)),
         };
-        let done = self.hold_and_run(&client, &mut signals).await;
-        say_farewell(client, self.target.loudness, &self.name).await;
-        done
+        let result = self.hold_and_run(&client, &mut signals).await;
+        close_session(client, self.options.verbosity, &self.name).await;
+        result
     }
 
     async fn hold_and_run(
         &self,
         client: &Client,
         signals: &mut Signals,
-    ) -> Result<ExitCode, Failure> {
+    ) -> Result<ExitCode, CommandError> {
         let deadlines = self.deadlines(client)?;
         let guard = tokio::select! {
             guard = self.acquire(client, deadlines) => guard?,
-            signal = signals.next() => return Ok(ExitCode::from(exit_code(signal.as_raw()))),
+            signal = signals.next() => return Ok(exit_after(signal)),
         };
         let (name, token) = (guard.lock_name(), guard.token());
-        self.target.loudness.remark(&format!("holds {name} under token {token}"));
+        self.options.verbosity.note(&format!("holds {name} under token {token}"));
         let child = self.spawn(&guard)?;
         match supervise(child, &guard, deadlines, signals).await? {
-            End::ByItself(status) => Ok(passed_on(status)),
-            End::LockLost => Err(Failure::lost(format!(
-                "the lock on {name} (token {token}) was lost, and the command was ended; \
-                 run it again"
+            Outcome::Exited(status) => Ok(exit_code(status)),
+            Outcome::LockLost => Err(CommandError::lock_lost(format!(
+                "the lock on {name} (token {token}) was lost and the command was terminated; run \
+                 it again"
             ))),
         }
     }
 
-    fn deadlines(&self, client: &Client) -> Result<Deadlines, Failure> {
+    fn deadlines(&self, client: &Client) -> Result<Deadlines, CommandError> {
         let lease = Millis::from_millis(client.lease().as_millis().try_into().unwrap_or(u64::MAX));
-        let bound = self.hold_ms.map_or(lease, |hold| lease.min(Millis::from_millis(hold)));
-        let drain = self.drain_ms.map_or(bound.divided_by(DRAIN_PARTS), Millis::from_millis);
-        let longest = bound.divided_by(DRAIN_PARTS_MIN);
-        if drain > longest {
-            return Err(Failure::usage(format!(
-                "--drain-ms is at most half of the lease (and of --hold-ms): {} here",
-                longest.as_millis()
+        let limit = self.hold_ms.map_or(lease, |hold| lease.min(Millis::from_millis(hold)));
+        let default = limit.divided_by(DRAIN_DEFAULT_DIVISOR);
+        let drain = self.drain_ms.map_or(default, Millis::from_millis);
+        let drain_max = limit.divided_by(DRAIN_MAX_DIVISOR);
+        if drain > drain_max {
+            return Err(CommandError::usage(format!(
+                "--drain-ms is at most half of the lease and of --hold-ms, here {}",
+                drain_max.as_millis()
             )));
         }
-        Ok(Deadlines { drain, margin: bound.divided_by(MARGIN_PARTS) })
+        Ok(Deadlines { drain, margin: limit.divided_by(MARGIN_DIVISOR) })
     }
 
-    async fn acquire(&self, client: &Client, deadlines: Deadlines) -> Result<LockGuard, Failure> {
-        let mut asked = match (self.at_once, self.wait_ms) {
+    async fn acquire(
+        &self,
+        client: &Client,
+        deadlines: Deadlines,
+    ) -> Result<LockGuard, CommandError> {
+        let mut acquire = match (self.no_wait, self.wait_ms) {
             (true, _) => client.try_lock(&self.name),
             (false, Some(wait)) => client.lock_timeout(&self.name, Duration::from_millis(wait)),
             (false, None) => client.lock(&self.name),
         };
         if let Some(hold) = self.hold_ms {
-            asked = asked.hold_limit(Duration::from_millis(hold));
+            acquire = acquire.hold_limit(Duration::from_millis(hold));
         }
-        let asked = asked.on_queued(remark_places(self.target.loudness, &self.name));
-        let failed = |error| Failure::of(error, &self.name, &self.target.server);
-        let guard = asked.await.map_err(failed)?;
-        // What came out of the queue is sure for a short time only, until the server has heard
-        // from this client again: too short, maybe, for the command to drain in.
+        let acquire = acquire.on_queued(report_queue_position(self.options.verbosity, &self.name));
+        let to_error = |error| CommandError::from_client(error, &self.name, &self.options.server);
+        let guard = acquire.await.map_err(to_error)?;
+        // A grant from the wait queue is valid for a short time only, until the server has received
+        // another request of this client. That may be too short for the drain time.
         while now() >= deadlines.terminate_at(guard.valid_until()) {
             if !guard.is_held() {
-                return Err(failed(Error::LockLost));
+                return Err(to_error(Error::LockLost));
             }
             sleep(Duration::from_millis(5)).await;
         }
         Ok(guard)
     }
 
-    fn spawn(&self, guard: &LockGuard) -> Result<Child, Failure> {
+    fn spawn(&self, guard: &LockGuard) -> Result<Child, CommandError> {
         let (program, arguments) = self.command.split_first().expect("clap requires one");
         let mut command = Command::new(program);
         command
@@ -176,77 +181,78 @@ impl Lock {
             .process_group(0)
             .kill_on_drop(true);
         if io::stdin().is_terminal() {
-            // From the background it could not be read, and the command would be stopped.
+            // A background process group that reads from the terminal is stopped by SIGTTIN.
             command.stdin(Stdio::null());
         }
         command.spawn().map_err(|error| {
             let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-            Failure::not_run(code, format!("can't run {}: {error}", program.display()))
+            CommandError::cannot_run(code, format!("cannot run {}: {error}", program.display()))
         })
     }
 }
 
-/// Sees to it that the command ends in time, and that it hears what this process is told.
+/// Waits for the command to exit, forwards signals, and terminates the command if the lock is
+/// about to be lost.
 async fn supervise(
     mut child: Child,
     guard: &LockGuard,
     deadlines: Deadlines,
     signals: &mut Signals,
-) -> Result<End, Failure> {
+) -> Result<Outcome, CommandError> {
     let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let group = id.ok_or_else(|| Failure::refused("the command has no process"))?;
+    let group = id.ok_or_else(|| CommandError::refused("the command has no process id"))?;
     let mut kill_at = None;
     loop {
         let now = now();
         let until = guard.valid_until();
         if kill_at.is_none() && deadlines.terminate_at(until) <= now {
-            // Fixed from here on: a heartbeat that gets through after all gives no more time.
+            // Fixed from here on: a later heartbeat does not extend the time.
             kill_at = Some(deadlines.kill_at(until));
-            tell(group, Signal::TERM);
+            signal_group(group, Signal::TERM);
         }
         if kill_at.is_some_and(|at| at <= now) {
-            tell(group, Signal::KILL);
+            signal_group(group, Signal::KILL);
             let _ = child.wait().await;
-            return Ok(End::LockLost);
+            return Ok(Outcome::LockLost);
         }
         let next = kill_at.unwrap_or(deadlines.terminate_at(until));
-        let nap = now.until(next).min(LOOK_EVERY).as_millis();
+        let sleep_millis = now.until(next).min(POLL_INTERVAL).as_millis();
         tokio::select! {
             status = child.wait() => {
                 let status = status.map_err(|error| {
-                    Failure::refused(format!("the command's end was missed: {error}"))
+                    CommandError::refused(format!("cannot wait for the command: {error}"))
                 })?;
                 if kill_at.is_none() && guard.is_held() {
-                    return Ok(End::ByItself(status));
+                    return Ok(Outcome::Exited(status));
                 }
-                // The command has gone, but what it started may not have.
-                tell(group, Signal::KILL);
-                return Ok(End::LockLost);
+                // The command has exited, but its child processes may still run.
+                signal_group(group, Signal::KILL);
+                return Ok(Outcome::LockLost);
             }
-            signal = signals.next() => tell(group, signal),
-            () = sleep(Duration::from_millis(nap)) => {}
+            signal = signals.next() => signal_group(group, signal),
+            () = sleep(Duration::from_millis(sleep_millis)) => {}
         }
     }
 }
 
-/// Sends a signal to all of a process group. That nobody is left in it is no failure.
-fn tell(group: Pid, signal: Signal) {
+/// Sends a signal to a process group. An empty group is not an error.
+fn signal_group(group: Pid, signal: Signal) {
     let _ = kill_process_group(group, signal);
 }
 
-fn passed_on(status: ExitStatus) -> ExitCode {
-    let ended_by = status.signal().map(exit_code);
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let signalled = status.signal().map(signal_exit_code);
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    ExitCode::from(ended_by.or(code).unwrap_or(1))
+    ExitCode::from(signalled.or(code).unwrap_or(1))
 }
 
 impl Deadlines {
-    /// When the command is asked to end, where the lock is sure until then.
+    /// Returns the time of the SIGTERM, if the lock is valid until `until`.
     fn terminate_at(self, until: Time) -> Time {
         earlier(until, self.drain.max(self.margin))
     }
 
-    /// When it is killed.
+    /// Returns the time of the SIGKILL.
     fn kill_at(self, until: Time) -> Time {
         earlier(until, self.margin)
     }
@@ -261,14 +267,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_is_asked_before_it_is_killed_and_killed_before_the_belief_ends() {
+    fn sigterm_precedes_sigkill_which_precedes_the_end_of_the_belief() {
         let millis = Millis::from_millis;
         let deadlines = Deadlines { drain: millis(500), margin: millis(100) };
         let until = Time::from_millis(10_000);
         assert_eq!(deadlines.terminate_at(until), Time::from_millis(9_500));
         assert_eq!(deadlines.kill_at(until), Time::from_millis(9_900));
-        let abrupt = Deadlines { drain: Millis::ZERO, ..deadlines };
-        assert_eq!(abrupt.terminate_at(until), abrupt.kill_at(until));
-        assert_eq!(deadlines.kill_at(Time::ZERO), Time::ZERO, "lost: at once");
+        let without_drain = Deadlines { drain: Millis::ZERO, ..deadlines };
+        assert_eq!(without_drain.terminate_at(until), without_drain.kill_at(until));
+        assert_eq!(deadlines.kill_at(Time::ZERO), Time::ZERO, "a lost lock: at once");
     }
 }

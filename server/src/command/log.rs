@@ -1,4 +1,4 @@
-//! `leasehold log`: what happened, event by event.
+//! `leasehold log`: prints the event log.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -8,31 +8,31 @@ use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::LogIndex;
 use leasehold_core::op::Op;
 
-use super::failure::Failure;
-use super::narrate;
-use super::page::{Feed, Page, Told};
-use super::paint::Paint;
-use super::signals::{Signals, exit_code};
-use super::target::Readable;
+use super::api_client::{ApiClient, EventStream, StreamMessage};
+use super::error::CommandError;
+use super::event_line::event_line;
+use super::options::ApiOptions;
+use super::signals::{Signals, exit_after};
+use super::style::Style;
 
-/// Print what happened, as far back as the server remembers.
+/// Print the events that the server still retains.
 ///
-/// Times are seconds on the server's clock. Heartbeats, and the polls of those who wait, are
-/// left out unless -v or --json is given.
+/// Times are seconds on the server's clock. Heartbeats and the polls of queued clients are omitted
+/// unless -v or --json is given.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Log {
-    /// Go on with what happens from now on.
+    /// Print new events as they happen.
     #[arg(short, long)]
     follow: bool,
-    /// Print events as JSON, one a line.
+    /// Print events as JSON, one per line.
     #[arg(long)]
     json: bool,
-    /// Begin after the event of this index.
+    /// Begin after the event with this index.
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     from: u64,
     #[command(flatten)]
-    readable: Readable,
+    options: ApiOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -42,134 +42,145 @@ Examples:
   leasehold log --json | jq 'select(.type == \"lock_granted\")'";
 
 impl Log {
-    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) async fn run(self) -> Result<ExitCode, CommandError> {
         let mut signals = Signals::listen()?;
         tokio::select! {
-            done = self.print() => done.map(|()| ExitCode::SUCCESS),
-            signal = signals.next() => Ok(ExitCode::from(exit_code(signal.as_raw()))),
+            result = self.print() => result.map(|()| ExitCode::SUCCESS),
+            signal = signals.next() => Ok(exit_after(signal)),
         }
     }
 
-    async fn print(&self) -> Result<(), Failure> {
-        let page = Page::of(&self.readable)?;
-        let (state, _) = page.state().await?;
+    async fn print(&self) -> Result<(), CommandError> {
+        let api = ApiClient::new(&self.options)?;
+        let (state, _) = api.state().await?;
         let from = LogIndex::new(self.from);
         let mut last = from;
         if from < state.applied_index() {
-            last = self.print_past(&page, from, state.applied_index()).await?;
+            last = self.print_past(&api, from, state.applied_index()).await?;
         }
         if !self.follow {
             return Ok(());
         }
-        let loudness = self.readable.target.loudness;
+        let verbosity = self.options.server.verbosity;
         loop {
-            let mut feed = page.feed_again(Some(last)).await;
-            let failure = loop {
-                match feed.next().await {
-                    Ok(told) => last = self.print_told(told, last, LogIndex::new(u64::MAX))?,
-                    Err(failure) if failure.is_no_answer() => break failure,
-                    Err(failure) => return Err(failure),
+            let mut stream = api.reconnect(Some(last)).await;
+            let error = loop {
+                match stream.next().await {
+                    Ok(message) => {
+                        last = self.print_message(message, last, LogIndex::new(u64::MAX))?;
+                    }
+                    Err(error) if error.is_no_reply() => break error,
+                    Err(error) => return Err(error),
                 }
             };
-            loudness.remark(&format!("{failure}; waits until it is there again"));
+            verbosity.note(&format!("{error}; reconnecting"));
         }
     }
 
-    /// Prints what happened after `from` up to `end`, as far as the server remembers it.
+    /// Prints the retained events after `from`, up to `end`.
     async fn print_past(
         &self,
-        page: &Page,
+        api: &ApiClient,
         from: LogIndex,
         end: LogIndex,
-    ) -> Result<LogIndex, Failure> {
-        let Some((mut feed, first)) = remembered(page, from, end).await? else {
+    ) -> Result<LogIndex, CommandError> {
+        let Some((mut stream, first)) = open_at_first_retained(api, from, end).await? else {
             return Ok(end);
         };
-        let mut last = self.print_told(first, from, end)?;
+        let mut last = self.print_message(first, from, end)?;
         while last < end {
-            last = self.print_told(feed.next().await?, last, end)?;
+            last = self.print_message(stream.next().await?, last, end)?;
         }
         Ok(last)
     }
 
-    /// Prints one message's events up to `end`, and says which was the last.
-    fn print_told(&self, told: Told, last: LogIndex, end: LogIndex) -> Result<LogIndex, Failure> {
-        match told {
-            Told::Heartbeat => Ok(last),
-            Told::Snapshot { index, .. } => {
+    /// Prints the events of a message up to `end`, and returns the index of the last one.
+    fn print_message(
+        &self,
+        message: StreamMessage,
+        last: LogIndex,
+        end: LogIndex,
+    ) -> Result<LogIndex, CommandError> {
+        match message {
+            StreamMessage::Heartbeat => Ok(last),
+            StreamMessage::Snapshot { index, .. } => {
                 if index > last {
-                    self.readable.target.loudness.remark(&format!(
-                        "the events {} to {index} are not remembered",
-                        last.next()
-                    ));
+                    self.options
+                        .server
+                        .verbosity
+                        .note(&format!("events {} to {index} are no longer retained", last.next()));
                 }
                 Ok(index)
             }
-            Told::Events { events } => {
-                let paint = Paint::of_stdout();
+            StreamMessage::Events { events } => {
+                let style = Style::for_stdout();
                 let mut out = io::stdout().lock();
                 for event in events.iter().take_while(|event| event.index <= end) {
-                    if let Some(line) = self.line(event, paint)? {
+                    if let Some(line) = self.line(event, style)? {
                         writeln!(out, "{line}")?;
                     }
                 }
                 out.flush()?;
-                let shown = events.iter().take_while(|event| event.index <= end).last();
-                Ok(shown.map_or(last, |event| event.index))
+                let printed = events.iter().take_while(|event| event.index <= end).last();
+                Ok(printed.map_or(last, |event| event.index))
             }
         }
     }
 
-    fn line(&self, event: &Event, paint: Paint) -> Result<Option<String>, Failure> {
+    fn line(&self, event: &Event, style: Style) -> Result<Option<String>, CommandError> {
         if self.json {
             let json = serde_json::to_string(event);
-            return json.map(Some).map_err(|error| Failure::refused(error.to_string()));
+            return json.map(Some).map_err(|error| CommandError::refused(error.to_string()));
         }
-        let shown = self.readable.target.loudness.verbose || !is_routine(&event.kind);
-        Ok(shown.then(|| narrate::line(event, paint)))
+        let is_shown = self.options.server.verbosity.verbose || !is_routine(&event.kind);
+        Ok(is_shown.then(|| event_line(event, style)))
     }
 }
 
-/// What happens again and again while nothing happens: heartbeats, and asking for a lock anew.
-fn is_routine(fact: &EventKind) -> bool {
+/// Whether an event is repeated all the time: heartbeats, and the polls of queued clients.
+fn is_routine(kind: &EventKind) -> bool {
     matches!(
-        fact,
+        kind,
         EventKind::LeaseRenewed { .. } | EventKind::DuplicateAnswered { op: Op::AcquireLock, .. }
     )
 }
 
-/// The stream from the earliest event after `from` that the server remembers, and its first
-/// message. None where it remembers nothing of what was before `end`.
+/// Opens the stream at the earliest retained event after `from`, and returns it with its first
+/// message. Returns none if no event up to `end` is retained.
 ///
-/// The server says only whether it can go on after a given event: where it can't, a snapshot comes
-/// first. It can go on after all that are later than one that it can go on after.
-async fn remembered(
-    page: &Page,
+/// The server reports only whether it retains all events after a given index: if not, the stream
+/// begins with a snapshot. If it does for one index it does for every larger one, so this is a
+/// binary search.
+async fn open_at_first_retained(
+    api: &ApiClient,
     from: LogIndex,
     end: LogIndex,
-) -> Result<Option<(Feed, Told)>, Failure> {
+) -> Result<Option<(EventStream, StreamMessage)>, CommandError> {
     let (mut low, mut high) = (from.number(), end.number());
     let mut found = None;
     let mut middle = low;
     while low < high {
-        let mut feed = page.feed(Some(LogIndex::new(middle))).await?;
-        match first(&mut feed).await? {
-            told @ Told::Events { .. } => {
-                found = Some((feed, told));
+        let mut stream = api.event_stream(Some(LogIndex::new(middle))).await?;
+        match first_message(&mut stream).await? {
+            message @ StreamMessage::Events { .. } => {
+                found = Some((stream, message));
                 high = middle;
             }
-            Told::Snapshot { .. } | Told::Heartbeat => low = middle + 1,
+            StreamMessage::Snapshot { .. } | StreamMessage::Heartbeat => low = middle + 1,
         }
         middle = low.midpoint(high);
     }
     Ok(found)
 }
 
-async fn first(feed: &mut Feed) -> Result<Told, Failure> {
+/// Returns the first message that is not a heartbeat.
+async fn first_message(stream: &mut EventStream) -> Result<StreamMessage, CommandError> {
     loop {
-        match feed.next().await? {
-            Told::Heartbeat => {}
-            told @ (Told::Events { .. } | Told::Snapshot { .. }) => return Ok(told),
+        match stream.next().await? {
+            StreamMessage::Heartbeat => {}
+            message @ (StreamMessage::Events { .. } | StreamMessage::Snapshot { .. }) => {
+                return Ok(message);
+            }
         }
     }
 }

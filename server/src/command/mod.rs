@@ -1,25 +1,25 @@
-//! The commands of `leasehold`: what a person or a script says, and what becomes of it.
+//! The commands of `leasehold`.
 //!
-//! - Exit codes: 0 done, 1 refused, 2 usage, 69 no answer from the server, 75 lost the lock.
-//! - What was asked for goes to standard output; errors and remarks go to standard error. An error
+//! - Exit codes: 0 success, 1 refused, 2 usage, 69 no reply from the server, 75 lock lost.
+//! - The requested output goes to standard output; errors and notes go to standard error. An error
 //!   is one line that says what to do.
 
+mod api_client;
 mod append;
 mod bench;
 mod cat;
 mod demo;
-mod failure;
+mod error;
+mod event_line;
 mod lock;
 mod log;
-mod narrate;
-mod overview;
-mod page;
-mod paint;
-mod server_child;
+mod options;
 mod signals;
 mod sim;
 mod status;
-mod target;
+mod style;
+mod tables;
+mod temporary_server;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -29,10 +29,10 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use leasehold_server::serve::Serve;
 use tracing_subscriber::EnvFilter;
 
-use failure::Failure;
-use paint::Paint;
+use error::CommandError;
+use style::Style;
 
-/// A lease-based lock server that one can watch, and its clients.
+/// A lease-based lock server with a page that shows how it works, and its command-line clients.
 #[derive(Debug, Parser)]
 #[command(name = "leasehold", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Leasehold {
@@ -42,15 +42,15 @@ struct Leasehold {
 
 const EXAMPLES: &str = "\
 Examples:
-  leasehold serve                              the server, and its page at http://127.0.0.1:7780
-  leasehold demo                               five clients write to three files
+  leasehold serve                              run the server; its page is http://127.0.0.1:7780
+  leasehold demo                               let five clients append to three files
   leasehold lock backup -- ./backup.sh         run a command while holding a lock
   leasehold append notes 'a line'              append to a guarded file
-  leasehold status --watch                     who holds what, as it changes
-  leasehold sim gc-pause --without fencing     a simulated run, told as text
-  leasehold bench --own-server                 how fast a server is
+  leasehold status --watch                     show locks, sessions and files as they change
+  leasehold sim gc-pause --without fencing     simulate a scenario with a protection disabled
+  leasehold bench --own-server                 measure the performance of a server
 
-Exit codes: 0 done, 1 refused, 2 usage, 69 no answer from the server, 75 lost the lock.";
+Exit codes: 0 success, 1 refused, 2 usage, 69 no reply from the server, 75 lock lost.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -72,71 +72,71 @@ struct ServeCommand {
     #[command(flatten)]
     serve: Serve,
     #[command(flatten)]
-    loudness: Loudness,
+    verbosity: Verbosity,
 }
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
   leasehold serve
   leasehold serve --lease-ms 10000 --data-dir /var/lib/leasehold
-  leasehold serve --listen 0.0.0.0:7700 --key-file key      # beyond this machine, with a key";
+  leasehold serve --listen 0.0.0.0:7700 --key-file key      # for other machines, with a key";
 
-/// How much is told besides what was asked for.
+/// How much is printed besides the requested output.
 #[derive(Args, Clone, Copy, Debug)]
-struct Loudness {
-    /// Say nothing but errors and what was asked for.
+struct Verbosity {
+    /// Print only errors and the requested output.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more.
+    /// Print more details.
     #[arg(short, long)]
     verbose: bool,
 }
 
-impl Loudness {
-    /// Says a remark on standard error: to a person, or to whoever wants to hear more.
-    fn remark(self, remark: &str) {
+impl Verbosity {
+    /// Prints a note on standard error if it is a terminal, or if `--verbose` is given.
+    fn note(self, note: &str) {
         if !self.quiet && (self.verbose || io::stderr().is_terminal()) {
-            eprintln!("{}", Paint::of_stderr().dim(remark));
+            eprintln!("{}", Style::for_stderr().dim(note));
         }
     }
 }
 
-/// Does what the command line says.
+/// Parses the command line and runs the command.
 pub(crate) fn run() -> ExitCode {
     let matches = Leasehold::command().get_matches();
     let command = match Leasehold::from_arg_matches(&matches) {
         Ok(leasehold) => leasehold.command,
         Err(error) => error.exit(),
     };
-    let done = match command {
+    let result = match command {
         Command::Serve(command) => serve(&command),
-        Command::Demo(command) => within_runtime(command.run(names_server(&matches))),
-        Command::Lock(command) => within_runtime(command.run()),
-        Command::Append(command) => within_runtime(command.run()),
-        Command::Cat(command) => within_runtime(command.run()),
-        Command::Status(command) => within_runtime(command.run()),
-        Command::Log(command) => within_runtime(command.run()),
+        Command::Demo(command) => block_on(command.run(is_server_given(&matches))),
+        Command::Lock(command) => block_on(command.run()),
+        Command::Append(command) => block_on(command.run()),
+        Command::Cat(command) => block_on(command.run()),
+        Command::Status(command) => block_on(command.run()),
+        Command::Log(command) => block_on(command.run()),
         Command::Sim(command) => command.run(),
-        Command::Bench(command) => within_runtime(command.run(names_server(&matches))),
+        Command::Bench(command) => block_on(command.run(is_server_given(&matches))),
     };
-    done.unwrap_or_else(|failure| {
-        let paint = Paint::of_stderr();
-        if !failure.is_silent() {
-            eprintln!("{} {failure}", paint.error("error:"));
+    result.unwrap_or_else(|error| {
+        let style = Style::for_stderr();
+        if !error.is_silent() {
+            eprintln!("{} {error}", style.error("error:"));
         }
-        ExitCode::from(failure.code())
+        ExitCode::from(error.exit_code())
     })
 }
 
-/// Whether the command line itself says which server is meant.
-fn names_server(matches: &ArgMatches) -> bool {
+/// Whether the command line names a server, rather than the environment or the default.
+fn is_server_given(matches: &ArgMatches) -> bool {
     matches
         .subcommand()
         .is_some_and(|(_, given)| given.value_source("server") == Some(ValueSource::CommandLine))
 }
 
-fn serve(command: &ServeCommand) -> Result<ExitCode, Failure> {
-    let Loudness { quiet, verbose } = command.loudness;
+fn serve(command: &ServeCommand) -> Result<ExitCode, CommandError> {
+    let Verbosity { quiet, verbose } = command.verbosity;
     let level = match (quiet, verbose) {
         (true, _) => "warn",
         (false, false) => "info",
@@ -146,23 +146,23 @@ fn serve(command: &ServeCommand) -> Result<ExitCode, Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(Paint::of_stderr().is_on())
+        .with_ansi(Style::for_stderr().is_enabled())
         .with_target(false)
         .init();
-    let ended = command.serve.run();
-    ended.map(|()| ExitCode::SUCCESS).map_err(|error| Failure::refused(format!("{error:#}")))
+    let result = command.serve.run();
+    result.map(|()| ExitCode::SUCCESS).map_err(|error| CommandError::refused(format!("{error:#}")))
 }
 
-/// One thread is enough for a command, and its end waits for nothing.
-fn within_runtime(
-    command: impl Future<Output = Result<ExitCode, Failure>>,
-) -> Result<ExitCode, Failure> {
+/// Runs a command on a runtime with one thread.
+fn block_on(
+    command: impl Future<Output = Result<ExitCode, CommandError>>,
+) -> Result<ExitCode, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::refused(format!("no runtime: {error}")))?;
-    let done = runtime.block_on(command);
+        .map_err(|error| CommandError::refused(format!("cannot start the runtime: {error}")))?;
+    let result = runtime.block_on(command);
     // A read of standard input may never return.
     runtime.shutdown_background();
-    done
+    result
 }

@@ -1,12 +1,13 @@
-//! The signals that ask a command to end.
+//! The signals that ask a command to terminate.
+
+use std::process::ExitCode;
 
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 
-use super::failure::Failure;
+use super::error::CommandError;
 
-/// Those signals, one after the other, as they come. While this exists they don't end the program
-/// by themselves.
+/// SIGHUP, SIGINT and SIGTERM. While this value exists they do not terminate the process.
 pub(crate) struct Signals {
     hangup: unix::Signal,
     interrupt: unix::Signal,
@@ -14,9 +15,12 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::refused(format!("no signals: {error}")));
+    pub(crate) fn listen() -> Result<Self, CommandError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                CommandError::refused(format!("cannot install a signal handler: {error}"))
+            })
+        };
         Ok(Self {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
@@ -24,7 +28,7 @@ impl Signals {
         })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.hangup.recv() => Signal::HUP,
@@ -34,7 +38,12 @@ impl Signals {
     }
 }
 
-/// The exit code of what a signal has ended, as shells have it.
-pub(crate) fn exit_code(signal: i32) -> u8 {
+/// Returns the exit code of a command that a signal has interrupted.
+pub(crate) fn exit_after(signal: Signal) -> ExitCode {
+    ExitCode::from(signal_exit_code(signal.as_raw()))
+}
+
+/// Returns the exit code that shells use for a process that a signal has terminated.
+pub(crate) fn signal_exit_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }

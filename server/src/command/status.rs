@@ -1,5 +1,6 @@
-//! `leasehold status`: who holds and waits for what.
+//! `leasehold status`: shows locks, sessions and files.
 
+use std::convert::Infallible;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,28 +11,31 @@ use leasehold_core::event::{Event, EventKind};
 use leasehold_core::state::State;
 use tokio::time::sleep;
 
-use super::failure::Failure;
-use super::overview::overview;
-use super::page::{Feed, Page, Told};
-use super::paint::Paint;
+use super::api_client::{ApiClient, EventStream, StreamMessage};
+use super::error::CommandError;
+use super::options::ApiOptions;
 use super::signals::Signals;
-use super::target::Readable;
+use super::style::Style;
+use super::tables::status_tables;
 
-/// How often what is left of the leases is drawn anew.
-const DRAW_EVERY: Duration = Duration::from_millis(250);
+/// How often the remaining leases are redrawn on a terminal.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Show who holds and waits for what.
+/// The number of rows of a table without --verbose.
+const ROWS_MAX: usize = 20;
+
+/// Show which clients hold locks and which are queued for them.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// Show it as it changes. On a terminal: in place; else: anew after each change.
+    /// Show changes as they happen: in place on a terminal, else after each change.
     #[arg(short, long)]
     watch: bool,
-    /// Print the whole state as JSON; with --watch, one line for each change.
+    /// Print the whole state as JSON; with --watch, one line per change.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    readable: Readable,
+    options: ApiOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -40,59 +44,58 @@ Examples:
   leasehold status --watch
   leasehold status --json | jq '.state.locks | keys'";
 
-/// The state as it is told, and how long ago that was.
+/// A copy of the server's state.
 struct View {
     state: State,
-    /// When the last event came, on this machine's clock.
-    heard_at: Time,
+    /// When the last event was received, on the clock of this machine.
+    received_at: Time,
 }
 
 impl Status {
-    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
-        let page = Page::of(&self.readable)?;
+    pub(crate) async fn run(self) -> Result<ExitCode, CommandError> {
+        let api = ApiClient::new(&self.options)?;
         if self.watch {
             let mut signals = Signals::listen()?;
             tokio::select! {
-                done = self.watch(&page) => done?,
+                result = self.watch(&api) => result?,
                 _ = signals.next() => {}
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let (state, json) = page.state().await?;
+        let (state, json) = api.state().await?;
         let mut out = io::stdout().lock();
         if self.json {
             writeln!(out, "{json}")?;
         } else {
-            let view = View { state, heard_at: now() };
-            write!(out, "{}", self.picture(&view))?;
+            let view = View { state, received_at: now() };
+            write!(out, "{}", self.text(&view))?;
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn watch(&self, page: &Page) -> Result<(), Failure> {
-        let mut feed = page.feed(None).await?;
+    async fn watch(&self, api: &ApiClient) -> Result<(), CommandError> {
+        let mut stream = api.event_stream(None).await?;
         loop {
-            let failure = match self.watch_feed(&mut feed).await {
-                Err(failure) if failure.is_no_answer() => failure,
-                Err(failure) => return Err(failure),
+            let error = match self.watch_stream(&mut stream).await {
+                Err(error) if error.is_no_reply() => error,
+                Err(error) => return Err(error),
                 Ok(never) => match never {},
             };
-            let remark = format!("{failure}; waits until it is there again");
-            self.readable.target.loudness.remark(&remark);
-            feed = page.feed_again(None).await;
+            self.options.server.verbosity.note(&format!("{error}; reconnecting"));
+            stream = api.reconnect(None).await;
         }
     }
 
-    async fn watch_feed(&self, feed: &mut Feed) -> Result<std::convert::Infallible, Failure> {
-        let mut view = View { state: State::default(), heard_at: now() };
+    async fn watch_stream(&self, stream: &mut EventStream) -> Result<Infallible, CommandError> {
+        let mut view = View { state: State::default(), received_at: now() };
         let in_place = io::stdout().is_terminal() && !self.json;
         loop {
-            let changed = tokio::select! {
-                told = feed.next() => view.take(told?),
-                () = sleep(DRAW_EVERY), if in_place => true,
+            let has_changed = tokio::select! {
+                message = stream.next() => view.update(message?),
+                () = sleep(REDRAW_INTERVAL), if in_place => true,
             };
-            if !changed {
+            if !has_changed {
                 continue;
             }
             let mut out = io::stdout().lock();
@@ -100,46 +103,46 @@ impl Status {
                 serde_json::to_writer(&mut out, &view.state).map_err(io::Error::from)?;
                 writeln!(out)?;
             } else if in_place {
-                // Home, the picture with the rest of each line cleared, and all below it.
-                let picture = self.picture(&view).replace('\n', "\u{1b}[K\n");
-                write!(out, "\u{1b}[H{picture}\u{1b}[J")?;
+                // Moves the cursor home, clears the rest of each line, then the rest of the screen.
+                let text = self.text(&view).replace('\n', "\u{1b}[K\n");
+                write!(out, "\u{1b}[H{text}\u{1b}[J")?;
             } else {
-                writeln!(out, "{}", self.picture(&view))?;
+                writeln!(out, "{}", self.text(&view))?;
             }
             out.flush()?;
         }
     }
 
-    fn picture(&self, view: &View) -> String {
-        let Readable { target, .. } = &self.readable;
-        let server_now = view.state.last_event_at() + view.heard_at.until(now());
-        let rows_max = if target.loudness.verbose { usize::MAX } else { 20 };
-        let server = target.server.to_string();
-        overview(&view.state, server_now, &server, rows_max, Paint::of_stdout())
+    fn text(&self, view: &View) -> String {
+        let server_options = &self.options.server;
+        let server_now = view.state.last_event_at() + view.received_at.until(now());
+        let rows_max = if server_options.verbosity.verbose { usize::MAX } else { ROWS_MAX };
+        let server = server_options.server.to_string();
+        status_tables(&view.state, server_now, &server, rows_max, Style::for_stdout())
     }
 }
 
 impl View {
-    /// Takes in what the server says. Whether it is worth showing by itself.
-    fn take(&mut self, told: Told) -> bool {
-        match told {
-            Told::Heartbeat => false,
-            Told::Snapshot { state, .. } => {
+    /// Applies a message, and returns whether it has to be shown.
+    fn update(&mut self, message: StreamMessage) -> bool {
+        match message {
+            StreamMessage::Heartbeat => false,
+            StreamMessage::Snapshot { state, .. } => {
                 self.state = *state;
-                self.heard_at = now();
+                self.received_at = now();
                 true
             }
-            Told::Events { events } => {
+            StreamMessage::Events { events } => {
                 events.iter().for_each(|event| self.state.apply(event));
-                self.heard_at = now();
-                events.iter().any(changes_something)
+                self.received_at = now();
+                events.iter().any(is_visible_change)
             }
         }
     }
 }
 
-/// Whether an event changes more than how long leases last.
-fn changes_something(event: &Event) -> bool {
+/// Whether an event changes more than the end of a lease.
+fn is_visible_change(event: &Event) -> bool {
     match event.kind {
         EventKind::ServerStarted { .. }
         | EventKind::SessionOpened { .. }

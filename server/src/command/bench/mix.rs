@@ -1,50 +1,50 @@
-//! What the clients of a bench do, and how each next thing is drawn.
+//! The operations of a bench and their random selection.
 
 use clap::ValueEnum;
 use leasehold_core::rng::Rng;
 
-/// What the clients do, again and again.
+/// The operation that each client repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Mix {
-    /// Acquire a lock and release it; each client has a lock of its own, unless --locks says less
+    /// Acquire a lock and release it; each client has its own lock unless --locks is smaller
     Lock,
-    /// Acquire a lock, append a line to its file, release it; each client has a file of its own,
-    /// unless --locks or --file says less
+    /// Acquire a lock, append a line to its file, release it; each client has its own file unless
+    /// --locks is smaller or --file is given
     Append,
-    /// Heartbeats
+    /// Send a heartbeat
     Heartbeats,
-    /// All clients want one lock (or --locks): wait in line, and release at once what is granted
+    /// Acquire a lock that all clients compete for (or --locks of them), and release it at once
     Contended,
-    /// As the clients of Google's Chubby: 93% heartbeats; 3% looks at a lock (a try of one that
-    /// somebody holds all the time, which is refused); 2% openings (the session is closed, and
-    /// another opened); 2% acquire and release, as in `lock`
+    /// Like the clients of Google's Chubby: 93% heartbeats; 3% attempts to acquire a lock that is
+    /// always held, which are refused; 2% session changes (close and open); 2% acquire and release,
+    /// as in `lock`
     Chubby,
 }
 
-/// One thing that a client does.
+/// One operation of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Gets its first session.
-    Enter,
-    /// Acquires its lock, maybe appends to its file, and releases it.
-    Turn { appends: bool },
-    /// Acquires a lock that many want, and hands it on.
-    Pass,
-    /// Renews its lease.
-    Beat,
-    /// Tries the lock that is always held.
-    Look,
-    /// Closes its session, and opens another.
-    Open,
-    /// Acquires the lock that is looked at, and holds on to it.
-    Keep,
-    /// Closes its session.
-    Leave,
+    /// Opens the first session.
+    OpenSession,
+    /// Acquires the client's lock, appends to its file if `appends` is set, and releases the lock.
+    LockCycle { appends: bool },
+    /// Acquires a contended lock and releases it at once.
+    HandOff,
+    /// Renews the lease.
+    Heartbeat,
+    /// Tries to acquire the lock that is always held.
+    TryHeldLock,
+    /// Closes the session and opens another.
+    ReopenSession,
+    /// Acquires the lock that the others try to acquire, and does not release it.
+    HoldLock,
+    /// Closes the session.
+    CloseSession,
 }
 
 impl Mix {
-    /// The word for it.
-    pub(super) const fn word(self) -> &'static str {
+    /// Returns the name in reports.
+    pub(super) const fn code(self) -> &'static str {
         match self {
             Self::Lock => "lock",
             Self::Append => "append",
@@ -54,23 +54,23 @@ impl Mix {
         }
     }
 
-    /// What a client does next.
-    pub(super) const fn draw(self, rng: &mut Rng) -> Action {
+    /// Selects the next operation.
+    pub(super) const fn next_action(self, rng: &mut Rng) -> Action {
         match self {
-            Self::Lock => Action::Turn { appends: false },
-            Self::Contended => Action::Pass,
-            Self::Append => Action::Turn { appends: true },
-            Self::Heartbeats => Action::Beat,
+            Self::Lock => Action::LockCycle { appends: false },
+            Self::Contended => Action::HandOff,
+            Self::Append => Action::LockCycle { appends: true },
+            Self::Heartbeats => Action::Heartbeat,
             Self::Chubby => match rng.below(100) {
-                0..93 => Action::Beat,
-                93..96 => Action::Look,
-                96..98 => Action::Open,
-                _ => Action::Turn { appends: false },
+                0..93 => Action::Heartbeat,
+                93..96 => Action::TryHeldLock,
+                96..98 => Action::ReopenSession,
+                _ => Action::LockCycle { appends: false },
             },
         }
     }
 
-    /// How many locks the clients share, where nobody says it.
+    /// Returns the default number of locks.
     pub(super) const fn locks(self, clients: u32) -> u32 {
         match self {
             Self::Contended => 1,
@@ -78,8 +78,8 @@ impl Mix {
         }
     }
 
-    /// Whether somebody has to hold the lock that the others look at.
-    pub(super) const fn has_looks(self) -> bool {
+    /// Whether a further client has to hold a lock all the time.
+    pub(super) const fn needs_held_lock(self) -> bool {
         match self {
             Self::Chubby => true,
             Self::Lock | Self::Append | Self::Heartbeats | Self::Contended => false,
@@ -91,35 +91,39 @@ impl Mix {
 mod tests {
     use super::*;
 
-    fn drawn(seed: u64) -> Vec<Action> {
+    fn actions(seed: u64) -> Vec<Action> {
         let mut rng = Rng::new(seed);
-        (0..10_000).map(|_| Mix::Chubby.draw(&mut rng)).collect()
+        (0..10_000).map(|_| Mix::Chubby.next_action(&mut rng)).collect()
     }
 
     #[test]
-    fn the_same_seed_draws_the_same_and_another_does_not() {
-        assert_eq!(drawn(7), drawn(7));
-        assert_ne!(drawn(7), drawn(8));
+    fn actions_depend_on_the_seed() {
+        assert_eq!(actions(7), actions(7));
+        assert_ne!(actions(7), actions(8));
     }
 
     #[test]
     fn chubby_is_mostly_heartbeats() {
-        let drawn = drawn(1);
-        let count = |action| drawn.iter().filter(|it| **it == action).count();
-        assert!((9_200..9_400).contains(&count(Action::Beat)), "{}", count(Action::Beat));
-        assert!((250..350).contains(&count(Action::Look)), "{}", count(Action::Look));
-        assert!((150..250).contains(&count(Action::Open)), "{}", count(Action::Open));
-        let turns = count(Action::Turn { appends: false });
+        let actions = actions(1);
+        let count = |action| actions.iter().filter(|it| **it == action).count();
+        assert!((9_200..9_400).contains(&count(Action::Heartbeat)), "{}", count(Action::Heartbeat));
+        assert!((250..350).contains(&count(Action::TryHeldLock)), "{}", count(Action::TryHeldLock));
+        assert!(
+            (150..250).contains(&count(Action::ReopenSession)),
+            "{}",
+            count(Action::ReopenSession)
+        );
+        let turns = count(Action::LockCycle { appends: false });
         assert!((150..250).contains(&turns), "{turns}");
     }
 
     #[test]
-    fn the_other_mixes_draw_one_thing_only() {
+    fn the_other_mixes_have_one_action() {
         let mut rng = Rng::new(1);
-        let mut draw = |mix: Mix| mix.draw(&mut rng);
-        assert_eq!(draw(Mix::Lock), Action::Turn { appends: false });
-        assert_eq!(draw(Mix::Append), Action::Turn { appends: true });
-        assert_eq!(draw(Mix::Heartbeats), Action::Beat);
-        assert_eq!(draw(Mix::Contended), Action::Pass);
+        let mut next_action = |mix: Mix| mix.next_action(&mut rng);
+        assert_eq!(next_action(Mix::Lock), Action::LockCycle { appends: false });
+        assert_eq!(next_action(Mix::Append), Action::LockCycle { appends: true });
+        assert_eq!(next_action(Mix::Heartbeats), Action::Heartbeat);
+        assert_eq!(next_action(Mix::Contended), Action::HandOff);
     }
 }

@@ -1,14 +1,14 @@
-//! `leasehold bench`: how fast a server is, measured by clients that speak the real protocol.
+//! `leasehold bench`: measures a server with clients that use the real protocol.
 
+mod client;
+mod counters;
+mod duration;
 mod idle;
-mod lane;
 mod mix;
-mod player;
+mod progress;
 mod report;
 mod schedule;
-mod span;
-mod tally;
-mod watch;
+mod shared_socket;
 mod worker;
 
 use std::io::{self, Write as _};
@@ -29,215 +29,214 @@ use leasehold_core::wire::MacKey;
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 
-use super::failure::Failure;
-use super::paint::Paint;
-use super::server_child::ServerChild;
-use super::signals::{Signals, exit_code};
-use super::target::Target;
-use idle::{Idle, IdlePlan, IdleTally};
+use super::error::CommandError;
+use super::options::ServerOptions;
+use super::signals::{Signals, exit_after};
+use super::style::Style;
+use super::temporary_server::TemporaryServer;
+use counters::Counters;
+use duration::parse_duration;
+use idle::{IdleCounters, IdlePlan, IdleSessions};
 use mix::Mix;
+use progress::Progress;
 use report::Report;
-use tally::Tally;
-use watch::Watch;
-use worker::{Plan, Shared, Trouble, Worker};
+use worker::{BenchError, Plan, Shared, Worker};
 
-/// How many sockets there are at most. Clients beyond that share them.
+/// The largest number of sockets. More clients share them.
 const SOCKETS_MAX: u32 = 64;
 
-/// How many threads there are at most, unless more are asked for.
+/// The default number of threads is at most this.
 const THREADS_MAX: u32 = 4;
 
-/// How many idle sessions there may be: as many as a server has.
+/// The largest number of idle sessions: the limit of a server.
 #[allow(clippy::cast_possible_wrap, reason = "it is far from 2^63")]
 const IDLE_MAX: i64 = SESSIONS_MAX as i64;
 
-/// The longest line that fits a datagram with all that goes around it.
+/// The longest line that fits a datagram, with the other fields of the request.
 const LINE_MAX: i64 = 900;
 
-/// Put load on a server, and tell how fast it is.
+/// Measure the throughput and the latency of a server.
 ///
-/// Each client is a session of its own, which says hello, asks, asks again when no answer comes,
-/// and renews its lease, as any client does. By default each begins its next operation when its
-/// last one has ended. With --rate operations begin at fixed moments, whatever became of those
-/// before them, and their latency counts from there: so a server that stalls is seen to.
+/// Each client has its own session and behaves like a real client: it retransmits requests and
+/// renews its lease. By default a client begins an operation when its last one has ended (closed
+/// loop). With --rate, operations begin at a fixed rate, and latencies are measured from the
+/// intended starts, so the stalls of a server are included.
 ///
-/// Locks are called bench-0, bench-1, and so on; so are the files that `append` leaves behind.
+/// The locks are named bench-0, bench-1, and so on, and so are the files that --mix append creates.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
-    /// What the clients do.
+    /// The operation that the clients repeat.
     #[arg(long, value_enum, default_value_t = Mix::Lock)]
     mix: Mix,
-    /// How many clients there are.
+    /// The number of clients.
     #[arg(long, value_name = "N", default_value_t = 16)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: u32,
-    /// How many locks they share: client N uses lock N, and around again. Without it: as many as
-    /// there are clients, and 1 with --mix contended.
+    /// The number of locks. The clients use them in turn [default: one per client; 1 with --mix
+    /// contended].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     locks: Option<u32>,
-    /// With --mix append: all append to this file.
+    /// With --mix append: let all clients append to this file.
     #[arg(long, value_name = "NAME", conflicts_with = "locks")]
     file: Option<Name>,
-    /// With --mix append: how long each line is, with its newline.
+    /// With --mix append: the length of a line, including its newline.
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=LINE_MAX))]
     bytes: u32,
-    /// Let this many operations a second begin, all clients together.
+    /// Begin this many operations per second, over all clients.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rate: Option<u64>,
-    /// For how long nothing counts yet (500ms, 2s, 1m; seconds where there is no unit).
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span::span)]
+    /// The warm-up, which is not measured (500ms, 2s, 1m; seconds without a unit).
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     warm_up: Duration,
-    /// For how long it counts.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span::span)]
+    /// The duration of the measurement.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
-    /// Decides the order of what --mix chubby draws.
+    /// The random seed for the operations of --mix chubby.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// How many threads the clients have. Without it: half as many as there are processors, and
-    /// at most 4.
+    /// The number of client threads [default: half of the processors, at most 4].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: Option<u32>,
-    /// So many more sessions are open meanwhile, and do nothing but renew their leases, as often as
-    /// these ask for it.
+    /// Open this many further sessions, which only renew their leases.
     #[arg(long, value_name = "N", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=IDLE_MAX))]
     idle_sessions: u32,
-    /// How many locks each of them holds.
+    /// The number of locks that each idle session holds.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "idle_sessions")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
     idle_locks: u32,
-    /// The lease of each of them.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span::span)]
+    /// The lease of each idle session.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     idle_lease: Duration,
-    /// Start a server for this alone, in a temporary folder (TMPDIR says on which disk).
+    /// Start a server for the measurement, with a temporary data directory (below TMPDIR).
     #[arg(long)]
     own_server: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    target: Target,
+    options: ServerOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   leasehold bench --own-server
   leasehold bench --mix append --clients 128 --duration 30s
-  leasehold bench --mix contended --clients 100 --locks 5     # from hand to hand
+  leasehold bench --mix contended --clients 100 --locks 5     # clients that compete
   leasehold bench --mix heartbeats --clients 10000 --json
-  leasehold bench --idle-sessions 100000                      # beside many that are idle
+  leasehold bench --idle-sessions 100000                      # with many idle sessions
   leasehold bench --mix chubby --rate 5000                    # latency from the intended start
 
-Ends with 1 where an operation failed, with 69 where none was answered.";
+Exits with 1 if an operation failed, and with 69 if the server did not reply.";
 
-/// The leases that a session can have.
+/// The range of leases.
 const fn idle_leases() -> RangeInclusive<Duration> {
     Duration::from_millis(LEASE_MIN.as_millis())..=Duration::from_millis(LEASE_MAX.as_millis())
 }
 
-/// Where a worker ends up.
-type Outcome = Result<Tally, Trouble>;
+/// The result of a worker.
+type Outcome = Result<Counters, BenchError>;
 
 impl Bench {
-    /// `named` is whether the server's address was given on the command line.
-    pub(crate) async fn run(mut self, named: bool) -> Result<ExitCode, Failure> {
-        self.check(named)?;
+    /// `server_given` is whether the command line names the server.
+    pub(crate) async fn run(mut self, server_given: bool) -> Result<ExitCode, CommandError> {
+        self.check(server_given)?;
         let mut signals = Signals::listen()?;
-        let own = tokio::select! {
-            own = self.find_server() => own?,
-            signal = signals.next() => return Ok(ExitCode::from(exit_code(signal.as_raw()))),
+        let own_server = tokio::select! {
+            own_server = self.find_server() => own_server?,
+            signal = signals.next() => return Ok(exit_after(signal)),
         };
-        let done = self.measure(&mut signals).await;
-        if let Some(own) = own {
-            own.end().await;
+        let result = self.measure(&mut signals).await;
+        if let Some(own_server) = own_server {
+            own_server.stop().await;
         }
-        done
+        result
     }
 
-    fn check(&self, named: bool) -> Result<(), Failure> {
-        if self.own_server && named {
-            return Err(Failure::usage(
-                "--own-server has an address of its own; leave --server out",
+    fn check(&self, server_given: bool) -> Result<(), CommandError> {
+        if self.own_server && server_given {
+            return Err(CommandError::usage(
+                "--own-server selects its own address; remove --server",
             ));
         }
         if self.duration.is_zero() {
-            return Err(Failure::usage("--duration is to be longer than nothing"));
+            return Err(CommandError::usage("--duration must be longer than 0"));
         }
         if self.file.is_some() && self.mix != Mix::Append {
-            return Err(Failure::usage("--file goes with --mix append"));
+            return Err(CommandError::usage("--file requires --mix append"));
         }
         if !idle_leases().contains(&self.idle_lease) {
-            return Err(Failure::usage("--idle-lease is to be from 250ms to 60s"));
+            return Err(CommandError::usage("--idle-lease must be from 250ms to 60s"));
         }
         Ok(())
     }
 
-    /// Starts a server where one is wanted; else sees whether there is one.
-    async fn find_server(&mut self) -> Result<Option<ServerChild>, Failure> {
+    /// Starts a server if --own-server is given; otherwise checks that the server replies.
+    async fn find_server(&mut self) -> Result<Option<TemporaryServer>, CommandError> {
         if self.own_server {
-            let own = ServerChild::start(self.target.key_file.as_deref()).await?;
-            self.target.server = own.udp.clone();
-            return Ok(Some(own));
+            let own_server = TemporaryServer::start(self.options.key_file.as_deref()).await?;
+            self.options.server = own_server.udp.clone();
+            return Ok(Some(own_server));
         }
-        let client = self.target.connect("bench", |builder| builder).await?;
+        let client = self.options.connect("bench", |builder| builder).await?;
         let _ = client.close().await;
         Ok(None)
     }
 
-    async fn measure(&self, signals: &mut Signals) -> Result<ExitCode, Failure> {
+    async fn measure(&self, signals: &mut Signals) -> Result<ExitCode, CommandError> {
         let plan = self.plan(self.resolve().await?)?;
-        let luck = getrandom::u64()
-            .map_err(|error| Failure::refused(format!("the system has no luck: {error}")))?;
+        let seed = getrandom::u64()
+            .map_err(|error| CommandError::refused(format!("cannot get a random seed: {error}")))?;
         let shared = Arc::new(Shared::default());
-        let idle = self.start_idle(&plan, luck, &shared)?;
-        let (done, mut outcomes) = mpsc::unbounded_channel();
+        let idle = self.start_idle(&plan, seed, &shared)?;
+        let (sender, mut outcomes) = mpsc::unbounded_channel();
         for number in 0..plan.workers {
-            let (plan, shared, done) = (plan.clone(), Arc::clone(&shared), done.clone());
+            let (plan, shared, sender) = (plan.clone(), Arc::clone(&shared), sender.clone());
             let work = move || {
-                let outcome = Worker::new(plan, number, luck).and_then(|it| it.run(&shared));
-                // Whoever waits for it may have been interrupted.
-                let _ = done.send(outcome);
+                let outcome = Worker::new(plan, number, seed).and_then(|it| it.run(&shared));
+                // An error means that the bench was interrupted.
+                let _ = sender.send(outcome);
             };
             let name = format!("bench-{number}");
             let spawned = thread::Builder::new().name(name).spawn(work);
-            spawned.map_err(|error| Failure::refused(format!("no thread: {error}")))?;
+            spawned.map_err(|error| cannot_start_thread(&error))?;
         }
-        drop(done);
-        let (idle_sessions, loudness) = (self.idle_sessions, self.target.loudness);
-        let mut watch = Watch::new(&plan, idle_sessions, Arc::clone(&shared), loudness);
-        let tally = tokio::select! {
-            tally = self.collect(&plan, &mut watch, &shared, &mut outcomes) => tally,
+        drop(sender);
+        let (idle_sessions, verbosity) = (self.idle_sessions, self.options.verbosity);
+        let mut progress = Progress::new(&plan, idle_sessions, Arc::clone(&shared), verbosity);
+        let counters = tokio::select! {
+            counters = self.collect(&plan, &mut progress, &shared, &mut outcomes) => counters,
             signal = signals.next() => {
-                watch.clear();
+                progress.clear();
                 shared.stop.store(true, Ordering::Relaxed);
-                // The sessions are closed first, so that nothing of this is left at the server.
+                // Waits until the sessions are closed, so that none is left at the server.
                 while outcomes.recv().await.is_some() {}
                 if let Some(idle) = idle {
-                    let _ = idle.end().await;
+                    let _ = idle.stop().await;
                 }
-                return Ok(ExitCode::from(exit_code(signal.as_raw())));
+                return Ok(exit_after(signal));
             }
         };
         let idle = match idle {
-            Some(idle) => Some(idle.end().await.map_err(|trouble| self.failure(&trouble))?),
+            Some(idle) => Some(idle.stop().await.map_err(|error| self.command_error(&error))?),
             None => None,
         };
-        self.tell(&plan, &tally?, idle.as_ref())
+        self.print_report(&plan, &counters?, idle.as_ref())
     }
 
-    /// Starts the sessions that only stay alive, where there are to be some.
+    /// Starts the idle sessions, if there are any.
     fn start_idle(
         &self,
         plan: &Plan,
-        luck: u64,
+        seed: u64,
         shared: &Arc<Shared>,
-    ) -> Result<Option<Idle>, Failure> {
+    ) -> Result<Option<IdleSessions>, CommandError> {
         if self.idle_sessions == 0 {
             return Ok(None);
         }
-        let lease = u64::try_from(self.idle_lease.as_millis()).expect("it was looked at");
+        let lease = u64::try_from(self.idle_lease.as_millis()).expect("checked to be at most 60 s");
         let idle = IdlePlan {
             sessions: self.idle_sessions,
             locks: self.idle_locks,
@@ -247,78 +246,80 @@ impl Bench {
             server: plan.server,
             key: plan.key.clone(),
         };
-        let idle = idle.start(luck, Arc::clone(shared));
-        idle.map(Some).map_err(|error| Failure::refused(format!("no thread: {error}")))
+        let idle = idle.start(seed, Arc::clone(shared));
+        idle.map(Some).map_err(|error| cannot_start_thread(&error))
     }
 
-    /// Waits for all workers.
+    /// Waits for all workers and adds their counters.
     async fn collect(
         &self,
         plan: &Plan,
-        watch: &mut Watch,
+        progress: &mut Progress,
         shared: &Shared,
         outcomes: &mut mpsc::UnboundedReceiver<Outcome>,
-    ) -> Result<Tally, Failure> {
-        let (mut tally, mut trouble, mut count) = (Tally::default(), None, 0);
+    ) -> Result<Counters, CommandError> {
+        let (mut counters, mut error, mut count) = (Counters::default(), None, 0);
         loop {
             tokio::select! {
                 outcome = outcomes.recv() => match outcome {
                     None => break,
                     Some(Ok(part)) => {
-                        tally.add(&part);
+                        counters.merge(&part);
                         count += 1;
                     }
                     Some(Err(first)) => {
                         shared.stop.store(true, Ordering::Relaxed);
-                        trouble.get_or_insert(first);
+                        error.get_or_insert(first);
                     }
                 },
-                () = watch.look() => {}
+                () = progress.tick() => {}
             }
         }
-        watch.clear();
-        if let Some(trouble) = trouble {
-            return Err(self.failure(&trouble));
+        progress.clear();
+        if let Some(error) = error {
+            return Err(self.command_error(&error));
         }
-        assert_eq!(count, plan.workers, "a worker that panics has said why");
-        Ok(tally)
+        assert_eq!(count, plan.workers, "a worker panicked");
+        Ok(counters)
     }
 
-    fn tell(
+    fn print_report(
         &self,
         plan: &Plan,
-        tally: &Tally,
-        idle: Option<&IdleTally>,
-    ) -> Result<ExitCode, Failure> {
-        let report = Report::new(plan, tally).with_idle(idle);
+        counters: &Counters,
+        idle: Option<&IdleCounters>,
+    ) -> Result<ExitCode, CommandError> {
+        let report = Report::new(plan, counters).with_idle_sessions(idle);
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
             writeln!(out)?;
         } else {
-            out.write_all(report.text(Paint::of_stdout()).as_bytes())?;
+            out.write_all(report.text(Style::for_stdout()).as_bytes())?;
         }
         out.flush()?;
-        if let Some(lost) = idle.map(|idle| idle.lost).filter(|lost| *lost > 0) {
-            return Err(Failure::refused(format!("{lost} idle sessions were lost")));
+        if let Some(lost) = idle.map(|idle| idle.sessions_lost).filter(|lost| *lost > 0) {
+            return Err(CommandError::refused(format!("{lost} idle sessions were lost")));
         }
-        let silent = tally.failed.get("no_answer").copied().unwrap_or(0);
-        match tally.failures() {
+        let without_reply = counters.failed.get("no_answer").copied().unwrap_or(0);
+        match counters.failures() {
             0 => Ok(ExitCode::SUCCESS),
-            failures if failures == silent && tally.operations.count() == 0 => {
-                Err(self.failure(&Trouble::NoAnswer))
+            failures if failures == without_reply && counters.operations.count() == 0 => {
+                Err(self.command_error(&BenchError::NoReply))
             }
             failures => {
-                let (&code, _) = tally.failed.iter().max_by_key(|(_, count)| **count).expect("one");
-                Err(Failure::refused(format!("{failures} operations failed, most with {code}")))
+                let most = counters.failed.iter().max_by_key(|(_, count)| **count);
+                let (code, _) = most.expect("there is a failure");
+                let message = format!("{failures} operations failed, most of them with {code}");
+                Err(CommandError::refused(message))
             }
         }
     }
 
-    fn plan(&self, server: SocketAddr) -> Result<Plan, Failure> {
+    fn plan(&self, server: SocketAddr) -> Result<Plan, CommandError> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let usual = u32::try_from(processors / 2).unwrap_or(1).clamp(1, THREADS_MAX);
-        let workers = self.threads.unwrap_or(usual).min(self.clients);
+        let default = u32::try_from(processors / 2).unwrap_or(1).clamp(1, THREADS_MAX);
+        let workers = self.threads.unwrap_or(default).min(self.clients);
         let locks = match &self.file {
             Some(_) => 1,
             None => self.locks.unwrap_or_else(|| self.mix.locks(self.clients)),
@@ -334,31 +335,37 @@ impl Bench {
             duration: self.duration,
             seed: self.seed,
             workers,
-            lanes_max: (SOCKETS_MAX / workers).max(1),
+            sockets_max: (SOCKETS_MAX / workers).max(1),
             server,
-            key: self.target.key()?.as_deref().map(MacKey::new),
+            key: self.options.key()?.as_deref().map(MacKey::new),
         })
     }
 
-    async fn resolve(&self) -> Result<SocketAddr, Failure> {
-        let server = self.target.server.to_string();
-        let found = lookup_host(&server).await;
-        let found = found.map_err(|error| Failure::of(Error::Io(error), "a session", &server))?;
-        let found: Vec<SocketAddr> = found.collect();
-        // `localhost` may name both; a server listens on IPv4 unless it is told otherwise.
-        let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
-        first.copied().ok_or_else(|| Failure::no_answer(format!("{server} has no address")))
+    async fn resolve(&self) -> Result<SocketAddr, CommandError> {
+        let server = self.options.server.to_string();
+        let addrs = lookup_host(&server).await;
+        let to_error = |error| CommandError::from_client(Error::Io(error), "a session", &server);
+        let addrs: Vec<SocketAddr> = addrs.map_err(to_error)?.collect();
+        // `localhost` may resolve to both; the server listens on IPv4 by default.
+        let first = addrs.iter().find(|addr| addr.is_ipv4()).or(addrs.first());
+        first.copied().ok_or_else(|| CommandError::no_reply(format!("{server} has no address")))
     }
 
-    fn failure(&self, trouble: &Trouble) -> Failure {
-        let server = &self.target.server;
-        match trouble {
-            Trouble::Socket(error) => Failure::refused(format!("no socket: {error}")),
-            Trouble::NoAnswer => Failure::of(Error::NoReply, "a session", server),
-            Trouble::Refused(code) => Failure::refused(format!(
-                "the server refused a session ({code}); let there be fewer --clients, or raise its \
-                 bounds"
+    fn command_error(&self, error: &BenchError) -> CommandError {
+        let server = &self.options.server;
+        match error {
+            BenchError::Socket(error) => {
+                CommandError::refused(format!("cannot create a socket: {error}"))
+            }
+            BenchError::NoReply => CommandError::from_client(Error::NoReply, "a session", server),
+            BenchError::Refused(code) => CommandError::refused(format!(
+                "the server refused a session ({code}); use fewer --clients, or raise the \
+                 limits of the server"
             )),
         }
     }
+}
+
+fn cannot_start_thread(error: &io::Error) -> CommandError {
+    CommandError::refused(format!("cannot start a thread: {error}"))
 }

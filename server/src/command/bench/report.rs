@@ -1,19 +1,19 @@
-//! What a bench has found, for people and for programs.
+//! The report of a bench, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::idle::IdleTally;
-use super::tally::{Call, Latencies, Tally};
+use super::counters::{Counters, Latencies, RequestKind};
+use super::idle::IdleCounters;
 use super::worker::Plan;
-use crate::command::paint::Paint;
+use crate::command::style::Style;
 
-/// The shares of operations whose latency is told.
-const SHARES: [f64; 3] = [0.5, 0.99, 0.999];
+/// The quantiles of the latencies that are reported.
+const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 
-/// A report, as its JSON is.
+/// A report. Its fields are those of the JSON.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
     format: &'static str,
@@ -21,7 +21,8 @@ pub(super) struct Report {
     mix: &'static str,
     clients: u32,
     locks: u32,
-    /// Unset where each client begins when its last operation has ended.
+    /// Unset in a closed loop, in which each client begins an operation when its last one has
+    /// ended.
     rate: Option<u64>,
     seed: u64,
     warm_up_s: f64,
@@ -29,20 +30,20 @@ pub(super) struct Report {
     operations: u64,
     per_second: f64,
     latency_us: Percentiles,
-    /// By kind of request.
+    /// The latencies by kind of request.
     requests: BTreeMap<&'static str, Percentiles>,
-    /// Set at a fixed rate: how many operations were to begin.
+    /// At a fixed rate: the number of operations that were to begin.
     offered: Option<u64>,
-    /// Set at a fixed rate: how many of them never came to an end.
+    /// At a fixed rate: the number of these operations that did not end.
     not_finished: Option<u64>,
     failed: u64,
     failed_by_code: BTreeMap<&'static str, u64>,
     whole_run: WholeRun,
-    /// Set where there are idle sessions beside the clients.
+    /// Set if the bench has idle sessions.
     idle: Option<IdleReport>,
 }
 
-/// Latencies in microseconds, of so many.
+/// Latencies in microseconds, and their number.
 #[derive(Clone, Debug, Serialize)]
 struct Percentiles {
     count: u64,
@@ -53,23 +54,23 @@ struct Percentiles {
     max: f64,
 }
 
-/// What became of the idle sessions.
+/// The counters of the idle sessions.
 #[derive(Clone, Debug, Serialize)]
 struct IdleReport {
     sessions: u32,
-    /// Of each of them.
+    /// The number of locks that each session holds.
     locks: u32,
-    /// Those that were answered while the work of the clients counted.
+    /// The heartbeats that were acknowledged during the measurement.
     heartbeats: u64,
     heartbeats_per_second: f64,
-    /// From the first hello to the last farewell.
+    /// The datagrams of the whole run.
     sent: u64,
     received: u64,
     retransmissions: u64,
     sessions_lost: u64,
 }
 
-/// What counts from the first hello to the last farewell.
+/// The counters of the whole run, including warm-up and end.
 #[derive(Clone, Debug, Serialize)]
 struct WholeRun {
     sent: u64,
@@ -83,75 +84,75 @@ struct WholeRun {
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, tally: &Tally) -> Self {
+    pub(super) fn new(plan: &Plan, counters: &Counters) -> Self {
         let duration_s = plan.duration.as_secs_f64();
-        // Of threads each sees the hand-offs among its own clients alone.
-        let told = |call: Call| call != Call::HandOff || plan.workers == 1;
-        let calls = tally.calls.iter().filter(|(call, _)| told(**call));
-        let requests = calls.map(|(call, it)| (call.word(), Percentiles::of(it)));
+        // Each thread counts only the hand-offs among its own clients.
+        let is_shown = |kind: RequestKind| kind != RequestKind::HandOff || plan.workers == 1;
+        let kinds = counters.requests.iter().filter(|(kind, _)| is_shown(**kind));
+        let requests = kinds.map(|(kind, it)| (kind.code(), Percentiles::new(it)));
         Self {
             format: "leasehold-bench",
             server: plan.server.to_string(),
-            mix: plan.mix.word(),
+            mix: plan.mix.code(),
             clients: plan.clients,
             locks: plan.locks,
             rate: plan.rate,
             seed: plan.seed,
             warm_up_s: plan.warm_up.as_secs_f64(),
             duration_s,
-            operations: tally.operations.count(),
-            per_second: per_second(tally.in_time, duration_s),
-            latency_us: Percentiles::of(&tally.operations),
+            operations: counters.operations.count(),
+            per_second: per_second(counters.in_time, duration_s),
+            latency_us: Percentiles::new(&counters.operations),
             requests: requests.collect(),
-            offered: tally.offered,
-            not_finished: tally.not_finished(),
-            failed: tally.failures(),
-            failed_by_code: tally.failed.clone(),
+            offered: counters.offered,
+            not_finished: counters.not_finished(),
+            failed: counters.failures(),
+            failed_by_code: counters.failed.clone(),
             whole_run: WholeRun {
-                sent: tally.sent,
-                received: tally.received,
-                retransmissions: tally.sent_again,
-                polls: tally.polls,
-                background_heartbeats: tally.background,
-                sessions_lost: tally.sessions_lost,
-                appended_lines: tally.appended_lines,
-                appended_bytes: tally.appended_bytes,
+                sent: counters.sent,
+                received: counters.received,
+                retransmissions: counters.retransmissions,
+                polls: counters.polls,
+                background_heartbeats: counters.background_heartbeats,
+                sessions_lost: counters.sessions_lost,
+                appended_lines: counters.appended_lines,
+                appended_bytes: counters.appended_bytes,
             },
             idle: None,
         }
     }
 
-    /// Adds what became of the idle sessions.
-    pub(super) fn with_idle(mut self, tally: Option<&IdleTally>) -> Self {
-        self.idle = tally.map(|tally| IdleReport {
-            sessions: tally.sessions,
-            locks: tally.locks,
-            heartbeats: tally.beats,
-            heartbeats_per_second: per_second(tally.beats, self.duration_s),
-            sent: tally.sent,
-            received: tally.received,
-            retransmissions: tally.sent_again,
-            sessions_lost: tally.lost,
+    /// Adds the counters of the idle sessions.
+    pub(super) fn with_idle_sessions(mut self, counters: Option<&IdleCounters>) -> Self {
+        self.idle = counters.map(|counters| IdleReport {
+            sessions: counters.sessions,
+            locks: counters.locks,
+            heartbeats: counters.heartbeats,
+            heartbeats_per_second: per_second(counters.heartbeats, self.duration_s),
+            sent: counters.sent,
+            received: counters.received,
+            retransmissions: counters.retransmissions,
+            sessions_lost: counters.sessions_lost,
         });
         self
     }
 
-    /// The report as text.
-    pub(super) fn text(&self, paint: Paint) -> String {
+    /// Returns the report as text.
+    pub(super) fn text(&self, style: Style) -> String {
         let mut text = String::new();
-        // Writing to a string can't fail.
-        let _ = self.write(&mut text, paint);
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text, style);
         text
     }
 
-    fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
+    fn write(&self, out: &mut String, style: Style) -> std::fmt::Result {
         let Self { mix, clients, duration_s, warm_up_s, .. } = self;
         let pace = self.rate.map_or_else(
-            || "as fast as they are answered".to_owned(),
+            || "closed loop".to_owned(),
             |rate| format!("{} a second offered", grouped(rate)),
         );
         let title = format!("{mix}, {clients} client{}, {pace}", plural(u64::from(*clients)));
-        writeln!(out, "{}", paint.bold(&title))?;
+        writeln!(out, "{}", style.bold(&title))?;
         writeln!(out, "server {}, {duration_s} s after {warm_up_s} s of warm-up\n", self.server)?;
         let rate = grouped(rounded(self.per_second));
         writeln!(out, "operations {:>12}  {rate} a second", grouped(self.operations))?;
@@ -161,14 +162,14 @@ impl Report {
         }
         for (code, count) in &self.failed_by_code {
             let line = format!("failed     {:>12}  {code}", grouped(*count));
-            writeln!(out, "{}", paint.warning(&line))?;
+            writeln!(out, "{}", style.warning(&line))?;
         }
         let columns = ["p50", "p99", "p99.9", "max"];
         let [p50, p99, p99_9, max] = columns;
         writeln!(out, "\n{:<11}{p50:>12}{p99:>12}{p99_9:>12}{max:>12}", "latency, µs")?;
         self.latency_us.write(out, "operation")?;
-        for (call, percentiles) in &self.requests {
-            percentiles.write(out, &format!("  {call}"))?;
+        for (kind, percentiles) in &self.requests {
+            percentiles.write(out, &format!("  {kind}"))?;
         }
         self.whole_run.write(out)?;
         self.idle.as_ref().map_or(Ok(()), |idle| idle.write(out))
@@ -181,7 +182,7 @@ impl IdleReport {
         writeln!(
             out,
             "idle       {} session{} with {locks} lock{} each: {} heartbeats, {} a second; {} \
-             datagrams sent ({} again), {} received, {} sessions lost",
+             datagrams sent ({} retransmissions), {} received, {} sessions lost",
             grouped(u64::from(*sessions)),
             plural(u64::from(*sessions)),
             plural(u64::from(*locks)),
@@ -199,8 +200,8 @@ impl WholeRun {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
-            "\nwhole run  {} datagrams sent ({} again, {} polls, {} heartbeats beside the work), \
-             {} received",
+            "\nwhole run  {} datagrams sent ({} retransmissions, {} polls, {} heartbeats), {} \
+             received",
             grouped(self.sent),
             grouped(self.retransmissions),
             grouped(self.polls),
@@ -220,8 +221,8 @@ impl WholeRun {
 }
 
 impl Percentiles {
-    fn of(latencies: &Latencies) -> Self {
-        let [p50, p99, p99_9] = SHARES.map(|share| latencies.micros_at(share));
+    fn new(latencies: &Latencies) -> Self {
+        let [p50, p99, p99_9] = QUANTILES.map(|quantile| latencies.micros_at(quantile));
         let (count, mean) = (latencies.count(), latencies.micros_mean());
         Self { count, mean, p50, p99, p99_9, max: latencies.micros_max() }
     }
@@ -236,12 +237,16 @@ impl Percentiles {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "no bench does 2^52 operations")]
+#[allow(clippy::cast_precision_loss, reason = "a bench has fewer than 2^52 operations")]
 fn per_second(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounds, from 0 on")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number is rounded and not negative"
+)]
 fn rounded(number: f64) -> u64 {
     number.round().max(0.0) as u64
 }
@@ -250,12 +255,12 @@ const fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// A number with a comma between thousands.
+/// Formats a number with commas between thousands.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -269,9 +274,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::command::bench::counters::{RequestKind, SendReason};
     use crate::command::bench::mix::Mix;
     use crate::command::bench::schedule::Window;
-    use crate::command::bench::tally::{Call, Sort};
 
     fn plan(rate: Option<u64>) -> Plan {
         Plan {
@@ -285,33 +290,33 @@ mod tests {
             duration: Duration::from_secs(2),
             seed: 7,
             workers: 1,
-            lanes_max: 1,
+            sockets_max: 1,
             server: SocketAddr::from(([127, 0, 0, 1], 7_700)),
             key: None,
         }
     }
 
-    /// A thousand operations, of 1 to 1,000 ms: so each share is known.
-    fn tally(offered: Option<u64>) -> Tally {
+    /// Returns the counters of a thousand operations of 1 to 1,000 ms, whose quantiles are known.
+    fn counters(offered: Option<u64>) -> Counters {
         let begin = Instant::now();
         let window = Window::new(begin, Duration::ZERO, Duration::from_secs(2));
-        let mut tally = Tally { window: Some(window), offered, ..Tally::default() };
+        let mut counters = Counters { window: Some(window), offered, ..Counters::default() };
         for millis in 1..=1_000 {
-            tally.end(begin, begin + Duration::from_millis(millis), Ok(()));
+            counters.record_operation(begin, begin + Duration::from_millis(millis), Ok(()));
         }
-        tally.end(begin, begin, Err("overloaded"));
-        tally.call(Call::Acquire, begin, begin + Duration::from_micros(50));
-        tally.sent(Sort::Again);
-        tally
+        counters.record_operation(begin, begin, Err("overloaded"));
+        counters.record_request(RequestKind::Acquire, begin, begin + Duration::from_micros(50));
+        counters.record_sent(SendReason::Retransmission);
+        counters
     }
 
     #[test]
-    fn percentiles_are_told_to_three_digits() {
-        let report = Report::new(&plan(None), &tally(None));
+    fn percentiles_have_three_significant_digits() {
+        let report = Report::new(&plan(None), &counters(None));
         let expected = [(0.5, 500_000.0), (0.99, 990_000.0), (0.999, 999_000.0)];
         let Percentiles { p50, p99, p99_9, max, .. } = report.latency_us;
-        for ((share, expected), found) in expected.into_iter().zip([p50, p99, p99_9]) {
-            assert!((found - expected).abs() < expected / 1_000.0, "{share}: {found}");
+        for ((quantile, expected), found) in expected.into_iter().zip([p50, p99, p99_9]) {
+            assert!((found - expected).abs() < expected / 1_000.0, "{quantile}: {found}");
         }
         assert!((max - 1_000_000.0).abs() < 1_000.0, "{max}");
         assert!((report.per_second - 500.0).abs() < f64::EPSILON, "{}", report.per_second);
@@ -319,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_text_is_a_table() {
-        let text = Report::new(&plan(Some(500)), &tally(Some(1_003))).text(Paint::off());
+        let text = Report::new(&plan(Some(500)), &counters(Some(1_003))).text(Style::plain());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "lock, 16 clients, 500 a second offered");
         assert_eq!(lines[1], "server 127.0.0.1:7700, 2 s after 0 s of warm-up");
@@ -331,16 +336,19 @@ mod tests {
         assert!(lines[9].starts_with("operation       500,"), "{}", lines[9]);
         let acquire = "  acquire            50          50          50          50";
         assert_eq!(lines[10], acquire);
-        assert!(lines[12].starts_with("whole run  1 datagrams sent (1 again, 0 polls"), "{text}");
-        assert_eq!(lines.len(), 13, "and nothing else\n{text}");
-        let closed = Report::new(&plan(None), &tally(None)).text(Paint::off());
-        assert!(closed.starts_with("lock, 16 clients, as fast as they are answered\n"));
+        assert!(
+            lines[12].starts_with("whole run  1 datagrams sent (1 retransmissions, 0 polls"),
+            "{text}"
+        );
+        assert_eq!(lines.len(), 13, "no further lines\n{text}");
+        let closed = Report::new(&plan(None), &counters(None)).text(Style::plain());
+        assert!(closed.starts_with("lock, 16 clients, closed loop\n"));
         assert!(!closed.contains("offered"), "{closed}");
     }
 
     #[test]
-    fn where_nothing_was_done_nothing_is_told_as_fast() {
-        let text = Report::new(&plan(None), &Tally::default()).text(Paint::off());
+    fn percentiles_of_no_operations_are_dashes() {
+        let text = Report::new(&plan(None), &Counters::default()).text(Style::plain());
         let row = "operation             -           -           -           -";
         assert!(text.contains(row), "{text}");
     }

@@ -1,8 +1,8 @@
-//! When things are to happen: the time that counts, and the intended starts of a fixed rate.
+//! The measurement window, and the intended starts of operations at a fixed rate.
 //!
-//! - At a fixed rate each operation has a moment at which it is to begin, whatever became of those
-//!   before it. Its latency counts from there, so a server that stalls can't hide it by keeping the
-//!   clients from asking.
+//! - At a fixed rate each operation has an intended start that does not depend on earlier
+//!   operations. Its latency is measured from there, so a server that stalls cannot hide the stall
+//!   by delaying the clients' next requests (coordinated omission).
 
 use std::time::{Duration, Instant};
 
@@ -10,20 +10,21 @@ use leasehold_client::{Time, now};
 
 const NANOS_PER_SEC: u128 = 1_000_000_000;
 
-/// One moment on both clocks: the client's, in whole milliseconds, and the one for latencies.
+/// A reading of both clocks: the one of the client state machine, in whole milliseconds, and the
+/// one for latencies.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct ClockReading {
     pub(super) time: Time,
     pub(super) instant: Instant,
 }
 
-impl Moment {
+impl ClockReading {
     pub(super) fn now() -> Self {
         Self { time: now(), instant: Instant::now() }
     }
 }
 
-/// The time that counts: after the warm-up.
+/// The time in which operations count, after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) from: Instant,
@@ -41,29 +42,30 @@ impl Window {
     }
 }
 
-/// The intended starts of one worker's operations, where all workers together keep a fixed rate.
+/// The intended starts of the operations of one worker. All workers together have a fixed rate.
 #[derive(Clone, Debug)]
 pub(super) struct Arrivals {
     begin: Instant,
     per_second: u64,
-    /// The number of the next one, among those of all workers.
+    /// The number of the next operation among those of all workers.
     next: u64,
     workers: u64,
 }
 
 impl Arrivals {
-    /// Those of `worker`, of so many workers.
+    /// Returns the starts of one worker out of `workers`.
     pub(super) fn new(begin: Instant, per_second: u64, worker: u64, workers: u64) -> Self {
         Self { begin, per_second, next: worker, workers }
     }
 
-    /// When the next one is to begin.
+    /// Returns the intended start of the next operation.
     pub(super) fn next_at(&self) -> Instant {
         self.begin + self.offset(self.next)
     }
 
-    /// Takes the next one, where it is due: gives back when it was to begin.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Instant> {
+    /// Advances to the following operation and returns the start of this one, if it is not later
+    /// than `now`.
+    pub(super) fn next_before(&mut self, now: Instant) -> Option<Instant> {
         let at = self.next_at();
         if at > now {
             return None;
@@ -72,7 +74,7 @@ impl Arrivals {
         Some(at)
     }
 
-    /// How many of them begin within the window.
+    /// Returns the number of operations of this worker that begin within the window.
     pub(super) fn offered(&self, window: Window) -> u64 {
         let worker = self.next % self.workers;
         let before = |end: Instant| {
@@ -82,14 +84,14 @@ impl Arrivals {
         before(window.until) - before(window.from)
     }
 
-    /// Counted from the beginning each time, so that no error adds up. Rounded down to the
-    /// nanosecond.
+    /// Returns the offset of an operation, rounded down to the nanosecond. It is computed from the
+    /// beginning each time, so that errors do not add up.
     fn offset(&self, number: u64) -> Duration {
         let nanos = u128::from(number) * NANOS_PER_SEC / u128::from(self.per_second);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// The number of the first one that begins at this offset or later.
+    /// Returns the number of the first operation at this offset or later.
     fn first_from(&self, offset: Duration) -> u64 {
         let number = (offset.as_nanos() * u128::from(self.per_second)).div_ceil(NANOS_PER_SEC);
         u64::try_from(number).unwrap_or(u64::MAX)
@@ -110,16 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_late_keeps_its_intended_start() {
+    fn late_operations_keep_their_intended_start() {
         let begin = Instant::now();
         let mut arrivals = Arrivals::new(begin, 10, 0, 1);
-        assert_eq!(arrivals.take(begin), Some(begin));
-        assert_eq!(arrivals.take(begin), None, "the second is due in 100 ms");
-        // Nobody was free for a while: three are due at once, each with the start it should have.
+        assert_eq!(arrivals.next_before(begin), Some(begin));
+        assert_eq!(arrivals.next_before(begin), None, "the second one begins 100 ms later");
+        // No client was idle for a while: three operations are late, and each keeps its start.
         let late = begin + Duration::from_millis(350);
-        let taken: Vec<Instant> = std::iter::from_fn(|| arrivals.take(late)).collect();
+        let starts: Vec<Instant> = std::iter::from_fn(|| arrivals.next_before(late)).collect();
         let intended = [100, 200, 300].map(|ms| begin + Duration::from_millis(ms));
-        assert_eq!(taken, intended);
+        assert_eq!(starts, intended);
         assert_eq!(arrivals.next_at(), begin + Duration::from_millis(400));
     }
 
@@ -130,7 +132,7 @@ mod tests {
         let mut all: Vec<Instant> = Vec::new();
         for worker in 0..3 {
             let mut arrivals = Arrivals::new(begin, 7, worker, 3);
-            all.extend(std::iter::from_fn(|| arrivals.take(end)));
+            all.extend(std::iter::from_fn(|| arrivals.next_before(end)));
         }
         all.sort();
         let alone = Arrivals::new(begin, 7, 0, 1);
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_offered_is_what_would_be_taken() {
+    fn the_offered_count_matches_the_starts() {
         let begin = Instant::now();
         for (rate, workers) in [(1, 1), (7, 3), (1_000, 2), (999, 4), (3, 5)] {
             let (warm_up, duration) = (Duration::from_millis(700), Duration::from_millis(1_300));
@@ -148,10 +150,14 @@ mod tests {
             for worker in 0..workers {
                 let mut arrivals = Arrivals::new(begin, rate, worker, workers);
                 let offered = arrivals.offered(window);
-                let taken = std::iter::from_fn(|| arrivals.take(begin + 2 * duration));
-                let counted = taken.filter(|at| window.contains(*at)).count();
+                let starts = std::iter::from_fn(|| arrivals.next_before(begin + 2 * duration));
+                let counted = starts.filter(|at| window.contains(*at)).count();
                 assert_eq!(offered, counted as u64, "{rate} a second, {worker} of {workers}");
-                assert_eq!(arrivals.offered(window), offered, "the same, whatever was taken");
+                assert_eq!(
+                    arrivals.offered(window),
+                    offered,
+                    "the count does not depend on the position"
+                );
                 total += offered;
             }
             let expected = Arrivals::new(begin, rate, 0, 1).offered(window);

@@ -1,6 +1,6 @@
-//! `leasehold demo`: a handful of clients that want the same few files.
+//! `leasehold demo`: a few clients that compete for the locks of a few files.
 
-mod cast;
+mod client;
 mod story;
 
 use std::io::{self, Write as _};
@@ -13,133 +13,142 @@ use leasehold_core::rng::Rng;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::failure::Failure;
-use super::page::Page;
-use super::server_child::ServerChild;
-use super::signals::{Signals, exit_code};
-use super::target::{PATIENCE, Readable};
-use cast::{Part, Player, cast};
+use super::api_client::ApiClient;
+use super::error::CommandError;
+use super::options::{ApiOptions, REPLY_TIMEOUT};
+use super::signals::{Signals, exit_after};
+use super::temporary_server::TemporaryServer;
+use client::{DemoClient, Role, roles};
 use story::Story;
 
-/// After this long without an answer there is no server.
-const ABSENT_AFTER: Duration = Duration::from_secs(1);
+/// The time without a reply after which the demonstration starts its own server.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a client of the demonstration waits for an answer: longer than a lecture's worst
-/// network needs.
-const PLAYER_PATIENCE: Duration = Duration::from_secs(30);
+/// The request timeout of a client of the demonstration, long enough for a network with many
+/// faults.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many of a file's last lines are shown.
+/// The number of lines of a file that are shown.
 const LINES_MAX: usize = 12;
 
-/// Let five clients write to three files, each under its lock.
+/// Let five clients append to three files, each under the lock of its file.
 ///
-/// client_1 and client_3 write to file_0, client_2 to file_2, client_4 and client_5 to file_3.
-/// Each acquires the lock, appends a line, releases the lock and closes its session. Where no
-/// server answers, and none was named by --server, the demo starts one of its own in a temporary
-/// folder.
+/// client_1 and client_3 append to file_0, client_2 to file_2, client_4 and client_5 to file_3.
+/// Each acquires the lock, appends a line, releases the lock, and closes its session. If no server
+/// replies and --server is not given, the demo starts its own server with a temporary data
+/// directory.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Demo {
-    /// Go on until interrupted, at a pace that can be followed.
+    /// Repeat until interrupted, slowly enough to watch.
     #[arg(long = "loop")]
-    endless: bool,
-    /// How many clients there are.
+    repeat: bool,
+    /// The number of clients.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     clients: Option<u32>,
-    /// How many files they share: client N writes to file N-1, and around again.
+    /// The number of files. The clients use them in turn.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     files: Option<u32>,
-    /// This client crashes while it holds its lock.
+    /// Let this client crash while it holds its lock.
     #[arg(long, value_name = "CLIENT")]
     crash: Option<String>,
-    /// How long one step takes. Without it: 100, or 1000 with --loop.
+    /// The duration of one step [default: 100, or 1000 with --loop].
     #[arg(long, value_name = "MS")]
     pace_ms: Option<u64>,
-    /// The lease that each client asks for.
+    /// The lease that each client requests.
     #[arg(long, value_name = "MS")]
     lease_ms: Option<u64>,
     #[command(flatten)]
-    readable: Readable,
+    options: ApiOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   leasehold demo
-  leasehold demo --crash client_1                 # and watch client_3 wait for its lease
-  leasehold demo --loop                           # for a lecture, beside the page
+  leasehold demo --crash client_1                 # client_3 waits for the lease to expire
+  leasehold demo --loop                           # for a lecture, together with the page
   leasehold demo --loop --clients 12 --files 4";
 
 impl Demo {
-    /// `named` is whether the server's address was given on the command line.
-    pub(crate) async fn run(mut self, named: bool) -> Result<ExitCode, Failure> {
-        let parts = cast(self.clients, self.files, self.crash.as_deref())?;
+    /// `server_given` is whether the command line names the server.
+    pub(crate) async fn run(mut self, server_given: bool) -> Result<ExitCode, CommandError> {
+        let roles = roles(self.clients, self.files, self.crash.as_deref())?;
         let mut signals = Signals::listen()?;
-        let own = tokio::select! {
-            own = self.find_server(named) => own?,
-            signal = signals.next() => return Ok(ExitCode::from(exit_code(signal.as_raw()))),
+        let own_server = tokio::select! {
+            own_server = self.find_server(server_given) => own_server?,
+            signal = signals.next() => return Ok(exit_after(signal)),
         };
-        let done = self.play(parts, &mut signals).await;
-        if let Some(own) = own {
-            own.end().await;
+        let result = self.run_clients(roles, &mut signals).await;
+        if let Some(own_server) = own_server {
+            own_server.stop().await;
         }
-        done
+        result
     }
 
-    /// Sees whether there is a server. Where there is none, and none was named: starts one.
-    async fn find_server(&mut self, named: bool) -> Result<Option<ServerChild>, Failure> {
-        let target = &self.readable.target;
-        // Asked first, since it leaves no trace among what the clients do.
-        if Page::of(&self.readable)?.is_there().await {
+    /// Starts a server if none replies and the command line names none.
+    async fn find_server(
+        &mut self,
+        server_given: bool,
+    ) -> Result<Option<TemporaryServer>, CommandError> {
+        let options = &self.options.server;
+        // HTTP first, because it leaves no events in the log.
+        if ApiClient::new(&self.options)?.is_reachable().await {
             return Ok(None);
         }
-        let patience = if named { PATIENCE } else { ABSENT_AFTER };
-        let probe = target.builder("demo")?.request_timeout(patience);
-        match probe.connect(target.server.to_string()).await {
+        let timeout = if server_given { REPLY_TIMEOUT } else { PROBE_TIMEOUT };
+        let probe = options.builder("demo")?.request_timeout(timeout);
+        match probe.connect(options.server.to_string()).await {
             Ok(client) => {
                 let _ = client.close().await;
                 return Ok(None);
             }
-            Err(Error::NoReply | Error::Io(_)) if !named => {}
-            Err(error) => return Err(Failure::of(error, "a session", &target.server)),
-        }
-        let own = ServerChild::start(target.key_file.as_deref()).await?;
-        let absent = &target.server;
-        writeln!(io::stdout(), "no server answers at {absent}, so here is one of the demo's own")?;
-        self.readable.choose(own.udp.clone(), own.http.clone());
-        Ok(Some(own))
-    }
-
-    async fn play(&self, parts: Vec<Part>, signals: &mut Signals) -> Result<ExitCode, Failure> {
-        let Readable { target, .. } = &self.readable;
-        let http = self.readable.http()?;
-        let width = parts.iter().map(|part| part.client.len()).max().unwrap_or(0);
-        let (story, mut lines) = Story::new(width);
-        let (stop, stopped) = watch::channel(false);
-        writeln!(io::stdout(), "server {}, page http://{http}\n", target.server)?;
-        let mut players = JoinSet::new();
-        // Who is to crash goes first, so that there is something to be seen of it.
-        let (first, others): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.crashes);
-        for part in first {
-            let (holds, held) = oneshot::channel();
-            let player = self.player(part, &parts, &story)?;
-            players.spawn(Player { holds: Some(holds), ..player }.play(stopped.clone()));
-            if !self.endless {
-                // Where it fails before, that is told below.
-                let _ = held.await;
+            Err(Error::NoReply | Error::Io(_)) if !server_given => {}
+            Err(error) => {
+                return Err(CommandError::from_client(error, "a session", &options.server));
             }
         }
-        for part in others {
-            players.spawn(self.player(part, &parts, &story)?.play(stopped.clone()));
+        let own_server = TemporaryServer::start(options.key_file.as_deref()).await?;
+        let absent = &options.server;
+        writeln!(io::stdout(), "no reply from {absent}; started a temporary server")?;
+        self.options.select(own_server.udp.clone(), own_server.http.clone());
+        Ok(Some(own_server))
+    }
+
+    async fn run_clients(
+        &self,
+        roles: Vec<Role>,
+        signals: &mut Signals,
+    ) -> Result<ExitCode, CommandError> {
+        let http = self.options.http()?;
+        let width = roles.iter().map(|role| role.client.len()).max().unwrap_or(0);
+        let (story, mut lines) = Story::new(width);
+        let (stop, stopped) = watch::channel(false);
+        writeln!(io::stdout(), "server {}, page http://{http}\n", self.options.server.server)?;
+        let mut clients = JoinSet::new();
+        // The crashing client starts first, so that another client has to wait for its lease.
+        let (crashing, others): (Vec<_>, Vec<_>) = roles.iter().partition(|role| role.crashes);
+        for role in crashing {
+            let (sender, granted) = oneshot::channel();
+            let client = self.client(role, &roles, &story)?;
+            let client = DemoClient { on_first_grant: Some(sender), ..client };
+            clients.spawn(client.run(stopped.clone()));
+            if !self.repeat {
+                // An error of the client is reported below.
+                let _ = granted.await;
+            }
+        }
+        for role in others {
+            clients.spawn(self.client(role, &roles, &story)?.run(stopped.clone()));
         }
         let (mut interrupted, mut failure) = (None, None);
         loop {
             tokio::select! {
                 biased;
                 Some(line) = lines.recv() => story.print(&line)?,
-                ended = players.join_next() => match ended {
+                ended = clients.join_next() => match ended {
                     None => break,
                     Some(Ok(Ok(()))) => {}
-                    Some(Ok(Err(first))) => failure = failure.or(Some(first)),
+                    Some(Ok(Err(error))) => failure = failure.or(Some(error)),
                     Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
                 },
                 signal = signals.next() => {
@@ -151,51 +160,56 @@ impl Demo {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        self.print_files(&Page::at(http), &parts).await?;
-        let code = interrupted.filter(|_| !self.endless).map(|signal| exit_code(signal.as_raw()));
-        Ok(ExitCode::from(code.unwrap_or(0)))
+        self.print_files(&ApiClient::at(http), &roles).await?;
+        let interrupted = interrupted.filter(|_| !self.repeat);
+        Ok(interrupted.map_or(ExitCode::SUCCESS, exit_after))
     }
 
-    fn player(&self, part: &Part, parts: &[Part], story: &Story) -> Result<Player, Failure> {
-        let target = &self.readable.target;
-        let mut builder = target.builder(&part.client)?.request_timeout(PLAYER_PATIENCE);
+    fn client(
+        &self,
+        role: &Role,
+        roles: &[Role],
+        story: &Story,
+    ) -> Result<DemoClient, CommandError> {
+        let options = &self.options.server;
+        let mut builder = options.builder(&role.client)?.request_timeout(CLIENT_TIMEOUT);
         if let Some(lease) = self.lease_ms {
             builder = builder.lease(Duration::from_millis(lease));
         }
-        let pace = self.pace_ms.unwrap_or(if self.endless { 1_000 } else { 100 });
+        let pace_ms = self.pace_ms.unwrap_or(if self.repeat { 1_000 } else { 100 });
         let seed = getrandom::u64()
-            .map_err(|error| Failure::refused(format!("the system has no luck: {error}")))?;
-        Ok(Player {
-            part: part.clone(),
+            .map_err(|error| CommandError::refused(format!("cannot get a random seed: {error}")))?;
+        Ok(DemoClient {
+            role: role.clone(),
             builder,
-            server: target.server.clone(),
-            teller: story.teller(part.number, &part.client),
-            pace_ms: pace,
-            endless: self.endless.then_some(parts.len() as u64),
+            server: options.server.clone(),
+            reporter: story.reporter(role.number, &role.client),
+            pace_ms,
+            looping_clients: self.repeat.then_some(roles.len() as u64),
             rng: Rng::new(seed),
-            holds: None,
+            on_first_grant: None,
         })
     }
 
-    async fn print_files(&self, page: &Page, parts: &[Part]) -> Result<(), Failure> {
-        let mut names: Vec<&str> = parts.iter().map(|part| part.file.as_str()).collect();
+    async fn print_files(&self, api: &ApiClient, roles: &[Role]) -> Result<(), CommandError> {
+        let mut names: Vec<&str> = roles.iter().map(|role| role.file.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
-            let Some(mut answer) = page.file(name).await? else { continue };
+            let Some(mut response) = api.file(name).await? else { continue };
             let mut bytes = Vec::new();
-            while let Some(chunk) = answer.chunk().await? {
+            while let Some(chunk) = response.chunk().await? {
                 bytes.extend_from_slice(&chunk);
             }
             let text = String::from_utf8_lossy(&bytes);
             let lines: Vec<&str> = text.lines().collect();
-            let earlier = lines.len().saturating_sub(LINES_MAX);
+            let omitted = lines.len().saturating_sub(LINES_MAX);
             let mut out = io::stdout().lock();
             writeln!(out, "\n{name}")?;
-            if earlier > 0 {
-                writeln!(out, "  … {earlier} lines before these")?;
+            if omitted > 0 {
+                writeln!(out, "  … {omitted} earlier lines")?;
             }
-            for line in &lines[earlier..] {
+            for line in &lines[omitted..] {
                 writeln!(out, "  {line}")?;
             }
         }

@@ -1,41 +1,41 @@
-//! What the demonstration tells: who did what, and when.
+//! The output of the demonstration: what each client does, and when.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use leasehold_client::{Time, now};
 use tokio::sync::mpsc;
 
-use super::super::paint::Paint;
+use super::super::style::Style;
 
-/// Prints lines in the order in which they were told.
+/// Prints the lines that the clients report.
 #[derive(Debug)]
 pub(super) struct Story {
-    begun: Time,
-    /// The width of the longest name.
+    started_at: Time,
+    /// The width of the longest client name.
     width: usize,
-    paint: Paint,
+    style: Style,
     lines: mpsc::UnboundedSender<Line>,
     crashes: Crashes,
 }
 
-/// Who crashed while it held which file, and when.
+/// By file: the client that crashed while it held the file's lock, and when.
 type Crashes = Arc<Mutex<BTreeMap<String, (String, Time)>>>;
 
-/// One thing that somebody did.
+/// One action of a client.
 #[derive(Debug)]
 pub(super) struct Line {
     at: Time,
     number: u32,
     client: String,
-    what: String,
+    action: String,
     is_alarm: bool,
 }
 
-/// What one client tells by.
+/// Reports the actions of one client.
 #[derive(Clone, Debug)]
-pub(super) struct Teller {
+pub(super) struct Reporter {
     number: u32,
     client: String,
     lines: mpsc::UnboundedSender<Line>,
@@ -43,63 +43,62 @@ pub(super) struct Teller {
 }
 
 impl Story {
-    /// A story that begins now, and where its lines come out.
+    /// Returns a story that starts now, and the receiver of its lines.
     pub(super) fn new(width: usize) -> (Self, mpsc::UnboundedReceiver<Line>) {
-        let (lines, told) = mpsc::unbounded_channel();
+        let (lines, receiver) = mpsc::unbounded_channel();
         let crashes = Arc::default();
-        let paint = Paint::of_stdout();
-        (Self { begun: now(), width, paint, lines, crashes }, told)
+        let style = Style::for_stdout();
+        (Self { started_at: now(), width, style, lines, crashes }, receiver)
     }
 
-    pub(super) fn teller(&self, number: u32, client: &str) -> Teller {
+    pub(super) fn reporter(&self, number: u32, client: &str) -> Reporter {
         let (lines, crashes) = (self.lines.clone(), Arc::clone(&self.crashes));
-        Teller { number, client: client.to_owned(), lines, crashes }
+        Reporter { number, client: client.to_owned(), lines, crashes }
     }
 
-    /// Prints a line.
     pub(super) fn print(&self, line: &Line) -> io::Result<()> {
         writeln!(io::stdout(), "{}", self.text(line))
     }
 
     fn text(&self, line: &Line) -> String {
-        let Self { width, paint, .. } = *self;
-        let millis = self.begun.until(line.at).as_millis();
-        let time = paint.dim(&format!("{:>5}.{:03}", millis / 1_000, millis % 1_000));
-        let client = paint.hue(line.number.into(), &format!("{:<width$}", line.client));
-        let what = if line.is_alarm { paint.error(&line.what) } else { line.what.clone() };
-        format!("{time}  {client}  {what}")
+        let Self { width, style, .. } = *self;
+        let millis = self.started_at.until(line.at).as_millis();
+        let time = style.dim(&format!("{:>5}.{:03}", millis / 1_000, millis % 1_000));
+        let client = style.client(line.number.into(), &format!("{:<width$}", line.client));
+        let action = if line.is_alarm { style.error(&line.action) } else { line.action.clone() };
+        format!("{time}  {client}  {action}")
     }
 }
 
-impl Teller {
-    pub(super) fn tell(&self, what: String) {
-        self.send(what, false);
+impl Reporter {
+    pub(super) fn report(&self, action: String) {
+        self.send(action, false);
     }
 
-    /// Tells what must not be overlooked.
-    pub(super) fn alarm(&self, what: String) {
-        self.send(what, true);
+    /// Reports an action that is to be highlighted.
+    pub(super) fn report_alarm(&self, action: String) {
+        self.send(action, true);
     }
 
-    pub(super) fn note_crash(&self, file: &str) {
+    pub(super) fn record_crash(&self, file: &str) {
         let crash = (self.client.clone(), now());
         self.crashes().insert(file.to_owned(), crash);
     }
 
-    /// What there is to say of a grant that comes after a crash.
+    /// Returns the addition to the first grant after a crash, or nothing.
     pub(super) fn after_crash(&self, file: &str) -> String {
         let Some((client, at)) = self.crashes().remove(file) else { return String::new() };
         format!(", {} after {client} crashed", at.until(now()))
     }
 
-    fn crashes(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (String, Time)>> {
-        self.crashes.lock().expect("nobody panics while holding it")
+    fn crashes(&self) -> MutexGuard<'_, BTreeMap<String, (String, Time)>> {
+        self.crashes.lock().expect("no thread panics while it holds the mutex")
     }
 
-    fn send(&self, what: String, is_alarm: bool) {
+    fn send(&self, action: String, is_alarm: bool) {
         let (number, client) = (self.number, self.client.clone());
-        // Where nobody reads the story any more, nothing is left to tell.
-        let _ = self.lines.send(Line { at: now(), number, client, what, is_alarm });
+        // An error means that the story has ended.
+        let _ = self.lines.send(Line { at: now(), number, client, action, is_alarm });
     }
 }
 
@@ -110,20 +109,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_when_and_who_and_what() {
+    fn a_line_has_a_time_a_client_and_an_action() {
         let (mut story, mut lines) = Story::new(9);
-        story.paint = Paint::off();
-        story.teller(1, "client_1").tell("asks for file_0".to_owned());
+        story.style = Style::plain();
+        story.reporter(1, "client_1").report("requests file_0".to_owned());
         let mut line = lines.try_recv().unwrap();
-        line.at = story.begun + Millis::from_millis(1_042);
-        assert_eq!(story.text(&line), "    1.042  client_1   asks for file_0");
+        line.at = story.started_at + Millis::from_millis(1_042);
+        assert_eq!(story.text(&line), "    1.042  client_1   requests file_0");
     }
 
     #[test]
-    fn the_grant_after_a_crash_tells_of_it_once() {
+    fn only_the_first_grant_after_a_crash_mentions_it() {
         let (story, _lines) = Story::new(9);
-        story.teller(1, "client_1").note_crash("file_0");
-        let next = story.teller(3, "client_3");
+        story.reporter(1, "client_1").record_crash("file_0");
+        let next = story.reporter(3, "client_3");
         assert!(next.after_crash("file_0").ends_with("after client_1 crashed"));
         assert_eq!(next.after_crash("file_0"), "");
     }

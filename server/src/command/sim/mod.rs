@@ -1,10 +1,10 @@
-//! `leasehold sim`: simulated runs, in which the server's and the clients' own code runs.
+//! `leasehold sim`: simulated runs of the real service and the real client state machine.
 
-mod hunt;
 mod list;
+mod report;
+mod search;
 mod source;
 mod storms;
-mod tell;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,145 +15,145 @@ use leasehold_sim::{
     FaultKind, Importance, Invariant, Protection, Recording, Run, Scenario, mermaid, shiviz,
 };
 
-use super::failure::Failure;
-use super::paint::Paint;
+use super::error::CommandError;
+use super::style::Style;
 
-/// Tell a simulated run as text; without SCENARIO, list the scenarios.
+/// Print a simulated run as text; without SCENARIO, list the scenarios.
 ///
 /// The lock service and its clients are the real ones; network, clocks, disk and faults are
-/// simulated, and follow from the scenario and its seed. The same run always goes the same way.
+/// simulated and depend only on the scenario and its seed, so a run is always the same.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Sim {
-    /// A scenario of the library, or a file with a scenario, a run or a recording (JSON).
+    /// A scenario of the library, or a JSON file with a scenario, a run or a recording.
     scenario: Option<String>,
-    /// Draw other luck; with --storms, the first seed.
+    /// Use another random seed; with --storms, the first seed.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Take a protection away (several: --without fencing,dedupe).
+    /// Disable a protection (several: --without fencing,dedupe).
     #[arg(long, value_name = "PROTECTION", value_delimiter = ',', value_parser = protection)]
     without: Vec<Protection>,
-    /// Tell every step, not only what matters; twice: heartbeats and flushes too.
+    /// Print all steps, not only the important ones; given twice, also heartbeats and flushes.
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Print the whole run as JSON, which can be read again.
+    /// Print the run as a JSON recording, which can be loaded again.
     #[arg(long, group = "form")]
     json: bool,
-    /// Print it as a log for `ShiViz`.
+    /// Print the run as a log for ShiViz.
     #[arg(long, group = "form")]
     shiviz: bool,
-    /// Print it as a Mermaid sequence diagram.
+    /// Print the run as a Mermaid sequence diagram.
     #[arg(long, group = "form")]
     mermaid: bool,
-    /// Go through N storms: runs drawn from a seed, in which anything breaks.
+    /// Execute N storms: random runs with faults of every kind.
     #[arg(long, value_name = "N", group = "what", conflicts_with_all = ["scenario", "form"])]
     storms: Option<u64>,
-    /// Tell one storm.
+    /// Print the storm with this seed.
     #[arg(long, value_name = "SEED", group = "what", conflicts_with_all = ["scenario", "seed"])]
     storm: Option<u64>,
-    /// Look for the smallest violation: SCENARIO without what is done to it, and with ever more
-    /// faults.
+    /// Search for the smallest violation: SCENARIO without its own interventions, with more and
+    /// more faults.
     #[arg(long, group = "what", requires = "scenario")]
     search: bool,
     #[command(flatten)]
-    bounds: BoundsArgs,
-    /// Keep what --search or --storms found, made as small as it goes, as a scenario file.
+    limits: SearchLimitArgs,
+    /// Save the run that --search or --storms has found as a scenario, shrunk as far as possible.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 }
 
-/// How far a search goes.
+/// The limits of a search.
 #[derive(Args, Debug)]
-struct BoundsArgs {
-    /// With --search: how many faults at most.
+struct SearchLimitArgs {
+    /// With --search: the largest number of faults.
     #[arg(long, value_name = "N", default_value_t = 2, requires = "search")]
     faults: usize,
-    /// With --search: how many events at most.
+    /// With --search: the largest number of events of a run.
     #[arg(long, value_name = "N", default_value_t = 400, requires = "search")]
     events: u32,
-    /// With --search: which faults, of crash, pause, partition, clock, packet, disk.
+    /// With --search: the kinds of faults (crash, pause, partition, clock, packet, disk).
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = fault_kind)]
     #[arg(requires = "search")]
     only: Vec<FaultKind>,
-    /// With --search: what is to be violated (S1 to S8, L1).
+    /// With --search: the invariants to violate (S1 to S8, L1).
     #[arg(long, value_name = "INVARIANT", value_delimiter = ',', value_parser = invariant)]
     #[arg(requires = "search")]
     invariant: Vec<Invariant>,
-    /// With --search: after how many states to give up.
+    /// With --search: the number of states after which it gives up.
     #[arg(long, value_name = "N", default_value_t = 50_000_000, requires = "search")]
     states: u64,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  leasehold sim                                        the scenarios
-  leasehold sim gc-pause                               one of them, told
-  leasehold sim gc-pause --without fencing             the same without a protection
-  leasehold sim partition --shiviz > partition.log     for ShiViz; also --json, --mermaid
-  leasehold sim sandbox --search --invariant S2        the smallest violation
-  leasehold sim --storms 10000                         anything breaks, nothing may go wrong
+  leasehold sim                                        list the scenarios
+  leasehold sim gc-pause                               print a scenario
+  leasehold sim gc-pause --without fencing             disable a protection
+  leasehold sim partition --shiviz > partition.log     export for ShiViz; also --json, --mermaid
+  leasehold sim sandbox --search --invariant S2        search for the smallest violation
+  leasehold sim --storms 10000                         check the invariants in random runs
   leasehold sim --storms 1000 --without dedupe --save found.json && leasehold sim found.json
 
-Ends with 1 where a storm violates something, or a search finds nothing.";
+Exits with 1 if a storm violates an invariant, or if a search finds no violation.";
 
 impl Sim {
-    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(self) -> Result<ExitCode, CommandError> {
         if let Some(count) = self.storms {
             return storms::run(count, &self);
         }
         let scenario = match (&self.scenario, self.storm) {
             (_, Some(seed)) => source::storm(seed, &self.without),
-            (Some(name), None) => source::find(name)?,
+            (Some(name), None) => source::load(name)?,
             (None, None) => return list::run(),
         };
-        let run = self.run_of(&scenario);
+        let run = self.configured_run(&scenario);
         if self.search {
-            return hunt::run(&run, &self);
+            return search::run(&run, &self);
         }
         let text = if self.json {
             Recording::record(run).to_json()
         } else if self.shiviz {
             shiviz(&Recording::record(run))
         } else if self.mermaid {
-            mermaid(&Recording::record(run), self.least(Importance::Step))
+            mermaid(&Recording::record(run), self.importance_min(Importance::Step))
         } else {
-            tell::tell(&scenario, &run, self.least(Importance::Release), Paint::of_stdout())
+            let importance_min = self.importance_min(Importance::Release);
+            report::report(&scenario, &run, importance_min, Style::for_stdout())
         };
         io::stdout().lock().write_all(text.as_bytes())?;
         if let Some(path) = &self.save {
-            save(path, &self.run_of(&scenario))?;
+            save(path, &self.configured_run(&scenario))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The run that is meant: the scenario's, with other luck or fewer protections.
-    fn run_of(&self, scenario: &Scenario) -> Run {
+    /// Returns the run of the scenario, with the seed and the protections of the command line.
+    fn configured_run(&self, scenario: &Scenario) -> Run {
         let mut run = scenario.resolve_run();
         run.without.extend(self.without.iter().copied());
         run.seed = self.seed.unwrap_or(run.seed);
         run
     }
 
-    /// What is told at least.
-    fn least(&self, plain: Importance) -> Importance {
+    fn importance_min(&self, default: Importance) -> Importance {
         match self.verbose {
-            0 => plain,
+            0 => default,
             1 => Importance::Step,
             _ => Importance::Internal,
         }
     }
 }
 
-/// Keeps a run that violates something as a scenario.
-fn save(path: &Path, run: &Run) -> Result<(), Failure> {
+/// Saves a run that violates an invariant as a scenario.
+fn save(path: &Path, run: &Run) -> Result<(), CommandError> {
     let name = path.file_stem().map_or_else(|| "found".into(), |stem| stem.to_string_lossy());
     let Some(scenario) = Scenario::from_violating_run(&name, run) else {
-        return Err(Failure::refused("nothing is violated in this run: there is nothing to keep"));
+        return Err(CommandError::refused("the run violates no invariant, so it was not saved"));
     };
     let json = serde_json::to_string_pretty(&scenario).map_err(io::Error::from)?;
     std::fs::write(path, json + "\n")
-        .map_err(|why| Failure::refused(format!("{} can't be written: {why}", path.display())))
+        .map_err(|error| CommandError::refused(format!("cannot write {}: {error}", path.display())))
 }
 
 fn protection(name: &str) -> Result<Protection, String> {

@@ -1,12 +1,12 @@
-//! Idle sessions beside the clients of a bench: opened, kept alive, and closed at the end.
+//! Idle sessions in addition to the clients of a bench: opened, kept alive, and closed at the end.
 //!
-//! - They speak the real protocol, at the pace that their lease asks for, and every reply is looked
-//!   at: one that is lost makes the bench fail.
-//! - All are simulated by one thread, with a few words of memory each: they are to be many, and
-//!   cost the clients that are measured as little as can be.
+//! - They use the real protocol, and send heartbeats at the interval of their lease. Every reply is
+//!   checked: a lost session makes the bench fail.
+//! - One thread simulates all of them with little memory each: there are many, and they must cost
+//!   the measured clients as little as possible.
 
-mod crowd;
 mod session;
+mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,73 +18,74 @@ use leasehold_core::time::Millis;
 use leasehold_core::wire::MacKey;
 use tokio::sync::oneshot;
 
-use super::worker::{Shared, Trouble};
-use crowd::Crowd;
-use session::Terms;
+use super::worker::{BenchError, Shared};
+use session::SessionOptions;
+use worker::IdleWorker;
 
-/// How many idle sessions there are to be, and of which kind.
+/// The number and the kind of the idle sessions.
 #[derive(Clone, Debug)]
 pub(super) struct IdlePlan {
     pub(super) sessions: u32,
-    /// How many locks each holds.
+    /// The number of locks of each session.
     pub(super) locks: u32,
-    /// The lease that each asks for.
+    /// The lease that each session requests.
     pub(super) lease: Millis,
-    /// When what is answered begins to count, after the work has begun, and for how long.
+    /// The offset of the measurement from the start, and its duration.
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
     pub(super) server: SocketAddr,
     pub(super) key: Option<MacKey>,
 }
 
-/// What is counted of idle sessions.
+/// The counters of the idle sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct IdleTally {
+pub(super) struct IdleCounters {
     pub(super) sessions: u32,
     pub(super) locks: u32,
-    /// Heartbeats that were answered within the window.
-    pub(super) beats: u64,
-    /// Datagrams of the whole run.
+    /// The heartbeats that were acknowledged within the window.
+    pub(super) heartbeats: u64,
+    /// The datagrams of the whole run.
     pub(super) sent: u64,
     pub(super) received: u64,
-    pub(super) sent_again: u64,
-    pub(super) lost: u64,
+    pub(super) retransmissions: u64,
+    pub(super) sessions_lost: u64,
 }
 
-/// Idle sessions that are at it.
-pub(super) struct Idle {
-    over: Arc<AtomicBool>,
-    outcome: oneshot::Receiver<Result<IdleTally, Trouble>>,
+/// The running thread of the idle sessions.
+pub(super) struct IdleSessions {
+    stop: Arc<AtomicBool>,
+    outcome: oneshot::Receiver<Result<IdleCounters, BenchError>>,
 }
 
 impl IdlePlan {
-    const fn terms(&self) -> Terms {
-        Terms { locks: self.locks, lease: self.lease }
+    const fn session_options(&self) -> SessionOptions {
+        SessionOptions { locks: self.locks, lease: self.lease }
     }
 
-    /// Starts their thread. Each session that is opened counts in `shared`, and where one can't be
-    /// the bench is told to end.
-    pub(super) fn start(self, luck: u64, shared: Arc<Shared>) -> std::io::Result<Idle> {
-        let over = Arc::new(AtomicBool::new(false));
-        let (done, outcome) = oneshot::channel();
-        let told = Arc::clone(&over);
+    /// Starts the thread. Counts each session that is opened in `shared`, and stops the bench if
+    /// one cannot be opened.
+    pub(super) fn start(self, seed: u64, shared: Arc<Shared>) -> std::io::Result<IdleSessions> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, outcome) = oneshot::channel();
+        let stop_for_thread = Arc::clone(&stop);
         let work = move || {
-            let outcome = Crowd::new(self, luck).and_then(|crowd| crowd.run(&shared, &told));
+            let worker = IdleWorker::new(self, seed);
+            let outcome = worker.and_then(|worker| worker.run(&shared, &stop_for_thread));
             if outcome.is_err() {
                 shared.stop.store(true, Ordering::Relaxed);
             }
-            // Whoever waits for it may have been interrupted.
-            let _ = done.send(outcome);
+            // An error means that the bench was interrupted.
+            let _ = sender.send(outcome);
         };
         thread::Builder::new().name("bench-idle".to_owned()).spawn(work)?;
-        Ok(Idle { over, outcome })
+        Ok(IdleSessions { stop, outcome })
     }
 }
 
-impl Idle {
-    /// Closes all sessions, and gives back what was counted.
-    pub(super) async fn end(self) -> Result<IdleTally, Trouble> {
-        self.over.store(true, Ordering::Relaxed);
-        self.outcome.await.expect("a thread that panics has said why")
+impl IdleSessions {
+    /// Closes all sessions and returns the counters.
+    pub(super) async fn stop(self) -> Result<IdleCounters, BenchError> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.outcome.await.expect("the thread of the idle sessions panicked")
     }
 }

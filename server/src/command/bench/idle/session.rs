@@ -1,9 +1,9 @@
-//! One idle session: what it asks next, and what it makes of the answer.
+//! One idle session: a small state machine for its requests and their replies.
 //!
-//! - One request at a time. What is not answered is asked again; a heartbeat is not, another one
-//!   follows.
-//! - Its lease counts from when a heartbeat was sent that was answered. It is lost where the server
-//!   says so, or where the lease is over without an answer.
+//! - One request at a time. A request without a reply is retransmitted; a heartbeat is not, another
+//!   one follows.
+//! - The lease counts from when an acknowledged request was sent. The session is lost if the server
+//!   reports it, or if the lease expires without a reply.
 
 use std::time::{Duration, Instant};
 
@@ -13,243 +13,271 @@ use leasehold_core::secret::Secret;
 use leasehold_core::time::Millis;
 use leasehold_core::wire::{Cookie, Operation, Reply, Request, Status};
 
-use crate::command::bench::tally::Sort;
+use crate::command::bench::counters::SendReason;
 
-/// How long an answer is waited for: longer than by a client that is in a hurry; but no longer than
-/// half the time between two heartbeats.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The retransmission timeout: longer than that of the client library, but at most half of the
+/// heartbeat interval.
+const RETRANSMIT_AFTER: Duration = Duration::from_secs(1);
 
-/// What all idle sessions have in common.
+/// The parameters of all idle sessions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// How many locks each holds.
+pub(super) struct SessionOptions {
+    /// The number of locks that each session holds.
     pub(super) locks: u32,
-    /// The lease that each asks for.
+    /// The lease that each session requests.
     pub(super) lease: Millis,
 }
 
 /// An idle session. There may be a hundred thousand, so it is small.
 #[derive(Clone, Debug)]
-pub(super) struct Session {
+pub(super) struct IdleSession {
     number: u32,
     nonce: u64,
     cookie: Option<Cookie>,
-    id: Option<Secret<SessionKey>>,
+    session_key: Option<Secret<SessionKey>>,
     seq: u64,
     attempt: u64,
     stage: Stage,
-    /// The number of the last request that was answered.
-    answered: u64,
+    /// The sequence number of the last acknowledged request.
+    last_acknowledged: u64,
     lease: Duration,
-    beat_every: Duration,
-    /// When what is under way was asked first.
-    asked: Instant,
-    /// When it last asked something that was answered.
-    proven: Instant,
-    /// When there is something to do.
-    due: Instant,
+    heartbeat_interval: Duration,
+    /// When the current request was first sent.
+    requested_at: Instant,
+    /// When the last acknowledged request was sent.
+    confirmed_at: Instant,
+    /// When the timer expires.
+    deadline: Instant,
 }
 
-/// What it is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Entering,
-    /// It asks for this lock of its own.
-    Taking(u32),
-    Resting,
-    Beating,
-    Leaving,
-    Gone,
+    Opening,
+    /// Acquires the lock with this number.
+    Acquiring(u32),
+    Idle,
+    Renewing,
+    Closing,
+    Ended,
 }
 
-/// What an answer has led to.
+/// The effect of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Nothing that is of interest.
-    Nothing,
-    /// There is something to be sent at once.
-    Next,
-    /// It has all that it wants, and rests.
+pub(super) enum ReplyEffect {
+    None,
+    /// Another request is to be sent at once.
+    NextRequest,
+    /// The session holds all its locks and is idle.
     Settled,
-    /// A heartbeat was answered.
-    Alive,
-    /// It is closed.
+    /// A heartbeat was acknowledged.
+    Renewed,
     Closed,
-    /// The server would not let it have what it wants; the code.
+    /// The server refused a request with this code.
     Refused(&'static str),
-    /// The server does not know it any more.
+    /// The server no longer knows the session.
     Lost,
 }
 
-/// What it does when the time has come.
+/// What to do when the timer expires.
 #[derive(Clone, Debug)]
-pub(super) enum Due {
-    Send(Sort, Request),
-    /// Its lease is over, and nothing was heard.
+pub(super) enum TimerAction {
+    None,
+    Send(SendReason, Request),
+    /// The lease has expired without a reply.
     Lost,
-    Nothing,
 }
 
-impl Session {
+impl IdleSession {
     pub(super) fn new(number: u32, nonce: u64, now: Instant) -> Self {
         Self {
             number,
             nonce,
             cookie: None,
-            id: None,
+            session_key: None,
             seq: 0,
             attempt: 0,
-            stage: Stage::Entering,
-            answered: 0,
+            stage: Stage::Opening,
+            last_acknowledged: 0,
             lease: Duration::MAX,
-            beat_every: Duration::MAX,
-            asked: now,
-            proven: now,
-            due: now,
+            heartbeat_interval: Duration::MAX,
+            requested_at: now,
+            confirmed_at: now,
+            deadline: now,
         }
     }
 
-    /// When there is something to do, unless there never is again.
-    pub(super) fn due(&self) -> Option<Instant> {
-        (self.stage != Stage::Gone).then_some(self.due)
+    /// Returns when the timer expires, or none if the session has ended.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (self.stage != Stage::Ended).then_some(self.deadline)
     }
 
-    /// Does what is due.
-    pub(super) fn wake(&mut self, now: Instant, terms: &Terms) -> Due {
-        let Some(due) = self.due() else { return Due::Nothing };
-        if now < due {
-            return Due::Nothing;
+    /// Fires the timer if it has expired.
+    pub(super) fn handle_timer(&mut self, now: Instant, options: &SessionOptions) -> TimerAction {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return TimerAction::None;
         }
-        let alive_until = self.proven.checked_add(self.lease);
-        if self.id.is_some() && alive_until.is_some_and(|until| until <= now) {
-            self.stage = Stage::Gone;
-            return Due::Lost;
+        let expires_at = self.confirmed_at.checked_add(self.lease);
+        if self.session_key.is_some() && expires_at.is_some_and(|at| at <= now) {
+            self.stage = Stage::Ended;
+            return TimerAction::Lost;
         }
-        let sort = match self.stage {
-            Stage::Resting => {
-                self.ask(Stage::Beating, now);
-                Sort::Background
+        let reason = match self.stage {
+            Stage::Idle => {
+                self.start_request(Stage::Renewing, now);
+                SendReason::Background
             }
-            // Another heartbeat, while an answer to the first would do as well: so it counts from
-            // that one, whichever is answered.
-            Stage::Beating => {
+            // Another heartbeat. A reply to the first one is valid too, so the lease still counts
+            // from the first one.
+            Stage::Renewing => {
                 self.seq += 1;
-                Sort::Again
+                SendReason::Retransmission
             }
-            Stage::Entering | Stage::Taking(_) | Stage::Leaving => {
+            Stage::Opening | Stage::Acquiring(_) | Stage::Closing => {
                 if self.attempt == 0 {
-                    Sort::First
+                    SendReason::First
                 } else {
-                    Sort::Again
+                    SendReason::Retransmission
                 }
             }
-            Stage::Gone => return Due::Nothing,
+            Stage::Ended => return TimerAction::None,
         };
-        let request = self.request(terms);
+        let request = self.request(options);
         self.attempt += 1;
-        self.due = now + AGAIN_AFTER.min(self.beat_every / 2);
-        Due::Send(sort, request)
+        self.deadline = now + RETRANSMIT_AFTER.min(self.heartbeat_interval / 2);
+        TimerAction::Send(reason, request)
     }
 
-    /// Begins to close it. Says whether there is something to close.
-    pub(super) fn leave(&mut self, now: Instant) -> bool {
-        if self.stage == Stage::Gone || self.id.is_none() {
-            self.stage = Stage::Gone;
+    /// Begins to close the session. Returns false if there is no open session.
+    pub(super) fn close(&mut self, now: Instant) -> bool {
+        if self.stage == Stage::Ended || self.session_key.is_none() {
+            self.stage = Stage::Ended;
             return false;
         }
-        self.ask(Stage::Leaving, now);
+        self.start_request(Stage::Closing, now);
         true
     }
 
-    /// Takes in a reply to it. `share` of its pause, in 2^32nds, lies before its first heartbeat,
-    /// so that those of all are spread.
+    /// Handles a reply. The first heartbeat is sent after `fraction` of an interval, in units of
+    /// 2^-32, so that the heartbeats of all sessions are spread evenly.
     pub(super) fn receive(
         &mut self,
         now: Instant,
         reply: &Reply,
-        terms: &Terms,
-        share: u32,
-    ) -> Heard {
-        let re = reply.request_seq.number();
-        let is_hello = self.stage == Stage::Entering;
-        let is_beat = self.stage == Stage::Beating && self.answered < re && re <= self.seq;
-        let is_answer = is_hello && re == 0 || is_beat || self.seq == re && self.answered < re;
-        // Whoever has left hears that again, or, of a late copy, that it isn't known any more.
-        if !is_answer || self.stage == Stage::Gone {
-            return Heard::Nothing;
+        options: &SessionOptions,
+        fraction: u32,
+    ) -> ReplyEffect {
+        // Replies to an ended session are duplicates, or refusals of a duplicate close.
+        if self.stage == Stage::Ended || !self.is_expected(reply.request_seq.number()) {
+            return ReplyEffect::None;
         }
+        let seq = reply.request_seq.number();
         match (&reply.status, self.stage) {
-            (Status::Retry { cookie }, Stage::Entering) => {
-                (self.cookie, self.due) = (Some(*cookie), now);
-                Heard::Next
+            (Status::Retry { cookie }, Stage::Opening) => {
+                (self.cookie, self.deadline) = (Some(*cookie), now);
+                ReplyEffect::NextRequest
             }
-            (Status::Welcome { session_key: session, lease, heartbeat, .. }, Stage::Entering) => {
-                self.id = Some(*session);
+            (Status::Welcome { session_key, lease, heartbeat, .. }, Stage::Opening) => {
+                self.session_key = Some(*session_key);
                 self.lease = Duration::from_millis(lease.as_millis());
-                self.beat_every = Duration::from_millis(heartbeat.as_millis());
-                self.proven = self.asked;
-                self.take(0, now, terms, share)
+                self.heartbeat_interval = Duration::from_millis(heartbeat.as_millis());
+                self.confirmed_at = self.requested_at;
+                self.acquire_next(0, now, options, fraction)
             }
-            (Status::Granted { .. }, Stage::Taking(lock)) => {
-                (self.answered, self.proven) = (re, self.asked);
-                self.take(lock + 1, now, terms, share)
+            (Status::Granted { .. }, Stage::Acquiring(lock)) => {
+                (self.last_acknowledged, self.confirmed_at) = (seq, self.requested_at);
+                self.acquire_next(lock + 1, now, options, fraction)
             }
-            (Status::Alive { .. }, Stage::Beating) => {
-                (self.answered, self.proven) = (re, self.asked);
-                (self.stage, self.due) = (Stage::Resting, self.asked + self.beat_every);
-                Heard::Alive
+            (Status::Alive { .. }, Stage::Renewing) => {
+                (self.last_acknowledged, self.confirmed_at) = (seq, self.requested_at);
+                self.stage = Stage::Idle;
+                self.deadline = self.requested_at + self.heartbeat_interval;
+                ReplyEffect::Renewed
             }
-            (Status::Closed { .. }, Stage::Leaving) => {
-                self.stage = Stage::Gone;
-                Heard::Closed
+            (Status::Closed { .. }, Stage::Closing) => {
+                self.stage = Stage::Ended;
+                ReplyEffect::Closed
             }
             (Status::Refused(Refusal::UnknownSession), _) => {
-                self.stage = Stage::Gone;
-                Heard::Lost
+                self.stage = Stage::Ended;
+                ReplyEffect::Lost
             }
-            (Status::Refused(refusal), _) => Heard::Refused(refusal.code()),
-            _ => Heard::Nothing,
+            (Status::Refused(refusal), _) => ReplyEffect::Refused(refusal.code()),
+            // A reply that does not belong to the current request.
+            (
+                Status::Retry { .. }
+                | Status::Welcome { .. }
+                | Status::Granted { .. }
+                | Status::Queued { .. }
+                | Status::Cancelled { .. }
+                | Status::Released { .. }
+                | Status::Appended { .. }
+                | Status::Applied { .. }
+                | Status::NotApplied
+                | Status::Forgotten
+                | Status::Alive { .. }
+                | Status::Closed { .. },
+                _,
+            ) => ReplyEffect::None,
         }
     }
 
-    /// Asks for the next lock, or rests where it has all.
-    fn take(&mut self, lock: u32, now: Instant, terms: &Terms, share: u32) -> Heard {
-        if lock < terms.locks {
-            self.ask(Stage::Taking(lock), now);
-            return Heard::Next;
+    /// Whether a reply with this sequence number belongs to the current request, or to one of the
+    /// current heartbeats.
+    fn is_expected(&self, seq: u64) -> bool {
+        let is_unacknowledged = self.last_acknowledged < seq;
+        match self.stage {
+            Stage::Opening => seq == 0,
+            Stage::Renewing => is_unacknowledged && seq <= self.seq,
+            Stage::Acquiring(_) | Stage::Idle | Stage::Closing | Stage::Ended => {
+                is_unacknowledged && seq == self.seq
+            }
         }
-        let part = (u128::from(share) * self.beat_every.as_nanos()) >> 32;
-        let pause = Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX));
-        (self.stage, self.due) = (Stage::Resting, self.asked + pause);
-        Heard::Settled
     }
 
-    const fn ask(&mut self, stage: Stage, now: Instant) {
+    /// Requests the lock with this number, or becomes idle if there are no more locks.
+    fn acquire_next(
+        &mut self,
+        lock: u32,
+        now: Instant,
+        options: &SessionOptions,
+        fraction: u32,
+    ) -> ReplyEffect {
+        if lock < options.locks {
+            self.start_request(Stage::Acquiring(lock), now);
+            return ReplyEffect::NextRequest;
+        }
+        let nanos = (u128::from(fraction) * self.heartbeat_interval.as_nanos()) >> 32;
+        let delay = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        (self.stage, self.deadline) = (Stage::Idle, self.requested_at + delay);
+        ReplyEffect::Settled
+    }
+
+    const fn start_request(&mut self, stage: Stage, now: Instant) {
         self.stage = stage;
         self.seq += 1;
         self.attempt = 0;
-        (self.asked, self.due) = (now, now);
+        (self.requested_at, self.deadline) = (now, now);
     }
 
-    fn request(&self, terms: &Terms) -> Request {
-        let name = |text: String| Name::new(&text).expect("a name");
+    fn request(&self, options: &SessionOptions) -> Request {
+        let name = |text: String| Name::new(&text).expect("a valid name");
         let operation = match self.stage {
-            Stage::Entering => Operation::Hello {
+            Stage::Opening => Operation::Hello {
                 client: name(format!("idle-{}", self.number)),
                 nonce: Secret::new(Nonce::new(self.nonce)),
-                lease: Some(terms.lease),
+                lease: Some(options.lease),
                 cookie: self.cookie,
             },
-            Stage::Taking(lock) => Operation::AcquireLock {
+            Stage::Acquiring(lock) => Operation::AcquireLock {
                 lock: name(format!("idle-{}-{lock}", self.number)),
                 wait: Millis::ZERO,
                 hold: None,
             },
-            Stage::Resting | Stage::Beating => Operation::Heartbeat,
-            Stage::Leaving | Stage::Gone => Operation::Close,
+            Stage::Idle | Stage::Renewing => Operation::Heartbeat,
+            Stage::Closing | Stage::Ended => Operation::Close,
         };
         let (seq, attempt) = (Seq::new(self.seq), Attempt::new(self.attempt));
-        Request { session_key: self.id, seq, attempt, operation }
+        Request { session_key: self.session_key, seq, attempt, operation }
     }
 }
 
@@ -259,10 +287,10 @@ mod tests {
 
     use super::*;
 
-    const TERMS: Terms = Terms { locks: 1, lease: Millis::from_secs(60) };
+    const OPTIONS: SessionOptions = SessionOptions { locks: 1, lease: Millis::from_secs(60) };
 
-    fn reply(re: u64, status: Status) -> Reply {
-        Reply { request_seq: Seq::new(re), attempt: Attempt::default(), status }
+    fn reply(seq: u64, status: Status) -> Reply {
+        Reply { request_seq: Seq::new(seq), attempt: Attempt::default(), status }
     }
 
     fn welcome() -> Status {
@@ -284,74 +312,79 @@ mod tests {
         Status::Alive { lease: Millis::from_secs(60), held: 1 }
     }
 
+    /// Returns the request that the timer sends.
     #[track_caller]
-    fn sent(session: &mut Session, now: Instant) -> Request {
-        match session.wake(now, &TERMS) {
-            Due::Send(_, request) => request,
-            Due::Lost | Due::Nothing => panic!("it has nothing to send"),
+    fn request_at(session: &mut IdleSession, now: Instant) -> Request {
+        match session.handle_timer(now, &OPTIONS) {
+            TimerAction::Send(_, request) => request,
+            TimerAction::Lost | TimerAction::None => panic!("no request is sent"),
         }
     }
 
-    /// A session that rests, and the moment of its first heartbeat.
-    fn resting(begin: Instant) -> (Session, Instant) {
-        let mut session = Session::new(3, 9, begin);
-        assert!(matches!(sent(&mut session, begin).operation, Operation::Hello { .. }));
-        assert_eq!(session.receive(begin, &reply(0, welcome()), &TERMS, 0), Heard::Next);
-        assert!(matches!(sent(&mut session, begin).operation, Operation::AcquireLock { .. }));
-        let heard = session.receive(begin, &reply(1, granted()), &TERMS, 1 << 31);
-        assert_eq!(heard, Heard::Settled);
+    /// Returns a session that holds its lock, and the time of its first heartbeat.
+    fn idle_session(begin: Instant) -> (IdleSession, Instant) {
+        let mut session = IdleSession::new(3, 9, begin);
+        assert!(matches!(request_at(&mut session, begin).operation, Operation::Hello { .. }));
+        let effect = session.receive(begin, &reply(0, welcome()), &OPTIONS, 0);
+        assert_eq!(effect, ReplyEffect::NextRequest);
+        assert!(matches!(request_at(&mut session, begin).operation, Operation::AcquireLock { .. }));
+        let effect = session.receive(begin, &reply(1, granted()), &OPTIONS, 1 << 31);
+        assert_eq!(effect, ReplyEffect::Settled);
         (session, begin + Duration::from_secs(10))
     }
 
     #[test]
-    fn it_takes_its_lock_and_beats_at_the_rate_that_its_lease_asks_for() {
+    fn it_acquires_its_lock_and_sends_heartbeats_at_the_interval_of_its_lease() {
         let begin = Instant::now();
-        let (mut session, first) = resting(begin);
-        assert_eq!(session.due(), Some(first), "half of a pause, as it was told");
-        assert!(matches!(session.wake(begin, &TERMS), Due::Nothing));
-        let beat = sent(&mut session, first);
-        assert_eq!((beat.seq, &beat.operation), (Seq::new(2), &Operation::Heartbeat));
-        assert_eq!(session.receive(first, &reply(2, alive()), &TERMS, 0), Heard::Alive);
-        assert_eq!(session.due(), Some(first + Duration::from_secs(20)));
+        let (mut session, first) = idle_session(begin);
+        assert_eq!(session.deadline(), Some(first), "half of an interval");
+        assert!(matches!(session.handle_timer(begin, &OPTIONS), TimerAction::None));
+        let heartbeat = request_at(&mut session, first);
+        assert_eq!((heartbeat.seq, &heartbeat.operation), (Seq::new(2), &Operation::Heartbeat));
+        let effect = session.receive(first, &reply(2, alive()), &OPTIONS, 0);
+        assert_eq!(effect, ReplyEffect::Renewed);
+        assert_eq!(session.deadline(), Some(first + Duration::from_secs(20)));
     }
 
     #[test]
-    fn a_heartbeat_without_an_answer_is_followed_by_another() {
-        let (mut session, first) = resting(Instant::now());
-        sent(&mut session, first);
-        let again = first + AGAIN_AFTER;
-        assert_eq!(sent(&mut session, again).seq, Seq::new(3));
-        // The answer to the first is late: it counts from then.
-        assert_eq!(session.receive(again, &reply(2, alive()), &TERMS, 0), Heard::Alive);
-        assert_eq!(session.due(), Some(first + Duration::from_secs(20)));
-        assert_eq!(session.receive(again, &reply(2, alive()), &TERMS, 0), Heard::Nothing);
+    fn a_heartbeat_without_a_reply_is_followed_by_another() {
+        let (mut session, first) = idle_session(Instant::now());
+        request_at(&mut session, first);
+        let second = first + RETRANSMIT_AFTER;
+        assert_eq!(request_at(&mut session, second).seq, Seq::new(3));
+        // A late reply to the first heartbeat is valid. The lease counts from the first one.
+        let effect = session.receive(second, &reply(2, alive()), &OPTIONS, 0);
+        assert_eq!(effect, ReplyEffect::Renewed);
+        assert_eq!(session.deadline(), Some(first + Duration::from_secs(20)));
+        let effect = session.receive(second, &reply(2, alive()), &OPTIONS, 0);
+        assert_eq!(effect, ReplyEffect::None);
     }
 
     #[test]
-    fn it_leaves_once_whatever_late_copies_of_its_close_come_to() {
-        let (mut session, first) = resting(Instant::now());
-        assert!(session.leave(first));
-        assert!(matches!(sent(&mut session, first).operation, Operation::Close));
+    fn late_replies_to_a_close_are_ignored() {
+        let (mut session, first) = idle_session(Instant::now());
+        assert!(session.close(first));
+        assert!(matches!(request_at(&mut session, first).operation, Operation::Close));
         let closed = reply(2, Status::Closed { released: 1 });
-        assert_eq!(session.receive(first, &closed, &TERMS, 0), Heard::Closed);
+        assert_eq!(session.receive(first, &closed, &OPTIONS, 0), ReplyEffect::Closed);
         let unknown = reply(2, Status::Refused(Refusal::UnknownSession));
         for late in [closed, unknown] {
-            assert_eq!(session.receive(first, &late, &TERMS, 0), Heard::Nothing);
+            assert_eq!(session.receive(first, &late, &OPTIONS, 0), ReplyEffect::None);
         }
-        assert!(!session.leave(first));
+        assert!(!session.close(first));
     }
 
     #[test]
-    fn it_is_lost_where_the_server_says_so_or_says_nothing_for_a_lease() {
+    fn a_session_is_lost_if_the_server_reports_it_or_does_not_reply_for_a_lease() {
         let begin = Instant::now();
-        let (mut session, first) = resting(begin);
-        sent(&mut session, first);
+        let (mut session, first) = idle_session(begin);
+        request_at(&mut session, first);
         let unknown = reply(2, Status::Refused(Refusal::UnknownSession));
-        assert_eq!(session.receive(first, &unknown, &TERMS, 0), Heard::Lost);
-        assert_eq!(session.due(), None);
-        let (mut silent, first) = resting(begin);
-        sent(&mut silent, first);
-        let over = begin + Duration::from_secs(60);
-        assert!(matches!(silent.wake(over, &TERMS), Due::Lost));
+        assert_eq!(session.receive(first, &unknown, &OPTIONS, 0), ReplyEffect::Lost);
+        assert_eq!(session.deadline(), None);
+        let (mut without_reply, first) = idle_session(begin);
+        request_at(&mut without_reply, first);
+        let expiry = begin + Duration::from_secs(60);
+        assert!(matches!(without_reply.handle_timer(expiry, &OPTIONS), TimerAction::Lost));
     }
 }

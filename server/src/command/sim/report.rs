@@ -1,4 +1,4 @@
-//! One run as text: what happened, what is violated, what is in the files.
+//! A run as text: its story, the state of each invariant, and the files.
 
 use std::fmt::Write as _;
 
@@ -7,26 +7,31 @@ use leasehold_sim::{
     World,
 };
 
-use crate::command::paint::Paint;
+use crate::command::style::Style;
 
-/// The run as text; less what matters less than `least`.
-pub(super) fn tell(scenario: &Scenario, run: &Run, least: Importance, paint: Paint) -> String {
+/// Executes a run and returns its report, without events below `importance_min`.
+pub(super) fn report(
+    scenario: &Scenario,
+    run: &Run,
+    importance_min: Importance,
+    style: Style,
+) -> String {
     let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
     while world.step(&mut trace) {}
     let violated = world.checkers().violations();
     let mut text = String::new();
-    // Writing to a string can't fail.
-    writeln!(text, "{}\n{}", paint.bold(&scenario.title), scenario.point).ok();
-    writeln!(text, "{}\n", paint.dim(&heading(&scenario.name, run))).ok();
-    text.push_str(&story(&Story::from_run(run, &trace, &violated, least), paint));
+    // Writing to a string cannot fail.
+    writeln!(text, "{}\n{}", style.bold(&scenario.title), scenario.point).ok();
+    writeln!(text, "{}\n", style.dim(&heading(&scenario.name, run))).ok();
+    text.push_str(&story(&Story::from_run(run, &trace, &violated, importance_min), style));
     text.push('\n');
     for (invariant, status) in world.statuses() {
-        text.push_str(&verdict(invariant, status, &Explainer::new(run, &trace), paint));
+        text.push_str(&invariant_line(invariant, status, &Explainer::new(run, &trace), style));
     }
     text.push('\n');
-    text.push_str(&files(run, &world, paint));
+    text.push_str(&files(run, &world, style));
     let digest = format!("{} events, fingerprint {:016x}", trace.len(), world.fingerprint());
-    writeln!(text, "{}", paint.dim(&digest)).ok();
+    writeln!(text, "{}", style.dim(&digest)).ok();
     text
 }
 
@@ -40,14 +45,14 @@ fn heading(name: &str, run: &Run) -> String {
     heading
 }
 
-/// A story, a line each for what happened and why.
-pub(super) fn story(story: &Story, paint: Paint) -> String {
+/// Returns the lines of a story, each event followed by its reason.
+pub(super) fn story(story: &Story, style: Style) -> String {
     let mut text = String::new();
     for line in story.text().lines() {
         let line = if line.trim_start().starts_with("because ") {
-            paint.dim(line)
+            style.dim(line)
         } else if line.trim_start().starts_with('✗') {
-            paint.error(line)
+            style.error(line)
         } else {
             line.to_owned()
         };
@@ -56,41 +61,41 @@ pub(super) fn story(story: &Story, paint: Paint) -> String {
     text
 }
 
-fn verdict(
+fn invariant_line(
     invariant: Invariant,
     status: InvariantStatus,
-    teller: &Explainer<'_>,
-    paint: Paint,
+    explainer: &Explainer<'_>,
+    style: Style,
 ) -> String {
     let sentence = invariant.sentence();
-    let (sign, more) = match status {
+    let (sign, remark) = match status {
         InvariantStatus::Ok => ("✓", String::new()),
         InvariantStatus::Violated { witness } => {
-            let at = teller.record(witness).map(|record| record.at).unwrap_or_default();
+            let at = explainer.record(witness).map(|record| record.at).unwrap_or_default();
             ("✗", format!("  (violated at {at})"))
         }
-        InvariantStatus::NotYet => ("·", "  (nothing to judge it by)".to_owned()),
+        InvariantStatus::NotYet => ("·", "  (not applicable yet)".to_owned()),
         InvariantStatus::Unchecked => ("·", "  (not checked)".to_owned()),
     };
-    let line = format!("{sign} {invariant}  {sentence}{more}");
+    let line = format!("{sign} {invariant}  {sentence}{remark}");
     let line = match status {
         InvariantStatus::Ok => line,
-        InvariantStatus::Violated { .. } => paint.error(&line),
-        InvariantStatus::NotYet | InvariantStatus::Unchecked => paint.dim(&line),
+        InvariantStatus::Violated { .. } => style.error(&line),
+        InvariantStatus::NotYet | InvariantStatus::Unchecked => style.dim(&line),
     };
     line + "\n"
 }
 
-fn files(run: &Run, world: &World, paint: Paint) -> String {
+fn files(run: &Run, world: &World, style: Style) -> String {
     let mut text = String::new();
-    for (no, name) in (0_u8..).zip(&run.config.locks) {
-        let lines = world.file(LockId(no));
+    for (id, name) in (0_u8..).zip(&run.config.locks) {
+        let lines = world.file(LockId(id));
         let count = lines.map_or(0, leasehold_sim::Lines::len);
         let plural = if count == 1 { "" } else { "s" };
-        writeln!(text, "{}", paint.bold(&format!("{name}: {count} line{plural}"))).ok();
+        writeln!(text, "{}", style.bold(&format!("{name}: {count} line{plural}"))).ok();
         for line in lines.into_iter().flat_map(leasehold_sim::Lines::iter) {
             let content = line.text.trim_end();
-            writeln!(text, "  {} {content}", paint.dim(&format!("#{:<3}", line.token))).ok();
+            writeln!(text, "  {} {content}", style.dim(&format!("#{:<3}", line.token))).ok();
         }
     }
     if !text.is_empty() {
@@ -99,9 +104,9 @@ fn files(run: &Run, world: &World, paint: Paint) -> String {
     text
 }
 
-/// What led to the first violation of a run, as text.
-pub(super) fn violation(run: &Run, paint: Paint) -> String {
+/// Returns the events that led to the first violation of a run.
+pub(super) fn violation(run: &Run, style: Style) -> String {
     let outcome = run.execute_until_violation();
     let violated: Vec<(Invariant, RecordId)> = outcome.first_violation.into_iter().collect();
-    story(&Story::from_violation(run, &outcome.trace, &violated), paint)
+    story(&Story::from_violation(run, &outcome.trace, &violated), style)
 }
