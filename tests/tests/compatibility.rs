@@ -11,7 +11,6 @@ use std::process::Command;
 use leasehold_tests::client::RawClient;
 use leasehold_tests::server::Server;
 use leasehold_tests::wait::wait_for;
-use serde_json::Value;
 use tempfile::TempDir;
 
 /// The bytes of the guarded files in the fixtures.

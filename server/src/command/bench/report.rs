@@ -290,7 +290,7 @@ mod tests {
             duration: Duration::from_secs(2),
             seed: 7,
             workers: 1,
-            lanes_max: 1,
+            sockets_max: 1,
             server: SocketAddr::from(([127, 0, 0, 1], 7_700)),
             key: None,
         }

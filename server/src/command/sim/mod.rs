@@ -40,7 +40,7 @@ pub(crate) struct Sim {
     /// Print the run as a JSON recording, which can be loaded again.
     #[arg(long, group = "form")]
     json: bool,
-    /// Print the run as a log for `ShiViz`.
+    /// Print the run as a log for ShiViz.
     #[arg(long, group = "form")]
     shiviz: bool,
     /// Print the run as a Mermaid sequence diagram.
