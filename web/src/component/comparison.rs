@@ -58,10 +58,10 @@ pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
     html! {
         <section class="panel comparison" id="stage" data-testid="comparison"
             aria-label="Comparison">
-            <header class="panel-head">
+            <header class="panel-header">
                 <div class="tabs" role="group" aria-label="How">
                     { for ComparisonMode::ALL.into_iter().map(mode_button) }</div>
-                <p class={classes!("parts", has_diverged.then_some("past"))}>
+                <p class={classes!("divergence", has_diverged.then_some("diverged"))}>
                     { divergence_text }
                     if let Some(onclick) = on_go_there {
                         <button class="quiet" {onclick}>{ "Go there" }</button>
@@ -109,7 +109,7 @@ fn side_panel(
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
                 <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
-                <p class={classes!("verdict", (!side.violated.is_empty()).then_some("bad"))}>
+                <p class={classes!("result", (!side.violated.is_empty()).then_some("has-violations"))}>
                     { verdict }</p>
             </header>
             if mode == ComparisonMode::Text {
@@ -144,7 +144,7 @@ fn side_panel(
                                 <li key={line.key.clone()} class={line.css_class()}>
                                     <span class="token">{ line.token_text() }</span>
                                     <span class="text">{ line.text.clone() }</span>
-                                    <span class="signs">{ line.badges() }</span>
+                                    <span class="badges">{ line.badges() }</span>
                                 </li>
                             }) }</ol>
                         </div>

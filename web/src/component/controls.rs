@@ -58,8 +58,8 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
             <div class="transports" role="group" aria-label="Time">
                 { button(Command::GoToStart, "start", "To the beginning (Home)", "start") }
                 { button(Command::Step { forward: false }, "step-back", "One step back (←)", "back") }
-                <button class={classes!("transport", "play", is_question_open.then_some("asked"),
-                    is_unstarted.then_some("first"))}
+                <button class={classes!("transport", "play", is_question_open.then_some("question-open"),
+                    is_unstarted.then_some("unstarted"))}
                     data-testid="play" aria-label={play.0} title={play.0}
                     onclick={oncommand.reform(|_| Command::PlayPause)}>{ icon(play.1) }
                     if is_unstarted { <span>{ "Play" }</span> }
@@ -79,11 +79,11 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 <button class="quiet faster" onclick={oncommand.reform(|_| Command::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
-            if props.choices.is_empty() { <span class="no-until"></span> } else { { until_picker(props) } }
+            if props.choices.is_empty() { <span class="until-placeholder"></span> } else { { until_picker(props) } }
             { tape_view(props) }
             <p class="clock">
                 <span data-testid="time" id="time"></span>
-                if !props.is_growing { <span class="of">{ " / " }{ end.to_string() }</span> }
+                if !props.is_growing { <span class="duration">{ " / " }{ end.to_string() }</span> }
                 if let Some((whole, here)) = props.digest {
                     <output class="digest" data-testid="digest"
                         data-digest={format!("{whole:016x}")} data-here={format!("{here:016x}")}

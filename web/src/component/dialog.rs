@@ -44,7 +44,7 @@ pub(crate) fn Dialog(props: &DialogProps) -> Html {
     };
     html! {
         <dialog ref={node} {class} {oncancel} {onclick} aria-label={title.clone()}>
-            <div class="inside">
+            <div class="dialog-body">
                 <header>
                     <h2>{ title }</h2>
                     <button class="quiet close" aria-label="Close (Esc)" title="Close (Esc)"

@@ -38,7 +38,7 @@ pub(crate) fn scenario_dialog(props: &ScenariosProps) -> Html {
                     <span class="number">{ index + 1 }</span>
                     <span class="title">{ scenario.title.clone() }</span>
                     <span class="point">{ scenario.point.clone() }</span>
-                    <span class="ask">{ scenario.question.text.clone() }</span>
+                    <span class="question-text">{ scenario.question.text.clone() }</span>
                     if !switches.is_empty() {
                         <span class="switches">{ format!("try without: {}", switches.join(", ")) }
                             </span>
@@ -218,7 +218,7 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
     html! {
         <Dialog title="Share and export" class="exports" {onclose}>
             if let Some(word) = notice {
-                <p class="word" role="status">{ word }</p>
+                <p class="notice" role="status">{ word }</p>
             }
             <section>
                 <h3>{ "A link to this moment" }</h3>

@@ -38,7 +38,7 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
             <span class="more" aria-hidden="true">{ "▾" }</span>
         </button>
         if props.is_observed {
-            <span class="spring"></span>
+            <span class="spacer"></span>
         } else {
             { protection_toggles(props) }
             <button class="seed quiet" onclick={on_next_seed}
@@ -55,7 +55,7 @@ fn protection_toggles(props: &HeaderProps) -> Html {
         let is_highlighted = props.switches.contains(&protection);
         let onclick = props.onprotection.reform(move |_| protection);
         let class =
-            classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("subject"));
+            classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("highlighted"));
         let state = if is_disabled { "off" } else { "on" };
         let key = if index < 9 { format!(" (Shift {})", index + 1) } else { String::new() };
         let title = format!("{}. It is {state}{key}", capitalized(protection.sentence()));

@@ -34,7 +34,7 @@ pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
 fn handle_key(link: &Scope<App>, event: &KeyboardEvent) {
     let is_dialog_open = browser::focus_is_in("dialog");
     let is_question_open =
-        browser::element("question").is_some_and(|it| it.class_name() == "asked");
+        browser::element("question").is_some_and(|it| it.class_name() == "question-open");
     let (key, code) = (event.key(), event.code());
     let key_press = KeyPress {
         key: &key,
@@ -54,7 +54,7 @@ fn handle_key(link: &Scope<App>, event: &KeyboardEvent) {
         is_presenting: browser::element("page")
             .is_some_and(|it| it.class_list().contains("presenting")),
         shortcuts_disabled: browser::element("page")
-            .is_some_and(|it| it.class_list().contains("quiet-keys")),
+            .is_some_and(|it| it.class_list().contains("shortcuts-off")),
     };
     // A dialog has its own keys: the browser's, and arrows from item to item.
     if is_dialog_open {

@@ -25,10 +25,10 @@ impl App {
         let class = classes!(
             "page",
             ui.is_presenting.then_some("presenting"),
-            ui.shortcuts_disabled.then_some("quiet-keys"),
-            ui.has_pointer_halo.then_some("haloed"),
+            ui.shortcuts_disabled.then_some("shortcuts-off"),
+            ui.has_pointer_halo.then_some("pointer-halo"),
             self.workspace.comparison.is_some().then_some("comparing"),
-            self.is_stale().then_some("not-live"),
+            self.is_stale().then_some("connection-stale"),
             format!("tab-{}", ui.selected_tab.test_id()),
         );
         html! {
@@ -141,7 +141,7 @@ impl App {
             .into_iter()
             .filter(|view| *view != View::Stage && !(is_observed && *view == View::SpaceTime));
         html! {
-            <main class="studio">
+            <main class="workspace">
                 <div class="left">
                 if let Some(compare) = &self.workspace.comparison {
                     { self.comparison_panel(ctx, compare) }
@@ -180,7 +180,7 @@ impl App {
         let press_ended = ctx.link().callback(|_: PointerEvent| Msg::PressStarted(None));
         html! {
             <section class="panel stage" id="panel-stage" data-testid="stage" aria-label="Stage">
-                <div class="picture-place" id="stage" {onpointerdown} onpointerup={press_ended.clone()}
+                <div class="picture-area" id="stage" {onpointerdown} onpointerup={press_ended.clone()}
                     onpointercancel={press_ended}>
                     { figure("picture-stage", &onpoint) }
                 </div>
@@ -211,7 +211,7 @@ impl App {
         let command_callback = |command: Command| link.callback(move |_| Msg::Command(command));
         let section = |view: View, inside: Html| {
             html! {
-                <div class="picture-place" data-testid={view.test_id()}
+                <div class="picture-area" data-testid={view.test_id()}
                     id={format!("panel-{}", view.test_id())}
                     hidden={lower_view != view} data-time="" role="region" tabindex="-1"
                     aria-label={view.title()}>{ inside }</div>
@@ -224,7 +224,7 @@ impl App {
         let is_gantt = lower_view == View::Gantt;
         html! {
             <section class="panel lower" aria-label="Over time">
-                <header class="panel-head">
+                <header class="panel-header">
                     <div class="tabs" role="group" aria-label="Which view">
                         { tab(View::Gantt) }
                         // Of a real server no packets are seen.
@@ -253,7 +253,7 @@ impl App {
                         }
                     </div>
                 </header>
-                <div class="lower-place" id="lower">
+                <div class="lower-area" id="lower">
                     { section(View::Gantt, figure(View::Gantt, "picture-gantt")) }
                     { section(View::SpaceTime, figure(View::SpaceTime, "picture-spacetime")) }
                 </div>
@@ -267,7 +267,7 @@ impl App {
         let quiz = &workspace.quiz;
         let question = &workspace.scenario.question;
         let options: Vec<String> = question.options.iter().map(|it| it.text.clone()).collect();
-        let question_class = if quiz.phase == QuizPhase::Open { "asked" } else { "" };
+        let question_class = if quiz.phase == QuizPhase::Open { "question-open" } else { "" };
         let is_stale = self.is_stale();
         let caption_view = caption(&CaptionProps {
             text: AttrValue::from(self.stale_notice().unwrap_or_else(|| workspace.caption())),
@@ -295,11 +295,11 @@ impl App {
             Html::default()
         };
         html! {
-            <div class="telling">
+            <div class="caption-area">
                 if self.ui.is_presenting { { self.source_badge() } }
                 { caption_view }
                 if let Some(goal) = workspace.goal_progress() {
-                    <p class={classes!("goal", goal.is_reached.then_some("won"))} data-testid="goal">
+                    <p class={classes!("goal", goal.is_reached.then_some("reached"))} data-testid="goal">
                         { goal.text }
                     </p>
                 }

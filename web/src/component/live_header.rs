@@ -27,7 +27,7 @@ impl App {
                 { status.description() }
             </p>
             if !self.workspace.is_following {
-                <button class="behind" data-testid="live-return"
+                <button class="events-behind" data-testid="live-return"
                     title="Back to what happens now (L)"
                     onclick={link.callback(|_| Msg::Live(LiveMsg::Follow))}>
                     { format!("{events_behind} behind") }<kbd aria-hidden="true">{ "L" }</kbd>
@@ -41,7 +41,7 @@ impl App {
                     { count_item("last token", &counts.last_token) }
                 </dl>
             }
-            <span class="spring"></span>
+            <span class="spacer"></span>
             <button class={classes!("record", recording.is_some().then_some("on"))}
                 data-testid="record" onclick={record} aria-pressed={recording.is_some().to_string()}
                 disabled={status == ConnectionStatus::Connecting}
@@ -79,7 +79,7 @@ impl App {
             _ if is_recording_shown => ("recorded", "a recording".to_owned()),
             _ => return Html::default(),
         };
-        html! { <p class="status from" data-status={code} data-testid="from">{ text }</p> }
+        html! { <p class="status source" data-status={code} data-testid="from">{ text }</p> }
     }
 
     /// Whether what is shown is what is so.

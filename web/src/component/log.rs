@@ -66,12 +66,12 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         });
     }
     html! { <>
-        <header class="panel-head">
+        <header class="panel-header">
             <h2>{ "Log" }</h2>
             <div class="tabs" role="group" aria-label="What to show">
                 { for LEVELS.into_iter().map(level) }
                 if let Some(filtered_to) = filtered_to {
-                    <button class="tab only" aria-pressed="true" title="Show all again"
+                    <button class="tab log-filter" aria-pressed="true" title="Show all again"
                         onclick={props.onclearfilter.reform(|_| ())}>{ format!("only {filtered_to} ✕") }</button>
                 }
             </div>
@@ -89,7 +89,7 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordI
         row.category.class(),
         row.is_current.then_some("current"),
         (selected == Some(record)).then_some("selected"),
-        (!row.violations.is_empty()).then_some("broken"),
+        (!row.violations.is_empty()).then_some("violating"),
     );
     html! {
         <li key={record.0} data-testid="log-row" {class}>
@@ -105,10 +105,10 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordI
                 </span>
             </button>
             { for row.violations.iter().map(|(invariant, how)| html! {
-                <p class="violates">{ format!("✕ {invariant} is violated: {how}") }</p>
+                <p class="violation-text">{ format!("✕ {invariant} is violated: {how}") }</p>
             }) }
             if let Some(because) = &row.reason {
-                <p class="because">
+                <p class="reason">
                     { format!("because {because}") }
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}

@@ -28,7 +28,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
     let InspectorProps { title, fields, faults, is_empty, onmenu, .. } = props.clone();
     let keyed_faults = faults.iter().filter(|fault| fault.key.is_some());
     html! { <>
-        <header class="panel-head">
+        <header class="panel-header">
             <h2>{ title }</h2>
             if is_empty {
                 <p class="nothing">{ "select a node, link, packet or lock" }</p>
@@ -44,7 +44,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
                 </button>
             }
         </header>
-        <div class="scrolls" hidden={is_empty} tabindex="0" role="region" aria-label="What is so">
+        <div class="scroll-area" hidden={is_empty} tabindex="0" role="region" aria-label="What is so">
             if !faults.is_empty() {
                 <div class="actions" role="group" aria-label="Do to it">
                     { for keyed_faults.map(|fault| fault_button(fault, &props.onfault)) }
@@ -135,8 +135,8 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
                     aria-label={format!("{invariant}, {sentence}: {text}{suffix}")}>
                     <b>{ invariant.name() }</b>
                     <span aria-hidden="true">{ mark }</span>
-                    <span class="means" aria-hidden="true">{ sentence }</span>
-                    if is_violated_later { <span class="then" aria-hidden="true">{ "→ ✕" }</span> }
+                    <span class="description" aria-hidden="true">{ sentence }</span>
+                    if is_violated_later { <span class="violated-later" aria-hidden="true">{ "→ ✕" }</span> }
                 </button>
             </li>
         }
@@ -161,7 +161,7 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
     let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore } =
         props.clone();
     html! { <>
-        <header class="panel-head">
+        <header class="panel-header">
             <h2>{ "Files" }</h2>
             if can_compare {
                 <button class="quiet" aria-pressed={is_comparing.to_string()}
@@ -191,7 +191,7 @@ fn file_sheet(file: &FileView, onrecord: &Callback<RecordId>, onmore: &Callback<
     }
     lines.extend(file.lines.iter().map(|line| line_item(line, onrecord)));
     if lines.is_empty() {
-        lines.push(html! { <li key="nothing" class="unseen">{ "nothing written yet" }</li> });
+        lines.push(html! { <li key="nothing" class="unobserved">{ "nothing written yet" }</li> });
     }
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
@@ -216,7 +216,7 @@ fn line_item(line: &LineView, onrecord: &Callback<RecordId>) -> Html {
             <button class="line" {onclick} title={line.hint()}>
                 <span class="token">{ line.token_text() }</span>
                 <span class="text">{ line.text.clone() }</span>
-                if !badges.is_empty() { <span class="signs">{ badges }</span> }
+                if !badges.is_empty() { <span class="badges">{ badges }</span> }
             </button>
         </li>
     }

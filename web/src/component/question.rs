@@ -80,7 +80,7 @@ fn timer_button(props: &QuestionProps) -> Html {
         Some(0) => "time is up".to_owned(),
         Some(seconds_left) => format!("{seconds_left} s left"),
     };
-    let class = classes!("quiet", "timer", props.seconds_left.map(|_| "runs"));
+    let class = classes!("quiet", "timer", props.seconds_left.map(|_| "running"));
     html! {
         <button {class} data-testid="timer" title="Give them 30 seconds"
             onclick={props.ontimer.reform(|_| ())}>{ text }</button>
@@ -113,7 +113,7 @@ fn footer(props: &QuestionProps) -> Html {
                 <button class="primary" data-testid="reveal"
                     onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
             } else if phase == QuizPhase::Answered {
-                <p class="why" role="status">
+                <p class="explanation" role="status">
                     if let Some(said) = vote_result(props) { <b>{ said }</b>{ " " } }
                     { explanation }
                 </p>
@@ -157,7 +157,7 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
                     <kbd>{ index + 1 }</kbd>
                     <span class="text">{ text.clone() }</span>
                     if !is_alone {
-                        <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
+                        <svg class="vote-bar" viewBox="0 0 100 4" preserveAspectRatio="none"
                             aria-hidden="true">
                             <rect width={format_tenths(percent.round())} height="4" />
                         </svg>
@@ -169,8 +169,8 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
         }
     };
     html! {
-        <section data-testid="question" class={classes!("question", is_answered.then_some("out"),
-                is_alone.then_some("alone"))}
+        <section data-testid="question" class={classes!("question", is_answered.then_some("answered"),
+                is_alone.then_some("single-user"))}
             aria-label="Question">
             <h2>{ question }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>

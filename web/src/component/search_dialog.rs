@@ -109,10 +109,10 @@ fn search_outcome(props: &SearchProps) -> Html {
                     </button>
             } else {
                 if !search.text.is_empty() {
-                    <p class="verdict">{ search.text.clone() }</p>
+                    <p class="result">{ search.text.clone() }</p>
                 }
                 if let Some(found) = &search.found {
-                    <ol class="recipe">{ for found.steps.iter().map(|step| html! { <li>
+                    <ol class="result-steps">{ for found.steps.iter().map(|step| html! { <li>
                         { step.clone() }</li> }) }</ol>
                     <p class="nothing">{ found.why_minimal.clone() }</p>
                     <div class="row">

@@ -204,7 +204,7 @@ fn lane_labels(
             target: Some(Target::Node(node)),
             label: format!("lane of {name}"),
             shapes: vec![
-                rect("reach", (0.0, hit_area.1 * -0.5), hit_area),
+                rect("hit-area", (0.0, hit_area.1 * -0.5), hit_area),
                 text("name", (em * 0.4, em * 0.35), Anchor::Start, em, title),
             ],
         }));
@@ -213,7 +213,7 @@ fn lane_labels(
     for outage in &input.intervals.outages {
         let until = outage.until.unwrap_or(input.now).min(input.now);
         let class = match outage.kind {
-            OutageKind::Crashed => "outage dead",
+            OutageKind::Crashed => "outage crashed",
             OutageKind::Paused => "outage paused",
             OutageKind::Cut(_) | OutageKind::Gap => continue,
         };
@@ -275,11 +275,11 @@ impl CausalCones {
 
     fn class(&self, id: RecordId) -> &'static str {
         if self.past.contains(&id) {
-            "before"
+            "causal-past"
         } else if self.future.contains(&id) {
-            "after"
+            "causal-future"
         } else {
-            "apart"
+            "unrelated"
         }
     }
 }
@@ -301,7 +301,7 @@ fn hidden_causes(
         let cause = lanes.cause_through_hidden_lanes(input.past, record, *first)?;
         let before = input.past.get(cause.index()?)?;
         let area = |record: &Record| (columns.x_of(record.at), lanes.center_y(record.node));
-        let class = format!("through {}", cone_class(cones, *id));
+        let class = format!("hidden-cause {}", cone_class(cones, *id));
         Some(line(class, area(before), area(record)))
     });
     lines.collect()
@@ -387,14 +387,14 @@ fn event_marks(
     };
     let dots = visible.iter().map(|(id, record)| {
         let category = EventCategory::from_record(record);
-        let (r, extra) = if is_packet(record) { (em * 0.2, " small-dot") } else { (em * 0.46, "") };
+        let (r, extra) = if is_packet(record) { (em * 0.2, " small-mark") } else { (em * 0.46, "") };
         let symbol = if is_packet(record) {
-            vec![super::shape::circle(format!("sign {}", category.class()), (0.0, 0.0), r)]
+            vec![super::shape::circle(format!("symbol {}", category.class()), (0.0, 0.0), r)]
         } else {
             category.shapes((0.0, 0.0), r)
         };
         let selected_record = if input.selected_record == Some(*id) { " selected" } else { "" };
-        let mut shapes = vec![super::shape::circle("reach", (0.0, 0.0), em)];
+        let mut shapes = vec![super::shape::circle("hit-area", (0.0, 0.0), em)];
         shapes.extend(symbol);
         Shape::Group(Group {
             class: format!("dot{extra}{selected_record} {}", cone_class(cones, *id)).into(),
@@ -459,11 +459,11 @@ mod tests {
             lines.count()
         };
         let all = picture(&timeline, true, &BTreeSet::new());
-        assert_eq!((lines(&all, "lane"), lines(&all, "through")), (6, 0));
+        assert_eq!((lines(&all, "lane"), lines(&all, "hidden-cause")), (6, 0));
         assert!(lines(&all, "arrow") > 0);
         let server = picture(&timeline, true, &BTreeSet::from([NodeId::SERVER]));
         assert_eq!((lines(&server, "lane"), lines(&server, "arrow")), (5, 0));
-        assert!(lines(&server, "through") > 0, "who was given what another released");
+        assert!(lines(&server, "hidden-cause") > 0, "who was given what another released");
         let client = picture(&timeline, true, &BTreeSet::from([NodeId(3)]));
         assert_eq!(lines(&client, "lane"), 5);
         assert!((1..lines(&all, "arrow")).contains(&lines(&client, "arrow")));
@@ -478,7 +478,7 @@ mod tests {
         let (index, record) =
             records.find(|(_, it)| matches!(it.kind, RecordKind::LockGranted { .. })).unwrap();
         let cones = CausalCones::new(timeline.past(), RecordId(u32::try_from(index).unwrap()));
-        assert_eq!(cones.class(record.causes.direct()), "before");
+        assert_eq!(cones.class(record.causes.direct()), "causal-past");
         assert!(timeline.past().len() > cones.past.len() + cones.future.len());
     }
 }

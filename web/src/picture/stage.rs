@@ -99,7 +99,7 @@ fn link_shape(layout: &Layout, index: usize, client: &Client, selected: Option<T
         else {
             continue;
         };
-        shapes.push(line("reach", a, b));
+        shapes.push(line("hit-area", a, b));
         shapes.push(line(if is_cut { "lane cut" } else { "lane" }, a, b));
         if is_cut && let Some(middle) = layout.position_on_link(from, to, 0.5) {
             shapes.extend(EventCategory::Reject.shapes(middle, layout.packet_radius * 0.55));
@@ -126,8 +126,8 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
     let (em, (width, height)) = (layout.em, layout.server_size);
     let (left, top) = (layout.server.0 - width / 2.0, layout.server.1 - height / 2.0);
     let body = match condition {
-        Condition::Crashed => "server dead",
-        Condition::NotStarted => "server absent",
+        Condition::Crashed => "server crashed",
+        Condition::NotStarted => "server not-started",
         Condition::Paused => "server paused",
         Condition::Running | Condition::Finished => "server",
     };
@@ -245,14 +245,14 @@ fn client_shape(
     let r = layout.client_radius;
     let target = Target::Node(client.node);
     let body = match client.condition {
-        Condition::NotStarted => "client absent",
-        Condition::Crashed => "client dead",
+        Condition::NotStarted => "client not-started",
+        Condition::Crashed => "client crashed",
         Condition::Paused => "client paused",
         Condition::Finished => "client finished",
         Condition::Running if client.holds_lock => "client holds",
         Condition::Running => "client",
     };
-    let mut shapes = vec![circle("reach", (0.0, 0.0), r + 8.0), circle(body, (0.0, 0.0), r)];
+    let mut shapes = vec![circle("hit-area", (0.0, 0.0), r + 8.0), circle(body, (0.0, 0.0), r)];
     shapes.extend(lease_arcs(client, r, now));
     shapes.extend(client_face(client, r));
     let clock_fault = clock_fault_text(client.clock.ahead_ms, client.clock.rate_ppm);
@@ -262,7 +262,7 @@ fn client_shape(
     if layout.names_beside {
         let x = -r - 14.0;
         let width = layout.name_width;
-        shapes.push(rect("reach", (x - width, -em * 1.1), (width + 14.0, em * 2.4)));
+        shapes.push(rect("hit-area", (x - width, -em * 1.1), (width + 14.0, em * 2.4)));
         let name = truncated_to_width(client.name.as_str(), em, width);
         shapes.push(text("name", (x, -em * 0.15), Anchor::End, em, name));
         let doing = truncated_to_width(&doing, em * 0.85, width);
@@ -272,13 +272,13 @@ fn client_shape(
         let (left, y) = (4.0 - layout.clients[index].0, r + em * 1.5);
         let name = truncated_to_width(client.name.as_str(), em * 0.85, layout.name_width);
         let text_left = left + text_width(&name, em * 0.85) * 1.12 + em * 0.4;
-        shapes.push(text("name over", (left, y), Anchor::Start, em * 0.85, name));
+        shapes.push(text("name outlined-text", (left, y), Anchor::Start, em * 0.85, name));
         let doing = truncated_to_width(
             &doing,
             em * 0.85,
             layout.server.0 - layout.server_size.0 / 2.0 - 60.0,
         );
-        shapes.push(text("small over", (text_left, y), Anchor::Start, em * 0.85, doing));
+        shapes.push(text("small outlined-text", (text_left, y), Anchor::Start, em * 0.85, doing));
     }
     Shape::Group(Group {
         class: selectable_class("node", target, selected),
@@ -297,7 +297,7 @@ fn lease_arcs(client: &Client, r: f64, now: VirtualTime) -> Vec<Shape> {
     let belief_fraction = client.belief.map_or(0.0, |belief| belief.term.remaining_fraction(now));
     let center = (0.0, 0.0);
     if server_fraction > 0.0 {
-        let class = if client.holds_lock { "arc truth" } else { "arc truth idle" };
+        let class = if client.holds_lock { "arc server-lease" } else { "arc server-lease idle" };
         shapes.push(path(class, arc_path(center, outer, 0.0, quantized(server_fraction, outer))));
     }
     if belief_fraction > 0.0 {
@@ -332,7 +332,7 @@ fn client_face(client: &Client, r: f64) -> Vec<Shape> {
         Condition::NotStarted | Condition::Running | Condition::Finished => {
             let short = short_name(client.name.as_str());
             let size = if short.len() > 2 { r * 0.7 } else { r * 0.95 };
-            vec![text("face", (0.0, size * 0.36), Anchor::Middle, size, short)]
+            vec![text("node-number", (0.0, size * 0.36), Anchor::Middle, size, short)]
         }
     }
 }

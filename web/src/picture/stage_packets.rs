@@ -29,7 +29,7 @@ pub(super) fn packet_shape(
     let is_crowded = scene.packets.len() > PACKETS_CROWDED;
     let mut shapes = Vec::new();
     if !is_crowded {
-        shapes.push(circle("reach", (0.0, 0.0), layout.packet_radius.max(12.0)));
+        shapes.push(circle("hit-area", (0.0, 0.0), layout.packet_radius.max(12.0)));
     }
     if selected == Some(target) {
         shapes.push(circle("halo", (0.0, 0.0), layout.packet_radius + 5.0));
@@ -38,7 +38,7 @@ pub(super) fn packet_shape(
     let shapes_shown = if is_crowded { 1 } else { usize::MAX };
     shapes.extend(symbol.iter().take(shapes_shown).cloned());
     if marks_doomed_packets && packet.will_be_lost {
-        shapes.push(circle("doomed", (0.0, 0.0), layout.packet_radius + 3.0));
+        shapes.push(circle("will-be-lost", (0.0, 0.0), layout.packet_radius + 3.0));
     }
     let label = if is_crowded { String::new() } else { packet_label(packet, scene) };
     Some(Shape::Group(Group {

@@ -108,15 +108,15 @@ impl EventCategory {
     /// The classes of its body.
     const fn symbol_class(self) -> &'static str {
         match self {
-            Self::Acquire => "sign acquire",
-            Self::Grant => "sign grant",
-            Self::Append => "sign append",
-            Self::Release => "sign release",
-            Self::Reject => "sign reject cross",
-            Self::Renew => "sign renew hollow",
-            Self::Fault => "sign fault cross",
-            Self::Expiry => "sign expiry",
-            Self::Other => "sign other",
+            Self::Acquire => "symbol acquire",
+            Self::Grant => "symbol grant",
+            Self::Append => "symbol append",
+            Self::Release => "symbol release",
+            Self::Reject => "symbol reject cross",
+            Self::Renew => "symbol renew outlined",
+            Self::Fault => "symbol fault cross",
+            Self::Expiry => "symbol expiry",
+            Self::Other => "symbol other",
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn tape_axis((from, to): (VirtualTime, VirtualTime), area: Area) -> A
 pub(crate) fn tape(input: &TapeInput<'_>, area: Area) -> Picture {
     let axis = tape_axis((input.start, input.end), area);
     let Area { width, height, .. } = area;
-    let mut shapes = vec![rect("strip", (axis.left, 6.0), (axis.right - axis.left, height - 12.0))];
+    let mut shapes = vec![rect("tape-track", (axis.left, 6.0), (axis.right - axis.left, height - 12.0))];
     let visible_until = input.hidden_after.unwrap_or(VirtualTime::NEVER);
     draw_tenures(input, &axis, visible_until, height, &mut shapes);
     draw_marks(input, &axis, visible_until, height, &mut shapes);
@@ -104,9 +104,9 @@ fn draw_tenures(
         let y = 8.0 + row * to_f64(usize::from(lock.0));
         for (band, token) in bands.iter().zip(tokens) {
             let class = match token % 2 {
-                _ if band.count > 1 => "span many",
-                0 => "span",
-                _ => "span odd",
+                _ if band.count > 1 => "tape-tenure aggregated",
+                0 => "tape-tenure",
+                _ => "tape-tenure alternate",
             };
             let size = ((band.to - band.from - 0.8).max(1.0), (row - 1.0).max(1.0));
             shapes.push(rect(class, (band.from, y), size));
@@ -152,7 +152,7 @@ fn draw_marks(
             }
         }
         for band in bands {
-            let class = format!("notch {category_class}");
+            let class = format!("tape-mark {category_class}");
             shapes.push(if band.to - band.from >= 1.0 {
                 rect(class, (band.from, top), (band.to - band.from, bottom - top))
             } else {
@@ -204,8 +204,8 @@ mod tests {
         let picture = tape(&input, Area { width: 616.0, height: 44.0, em: 12.0 });
         let text = format!("{picture:?}");
         let is_one = |class: &str| text.matches(&format!("{class:?}")).count() == 1;
-        assert_eq!(text.matches("span many").count(), 3, "a band for each lock");
-        assert!(is_one("notch append") && !text.contains("\"span\""));
+        assert_eq!(text.matches("tape-tenure aggregated").count(), 3, "a band for each lock");
+        assert!(is_one("tape-mark append") && !text.contains("\"span\""));
         assert!(picture.shapes.len() < 12, "{}", picture.shapes.len());
     }
 
@@ -238,8 +238,8 @@ mod tests {
             });
             lines.filter(|(class, _)| *class == expected_class).map(|(_, x)| x).collect()
         };
-        assert_eq!(x_positions("notch expiry"), [208.0, 608.0]);
-        assert_eq!(x_positions("notch fault").len(), cuts / 2, "{picture:?}");
+        assert_eq!(x_positions("tape-mark expiry"), [208.0, 608.0]);
+        assert_eq!(x_positions("tape-mark fault").len(), cuts / 2, "{picture:?}");
     }
 
     #[test]
@@ -260,9 +260,9 @@ mod tests {
             tape(&input, Area { width: 800.0, height: 44.0, em: 12.0 })
         };
         let text = |picture: &Picture| format!("{picture:?}");
-        assert!(text(&strip(None)).contains("notch reject"));
+        assert!(text(&strip(None)).contains("tape-mark reject"));
         let hidden = strip(Some(VirtualTime::from_millis(16_000)));
-        assert!(!text(&hidden).contains("notch reject"));
+        assert!(!text(&hidden).contains("tape-mark reject"));
         assert_eq!(text(&hidden).matches("\"stop\"").count(), 1);
     }
 }

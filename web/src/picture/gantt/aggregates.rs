@@ -30,9 +30,9 @@ impl Drawing<'_> {
             let (x1, x2) =
                 (self.axis.x_of(aggregate.from), self.axis.x_of(aggregate.until.min(now)));
             let class = match client {
-                None => "crowd",
-                Some(_) if self.input.is_inferred => "crowd beliefs inferred",
-                Some(_) => "crowd beliefs",
+                None => "aggregate",
+                Some(_) if self.input.is_inferred => "aggregate of-beliefs inferred",
+                Some(_) => "aggregate of-beliefs",
             };
             let mut shapes = vec![rounded(class, (x1, top), ((x2 - x1).max(2.0), height), 2.0)];
             let unit = if client.is_some() { "beliefs" } else { "tenures" };
@@ -46,10 +46,10 @@ impl Drawing<'_> {
             let label = label_candidates.find(|it| text_width(it, size) <= available);
             if let Some(label) = label {
                 let at = (x1.midpoint(x2), top + height / 2.0 + size * 0.35);
-                shapes.push(text("on-crowd", at, Anchor::Middle, size, label.clone()));
+                shapes.push(text("aggregate-label", at, Anchor::Middle, size, label.clone()));
             }
             self.shapes.push(Shape::Group(Group {
-                class: "crowded".into(),
+                class: "aggregate-group".into(),
                 at: (0.0, 0.0),
                 target: None,
                 label: format!(

@@ -33,7 +33,7 @@ impl Drawing<'_> {
             let mut witnesses = self.input.violations.iter();
             if witnesses.any(|(.., witness)| *witness == mark.record) {
                 // What violates is what one looks for.
-                shapes.insert(0, circle("culprit", (0.0, 0.0), r * 1.7));
+                shapes.insert(0, circle("violating-mark", (0.0, 0.0), r * 1.7));
             }
             self.shapes.push(Shape::Group(Group {
                 class: "mark".into(),

@@ -145,7 +145,7 @@ impl Drawing<'_> {
             target: Some(target),
             label: format!("lock {name}"),
             shapes: vec![
-                rect("reach", (0.0, rows.top), (self.axis.left, em * SERVER_ROW_EM)),
+                rect("hit-area", (0.0, rows.top), (self.axis.left, em * SERVER_ROW_EM)),
                 text("name", (size * 0.4, baseline), Anchor::Start, size, title),
             ],
         }));
@@ -188,7 +188,7 @@ impl Drawing<'_> {
         let mut shapes = vec![rounded("tenure", (x1, top), (width, height), 2.0)];
         if until.is_none() {
             let end = self.axis.x_of(self.promised_until(tenure)).max(x2);
-            shapes.push(rounded("promise", (x2, top), (end - x2, height), 2.0));
+            shapes.push(rounded("lease-remaining", (x2, top), (end - x2, height), 2.0));
         }
         for at in tenure.renewals.iter().filter(|at| **at <= now) {
             let x = self.axis.x_of(*at);
@@ -207,7 +207,7 @@ impl Drawing<'_> {
             [&full, &short].into_iter().find(|it| text_width(it, size) <= available);
         if let Some(visible_label) = visible_label {
             let at = (x1 + em * 0.3, top + em * 0.55 + size * 0.35);
-            shapes.push(text("on-tenure", at, Anchor::Start, size, visible_label.clone()));
+            shapes.push(text("tenure-label", at, Anchor::Start, size, visible_label.clone()));
         }
         let end_text = match end {
             None => "and still does".to_owned(),
@@ -256,7 +256,7 @@ impl Drawing<'_> {
         self.shapes.push(rounded(class, (x1, y), ((x2 - x1).max(2.0), height), 2.0));
         if until > now {
             let end = self.axis.x_of(until);
-            self.shapes.push(rounded("promise", (x2, y), (end - x2, height), 2.0));
+            self.shapes.push(rounded("lease-remaining", (x2, y), (end - x2, height), 2.0));
         }
     }
 
@@ -268,7 +268,7 @@ impl Drawing<'_> {
                 continue;
             }
             let class = match outage.kind {
-                OutageKind::Crashed => "outage dead",
+                OutageKind::Crashed => "outage crashed",
                 OutageKind::Paused => "outage paused",
                 OutageKind::Cut(_) => "outage cut",
                 OutageKind::Gap => continue,
@@ -316,7 +316,7 @@ impl Drawing<'_> {
                 continue;
             }
             let (x1, x2) = (self.axis.x_of(gap.from), self.axis.x_of(until));
-            self.shapes.push(rect("unseen", (x1, 0.0), ((x2 - x1).max(2.0), bottom)));
+            self.shapes.push(rect("unobserved", (x1, 0.0), ((x2 - x1).max(2.0), bottom)));
             let size = self.text_em * 0.85;
             if x2 - x1 > text_width("not seen", size) {
                 let at = (x1.midpoint(x2), bottom - size * 0.4);
@@ -442,10 +442,10 @@ mod tests {
             format!("{:?}", gantt(&input, (VirtualTime::START, timeline.end()), area, None))
         };
         assert!(
-            draw_over(&other_intervals).contains("ghost-mark"),
+            draw_over(&other_intervals).contains("overlay-mark"),
             "the line that fencing refuses"
         );
-        assert!(!draw_over(&own_intervals).contains("ghost"), "nothing is otherwise");
+        assert!(!draw_over(&own_intervals).contains("overlay"), "nothing is otherwise");
     }
 
     #[test]

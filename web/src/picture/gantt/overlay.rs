@@ -52,12 +52,12 @@ impl Drawing<'_> {
         }
         let (x1, x2) = (self.axis.x_of(tenure.from), self.axis.x_of(until));
         let top = top + em * OVERLAY_OFFSET;
-        self.shapes.push(rounded("ghost", (x1, top), ((x2 - x1).max(2.0), em * 1.35), 2.0));
+        self.shapes.push(rounded("overlay", (x1, top), ((x2 - x1).max(2.0), em * 1.35), 2.0));
         let size = em * 0.75;
         let name = format!("#{} {}", tenure.token, self.input.names.node(tenure.client));
         if text_width(&name, size) < x2 - x1 {
             let at = (x2 - em * 0.3, top + em * 1.25);
-            self.shapes.push(text("on-ghost", at, Anchor::End, size, name));
+            self.shapes.push(text("overlay-label", at, Anchor::End, size, name));
         }
     }
 
@@ -69,7 +69,7 @@ impl Drawing<'_> {
         }
         let (x1, x2) = (self.axis.x_of(belief.from), self.axis.x_of(until));
         let size = ((x2 - x1).max(2.0), self.row_em * 0.8);
-        self.shapes.push(rounded("ghost", (x1, y + self.row_em * OVERLAY_OFFSET * 0.7), size, 2.0));
+        self.shapes.push(rounded("overlay", (x1, y + self.row_em * OVERLAY_OFFSET * 0.7), size, 2.0));
     }
 
     fn draw_overlay_marks(&mut self, rows: &LockRows, other: &Intervals) {
@@ -90,7 +90,7 @@ impl Drawing<'_> {
                 continue;
             }
             self.shapes.push(Shape::Group(Group {
-                class: "ghost-mark".into(),
+                class: "overlay-mark".into(),
                 at: (self.axis.x_of(mark.at), rows.top + em * (1.3 + OVERLAY_OFFSET)),
                 target: None,
                 label: String::new(),
