@@ -50,21 +50,23 @@ pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
         }
     };
     let (divergence_text, has_diverged) = match view.divergence {
-        None => ("The two are the same from the first event to the last.".to_owned(), false),
-        Some((_, at)) if at > view.now => (format!("The same so far; they part at {at}."), false),
-        Some((_, at)) => (format!("They part at {at}."), true),
+        None => ("The runs are identical".to_owned(), false),
+        Some((_, at)) if at > view.now => {
+        (format!("Identical so far; first difference at {at}"), false)
+        }
+        Some((_, at)) => (format!("First difference at {at}"), true),
     };
-    let on_go_there = view.divergence.map(|(record, _)| props.onrecord.reform(move |_| record));
+    let on_go_to_difference = view.divergence.map(|(record, _)| props.onrecord.reform(move |_| record));
     html! {
         <section class="panel comparison" id="stage" data-testid="comparison"
             aria-label="Comparison">
             <header class="panel-header">
-                <div class="tabs" role="group" aria-label="How">
+                <div class="tabs" role="group" aria-label="Comparison layout">
                     { for ComparisonMode::ALL.into_iter().map(mode_button) }</div>
                 <p class={classes!("divergence", has_diverged.then_some("diverged"))}>
                     { divergence_text }
-                    if let Some(onclick) = on_go_there {
-                        <button class="quiet" {onclick}>{ "Go there" }</button>
+                    if let Some(onclick) = on_go_to_difference {
+                        <button class="quiet" {onclick}>{ "Go to difference" }</button>
                     }
                 </p>
                 <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (M)" }
@@ -104,7 +106,7 @@ fn side_panel(
 ) -> Html {
     let violated: Vec<String> = side.violated.iter().map(|it| format!("{it} ✕")).collect();
     let verdict =
-        if violated.is_empty() { "nothing violated".to_owned() } else { violated.join("  ") };
+    if violated.is_empty() { "No violations".to_owned() } else { violated.join("  ") };
     html! {
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
@@ -115,7 +117,7 @@ fn side_panel(
             if mode == ComparisonMode::Text {
                 <ol class="differences">
                     if side.differences.is_empty() { <li class="nothing">
-                        { "nothing that the other has not" }</li> }
+                        { "No event that is only in this run" }</li> }
                     { for side.differences.iter().map(|it| {
                         let onclick = onrecord.map(|on|
                             { let no = it.record; on.reform(move |_| no) });
@@ -161,7 +163,7 @@ impl App {
         let timeline = self.workspace.timeline();
         let (only_here, only_there) = compare.differences(timeline);
         let is_overlaid = compare.mode == ComparisonMode::Overlaid;
-        let legend = if is_overlaid { ", dashed where it is otherwise" } else { "" };
+        let legend = if is_overlaid { " (differences dashed)" } else { "" };
         ComparisonView {
             mode: compare.mode,
             divergence: compare.divergence,

@@ -52,34 +52,39 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
         }
     };
     let play = if is_playing { ("Pause (Space)", "pause") } else { ("Play (Space)", "play") };
-    let pace = oncommand.reform(move |_| if is_auto { Command::Faster } else { Command::AutoPace });
+    let on_speed =
+    oncommand.reform(move |_| if is_auto { Command::Faster } else { Command::AutoPace });
     html! {
         <footer class="controls">
-            <div class="transports" role="group" aria-label="Time">
-                { button(Command::GoToStart, "start", "To the beginning (Home)", "start") }
-                { button(Command::Step { forward: false }, "step-back", "One step back (←)", "back") }
+            <div class="transports" role="group" aria-label="Playback">
+            { button(Command::GoToStart, "start", "Go to start (Home)", "start") }
+            { button(Command::Step { forward: false }, "step-back", "Step back (←)", "back") }
                 <button class={classes!("transport", "play", is_question_open.then_some("question-open"),
                     is_unstarted.then_some("unstarted"))}
                     data-testid="play" aria-label={play.0} title={play.0}
                     onclick={oncommand.reform(|_| Command::PlayPause)}>{ icon(play.1) }
                     if is_unstarted { <span>{ "Play" }</span> }
                 </button>
-                { button(Command::Step { forward: true }, "step", "One step on (→)", "step") }
+                { button(Command::Step { forward: true }, "step", "Step forward (→)", "step") }
                 { button(
                     Command::StepImportant { forward: true }, "next-interesting",
-                    "To the next event that matters (Shift →)", "next",
+                    "Next key event (Shift →)", "next",
                 ) }
             </div>
-            <div class="pace" role="group" aria-label="Pace">
+            <div class="pace" role="group" aria-label="Speed">
                 <button class="quiet slower" onclick={oncommand.reform(|_| Command::Slower)}
                     aria-label="Slower ([)" title="Slower ([)">{ "−" }</button>
-                <button class="speed" data-testid="speed" onclick={pace}
-                    title="Pace: auto is slow for messages, quick when nothing happens (\\)"
-                    aria-label={format!("Pace: {speed}")}>{ speed.clone() }</button>
+                <button class="speed" data-testid="speed" onclick={on_speed}
+                    title="Speed: auto slows down for messages and speeds up when idle (\\)"
+                    aria-label={format!("Speed: {speed}")}>{ speed.clone() }</button>
                 <button class="quiet faster" onclick={oncommand.reform(|_| Command::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
-            if props.choices.is_empty() { <span class="until-placeholder"></span> } else { { until_picker(props) } }
+            if props.choices.is_empty() {
+            <span class="until-placeholder"></span>
+            } else {
+            { until_picker(props) }
+            }
             { tape_view(props) }
             <p class="clock">
                 <span data-testid="time" id="time"></span>
@@ -87,7 +92,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                 if let Some((whole, here)) = props.digest {
                     <output class="digest" data-testid="digest"
                         data-digest={format!("{whole:016x}")} data-here={format!("{here:016x}")}
-                        title="The fingerprint of this run: the same everywhere">
+                        title="Fingerprint of this run; identical on every machine">
                         { format!("run {}", short_digest(whole)) }
                     </output>
                 }
@@ -128,9 +133,9 @@ fn until_picker(props: &ControlsProps) -> Html {
         }
     };
     html! {
-        <select class="until" data-testid="until" aria-label="Run until" title="Run until …"
+        <select class="until" data-testid="until" aria-label="Run until" title="Run until…"
             {onchange}>
-            <option value="" selected=true>{ "until …" }</option>
+            <option value="" selected=true>{ "Until…" }</option>
             { for props.choices.iter().map(|(name, text)| html! {
                 <option value={name.clone()}>{ text.clone() }</option>
             }) }

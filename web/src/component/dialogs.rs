@@ -8,6 +8,7 @@ use web_sys::{Event, File, HtmlInputElement};
 use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::dialog::Dialog;
+use super::header::capitalized;
 use super::panels::key_name;
 use crate::model::fault_options::FaultOption;
 use crate::model::shortcuts::SHORTCUTS;
@@ -40,7 +41,7 @@ pub(crate) fn scenario_dialog(props: &ScenariosProps) -> Html {
                     <span class="point">{ scenario.point.clone() }</span>
                     <span class="question-text">{ scenario.question.text.clone() }</span>
                     if !switches.is_empty() {
-                        <span class="switches">{ format!("try without: {}", switches.join(", ")) }
+                        <span class="switches">{ format!("Try without: {}", switches.join(", ")) }
                             </span>
                     }
                 </button>
@@ -71,10 +72,11 @@ pub(crate) fn fault_menu(props: &MenuProps) -> Html {
         let unavailable_reason = fault.unavailable_reason.clone();
         html! {
             <li key={fault.text.clone()}>
-                <button {onclick} autofocus={index == 0} aria-disabled={unavailable_reason.is_some().to_string()}>
+                <button {onclick} autofocus={index == 0}
+                aria-disabled={unavailable_reason.is_some().to_string()}>
                     <span>{ fault.text.clone() }</span>
-                    if let Some(why) = unavailable_reason {
-                        <small>{ why }</small>
+                    if let Some(reason) = unavailable_reason {
+                    <small>{ reason }</small>
                     } else if let Some(key) = fault.key {
                         <kbd aria-hidden="true">{ key_name(key) }</kbd>
                     }
@@ -86,7 +88,7 @@ pub(crate) fn fault_menu(props: &MenuProps) -> Html {
         <Dialog {title} class="menu" {onclose}>
             if faults.is_empty() {
                 <p class="nothing">
-                    { "Nothing can be done to this. Choose a node, a link or a packet." }</p>
+                    { "No faults available. Select a node, link or packet." }</p>
             }
             <ul>{ for faults.iter().enumerate().map(entry) }</ul>
         </Dialog>
@@ -105,7 +107,7 @@ pub(crate) struct HelpProps {
 pub(crate) fn help_dialog(props: &HelpProps) -> Html {
     let HelpProps { shortcuts_disabled, ontoggle, onclose } = props.clone();
     html! {
-        <Dialog title="Keys" class="help" {onclose}>
+        <Dialog title="Keyboard shortcuts" class="help" {onclose}>
             <div class="keys">
                 { for SHORTCUTS.iter().map(|(title, keys)| html! {
                     <section key={*title}>
@@ -117,8 +119,9 @@ pub(crate) fn help_dialog(props: &HelpProps) -> Html {
                 }) }
             </div>
             <label class="switch">
-                <input type="checkbox" checked={!shortcuts_disabled} onchange={ontoggle.reform(|_| ())} />
-                { "Single letters do something" }
+                <input type="checkbox" checked={!shortcuts_disabled}
+                onchange={ontoggle.reform(|_| ())} />
+                { "Enable single-letter shortcuts" }
             </label>
         </Dialog>
     }
@@ -129,18 +132,18 @@ pub(crate) struct LegendProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// What is no packet's sign.
+/// Entries of the legend that are not event categories.
 const LEGEND: [(&str, &str); 10] = [
-    ("outer arc", "what the server still gives the client of its lease"),
-    ("inner arc", "for how long the client believes that it holds the lock"),
-    ("red, dashed", "it believes for longer than it may"),
-    ("blue, dashed", "live: what a client may believe, inferred from what it was told"),
-    ("#7", "a fencing token: each grant has a larger one"),
-    ("outline", "promised from now on, if nothing more is heard"),
-    ("blue stretch", "a client stands still"),
-    ("small lines", "on a tenure: its holder was heard of; red: its lease ran out"),
-    ("pale band", "many of them, too close together to be told apart"),
-    ("time", "a teaching network: a packet takes 0.1 to 0.2 s, unless a scenario says otherwise"),
+    ("Outer arc", "Remaining lease according to the server"),
+    ("Inner arc", "How long the client believes that it holds the lock"),
+    ("Red, dashed", "The client's belief outlasts its lease"),
+    ("Blue, dashed", "Live view: belief inferred from the server's replies"),
+    ("#7", "Fencing token; each grant has a larger one"),
+    ("Outline", "Remaining lease if it is not renewed"),
+    ("Blue area", "Client paused"),
+    ("Short lines", "On a tenure: lease renewed; red: lease expired"),
+    ("Pale band", "Several intervals, too close to distinguish"),
+    ("Delay", "A packet takes 0.1 to 0.2 s unless the scenario sets another delay"),
 ];
 
 /// What the signs mean.
@@ -156,15 +159,19 @@ pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
             </li>
         }
     };
-    let legend_row = |(symbol, meaning): &(&'static str, &'static str)| {
-        html! { <div><dt>{ *symbol }</dt><dd>{ *meaning }</dd></div> }
+    let legend_row = |symbol: &'static str, meaning: AttrValue| {
+    html! { <div><dt>{ symbol }</dt><dd>{ meaning }</dd></div> }
     };
     html! {
-        <Dialog title="What the signs mean" class="legend" onclose={props.onclose.clone()}>
+        <Dialog title="Legend" class="legend" onclose={props.onclose.clone()}>
             <ul>{ for EventCategory::ALL.into_iter().map(category_row) }</ul>
             <dl class="fields">
-                { for LEGEND.iter().map(legend_row) }
-                { for Invariant::ALL.iter().map(|it| legend_row(&(it.name(), it.sentence()))) }
+                { for LEGEND.iter().map(|(symbol, meaning)| {
+                legend_row(symbol, AttrValue::Static(meaning))
+                }) }
+                { for Invariant::ALL.iter().map(|it| {
+                legend_row(it.name(), AttrValue::from(capitalized(it.sentence())))
+                }) }
             </dl>
         </Dialog>
     }
@@ -217,35 +224,35 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
     };
     html! {
         <Dialog title="Share and export" class="exports" {onclose}>
-            if let Some(word) = notice {
-                <p class="notice" role="status">{ word }</p>
+            if let Some(notice) = notice {
+            <p class="notice" role="status">{ notice }</p>
             }
             <section>
-                <h3>{ "A link to this moment" }</h3>
+                <h3>{ "Link to this time" }</h3>
                 <div class="row">
-                    <input readonly=true value={address} aria-label="The link" data-testid="link" />
+                    <input readonly=true value={address} aria-label="Link" data-testid="link" />
                     { button(ExportKind::Link, "Copy", "copy-link") }
                 </div>
                 if is_too_long {
                     <p class="nothing">
-                        { "It is longer than some programs let pass: send the trace as a file." }
+                        { "Some programs truncate links of this length. Share the trace as a file instead." }
                     </p>
                 }
             </section>
             <section>
-                <h3>{ "Pictures, as they are on the screen" }</h3>
+                <h3>{ "Pictures as shown on the screen" }</h3>
                 { for pictures.iter().enumerate().map(|(no, (name, _))| html! {
                     <div class="row" key={*name}>
                         <span class="name">{ *name }</span>
                         { button(ExportKind::Svg(no), "SVG", "export-svg") }
                         { button(ExportKind::Png(no, 1), "PNG", "export-png") }
                         { button(ExportKind::Png(no, 2), "PNG 2×", "export-png-2") }
-                        { button(ExportKind::StopPictures(no), "SVG of each stop", "export-steps") }
+                        { button(ExportKind::StopPictures(no), "SVG for each stop", "export-steps") }
                     </div>
                 }) }
             </section>
             <section>
-                <h3>{ "The run" }</h3>
+                <h3>{ "Run" }</h3>
                 <div class="row">
                     { button(ExportKind::Trace, "Trace (JSON)", "export-json") }
                     { button(ExportKind::ShiViz, "ShiViz log", "export-shiviz") }
@@ -254,15 +261,15 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
                 </div>
             </section>
             <section>
-                <h3>{ "For the one who talks" }</h3>
+                <h3>{ "Presenter" }</h3>
                 <div class="row">
-                    { button(ExportKind::Notes, "Notes in a second window (J)", "open-notes") }
+                    { button(ExportKind::Notes, "Open notes in a second window (J)", "open-notes") }
                 </div>
             </section>
             <section>
-                <h3>{ "Open a trace or a recording" }</h3>
+                <h3>{ "Import a trace or recording" }</h3>
                 <input type="file" accept=".json,application/json" {onchange} data-testid="import"
-                    aria-label="A file with a trace, a run or a scenario" />
+                    aria-label="Trace, recording, run or scenario file" />
             </section>
         </Dialog>
     }

@@ -20,7 +20,7 @@ pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) 
     match export {
         ExportKind::Link if timeline.live_trace().is_some() => {
             app.workspace
-                .show_toast("What was seen can't be put in a link: save it as a file.", Vec::new());
+                .show_toast("Live data cannot be shared as a link. Save a recording instead.", Vec::new());
             return;
         }
         ExportKind::Link => {
@@ -53,7 +53,7 @@ pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) 
                 (Some(_), Some(recorded)) => recorded.to_string(),
                 (Some(_), None) => {
                     app.workspace
-                        .show_toast("Record first: what was recorded can be saved.", Vec::new());
+                        .show_toast("Nothing to save yet. Start a recording first.", Vec::new());
                     return;
                 }
             };
@@ -78,7 +78,7 @@ pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) 
             }
         }
     }
-    app.workspace.show_toast("Saved with your downloads.", Vec::new());
+    app.workspace.show_toast("Saved to your downloads", Vec::new());
 }
 
 fn simulated_recording(timeline: &Timeline) -> leasehold_sim::Recording {
@@ -113,7 +113,8 @@ fn rust_test(timeline: &Timeline, name: &str) -> String {
         timeline.violated().iter().map(|(it, _)| format!("Invariant::{it}")).collect();
     let name = name.replace('-', "_");
     format!(
-        "//! A run that was found with the page, and what comes of it.\n\n\
+        "//! Replays a run that was exported from the page, and checks which invariants it \
+        violates.\n\n\
          use leasehold_sim::{{Invariant, Run}};\n\n\
          #[test]\nfn {name}() {{\n    \
          let run: Run = serde_json::from_str(RUN).unwrap();\n    \
@@ -134,11 +135,11 @@ impl App {
                 Ok(workspace) => {
                     (self.workspace, self.ui.open_dialog, self.must_measure) =
                         (workspace, None, true);
-                    self.workspace.show_toast("A recording of a real server.", Vec::new());
+                    self.workspace.show_toast("Opened a recording of a lock server", Vec::new());
                 }
                 Err(error) => {
                     self.workspace
-                        .show_toast(&format!("That is no recording: {error}."), Vec::new());
+                        .show_toast(&format!("Cannot open the recording: {error}"), Vec::new());
                 }
             }
             return;
@@ -151,7 +152,7 @@ impl App {
                 self.must_measure = true;
             }
             Err(error) => {
-                self.workspace.show_toast(&format!("That is no trace: {error}."), Vec::new())
+                self.workspace.show_toast(&format!("Cannot open the trace: {error}"), Vec::new())
             }
         }
     }
@@ -161,22 +162,22 @@ impl App {
 fn read_trace(text: &str) -> Result<(Scenario, String), String> {
     if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
         scenario.resolve_run().validate().map_err(|error| error.to_string())?;
-        let note = format!("A scenario: {}.", scenario.title);
+        let note = format!("Opened a scenario: {}", scenario.title);
         return Ok((scenario, note));
     }
     if let Ok(run) = serde_json::from_str::<Run>(text) {
         run.validate().map_err(|error| error.to_string())?;
-        return Ok((scenario_for_run("run", &run), "A run, from its beginning.".to_owned()));
+        return Ok((scenario_for_run("run", &run), "Opened a run at its start".to_owned()));
     }
     let trace = RecordingHeader::from_json(text)?;
     let fingerprint =
         trace.run.execute_within(RECORDS_CHECKED_MAX).map(|world| world.fingerprint());
     let note = match fingerprint.map(|it| format!("{it:016x}") == trace.fingerprint) {
-        Some(true) => "A trace: it is replayed exactly as it was recorded.",
+        Some(true) => "Opened a trace; the replay matches the recording exactly",
         Some(false) => {
-            "A trace, replayed with a newer model: the result differs from what was recorded."
+            "Opened a trace; the replay in this version differs from the recording"
         }
-        None => "A trace, replayed. It is too long to be compared with what was recorded.",
+        None => "Opened a trace; it is too long to compare its replay with the recording",
     };
     Ok((scenario_for_run("trace", &trace.run), note.to_owned()))
 }

@@ -71,7 +71,7 @@ impl App {
                 match fault.unavailable_reason {
                     None => self.workspace.inject_fault(fault.action, &fault.text),
                     Some(reason) => {
-                        self.workspace.show_toast(&format!("{}: {reason}.", fault.text), Vec::new())
+                        self.workspace.show_toast(&format!("{}: {reason}", fault.text), Vec::new())
                     }
                 }
             }
@@ -174,10 +174,10 @@ impl App {
             Msg::FileRead(text) => self.import_text(text.as_deref()),
             Msg::LinkCopied(done) => {
                 let text = if done {
-                    "The link is on the clipboard."
+                    "Link copied"
                 } else {
                     self.ui.open_dialog = Some(OpenDialog::Exports);
-                    "The browser keeps the clipboard closed: copy the link from here."
+                    "The browser denied access to the clipboard. Copy the link from here."
                 };
                 self.workspace.show_toast(text, Vec::new());
             }

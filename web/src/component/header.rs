@@ -32,7 +32,7 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
     let on_next_seed = onseed.reform(move |_| seed + 1);
     html! { <>
         <button class="picker" data-testid="scenario" onclick={scenarios}
-            aria-haspopup="dialog" title="Choose another scenario (O)">
+            aria-haspopup="dialog" title="Choose a scenario (O)">
             <span class="number">{ number_text }</span>
             <span class="title">{ title.clone() }</span>
             <span class="more" aria-hidden="true">{ "▾" }</span>
@@ -42,7 +42,7 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
         } else {
             { protection_toggles(props) }
             <button class="seed quiet" onclick={on_next_seed}
-                title="The seed decides every draw of luck. Draw another">
+                title="The seed determines all random choices. Click for the next seed">
                 { "seed " }<b>{ seed }</b>
             </button>
         }
@@ -58,12 +58,14 @@ fn protection_toggles(props: &HeaderProps) -> Html {
             classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("highlighted"));
         let state = if is_disabled { "off" } else { "on" };
         let key = if index < 9 { format!(" (Shift {})", index + 1) } else { String::new() };
-        let title = format!("{}. It is {state}{key}", capitalized(protection.sentence()));
+        let title = format!("{}. Currently {state}{key}", capitalized(protection.sentence()));
         html! {
             <button {class} {onclick} {title} key={protection.name()}
                 data-testid={format!("protection-{protection}")}
                 aria-pressed={(!is_disabled).to_string()}>
-                <span class="mark" aria-hidden="true">{ if is_disabled { "✕" } else { "✓" } }</span>
+                <span class="mark" aria-hidden="true">
+                { if is_disabled { "✕" } else { "✓" } }
+                </span>
                 { display_name(protection) }
             </button>
         }

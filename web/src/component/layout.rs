@@ -35,7 +35,7 @@ impl App {
             <div id="page" {class}>
                 <button class="skip" onclick={ctx.link().callback(|_| {
                     Msg::Command(Command::ShowView(View::Stage))
-                })}>{ "To the stage (1)" }</button>
+                })}>{ "Skip to stage (1)" }</button>
                 { self.header(ctx) }
                 { self.main_area(ctx) }
                 { self.footer(ctx) }
@@ -90,24 +90,26 @@ impl App {
                         oncommand={self.callbacks.command.clone()} onprotection={self.callbacks.protection.clone()}
                         onseed={self.callbacks.seed.clone()} />
                 }
-                <div class="modes" role="group" aria-label="What is shown">
+                <div class="modes" role="group" aria-label="Mode">
                     { mode_button("mode-sim", "Simulated", false) }
                     if self.ui.is_live_available { { mode_button("mode-live", "Live", true) } }
                 </div>
                 <div class="tools" role="group" aria-label="Tools">
                     if !is_observed {
                         { tool_button(
-                            Command::ToggleComparison, "Compare with one protection different (M)",
+                            Command::ToggleComparison, "Compare with and without protections (M)",
                             "compare", "Compare",
                         ) }
                         { tool_button(Command::Search, "Find a violation (V)", "search", "Find") }
                     }
                         { tool_button(Command::Export, "Share and export (E)", "share", "Share") }
-                        { tool_button(Command::TogglePresenting, "Present (P)", "present", "Present") }
-                        <button class="quiet tool" title="Light or dark"
+                        { tool_button(
+                        Command::TogglePresenting, "Present (P)", "present", "Present",
+                        ) }
+                        <button class="quiet tool" title="Theme"
                             aria-label={self.theme_label()}
                             onclick={link.callback(|_| Msg::CycleTheme)}>{ "◐" }</button>
-                        { tool_button(Command::Help, "Keys (?)", "help", "?") }
+                        { tool_button(Command::Help, "Keyboard shortcuts (?)", "help", "?") }
                 </div>
             </header>
         }
@@ -115,9 +117,9 @@ impl App {
 
     fn theme_label(&self) -> String {
         format!(
-            "Light or dark; now: {}",
+            "Theme: {}",
             match self.ui.theme {
-                super::app::Theme::System => "as the system",
+                super::app::Theme::System => "system",
                 super::app::Theme::Light => "light",
                 super::app::Theme::Dark => "dark",
             }
@@ -186,12 +188,14 @@ impl App {
                 </div>
                 if self.ui.is_live && self.workspace.scene().clients.is_empty() {
                     <p class="empty">
-                        { "No client has a session. Five that come and go: " }
+                        { "No clients connected. Start a demo: " }
                         <code>{ "leasehold demo --loop" }</code>
                     </p>
                 }
-                <button class="quiet legend-button" title="What the signs mean (I)"
-                    onclick={ctx.link().callback(|_| Msg::Command(Command::Legend))}>{ "Signs" }</button>
+                <button class="quiet legend-button" title="Legend (I)"
+                onclick={ctx.link().callback(|_| Msg::Command(Command::Legend))}>
+                { "Legend" }
+                </button>
             </section>
         }
     }
@@ -223,32 +227,39 @@ impl App {
         };
         let is_gantt = lower_view == View::Gantt;
         html! {
-            <section class="panel lower" aria-label="Over time">
+            <section class="panel lower" aria-label="Timeline">
                 <header class="panel-header">
-                    <div class="tabs" role="group" aria-label="Which view">
+                    <div class="tabs" role="group" aria-label="View">
                         { tab(View::Gantt) }
                         // Of a real server no packets are seen.
                         if self.workspace.timeline().live_trace().is_none() { { tab(View::SpaceTime) } }
                     </div>
                     <div class="zoom" role="group" aria-label="Zoom">
                         if is_gantt {
-                            <button class="quiet" onclick={command_callback(Command::Zoom { zoom_in: false })}
-                                title="Farther (S)" aria-label="Farther">{ "−" }</button>
-                            <button class="quiet" onclick={command_callback(Command::Zoom { zoom_in: true })}
-                                title="Closer (W)" aria-label="Closer">{ "+" }</button>
+                            <button class="quiet"
+                            onclick={command_callback(Command::Zoom { zoom_in: false })}
+                            title="Zoom out (S)" aria-label="Zoom out">{ "−" }</button>
+                            <button class="quiet"
+                            onclick={command_callback(Command::Zoom { zoom_in: true })}
+                            title="Zoom in (W)" aria-label="Zoom in">{ "+" }</button>
                             <button class="quiet" onclick={command_callback(Command::FitTime)}
-                                title="All of it (0)">{ "Fit" }</button>
+                            title="Show the whole run (0)">{ "Fit" }</button>
                         } else {
                             <button class="quiet" aria-pressed={self.ui.is_to_scale.to_string()}
-                                onclick={link.callback(|_| Msg::ToggleTimeScale)}>{ "To scale" }</button>
+                                onclick={link.callback(|_| Msg::ToggleTimeScale)}>
+                                { "To scale" }
+                                </button>
                             <button class="quiet" data-testid="hide-lane"
-                                title="Leave out the lane of the selected node"
+                                title="Hide the lane of the selected node"
                                 disabled={self.workspace.selected_node().is_none()}
-                                onclick={link.callback(|_| Msg::HideSelectedLane)}>{ "Hide lane" }</button>
+                                onclick={link.callback(|_| Msg::HideSelectedLane)}>
+                                { "Hide lane" }
+                                </button>
                             if !self.workspace.hidden_lanes.is_empty() {
                                 <button class="quiet" data-testid="all-lanes"
-                                    onclick={link.callback(|_| Msg::ShowAllLanes)}>{ "All lanes" }
-                                        </button>
+                                    onclick={link.callback(|_| Msg::ShowAllLanes)}>
+                                    { "Show all lanes" }
+                                    </button>
                             }
                         }
                     </div>

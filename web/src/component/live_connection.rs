@@ -108,7 +108,7 @@ impl App {
     pub(super) fn set_live(&mut self, ctx: &Context<Self>, is_live: bool) {
         if is_live && !self.ui.is_live_available {
             self.workspace.show_toast(
-                "This page was not served by a lock server. Start one: leasehold serve.",
+                "Live mode needs a lock server. Start one with: leasehold serve",
                 Vec::new(),
             );
             return;
@@ -278,7 +278,7 @@ impl App {
         };
         let Some(text) = recorder.finish() else {
             self.workspace
-                .show_toast("Nothing was recorded: the server did not answer.", Vec::new());
+                .show_toast("Nothing recorded: the server did not answer", Vec::new());
             return;
         };
         match self.workspace.from_recording(&text) {
@@ -286,12 +286,12 @@ impl App {
                 self.leave_live();
                 self.workspace = recorded;
                 self.must_measure = true;
-                let notice = "Recorded. Go through it as through a run; it is not saved yet.";
+                let notice = "Recording finished. It is not saved yet.";
                 self.workspace.show_toast(notice, vec![ToastAction::SaveRecording]);
             }
             Err(error) => {
                 self.workspace
-                    .show_toast(&format!("The recording can't be read: {error}."), Vec::new());
+                    .show_toast(&format!("Cannot open the recording: {error}"), Vec::new());
             }
         }
     }
@@ -303,7 +303,7 @@ impl App {
             (Some(_), None) => {
                 live.recorder = None;
                 self.workspace
-                    .show_toast("The server did not answer: nothing is recorded.", Vec::new());
+                    .show_toast("Cannot record: the server did not answer", Vec::new());
             }
             (None, _) => {}
         }

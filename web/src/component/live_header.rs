@@ -28,7 +28,7 @@ impl App {
             </p>
             if !self.workspace.is_following {
                 <button class="events-behind" data-testid="live-return"
-                    title="Back to what happens now (L)"
+                    title="Return to live (L)"
                     onclick={link.callback(|_| Msg::Live(LiveMsg::Follow))}>
                     { format!("{events_behind} behind") }<kbd aria-hidden="true">{ "L" }</kbd>
                 </button>
@@ -45,7 +45,7 @@ impl App {
             <button class={classes!("record", recording.is_some().then_some("on"))}
                 data-testid="record" onclick={record} aria-pressed={recording.is_some().to_string()}
                 disabled={status == ConnectionStatus::Connecting}
-                title="Record what happens, to go through it and to save it">
+                title="Record events to replay or save them">
                 { recording.unwrap_or_else(|| "● Record".to_owned()) }
             </button>
         </> }
@@ -54,13 +54,13 @@ impl App {
     /// What is said where the server is not heard.
     pub(super) fn stale_notice(&self) -> Option<String> {
         let status = self.live.as_ref().filter(|_| self.is_stale())?.status();
-        let since = self.workspace.timeline().now();
+        let last_update = self.workspace.timeline().now();
         Some(match status {
-            ConnectionStatus::Connecting => "Connecting to the server …".to_owned(),
+            ConnectionStatus::Connecting => "Connecting to the server…".to_owned(),
             ConnectionStatus::Live
             | ConnectionStatus::Stale { .. }
             | ConnectionStatus::Lost { .. } => {
-                format!("{}. What you see is of {since}.", capitalized(&status.description()))
+                format!("{}. Last update at {last_update}.", capitalized(&status.description()))
             }
         })
     }
@@ -76,7 +76,7 @@ impl App {
             Some(live) if self.ui.is_live => {
                 (live.status().code(), live.status().code().to_owned())
             }
-            _ if is_recording_shown => ("recorded", "a recording".to_owned()),
+            _ if is_recording_shown => ("recorded", "recording".to_owned()),
             _ => return Html::default(),
         };
         html! { <p class="status source" data-status={code} data-testid="from">{ text }</p> }

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use leasehold_sim::{Importance, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html};
 
+use super::figure::shape_view;
 use crate::model::log_rows::LogRow;
 
 /// What one can choose to see: how much it has to matter, and how that is called.
 const LEVELS: [(Importance, &str); 3] = [
-    (Importance::Release, "What matters"),
-    (Importance::Step, "Every step"),
-    (Importance::Internal, "All, also heartbeats"),
+    (Importance::Release, "Key events"),
+    (Importance::Step, "All steps"),
+    (Importance::Internal, "Include heartbeats"),
 ];
 
 #[derive(Clone, PartialEq, Properties)]
@@ -36,8 +37,8 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     let level = |(importance, title): (Importance, &'static str)| {
         let onclick = props.onminimportance.reform(move |_| importance);
         html! {
-            <button key={title} class="tab" aria-pressed={(min_importance == importance).to_string()}
-                {onclick}>
+            <button key={title} class="tab"
+            aria-pressed={(min_importance == importance).to_string()} {onclick}>
                 { title }
             </button>
         }
@@ -49,9 +50,9 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         items.push(html! {
             <li key="nothing" class="nothing">
                 if props.has_past {
-                    { "Nothing of that kind so far." }
+                    { "No matching events yet" }
                 } else {
-                    { "Nothing has happened yet. Play (Space), or go one step (→)." }
+                    { "No events yet. Press Space to play or → to step." }
                 }
             </li>
         });
@@ -68,11 +69,13 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     html! { <>
         <header class="panel-header">
             <h2>{ "Log" }</h2>
-            <div class="tabs" role="group" aria-label="What to show">
+            <div class="tabs" role="group" aria-label="Events to show">
                 { for LEVELS.into_iter().map(level) }
                 if let Some(filtered_to) = filtered_to {
-                    <button class="tab log-filter" aria-pressed="true" title="Show all again"
-                        onclick={props.onclearfilter.reform(|_| ())}>{ format!("only {filtered_to} ✕") }</button>
+                    <button class="tab log-filter" aria-pressed="true" title="Clear filter"
+                    onclick={props.onclearfilter.reform(|_| ())}>
+                    { format!("Only {filtered_to} ✕") }
+                    </button>
                 }
             </div>
         </header>
@@ -93,26 +96,26 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordI
     );
     html! {
         <li key={record.0} data-testid="log-row" {class}>
-            <button class="event" onclick={go_to_record(record)} title="Go to this moment">
+            <button class="event" onclick={go_to_record(record)} title="Go to this event">
                 <span class="at">{ row.at.clone() }</span>
                 <svg class="picture glyph" viewBox="0 0 16 16" width="16" height="16"
                     aria-hidden="true">
-                    { for row.category.shapes((8.0, 8.0), 5.4).iter().map(super::figure::shape_view) }
+                    { for row.category.shapes((8.0, 8.0), 5.4).iter().map(shape_view) }
                 </svg>
                 <span class="what">
                     if !row.actor.is_empty() { <b>{ row.actor.clone() }</b>{ " " } }
                     { row.action.clone() }
                 </span>
             </button>
-            { for row.violations.iter().map(|(invariant, how)| html! {
-                <p class="violation-text">{ format!("✕ {invariant} is violated: {how}") }</p>
+            { for row.violations.iter().map(|(invariant, explanation)| html! {
+            <p class="violation-text">{ format!("✕ {invariant} violated: {explanation}") }</p>
             }) }
-            if let Some(because) = &row.reason {
+            if let Some(reason) = &row.reason {
                 <p class="reason">
-                    { format!("because {because}") }
+                    { format!("because {reason}") }
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
-                            title="Go to what this rests on">{ format!("↩ {at}") }</button>
+                            title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
                 </p>
             }

@@ -104,7 +104,7 @@ impl Component for NotesWindow {
                 <main class="notes" data-testid="notes">
                     <p class="nothing">
                         { "These notes follow the page in another window of this browser. \
-                           Open it, and leave it open." }
+                        Keep that window open." }
                     </p>
                 </main>
             };
@@ -117,7 +117,7 @@ impl Component for NotesWindow {
                 <p class="nothing">{ point }</p>
                 <h2>{ "Now" }</h2><p class="now">{ caption }</p>
                 <h2>{ "Next" }</h2><p data-testid="notes-next">{ next }</p>
-                <h2>{ "The question" }</h2>
+                <h2>{ "Question" }</h2>
                 <p>{ question }</p>
                 <ol>{ for options.into_iter().map(|option| html! { <li>{ option }</li> }) }</ol>
                 <p class="nothing">{ explanation }</p>

@@ -28,7 +28,7 @@ impl App {
             let text = match action {
                 ToastAction::Undo => "Undo (U)",
                 ToastAction::Compare => "Compare (M)",
-                ToastAction::PlayFromStart => "From the start",
+                ToastAction::PlayFromStart => "Play from start",
                 ToastAction::SaveRecording => "Save",
             };
             let onclick = ctx.link().callback(move |_| Msg::ToastAction(action));

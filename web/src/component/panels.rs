@@ -31,22 +31,22 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
         <header class="panel-header">
             <h2>{ title }</h2>
             if is_empty {
-                <p class="nothing">{ "select a node, link, packet or lock" }</p>
+                <p class="nothing">{ "Select a node, link, packet or lock" }</p>
             }
             if !is_empty {
                 <button class="quiet" onclick={props.onfilter.reform(|_| ())}
-                    title="Show in the log what concerns this alone">{ "In the log" }</button>
+                    title="Show only related events in the log">{ "Filter log" }</button>
             }
             if !faults.is_empty() {
                 <button class="quiet" onclick={onmenu.reform(|_| ())}
-                    title="All that can be done to it (Enter)">
+                    title="All faults (Enter)">
                     { "More ▾" }
                 </button>
             }
         </header>
-        <div class="scroll-area" hidden={is_empty} tabindex="0" role="region" aria-label="What is so">
+        <div class="scroll-area" hidden={is_empty} tabindex="0" role="region" aria-label="Details">
             if !faults.is_empty() {
-                <div class="actions" role="group" aria-label="Do to it">
+                <div class="actions" role="group" aria-label="Faults">
                     { for keyed_faults.map(|fault| fault_button(fault, &props.onfault)) }
                 </div>
             }
@@ -69,7 +69,7 @@ fn fault_button(fault: &FaultOption, onfault: &Callback<FaultOption>) -> Html {
     let fault_clicked = fault.clone();
     let onclick = onfault.reform(move |_| fault_clicked.clone());
     let reason = fault.unavailable_reason.clone();
-    let title = reason.as_ref().map(|reason| format!("Not now: {reason}"));
+    let title = reason.as_ref().map(|reason| format!("Unavailable: {reason}"));
     html! {
         <button class="small-button" {onclick} {title} aria-disabled={reason.is_some().to_string()}>
             { fault.text.clone() }
@@ -108,7 +108,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
         let (mark, text) = match current_status {
             InvariantStatus::Ok => ("✓", "holds"),
             InvariantStatus::Violated { .. } => ("✕", "violated"),
-            InvariantStatus::NotYet => ("·", "nothing to judge yet"),
+            InvariantStatus::NotYet => ("·", "nothing to check yet"),
             InvariantStatus::Unchecked => ("–", "not checked in this run"),
         };
         let is_violated_later = props.shows_whole_run
@@ -128,7 +128,8 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
         };
         html! {
             <li key={invariant.name()}>
-                <button class={classes!("invariant", code, is_violated_later.then_some("later"))} {onclick}
+                <button {onclick}
+                class={classes!("invariant", code, is_violated_later.then_some("later"))}
                     data-testid={format!("invariant-{invariant}")} data-status={code}
                     aria-disabled={witness.is_none().to_string()}
                     title={format!("{invariant}: {sentence}. {}{suffix}.", capitalized(text))}
@@ -136,7 +137,9 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
                     <b>{ invariant.name() }</b>
                     <span aria-hidden="true">{ mark }</span>
                     <span class="description" aria-hidden="true">{ sentence }</span>
-                    if is_violated_later { <span class="violated-later" aria-hidden="true">{ "→ ✕" }</span> }
+                    if is_violated_later {
+                    <span class="violated-later" aria-hidden="true">{ "→ ✕" }</span>
+                    }
                 </button>
             </li>
         }
@@ -166,13 +169,13 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
             if can_compare {
                 <button class="quiet" aria-pressed={is_comparing.to_string()}
                     onclick={oncompare.reform(|_| ())}
-                    title="Mark what a run with all protections would not have, and what it would">
-                    { "against a correct run" }
+                    title="Mark the differences to a run with all protections">
+                    { "Compare with correct run" }
                 </button>
             }
         </header>
         if files.is_empty() {
-            <p class="nothing">{ "Nothing is written yet." }</p>
+            <p class="nothing">{ "No files yet" }</p>
         }
         <div class="sheets">
             { for files.iter().map(|file| file_sheet(file, &onrecord, &onmore)) }
@@ -191,14 +194,14 @@ fn file_sheet(file: &FileView, onrecord: &Callback<RecordId>, onmore: &Callback<
     }
     lines.extend(file.lines.iter().map(|line| line_item(line, onrecord)));
     if lines.is_empty() {
-        lines.push(html! { <li key="nothing" class="unobserved">{ "nothing written yet" }</li> });
+        lines.push(html! { <li key="nothing" class="unobserved">{ "No lines yet" }</li> });
     }
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
             <h3>{ file.name.clone() }<small>
                 { line_count_text(file.line_count, file.is_partial_count) }</small></h3>
             <div class="end" tabindex="0" role="region"
-                aria-label={format!("the lines of {}", file.name)}>
+                aria-label={format!("Lines of {}", file.name)}>
                 <ol>
                     { for lines }
                 </ol>

@@ -76,13 +76,13 @@ impl VoteTimer {
 
 fn timer_button(props: &QuestionProps) -> Html {
     let text = match props.seconds_left {
-        None => "30 s for it".to_owned(),
-        Some(0) => "time is up".to_owned(),
+        None => "Start 30 s timer".to_owned(),
+        Some(0) => "Time is up".to_owned(),
         Some(seconds_left) => format!("{seconds_left} s left"),
     };
     let class = classes!("quiet", "timer", props.seconds_left.map(|_| "running"));
     html! {
-        <button {class} data-testid="timer" title="Give them 30 seconds"
+        <button {class} data-testid="timer" title="Give the audience 30 seconds"
             onclick={props.ontimer.reform(|_| ())}>{ text }</button>
     }
 }
@@ -92,9 +92,9 @@ fn vote_result(props: &QuestionProps) -> Option<String> {
     let vote = props.options.get(props.vote.filter(|_| props.is_alone)?)?;
     let answer = props.options.get(props.answer?)?;
     Some(if vote == answer {
-        format!("You guessed right: {answer}.")
+        format!("Correct: {answer}.")
     } else {
-        format!("You guessed: {vote}. It is: {answer}.")
+        format!("Your answer: {vote}. Correct answer: {answer}.")
     })
 }
 
@@ -105,9 +105,9 @@ fn footer(props: &QuestionProps) -> Html {
         <footer>
             if phase == QuizPhase::Open {
                 if props.is_alone {
-                    <p>{ "Your guess? Press a digit, or one of them." }</p>
+                    <p>{ "Choose an answer or press its number." }</p>
                 } else {
-                    <p>{ "Count hands with the digits; Backspace takes one back." }</p>
+                    <p>{ "Count votes with the number keys; Backspace removes the last one." }</p>
                     { timer_button(props) }
                 }
                 <button class="primary" data-testid="reveal"
@@ -122,7 +122,7 @@ fn footer(props: &QuestionProps) -> Html {
                 <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
                     </button>
             } else {
-                <p>{ "Watch …" }</p>
+                <p>{ "Watch…" }</p>
             }
         </footer>
     }
@@ -143,9 +143,9 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
             (is_answered && !is_correct).then_some("wrong")
         );
         let percent = f64::from(count) / f64::from(votes_total.max(1)) * 100.0;
-        let votes_text = if count == 1 { "1 hand".to_owned() } else { format!("{count} hands") };
+        let votes_text = if count == 1 { "1 vote".to_owned() } else { format!("{count} votes") };
         let vote_text = match (is_alone, props.vote == Some(index)) {
-            (true, true) => "your guess".to_owned(),
+            (true, true) => "Your answer".to_owned(),
             (true, false) => String::new(),
             (false, _) if votes_total > 0 => votes_text,
             (false, _) => String::new(),

@@ -70,20 +70,20 @@ pub(crate) fn search_dialog(props: &SearchProps) -> Html {
     };
     html! {
         <Dialog title="Find a violation" class="search" onclose={props.onclose.clone()}>
-            <p>{ format!("This run, {run_title}, with nothing done to it; then with ever more faults, the \
-                smallest first.") }</p>
+            <p>{ format!("Replays this run ({run_title}) without faults first, then with one \
+            fault, then with combinations of faults.") }</p>
             { search_outcome(props) }
-            <fieldset><legend>{ "Look for" }</legend>
+            <fieldset><legend>{ "Invariants" }</legend>
                 { for Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2).map(invariant) }
             </fieldset>
             <fieldset><legend>{ "Faults" }</legend>
                 { for FaultKind::ALL.into_iter().map(fault_kind) }
             </fieldset>
-            <fieldset><legend>{ "At most" }</legend>
-                { number("faults", limits.faults_max as u64, 4, |limits, to| {
+            <fieldset><legend>{ "Limits" }</legend>
+                { number("Maximum faults", limits.faults_max as u64, 4, |limits, to| {
                     limits.faults_max = usize::try_from(to).unwrap_or(1);
                 }) }
-                { number("events", u64::from(limits.events_max), 2_000, |limits, to| {
+                { number("Maximum events", u64::from(limits.events_max), 2_000, |limits, to| {
                     limits.events_max = u32::try_from(to).unwrap_or(400).max(1);
                 }) }
             </fieldset>
@@ -117,9 +117,9 @@ fn search_outcome(props: &SearchProps) -> Html {
                     <p class="nothing">{ found.why_minimal.clone() }</p>
                     <div class="row">
                         <button class="primary" data-testid="search-play"
-                            onclick={props.onplay.reform(|_| ())}>{ "Play it" }</button>
+                            onclick={props.onplay.reform(|_| ())}>{ "Play" }</button>
                         <button class="small-button" onclick={props.ontest.reform(|_| ())}>
-                            { "Save as a test" }</button>
+                            { "Save as test" }</button>
                     </div>
                 }
                 <button class="primary" data-testid="search-start" onclick={onstart}>

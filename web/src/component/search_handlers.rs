@@ -45,7 +45,7 @@ impl App {
         self.search_worker = SearchWorker::start(&request, &ctx.link().callback(Msg::SearchEvent));
         if self.search_worker.is_none() {
             self.search.stop();
-            self.search.set_text("The browser can't start a worker for the search here.");
+            self.search.set_text("Cannot start the search: the browser does not allow workers here");
         }
     }
 
@@ -54,11 +54,11 @@ impl App {
         match event {
             WorkerEvent::Report(text) => match serde_json::from_str::<SearchReport>(&text) {
                 Ok(report) => self.search.update(report, now - self.last_report_at),
-                Err(error) => self.search.text = format!("The worker is not understood: {error}"),
+                Err(error) => self.search.text = format!("Cannot read the search report: {error}"),
             },
             WorkerEvent::Failed => {
                 self.search.stop();
-                self.search.set_text("The search could not be loaded.");
+                self.search.set_text("Cannot load the search worker");
             }
         }
         self.last_report_at = now;

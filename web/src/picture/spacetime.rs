@@ -87,7 +87,7 @@ pub(crate) fn spacetime(input: &SpacetimeInput<'_>, index: Area) -> Picture {
     shapes.extend(event_marks(input, &visible, &columns, &lanes, cones.as_ref(), em));
     let x = columns.x_of(input.now).min(index.width - 4.0);
     shapes.push(line("now", (x, 0.0), (x, height)));
-    let label = format!("the last {} events of {nodes} nodes, with their packets", visible.len());
+    let label = format!("The last {} events of {nodes} nodes, with their packets", visible.len());
     Picture { width: index.width, height, label, shapes }
 }
 

@@ -31,9 +31,7 @@ pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageO
     let nodes = scene.clients.iter().map(|client| client.node).collect();
     let layout = Layout::new(area, nodes, scene.locks.len());
     let mut shapes = Vec::new();
-    for (index, client) in scene.clients.iter().enumerate() {
-        shapes.push(link_shape(&layout, index, client, selected));
-    }
+    shapes.extend(scene.clients.iter().map(|it| link_shape(&layout, it, selected)));
     shapes.push(server_shape(scene, &layout, selected));
     if layout.files.is_some() {
         shapes.extend(
@@ -77,7 +75,7 @@ pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageO
 
 fn stage_label(scene: &Scene) -> String {
     let packets = scene.packets.len();
-    format!("the server, {} clients, {packets} packets on their way", scene.clients.len())
+    format!("Server, {} clients, {packets} packets in flight", scene.clients.len())
 }
 
 pub(super) fn selectable_class(
@@ -88,7 +86,7 @@ pub(super) fn selectable_class(
     if selected == Some(target) { format!("{base} selected").into() } else { base.into() }
 }
 
-fn link_shape(layout: &Layout, index: usize, client: &Client, selected: Option<Target>) -> Shape {
+fn link_shape(layout: &Layout, client: &Client, selected: Option<Target>) -> Shape {
     let target = Target::Link(client.node);
     let mut shapes = Vec::new();
     let lanes = [(NodeId::SERVER, client.is_cut_off.0), (client.node, client.is_cut_off.1)];
@@ -106,12 +104,11 @@ fn link_shape(layout: &Layout, index: usize, client: &Client, selected: Option<T
         }
     }
     let link_state = match client.is_cut_off {
-        (false, false) => "whole".to_owned(),
-        (true, true) => "cut both ways".to_owned(),
-        (true, false) => "cut towards the server".to_owned(),
-        (false, true) => "cut towards the client".to_owned(),
-    };
-    let _ = index;
+        (false, false) => "connected",
+        (true, true) => "partitioned in both directions",
+        (true, false) => "partitioned towards the server",
+        (false, true) => "partitioned towards the client",
+        };
     Shape::Group(Group {
         class: selectable_class("link", target, selected),
         at: (0.0, 0.0),
@@ -138,9 +135,9 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
     let state = match condition {
         Condition::Crashed => "crashed".to_owned(),
         Condition::NotStarted => "not started yet".to_owned(),
-        Condition::Paused => "stands still".to_owned(),
+        Condition::Paused => "paused".to_owned(),
         Condition::Running | Condition::Finished => {
-            let flush_text = if unflushed == 0 { String::new() } else { "flushing …".to_owned() };
+            let flush_text = if unflushed == 0 { String::new() } else { "flushing…".to_owned() };
             clock_fault_text(clock.ahead_ms, clock.rate_ppm).unwrap_or(flush_text)
         }
     };
@@ -172,7 +169,7 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
         class: selectable_class("node", target, selected),
         at: (0.0, 0.0),
         target: Some(target),
-        label: format!("server {state}; {held} of {} locks are held", scene.locks.len()),
+        label: format!("server {state}; {held} of {} locks held", scene.locks.len()),
         shapes,
     })
 }
@@ -372,13 +369,13 @@ fn client_label(client: &Client, now: VirtualTime) -> String {
     let belief_remaining = client.belief.map(|belief| belief.term.remaining_text(now));
     let lease = match (server_lease, belief_remaining) {
         (server_lease, Some(belief)) => {
-            let server_lease = server_lease.unwrap_or_else(|| "nothing".to_owned());
-            Some(format!("the server still gives it {server_lease}, it counts on {belief}"))
+            let server_lease = server_lease.unwrap_or_else(|| "none".to_owned());
+            Some(format!("remaining lease: {server_lease} on the server, {belief} on the client"))
         }
-        (Some(server_lease), None) => Some(format!("{server_lease} of its lease left")),
+        (Some(server_lease), None) => Some(format!("remaining lease: {server_lease}")),
         (None, None) => None,
     };
-    let cut = (client.is_cut_off != (false, false)).then(|| "cut off".to_owned());
+    let cut = (client.is_cut_off != (false, false)).then(|| "partitioned".to_owned());
     let clock = clock_fault_text(client.clock.ahead_ms, client.clock.rate_ppm);
     let mut label = format!("{}, {}", client.name, client.activity);
     for more in [lease, cut, clock].into_iter().flatten() {

@@ -123,15 +123,15 @@ impl EventCategory {
     /// What it stands for, in the legend.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
-            Self::Acquire => "asks for a lock, stands in line",
-            Self::Grant => "a lock is granted, and held",
-            Self::Append => "writes a line, or hears that it is written",
-            Self::Release => "gives a lock back",
-            Self::Reject => "no: refused, or violated",
-            Self::Renew => "heartbeat, and its answer",
-            Self::Fault => "something is done to the world",
-            Self::Expiry => "a lease is over",
-            Self::Other => "sessions, and all else",
+            Self::Acquire => "Lock requested or queued",
+            Self::Grant => "Lock granted",
+            Self::Append => "Append, or its reply",
+            Self::Release => "Lock released",
+            Self::Reject => "Refusal or violation",
+            Self::Renew => "Heartbeat, or its reply",
+            Self::Fault => "Fault",
+            Self::Expiry => "Lease expired",
+            Self::Other => "Session or other event",
         }
     }
 

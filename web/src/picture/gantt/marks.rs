@@ -47,7 +47,7 @@ impl Drawing<'_> {
 
     fn mark_label(&self, mark: &Mark) -> String {
         let client = self.input.names.node(mark.client);
-        let action = if mark.kind == MarkKind::Appended { "writes" } else { "is refused" };
-        format!("{client} {action} under token {} at {}", mark.token, mark.at)
+        let action = if mark.kind == MarkKind::Appended { "appends" } else { "is refused" };
+        format!("{client} {action} with token {} at {}", mark.token, mark.at)
     }
 }

@@ -117,7 +117,7 @@ pub(crate) fn gantt(
 fn gantt_label(input: &GanttInput<'_>) -> String {
     let held = input.intervals.tenures.iter().filter(|it| it.until.is_none()).count();
     format!(
-        "tenures and beliefs over time: {} tenures so far, {held} live at the end of the run",
+        "Tenures and beliefs over time: {} tenures so far, {held} active at the end of the run",
         input.intervals.tenures.iter().filter(|it| it.from <= input.now).count()
     )
 }
@@ -210,15 +210,15 @@ impl Drawing<'_> {
             shapes.push(text("tenure-label", at, Anchor::Start, size, visible_label.clone()));
         }
         let end_text = match end {
-            None => "and still does".to_owned(),
+            None => "until now".to_owned(),
             Some(TenureEnd::Released) => format!("until {}", tenure.until.unwrap_or(now)),
             Some(TenureEnd::Expired) => {
-                format!("until its lease was over at {}", tenure.until.unwrap_or(now))
+                format!("until its lease expired at {}", tenure.until.unwrap_or(now))
             }
-            Some(TenureEnd::Lost) => "until the server forgot it".to_owned(),
+            Some(TenureEnd::Lost) => "until the server lost its state".to_owned(),
         };
         let label = format!(
-            "{client} holds it under token {} from {} {end_text}",
+            "{client} holds the lock with token {} from {} {end_text}",
             tenure.token, tenure.from
         );
         self.shapes.push(Shape::Group(Group {
@@ -318,9 +318,9 @@ impl Drawing<'_> {
             let (x1, x2) = (self.axis.x_of(gap.from), self.axis.x_of(until));
             self.shapes.push(rect("unobserved", (x1, 0.0), ((x2 - x1).max(2.0), bottom)));
             let size = self.text_em * 0.85;
-            if x2 - x1 > text_width("not seen", size) {
+            if x2 - x1 > text_width("not observed", size) {
                 let at = (x1.midpoint(x2), bottom - size * 0.4);
-                self.shapes.push(text("small", at, Anchor::Middle, size, "not seen"));
+                self.shapes.push(text("small", at, Anchor::Middle, size, "not observed"));
             }
         }
     }
@@ -397,10 +397,10 @@ mod tests {
     #[test]
     fn tenures_show_tokens_and_the_future_is_hidden() {
         let early = picture("gc-pause", &[], 5_000);
-        assert!(early.labels().iter().any(|it| it.starts_with("client_1 holds it under token 1")));
+        assert!(early.labels().iter().any(|it| it.starts_with("client_1 holds the lock with token 1")));
         assert!(!early.labels().iter().any(|it| it.contains("client_2")), "{:?}", early.labels());
         let late = picture("gc-pause", &[], 30_000);
-        assert!(late.labels().iter().any(|it| it.starts_with("client_1 is refused under token 1")));
+        assert!(late.labels().iter().any(|it| it.starts_with("client_1 is refused with token 1")));
     }
 
     #[test]
