@@ -3,8 +3,9 @@
 use leasehold_sim::{Importance, RecordingHeader, Run, Scenario, mermaid, shiviz};
 use yew::Context;
 
-use super::app::{App, Msg};
+use super::app::App;
 use super::dialogs::ExportKind;
+use super::messages::ExportMsg;
 use crate::browser;
 use crate::model::live_trace::LiveRecording;
 use crate::model::timeline::Timeline;
@@ -19,13 +20,15 @@ pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) 
     let name = format!("{}-{}", app.workspace.scenario.name, timeline.now().as_millis());
     match export {
         ExportKind::Link if timeline.live_trace().is_some() => {
-            app.workspace
-                .show_toast("Live data cannot be shared as a link. Save a recording instead.", Vec::new());
+            app.workspace.show_toast(
+                "Live data cannot be shared as a link. Save a recording instead.",
+                Vec::new(),
+            );
             return;
         }
         ExportKind::Link => {
             let address = browser::page_url(&app.workspace.link_to_now().to_query());
-            browser::copy_text(&address, ctx.link().callback(Msg::LinkCopied));
+            browser::copy_text(&address, ctx.link().callback(ExportMsg::LinkCopied));
             return;
         }
         ExportKind::Svg(picture_index) => {
@@ -174,9 +177,7 @@ fn read_trace(text: &str) -> Result<(Scenario, String), String> {
         trace.run.execute_within(RECORDS_CHECKED_MAX).map(|world| world.fingerprint());
     let note = match fingerprint.map(|it| format!("{it:016x}") == trace.fingerprint) {
         Some(true) => "Opened a trace; the replay matches the recording exactly",
-        Some(false) => {
-            "Opened a trace; the replay in this version differs from the recording"
-        }
+        Some(false) => "Opened a trace; the replay in this version differs from the recording",
         None => "Opened a trace; it is too long to compare its replay with the recording",
     };
     Ok((scenario_for_run("trace", &trace.run), note.to_owned()))

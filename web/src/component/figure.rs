@@ -71,7 +71,7 @@ pub(crate) fn shape_view(shape: &Shape) -> Html {
                 text-anchor={anchor.as_str()} font-size={format_tenths(*size)}>{ text.clone() }</text>
         },
         Shape::Group(group) => html! {
-            <g class={class_of(&group.class)}>{ for group.shapes.iter().map(self::shape_view) }</g>
+            <g class={class_of(&group.class)}>{ for group.shapes.iter().map(shape_view) }</g>
         },
     }
 }

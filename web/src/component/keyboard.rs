@@ -6,7 +6,8 @@ use web_sys::KeyboardEvent;
 use yew::Context;
 use yew::html::Scope;
 
-use super::app::{App, Msg};
+use super::app::App;
+use super::messages::{Msg, WindowMsg};
 use crate::browser;
 use crate::model::shortcuts::{KeyContext, KeyPress, command_for};
 
@@ -22,7 +23,7 @@ pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
             handle_key(&link, event);
         }
     };
-    let resized = ctx.link().callback(|()| Msg::Resized);
+    let resized = ctx.link().callback(|()| WindowMsg::Resized);
     let options = EventListenerOptions::enable_prevent_default();
     vec![
         EventListener::new_with_options(&window, "keydown", options, on_key),

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use yew::{AttrValue, Callback, Context, Html, PointerEvent, classes, html};
 
-use super::app::{App, Msg};
+use super::app::App;
 use super::comparison::{ComparisonProps, comparison_panel};
 use super::controls::{ControlsProps, controls};
 use super::figure::{PointerAction, figure, target_of};
 use super::header::Header;
 use super::log::Log;
+use super::messages::{Msg, PointerMsg, QuizMsg, RunMsg, ViewMsg};
 use super::panel_cache::PanelData;
 use super::panels::{Files, Inspector, Invariants};
 use super::question::{CaptionProps, QuestionProps, VoteTimer, caption, question_view};
@@ -108,7 +109,7 @@ impl App {
                         ) }
                         <button class="quiet tool" title="Theme"
                             aria-label={self.theme_label()}
-                            onclick={link.callback(|_| Msg::CycleTheme)}>{ "◐" }</button>
+                            onclick={link.callback(|_| ViewMsg::CycleTheme)}>{ "◐" }</button>
                         { tool_button(Command::Help, "Keyboard shortcuts (?)", "help", "?") }
                 </div>
             </header>
@@ -130,7 +131,7 @@ impl App {
         let data = self.panel_cache.get(self);
         let link = ctx.link();
         let tab = |view: View| {
-            let onclick = link.callback(move |_| Msg::SelectTab(view));
+            let onclick = link.callback(move |_| ViewMsg::SelectTab(view));
             let selected = (self.ui.selected_tab == view).to_string();
             html! {
                 <button key={view.test_id()} role="tab" aria-selected={selected} {onclick}>
@@ -167,19 +168,19 @@ impl App {
     fn comparison_panel(&self, ctx: &Context<Self>, compare: &Comparison) -> Html {
         comparison_panel(&ComparisonProps {
             view: Rc::new(self.comparison_view(compare)),
-            onmode: ctx.link().callback(Msg::SetComparisonMode),
-            onrecord: ctx.link().callback(Msg::GoToRecord),
+            onmode: ctx.link().callback(ViewMsg::SetComparisonMode),
+            onrecord: ctx.link().callback(RunMsg::GoToRecord),
             onclose: ctx.link().callback(|()| Msg::Command(Command::ToggleComparison)),
         })
     }
 
     fn stage_panel(&self, ctx: &Context<Self>) -> Html {
-        let onpoint = ctx.link().callback(|pointing| Msg::Pointed(View::Stage, pointing));
+        let onpoint = ctx.link().callback(|pointing| PointerMsg::Pointed(View::Stage, pointing));
         let onpointerdown = ctx.link().callback(|event: PointerEvent| {
             let by_finger = event.pointer_type() != "mouse";
-            Msg::PressStarted(target_of(&event).filter(|_| by_finger))
+            PointerMsg::PressStarted(target_of(&event).filter(|_| by_finger))
         });
-        let press_ended = ctx.link().callback(|_: PointerEvent| Msg::PressStarted(None));
+        let press_ended = ctx.link().callback(|_: PointerEvent| PointerMsg::PressStarted(None));
         html! {
             <section class="panel stage" id="panel-stage" data-testid="stage" aria-label="Stage">
                 <div class="picture-area" id="stage" {onpointerdown} onpointerup={press_ended.clone()}
@@ -204,7 +205,7 @@ impl App {
         let link = ctx.link();
         let lower_view = self.ui.lower_view;
         let tab = |view: View| {
-            let onclick = link.callback(move |_| Msg::SelectLowerView(view));
+            let onclick = link.callback(move |_| ViewMsg::SelectLowerView(view));
             html! {
                 <button key={view.test_id()} class="tab" aria-pressed={(lower_view == view).to_string()}
                     {onclick}>
@@ -222,7 +223,7 @@ impl App {
             }
         };
         let figure = |view: View, id: &'static str| {
-            let onpoint = link.callback(move |pointing| Msg::Pointed(view, pointing));
+            let onpoint = link.callback(move |pointing| PointerMsg::Pointed(view, pointing));
             if lower_view == view { figure(id, &onpoint) } else { Html::default() }
         };
         let is_gantt = lower_view == View::Gantt;
@@ -246,18 +247,18 @@ impl App {
                             title="Show the whole run (0)">{ "Fit" }</button>
                         } else {
                             <button class="quiet" aria-pressed={self.ui.is_to_scale.to_string()}
-                                onclick={link.callback(|_| Msg::ToggleTimeScale)}>
+                                onclick={link.callback(|_| ViewMsg::ToggleTimeScale)}>
                                 { "To scale" }
                                 </button>
                             <button class="quiet" data-testid="hide-lane"
                                 title="Hide the lane of the selected node"
                                 disabled={self.workspace.selected_node().is_none()}
-                                onclick={link.callback(|_| Msg::HideSelectedLane)}>
+                                onclick={link.callback(|_| ViewMsg::HideSelectedLane)}>
                                 { "Hide lane" }
                                 </button>
                             if !self.workspace.hidden_lanes.is_empty() {
                                 <button class="quiet" data-testid="all-lanes"
-                                    onclick={link.callback(|_| Msg::ShowAllLanes)}>
+                                    onclick={link.callback(|_| ViewMsg::ShowAllLanes)}>
                                     { "Show all lanes" }
                                     </button>
                             }
@@ -296,11 +297,11 @@ impl App {
                 answer: quiz.answer(),
                 explanation: AttrValue::from(workspace.explanation()),
                 seconds_left: self.vote_timer.as_ref().map(VoteTimer::seconds_left),
-                ontimer: link.callback(|()| Msg::StartVoteTimer),
-                onvote: link.callback(Msg::Vote),
-                onreveal: link.callback(|()| Msg::Reveal),
-                onexplain: link.callback(|()| Msg::ShowExplanation),
-                onclose: link.callback(|()| Msg::CloseAnswer),
+                ontimer: link.callback(|()| QuizMsg::StartVoteTimer),
+                onvote: link.callback(QuizMsg::Vote),
+                onreveal: link.callback(|()| QuizMsg::Reveal),
+                onexplain: link.callback(|()| QuizMsg::ShowExplanation),
+                onclose: link.callback(|()| QuizMsg::CloseAnswer),
             })
         } else {
             Html::default()
@@ -392,9 +393,9 @@ impl App {
             end: timeline.end(),
             digest: timeline.world().map(|world| (timeline.fingerprint(), world.fingerprint())),
             choices: self.panel_cache.get(self).choices,
-            onuntil: link.callback(Msg::PlayUntil),
+            onuntil: link.callback(RunMsg::PlayUntil),
             oncommand: link.callback(Msg::Command),
-            ontime: link.callback(Msg::GoToTime),
+            ontime: link.callback(RunMsg::GoToTime),
             onpoint: Callback::from(|_: PointerAction| {}),
         })
     }

@@ -8,7 +8,7 @@ use leasehold_sim::VirtualTime;
 use yew::Context;
 use yew::platform::spawn_local;
 
-use super::app::{App, Msg};
+use super::app::App;
 use crate::browser::{self, now as monotonic, random};
 use crate::feed::connection::{Connection, ConnectionAction, ConnectionStatus};
 use crate::feed::server_clock::ServerClock;
@@ -49,7 +49,7 @@ pub(crate) enum LiveMsg {
 
 impl LiveConnection {
     fn start(ctx: &Context<App>) -> Self {
-        let tick = ctx.link().callback(|()| Msg::Live(LiveMsg::Tick));
+        let tick = ctx.link().callback(|()| LiveMsg::Tick);
         let now = monotonic();
         Self {
             connection: Connection::new(now),
@@ -162,7 +162,7 @@ impl App {
         let Some(live) = &mut self.live else { return };
         // The old one first: nothing of it may come between.
         live.socket = None;
-        let on_socket_event = ctx.link().callback(|event| Msg::Live(LiveMsg::Socket(event)));
+        let on_socket_event = ctx.link().callback(|event| LiveMsg::Socket(event));
         live.socket = Socket::open(index, &on_socket_event);
         if live.socket.is_none() {
             live.disconnect();
@@ -236,7 +236,7 @@ impl App {
             let link = ctx.link().clone();
             spawn_local(async move {
                 let bytes = socket::fetch_file(&name).await;
-                link.send_message(Msg::Live(LiveMsg::FileFetched(name, bytes)));
+                link.send_message(LiveMsg::FileFetched(name, bytes));
             });
         }
     }
@@ -270,15 +270,12 @@ impl App {
             live.recorder = Some(StreamRecorder::new(live.now(), live.server_time()));
             let link = ctx.link().clone();
             spawn_local(async move {
-                link.send_message(Msg::Live(LiveMsg::RecordingStarted(
-                    socket::fetch_state().await,
-                )));
+                link.send_message(LiveMsg::RecordingStarted(socket::fetch_state().await));
             });
             return;
         };
         let Some(text) = recorder.finish() else {
-            self.workspace
-                .show_toast("Nothing recorded: the server did not answer", Vec::new());
+            self.workspace.show_toast("Nothing recorded: the server did not answer", Vec::new());
             return;
         };
         match self.workspace.from_recording(&text) {
@@ -302,8 +299,7 @@ impl App {
             (Some(recorder), Some(state)) => recorder.set_initial_state(state),
             (Some(_), None) => {
                 live.recorder = None;
-                self.workspace
-                    .show_toast("Cannot record: the server did not answer", Vec::new());
+                self.workspace.show_toast("Cannot record: the server did not answer", Vec::new());
             }
             (None, _) => {}
         }
@@ -312,7 +308,7 @@ impl App {
 
 /// What says that a server that was lost may be there again.
 fn retry_listeners(ctx: &Context<App>) -> Vec<EventListener> {
-    let retry = ctx.link().callback(|()| Msg::Live(LiveMsg::RetryNow));
+    let retry = ctx.link().callback(|()| LiveMsg::RetryNow);
     let visible = retry.clone();
     let on_visible = browser::document().map(|document| {
         EventListener::new(&document, "visibilitychange", move |_| visible.emit(()))

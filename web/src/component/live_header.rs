@@ -3,7 +3,7 @@
 
 use yew::{Context, Html, classes, html};
 
-use super::app::{App, Msg};
+use super::app::App;
 use super::header::capitalized;
 use super::live_connection::LiveMsg;
 use crate::feed::connection::ConnectionStatus;
@@ -16,7 +16,7 @@ impl App {
         let events_behind =
             if self.workspace.is_following { 0 } else { self.workspace.events_behind() };
         let counts = self.workspace.scene().server.counts;
-        let record = link.callback(|_| Msg::Live(LiveMsg::ToggleRecording));
+        let record = link.callback(|_| LiveMsg::ToggleRecording);
         let recording = live.recorder.as_ref().map(|recorder| {
             let since = live.now().as_millis().saturating_sub(recorder.started_at().as_millis());
             format!("■ {} s", since / 1_000)
@@ -29,7 +29,7 @@ impl App {
             if !self.workspace.is_following {
                 <button class="events-behind" data-testid="live-return"
                     title="Return to live (L)"
-                    onclick={link.callback(|_| Msg::Live(LiveMsg::Follow))}>
+                    onclick={link.callback(|_| LiveMsg::Follow)}>
                     { format!("{events_behind} behind") }<kbd aria-hidden="true">{ "L" }</kbd>
                 </button>
             }

@@ -1,29 +1,28 @@
-//! The search for a violation: what its panel asks for, and what the worker tells.
+//! Handles the messages of the search for a violation.
 
 use yew::Context;
 
-use super::app::{App, Msg};
+use super::app::App;
+use super::messages::SearchMsg;
 use crate::browser;
 use crate::feed::search_worker::{SearchWorker, WorkerEvent};
 use crate::model::violation_search::{SearchReport, SearchResult};
 
-/// The buttons that begin it, and show what came of it.
+/// The buttons that start the search and play its result.
 pub(super) const START_BUTTON: &str = "[data-testid=search-start]";
 const PLAY_BUTTON: &str = "[data-testid=search-play]";
 
 impl App {
-    /// What concerns the search. Says whether the page is to be drawn anew.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "all else was taken in before")]
-    pub(super) fn handle_search(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
+    pub(super) fn handle_search(&mut self, ctx: &Context<Self>, msg: SearchMsg) {
         match msg {
-            Msg::SetSearchLimits(bounds) => self.search.limits = bounds,
-            Msg::StartSearch => self.start_search(ctx),
-            Msg::StopSearch => {
+            SearchMsg::SetLimits(limits) => self.search.limits = limits,
+            SearchMsg::Start => self.start_search(ctx),
+            SearchMsg::Stop => {
                 self.search_worker = None;
                 self.search.stop();
             }
-            Msg::SearchEvent(event) => self.handle_search_event(event),
-            Msg::PlaySearchResult => {
+            SearchMsg::Worker(event) => self.handle_search_event(event),
+            SearchMsg::PlayResult => {
                 let found = self.search.found.as_ref().and_then(SearchResult::scenario);
                 if let Some(scenario) = found {
                     self.ui.open_dialog = None;
@@ -32,20 +31,19 @@ impl App {
                     self.workspace.replay_violation(!self.ui.reduced_motion);
                 }
             }
-            _ => return false,
         }
-        true
     }
 
     fn start_search(&mut self, ctx: &Context<Self>) {
         let request = self.search.start(self.workspace.timeline().run(), &self.workspace.scenario);
         self.last_report_at = browser::now();
-        // Not on what stops it: a second Enter would.
+        // Not the stop button: a second Enter would stop the search.
         self.focus_after_draw = Some("[data-testid=search-outcome]");
-        self.search_worker = SearchWorker::start(&request, &ctx.link().callback(Msg::SearchEvent));
+        self.search_worker = SearchWorker::start(&request, &ctx.link().callback(SearchMsg::Worker));
         if self.search_worker.is_none() {
             self.search.stop();
-            self.search.set_text("Cannot start the search: the browser does not allow workers here");
+            self.search
+                .set_text("Cannot start the search: the browser does not allow workers here");
         }
     }
 
