@@ -1,4 +1,4 @@
-//! Two runs of the same luck: side by side, one below the other, one over the other, or in words.
+//! The comparison of two runs with the same seed: side by side, stacked, overlaid, or as text.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::model::file_views::FileView;
 use crate::model::timeline::Timeline;
 use crate::picture::shape::Picture;
 
-/// All that is shown of the two.
+/// The data that the comparison shows.
 #[derive(Clone, PartialEq)]
 pub(crate) struct ComparisonView {
     mode: ComparisonMode,
@@ -52,11 +52,12 @@ pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
     let (divergence_text, has_diverged) = match view.divergence {
         None => ("The runs are identical".to_owned(), false),
         Some((_, at)) if at > view.now => {
-        (format!("Identical so far; first difference at {at}"), false)
+            (format!("Identical so far; first difference at {at}"), false)
         }
         Some((_, at)) => (format!("First difference at {at}"), true),
     };
-    let on_go_to_difference = view.divergence.map(|(record, _)| props.onrecord.reform(move |_| record));
+    let on_go_to_difference =
+        view.divergence.map(|(record, _)| props.onrecord.reform(move |_| record));
     html! {
         <section class="panel comparison" id="stage" data-testid="comparison"
             aria-label="Comparison">
@@ -80,7 +81,7 @@ pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
     }
 }
 
-/// The picture of a side; one over the other they have one, in words none.
+/// Returns the id of a side's picture. Overlaid runs share one picture; the text mode has none.
 fn picture_id(letter: &str, mode: ComparisonMode) -> Option<&'static str> {
     match (letter, mode) {
         (_, ComparisonMode::Text) | ("B", ComparisonMode::Overlaid) => None,
@@ -104,15 +105,15 @@ fn side_panel(
     mode: ComparisonMode,
     onrecord: Option<&Callback<RecordId>>,
 ) -> Html {
+    let has_violations = !side.violated.is_empty();
     let violated: Vec<String> = side.violated.iter().map(|it| format!("{it} ✕")).collect();
     let verdict =
-    if violated.is_empty() { "No violations".to_owned() } else { violated.join("  ") };
+        if violated.is_empty() { "No violations".to_owned() } else { violated.join("  ") };
     html! {
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
                 <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
-                <p class={classes!("result", (!side.violated.is_empty()).then_some("has-violations"))}>
-                    { verdict }</p>
+                <p class={classes!("result", has_violations.then_some("has-violations"))}>{ verdict }</p>
             </header>
             if mode == ComparisonMode::Text {
                 <ol class="differences">
@@ -120,7 +121,7 @@ fn side_panel(
                         { "No event that is only in this run" }</li> }
                     { for side.differences.iter().map(|it| {
                         let onclick = onrecord.map(|on|
-                            { let no = it.record; on.reform(move |_| no) });
+                            { let record = it.record; on.reform(move |_| record) });
                         html! {
                             <li key={it.record.0}>
                                 if let Some(onclick) = onclick {
@@ -158,7 +159,7 @@ fn side_panel(
 }
 
 impl App {
-    /// Both sides at this moment.
+    /// Returns both sides at the current time.
     pub(crate) fn comparison_view(&self, compare: &Comparison) -> ComparisonView {
         let timeline = self.workspace.timeline();
         let (only_here, only_there) = compare.differences(timeline);
@@ -173,13 +174,13 @@ impl App {
         }
     }
 
-    /// The pictures of the two, by their ids.
+    /// Returns the pictures of both runs with their ids.
     pub(crate) fn comparison_pictures(&self, compare: &Comparison) -> Vec<(&'static str, Picture)> {
         let timeline = self.workspace.timeline();
         let (width, height) = self.sizes.stage;
         let is_wide = compare.mode == ComparisonMode::SideBySide && width > 700.0;
         let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
-        // Stacked, two of them and their files have to fit.
+        // Two stacked pictures and their files must fit.
         let fraction = if compare.mode == ComparisonMode::Stacked || !is_wide { 0.3 } else { 0.55 };
         let area = self.area((width.max(240.0), (height * fraction).clamp(110.0, 420.0)));
         let other = &compare.other;
@@ -195,7 +196,7 @@ impl App {
     }
 }
 
-/// How many lines of a file are seen in a comparison.
+/// The maximum number of lines of a file in a comparison.
 const LINES_COMPARED_MAX: usize = 60;
 
 fn side_of(timeline: &Timeline, title: String, differences: Vec<Difference>) -> Side {

@@ -1,4 +1,4 @@
-//! The dialogs: scenarios, the menu of faults, keys, signs, and what can be taken along.
+//! The dialogs: scenarios, fault menu, keyboard shortcuts, legend, and exports.
 
 use std::rc::Rc;
 
@@ -23,7 +23,7 @@ pub(crate) struct ScenariosProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// The library: what each scenario teaches, and asks.
+/// Returns the library of scenarios, with the point and the question of each.
 pub(crate) fn scenario_dialog(props: &ScenariosProps) -> Html {
     let ScenariosProps { library, current, onchoose, onclose } = props.clone();
     let card = |(index, scenario): (usize, &Scenario)| {
@@ -63,7 +63,7 @@ pub(crate) struct MenuProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// All that can be done to one thing.
+/// Returns the menu of all faults that apply to one target.
 pub(crate) fn fault_menu(props: &MenuProps) -> Html {
     let MenuProps { title, faults, onfault, onclose } = props.clone();
     let entry = |(index, fault): (usize, &FaultOption)| {
@@ -97,13 +97,13 @@ pub(crate) fn fault_menu(props: &MenuProps) -> Html {
 
 #[derive(Clone)]
 pub(crate) struct HelpProps {
-    /// Whether single letters do anything.
+    /// Whether single-letter shortcuts are disabled.
     pub(crate) shortcuts_disabled: bool,
     pub(crate) ontoggle: Callback<()>,
     pub(crate) onclose: Callback<()>,
 }
 
-/// The keys.
+/// Returns the list of keyboard shortcuts.
 pub(crate) fn help_dialog(props: &HelpProps) -> Html {
     let HelpProps { shortcuts_disabled, ontoggle, onclose } = props.clone();
     html! {
@@ -112,8 +112,8 @@ pub(crate) fn help_dialog(props: &HelpProps) -> Html {
                 { for SHORTCUTS.iter().map(|(title, keys)| html! {
                     <section key={*title}>
                         <h3>{ *title }</h3>
-                        <dl>{ for keys.iter().map(|(key, what)| html! {
-                            <div><dt>{ *key }</dt><dd>{ *what }</dd></div>
+                        <dl>{ for keys.iter().map(|(key, action)| html! {
+                        <div><dt>{ *key }</dt><dd>{ *action }</dd></div>
                         }) }</dl>
                     </section>
                 }) }
@@ -146,7 +146,7 @@ const LEGEND: [(&str, &str); 10] = [
     ("Delay", "A packet takes 0.1 to 0.2 s unless the scenario sets another delay"),
 ];
 
-/// What the signs mean.
+/// Returns the legend of symbols, arcs and invariants.
 pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
     let category_row = |category: EventCategory| {
         html! {
@@ -160,7 +160,7 @@ pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
         }
     };
     let legend_row = |symbol: &'static str, meaning: AttrValue| {
-    html! { <div><dt>{ symbol }</dt><dd>{ meaning }</dd></div> }
+        html! { <div><dt>{ symbol }</dt><dd>{ meaning }</dd></div> }
     };
     html! {
         <Dialog title="Legend" class="legend" onclose={props.onclose.clone()}>
@@ -177,7 +177,7 @@ pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
     }
 }
 
-/// What can be taken along.
+/// Something to export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExportKind {
     Link,
@@ -187,10 +187,10 @@ pub(crate) enum ExportKind {
     ShiViz,
     Mermaid,
     RustTest,
-    /// The run that a search has found, as a test.
+    /// A Rust test of the run that the search has found.
     FoundTest,
     StopPictures(usize),
-    /// The notes, in a window of their own.
+    /// The presenter's notes, in a second window.
     Notes,
 }
 
@@ -198,11 +198,11 @@ pub(crate) enum ExportKind {
 pub(crate) struct ExportsProps {
     pub(crate) address: AttrValue,
     pub(crate) is_too_long: bool,
-    /// The pictures that there are, by name.
+    /// The pictures, with their names.
     pub(crate) pictures: Rc<Vec<(&'static str, Rc<Picture>)>>,
     pub(crate) onexport: Callback<ExportKind>,
     pub(crate) onimport: Callback<File>,
-    /// What was said last, such as what came of an import: elsewhere it is behind the dialog.
+    /// The latest toast, such as the result of an import; the dialog covers the toast itself.
     pub(crate) notice: Option<AttrValue>,
     pub(crate) onclose: Callback<()>,
 }
@@ -241,13 +241,13 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
             </section>
             <section>
                 <h3>{ "Pictures as shown on the screen" }</h3>
-                { for pictures.iter().enumerate().map(|(no, (name, _))| html! {
+                { for pictures.iter().enumerate().map(|(index, (name, _))| html! {
                     <div class="row" key={*name}>
                         <span class="name">{ *name }</span>
-                        { button(ExportKind::Svg(no), "SVG", "export-svg") }
-                        { button(ExportKind::Png(no, 1), "PNG", "export-png") }
-                        { button(ExportKind::Png(no, 2), "PNG 2×", "export-png-2") }
-                        { button(ExportKind::StopPictures(no), "SVG for each stop", "export-steps") }
+                        { button(ExportKind::Svg(index), "SVG", "export-svg") }
+                        { button(ExportKind::Png(index, 1), "PNG", "export-png") }
+                        { button(ExportKind::Png(index, 2), "PNG 2×", "export-png-2") }
+                        { button(ExportKind::StopPictures(index), "SVG for each stop", "export-steps") }
                     </div>
                 }) }
             </section>

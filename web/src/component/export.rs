@@ -1,4 +1,4 @@
-//! Taking something along, and bringing it back: links, pictures, traces, a test.
+//! Export and import: links, pictures, traces, recordings, and Rust tests.
 
 use leasehold_sim::{Importance, RecordingHeader, Run, Scenario, mermaid, shiviz};
 use yew::Context;
@@ -11,10 +11,10 @@ use crate::model::live_trace::LiveRecording;
 use crate::model::timeline::Timeline;
 use crate::picture::shape::Picture;
 
-/// Traces of more records than this are not gone through to their end when they are opened.
+/// Imported traces with more records than this are not replayed to verify their fingerprint.
 const RECORDS_CHECKED_MAX: u32 = 400_000;
 
-/// Does it.
+/// Exports as requested.
 pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) {
     let timeline = app.workspace.timeline();
     let name = format!("{}-{}", app.workspace.scenario.name, timeline.now().as_millis());
@@ -88,7 +88,7 @@ fn simulated_recording(timeline: &Timeline) -> leasehold_sim::Recording {
     leasehold_sim::Recording::new(timeline.run().clone(), timeline.trace().to_vec())
 }
 
-/// A picture of each stop, numbered.
+/// Downloads a numbered picture of each stop.
 fn export_stop_pictures(app: &mut App, picture_index: usize) {
     let position = app.workspace.timeline().position();
     let now = app.workspace.timeline().now();
@@ -109,7 +109,7 @@ fn export_stop_pictures(app: &mut App, picture_index: usize) {
     });
 }
 
-/// A test in Rust that goes through the run and expects what came of it.
+/// Returns the source of a Rust test that replays the run and expects its violations.
 fn rust_test(timeline: &Timeline, name: &str) -> String {
     let run = serde_json::to_string_pretty(timeline.run()).unwrap_or_default();
     let violated: Vec<String> =
@@ -118,11 +118,12 @@ fn rust_test(timeline: &Timeline, name: &str) -> String {
     format!(
         "//! Replays a run that was exported from the page, and checks which invariants it \
         violates.\n\n\
-         use leasehold_sim::{{Invariant, Run}};\n\n\
+         use leasehold_sim::{{Invariant, InvariantStatus, Run}};\n\n\
          #[test]\nfn {name}() {{\n    \
          let run: Run = serde_json::from_str(RUN).unwrap();\n    \
-         let violated: Vec<Invariant> =\n        \
-         run.go().violations().into_iter().map(|(it, _)| it).collect();\n    \
+         let statuses = run.execute().statuses.into_iter();\n    \
+         let violated = statuses.filter(|(_, it)| matches!(it, InvariantStatus::Violated {{ .. }}));\n    \
+         let violated: Vec<Invariant> = violated.map(|(it, _)| it).collect();\n    \
          assert_eq!(violated, [{}]);\n}}\n\n\
          const RUN: &str = r#\"{run}\"#;\n",
         violated.join(", ")
@@ -130,7 +131,7 @@ fn rust_test(timeline: &Timeline, name: &str) -> String {
 }
 
 impl App {
-    /// A file that somebody chose.
+    /// Opens the text of an imported file.
     pub(super) fn import_text(&mut self, text: Option<&str>) {
         self.leave_live();
         if let Some(text) = text.filter(|text| LiveRecording::matches(text)) {
@@ -161,7 +162,7 @@ impl App {
     }
 }
 
-/// A scenario, a run or a recording, whichever the text is; and a word on it.
+/// Parses a scenario, a run or a trace, and returns it with a notice for the user.
 fn read_trace(text: &str) -> Result<(Scenario, String), String> {
     if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
         scenario.resolve_run().validate().map_err(|error| error.to_string())?;
@@ -183,7 +184,7 @@ fn read_trace(text: &str) -> Result<(Scenario, String), String> {
     Ok((scenario_for_run("trace", &trace.run), note.to_owned()))
 }
 
-/// A scenario around a run that has none: what it violates, or just the run.
+/// Returns a scenario for a run that has none; its violation becomes the scenario's point.
 fn scenario_for_run(name: &str, run: &Run) -> Scenario {
     Scenario::from_violating_run(name, run).unwrap_or_else(|| Scenario::from_run(name, run))
 }

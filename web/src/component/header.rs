@@ -1,4 +1,4 @@
-//! The head of the page: which scenario, which protections, which luck, simulated or live.
+//! The header of a simulated run: scenario, protections, and seed.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::model::shortcuts::Command;
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct HeaderProps {
     pub(crate) title: AttrValue,
-    /// The place of the scenario in the library, from 1 on; 0 for one from elsewhere.
+    /// The number of the scenario in the library, from 1; 0 if it is not in the library.
     pub(crate) number: usize,
     pub(crate) seed: u64,
-    /// It was seen of a real server: there is nothing to switch.
+    /// Whether the trace is from a real server, which has nothing to switch.
     pub(crate) is_observed: bool,
     pub(crate) without: BTreeSet<Protection>,
     /// The protections that the scenario is about.
@@ -23,7 +23,6 @@ pub(crate) struct HeaderProps {
     pub(crate) onseed: Callback<u64>,
 }
 
-/// The scenario's part of the head.
 #[component]
 pub(crate) fn Header(props: &HeaderProps) -> Html {
     let HeaderProps { title, number, seed, oncommand, onseed, .. } = props.clone();
@@ -70,7 +69,7 @@ fn protection_toggles(props: &HeaderProps) -> Html {
             </button>
         }
     };
-    // What the scenario is about comes first.
+    // The protections that the scenario is about come first.
     let mut all: Vec<(usize, Protection)> = Protection::ALL.into_iter().enumerate().collect();
     all.sort_by_key(|(index, it)| (!props.switches.contains(it), *index));
     html! {
@@ -84,8 +83,8 @@ fn display_name(protection: Protection) -> String {
     protection.name().replace('-', " ")
 }
 
-/// With a capital at its beginning. Ours begin with plain letters; the table of all others would
-/// weigh more than this header.
+/// Returns the sentence with its first letter capitalized. The sentences of this project begin with
+/// ASCII letters, so the page does not need the Unicode tables.
 pub(crate) fn capitalized(sentence: &str) -> String {
     let mut sentence = sentence.to_owned();
     if let Some(first) = sentence.get_mut(..1) {

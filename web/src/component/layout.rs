@@ -1,4 +1,4 @@
-//! How the page is put together.
+//! The layout of the page.
 
 use std::rc::Rc;
 
@@ -55,7 +55,7 @@ impl App {
         let scenario_index =
             workspace.library.iter().position(|it| it.name == workspace.scenario.name);
         let is_live = self.ui.is_live;
-        // A recording is neither of the two.
+        // A recording is neither simulated nor live.
         let is_observed = workspace.timeline().live_trace().is_some();
         let mode_button = |test_id: &'static str, text: &'static str, live: bool| {
             let onclick = link.callback(move |_| Msg::SetLive { is_live: live });
@@ -86,9 +86,11 @@ impl App {
                 } else {
                     <Header {is_observed}
                         title={AttrValue::from(workspace.scenario.title.clone())}
-                        number={scenario_index.map_or(0, |no| no + 1)} seed={run.seed}
-                        without={run.without.clone()} switches={workspace.scenario.switches.clone()}
-                        oncommand={self.callbacks.command.clone()} onprotection={self.callbacks.protection.clone()}
+                        number={scenario_index.map_or(0, |index| index + 1)} seed={run.seed}
+                        without={run.without.clone()}
+                        switches={workspace.scenario.switches.clone()}
+                        oncommand={self.callbacks.command.clone()}
+                        onprotection={self.callbacks.protection.clone()}
                         onseed={self.callbacks.seed.clone()} />
                 }
                 <div class="modes" role="group" aria-label="Mode">
@@ -183,8 +185,8 @@ impl App {
         let press_ended = ctx.link().callback(|_: PointerEvent| PointerMsg::PressStarted(None));
         html! {
             <section class="panel stage" id="panel-stage" data-testid="stage" aria-label="Stage">
-                <div class="picture-area" id="stage" {onpointerdown} onpointerup={press_ended.clone()}
-                    onpointercancel={press_ended}>
+                <div class="picture-area" id="stage" {onpointerdown}
+                onpointerup={press_ended.clone()} onpointercancel={press_ended}>
                     { figure("picture-stage", &onpoint) }
                 </div>
                 if self.ui.is_live && self.workspace.scene().clients.is_empty() {
@@ -207,8 +209,8 @@ impl App {
         let tab = |view: View| {
             let onclick = link.callback(move |_| ViewMsg::SelectLowerView(view));
             html! {
-                <button key={view.test_id()} class="tab" aria-pressed={(lower_view == view).to_string()}
-                    {onclick}>
+                <button key={view.test_id()} class="tab"
+                aria-pressed={(lower_view == view).to_string()} {onclick}>
                     { view.title() }
                 </button>
             }
@@ -232,8 +234,10 @@ impl App {
                 <header class="panel-header">
                     <div class="tabs" role="group" aria-label="View">
                         { tab(View::Gantt) }
-                        // Of a real server no packets are seen.
-                        if self.workspace.timeline().live_trace().is_none() { { tab(View::SpaceTime) } }
+                        // The trace of a real server contains no packets.
+                        if self.workspace.timeline().live_trace().is_none() {
+                        { tab(View::SpaceTime) }
+                        }
                     </div>
                     <div class="zoom" role="group" aria-label="Zoom">
                         if is_gantt {
@@ -311,7 +315,8 @@ impl App {
                 if self.ui.is_presenting { { self.source_badge() } }
                 { caption_view }
                 if let Some(goal) = workspace.goal_progress() {
-                    <p class={classes!("goal", goal.is_reached.then_some("reached"))} data-testid="goal">
+                    <p class={classes!("goal", goal.is_reached.then_some("reached"))}
+                    data-testid="goal">
                         { goal.text }
                     </p>
                 }
@@ -354,8 +359,10 @@ impl App {
                 <Log rows={Rc::clone(&data.rows)} has_more={data.has_more_rows}
                     has_past={!workspace.timeline().past().is_empty()}
                     min_importance={workspace.filter.min_importance} {filtered_to} {selected}
-                    onrecord={self.callbacks.record.clone()} onminimportance={self.callbacks.min_importance.clone()}
-                    onclearfilter={self.callbacks.clear_filter.clone()} onmore={self.callbacks.more_rows.clone()} />
+                    onrecord={self.callbacks.record.clone()}
+                    onminimportance={self.callbacks.min_importance.clone()}
+                    onclearfilter={self.callbacks.clear_filter.clone()}
+                    onmore={self.callbacks.more_rows.clone()} />
             </section>
         }
     }
@@ -372,7 +379,8 @@ impl App {
             <section class="panel files" id="panel-files" data-testid="files" aria-label="Files">
                 <Files files={Rc::clone(&data.files)} is_comparing={self.ui.compares_files}
                     can_compare={!timeline.run().without.is_empty()}
-                    oncompare={self.callbacks.toggle_file_comparison.clone()} onrecord={self.callbacks.record.clone()}
+                    oncompare={self.callbacks.toggle_file_comparison.clone()}
+                    onrecord={self.callbacks.record.clone()}
                     onmore={self.callbacks.more_rows.clone()} />
             </section>
         </> }

@@ -1,4 +1,4 @@
-//! Live: the connection to the server that served this page, and what comes over it.
+//! The live view's connection to the server that served this page.
 
 use gloo_events::EventListener;
 use gloo_timers::callback::Interval;
@@ -16,34 +16,31 @@ use crate::feed::socket::{self, Socket, SocketEvent};
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
 use crate::model::workspace::{ToastAction, Workspace};
 
-/// How often the connection is looked after.
+/// The interval between checks of the connection, in milliseconds.
 const TICK_MS: u32 = 250;
 
-/// The connection.
 pub(crate) struct LiveConnection {
     connection: Connection,
     socket: Option<Socket>,
-    /// When it began, on the browser's clock.
+    /// When the live view started, on the browser's clock in milliseconds.
     started_at: f64,
     clock: ServerClock,
     pub(super) recorder: Option<StreamRecorder>,
     last_status: &'static str,
-    /// Kept, since they end when they are dropped.
+    /// Retained, because dropping it stops the ticks.
     _ticks: Interval,
     _retry_listeners: Vec<EventListener>,
 }
 
-/// What comes in.
 pub(crate) enum LiveMsg {
     Socket(SocketEvent),
     FileFetched(Name, Option<Vec<u8>>),
-    /// What is so on the server when a recording begins.
+    /// The state of the server at the start of a recording, unless it did not answer.
     RecordingStarted(Option<String>),
     Tick,
     RetryNow,
-    /// Recording begins, or ends.
     ToggleRecording,
-    /// Back to what happens now.
+    /// Returns to the present.
     Follow,
 }
 
@@ -63,19 +60,18 @@ impl LiveConnection {
         }
     }
 
-    /// What may be said about the connection.
     pub(super) fn status(&self) -> ConnectionStatus {
         self.connection.status(monotonic())
     }
 
-    /// The moment it is.
+    /// Returns the current time of the live trace.
     pub(super) fn now(&self) -> VirtualTime {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let micros = ((monotonic() - self.started_at).max(0.0) * 1_000.0) as u64;
         VirtualTime::from_micros(micros)
     }
 
-    /// What the server's clock shows, as long as it is heard.
+    /// Returns the estimated reading of the server's clock while the connection is live.
     fn server_time(&self) -> Option<Time> {
         let server_ms =
             self.clock.estimate(monotonic()).filter(|_| self.status() == ConnectionStatus::Live)?;
@@ -84,8 +80,8 @@ impl LiveConnection {
         Some(Time::from_millis(millis))
     }
 
-    /// A message has come. What was known of the server's clock before a silence is worth nothing:
-    /// it stands still while its machine sleeps.
+    /// Records a received message. A clock estimate from before a silence is discarded, because the
+    /// server's clock stops while its machine sleeps.
     #[allow(clippy::cast_precision_loss, reason = "a server's clock stays below 2^53 ms")]
     fn message_received(&mut self, outcome: MessageOutcome) {
         if outcome.is_snapshot || self.status() != ConnectionStatus::Live {
@@ -104,7 +100,7 @@ impl LiveConnection {
 }
 
 impl App {
-    /// Shows the server, or what is simulated.
+    /// Switches between the live view and the simulation.
     pub(super) fn set_live(&mut self, ctx: &Context<Self>, is_live: bool) {
         if is_live && !self.ui.is_live_available {
             self.workspace.show_toast(
@@ -137,7 +133,7 @@ impl App {
         self.ui.lower_view = crate::model::shortcuts::View::Gantt;
     }
 
-    /// Goes back to what is simulated. The server is listened to all the same.
+    /// Returns to the simulation. The connection stays open.
     pub(super) fn leave_live(&mut self) {
         if self.ui.is_live {
             self.swap_workspaces(false);
@@ -160,7 +156,7 @@ impl App {
     fn connect(&mut self, ctx: &Context<Self>) {
         let index = self.live_workspace().and_then(|workspace| workspace.last_log_index());
         let Some(live) = &mut self.live else { return };
-        // The old one first: nothing of it may come between.
+        // Close the old socket first, so that none of its messages arrive in between.
         live.socket = None;
         let on_socket_event = ctx.link().callback(|event| LiveMsg::Socket(event));
         live.socket = Socket::open(index, &on_socket_event);
@@ -169,7 +165,7 @@ impl App {
         }
     }
 
-    /// What comes of the server. Says whether the page is to be drawn anew.
+    /// Handles a live message. Returns whether the page must be drawn again.
     pub(super) fn handle_live(&mut self, ctx: &Context<Self>, msg: LiveMsg) -> bool {
         match msg {
             LiveMsg::Socket(SocketEvent::Message(text)) => self.handle_message(ctx, &text),
@@ -205,7 +201,7 @@ impl App {
         self.must_redraw()
     }
 
-    /// Whether there is anything to see that the next frame doesn't show anyway.
+    /// Whether there is a change that the next animation frame does not show anyway.
     fn must_redraw(&mut self) -> bool {
         let Some(live) = &mut self.live else { return false };
         let status = live.status().code();
@@ -229,7 +225,7 @@ impl App {
                     }
                 }
             }
-            // What doesn't follow can't be mended: from a snapshot on it is right again.
+            // A gap cannot be repaired. Reconnecting starts again from a snapshot.
             Err(_) => live.disconnect(),
         }
         for name in files {
@@ -249,13 +245,13 @@ impl App {
         let Some(live) = &mut self.live else { return };
         match action(live) {
             ConnectionAction::Connect => self.connect(ctx),
-            // A connection that was given up is closed.
+            // Close an abandoned connection.
             ConnectionAction::Wait if live.connection.is_backing_off() => live.socket = None,
             ConnectionAction::Wait => {}
         }
     }
 
-    /// Time has passed on the server too.
+    /// Advances the live trace to the server's current time.
     pub(super) fn advance_live(&mut self) {
         let time = self.live.as_ref().and_then(LiveConnection::server_time);
         if let (Some(time), true) = (time, self.ui.is_live) {
@@ -263,7 +259,7 @@ impl App {
         }
     }
 
-    /// Begins to record, or ends.
+    /// Starts or finishes a recording.
     fn toggle_recording(&mut self, ctx: &Context<Self>) {
         let Some(live) = &mut self.live else { return };
         let Some(recorder) = live.recorder.take() else {
@@ -306,7 +302,7 @@ impl App {
     }
 }
 
-/// What says that a server that was lost may be there again.
+/// Listens for hints that a lost server may be reachable again.
 fn retry_listeners(ctx: &Context<App>) -> Vec<EventListener> {
     let retry = ctx.link().callback(|()| LiveMsg::RetryNow);
     let visible = retry.clone();

@@ -1,5 +1,4 @@
-//! The head of the page while it shows a server: whether it is heard, how much there is, and
-//! whether somebody records.
+//! The header of the live view: connection status, counts, and recording.
 
 use yew::{Context, Html, classes, html};
 
@@ -51,7 +50,7 @@ impl App {
         </> }
     }
 
-    /// What is said where the server is not heard.
+    /// Returns the notice that replaces the caption while the connection is not live.
     pub(super) fn stale_notice(&self) -> Option<String> {
         let status = self.live.as_ref().filter(|_| self.is_stale())?.status();
         let last_update = self.workspace.timeline().now();
@@ -65,7 +64,7 @@ impl App {
         })
     }
 
-    /// Whether it is the server that one sees, for those who don't see the head of the page.
+    /// Returns the source of the trace, for presentations, which hide the header.
     pub(super) fn source_badge(&self) -> Html {
         let is_recording_shown =
             self.workspace.timeline().live_trace().is_some() && !self.ui.is_live;
@@ -82,7 +81,7 @@ impl App {
         html! { <p class="status source" data-status={code} data-testid="from">{ text }</p> }
     }
 
-    /// Whether what is shown is what is so.
+    /// Whether the live view may be out of date.
     pub(super) fn is_stale(&self) -> bool {
         let is_live =
             self.live.as_ref().is_some_and(|live| live.status() == ConnectionStatus::Live);

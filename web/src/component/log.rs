@@ -1,4 +1,4 @@
-//! The log as a list: what has happened, and because of what.
+//! The log: the events so far, each with its cause.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use yew::{Callback, Html, Properties, classes, component, html};
 use super::figure::shape_view;
 use crate::model::log_rows::LogRow;
 
-/// What one can choose to see: how much it has to matter, and how that is called.
+/// The levels of the log: minimum importance and label.
 const LEVELS: [(Importance, &str); 3] = [
     (Importance::Release, "Key events"),
     (Importance::Step, "All steps"),
@@ -19,10 +19,10 @@ const LEVELS: [(Importance, &str); 3] = [
 pub(crate) struct LogProps {
     pub(crate) rows: Rc<Vec<LogRow>>,
     pub(crate) has_more: bool,
-    /// Whether anything has happened at all.
+    /// Whether any event has happened.
     pub(crate) has_past: bool,
     pub(crate) min_importance: Importance,
-    /// Whose events alone are shown, by name.
+    /// The name of the target whose events are shown; `None` shows all events.
     pub(crate) filtered_to: Option<String>,
     pub(crate) selected: Option<RecordId>,
     pub(crate) onrecord: Callback<RecordId>,
@@ -43,7 +43,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
             </button>
         }
     };
-    // All of them have keys, so that a new row at the top leaves the others alone.
+    // All rows have keys, so that a new row at the top does not update the others.
     let mut items: Vec<Html> =
         rows.iter().map(|row| log_row(row, selected, &props.onrecord)).collect();
     if rows.is_empty() {

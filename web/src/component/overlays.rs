@@ -1,4 +1,4 @@
-//! What is above the page: the open dialog, and a word on what was just done.
+//! The overlays of the page: the open dialog and the toast.
 
 use std::rc::Rc;
 

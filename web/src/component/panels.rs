@@ -13,7 +13,7 @@ use crate::model::inspector::Field;
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InspectorProps {
     pub(crate) title: AttrValue,
-    /// Each row, and what it was before, where that differs.
+    /// The fields, each with its previous value if that differs.
     pub(crate) fields: Rc<Vec<(Field, Option<String>)>>,
     pub(crate) faults: Rc<Vec<FaultOption>>,
     pub(crate) is_empty: bool,
@@ -22,7 +22,7 @@ pub(crate) struct InspectorProps {
     pub(crate) onfilter: Callback<()>,
 }
 
-/// What there is to say of the selected thing, and what can be done to it.
+/// The fields and faults of the selected target.
 #[component]
 pub(crate) fn Inspector(props: &InspectorProps) -> Html {
     let InspectorProps { title, fields, faults, is_empty, onmenu, .. } = props.clone();
@@ -51,11 +51,11 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
                 </div>
             }
             <dl class="fields">
-                { for fields.iter().map(|(field, was)| html! {
-                    <div key={field.name} class={classes!(was.is_some().then_some("changed"))}>
+                { for fields.iter().map(|(field, previous)| html! {
+                <div key={field.name} class={classes!(previous.is_some().then_some("changed"))}>
                         <dt>{ field.name }</dt>
                         <dd>
-                            if let Some(was) = was { <s>{ was.clone() }</s>{ " " } }
+                            if let Some(previous) = previous { <s>{ previous.clone() }</s>{ " " } }
                             { field.value.clone() }
                         </dd>
                     </div>
@@ -78,21 +78,21 @@ fn fault_button(fault: &FaultOption, onfault: &Callback<FaultOption>) -> Html {
     }
 }
 
-/// A key as it is written.
+/// Returns the label of a key.
 pub(crate) fn key_name(key: char) -> String {
     if key == 'D' { "⇧D".to_owned() } else { key.to_string() }
 }
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InvariantsProps {
-    /// What is said here, and of the whole run.
+    /// For each invariant, its status at the current position and at the end of the run.
     pub(crate) statuses: Rc<Vec<(Invariant, InvariantStatus, InvariantStatus)>>,
-    /// Whether the whole may be told.
+    /// Whether the status at the end may be shown.
     pub(crate) shows_whole_run: bool,
     pub(crate) onwitness: Callback<RecordId>,
 }
 
-/// The invariants at the play-head.
+/// The status of each invariant at the current position.
 #[component]
 pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
     let row = |(invariant, current_status, final_status): &(
@@ -158,7 +158,7 @@ pub(crate) struct FilesProps {
     pub(crate) onmore: Callback<()>,
 }
 
-/// What is in the files, line by line.
+/// The lines of the files.
 #[component]
 pub(crate) fn Files(props: &FilesProps) -> Html {
     let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore } =

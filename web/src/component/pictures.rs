@@ -1,4 +1,4 @@
-//! The pictures of the run in hand, as large as their places are.
+//! The pictures of the current run, in the sizes of their areas.
 
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ impl App {
         let scene = workspace.scene();
         let mut area = self.area(self.sizes.stage);
         if self.ui.is_presenting {
-            // Two lines for each client, and none of them on another.
+            // Each client has two lines of text, which must not overlap.
             let lines = 2.1 * to_f64(scene.clients.len().max(1));
             area.em = clamp(area.height / lines, 13.0, area.em);
         }
@@ -50,7 +50,7 @@ impl App {
         )
     }
 
-    /// The leases of a run over the part of time that is shown, and those of another one over it.
+    /// Returns the leases of a run in the visible range, with those of another run as an overlay.
     pub(super) fn lease_picture(
         &self,
         (timeline, other): (&Timeline, Option<&Timeline>),
@@ -112,7 +112,7 @@ impl App {
         tape(&input, Area { width: width.max(120.0), height: height.max(40.0), em: 12.0 })
     }
 
-    /// Paints all pictures that are on the page, and what else moves with time.
+    /// Paints all pictures on the page, and updates the clock.
     pub(super) fn paint(&self) {
         let mut painters = self.painters.borrow_mut();
         let mut paint = |id: &'static str, picture: Picture, focus: Option<Target>| {
@@ -137,7 +137,7 @@ impl App {
         browser::show_time(timeline.now(), timeline.end());
     }
 
-    /// Those that can be taken along.
+    /// Returns the pictures that can be exported.
     pub(crate) fn pictures(&self) -> Pictures {
         let mut pictures = vec![
             ("stage", Rc::new(self.stage_picture())),

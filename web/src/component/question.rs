@@ -1,4 +1,4 @@
-//! The line below the pictures: what there is to see, or the question and its answer.
+//! The area below the pictures: the caption, the question, and its answer.
 
 use std::rc::Rc;
 
@@ -9,19 +9,19 @@ use crate::browser;
 use crate::model::quiz::QuizPhase;
 use crate::picture::shape::format_tenths;
 
-/// How long a while for raising hands is, in milliseconds.
+/// The duration of a vote, in milliseconds.
 const VOTE_MS: f64 = 30_000.0;
 
 #[derive(Clone)]
 pub(crate) struct CaptionProps {
     pub(crate) text: AttrValue,
-    /// Something is not as it should be.
+    /// Whether the caption is a warning.
     pub(crate) is_warning: bool,
-    /// Whether it is told now to those who listen: at a stop, not while it plays.
+    /// Whether screen readers announce the caption: at a stop, but not during playback.
     pub(crate) is_announced: bool,
 }
 
-/// One line on what one sees.
+/// Returns the caption of the current step.
 pub(crate) fn caption(props: &CaptionProps) -> Html {
     let live = if props.is_announced { "polite" } else { "off" };
     html! {
@@ -37,13 +37,13 @@ pub(crate) struct QuestionProps {
     pub(crate) question: AttrValue,
     pub(crate) options: Rc<Vec<String>>,
     pub(crate) votes: Vec<u32>,
-    /// Nobody presents: whoever is asked is alone, and has one guess.
+    /// Whether the page is not presenting: a single user has one vote.
     pub(crate) is_alone: bool,
     pub(crate) vote: Option<usize>,
     pub(crate) phase: QuizPhase,
     pub(crate) answer: Option<usize>,
     pub(crate) explanation: AttrValue,
-    /// For how many seconds hands may still be raised, where that is limited.
+    /// The remaining seconds of the vote, if it is limited.
     pub(crate) seconds_left: Option<u32>,
     pub(crate) ontimer: Callback<()>,
     pub(crate) onvote: Callback<usize>,
@@ -52,10 +52,10 @@ pub(crate) struct QuestionProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// A while in which hands may be raised.
+/// The time limit of a vote.
 pub(crate) struct VoteTimer {
     ends_at: f64,
-    /// Kept, since it ends when it is dropped.
+    /// Retained, because dropping it stops the ticks.
     _ticks: Interval,
 }
 
@@ -65,7 +65,7 @@ impl VoteTimer {
         Self { ends_at, _ticks: Interval::new(250, move || on_tick.emit(())) }
     }
 
-    /// How many seconds are left of it.
+    /// Returns the remaining time, rounded up to seconds.
     pub(crate) fn seconds_left(&self) -> u32 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let seconds_left =
@@ -87,7 +87,7 @@ fn timer_button(props: &QuestionProps) -> Html {
     }
 }
 
-/// What somebody alone has guessed, and what it is.
+/// Returns the result of a single user's vote.
 fn vote_result(props: &QuestionProps) -> Option<String> {
     let vote = props.options.get(props.vote.filter(|_| props.is_alone)?)?;
     let answer = props.options.get(props.answer?)?;
@@ -98,7 +98,7 @@ fn vote_result(props: &QuestionProps) -> Option<String> {
     })
 }
 
-/// What there is to do, and why the answer is what it is.
+/// Returns the instructions, or the explanation of the answer.
 fn footer(props: &QuestionProps) -> Html {
     let (phase, explanation) = (props.phase, props.explanation.clone());
     html! {
@@ -114,7 +114,7 @@ fn footer(props: &QuestionProps) -> Html {
                     onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
             } else if phase == QuizPhase::Answered {
                 <p class="explanation" role="status">
-                    if let Some(said) = vote_result(props) { <b>{ said }</b>{ " " } }
+                    if let Some(result) = vote_result(props) { <b>{ result }</b>{ " " } }
                     { explanation }
                 </p>
                 <button class="quiet" onclick={props.onexplain.reform(|_| ())}>{ "Show why" }
@@ -128,7 +128,7 @@ fn footer(props: &QuestionProps) -> Html {
     }
 }
 
-/// The question: hands first, then the run itself gives the answer.
+/// Returns the question. The audience votes first; then the run reveals the answer.
 pub(crate) fn question_view(props: &QuestionProps) -> Html {
     let QuestionProps { question, options, votes, is_alone, phase, answer, .. } = props.clone();
     let is_answered = phase == QuizPhase::Answered;
@@ -168,10 +168,10 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
             </li>
         }
     };
+    let class =
+        classes!("question", is_answered.then_some("answered"), is_alone.then_some("single-user"));
     html! {
-        <section data-testid="question" class={classes!("question", is_answered.then_some("answered"),
-                is_alone.then_some("single-user"))}
-            aria-label="Question">
+    <section data-testid="question" {class} aria-label="Question">
             <h2>{ question }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
             { footer(props) }

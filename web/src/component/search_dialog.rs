@@ -1,4 +1,4 @@
-//! "Find a violation": what is looked for, how far, how far it is, and what came of it.
+//! The dialog "Find a violation": limits, progress, and result of a search.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::picture::shape::format_tenths;
 #[derive(Clone)]
 pub(crate) struct SearchProps {
     pub(crate) search: ViolationSearch,
-    /// Which protections are off, in words.
+    /// A description of the run, with its disabled protections.
     pub(crate) run_title: AttrValue,
     pub(crate) onlimits: Callback<SearchLimits>,
     pub(crate) onsearch: Callback<()>,

@@ -1,5 +1,5 @@
-//! The stage: clients around their server, the packets between them, and around each client two
-//! arcs that run down: what the server still gives it, and what it believes to have.
+//! The stage: the clients, the server, and the packets between them. Two arcs around each client
+//! count down: its remaining lease according to the server, and its own belief.
 
 use std::f64::consts::PI;
 
@@ -15,17 +15,16 @@ use super::symbol::EventCategory;
 use crate::model::file_views::line_count_text;
 use crate::model::scene::{Client, Condition, Lock, Scene, Server};
 
-/// How one looks at it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StageOptions {
     pub(crate) selected: Option<Target>,
-    /// Packets that will be lost are marked.
+    /// Whether to mark packets that will be lost.
     pub(crate) marks_doomed_packets: bool,
-    /// Packets go by quarters of their way, since somebody wants no motion.
+    /// Whether packets move in four steps, because the user prefers reduced motion.
     pub(crate) reduced_motion: bool,
 }
 
-/// Everything on the stage at this moment.
+/// Draws the stage at the time `now`.
 pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageOptions) -> Picture {
     let selected = options.selected;
     let nodes = scene.clients.iter().map(|client| client.node).collect();
@@ -42,14 +41,13 @@ pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageO
         shapes.push(client_shape(&layout, index, it, now, selected));
     }
     for loss in &scene.losses {
-        let (from, to, share) =
-            (loss.link.from, loss.link.to, if loss.is_at_receiver { 1.0 } else { 0.5 });
-        if let Some(at) = layout.position_on_link(from, to, share) {
+        let fraction = if loss.is_at_receiver { 1.0 } else { 0.5 };
+        if let Some(at) = layout.position_on_link(loss.link.from, loss.link.to, fraction) {
             shapes.extend(EventCategory::Reject.shapes(at, layout.packet_radius * 0.8));
         }
     }
     for it in &scene.decisions {
-        // Where the link comes to the server: it has decided, whoever knows of it.
+        // At the server's end of the link: the client may not know of the decision yet.
         if let Some(at) = layout.position_on_link(it.client, NodeId::SERVER, 0.94) {
             let symbol = it.category.shapes((0.0, 0.0), layout.packet_radius);
             shapes.push(Shape::Group(Group {
@@ -66,9 +64,9 @@ pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageO
         let at = (area.em * 0.6, area.height - area.em * 0.6);
         shapes.push(text("small", at, Anchor::Start, area.em * 0.85, more));
     }
-    let mut signs = SymbolCache::default();
+    let mut symbols = SymbolCache::default();
     for it in &scene.packets {
-        shapes.extend(packet_shape(&layout, it, scene, now, options, &mut signs));
+        shapes.extend(packet_shape(&layout, it, scene, now, options, &mut symbols));
     }
     Picture { width: area.width, height: area.height, label: stage_label(scene), shapes }
 }
@@ -108,7 +106,7 @@ fn link_shape(layout: &Layout, client: &Client, selected: Option<Target>) -> Sha
         (true, true) => "partitioned in both directions",
         (true, false) => "partitioned towards the server",
         (false, true) => "partitioned towards the client",
-        };
+    };
     Shape::Group(Group {
         class: selectable_class("link", target, selected),
         at: (0.0, 0.0),
@@ -149,7 +147,7 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
         shapes.push(line("rule", (left, y - em * 1.1), (left + width, y - em * 1.1)));
         shapes.extend(lock_row_shapes(lock, (inner_left, right), y, em));
         if layout.names_below {
-            // Where there are no sheets, how much is in the file is told here.
+            // Without file sheets, the row shows the number of lines.
             y += em * COUNT_ROW_EM;
             let count = line_count_text(lock.line_count, lock.is_partial_count);
             shapes.push(text("small", (right, y), Anchor::End, em * 0.8, count));
@@ -175,7 +173,7 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
 }
 
 fn lock_row_shapes(lock: &Lock, (left, right): (f64, f64), y: f64, em: f64) -> Vec<Shape> {
-    // The holder has what the name leaves.
+    // The holder gets the width that the name leaves.
     let name_width = (text_width(lock.name.as_str(), em * 0.9) + em).min((right - left) * 0.5);
     let name = truncated_to_width(lock.name.as_str(), em * 0.9, name_width);
     let mut shapes = vec![text("name", (left, y), Anchor::Start, em * 0.9, name)];
@@ -193,7 +191,7 @@ fn lock_row_shapes(lock: &Lock, (left, right): (f64, f64), y: f64, em: f64) -> V
     shapes
 }
 
-/// A file beside the server: its last lines, each with its token.
+/// Draws a file beside the server: its last lines, each with its token.
 fn file_sheet(layout: &Layout, index: usize, lock: &Lock) -> Option<Shape> {
     let (x, width) = layout.files?;
     let em = layout.em;
@@ -253,7 +251,7 @@ fn client_shape(
     shapes.extend(lease_arcs(client, r, now));
     shapes.extend(client_face(client, r));
     let clock_fault = clock_fault_text(client.clock.ahead_ms, client.clock.rate_ppm);
-    let doing = clock_fault
+    let activity = clock_fault
         .map_or_else(|| client.activity.clone(), |it| format!("{} · {it}", client.activity));
     let em = layout.name_em;
     if layout.names_beside {
@@ -262,20 +260,18 @@ fn client_shape(
         shapes.push(rect("hit-area", (x - width, -em * 1.1), (width + 14.0, em * 2.4)));
         let name = truncated_to_width(client.name.as_str(), em, width);
         shapes.push(text("name", (x, -em * 0.15), Anchor::End, em, name));
-        let doing = truncated_to_width(&doing, em * 0.85, width);
-        shapes.push(text("small", (x, em * 0.95), Anchor::End, em * 0.85, doing));
+        let activity = truncated_to_width(&activity, em * 0.85, width);
+        shapes.push(text("small", (x, em * 0.95), Anchor::End, em * 0.85, activity));
     } else if layout.names_below {
-        // Below it, from the edge: its name, and what it is about.
+        // The name and the activity are below the client, aligned to the picture's edge.
         let (left, y) = (4.0 - layout.clients[index].0, r + em * 1.5);
         let name = truncated_to_width(client.name.as_str(), em * 0.85, layout.name_width);
         let text_left = left + text_width(&name, em * 0.85) * 1.12 + em * 0.4;
         shapes.push(text("name outlined-text", (left, y), Anchor::Start, em * 0.85, name));
-        let doing = truncated_to_width(
-            &doing,
-            em * 0.85,
-            layout.server.0 - layout.server_size.0 / 2.0 - 60.0,
-        );
-        shapes.push(text("small outlined-text", (text_left, y), Anchor::Start, em * 0.85, doing));
+        let width = layout.server.0 - layout.server_size.0 / 2.0 - 60.0;
+        let activity = truncated_to_width(&activity, em * 0.85, width);
+        let at = (text_left, y);
+        shapes.push(text("small outlined-text", at, Anchor::Start, em * 0.85, activity));
     }
     Shape::Group(Group {
         class: selectable_class("node", target, selected),
@@ -286,7 +282,8 @@ fn client_shape(
     })
 }
 
-/// The truth outside, the belief inside; where the belief is longer, the gap is marked.
+/// Draws the server's view as the outer arc and the belief as the inner one. If the belief is
+/// longer, the difference is marked.
 fn lease_arcs(client: &Client, r: f64, now: VirtualTime) -> Vec<Shape> {
     let mut shapes = Vec::new();
     let (outer, inner) = (r + 6.5, r + 2.5);
@@ -309,13 +306,13 @@ fn lease_arcs(client: &Client, r: f64, now: VirtualTime) -> Vec<Shape> {
     shapes
 }
 
-/// A share of a circle, in steps of half a pixel: more often nobody sees it move.
+/// Rounds a fraction of a circle up to half a pixel: smaller changes are invisible.
 fn quantized(fraction: f64, r: f64) -> f64 {
     let steps = r * 4.0 * PI;
     (fraction * steps).ceil() / steps
 }
 
-/// What is in the circle: a number by which the client is told, or what is the matter with it.
+/// Draws the inside of a client's circle: its short name, or its condition.
 fn client_face(client: &Client, r: f64) -> Vec<Shape> {
     if r < 7.0 {
         return Vec::new();
@@ -334,7 +331,7 @@ fn client_face(client: &Client, r: f64) -> Vec<Shape> {
     }
 }
 
-/// The number at the end of a name, or its first letters.
+/// Returns the number at the end of a name, or its first two letters.
 pub(crate) fn short_name(name: &str) -> String {
     let digits = name.chars().rev().take_while(char::is_ascii_digit).count();
     if (1..=3).contains(&digits) {
@@ -385,12 +382,12 @@ fn client_label(client: &Client, now: VirtualTime) -> String {
     label
 }
 
-/// How many clients there are to draw, and so how crowded it is.
+/// Whether there are too many clients for a column with names.
 pub(crate) const fn is_crowded(clients: usize) -> bool {
     clients > 9
 }
 
-/// The place of each of `count` along a length, in the middle of its share.
+/// Returns the centre of one of `count` equal parts of a length.
 pub(crate) fn evenly_spaced(index: usize, count: usize, length: f64) -> f64 {
     length * (to_f64(index) + 0.5) / to_f64(count.max(1))
 }

@@ -1,5 +1,5 @@
-//! The signs of what happens: each has a shape, a letter and a colour, so that none of these is
-//! needed to tell it.
+//! The symbols of events. Each has its own shape, letter and colour, so that colour is never the
+//! only sign.
 
 use leasehold_sim::{Importance, Message, Record, RecordKind};
 
@@ -76,7 +76,7 @@ impl EventCategory {
         }
     }
 
-    /// The class that gives it its colour.
+    /// Returns the class that sets the colour.
     pub(crate) const fn class(self) -> &'static str {
         match self {
             Self::Acquire => "acquire",
@@ -105,7 +105,7 @@ impl EventCategory {
         }
     }
 
-    /// The classes of its body.
+    /// Returns the classes of the outline.
     const fn symbol_class(self) -> &'static str {
         match self {
             Self::Acquire => "symbol acquire",
@@ -120,7 +120,7 @@ impl EventCategory {
         }
     }
 
-    /// What it stands for, in the legend.
+    /// Returns the description in the legend.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
             Self::Acquire => "Lock requested or queued",
@@ -135,7 +135,7 @@ impl EventCategory {
         }
     }
 
-    /// The sign around a point, and its letter inside where there is room for it.
+    /// Draws the symbol around a point, with its letter inside if it fits.
     pub(crate) fn shapes(self, (x, y): (f64, f64), r: f64) -> Vec<Shape> {
         let class = self.symbol_class();
         let outline = match self {
@@ -160,13 +160,13 @@ impl EventCategory {
             Self::Release => {
                 rounded(class, (x - r * 0.9, y - r * 0.9), (r * 1.8, r * 1.8), r * 0.15)
             }
-            // An hourglass that has run out.
+            // An hourglass.
             Self::Expiry => {
                 let (left, right) = (x - r * 0.75, x + r * 0.75);
                 let (top, bottom) = (y - r * 0.95, y + r * 0.95);
                 path(class, fill_numbers("M_ _H_L_ _H_Z", &[left, top, right, left, bottom, right]))
             }
-            // An exclamation mark: a stroke, and a dot.
+            // An exclamation mark.
             Self::Fault => {
                 let (top, low, dot) = (y - r * 0.9, y + r * 0.2, y + r * 0.85);
                 path(class, fill_numbers("M_ _V_M_ _v0.1", &[x, top, low, x, dot]))

@@ -1,4 +1,4 @@
-//! The tape: a whole run in one strip, so that one sees where there is something to see.
+//! The tape: the whole run in one strip, as an overview.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,31 @@ use super::shape::{Area, Picture, Shape, fill_numbers, line, path, rect, to_f64}
 use super::symbol::EventCategory;
 use crate::model::intervals::{Intervals, MarkKind, TenureEnd};
 
-/// So many pixels apart two things of a kind can be told from each other at a glance.
+/// Marks of the same kind that are closer than this are merged, in pixels.
 const MERGE_DISTANCE_PX: f64 = 4.0;
 
-/// What is on it.
 pub(crate) struct TapeInput<'a> {
     pub(crate) intervals: &'a Intervals,
     pub(crate) locks: usize,
     pub(crate) start: VirtualTime,
     pub(crate) end: VirtualTime,
     pub(crate) now: VirtualTime,
-    /// From where on nothing is told, where somebody has to guess.
+    /// The time after which the run is hidden, while a question is open.
     pub(crate) hidden_after: Option<VirtualTime>,
     pub(crate) violations: &'a [(Invariant, VirtualTime, RecordId)],
-    /// Where there are stops.
     pub(crate) stops: &'a [VirtualTime],
 }
 
-/// The axis of a tape in this place.
+/// Returns the axis of a tape in this area.
 pub(crate) fn tape_axis((from, to): (VirtualTime, VirtualTime), area: Area) -> Axis {
     Axis { from, to, left: 8.0, right: area.width - 8.0 }
 }
 
-/// The strip.
 pub(crate) fn tape(input: &TapeInput<'_>, area: Area) -> Picture {
     let axis = tape_axis((input.start, input.end), area);
     let Area { width, height, .. } = area;
-    let mut shapes = vec![rect("tape-track", (axis.left, 6.0), (axis.right - axis.left, height - 12.0))];
+    let track_size = (axis.right - axis.left, height - 12.0);
+    let mut shapes = vec![rect("tape-track", (axis.left, 6.0), track_size)];
     let visible_until = input.hidden_after.unwrap_or(VirtualTime::NEVER);
     draw_tenures(input, &axis, visible_until, height, &mut shapes);
     draw_marks(input, &axis, visible_until, height, &mut shapes);
@@ -59,7 +57,7 @@ pub(crate) fn tape(input: &TapeInput<'_>, area: Area) -> Picture {
     Picture { width, height, label, shapes }
 }
 
-/// A stretch of the strip, and how many things are in it.
+/// A horizontal range of the tape, and the number of merged marks in it.
 #[derive(Clone, Copy)]
 struct Band {
     from: f64,
@@ -67,8 +65,8 @@ struct Band {
     count: u32,
 }
 
-/// Adds a stretch, which begins no earlier than the last one, to that one where both are too narrow
-/// to be told apart.
+/// Adds a range that begins no earlier than the last one. The two are merged if they are too narrow
+/// and too close to distinguish.
 fn merge_band(bands: &mut Vec<Band>, (from, to): (f64, f64)) {
     let is_narrow = |from: f64, to: f64| to - from < MERGE_DISTANCE_PX;
     match bands.last_mut() {
@@ -132,7 +130,7 @@ fn draw_marks(
         MarkKind::Fault => Some((mark.at, EventCategory::Fault)),
         MarkKind::Acknowledged => None,
     });
-    // What expires is not in the order of time.
+    // Expiries are not sorted by time.
     let mut bands_by_category: BTreeMap<&str, Vec<Option<Band>>> = BTreeMap::new();
     for (at, category) in marks.chain(expiries).filter(|(at, _)| *at <= visible_until) {
         let (x, columns) = (axis.x_of(at), bands_by_category.entry(category.class()).or_default());
@@ -162,7 +160,11 @@ fn draw_marks(
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place on a screen")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a coordinate on a screen"
+)]
 fn pixel_column(x: f64) -> usize {
     x.clamp(0.0, 1e5) as usize
 }
@@ -246,7 +248,7 @@ mod tests {
     fn hidden_future_is_not_drawn() {
         let timeline = Timeline::new(Scenario::from_name("gc-pause").unwrap().resolve_run());
         let intervals = timeline.intervals();
-        let strip = |hidden_after| {
+        let tape_until = |hidden_after| {
             let input = TapeInput {
                 intervals: &intervals,
                 locks: 1,
@@ -260,8 +262,8 @@ mod tests {
             tape(&input, Area { width: 800.0, height: 44.0, em: 12.0 })
         };
         let text = |picture: &Picture| format!("{picture:?}");
-        assert!(text(&strip(None)).contains("tape-mark reject"));
-        let hidden = strip(Some(VirtualTime::from_millis(16_000)));
+        assert!(text(&tape_until(None)).contains("tape-mark reject"));
+        let hidden = tape_until(Some(VirtualTime::from_millis(16_000)));
         assert!(!text(&hidden).contains("tape-mark reject"));
         assert_eq!(text(&hidden).matches("\"stop\"").count(), 1);
     }

@@ -1,4 +1,4 @@
-//! What is too close together to be drawn one by one: a band, and how many they are.
+//! Intervals that are too close together to be drawn one by one: a band with their number.
 
 use leasehold_sim::{LockId, NodeId, VirtualTime};
 
@@ -6,7 +6,7 @@ use super::Drawing;
 use crate::model::intervals::Aggregate;
 use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
 
-/// Whether a row is a crowd at this moment, of which one can't tell what it has in it.
+/// Whether a row shows only aggregates at this time.
 pub(super) fn is_aggregated(
     aggregates: &[Aggregate],
     row: (LockId, Option<NodeId>),
@@ -16,7 +16,7 @@ pub(super) fn is_aggregated(
 }
 
 impl Drawing<'_> {
-    /// The crowds of a row, which is that of the server or of a client.
+    /// Draws the aggregates of a row, of the server or of a client.
     pub(super) fn draw_aggregates(
         &mut self,
         lock: LockId,
@@ -40,7 +40,7 @@ impl Drawing<'_> {
                 (format!("{} {unit}", aggregate.count), format!("×{}", aggregate.count));
             let size = (height * 0.66).min(self.text_em);
             let available = x2 - x1 - size * 1.6;
-            // The bars of clients are too low for letters, and tell the same.
+            // The bars of clients are too low for labels, and carry the same information.
             let mut label_candidates =
                 [&full_label, &short_label].into_iter().filter(|_| client.is_none());
             let label = label_candidates.find(|it| text_width(it, size) <= available);
