@@ -113,7 +113,9 @@ fn side_panel(
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
                 <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
-                <p class={classes!("result", has_violations.then_some("has-violations"))}>{ verdict }</p>
+                <p class={classes!("result", has_violations.then_some("has-violations"))}>
+                { verdict }
+                </p>
             </header>
             if mode == ComparisonMode::Text {
                 <ol class="differences">

@@ -235,7 +235,8 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
                 </div>
                 if is_too_long {
                     <p class="nothing">
-                        { "Some programs truncate links of this length. Share the trace as a file instead." }
+                        { "Some programs truncate links of this length. \
+                        Share the trace as a file instead." }
                     </p>
                 }
             </section>
@@ -247,7 +248,9 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
                         { button(ExportKind::Svg(index), "SVG", "export-svg") }
                         { button(ExportKind::Png(index, 1), "PNG", "export-png") }
                         { button(ExportKind::Png(index, 2), "PNG 2×", "export-png-2") }
-                        { button(ExportKind::StopPictures(index), "SVG for each stop", "export-steps") }
+                        { button(
+                        ExportKind::StopPictures(index), "SVG for each stop", "export-steps",
+                        ) }
                     </div>
                 }) }
             </section>

@@ -121,9 +121,11 @@ fn rust_test(timeline: &Timeline, name: &str) -> String {
          use leasehold_sim::{{Invariant, InvariantStatus, Run}};\n\n\
          #[test]\nfn {name}() {{\n    \
          let run: Run = serde_json::from_str(RUN).unwrap();\n    \
+         let is_violated = |it: &InvariantStatus| \
+         matches!(it, InvariantStatus::Violated {{ .. }});\n    \
          let statuses = run.execute().statuses.into_iter();\n    \
-         let violated = statuses.filter(|(_, it)| matches!(it, InvariantStatus::Violated {{ .. }}));\n    \
-         let violated: Vec<Invariant> = violated.map(|(it, _)| it).collect();\n    \
+         let violated: Vec<Invariant> =\n        \
+         statuses.filter(|(_, it)| is_violated(it)).map(|(it, _)| it).collect();\n    \
          assert_eq!(violated, [{}]);\n}}\n\n\
          const RUN: &str = r#\"{run}\"#;\n",
         violated.join(", ")

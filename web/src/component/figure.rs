@@ -70,7 +70,9 @@ pub(crate) fn shape_view(shape: &Shape) -> Html {
         Shape::Path { class, d } => html! { <path class={class_of(class)} d={d.clone()} /> },
         Shape::Text { class, x, y, anchor, size, text } => html! {
             <text class={class_of(class)} x={format_tenths(*x)} y={format_tenths(*y)}
-                text-anchor={anchor.as_str()} font-size={format_tenths(*size)}>{ text.clone() }</text>
+                text-anchor={anchor.as_str()} font-size={format_tenths(*size)}>
+                { text.clone() }
+                </text>
         },
         Shape::Group(group) => html! {
             <g class={class_of(&group.class)}>

@@ -215,7 +215,6 @@ impl App {
                 </button>
             }
         };
-        let command_callback = |command: Command| link.callback(move |_| Msg::Command(command));
         let section = |view: View, inside: Html| {
             html! {
                 <div class="picture-area" data-testid={view.test_id()}
@@ -228,7 +227,6 @@ impl App {
             let onpoint = link.callback(move |pointing| PointerMsg::Pointed(view, pointing));
             if lower_view == view { figure(id, &onpoint) } else { Html::default() }
         };
-        let is_gantt = lower_view == View::Gantt;
         html! {
             <section class="panel lower" aria-label="Timeline">
                 <header class="panel-header">
@@ -239,41 +237,49 @@ impl App {
                         { tab(View::SpaceTime) }
                         }
                     </div>
-                    <div class="zoom" role="group" aria-label="Zoom">
-                        if is_gantt {
-                            <button class="quiet"
-                            onclick={command_callback(Command::Zoom { zoom_in: false })}
-                            title="Zoom out (S)" aria-label="Zoom out">{ "−" }</button>
-                            <button class="quiet"
-                            onclick={command_callback(Command::Zoom { zoom_in: true })}
-                            title="Zoom in (W)" aria-label="Zoom in">{ "+" }</button>
-                            <button class="quiet" onclick={command_callback(Command::FitTime)}
-                            title="Show the whole run (0)">{ "Fit" }</button>
-                        } else {
-                            <button class="quiet" aria-pressed={self.ui.is_to_scale.to_string()}
-                                onclick={link.callback(|_| ViewMsg::ToggleTimeScale)}>
-                                { "To scale" }
-                                </button>
-                            <button class="quiet" data-testid="hide-lane"
-                                title="Hide the lane of the selected node"
-                                disabled={self.workspace.selected_node().is_none()}
-                                onclick={link.callback(|_| ViewMsg::HideSelectedLane)}>
-                                { "Hide lane" }
-                                </button>
-                            if !self.workspace.hidden_lanes.is_empty() {
-                                <button class="quiet" data-testid="all-lanes"
-                                    onclick={link.callback(|_| ViewMsg::ShowAllLanes)}>
-                                    { "Show all lanes" }
-                                    </button>
-                            }
-                        }
-                    </div>
+                    { self.lower_view_buttons(ctx) }
                 </header>
                 <div class="lower-area" id="lower">
                     { section(View::Gantt, figure(View::Gantt, "picture-gantt")) }
                     { section(View::SpaceTime, figure(View::SpaceTime, "picture-spacetime")) }
                 </div>
             </section>
+        }
+    }
+
+    fn lower_view_buttons(&self, ctx: &Context<Self>) -> Html {
+        let link = ctx.link();
+        let command_callback = |command: Command| link.callback(move |_| Msg::Command(command));
+        html! {
+            <div class="zoom" role="group" aria-label="Zoom">
+                if self.ui.lower_view == View::Gantt {
+                    <button class="quiet"
+                    onclick={command_callback(Command::Zoom { zoom_in: false })}
+                    title="Zoom out (S)" aria-label="Zoom out">{ "−" }</button>
+                    <button class="quiet"
+                    onclick={command_callback(Command::Zoom { zoom_in: true })}
+                    title="Zoom in (W)" aria-label="Zoom in">{ "+" }</button>
+                    <button class="quiet" onclick={command_callback(Command::FitTime)}
+                    title="Show the whole run (0)">{ "Fit" }</button>
+                } else {
+                    <button class="quiet" aria-pressed={self.ui.is_to_scale.to_string()}
+                        onclick={link.callback(|_| ViewMsg::ToggleTimeScale)}>
+                        { "To scale" }
+                        </button>
+                    <button class="quiet" data-testid="hide-lane"
+                        title="Hide the lane of the selected node"
+                        disabled={self.workspace.selected_node().is_none()}
+                        onclick={link.callback(|_| ViewMsg::HideSelectedLane)}>
+                        { "Hide lane" }
+                        </button>
+                    if !self.workspace.hidden_lanes.is_empty() {
+                        <button class="quiet" data-testid="all-lanes"
+                            onclick={link.callback(|_| ViewMsg::ShowAllLanes)}>
+                            { "Show all lanes" }
+                            </button>
+                    }
+                }
+            </div>
         }
     }
 

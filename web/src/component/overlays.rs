@@ -42,8 +42,9 @@ impl App {
                         <span>{ toast.text.clone() }</span>
                         { for actions(toast).map(button) }
                         <button class="quiet close" aria-label="Close"
-                            onclick={ctx.link().callback(|_| ViewMsg::ToastExpired)}>{ icon("close") }
-                                </button>
+                            onclick={ctx.link().callback(|_| ViewMsg::ToastExpired)}>
+                            { icon("close") }
+                            </button>
                     </div>
                 }
             </div>

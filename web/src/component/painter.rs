@@ -48,8 +48,8 @@ struct PaintedShape {
 }
 
 impl Painter {
-    /// Makes the element show the picture. The Tab key reaches `focus`, or else the first node; arrow
-    /// keys reach the rest from there. If `is_animating`, the next picture follows soon.
+    /// Makes the element show the picture. The Tab key reaches `focus`, or else the first node;
+    /// arrow keys reach the rest from there. If `is_animating`, the next picture follows soon.
     pub(crate) fn paint(
         &mut self,
         svg: &Element,

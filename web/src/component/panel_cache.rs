@@ -123,7 +123,7 @@ impl PanelCache {
         run.without.clear();
         let mut world = World::new(run);
         let mut trace = Vec::new();
-        // The same limit of steps as the timeline's.
+        // Limits the time that this takes for a long run.
         while world.steps() < 200_000 && world.step(&mut trace) {
             trace.clear();
         }

@@ -65,7 +65,7 @@ impl Axis {
     }
 }
 
-/// Returns the smallest of 1, 2, 5 times a power of ten that is at least `minimum`, in microseconds.
+/// Returns the smallest of 1, 2, 5 times a power of ten that is at least `minimum` (microseconds).
 fn round_step_at_least(minimum: f64) -> u64 {
     let mut step = 1_000;
     loop {

@@ -52,8 +52,8 @@ impl Lanes<'_> {
     }
 }
 
-/// Returns the server's decision that a packet reports to its receiver. The packet's direct cause is
-/// the flush that made the decision durable, not the decision itself.
+/// Returns the server's decision that a packet reports to its receiver. The packet's direct cause
+/// is the flush that made the decision durable, not the decision itself.
 fn decision_before_flush(past: &[Record], record: &Record, first: RecordId) -> Option<RecordId> {
     let RecordKind::Sent(about) = record.kind else { return None };
     let (first, durable) = (first.index()?, record.causes.direct().index()?);

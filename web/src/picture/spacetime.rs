@@ -1,10 +1,8 @@
 //! The space-time diagram: a lane for each node, time to the right, packets as slanted arrows.
 //!
 //! Source of the form: Lamport, "Time, clocks, and the ordering of events in a distributed
-//! system", Communications of the ACM 21(7), 1978. If an event is selected, its causal past is drawn
-//! strong, its causal future in colour, and unrelated events are pale.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "a few kinds have a place of their own")]
+//! system", Communications of the ACM 21(7), 1978. If an event is selected, its causal past is
+//! drawn strong, its causal future in colour, and unrelated events are pale.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,22 +127,22 @@ fn retry_records(past: &[Record]) -> BTreeSet<usize> {
     let (mut requests, mut first_transmissions, mut retries) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (index, record) in past.iter().enumerate().skip(from) {
-        let about = match record.kind {
-            RecordKind::Sent(about) => {
-                if requests.insert((record.node, about.message, about.seq)) {
-                    first_transmissions.insert(about.id);
-                }
-                about
-            }
-            RecordKind::Arrived(about) | RecordKind::Lost { packet: about, .. } => about,
-            RecordKind::DuplicateAnswered { message: Message::AcquireLock, .. } => {
-                retries.insert(index);
-                continue;
-            }
-            _ => continue,
+        if let RecordKind::DuplicateAnswered { message: Message::AcquireLock, .. } = record.kind {
+            retries.insert(index);
+        }
+        let (RecordKind::Sent(packet)
+        | RecordKind::Arrived(packet)
+        | RecordKind::Lost { packet, .. }) = record.kind
+        else {
+            continue;
         };
-        let is_retryable = matches!(about.message, Message::AcquireLock | Message::Queued);
-        if is_retryable && !first_transmissions.contains(&about.id) {
+        let is_first = matches!(record.kind, RecordKind::Sent(_))
+            && requests.insert((record.node, packet.message, packet.seq));
+        if is_first {
+            first_transmissions.insert(packet.id);
+        }
+        let is_retryable = matches!(packet.message, Message::AcquireLock | Message::Queued);
+        if is_retryable && !first_transmissions.contains(&packet.id) {
             retries.insert(index);
         }
     }
@@ -312,30 +310,29 @@ fn arrows(
 ) -> Vec<Shape> {
     let mut ends: BTreeMap<PacketId, (VirtualTime, bool)> = BTreeMap::new();
     for (_, record) in visible {
-        match record.kind {
-            RecordKind::Arrived(about) => drop(ends.insert(about.id, (record.at, true))),
-            RecordKind::Lost { packet: about, .. } => {
-                drop(ends.insert(about.id, (record.at, false)))
-            }
-            _ => {}
+        if let RecordKind::Arrived(packet) | RecordKind::Lost { packet, .. } = record.kind {
+            let has_arrived = matches!(record.kind, RecordKind::Arrived(_));
+            ends.insert(packet.id, (record.at, has_arrived));
         }
     }
     let mut shapes = Vec::new();
     for (id, record) in visible {
-        let (about, packet) = match record.kind {
-            RecordKind::Sent(about) => (about, about.id),
-            // The copy is delivered independently.
-            RecordKind::Duplicated { packet: about, copy } => (about, copy),
-            _ => continue,
+        let (RecordKind::Sent(packet) | RecordKind::Duplicated { packet, .. }) = record.kind else {
+            continue;
         };
-        if !lanes.is_visible(about.peer) {
+        // The copy is delivered independently.
+        let id_in_flight = match record.kind {
+            RecordKind::Duplicated { copy, .. } => copy,
+            _ => packet.id,
+        };
+        if !lanes.is_visible(packet.peer) {
             continue;
         }
         let (from, to) =
-            ((columns.x_of(record.at), lanes.center_y(record.node)), lanes.center_y(about.peer));
-        let category = EventCategory::from_message(about.message);
+            ((columns.x_of(record.at), lanes.center_y(record.node)), lanes.center_y(packet.peer));
+        let category = EventCategory::from_message(packet.message);
         let class = format!("arrow {} {}", category.class(), cone_class(cones, *id));
-        let end = ends.get(&packet).copied();
+        let end = ends.get(&id_in_flight).copied();
         let (x, fraction, arrived) = match end {
             Some((at, arrived)) => (columns.x_of(at), if arrived { 1.0 } else { 0.55 }, arrived),
             None => (columns.x_of(input.now), 0.8, false),

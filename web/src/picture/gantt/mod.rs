@@ -395,7 +395,8 @@ mod tests {
     #[test]
     fn tenures_show_tokens_and_the_future_is_hidden() {
         let early = picture("gc-pause", &[], 5_000);
-        assert!(early.labels().iter().any(|it| it.starts_with("client_1 holds the lock with token 1")));
+        let holds = "client_1 holds the lock with token 1";
+        assert!(early.labels().iter().any(|it| it.starts_with(holds)));
         assert!(!early.labels().iter().any(|it| it.contains("client_2")), "{:?}", early.labels());
         let late = picture("gc-pause", &[], 30_000);
         assert!(late.labels().iter().any(|it| it.starts_with("client_1 is refused with token 1")));
