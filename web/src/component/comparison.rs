@@ -114,7 +114,7 @@ fn side_panel(
             <header>
                 <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
                 <p class={classes!("result", has_violations.then_some("has-violations"))}>
-                { verdict }
+                    { verdict }
                 </p>
             </header>
             if mode == ComparisonMode::Text {

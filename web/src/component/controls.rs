@@ -45,7 +45,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
             let onclick = oncommand.reform(move |_| command);
             html! {
                 <button class="transport" data-testid={test_id} aria-label={label} title={label}
-                {onclick}>
+                    {onclick}>
                     { icon(icon_name) }
                 </button>
             }
@@ -62,8 +62,8 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
     html! {
         <footer class="controls">
             <div class="transports" role="group" aria-label="Playback">
-            { button(Command::GoToStart, "start", "Go to start (Home)", "start") }
-            { button(Command::Step { forward: false }, "step-back", "Step back (←)", "back") }
+                { button(Command::GoToStart, "start", "Go to start (Home)", "start") }
+                { button(Command::Step { forward: false }, "step-back", "Step back (←)", "back") }
                 <button class={play_class} data-testid="play" aria-label={play.0} title={play.0}
                     onclick={oncommand.reform(|_| Command::PlayPause)}>{ icon(play.1) }
                     if is_unstarted { <span>{ "Play" }</span> }
@@ -84,9 +84,9 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
             if props.choices.is_empty() {
-            <span class="until-placeholder"></span>
+                <span class="until-placeholder"></span>
             } else {
-            { until_picker(props) }
+                { until_picker(props) }
             }
             { tape_view(props) }
             <p class="clock">

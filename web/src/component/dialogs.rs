@@ -73,10 +73,10 @@ pub(crate) fn fault_menu(props: &MenuProps) -> Html {
         html! {
             <li key={fault.text.clone()}>
                 <button {onclick} autofocus={index == 0}
-                aria-disabled={unavailable_reason.is_some().to_string()}>
+                    aria-disabled={unavailable_reason.is_some().to_string()}>
                     <span>{ fault.text.clone() }</span>
                     if let Some(reason) = unavailable_reason {
-                    <small>{ reason }</small>
+                        <small>{ reason }</small>
                     } else if let Some(key) = fault.key {
                         <kbd aria-hidden="true">{ key_name(key) }</kbd>
                     }
@@ -113,14 +113,14 @@ pub(crate) fn help_dialog(props: &HelpProps) -> Html {
                     <section key={*title}>
                         <h3>{ *title }</h3>
                         <dl>{ for keys.iter().map(|(key, action)| html! {
-                        <div><dt>{ *key }</dt><dd>{ *action }</dd></div>
+                            <div><dt>{ *key }</dt><dd>{ *action }</dd></div>
                         }) }</dl>
                     </section>
                 }) }
             </div>
             <label class="switch">
                 <input type="checkbox" checked={!shortcuts_disabled}
-                onchange={ontoggle.reform(|_| ())} />
+                    onchange={ontoggle.reform(|_| ())} />
                 { "Enable single-letter shortcuts" }
             </label>
         </Dialog>
@@ -167,10 +167,10 @@ pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
             <ul>{ for EventCategory::ALL.into_iter().map(category_row) }</ul>
             <dl class="fields">
                 { for LEGEND.iter().map(|(symbol, meaning)| {
-                legend_row(symbol, AttrValue::Static(meaning))
+                    legend_row(symbol, AttrValue::Static(meaning))
                 }) }
                 { for Invariant::ALL.iter().map(|it| {
-                legend_row(it.name(), AttrValue::from(capitalized(it.sentence())))
+                    legend_row(it.name(), AttrValue::from(capitalized(it.sentence())))
                 }) }
             </dl>
         </Dialog>
@@ -225,7 +225,7 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
     html! {
         <Dialog title="Share and export" class="exports" {onclose}>
             if let Some(notice) = notice {
-            <p class="notice" role="status">{ notice }</p>
+                <p class="notice" role="status">{ notice }</p>
             }
             <section>
                 <h3>{ "Link to this time" }</h3>
@@ -249,7 +249,7 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
                         { button(ExportKind::Png(index, 1), "PNG", "export-png") }
                         { button(ExportKind::Png(index, 2), "PNG 2×", "export-png-2") }
                         { button(
-                        ExportKind::StopPictures(index), "SVG for each stop", "export-steps",
+                            ExportKind::StopPictures(index), "SVG for each stop", "export-steps",
                         ) }
                     </div>
                 }) }

@@ -55,28 +55,28 @@ fn class_of(class: &Class) -> AttrValue {
 pub(crate) fn shape_view(shape: &Shape) -> Html {
     match shape {
         Shape::Rect { class, x, y, width, height, corner_radius } => html! {
-        <rect class={class_of(class)} x={format_tenths(*x)} y={format_tenths(*y)}
-        width={format_tenths(*width)} height={format_tenths(*height)}
-        rx={format_tenths(*corner_radius)} />
+            <rect class={class_of(class)} x={format_tenths(*x)} y={format_tenths(*y)}
+                width={format_tenths(*width)} height={format_tenths(*height)}
+                rx={format_tenths(*corner_radius)} />
         },
         Shape::Circle { class, x, y, r } => html! {
             <circle class={class_of(class)} cx={format_tenths(*x)} cy={format_tenths(*y)}
-            r={format_tenths(*r)} />
+                r={format_tenths(*r)} />
         },
         Shape::Line { class, from: (x1, y1), to: (x2, y2) } => html! {
             <line class={class_of(class)} x1={format_tenths(*x1)} y1={format_tenths(*y1)}
-            x2={format_tenths(*x2)} y2={format_tenths(*y2)} />
+                x2={format_tenths(*x2)} y2={format_tenths(*y2)} />
         },
         Shape::Path { class, d } => html! { <path class={class_of(class)} d={d.clone()} /> },
         Shape::Text { class, x, y, anchor, size, text } => html! {
             <text class={class_of(class)} x={format_tenths(*x)} y={format_tenths(*y)}
                 text-anchor={anchor.as_str()} font-size={format_tenths(*size)}>
                 { text.clone() }
-                </text>
+            </text>
         },
         Shape::Group(group) => html! {
             <g class={class_of(&group.class)}>
-            { for group.shapes.iter().map(shape_view) }
+                { for group.shapes.iter().map(shape_view) }
             </g>
         },
     }

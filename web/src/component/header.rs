@@ -63,7 +63,7 @@ fn protection_toggles(props: &HeaderProps) -> Html {
                 data-testid={format!("protection-{protection}")}
                 aria-pressed={(!is_disabled).to_string()}>
                 <span class="mark" aria-hidden="true">
-                { if is_disabled { "✕" } else { "✓" } }
+                    { if is_disabled { "✕" } else { "✓" } }
                 </span>
                 { display_name(protection) }
             </button>

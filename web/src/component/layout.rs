@@ -107,7 +107,7 @@ impl App {
                     }
                         { tool_button(Command::Export, "Share and export (E)", "share", "Share") }
                         { tool_button(
-                        Command::TogglePresenting, "Present (P)", "present", "Present",
+                            Command::TogglePresenting, "Present (P)", "present", "Present",
                         ) }
                         <button class="quiet tool" title="Theme"
                             aria-label={self.theme_label()}
@@ -148,13 +148,13 @@ impl App {
         html! {
             <main class="workspace">
                 <div class="left">
-                if let Some(compare) = &self.workspace.comparison {
-                    { self.comparison_panel(ctx, compare) }
-                } else {
-                    { self.stage_panel(ctx) }
-                    { self.lower_panel(ctx) }
-                }
-                { self.caption_and_question(ctx) }
+                    if let Some(compare) = &self.workspace.comparison {
+                        { self.comparison_panel(ctx, compare) }
+                    } else {
+                        { self.stage_panel(ctx) }
+                        { self.lower_panel(ctx) }
+                    }
+                    { self.caption_and_question(ctx) }
                 </div>
                 <div class="panel-tabs" role="tablist" aria-label="Panels">{ for views.map(tab) }
                     </div>
@@ -186,7 +186,7 @@ impl App {
         html! {
             <section class="panel stage" id="panel-stage" data-testid="stage" aria-label="Stage">
                 <div class="picture-area" id="stage" {onpointerdown}
-                onpointerup={press_ended.clone()} onpointercancel={press_ended}>
+                    onpointerup={press_ended.clone()} onpointercancel={press_ended}>
                     { figure("picture-stage", &onpoint) }
                 </div>
                 if self.ui.is_live && self.workspace.scene().clients.is_empty() {
@@ -196,8 +196,8 @@ impl App {
                     </p>
                 }
                 <button class="quiet legend-button" title="Legend (I)"
-                onclick={ctx.link().callback(|_| Msg::Command(Command::Legend))}>
-                { "Legend" }
+                    onclick={ctx.link().callback(|_| Msg::Command(Command::Legend))}>
+                    { "Legend" }
                 </button>
             </section>
         }
@@ -210,7 +210,7 @@ impl App {
             let onclick = link.callback(move |_| ViewMsg::SelectLowerView(view));
             html! {
                 <button key={view.test_id()} class="tab"
-                aria-pressed={(lower_view == view).to_string()} {onclick}>
+                    aria-pressed={(lower_view == view).to_string()} {onclick}>
                     { view.title() }
                 </button>
             }
@@ -234,7 +234,7 @@ impl App {
                         { tab(View::Gantt) }
                         // The trace of a real server contains no packets.
                         if self.workspace.timeline().live_trace().is_none() {
-                        { tab(View::SpaceTime) }
+                            { tab(View::SpaceTime) }
                         }
                     </div>
                     { self.lower_view_buttons(ctx) }
@@ -254,29 +254,29 @@ impl App {
             <div class="zoom" role="group" aria-label="Zoom">
                 if self.ui.lower_view == View::Gantt {
                     <button class="quiet"
-                    onclick={command_callback(Command::Zoom { zoom_in: false })}
-                    title="Zoom out (S)" aria-label="Zoom out">{ "−" }</button>
+                        onclick={command_callback(Command::Zoom { zoom_in: false })}
+                        title="Zoom out (S)" aria-label="Zoom out">{ "−" }</button>
                     <button class="quiet"
-                    onclick={command_callback(Command::Zoom { zoom_in: true })}
-                    title="Zoom in (W)" aria-label="Zoom in">{ "+" }</button>
+                        onclick={command_callback(Command::Zoom { zoom_in: true })}
+                        title="Zoom in (W)" aria-label="Zoom in">{ "+" }</button>
                     <button class="quiet" onclick={command_callback(Command::FitTime)}
-                    title="Show the whole run (0)">{ "Fit" }</button>
+                        title="Show the whole run (0)">{ "Fit" }</button>
                 } else {
                     <button class="quiet" aria-pressed={self.ui.is_to_scale.to_string()}
                         onclick={link.callback(|_| ViewMsg::ToggleTimeScale)}>
                         { "To scale" }
-                        </button>
+                    </button>
                     <button class="quiet" data-testid="hide-lane"
                         title="Hide the lane of the selected node"
                         disabled={self.workspace.selected_node().is_none()}
                         onclick={link.callback(|_| ViewMsg::HideSelectedLane)}>
                         { "Hide lane" }
-                        </button>
+                    </button>
                     if !self.workspace.hidden_lanes.is_empty() {
                         <button class="quiet" data-testid="all-lanes"
                             onclick={link.callback(|_| ViewMsg::ShowAllLanes)}>
                             { "Show all lanes" }
-                            </button>
+                        </button>
                     }
                 }
             </div>
@@ -322,7 +322,7 @@ impl App {
                 { caption_view }
                 if let Some(goal) = workspace.goal_progress() {
                     <p class={classes!("goal", goal.is_reached.then_some("reached"))}
-                    data-testid="goal">
+                        data-testid="goal">
                         { goal.text }
                     </p>
                 }

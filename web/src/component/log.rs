@@ -38,7 +38,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         let onclick = props.onminimportance.reform(move |_| importance);
         html! {
             <button key={title} class="tab"
-            aria-pressed={(min_importance == importance).to_string()} {onclick}>
+                aria-pressed={(min_importance == importance).to_string()} {onclick}>
                 { title }
             </button>
         }
@@ -73,8 +73,8 @@ pub(crate) fn Log(props: &LogProps) -> Html {
                 { for LEVELS.into_iter().map(level) }
                 if let Some(filtered_to) = filtered_to {
                     <button class="tab log-filter" aria-pressed="true" title="Clear filter"
-                    onclick={props.onclearfilter.reform(|_| ())}>
-                    { format!("Only {filtered_to} ✕") }
+                        onclick={props.onclearfilter.reform(|_| ())}>
+                        { format!("Only {filtered_to} ✕") }
                     </button>
                 }
             </div>
@@ -108,7 +108,7 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordI
                 </span>
             </button>
             { for row.violations.iter().map(|(invariant, explanation)| html! {
-            <p class="violation-text">{ format!("✕ {invariant} violated: {explanation}") }</p>
+                <p class="violation-text">{ format!("✕ {invariant} violated: {explanation}") }</p>
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">

@@ -44,7 +44,7 @@ impl App {
                         <button class="quiet close" aria-label="Close"
                             onclick={ctx.link().callback(|_| ViewMsg::ToastExpired)}>
                             { icon("close") }
-                            </button>
+                        </button>
                     </div>
                 }
             </div>

@@ -52,7 +52,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
             }
             <dl class="fields">
                 { for fields.iter().map(|(field, previous)| html! {
-                <div key={field.name} class={classes!(previous.is_some().then_some("changed"))}>
+                    <div key={field.name} class={classes!(previous.is_some().then_some("changed"))}>
                         <dt>{ field.name }</dt>
                         <dd>
                             if let Some(previous) = previous { <s>{ previous.clone() }</s>{ " " } }
@@ -129,7 +129,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
         html! {
             <li key={invariant.name()}>
                 <button {onclick}
-                class={classes!("invariant", code, is_violated_later.then_some("later"))}
+                    class={classes!("invariant", code, is_violated_later.then_some("later"))}
                     data-testid={format!("invariant-{invariant}")} data-status={code}
                     aria-disabled={witness.is_none().to_string()}
                     title={format!("{invariant}: {sentence}. {}{suffix}.", capitalized(text))}
@@ -138,7 +138,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
                     <span aria-hidden="true">{ mark }</span>
                     <span class="description" aria-hidden="true">{ sentence }</span>
                     if is_violated_later {
-                    <span class="violated-later" aria-hidden="true">{ "→ ✕" }</span>
+                        <span class="violated-later" aria-hidden="true">{ "→ ✕" }</span>
                     }
                 </button>
             </li>

@@ -171,7 +171,7 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
     let class =
         classes!("question", is_answered.then_some("answered"), is_alone.then_some("single-user"));
     html! {
-    <section data-testid="question" {class} aria-label="Question">
+        <section data-testid="question" {class} aria-label="Question">
             <h2>{ question }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
             { footer(props) }
