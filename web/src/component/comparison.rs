@@ -162,36 +162,40 @@ fn side_panel(
 
 impl App {
     /// Returns both sides at the current time.
-    pub(crate) fn comparison_view(&self, compare: &Comparison) -> ComparisonView {
+    pub(crate) fn comparison_view(&self, comparison: &Comparison) -> ComparisonView {
         let timeline = self.workspace.timeline();
-        let (only_here, only_there) = compare.differences(timeline);
-        let is_overlaid = compare.mode == ComparisonMode::Overlaid;
+        let (only_here, only_there) = comparison.differences(timeline);
+        let is_overlaid = comparison.mode == ComparisonMode::Overlaid;
         let legend = if is_overlaid { " (differences dashed)" } else { "" };
         ComparisonView {
-            mode: compare.mode,
-            divergence: compare.divergence,
+            mode: comparison.mode,
+            divergence: comparison.divergence,
             now: timeline.now(),
             left: side_of(timeline, run_title(timeline.run()), only_here),
-            right: side_of(&compare.other, format!("{}{legend}", compare.title), only_there),
+            right: side_of(&comparison.other, format!("{}{legend}", comparison.title), only_there),
         }
     }
 
     /// Returns the pictures of both runs with their ids.
-    pub(crate) fn comparison_pictures(&self, compare: &Comparison) -> Vec<(&'static str, Picture)> {
+    pub(crate) fn comparison_pictures(
+        &self,
+        comparison: &Comparison,
+    ) -> Vec<(&'static str, Picture)> {
         let timeline = self.workspace.timeline();
         let (width, height) = self.sizes.stage;
-        let is_wide = compare.mode == ComparisonMode::SideBySide && width > 700.0;
+        let is_wide = comparison.mode == ComparisonMode::SideBySide && width > 700.0;
         let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
         // Two stacked pictures and their files must fit.
-        let fraction = if compare.mode == ComparisonMode::Stacked || !is_wide { 0.3 } else { 0.55 };
+        let fraction =
+            if comparison.mode == ComparisonMode::Stacked || !is_wide { 0.3 } else { 0.55 };
         let area = self.area((width.max(240.0), (height * fraction).clamp(110.0, 420.0)));
-        let other = &compare.other;
-        let overlay = (compare.mode == ComparisonMode::Overlaid).then_some(other);
+        let other = &comparison.other;
+        let overlay = (comparison.mode == ComparisonMode::Overlaid).then_some(other);
         let mut pictures = Vec::new();
-        if let Some(id) = picture_id("A", compare.mode) {
+        if let Some(id) = picture_id("A", comparison.mode) {
             pictures.push((id, self.lease_picture((timeline, overlay), area, None)));
         }
-        if let Some(id) = picture_id("B", compare.mode) {
+        if let Some(id) = picture_id("B", comparison.mode) {
             pictures.push((id, self.lease_picture((other, None), area, None)));
         }
         pictures

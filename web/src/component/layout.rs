@@ -148,8 +148,8 @@ impl App {
         html! {
             <main class="workspace">
                 <div class="left">
-                    if let Some(compare) = &self.workspace.comparison {
-                        { self.comparison_panel(ctx, compare) }
+                    if let Some(comparison) = &self.workspace.comparison {
+                        { self.comparison_panel(ctx, comparison) }
                     } else {
                         { self.stage_panel(ctx) }
                         { self.lower_panel(ctx) }
@@ -167,9 +167,9 @@ impl App {
         }
     }
 
-    fn comparison_panel(&self, ctx: &Context<Self>, compare: &Comparison) -> Html {
+    fn comparison_panel(&self, ctx: &Context<Self>, comparison: &Comparison) -> Html {
         comparison_panel(&ComparisonProps {
-            view: Rc::new(self.comparison_view(compare)),
+            view: Rc::new(self.comparison_view(comparison)),
             onmode: ctx.link().callback(ViewMsg::SetComparisonMode),
             onrecord: ctx.link().callback(RunMsg::GoToRecord),
             onclose: ctx.link().callback(|()| Msg::Command(Command::ToggleComparison)),

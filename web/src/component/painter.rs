@@ -253,13 +253,13 @@ impl PaintedShape {
         };
         match (&self.shape, to) {
             (
-                Shape::Rect { x, y, width, height, corner_radius: round, .. },
+                Shape::Rect { x, y, width, height, corner_radius, .. },
                 Shape::Rect {
                     x: x2,
                     y: y2,
                     width: width2,
                     height: height2,
-                    corner_radius: round2,
+                    corner_radius: corner_radius2,
                     ..
                 },
             ) => {
@@ -267,7 +267,7 @@ impl PaintedShape {
                 number("y", *y, *y2);
                 number("width", *width, *width2);
                 number("height", *height, *height2);
-                number("rx", *round, *round2);
+                number("rx", *corner_radius, *corner_radius2);
             }
             (Shape::Circle { x, y, r, .. }, Shape::Circle { x: x2, y: y2, r: r2, .. }) => {
                 number("cx", *x, *x2);

@@ -120,8 +120,8 @@ impl App {
                 painters.entry(id).or_default().paint(&svg, picture, focus, self.is_animating());
             }
         };
-        if let Some(compare) = &self.workspace.comparison {
-            for (id, picture) in self.comparison_pictures(compare) {
+        if let Some(comparison) = &self.workspace.comparison {
+            for (id, picture) in self.comparison_pictures(comparison) {
                 paint(id, picture, None);
             }
         } else {

@@ -29,9 +29,9 @@ pub(crate) fn search_dialog(props: &SearchProps) -> Html {
     let limits = search.limits.clone();
     let invariant = |it: Invariant| {
         let checked = limits.invariants.contains(&it);
-        let (bounds, onlimits) = (limits.clone(), onlimits.clone());
+        let (old_limits, onlimits) = (limits.clone(), onlimits.clone());
         let onchange = move |_: Event| {
-            let mut limits = bounds.clone();
+            let mut limits = old_limits.clone();
             toggle(&mut limits.invariants, it);
             onlimits.emit(limits);
         };
@@ -43,9 +43,9 @@ pub(crate) fn search_dialog(props: &SearchProps) -> Html {
     };
     let fault_kind = |it: FaultKind| {
         let checked = limits.faults.contains(&it);
-        let (bounds, onlimits) = (limits.clone(), onlimits.clone());
+        let (old_limits, onlimits) = (limits.clone(), onlimits.clone());
         let onchange = move |_: Event| {
-            let mut limits = bounds.clone();
+            let mut limits = old_limits.clone();
             toggle(&mut limits.faults, it);
             onlimits.emit(limits);
         };

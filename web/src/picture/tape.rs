@@ -180,8 +180,8 @@ mod tests {
         let timeline = Timeline::new(Scenario::from_name("five-clients").unwrap().resolve_run());
         let mut intervals = Intervals::clone(&timeline.intervals());
         let (tenures, marks) = (intervals.tenures.clone(), intervals.marks.clone());
-        let round = VirtualTime::from_millis(20_000).as_micros();
-        let later = |at: VirtualTime, round_no: u64| at + round * round_no;
+        let round_us = VirtualTime::from_millis(20_000).as_micros();
+        let later = |at: VirtualTime, round_index: u64| at + round_us * round_index;
         for round_index in 1..500 {
             intervals.tenures.extend(tenures.iter().cloned().map(|mut tenure| {
                 tenure.from = later(tenure.from, round_index);
