@@ -69,7 +69,7 @@ fn a_page_that_is_opened_later_shows_the_current_state() {
     browser.click_button("All steps");
     let log = browser.wait_for_text("log", |log| log.contains("says that bob waits for ledger"));
     assert!(log.contains(&format!("says that ann holds ledger, token {token}")), "{log}");
-    for label in ["ann, holds ledger", "bob, waits for ledger, place 1", "on the client"] {
+    for label in ["ann, holds ledger", "bob, queued for ledger, position 1", "on the client"] {
         let stage = labels(&browser);
         assert!(stage.contains(label), "{label} is not in\n{stage}");
     }

@@ -52,7 +52,7 @@ fn a_lecture_needs_only_the_keyboard() {
     browser.press(Browser::ENTER);
     browser.wait_for_text("scenario", |name| name.contains("GC pause"));
     // Go from stop to stop, up to the question.
-    for caption in ["client_1 stands still", "Its lease is over", "client_1 wakes"] {
+    for caption in ["client_1 is paused", "client_1's lease has expired", "client_1 resumes"] {
         browser.press(Browser::PAGE_DOWN);
         browser.wait_for_text("caption", |text| text.starts_with(caption));
     }
@@ -68,7 +68,7 @@ fn a_lecture_needs_only_the_keyboard() {
     browser.wait_for_text("option-3", |text| text.contains("0 votes"));
     browser.press(Browser::ENTER);
     let answer =
-        browser.wait_for_text("question", |text| text.contains("The file takes an append"));
+        browser.wait_for_text("question", |text| text.contains("The server accepts an append"));
     assert!(answer.contains('✓'), "{answer}");
     assert!(browser.text("log").unwrap().contains("token 1 is not 2"));
     // The correct answer is visible when presenting and on a phone.
@@ -118,7 +118,7 @@ fn a_presenter_who_used_the_timer_reveals_the_answer_with_the_same_keys() {
     browser.press(Browser::ENTER);
     browser.wait_for_text("timer", |text| text.contains("s left"));
     browser.press(Browser::ENTER);
-    browser.wait_for_text("question", |text| text.contains("The file takes an append"));
+    browser.wait_for_text("question", |text| text.contains("The server accepts an append"));
     // The comparison closes the answer, and Escape closes the comparison.
     browser.press("m");
     browser.wait_for_text("comparison", |text| text.contains("First difference at"));
@@ -298,10 +298,10 @@ fn the_notes_of_the_presenter_follow_the_page() {
          channel.onmessage = it => notes.push(it.data); channel.postMessage('hello')",
     );
     browser.press(" ");
-    browser.wait_for_text("caption", |caption| caption.starts_with("client_1 stands still"));
+    browser.wait_for_text("caption", |caption| caption.starts_with("client_1 is paused"));
     let last_note = "return window.notes.at(-1) ?? ''";
     let notes = browser.run(last_note).as_str().unwrap().to_owned();
-    assert!(notes.contains("client_1 stands still") && notes.contains('✓'), "{notes}");
+    assert!(notes.contains("client_1 is paused") && notes.contains('✓'), "{notes}");
 
     browser.open(&format!("{}?mode=notes", page.url()));
     browser.wait_for_text("notes", |text| text.contains("follow the page in another window"));
