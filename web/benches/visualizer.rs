@@ -1,13 +1,16 @@
-//! What the page does all the time, natively: takes in what a server says, goes to places of a long
-//! run, and makes the stage's and the bars' shapes. `cargo bench -p leasehold-web --bench page`.
+//! Benchmarks the frequent operations of the page natively: applying stream messages, seeking in a
+//! long run, and drawing the stage and the lease diagram.
 //!
-//! The page is a program and no library, so its pure parts are taken in here as they are. How fast
-//! all of it is in a browser, `cargo xtask measure-page` tells.
+//! Run with `cargo bench -p leasehold-web --bench visualizer`. The page is a binary without a
+//! library, so its pure modules are included by path. `cargo xtask measure-page` measures the whole
+//! page in a browser.
 
-#![allow(dead_code, unused_imports, reason = "what isn't measured is here all the same")]
+#![allow(dead_code, unused_imports, reason = "the included modules have more than is measured")]
 
 #[path = "../../sim/benches/fixtures/busy.rs"]
 mod busy;
+#[path = "../src/feed/mod.rs"]
+mod feed;
 #[path = "../../core/benches/fixtures/mod.rs"]
 mod fixtures;
 #[path = "../src/model/mod.rs"]
@@ -27,71 +30,76 @@ use fixtures::LockCycles;
 use model::link::Link;
 use model::timeline::Timeline;
 use model::workspace::Workspace;
-use picture::gantt::{Names, Subject, gantt};
-use picture::shape::Place;
-use picture::stage::{Look, stage};
+use picture::gantt::{GanttInput, Names, gantt};
+use picture::shape::Area;
+use picture::stage::{StageOptions, stage};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// How many nodes there are on the stage: in a lecture's herd, and nearly as many as there may be.
+/// The number of nodes: that of the largest lecture scenario, and almost the maximum.
 const NODES: [usize; 2] = [30, 200];
 
-/// How many records a long run has.
 const LONG_RUN_RECORDS: usize = 100_000;
 
-/// The place for pictures on a laptop's screen.
-const AREA: Place = Place { width: 1_264.0, height: 330.0, em: 14.0 };
+/// The area of a picture on a laptop's screen.
+const AREA: Area = Area { width: 1_264.0, height: 330.0, em: 14.0 };
 
 fn main() {
     divan::main();
 }
 
-/// What a server's stream says of some events.
+/// Recycles a stream message with these events.
 fn message(events: &[Event]) -> String {
-    let events = serde_json::to_string(events).expect("events are JSON");
+    let events = serde_json::to_string(events).expect("events serialize");
     format!(r#"{{"type":"events","at_ms":0,"events":{events}}}"#)
 }
 
-/// Each message is read and folded, and what is shown of it is written down.
+/// Parses and applies a message, and extends the records and intervals.
 #[divan::bench(args = [1, 64])]
 fn apply_messages(bencher: Bencher<'_, '_>, events: usize) {
-    let mut turns = LockCycles::new();
-    let mut workspace = Workspace::open(&Link::parse("")).of_server();
-    let state = serde_json::to_string(&State::default()).expect("a state is JSON");
+    let mut cycles = LockCycles::new();
+    let mut workspace = Workspace::from_link(&Link::parse("")).for_server();
+    let state = serde_json::to_string(&State::default()).expect("a state serializes");
     let snapshot = format!(
         r#"{{"type":"snapshot","index":0,"at_ms":0,"missed":0,"recovered":0,"state":{state}}}"#
     );
-    workspace.hear(&snapshot, VirtualTime::START).expect("it is a snapshot");
-    workspace.hear(&message(&turns.next(2_000)), VirtualTime::START).expect("these are events");
+    workspace.apply_message(&snapshot, VirtualTime::START).expect("valid snapshot");
+    workspace
+        .apply_message(&message(&cycles.next_events(2_000)), VirtualTime::START)
+        .expect("valid events");
     bencher
         .counter(ItemsCount::new(events))
-        .with_inputs(|| message(&turns.next(events)))
+        .with_inputs(|| message(&cycles.next_events(events)))
         .bench_local_refs(|message| {
-            workspace.hear(message, VirtualTime::START).expect("these are the next events")
+            workspace.apply_message(message, VirtualTime::START).expect("consecutive events")
         });
 }
 
-/// To any place of the middle third of a long run, and what everybody is like there.
+/// Goes to a random position in the middle third of a long run, and builds the scene.
 #[divan::bench]
 fn seek_long_run(bencher: Bencher<'_, '_>) {
-    let mut workspace = Workspace::open(&Link::parse(""));
-    workspace.choose(Scenario::from_run("busy", &busy(5, 3)));
-    while workspace.film().trace().len() < LONG_RUN_RECORDS {
-        workspace.tick(0.0);
+    let mut workspace = Workspace::from_link(&Link::parse(""));
+    workspace.open_scenario(Scenario::from_run("busy", &busy(5, 3)));
+    while workspace.timeline().trace().len() < LONG_RUN_RECORDS {
+        workspace.advance_frame(0.0);
     }
-    let third = u64::from(workspace.film().last_place()) / 3;
+    let third = u64::from(workspace.timeline().last_position()) / 3;
     let mut rng = Rng::new(7);
     bencher
-        .with_inputs(|| u32::try_from(rng.between(third, 2 * third)).expect("a place of the run"))
-        .bench_local_values(|position| workspace.peek(|timeline| timeline.go_to_place(position)));
+        .with_inputs(|| {
+            u32::try_from(rng.between(third, 2 * third)).expect("a position of the run")
+        })
+        .bench_local_values(|position| {
+            workspace.move_timeline(|timeline| timeline.go_to_position(position));
+        });
 }
 
-/// So many nodes, one of them the server, half a minute after they began.
-fn timeline_with_nodes(nodes: usize) -> Film {
+/// Returns a run of a server and `nodes - 1` clients, at 30 s.
+fn timeline_with_nodes(nodes: usize) -> Timeline {
     let mut timeline = Timeline::new(busy(nodes - 1, 10));
     timeline.go_to(VirtualTime::from_millis(30_000));
-    assert_eq!(timeline.now(), VirtualTime::from_millis(30_000), "the run goes on until then");
+    assert_eq!(timeline.now(), VirtualTime::from_millis(30_000), "the run lasts at least 30 s");
     timeline
 }
 
@@ -99,25 +107,25 @@ fn timeline_with_nodes(nodes: usize) -> Film {
 fn draw_stage(bencher: Bencher<'_, '_>, nodes: usize) {
     let timeline = timeline_with_nodes(nodes);
     let scene = timeline.scene();
-    let picture = || stage(black_box(&scene), timeline.now(), AREA, Look::default());
+    let picture = || stage(black_box(&scene), timeline.now(), AREA, StageOptions::default());
     bencher.counter(ItemsCount::new(picture().shapes.len())).bench_local(picture);
 }
 
 #[divan::bench(args = NODES)]
 fn draw_gantt(bencher: Bencher<'_, '_>, nodes: usize) {
     let timeline = timeline_with_nodes(nodes);
-    let (intervals, config) = (timeline.bars(), &timeline.run().config);
+    let (intervals, config) = (timeline.intervals(), &timeline.run().config);
     let locks: Vec<String> = config.locks.iter().map(ToString::to_string).collect();
     let mut names = vec!["server".to_owned()];
     names.extend(config.clients.iter().map(|client| client.name.to_string()));
-    let input = Subject {
-        bars: &intervals,
+    let input = GanttInput {
+        intervals: &intervals,
         names: Names { locks: &locks, nodes: &names },
         now: timeline.now(),
         lease_us: 10_000_000,
         violations: &[],
         is_inferred: false,
-        ghost: None,
+        overlay: None,
         must_fit: false,
     };
     let visible_range = (VirtualTime::START, timeline.now());

@@ -1,7 +1,7 @@
-//! The page: clients, locks and leases, stepping through simulated runs, or live from the server
-//! that served it.
+//! The visualizer: shows clients, locks and leases of simulated runs, or of the live server that
+//! served the page.
 
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser runs it"))]
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "used only in a browser"))]
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
@@ -18,12 +18,12 @@ fn main() {
     } else if web_sys::window().is_some() {
         yew::Renderer::<component::app::App>::new().render();
     } else {
-        // The same program, loaded as a worker.
+        // This instance was loaded as a worker.
         feed::search_worker::run_worker();
     }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {
-    eprintln!("this is a page: build it with `cargo xtask build-page`");
+    eprintln!("this program runs in a browser; build it with `cargo xtask build-page`");
 }

@@ -12,7 +12,7 @@ use crate::browser;
 use crate::model::player::Speed;
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::{Command, View};
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 
 impl App {
     /// Runs the command of a key or a button.

@@ -10,10 +10,10 @@ use yew::{AttrValue, Callback, Html, classes, html};
 use super::dialog::Dialog;
 use super::header::capitalized;
 use super::panels::key_name;
+use crate::model::event_category::EventCategory;
 use crate::model::fault_options::FaultOption;
 use crate::model::shortcuts::SHORTCUTS;
 use crate::picture::shape::Picture;
-use crate::picture::symbol::EventCategory;
 
 #[derive(Clone)]
 pub(crate) struct ScenariosProps {

@@ -96,14 +96,14 @@ fn export_stop_pictures(app: &mut App, picture_index: usize) {
         app.workspace.quiz.stops.iter().map(|stop_position| stop_position.position).collect();
     let style = browser::picture_style();
     for (number, stop_position) in (1..).zip(stop_positions) {
-        app.workspace.move_without_events(|timeline| timeline.go_to_position(stop_position));
+        app.workspace.move_timeline(|timeline| timeline.go_to_position(stop_position));
         if let Some((view, picture)) = app.pictures().get(picture_index) {
             let picture: &Picture = picture;
             let file = format!("{}-{view}-{number}.svg", app.workspace.scenario.name);
             browser::download_text(&file, "image/svg+xml", &picture.to_svg(&style));
         }
     }
-    app.workspace.move_without_events(|timeline| {
+    app.workspace.move_timeline(|timeline| {
         timeline.go_to_position(position);
         timeline.go_to(now);
     });
@@ -137,7 +137,7 @@ impl App {
     pub(super) fn import_text(&mut self, text: Option<&str>) {
         self.leave_live();
         if let Some(text) = text.filter(|text| LiveRecording::matches(text)) {
-            match self.workspace.from_recording(text) {
+            match self.workspace.for_recording(text) {
                 Ok(workspace) => {
                     (self.workspace, self.ui.open_dialog, self.must_measure) =
                         (workspace, None, true);

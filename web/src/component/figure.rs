@@ -5,7 +5,8 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event, MouseEvent};
 use yew::{AttrValue, Callback, Html, html};
 
-use crate::picture::shape::{Class, Shape, Target, format_tenths};
+use crate::model::target::Target;
+use crate::picture::shape::{Class, Shape, format_tenths};
 
 /// A click on a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]

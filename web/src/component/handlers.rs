@@ -16,10 +16,10 @@ use crate::model::log_rows::ROWS_PER_PAGE;
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::View;
 use crate::model::stop_condition::StopCondition;
+use crate::model::target::Target;
 use crate::model::workspace::ToastAction;
 use crate::picture::axis::Axis;
 use crate::picture::gantt::label_width;
-use crate::picture::shape::Target;
 
 /// How long a touch lasts before it opens the menu of its target, in milliseconds.
 const LONG_PRESS_MS: u32 = 500;

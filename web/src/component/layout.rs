@@ -18,7 +18,7 @@ use crate::model::comparison::Comparison;
 use crate::model::inspector;
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::{Command, View};
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 
 impl App {
     pub(crate) fn page_view(&self, ctx: &Context<Self>) -> Html {

@@ -274,7 +274,7 @@ impl App {
             self.workspace.show_toast("Nothing recorded: the server did not answer", Vec::new());
             return;
         };
-        match self.workspace.from_recording(&text) {
+        match self.workspace.for_recording(&text) {
             Ok(recorded) => {
                 self.leave_live();
                 self.workspace = recorded;

@@ -11,8 +11,8 @@ use crate::feed::search_worker::WorkerEvent;
 use crate::model::comparison::ComparisonMode;
 use crate::model::fault_options::FaultOption;
 use crate::model::shortcuts::{Command, View};
+use crate::model::target::Target;
 use crate::model::workspace::ToastAction;
-use crate::picture::shape::Target;
 
 pub(crate) enum Msg {
     Command(Command),

@@ -5,7 +5,8 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{Document, Element, SvgGraphicsElement, SvgTransform};
 
 use crate::browser;
-use crate::picture::shape::{Class, Group, Picture, Shape, Target, format_tenths};
+use crate::model::target::Target;
+use crate::picture::shape::{Class, Group, Picture, Shape, format_tenths};
 use crate::picture::stage_packets::PACKETS_CROWDED;
 
 const SVG: &str = "http://www.w3.org/2000/svg";

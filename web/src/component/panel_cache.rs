@@ -12,7 +12,7 @@ use crate::model::inspector::{Field, InspectorContext, inspector_fields, with_ch
 use crate::model::log_rows::{LogFilter, LogRow, log_rows, without_line_number};
 use crate::model::scene::Scene;
 use crate::model::stop_condition::StopCondition;
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 
 /// Everything that the data depends on.
 #[derive(Clone, Debug, PartialEq)]

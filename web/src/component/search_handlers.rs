@@ -5,8 +5,9 @@ use yew::Context;
 use super::app::App;
 use super::messages::SearchMsg;
 use crate::browser;
+use crate::feed::search_protocol::SearchReport;
 use crate::feed::search_worker::{SearchWorker, WorkerEvent};
-use crate::model::violation_search::{SearchReport, SearchResult};
+use crate::model::violation_search::SearchResult;
 
 /// The buttons that start the search and play its result.
 pub(super) const START_BUTTON: &str = "[data-testid=search-start]";
@@ -39,7 +40,9 @@ impl App {
         self.last_report_at = browser::now();
         // Not the stop button: a second Enter would stop the search.
         self.focus_after_draw = Some("[data-testid=search-outcome]");
-        self.search_worker = SearchWorker::start(&request, &ctx.link().callback(SearchMsg::Worker));
+        let callback = ctx.link().callback(SearchMsg::Worker);
+        self.search_worker = browser::meta_content("leasehold-worker")
+            .and_then(|script| SearchWorker::start(&script, &request, &callback));
         if self.search_worker.is_none() {
             self.search.stop();
             self.search

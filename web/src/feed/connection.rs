@@ -1,34 +1,34 @@
-//! The connection to the stream of events, as a machine without I/O: when to connect, when to
-//! give up on a connection, and what may be said about it.
-//!
-//! - "Live" is said only where the server was heard of a moment ago: it says something at least
+//! The connection to the event stream, as a state machine without I/O: when to connect, when to
+//! give up on a connection, and its status.
+//! - The status is "live" only if a message has arrived recently: the server sends one at least
 //!   every 5 s.
-//! - After a loss it waits twice as long each time, with jitter, at most 15 s; not at all where
-//!   the browser says that the network is back or somebody looks at the page again.
+//! - After a loss, it reconnects with exponential backoff and jitter, up to 15 s. It reconnects at
+//!   once when the network is back or the page becomes visible again.
 //!
 //! Times are milliseconds on the browser's monotonic clock.
 
-/// A server that has said nothing for this long is not called live any more: two of its
-/// heartbeats are missing.
+/// After this long without a message, the status is no longer live: two of the server's heartbeats
+/// are missing.
 const STALE_AFTER: f64 = 12_000.0;
 
-/// A connection is given up when nothing came of it for this long.
+/// A connection is given up after this long without a message.
 const TIMEOUT: f64 = 30_000.0;
 
 /// An attempt to connect is given up after this long.
 const CONNECT_TIMEOUT: f64 = 10_000.0;
 
-/// The first pause before connecting again.
+/// The first backoff.
 const BACKOFF_MIN: f64 = 500.0;
 
-/// The longest pause.
+/// The longest backoff.
 const BACKOFF_MAX: f64 = 15_000.0;
 
-/// The connection.
+/// The state of the connection. The caller reports what happens, and performs the
+/// [`ConnectionAction`] that is returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Connection {
     phase: Phase,
-    /// How often in a row connecting has failed.
+    /// The number of consecutive failures.
     failures: i32,
     was_connected: bool,
 }
@@ -40,51 +40,52 @@ enum Phase {
     BackingOff { until: f64 },
 }
 
-/// What is to be done.
+/// What the caller must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionAction {
     Wait,
-    /// Open a new connection; one that is there is worth nothing.
+    /// Open a new connection, and drop the existing one.
     Connect,
 }
 
-/// What may be said about it.
+/// The status that the page shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ConnectionStatus {
-    /// For the first time.
+    /// Connecting for the first time.
     Connecting,
     Live,
-    /// Connected, but nothing was heard for so many milliseconds.
+    /// Connected, but without a message for this long.
     Stale {
         silent_ms: f64,
     },
-    /// Not connected; it is tried again in so many milliseconds.
+    /// Not connected. The next attempt starts after this time, or is in progress if it is 0.
     Lost {
         retry_in_ms: f64,
     },
 }
 
 impl Connection {
-    /// Begins to connect: the caller opens the first connection.
+    /// Starts connecting. The caller opens the first connection.
     pub(crate) fn new(now: f64) -> Self {
         Self { phase: Phase::Connecting { since: now }, failures: 0, was_connected: false }
     }
 
-    /// A message has come.
+    /// Handles a message.
     pub(crate) fn message_received(&mut self, now: f64) {
         self.phase = Phase::Open { last_message: now };
         self.failures = 0;
         self.was_connected = true;
     }
 
-    /// The connection is gone, or what came over it made no sense. `jitter` is drawn from 0 to 1.
+    /// Handles a closed connection, or one that sent an invalid message. `jitter` is random, from 0
+    /// to 1.
     pub(crate) fn connection_lost(&mut self, now: f64, jitter: f64) {
         let backoff = (BACKOFF_MIN * 2_f64.powi(self.failures.min(10))).min(BACKOFF_MAX);
         self.failures += 1;
         self.phase = Phase::BackingOff { until: now + backoff * (0.5 + 0.5 * jitter) };
     }
 
-    /// Time has passed.
+    /// Checks the timeouts. `jitter` is random, from 0 to 1.
     pub(crate) fn tick(&mut self, now: f64, jitter: f64) -> ConnectionAction {
         match self.phase {
             Phase::BackingOff { until } if now >= until => {
@@ -105,7 +106,7 @@ impl Connection {
         }
     }
 
-    /// The network is back, or somebody looks again: no more waiting.
+    /// Ends the backoff: the network is back, or the page is visible again.
     pub(crate) fn retry_now(&mut self, now: f64) -> ConnectionAction {
         match self.phase {
             Phase::BackingOff { .. } => {
@@ -117,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// Whether there is no connection, and none is being made.
+    /// Returns whether no connection is open or being opened.
     pub(crate) const fn is_backing_off(&self) -> bool {
         matches!(self.phase, Phase::BackingOff { .. })
     }
@@ -142,7 +143,7 @@ impl Connection {
 }
 
 impl ConnectionStatus {
-    /// One word, for styles and tests.
+    /// Returns a stable code, for styles and tests.
     pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
@@ -152,22 +153,22 @@ impl ConnectionStatus {
         }
     }
 
-    /// What a person reads.
+    /// Returns the text that the page shows.
     pub(crate) fn description(self) -> String {
         match self {
             Self::Connecting => "connecting…".to_owned(),
             Self::Live => "live".to_owned(),
-            Self::Stale { silent_ms } => format!("nothing heard for {} s", seconds(silent_ms)),
+            Self::Stale { silent_ms } => format!("no data for {} s", seconds(silent_ms)),
             Self::Lost { retry_in_ms } if retry_in_ms >= 1_000.0 => {
-                format!("server lost; trying again in {} s", seconds(retry_in_ms))
+                format!("connection lost; reconnecting in {} s", seconds(retry_in_ms))
             }
-            Self::Lost { .. } => "server lost; trying again…".to_owned(),
+            Self::Lost { .. } => "connection lost; reconnecting".to_owned(),
         }
     }
 }
 
 fn seconds(millis: f64) -> u64 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds")]
     let seconds = (millis / 1_000.0).round() as u64;
     seconds
 }
@@ -198,13 +199,13 @@ mod tests {
         for _ in 0..8 {
             connection.connection_lost(now, 1.0);
             let ConnectionStatus::Lost { retry_in_ms } = connection.status(now) else {
-                panic!("it was lost")
+                panic!("the connection was lost")
             };
             backoffs.push(retry_in_ms);
             assert_eq!(connection.tick(now + retry_in_ms - 1.0, 1.0), ConnectionAction::Wait);
             now += retry_in_ms;
             assert_eq!(connection.tick(now, 1.0), ConnectionAction::Connect);
-            assert_eq!(connection.status(now).code(), "lost", "it is tried, not there");
+            assert_eq!(connection.status(now).code(), "lost", "an attempt is not a connection");
         }
         assert_eq!(backoffs[..3], [500.0, 1_000.0, 2_000.0]);
         assert_eq!(backoffs[7], BACKOFF_MAX);
@@ -221,7 +222,7 @@ mod tests {
         let mut connection = Connection::new(0.0);
         connection.connection_lost(0.0, 1.0);
         assert_eq!(connection.retry_now(1.0), ConnectionAction::Connect);
-        assert_eq!(connection.retry_now(2.0), ConnectionAction::Wait, "it is on its way");
+        assert_eq!(connection.retry_now(2.0), ConnectionAction::Wait, "an attempt is in progress");
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! Where what is shown comes from: a server's stream, or a search in a worker.
+//! Sources of what the page shows: the event stream of a server, and a search in a worker.
+//!
+//! Nothing here names another layer of the page.
 
 pub(crate) mod connection;
+pub(crate) mod search_protocol;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod search_worker;
 pub(crate) mod server_clock;

@@ -1,7 +1,7 @@
-//! The search for a violation, in a worker: the page stays as quick as it is.
+//! Searches for a violation in a web worker, so that the page stays responsive.
 //!
-//! The worker is this very program, loaded a second time by a script of its own. It takes one
-//! order, tells how far it is, and at its end what it found. Whoever drops it ends it.
+//! The worker is this same program, loaded again by a script of its own. It accepts one request,
+//! reports its progress, and ends with the result. Dropping the [`SearchWorker`] terminates it.
 
 use gloo_events::EventListener;
 use leasehold_sim::{Search, SearchStage};
@@ -10,43 +10,44 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, Worker, WorkerOptions, WorkerType};
 use yew::Callback;
 
-use crate::browser;
-use crate::model::violation_search::{SearchReport, SearchRequest};
+use super::search_protocol::{SearchReport, SearchRequest};
 
-/// After so many states it tells how far it is.
+/// The number of states between two reports.
 const STATES_PER_REPORT: u64 = 20_000;
 
-/// What the worker says when it can take its order.
+/// The worker's first message: it can receive the request.
 const READY: &str = "ready";
 
-/// A search that goes on.
+/// The page's side of a running search.
 pub(crate) struct SearchWorker {
     worker: Worker,
     _listeners: [EventListener; 2],
 }
 
-/// What came of it.
+/// A message from the worker.
 pub(crate) enum WorkerEvent {
-    /// A report, as JSON.
+    /// A [`SearchReport`] as JSON.
     Report(String),
-    /// It could not even be loaded.
+    /// The worker could not be loaded, or sent something that is not text.
     Failed,
 }
 
 impl SearchWorker {
-    /// Begins; none where the browser can't.
-    pub(crate) fn start(request: &SearchRequest, callback: &Callback<WorkerEvent>) -> Option<Self> {
-        let script = browser::meta_content("leasehold-worker")?;
+    /// Starts a worker from the script at this address. Returns `None` if the browser can't.
+    pub(crate) fn start(
+        script: &str,
+        request: &SearchRequest,
+        callback: &Callback<WorkerEvent>,
+    ) -> Option<Self> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
-        let worker = Worker::new_with_options(&script, &options).ok()?;
+        let worker = Worker::new_with_options(script, &options).ok()?;
         let request = serde_json::to_string(request).ok()?;
         let (events, request_target) = (callback.clone(), worker.clone());
         let message_listener = EventListener::new(&worker, "message", move |event| {
             let data = event.dyn_ref::<MessageEvent>().and_then(|event| event.data().as_string());
             match data {
                 Some(text) if text == READY => {
-                    // It has just said that it listens.
                     request_target.post_message(&JsValue::from_str(&request)).ok();
                 }
                 Some(text) => events.emit(WorkerEvent::Report(text)),
@@ -66,34 +67,28 @@ impl Drop for SearchWorker {
     }
 }
 
-/// The worker's side: waits for its order.
+/// The worker's side: waits for its request, then searches.
 pub(crate) fn run_worker() {
     let Ok(scope) = js_sys::global().dyn_into::<DedicatedWorkerGlobalScope>() else { return };
-    let own = scope.clone();
+    let reply_scope = scope.clone();
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         let request = event.data().as_string();
-        if let Some(request) =
-            request.and_then(|text| serde_json::from_str::<SearchRequest>(&text).ok())
-        {
-            search(&own, request);
+        if let Some(request) = request.and_then(|text| serde_json::from_str(&text).ok()) {
+            search(&reply_scope, request);
         }
     });
     scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-    // It lives as long as the worker does.
+    // The handler lives as long as the worker.
     on_message.forget();
     scope.post_message(&JsValue::from_str(READY)).ok();
 }
 
-fn search(
-    scope: &DedicatedWorkerGlobalScope,
-    SearchRequest { run, limits: bounds }: SearchRequest,
-) {
-    let mut run_search = Search::new(run, bounds);
+fn search(scope: &DedicatedWorkerGlobalScope, SearchRequest { run, limits }: SearchRequest) {
+    let mut search = Search::new(run, limits);
     loop {
-        let stage = run_search.explore(STATES_PER_REPORT);
-        let report =
-            serde_json::to_string(&SearchReport::from_search(&run_search)).unwrap_or_default();
-        // Nobody hears it where the page has gone; then the worker is ended.
+        let stage = search.explore(STATES_PER_REPORT);
+        let report = serde_json::to_string(&SearchReport::from_search(&search)).unwrap_or_default();
+        // This fails only if the page is gone; the browser then terminates the worker.
         scope.post_message(&JsValue::from_str(&report)).ok();
         if stage != SearchStage::Searching {
             return;

@@ -1,26 +1,26 @@
-//! The server's clock, as far as it can be told from when its messages come.
-//!
-//! - What comes with less delay is nearer to the truth, so a late message changes nothing.
-//! - Only what came lately counts: either clock may run fast, or stand still while its machine
-//!   sleeps.
+//! Estimates the server's clock from the arrival times of its messages.
+//! - The message with the smallest delay gives the best estimate, so a late message does not change
+//!   it.
+//! - Only recent messages count: either clock may drift, or stop while its machine sleeps.
 //!
 //! Times are milliseconds on the browser's monotonic clock.
 
-/// For so long, at least, a message counts: several of the server's heartbeats.
+/// The shortest time for which a message counts: several of the server's heartbeats.
 const WINDOW_MS: f64 = 20_000.0;
 
-/// By how much the server's clock is ahead of the browser's.
+/// The offset of the server's clock from the browser's.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ServerClock {
-    /// By what came since then.
+    /// The start of the current window.
     window_start: f64,
+    /// The largest offset observed in the current window.
     offset: Option<f64>,
-    /// By what came in the stretch before.
+    /// The largest offset observed in the previous window.
     previous_offset: Option<f64>,
 }
 
 impl ServerClock {
-    /// A message has come that says what the server's clock showed when it left.
+    /// Handles a message that contains a reading of the server's clock.
     pub(crate) fn observe(&mut self, server_ms: f64, now: f64) {
         let offset = server_ms - now;
         if now - self.window_start > WINDOW_MS {
@@ -30,7 +30,7 @@ impl ServerClock {
         self.offset = Some(self.offset.map_or(offset, |known| known.max(offset)));
     }
 
-    /// What it shows, unless nothing was heard.
+    /// Returns the current reading of the server's clock, or `None` before the first message.
     pub(crate) fn estimate(&self, now: f64) -> Option<f64> {
         let offset = self.offset.into_iter().chain(self.previous_offset).reduce(f64::max)?;
         Some(now + offset)
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn slow_server_clock_is_tracked() {
         let mut clock = ServerClock::default();
-        // One second in a minute is lost.
+        // The clock loses one second per minute.
         for minute in 0..5 {
             for heartbeat in 0..12 {
                 let now = f64::from(minute * 60_000 + heartbeat * 5_000);

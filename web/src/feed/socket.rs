@@ -1,5 +1,5 @@
-//! The stream of events over a WebSocket, and the bytes of files, from the server that served
-//! this page.
+//! Browser I/O with the server that served this page: the event stream over a WebSocket, its state,
+//! and its files.
 
 use gloo_events::EventListener;
 use gloo_net::http::Request;
@@ -8,23 +8,22 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{MessageEvent, WebSocket};
 use yew::Callback;
 
-/// One connection. Closed when it is dropped; then nothing more comes of it.
+/// A WebSocket. Dropping it closes it, and no more events follow.
 pub(crate) struct Socket {
     socket: WebSocket,
-    /// Kept, since the browser calls into them.
+    /// Retained because the browser calls them.
     _listeners: [EventListener; 3],
 }
 
-/// What comes of a connection.
 pub(crate) enum SocketEvent {
     Message(String),
-    /// It is gone, or never came to be.
+    /// The connection was closed, or could not be opened.
     Closed,
 }
 
 impl Socket {
-    /// Asks for what happened after `after`, or for everything. None where the browser refuses
-    /// even to try.
+    /// Subscribes to the events after `after`, or to all. Returns `None` if the browser refuses to
+    /// connect.
     pub(crate) fn open(after: Option<LogIndex>, callback: &Callback<SocketEvent>) -> Option<Self> {
         let from = after.map_or_else(String::new, |after| format!("?from={after}"));
         let socket = WebSocket::new(&format!("{}api/events{from}", websocket_base_url()?)).ok()?;
@@ -46,12 +45,12 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // It may be closed already; then there is nothing to do.
+        // This fails only if it is already closed.
         self.socket.close().ok();
     }
 }
 
-/// Where the page itself lies, as an address of a WebSocket.
+/// Returns the address of the page's folder, with a WebSocket scheme.
 fn websocket_base_url() -> Option<String> {
     let location = web_sys::window()?.location();
     let scheme = if location.protocol().ok()? == "https:" { "wss" } else { "ws" };
@@ -60,13 +59,13 @@ fn websocket_base_url() -> Option<String> {
     Some(format!("{scheme}://{}{folder}", location.host().ok()?))
 }
 
-/// The server's state, where it can be had.
+/// Fetches the server's state. Returns `None` on failure.
 pub(crate) async fn fetch_state() -> Option<String> {
     let response = Request::get("api/state").send().await.ok()?;
     if response.ok() { response.text().await.ok() } else { None }
 }
 
-/// The bytes of a guarded file, where they can be had.
+/// Fetches the contents of a guarded file. Returns `None` on failure.
 pub(crate) async fn fetch_file(name: &Name) -> Option<Vec<u8>> {
     let response = Request::get(&format!("api/files/{name}")).send().await.ok()?;
     if response.ok() { response.binary().await.ok() } else { None }

@@ -1,4 +1,4 @@
-//! Two runs of the same seed, in which one protection differs.
+//! Compares a run with another run of the same seed and different protections.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,16 @@ use leasehold_sim::{Explainer, Importance, Protection, RecordId, Run, Scenario, 
 
 use super::timeline::Timeline;
 
-/// The run that stands beside, and what differs.
 pub(crate) struct Comparison {
     pub(crate) other: Timeline,
-    /// What is different over there, in words.
+    /// Describes the protections of the other run.
     pub(crate) title: String,
-    /// Where the two part: the record of the one here, and when.
+    /// The first record of this run that the other run does not have, and its time.
     pub(crate) divergence: Option<(RecordId, VirtualTime)>,
     pub(crate) mode: ComparisonMode,
 }
 
-/// How the two are shown.
+/// The layout of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ComparisonMode {
     SideBySide,
@@ -31,15 +30,16 @@ impl ComparisonMode {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::SideBySide => "Side by side",
-            Self::Stacked => "One below the other",
-            Self::Overlaid => "One over the other",
-            Self::Text => "In words",
+            Self::Stacked => "Stacked",
+            Self::Overlaid => "Overlaid",
+            Self::Text => "Text",
         }
     }
 }
 
-/// Which run to compare this one with: the one with all protections where some are off here, else
-/// the one without what the scenario is about. None where there is nothing that differs.
+/// Returns the run to compare with: the run with all protections if some are disabled, or else the
+/// run without the first protection that the scenario is about. Returns `None` if the two would be
+/// equal.
 pub(crate) fn counterpart(scenario: &Scenario, run: &Run) -> Option<Run> {
     let without: BTreeSet<Protection> = if run.without.is_empty() {
         scenario.switches.iter().copied().take(1).collect()
@@ -49,7 +49,7 @@ pub(crate) fn counterpart(scenario: &Scenario, run: &Run) -> Option<Run> {
     (without != run.without).then(|| Run { without, ..run.clone() })
 }
 
-/// What a run is called beside another.
+/// Names a run by its protections.
 pub(crate) fn run_title(run: &Run) -> String {
     if run.without.is_empty() {
         return "with all protections".to_owned();
@@ -59,7 +59,7 @@ pub(crate) fn run_title(run: &Run) -> String {
 }
 
 impl Comparison {
-    /// This film beside another run, at the same moment.
+    /// Compares a timeline with another run at the same time.
     pub(crate) fn new(timeline: &Timeline, other: Run) -> Self {
         let title = run_title(&other);
         let other = timeline.with_run(other);
@@ -67,13 +67,14 @@ impl Comparison {
         Self { other, title, divergence, mode: ComparisonMode::SideBySide }
     }
 
-    /// What mattered by now in only one of the two, from where they part: here, there.
-    pub(crate) fn differences(&self, here: &Timeline) -> (Vec<Difference>, Vec<Difference>) {
-        (only_in(here, &self.other), only_in(&self.other, here))
+    /// Returns the important records up to now that only this run has, and those that only the
+    /// other run has.
+    pub(crate) fn differences(&self, current: &Timeline) -> (Vec<Difference>, Vec<Difference>) {
+        (only_in(current, &self.other), only_in(&self.other, current))
     }
 }
 
-/// Something that happened in one run alone.
+/// An event that only one of the runs has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) record: RecordId,
@@ -100,11 +101,11 @@ fn only_in(a: &Timeline, b: &Timeline) -> Vec<Difference> {
         });
         important_records.collect::<Vec<_>>()
     };
-    let there: BTreeSet<(String, String)> =
+    let other_records: BTreeSet<(String, String)> =
         important_records(b).into_iter().map(|it| (it.at, it.text)).collect();
-    let mut only_here = important_records(a);
-    only_here.retain(|it| !there.contains(&(it.at.clone(), it.text.clone())));
-    only_here
+    let mut records = important_records(a);
+    records.retain(|it| !other_records.contains(&(it.at.clone(), it.text.clone())));
+    records
 }
 
 #[cfg(test)]
@@ -118,16 +119,16 @@ mod tests {
         timeline.go_to(VirtualTime::from_millis(25_000));
         let other = counterpart(&scenario, timeline.run()).unwrap();
         assert_eq!(run_title(&other), "without fencing");
-        let compare = Comparison::new(&timeline, other);
-        let (_, at) = compare.divergence.unwrap();
+        let comparison = Comparison::new(&timeline, other);
+        let (_, at) = comparison.divergence.unwrap();
         assert!((15_900..16_400).contains(&at.as_millis()), "{at}");
-        let (remaining, there) = compare.differences(&timeline);
+        let (current_only, other_only) = comparison.differences(&timeline);
         assert!(
-            remaining.iter().any(|it| it.text.contains("refuses client_1's append")),
-            "{remaining:#?}"
+            current_only.iter().any(|it| it.text.contains("refuses client_1's append")),
+            "{current_only:#?}"
         );
-        assert!(there.iter().any(|it| it.text.contains("for client_1, under token 1")));
-        let reverse = counterpart(&scenario, compare.other.run()).unwrap();
+        assert!(other_only.iter().any(|it| it.text.contains("for client_1, under token 1")));
+        let reverse = counterpart(&scenario, comparison.other.run()).unwrap();
         assert_eq!(&reverse, timeline.run());
     }
 }

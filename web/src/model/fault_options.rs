@@ -1,26 +1,26 @@
-//! What can be done to whom: the menu of faults, each with the reason where it can't be done now.
+//! The menu of faults for a target. Each entry that is not available now has a reason.
 
 use leasehold_sim::{Action, Intervention, LinkId, NodeId, PacketAction, PacketId, VirtualTime};
 
 use super::scene::{Client, Condition, Scene};
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 
-/// A slower clock than any protocol allows for, in parts per million.
+/// A clock drift beyond what the protocol tolerates, in parts per million.
 const DRIFT_PPM: i64 = 200_000;
 
-/// One entry of the menu.
+/// An entry of the menu.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FaultOption {
-    /// What is done, as on a button.
+    /// The label of its button.
     pub(crate) text: String,
-    /// The key for it, where there is one.
+    /// Its shortcut, if it has one.
     pub(crate) key: Option<char>,
     pub(crate) action: Action,
-    /// Why it can't be done now.
+    /// Why it is not available now.
     pub(crate) unavailable_reason: Option<String>,
 }
 
-/// What can be done to this, at a moment at which all is as in the scene.
+/// Returns the faults that apply to a target, given the current scene.
 pub(crate) fn fault_options(scene: &Scene, target: Target, lease_ms: u64) -> Vec<FaultOption> {
     match target {
         Target::Node(node) if node.is_server() => server_faults(scene, lease_ms),
@@ -35,7 +35,7 @@ pub(crate) fn fault_options(scene: &Scene, target: Target, lease_ms: u64) -> Vec
     }
 }
 
-/// The intervention that does it now: at a whole millisecond that has not come yet.
+/// Returns the intervention that performs the action at the next whole millisecond.
 pub(crate) fn intervention_at(now: VirtualTime, action: Action) -> Intervention {
     Intervention::at(now.as_millis() + 1, action)
 }
@@ -54,7 +54,7 @@ fn fault_option(
     }
 }
 
-/// Why nothing can be done to a node in this condition, but for starting it.
+/// Returns why a node in this condition accepts no fault other than a restart.
 const fn node_unavailable_reason(condition: Condition) -> Option<&'static str> {
     match condition {
         Condition::Crashed => Some("it has crashed: restart it first"),
@@ -66,30 +66,35 @@ const fn node_unavailable_reason(condition: Condition) -> Option<&'static str> {
 fn lifecycle_faults(node: NodeId, condition: Condition, lease_ms: u64) -> Vec<FaultOption> {
     let unavailable = node_unavailable_reason(condition);
     let is_dead = condition == Condition::Crashed;
-    let running = (!is_dead).then_some("it runs");
+    let running = (!is_dead).then_some("it is running");
     let longer_than_lease_ms = lease_ms + lease_ms * 2 / 5;
     let restart = fault_option("Restart", Some('R'), Action::Restart { node }, running);
     let pause = |ms: u64, key| {
         let text = format!("Pause for {}", VirtualTime::from_millis(ms));
         fault_option(text, key, Action::Pause { node, ms }, unavailable)
     };
-    let not_paused = (condition != Condition::Paused).then_some("it does not stand still");
+    let not_paused = (condition != Condition::Paused).then_some("it is not paused");
     let mut faults = Vec::new();
     if node.is_server() {
         let crash = |keeps_unflushed| Action::Crash { node, keeps_unflushed };
         faults.push(fault_option(
-            "Crash, losing what is not flushed",
+            "Crash, losing unflushed writes",
             Some('C'),
             crash(false),
             unavailable,
         ));
-        faults.push(fault_option("Crash, keeping what is written", None, crash(true), unavailable));
+        faults.push(fault_option(
+            "Crash, keeping unflushed writes",
+            None,
+            crash(true),
+            unavailable,
+        ));
     } else {
         let crash = Action::Crash { node, keeps_unflushed: false };
         faults.push(fault_option("Crash", Some('C'), crash, unavailable));
     }
     faults.extend([restart, pause(lease_ms / 2, None), pause(longer_than_lease_ms, Some('Z'))]);
-    faults.push(fault_option("Go on", None, Action::Resume { node }, not_paused));
+    faults.push(fault_option("Resume", None, Action::Resume { node }, not_paused));
     faults
 }
 
@@ -102,9 +107,9 @@ fn clock_faults(node: NodeId, condition: Condition, lease_ms: u64) -> Vec<FaultO
     vec![
         fault_option("Clock 20 % slow", Some('T'), drift(-DRIFT_PPM), unavailable),
         fault_option("Clock 20 % fast", None, drift(DRIFT_PPM), unavailable),
-        fault_option("Clock right again", None, drift(0), unavailable),
-        fault_option(format!("Wall clock forward by {jump}"), None, skew(ms), unavailable),
-        fault_option(format!("Wall clock back by {jump}"), None, skew(-ms), unavailable),
+        fault_option("Correct the clock", None, drift(0), unavailable),
+        fault_option(format!("Jump the wall clock forward by {jump}"), None, skew(ms), unavailable),
+        fault_option(format!("Jump the wall clock back by {jump}"), None, skew(-ms), unavailable),
     ]
 }
 
@@ -115,19 +120,19 @@ fn server_faults(scene: &Scene, lease_ms: u64) -> Vec<FaultOption> {
     faults.extend(isolation_faults(node, is_isolated));
     let unavailable = node_unavailable_reason(condition);
     faults.push(fault_option(
-        "The next flush fails",
+        "Fail the next flush",
         None,
         Action::FailFlush { keeps_unflushed: false },
         unavailable,
     ));
     faults.push(fault_option(
-        "The disk is full, once",
+        "Fail the next write (disk full)",
         None,
         Action::FailWrites { count: 1 },
         unavailable,
     ));
     let delay_ms = lease_ms / 5;
-    let slow_flush_text = format!("A flush takes {} longer", VirtualTime::from_millis(delay_ms));
+    let slow_flush_text = format!("Slow down flushes by {}", VirtualTime::from_millis(delay_ms));
     faults.push(fault_option(
         slow_flush_text,
         None,
@@ -146,17 +151,20 @@ fn client_faults(client: &Client, lease_ms: u64) -> Vec<FaultOption> {
 }
 
 fn isolation_faults(node: NodeId, is_isolated: bool) -> [FaultOption; 2] {
-    let (isolate_reason, rejoin_reason) =
-        if is_isolated { (Some("it is cut off"), None) } else { (None, Some("it is not cut off")) };
+    let (isolate_reason, rejoin_reason) = if is_isolated {
+        (Some("it is partitioned"), None)
+    } else {
+        (None, Some("it is not partitioned"))
+    };
     let key = |is_key: bool| is_key.then_some('N');
     [
         fault_option(
-            "Cut off, both ways",
+            "Partition (both directions)",
             key(!is_isolated),
             Action::Isolate { node },
             isolate_reason,
         ),
-        fault_option("Heal", key(is_isolated), Action::Rejoin { node }, rejoin_reason),
+        fault_option("Heal partition", key(is_isolated), Action::Rejoin { node }, rejoin_reason),
     ]
 }
 
@@ -166,8 +174,8 @@ fn link_faults(client: &Client, lease_ms: u64) -> Vec<FaultOption> {
     let to_client_link = LinkId { from: NodeId::SERVER, to: client.node };
     let mut faults = isolation_faults(client.node, to_server && to_client).to_vec();
     for (link, is_cut, direction) in [
-        (to_server_link, to_server, "towards the server"),
-        (to_client_link, to_client, "towards the client"),
+        (to_server_link, to_server, "link to the server"),
+        (to_client_link, to_client, "link to the client"),
     ] {
         if is_cut {
             faults.push(fault_option(
@@ -182,15 +190,15 @@ fn link_faults(client: &Client, lease_ms: u64) -> Vec<FaultOption> {
     }
     let degrade = |link, loss_ppm, delay_us| Action::Degrade { link, loss_ppm, delay_us };
     let delay_us = lease_ms * 1_000 / 10;
-    let delay_text = format!("{} slower towards the server", VirtualTime::from_micros(delay_us));
+    let delay_text = format!("Add {} latency to the server", VirtualTime::from_micros(delay_us));
     faults.push(fault_option(
-        "Half of what it sends is lost",
+        "Drop half of the packets it sends",
         None,
         degrade(to_server_link, 500_000, 0),
         None,
     ));
     faults.push(fault_option(
-        "Half of what it should get is lost",
+        "Drop half of the packets it receives",
         None,
         degrade(to_client_link, 500_000, 0),
         None,
@@ -206,26 +214,26 @@ fn packet_faults(scene: &Scene, id: PacketId, lease_ms: u64) -> Vec<FaultOption>
     let packet_action = |fate| Action::Packet { packet: packet.selector, packet_action: fate };
     let longer_than_lease_ms = lease_ms + lease_ms * 2 / 5;
     let delay = |delay_ms: u64, key| {
-        let text = format!("Hold up for {}", VirtualTime::from_millis(delay_ms));
+        let text = format!("Delay by {}", VirtualTime::from_millis(delay_ms));
         fault_option(text, key, packet_action(PacketAction::Delay { by_ms: delay_ms }), None)
     };
     vec![
-        fault_option("Lose it", Some('X'), packet_action(PacketAction::Drop), None),
+        fault_option("Drop packet", Some('X'), packet_action(PacketAction::Drop), None),
         fault_option(
-            "Make two of it",
+            "Duplicate packet",
             Some('D'),
             packet_action(PacketAction::Duplicate { after_ms: 300 }),
             None,
         ),
         fault_option(
-            format!("A copy {} later", VirtualTime::from_millis(longer_than_lease_ms)),
+            format!("Duplicate after {}", VirtualTime::from_millis(longer_than_lease_ms)),
             None,
             packet_action(PacketAction::Duplicate { after_ms: longer_than_lease_ms }),
             None,
         ),
         delay(1_000, None),
         delay(longer_than_lease_ms, Some('Y')),
-        fault_option("Deliver it at once", None, packet_action(PacketAction::Deliver), None),
+        fault_option("Deliver now", None, packet_action(PacketAction::Deliver), None),
     ]
 }
 
@@ -253,7 +261,7 @@ mod tests {
             Target::Link(NodeId(2)),
             Target::Packet(packet),
         ];
-        // These show only when something is written, or lost, afterwards.
+        // These take effect only when something is written or flushed afterwards, or not at all.
         let has_no_visible_effect = |action: &Action| {
             matches!(action, Action::FailFlush { .. } | Action::FailWrites { .. })
                 || matches!(action, Action::Drift { ppm: 0, .. })

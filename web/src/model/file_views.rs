@@ -1,5 +1,5 @@
-//! The files line by line: whose each is and under which token, what is stale, what stands there
-//! twice, and what a correct run would not have.
+//! The guarded files line by line: client, token, and marks for lines that are stale, duplicated,
+//! or different in a correct run.
 
 use std::collections::BTreeSet;
 
@@ -9,25 +9,25 @@ use super::live_trace::{FilePrefix, LiveTrace};
 use super::scene::line_count_at;
 use super::timeline::Timeline;
 
-/// So many lines are each compared with all that came before.
+/// Up to this number of lines, duplicates are found by comparing each line with all lines before
+/// it.
 const PAIRWISE_MAX: usize = 100;
 
-/// The key of what stands for bytes that nobody has seen.
+/// The key of the row that stands for contents that were not fetched.
 const UNOBSERVED_KEY: &str = "unseen";
 
-/// One file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FileView {
     pub(crate) name: String,
-    /// How many lines there are; where it isn't known what stood there before, how many came.
+    /// The number of lines, or of new lines if `is_partial_count`.
     pub(crate) line_count: usize,
+    /// Whether the contents from before the page connected are unknown.
     pub(crate) is_partial_count: bool,
     pub(crate) lines: Vec<LineView>,
-    /// Whether there are earlier ones.
+    /// Whether the file has lines before these.
     pub(crate) has_more: bool,
 }
 
-/// One line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LineView {
     pub(crate) key: String,
@@ -35,28 +35,28 @@ pub(crate) struct LineView {
     pub(crate) text: String,
     pub(crate) token: u32,
     pub(crate) client: String,
-    /// It came after a line under a larger token.
+    /// It follows a line with a larger token.
     pub(crate) is_stale: bool,
-    /// The same request stands there already.
+    /// The same request has already been appended.
     pub(crate) is_duplicate: bool,
     pub(crate) diff: LineDiff,
 }
 
-/// How a line stands against a correct run.
+/// The result of comparing a line with a correct run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineDiff {
-    /// Nobody has asked, or it stands there too.
+    /// Both runs have it, or no comparison was requested.
     Unchanged,
-    /// A correct run doesn't have it.
+    /// Only this run has it.
     Extra,
-    /// A correct run has it, and this one doesn't.
+    /// Only the correct run has it.
     Missing,
 }
 
-/// A number of lines, in words: all that there are, or those since somebody watched.
+/// Describes a number of lines. A partial count covers the time since the page connected.
 pub(crate) fn line_count_text(count: usize, is_partial: bool) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    if is_partial { format!("+{count} since watched") } else { format!("{count} line{plural}") }
+    if is_partial { format!("{count} new line{plural}") } else { format!("{count} line{plural}") }
 }
 
 impl LineView {
@@ -70,18 +70,18 @@ impl LineView {
         }
     }
 
-    /// What is wrong with it, in signs and words.
+    /// Describes its marks.
     pub(crate) fn badges(&self) -> String {
         let mut badges = Vec::new();
         if self.is_stale {
             badges.push("⚠ stale");
         }
         if self.is_duplicate {
-            badges.push("⧉ twice");
+            badges.push("⧉ duplicate");
         }
         match self.diff {
-            LineDiff::Extra => badges.push("+ not in a correct run"),
-            LineDiff::Missing => badges.push("− only in a correct run"),
+            LineDiff::Extra => badges.push("+ only in this run"),
+            LineDiff::Missing => badges.push("− only in the correct run"),
             LineDiff::Unchanged => {}
         }
         badges.join("  ")
@@ -93,15 +93,15 @@ impl LineView {
 
     pub(crate) fn hint(&self) -> String {
         if self.token == 0 {
-            return "written before anybody watched".to_owned();
+            return "appended before the page connected".to_owned();
         }
-        format!("written by {} under token {}", self.client, self.token)
+        format!("appended by {} with token {}", self.client, self.token)
     }
 }
 
 impl Timeline {
-    /// All files at this moment, with so many of their last lines; `correct` is the same run with
-    /// all protections, at its end.
+    /// Returns all files at the current time, with at most `lines_max` of their last lines.
+    /// `correct` is the end of the same run with all protections; if set, differences are marked.
     pub(crate) fn file_views(&self, correct: Option<&World>, lines_max: usize) -> Vec<FileView> {
         match (self.world(), self.live_trace()) {
             (Some(world), _) => simulated_file_views(world, correct, lines_max),
@@ -121,7 +121,7 @@ fn live_file_views(live_trace: &LiveTrace, records: u32, lines_max: usize) -> Ve
         let lines = prefix.map_or(0, |it| it.observed_lines)..line_count_at(file_lines, records);
         let new_lines = lines.len();
         let has_more = shown_lines.len() + new_lines > lines_max;
-        // How many there were before isn't known where only their bytes are.
+        // If the prefix was not fetched, its number of lines is unknown.
         let count =
             new_lines + shown_lines.iter().filter(|line| line.key != UNOBSERVED_KEY).count();
         shown_lines.extend(last_line_views(
@@ -142,7 +142,7 @@ fn live_file_views(live_trace: &LiveTrace, records: u32, lines_max: usize) -> Ve
     file_views.filter(|file| !file.lines.is_empty()).collect()
 }
 
-/// What stood in a file before anybody looked.
+/// Returns the lines from before the page connected.
 fn prefix_line_views(prefix: &FilePrefix) -> Vec<LineView> {
     let line_view = |key: String, text: String| LineView {
         key,
@@ -162,7 +162,7 @@ fn prefix_line_views(prefix: &FilePrefix) -> Vec<LineView> {
                 .collect()
         }
         None if prefix.len > 0 => {
-            vec![line_view(UNOBSERVED_KEY.to_owned(), format!("… {} bytes before", prefix.len))]
+            vec![line_view(UNOBSERVED_KEY.to_owned(), format!("… {} earlier bytes", prefix.len))]
         }
         None => Vec::new(),
     }
@@ -178,7 +178,7 @@ fn simulated_file_views(world: &World, correct: Option<&World>, lines_max: usize
             if let Some(correct) = correct {
                 mark_differences(
                     &mut lines,
-                    &self::line_views(correct, lock_id, usize::MAX),
+                    &line_views(correct, lock_id, usize::MAX),
                     world.is_over(),
                 );
             }
@@ -199,7 +199,7 @@ fn line_views(world: &World, lock_id: LockId, lines_max: usize) -> Vec<LineView>
     last_line_views(world.run(), world.file(lock_id).into_iter().flat_map(Lines::iter), lines_max)
 }
 
-/// The last of these lines. All of them say what is wrong with those.
+/// Returns the last lines. The marks take all lines into account.
 fn last_line_views<'a>(
     run: &Run,
     lines: impl Iterator<Item = &'a Line>,
@@ -212,7 +212,7 @@ fn last_line_views<'a>(
     let lines: Vec<&Line> = lines.collect();
     let from = lines.len().saturating_sub(lines_max);
     let (before, shown) = lines.split_at(from);
-    // To compare all with all takes too long, and a set of all is too much for a few.
+    // Pairwise comparison is quadratic, and a set costs more than it saves for few lines.
     let mut request_ids: Option<BTreeSet<(u32, u32)>> =
         (shown.len() > PAIRWISE_MAX).then(|| before.iter().map(|line| line.request).collect());
     let mut highest_token = before.iter().map(|line| line.token).max().unwrap_or(0);
@@ -238,7 +238,8 @@ fn last_line_views<'a>(
         .collect()
 }
 
-/// Marks what differs. Only at the end what is missing is missing for good.
+/// Marks differences. Lines are marked as missing only if the run is over, because they may still
+/// be appended.
 fn mark_differences(lines: &mut Vec<LineView>, correct: &[LineView], is_over: bool) {
     let mut unmatched: Vec<&LineView> = correct.iter().collect();
     for line in lines.iter_mut() {
@@ -276,7 +277,7 @@ mod tests {
             (line_count_text(1, false), line_count_text(0, false)),
             ("1 line".into(), "0 lines".into())
         );
-        assert_eq!(line_count_text(3, true), "+3 since watched");
+        assert_eq!(line_count_text(3, true), "3 new lines");
     }
 
     #[test]
@@ -290,7 +291,7 @@ mod tests {
         let without_dedupe =
             simulated_file_views(&world("lost-reply", &[Protection::Dedupe]), None, 60);
         assert!(
-            without_dedupe[0].lines.iter().any(|line| line.badges() == "⧉ twice"),
+            without_dedupe[0].lines.iter().any(|line| line.badges() == "⧉ duplicate"),
             "{without_dedupe:#?}"
         );
         let correct_run = simulated_file_views(&world("gc-pause", &[]), None, 60);
@@ -325,7 +326,7 @@ mod tests {
             (world("gc-pause", &[Protection::Fencing]), world("gc-pause", &[]));
         let files = simulated_file_views(&faulty_run, Some(&correct_run), 60);
         assert!(files[0].lines.iter().any(|line| line.diff != LineDiff::Unchanged), "{files:#?}");
-        let same = super::simulated_file_views(&correct_run, Some(&correct_run), 60);
+        let same = simulated_file_views(&correct_run, Some(&correct_run), 60);
         assert!(same[0].lines.iter().all(|line| line.diff == LineDiff::Unchanged));
         assert_eq!(same[0].line_count, same[0].lines.len());
     }

@@ -1,10 +1,11 @@
-//! What a scenario wants to be broken, how far one is from it, and why a try missed.
+//! Progress towards the goal of a scenario: to violate an invariant with a limited number of
+//! faults.
 
 use leasehold_sim::InvariantStatus;
 
 use super::workspace::Workspace;
 
-/// The goal as things stand.
+/// The state of the goal in the current run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GoalProgress {
     pub(crate) text: String,
@@ -12,8 +13,7 @@ pub(crate) struct GoalProgress {
 }
 
 impl Workspace {
-    /// Whether what the scenario wants was reached, with no more faults than it allows; none where
-    /// it wants nothing.
+    /// Returns the progress towards the scenario's goal, or `None` if it has none.
     pub(crate) fn goal_progress(&self) -> Option<GoalProgress> {
         let goal = self.scenario.goal.as_ref()?;
         let timeline = self.timeline();
@@ -22,10 +22,11 @@ impl Workspace {
             run.interventions.iter().filter(|it| !scenario_interventions.contains(it)).count();
         let (target_invariant, faults_max) = (goal.violate, goal.faults_max);
         let statuses = timeline.statuses();
-        let violated =
-            statuses.iter().filter(|(_, here, _)| matches!(here, InvariantStatus::Violated { .. }));
+        let violated = statuses
+            .iter()
+            .filter(|(_, status, _)| matches!(status, InvariantStatus::Violated { .. }));
         let violated: Vec<_> = violated.map(|(it, ..)| *it).collect();
-        // Whoever takes more protections away makes it too easy.
+        // With other protections disabled, the goal would be too easy.
         let has_same_protections = run.without == self.scenario.without;
         let is_reached = violated.contains(&target_invariant)
             && fault_count <= faults_max
@@ -33,30 +34,30 @@ impl Workspace {
         let faults_left = faults_max.saturating_sub(fault_count);
         let text = if is_reached {
             format!(
-                "★ Solved: {target_invariant} is broken, with {}.",
+                "★ Solved: {target_invariant} is violated with {}.",
                 fault_count_text(fault_count)
             )
         } else if !has_same_protections {
-            "Too easy: give the other protections back (U).".to_owned()
+            "Too easy. Enable the other protections again (U).".to_owned()
         } else if fault_count > faults_max {
             format!(
-                "{} are too many: {faults_max} at most. Take one back (U).",
+                "Too many faults: {}, but the limit is {faults_max}. Undo one (U).",
                 fault_count_text(fault_count)
             )
         } else if fault_count > 0 && timeline.is_at_end() {
             let others: Vec<String> = violated.iter().map(ToString::to_string).collect();
-            let other_text = if others.is_empty() {
-                String::new()
+            let reason = if others.is_empty() {
+                "no line follows one with a larger token".to_owned()
             } else {
-                format!(" {} broke, but not {target_invariant}.", others.join(" and "))
+                format!("{} was violated, but not {target_invariant}", others.join(" and "))
             };
             format!(
-                "Missed:{other_text} no line came behind one with a larger token. An old holder must \
-                 write after the next one has. Back (U), and another try."
+                "Missed: {reason}. An earlier holder must append after its successor. \
+                 Undo (U) and try again."
             )
         } else {
             format!(
-                "Goal: make {target_invariant} red, a line behind one with a larger token. {} left.",
+                "Goal: violate {target_invariant}. A line must follow one with a larger token. {} left.",
                 fault_count_text(faults_left)
             )
         };

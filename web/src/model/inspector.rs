@@ -1,32 +1,33 @@
-//! What the inspector says of a thing: rows of names and values, made anew at each step, so that
-//! what has changed can be told from what has not.
+//! The inspector: fields with names and values that describe the selected target.
+//!
+//! The fields are computed again at each step, and compared with those of the previous step to mark
+//! changes.
 
 use leasehold_core::state::Answer;
 use leasehold_sim::{Explainer, LockId, NodeId, Record, Run, VirtualTime, World};
 
-use super::scene::{Client, Condition, Scene};
-use crate::picture::shape::Target;
-use crate::picture::stage::clock_fault_text;
+use super::scene::{Client, Condition, Scene, clock_fault_text};
+use crate::model::target::Target;
 
-/// The run at a moment, as the inspector looks at it.
+/// A run at one time.
 #[derive(Clone, Copy)]
 pub(crate) struct InspectorContext<'a> {
     pub(crate) run: &'a Run,
-    /// Unset where it was seen of a real server.
+    /// The simulated world; `None` for a live trace.
     pub(crate) world: Option<&'a World>,
     pub(crate) trace: &'a [Record],
     pub(crate) now: VirtualTime,
 }
 
-/// How many kept answers are told of.
+/// The number of cached replies that are shown.
 const CACHED_REPLIES_SHOWN: usize = 3;
 
-/// One row.
+/// A name and a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) value: String,
-    /// It runs down by itself: that it differs is no change.
+    /// The value counts down by itself, so a difference is not marked as a change.
     pub(crate) is_countdown: bool,
 }
 
@@ -38,13 +39,13 @@ fn countdown_field(name: &'static str, value: impl Into<String>) -> Field {
     Field { name, value: value.into(), is_countdown: true }
 }
 
-/// What the thing is called.
+/// Returns the name of a target.
 pub(crate) fn target_title(scene: &Scene, target: Target) -> String {
     let client = |node: NodeId| scene.client(node).map_or("?", |client| client.name.as_str());
     match target {
         Target::Node(node) if node.is_server() => "server".to_owned(),
         Target::Node(node) => client(node).to_owned(),
-        Target::Link(node) => format!("link of {}", client(node)),
+        Target::Link(node) => format!("link to {}", client(node)),
         Target::Lock(lock) => {
             scene.locks.get(usize::from(lock.0)).map_or_else(String::new, |it| it.name.to_string())
         }
@@ -53,7 +54,7 @@ pub(crate) fn target_title(scene: &Scene, target: Target) -> String {
     }
 }
 
-/// Its rows.
+/// Returns the fields of a target.
 pub(crate) fn inspector_fields(
     context: InspectorContext<'_>,
     scene: &Scene,
@@ -76,13 +77,13 @@ pub(crate) fn inspector_fields(
                 return Vec::new();
             };
             let mut fields = vec![
-                text_field("what", description.sentence()),
-                text_field("when", format!("{}; its own clock: {} ms", record.at, record.local_ms)),
-                text_field("rule", record.kind.code_with_cause().replace('_', " ")),
+                text_field("Event", description.sentence()),
+                text_field("Time", format!("{} (local clock: {} ms)", record.at, record.local_ms)),
+                text_field("Rule", record.kind.code_with_cause().replace('_', " ")),
             ];
-            fields.extend(description.reason.map(|reason| text_field("because", reason)));
+            fields.extend(description.reason.map(|reason| text_field("Reason", reason)));
             fields.extend(
-                record.deciding_protection().map(|it| text_field("protection", it.sentence())),
+                record.deciding_protection().map(|it| text_field("Protection", it.sentence())),
             );
             fields
         }
@@ -92,10 +93,10 @@ pub(crate) fn inspector_fields(
 fn condition_text(condition: Condition) -> &'static str {
     match condition {
         Condition::NotStarted => "not started yet",
-        Condition::Running => "runs",
-        Condition::Paused => "stands still",
+        Condition::Running => "running",
+        Condition::Paused => "paused",
         Condition::Crashed => "crashed",
-        Condition::Finished => "has finished",
+        Condition::Finished => "finished",
     }
 }
 
@@ -109,32 +110,35 @@ fn client_fields(
         scene.locks.get(usize::from(lock.0)).map_or_else(String::new, |it| it.name.to_string())
     };
     let own_view = client.belief.map_or_else(
-        || "no".to_owned(),
-        |belief| format!("yes: {} #{}", lock_name(belief.lock), belief.token),
+        || "nothing".to_owned(),
+        |belief| format!("{} #{}", lock_name(belief.lock), belief.token),
     );
     let held = scene.locks.iter().filter_map(|lock| {
         let holder = lock.holder.as_ref().filter(|it| it.client == client.name.as_str())?;
         Some(format!("{} #{}", lock.name, holder.token))
     });
     let held: Vec<String> = held.collect();
-    let server_view =
-        if held.is_empty() { "no".to_owned() } else { format!("yes: {}", held.join(", ")) };
+    let server_view = if held.is_empty() { "nothing".to_owned() } else { held.join(", ") };
     let remaining = |lease: Option<super::scene::LeaseTerm>| {
         lease.map_or_else(|| "–".to_owned(), |lease| lease.remaining_text(now))
     };
     let mut fields = vec![
-        text_field("is", condition_text(client.condition)),
+        text_field("State", condition_text(client.condition)),
         text_field(
-            if context.world.is_some() { "holds? (own view)" } else { "may believe so?" },
+            if context.world.is_some() {
+                "Holds (client's view)"
+            } else {
+                "Believes to hold (inferred)"
+            },
             own_view,
         ),
-        text_field("holds? (server)", server_view),
-        countdown_field("lease (server)", remaining(client.server_lease)),
+        text_field("Holds (server's view)", server_view),
+        countdown_field("Lease (server)", remaining(client.server_lease)),
         countdown_field(
-            if context.world.is_some() { "belief (own clock)" } else { "belief (inferred)" },
+            if context.world.is_some() { "Belief (client's clock)" } else { "Belief (inferred)" },
             remaining(client.belief.map(|belief| belief.term)),
         ),
-        text_field("does", client.activity.clone()),
+        text_field("Activity", client.activity.clone()),
     ];
     if let Some(world) = context.world {
         fields.extend(client_library_fields(world, client, now));
@@ -145,18 +149,18 @@ fn client_fields(
         let step = config.script.get(view.script_step).map_or("–".to_owned(), step_text);
         let count = config.script.len();
         fields.push(text_field(
-            "script",
+            "Script step",
             format!("{} of {count}: {step}", (view.script_step + 1).min(count)),
         ));
     }
     fields.extend(
         clock_fault_text(client.clock.ahead_ms, client.clock.rate_ppm)
-            .map(|it| text_field("clock", it)),
+            .map(|it| text_field("Clock", it)),
     );
     fields
 }
 
-/// What its library is about, and what the server keeps for it.
+/// Returns the state of the client library, and the replies that the server has cached for it.
 fn client_library_fields(world: &World, client: &Client, now: VirtualTime) -> Vec<Field> {
     let mut fields = Vec::new();
     let library = world.client_view(client.node).and_then(|view| view.client);
@@ -166,106 +170,111 @@ fn client_library_fields(world: &World, client: &Client, now: VirtualTime) -> Ve
         format!("in {remaining} ms")
     };
     if let Some(library) = library {
-        // Who stands still sends none, whatever is due.
+        // A paused client sends no heartbeats.
         if let Some(at) = library.next_heartbeat().filter(|_| client.condition != Condition::Paused)
         {
-            fields.push(countdown_field("next heartbeat", time_until(at)));
+            fields.push(countdown_field("Next heartbeat", time_until(at)));
         }
         let mut pending = library.pending_requests();
         if let Some(first) = pending.next() {
-            let (op, tries) = (first.operation.op(), first.attempt.number() + 1);
-            let what = op.code().replace('_', " ");
+            let (op, attempt) = (first.operation.op(), first.attempt.number() + 1);
+            let request_name = op.code().replace('_', " ");
             let more = match pending.count() {
                 0 => String::new(),
                 more => format!(", and {more} more"),
             };
-            fields.push(text_field("no answer yet", format!("{what}, try {tries}{more}")));
-            fields.push(countdown_field("asks again", time_until(first.retransmit_at)));
+            fields.push(text_field(
+                "Pending request",
+                format!("{request_name}, attempt {attempt}{more}"),
+            ));
+            fields.push(countdown_field("Next retransmit", time_until(first.retransmit_at)));
         }
     }
     let state = world.server().state;
     let session = state.and_then(|state| super::scene::latest_session(state, &client.name));
     if let Some((_, session)) = session {
         let replies = session.replies.entries();
-        let last =
+        let latest =
             replies.iter().rev().take(CACHED_REPLIES_SHOWN).map(|reply| answer_text(&reply.answer));
-        let last: Vec<String> = last.collect();
-        let more = if replies.len() > last.len() { ", …" } else { "" };
-        let shown =
-            if last.is_empty() { "none".to_owned() } else { format!("{}{more}", last.join(", ")) };
-        fields.push(text_field("answers kept (server)", shown));
+        let latest: Vec<String> = latest.collect();
+        let more = if replies.len() > latest.len() { ", …" } else { "" };
+        let shown = if latest.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("{}{more}", latest.join(", "))
+        };
+        fields.push(text_field("Cached replies (server)", shown));
     }
     fields
 }
 
-/// An answer that the server keeps, so that it is given again and nothing is done twice.
+/// Describes a cached reply.
 fn answer_text(answer: &Answer) -> String {
     match answer {
         Answer::Granted { lock, token } => format!("granted {lock} #{token}"),
-        Answer::Cancelled { lock } => format!("left the line for {lock}"),
-        Answer::Released { lock } => format!("freed {lock}"),
-        Answer::Appended { file, .. } => format!("written to {file}"),
+        Answer::Cancelled { lock } => format!("left the queue of {lock}"),
+        Answer::Released { lock } => format!("released {lock}"),
+        Answer::Appended { file, .. } => format!("appended to {file}"),
         Answer::Refused(refusal) => format!("refused: {}", refusal.code().replace('_', " ")),
     }
 }
 
-/// A step of a script, as one says it.
 fn step_text(step: &leasehold_sim::ScriptStep) -> String {
     use leasehold_sim::ScriptStep;
     match step {
-        ScriptStep::Acquire { lock, wait_ms: 0, .. } => format!("get {lock}, asking again"),
-        ScriptStep::Acquire { lock, .. } => format!("get {lock}"),
+        ScriptStep::Acquire { lock, wait_ms: 0, .. } => format!("acquire {lock}, polling"),
+        ScriptStep::Acquire { lock, .. } => format!("acquire {lock}"),
         ScriptStep::Work { ms } => format!("work for {}", VirtualTime::from_millis(*ms)),
-        ScriptStep::Append { file, check: true, .. } => format!("look, then append to {file}"),
+        ScriptStep::Append { file, check: true, .. } => {
+            format!("check the lease, then append to {file}")
+        }
         ScriptStep::Append { file, .. } => format!("append to {file}"),
-        ScriptStep::Release { lock } => format!("give {lock} back"),
+        ScriptStep::Release { lock } => format!("release {lock}"),
         ScriptStep::Close => "close the session".to_owned(),
-        ScriptStep::Repeat { .. } => "begin again".to_owned(),
+        ScriptStep::Repeat { .. } => "repeat from the start".to_owned(),
     }
 }
 
 fn server_fields(context: InspectorContext<'_>, scene: &Scene) -> Vec<Field> {
-    let mut fields = vec![text_field("is", condition_text(scene.server.condition))];
+    let mut fields = vec![text_field("State", condition_text(scene.server.condition))];
     if let Some(counts) = scene.server.counts {
         fields.extend([
-            text_field("sessions", counts.sessions.to_string()),
-            text_field("locks held", counts.held.to_string()),
-            text_field("waiting", counts.waiting.to_string()),
-            text_field("last token", counts.last_token.to_string()),
-            text_field("events", counts.index.to_string()),
+            text_field("Open sessions", counts.sessions.to_string()),
+            text_field("Locks held", counts.held.to_string()),
+            text_field("Waiters", counts.waiting.to_string()),
+            text_field("Last token", counts.last_token.to_string()),
+            text_field("Log index", counts.index.to_string()),
         ]);
     }
     if let Some(world) = context.world {
         let view = world.server();
-        fields.push(text_field(
-            "on disk, up to event",
-            view.durable_state.applied_index().to_string(),
-        ));
-        fields.push(text_field("not flushed yet", view.unflushed.to_string()));
+        fields
+            .push(text_field("Durable log index", view.durable_state.applied_index().to_string()));
+        fields.push(text_field("Events not flushed", view.unflushed.to_string()));
     }
     let clock = scene.server.clock;
     fields
-        .extend(clock_fault_text(clock.ahead_ms, clock.rate_ppm).map(|it| text_field("clock", it)));
+        .extend(clock_fault_text(clock.ahead_ms, clock.rate_ppm).map(|it| text_field("Clock", it)));
     fields
 }
 
 fn link_fields(context: InspectorContext<'_>, scene: &Scene, node: NodeId) -> Vec<Field> {
     let Some(client) = scene.client(node) else { return Vec::new() };
-    let direction_state = |is_cut| if is_cut { "cut" } else { "whole" };
+    let direction_state = |is_cut| if is_cut { "cut" } else { "up" };
     let packets_on_link = scene.packets.iter().filter(|packet| {
         let link = packet.selector.link;
         link.from == node || link.to == node
     });
     if context.world.is_none() {
-        return vec![text_field("is", "not seen: only the server tells what it does")];
+        return vec![text_field("State", "unknown: only the server's events are visible")];
     }
     let network = context.run.config.network;
     let (min, max) = (network.latency_min_us / 1_000, network.latency_max_us / 1_000);
     vec![
-        text_field("towards the server", direction_state(client.is_cut_off.0)),
-        text_field("towards the client", direction_state(client.is_cut_off.1)),
-        text_field("packets on it", packets_on_link.count().to_string()),
-        text_field("a packet takes", format!("{min} to {max} ms")),
+        text_field("To the server", direction_state(client.is_cut_off.0)),
+        text_field("To the client", direction_state(client.is_cut_off.1)),
+        text_field("Packets in flight", packets_on_link.count().to_string()),
+        text_field("Latency", format!("{min} to {max} ms")),
     ]
 }
 
@@ -278,22 +287,25 @@ fn lock_fields(context: InspectorContext<'_>, scene: &Scene, lock_id: LockId) ->
     });
     let believers: Vec<&str> = believers.map(|client| client.name.as_str()).collect();
     let join_or_none = |names: Vec<&str>| {
-        if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
     let holder = lock.holder.as_ref();
     vec![
-        text_field("held by", holder.map_or("nobody".to_owned(), |it| it.client.clone())),
-        text_field("token", holder.map_or("–".to_owned(), |it| it.token.to_string())),
-        text_field("believed to be held by", join_or_none(believers)),
-        text_field("in line", join_or_none(lock.wait_queue.iter().map(String::as_str).collect())),
-        text_field("lines in its file", lock.line_count.to_string()),
+        text_field("Held by", holder.map_or("none".to_owned(), |it| it.client.clone())),
+        text_field("Token", holder.map_or("–".to_owned(), |it| it.token.to_string())),
+        text_field("Believed to be held by", join_or_none(believers)),
+        text_field(
+            "Wait queue",
+            join_or_none(lock.wait_queue.iter().map(String::as_str).collect()),
+        ),
+        text_field("Lines in the file", lock.line_count.to_string()),
     ]
 }
 
 fn packet_fields(scene: &Scene, target: Target, now: VirtualTime) -> Vec<Field> {
     let found = scene.packets.iter().find(|packet| Target::Packet(packet.id) == target);
     let Some(packet) = found else {
-        return vec![text_field("is", "no longer on its way")];
+        return vec![text_field("State", "no longer in flight")];
     };
     let link = packet.selector.link;
     let name = |node: NodeId| {
@@ -301,21 +313,21 @@ fn packet_fields(scene: &Scene, target: Target, now: VirtualTime) -> Vec<Field> 
     };
     let lock = scene.locks.get(usize::from(packet.lock.0));
     let mut fields = vec![
-        text_field("says", packet.message.code()),
-        text_field("from", name(link.from)),
-        text_field("to", name(link.to)),
+        text_field("Message", packet.message.code()),
+        text_field("From", name(link.from)),
+        text_field("To", name(link.to)),
     ];
-    fields.extend(lock.map(|lock| text_field("about", lock.name.to_string())));
+    fields.extend(lock.map(|lock| text_field("Lock", lock.name.to_string())));
     if packet.number > 0 {
-        fields.push(text_field("number", packet.number.to_string()));
+        fields.push(text_field("Value", packet.number.to_string()));
     }
     let remaining = packet.arrives_at.as_micros().saturating_sub(now.as_micros()) / 1_000;
-    fields.push(text_field("sent", packet.sent_at.to_string()));
-    fields.push(countdown_field("arrives in", format!("{remaining} ms")));
+    fields.push(text_field("Sent", packet.sent_at.to_string()));
+    fields.push(countdown_field("Arrives in", format!("{remaining} ms")));
     fields
 }
 
-/// A field and what its value was one step before, where that differs.
+/// Pairs each field with its previous value, if that was different.
 pub(crate) fn with_changes(now: Vec<Field>, before: &[Field]) -> Vec<(Field, Option<String>)> {
     let previous_value = |field: &Field| {
         let previous = before.iter().find(|previous| previous.name == field.name)?;
@@ -351,19 +363,19 @@ mod tests {
         let (timeline, scene) = at(12_000);
         let fields =
             inspector_fields(timeline.inspector_context(), &scene, Target::Node(NodeId(1)));
-        assert_eq!(value(&fields, "is"), "stands still");
-        assert_eq!(value(&fields, "holds? (server)"), "no");
+        assert_eq!(value(&fields, "State"), "paused");
+        assert_eq!(value(&fields, "Holds (server's view)"), "nothing");
         let (timeline, scene) = at(3_000);
         let fields =
-            super::inspector_fields(timeline.inspector_context(), &scene, Target::Node(NodeId(1)));
-        assert_eq!(value(&fields, "holds? (own view)"), "yes: file_0 #1");
-        assert_eq!(value(&fields, "holds? (server)"), "yes: file_0 #1");
+            inspector_fields(timeline.inspector_context(), &scene, Target::Node(NodeId(1)));
+        assert_eq!(value(&fields, "Holds (client's view)"), "file_0 #1");
+        assert_eq!(value(&fields, "Holds (server's view)"), "file_0 #1");
     }
 
     #[test]
     fn pending_requests_and_cached_replies_are_shown() {
         let mut timeline = Timeline::new(Scenario::from_name("lost-reply").unwrap().resolve_run());
-        let (mut tries, mut has_cached_reply) = (0, false);
+        let (mut attempts, mut has_cached_reply) = (0, false);
         for ms in (0..20_000).step_by(50) {
             timeline.go_to(VirtualTime::from_millis(ms));
             let fields = inspector_fields(
@@ -373,17 +385,14 @@ mod tests {
             );
             let value_of =
                 |name: &str| fields.iter().find(|it| it.name == name).map(|it| &it.value);
-            if let Some(waiting) = value_of("no answer yet").filter(|it| it.starts_with("append")) {
-                tries = tries.max(waiting.split(' ').nth(3).unwrap().parse().unwrap());
+            if let Some(waiting) = value_of("Pending request").filter(|it| it.starts_with("append"))
+            {
+                attempts = attempts.max(waiting.split(' ').nth(3).unwrap().parse().unwrap());
             }
-            has_cached_reply |= value_of("answers kept (server)")
-                .is_some_and(|it| it.contains("written to file_0"));
+            has_cached_reply |= value_of("Cached replies (server)")
+                .is_some_and(|it| it.contains("appended to file_0"));
         }
-        assert_eq!(
-            (tries, has_cached_reply),
-            (2, true),
-            "its answer was lost, and given once more"
-        );
+        assert_eq!((attempts, has_cached_reply), (2, true), "the reply was lost, and sent again");
     }
 
     #[test]
@@ -396,7 +405,7 @@ mod tests {
             inspector_fields(timeline.inspector_context(), &scene, target),
             &previous_fields,
         );
-        let token = changed.iter().find(|(field, _)| field.name == "token").unwrap();
+        let token = changed.iter().find(|(field, _)| field.name == "Token").unwrap();
         assert_eq!(token.1.as_deref(), Some("–"));
         let node = Target::Node(NodeId(1));
         let (timeline_2, scene_2) = at(901);

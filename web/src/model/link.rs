@@ -1,5 +1,7 @@
-//! A link to a moment: the run in short, and where to look. Nothing in a link is ever executed;
-//! what is not understood is left out.
+//! Share links: a run and a time, in the query string of the page.
+//!
+//! - Nothing in a link is executed, and unknown parts are ignored.
+//! - The keys and the encoding are stable, so that old links stay valid.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,28 +12,28 @@ use leasehold_sim::{Config, Intervention, Protection, Run, Scenario, VirtualTime
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A longer link is refused by some mail programs; then there is the file.
+/// Some mail programs reject longer links; the page then offers a file.
 pub(crate) const LINK_LEN_MAX: usize = 2_000;
 
-/// How many digits of a fingerprint are in a link.
+/// The number of hexadecimal digits of a fingerprint in a link.
 const DIGEST_LEN: usize = 8;
 
-/// What a link says.
+/// The contents of a link.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Link {
-    /// Which scenario; none is the first one.
+    /// The name of the scenario; the first one if unset.
     pub(crate) scenario: Option<String>,
     pub(crate) seed: Option<u64>,
-    /// The protections that are off, where the link says so.
+    /// The disabled protections, if they differ from the scenario's.
     pub(crate) without: Option<BTreeSet<Protection>>,
     pub(crate) time: Option<VirtualTime>,
-    /// After how many steps, where the moment alone doesn't say it.
+    /// The position, if several steps happen at `time`.
     pub(crate) position: Option<u32>,
-    /// What was done, instead of what the scenario does.
+    /// The interventions, if they differ from the scenario's.
     pub(crate) interventions: Option<Vec<Intervention>>,
-    /// A run that is none of a scenario's.
+    /// The configuration of a run that is not in the library.
     pub(crate) config: Option<Config>,
-    /// The first eight digits of the run's fingerprint, by the one who made the link.
+    /// The first eight digits of the run's fingerprint when the link was created.
     pub(crate) digest: Option<String>,
     pub(crate) view: Option<String>,
     pub(crate) is_live: bool,
@@ -44,7 +46,7 @@ struct SharedRun {
 }
 
 impl Link {
-    /// Reads what stands behind the `?` of an address.
+    /// Parses a query string, with or without the leading `?`.
     pub(crate) fn parse(query: &str) -> Self {
         let mut link = Self::default();
         for part in query.trim_start_matches('?').split('&') {
@@ -62,7 +64,7 @@ impl Link {
                         (link.config, link.interventions) = (Some(config), Some(interventions));
                     }
                 }
-                // What was cut off at the end of a link says nothing.
+                // A digest that was cut off at the end of a link is ignored.
                 "d" => link.digest = Some(value.to_owned()).filter(|it| it.len() == DIGEST_LEN),
                 "view" => link.view = Some(value.to_owned()),
                 "mode" => link.is_live = value == "live",
@@ -72,7 +74,7 @@ impl Link {
         link
     }
 
-    /// What stands behind the `?`.
+    /// Returns the query string, with its leading `?`.
     pub(crate) fn to_query(&self) -> String {
         let mut query = String::new();
         let mut add = |key: &str, value: &str| {
@@ -120,7 +122,7 @@ impl Link {
         query
     }
 
-    /// The run that it means, of that scenario; none where what it says can't be one.
+    /// Returns the run that the link describes, or `None` if the run is not valid.
     pub(crate) fn run(&self, scenario: &Scenario) -> Option<Run> {
         let scenario_run = scenario.resolve_run();
         let run = Run {
@@ -132,7 +134,7 @@ impl Link {
         run.validate().is_ok().then_some(run)
     }
 
-    /// The link to a run as it is shown.
+    /// Returns the link to a run, without a time.
     pub(crate) fn for_run(scenario: &Scenario, run: &Run, is_library_scenario: bool) -> Self {
         let mut link = Self { scenario: Some(scenario.name.clone()), ..Self::default() };
         link.without = (run.without != scenario.without).then(|| run.without.clone());
@@ -149,7 +151,7 @@ impl Link {
     }
 }
 
-/// The first eight digits of a fingerprint.
+/// Returns the first eight digits of a fingerprint.
 pub(crate) fn short_digest(fingerprint: u64) -> String {
     format!("{:08x}", fingerprint >> 32)
 }
@@ -158,7 +160,7 @@ fn parse_protections(names: &str) -> BTreeSet<Protection> {
     names.split(',').filter_map(Protection::from_name).collect()
 }
 
-/// JSON, in letters that an address may have.
+/// Encodes JSON as base64 for URLs.
 fn encode_json(value: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
 }

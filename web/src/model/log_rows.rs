@@ -1,23 +1,24 @@
-//! The log: what has happened, newest first, each with its because; heartbeats in a row are one
-//! line.
+//! The rows of the log: past records, newest first, each with its reason.
+//!
+//! Consecutive heartbeats are collapsed into one row.
 
 use leasehold_sim::{
     Explainer, Importance, Invariant, LockId, NodeId, Protection, Record, RecordId, Run,
 };
 
-use crate::picture::symbol::EventCategory;
+use crate::model::event_category::EventCategory;
 
-/// How many rows are shown at first, and how many more each time; of each file half as many lines.
-/// Few: when one goes elsewhere in a run all of them are others.
+/// The number of rows that a page of the log adds, and twice the number of lines that a page of a
+/// file adds. Small, because a seek replaces all rows.
 pub(crate) const ROWS_PER_PAGE: usize = 24;
 
-/// What is to be seen of it.
+/// Selects the records that the log shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogFilter {
-    /// What matters at least so much.
     pub(crate) min_importance: Importance,
-    /// Only what concerns this node, or this lock.
+    /// Only records that concern this node.
     pub(crate) node: Option<NodeId>,
+    /// Only records that concern this lock.
     pub(crate) lock: Option<LockId>,
 }
 
@@ -27,7 +28,7 @@ impl Default for LogFilter {
     }
 }
 
-/// One line of the log.
+/// One row of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LogRow {
     pub(crate) record: RecordId,
@@ -36,27 +37,27 @@ pub(crate) struct LogRow {
     pub(crate) actor: String,
     pub(crate) action: String,
     pub(crate) reason: Option<String>,
-    /// What it rests on: number and moment.
+    /// Earlier records that caused it, each with its time.
     pub(crate) causes: Vec<(RecordId, String)>,
-    /// The protection that decided it.
+    /// The protection that decided the outcome.
     pub(crate) protection: Option<Protection>,
-    /// What it violates, and how.
+    /// The invariants that this record violates, each with an explanation.
     pub(crate) violations: Vec<(Invariant, String)>,
-    /// It belongs to the last step.
+    /// Whether the record belongs to the current step.
     pub(crate) is_current: bool,
 }
 
-/// What is said of a server that one watches: which line of a file it is isn't known, since nobody
-/// counted those before.
+/// Removes the line number from a sentence about a live server: the lines that were written before
+/// the page connected were not counted.
 pub(crate) fn without_line_number(sentence: &str) -> String {
-    let parts = sentence.split_once("writes line ").and_then(|(before, rest)| {
+    let rewritten = sentence.split_once("writes line ").and_then(|(before, rest)| {
         let (_, file) = rest.split_once(" of ")?;
         Some(format!("{before}writes a line of {file}"))
     });
-    parts.unwrap_or_else(|| sentence.to_owned())
+    rewritten.unwrap_or_else(|| sentence.to_owned())
 }
 
-/// The last rows, newest first. Says also whether there are more.
+/// Returns at most `limit` rows, newest first, and whether there are more.
 pub(crate) fn log_rows(
     run: &Run,
     past: &[Record],
@@ -72,7 +73,7 @@ pub(crate) fn log_rows(
         let id = RecordId(u32::try_from(index).unwrap_or(u32::MAX));
         let violations = violated.iter().filter(|(_, witness)| *witness == id);
         let mut violations = violations.peekable();
-        // The current step is always told, whatever one cares for.
+        // The filter does not hide the current step.
         let is_current = index >= current_step_start;
         let passes_filter = violations.peek().is_some() || matches(record, filter);
         let is_shown =
@@ -86,7 +87,7 @@ pub(crate) fn log_rows(
             if heartbeat_steps > 1
                 && let Some(collapsed) = rows.last_mut()
             {
-                collapsed.action = format!("and others: {heartbeat_steps} steps of heartbeats");
+                collapsed.action = format!("{heartbeat_steps} heartbeat steps");
                 (collapsed.actor, collapsed.reason) = (String::new(), None);
                 continue;
             }
@@ -127,7 +128,7 @@ fn matches(record: &Record, filter: LogFilter) -> bool {
         && filter.lock.is_none_or(|lock| subject.lock == Some(lock))
 }
 
-/// What one would say of the present moment, in a line: the last thing that mattered.
+/// Returns a sentence about the last important record.
 pub(crate) fn caption(run: &Run, past: &[Record]) -> String {
     let last = past.iter().enumerate().rev().take(400);
     let mut important = last.filter(|(_, record)| {
@@ -180,7 +181,7 @@ mod tests {
         let with_heartbeats =
             LogFilter { min_importance: Importance::Heartbeat, ..LogFilter::default() };
         let rows = rows_of(&timeline, with_heartbeats);
-        assert!(rows.iter().any(|row| row.action.starts_with("and others: ")));
+        assert!(rows.iter().any(|row| row.action.ends_with(" heartbeat steps")));
         let client_2_rows =
             rows_of(&timeline, LogFilter { node: Some(NodeId(2)), ..LogFilter::default() });
         assert!(

@@ -1,32 +1,32 @@
-//! What the lecturer has on a second window: where one is, what comes next, and the answer that the
-//! others have yet to guess.
+//! The lecturer's notes, shown in a second window: the current position, the next step, and the
+//! answer that the audience does not see yet.
 
 use leasehold_sim::Protection;
 
 use super::quiz::QuizPhase;
 use super::workspace::Workspace;
 
-/// Between two fields of what is sent, and between two options in one of them.
+/// Separators of the encoded notes: between fields, and between the options of one field.
 const FIELD_SEPARATOR: char = '\u{1f}';
 const OPTION_SEPARATOR: char = '\u{1e}';
 
-/// The notes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     pub(crate) title: String,
     pub(crate) point: String,
     pub(crate) time: String,
     pub(crate) caption: String,
-    /// What comes next: what is said at the next stop, or how the answer comes out.
+    /// The next stop, or how to reveal the answer.
     pub(crate) next: String,
     pub(crate) question: String,
-    /// Each with the hands that were raised for it, and a mark at the right one.
+    /// The options, each with its votes; the correct one has a check mark.
     pub(crate) options: Vec<String>,
     pub(crate) explanation: String,
 }
 
 impl Notes {
-    /// As things stand; with so many seconds left for raising hands, where that is limited.
+    /// Builds the notes for the current state. `seconds_left` is the time left for voting, if it is
+    /// limited.
     pub(crate) fn from_workspace(workspace: &Workspace, seconds_left: Option<u32>) -> Self {
         let (scenario, quiz, timeline) =
             (&workspace.scenario, &workspace.quiz, workspace.timeline());
@@ -35,8 +35,8 @@ impl Notes {
             let mark = if quiz.correct_option() == Some(index) { "✓ " } else { "" };
             let votes = match quiz.votes.get(index) {
                 None | Some(0) => String::new(),
-                Some(1) => " · 1 hand".to_owned(),
-                Some(votes) => format!(" · {votes} hands"),
+                Some(1) => " · 1 vote".to_owned(),
+                Some(votes) => format!(" · {votes} votes"),
             };
             format!("{mark}{}{votes}", option.text)
         });
@@ -52,16 +52,16 @@ impl Notes {
         }
     }
 
-    /// As it is sent.
+    /// Encodes the notes for the channel to the second window.
     pub(crate) fn encode(&self) -> String {
         let options = self.options.join(&OPTION_SEPARATOR.to_string());
         let Self { title, point, time, caption, next, question, explanation, .. } = self;
         [title, point, time, caption, next, question, &options, explanation]
             .map(String::as_str)
-            .join("\u{1f}")
+            .join(&FIELD_SEPARATOR.to_string())
     }
 
-    /// What was sent; nothing where it is something else.
+    /// Decodes notes. Returns `None` for any other text.
     pub(crate) fn decode(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.split(FIELD_SEPARATOR).collect();
         let [title, point, time, caption, next, question, options, explanation] =
@@ -79,19 +79,19 @@ impl Notes {
     }
 }
 
-/// What to do next, and what comes of it.
+/// Describes the next step of the lecture.
 fn next_step_text(workspace: &Workspace, seconds_left: Option<u32>) -> String {
     let (quiz, timeline) = (&workspace.quiz, workspace.timeline());
     if quiz.is_enabled && quiz.phase == QuizPhase::Open {
         let time = match seconds_left {
-            None => "take hands with the digits (Backspace takes one back)".to_owned(),
-            Some(0) => "the time is up".to_owned(),
-            Some(seconds_left) => format!("{seconds_left} s left for raising hands"),
+            None => "count votes with the digit keys (Backspace undoes one)".to_owned(),
+            Some(0) => "time is up".to_owned(),
+            Some(seconds_left) => format!("{seconds_left} s left to vote"),
         };
-        return format!("The answer: {time}, then Enter reveals it.");
+        return format!("Question: {time}. Enter reveals the answer.");
     }
     if quiz.is_enabled && quiz.phase == QuizPhase::Revealing {
-        return "The run goes on to where the answer shows.".to_owned();
+        return "The run plays on until it shows the answer.".to_owned();
     }
     let stop = quiz.stops.iter().find(|stop| stop.position > timeline.position());
     if let Some(stop) = stop.filter(|_| quiz.is_enabled) {
@@ -104,9 +104,9 @@ fn next_step_text(workspace: &Workspace, seconds_left: Option<u32>) -> String {
         Some(protection) => {
             let number = Protection::ALL.iter().position(|it| it == protection).unwrap_or(0) + 1;
             let key = if number < 10 { format!(" (Shift {number})") } else { String::new() };
-            format!("Take {protection} away{key}, and compare (M). Or it goes on to its end.")
+            format!("Disable {protection}{key} and compare (M), or play to the end.")
         }
-        None => "No more stops: compare (M), or it goes on to its end.".to_owned(),
+        None => "No more stops. Compare (M), or play to the end.".to_owned(),
     }
 }
 
@@ -119,9 +119,9 @@ mod tests {
     fn notes_show_the_answer_and_the_next_stop() {
         let workspace = Workspace::from_link(&Link::parse("?scenario=gc-pause"));
         let notes = Notes::from_workspace(&workspace, None);
-        assert!(notes.next.contains("client_1 stands still"), "{notes:#?}");
+        assert!(notes.next.contains("client_1 is paused"), "{notes:#?}");
         assert_eq!(notes.options.iter().filter(|it| it.starts_with('✓')).count(), 1);
-        assert!(notes.options[1].starts_with('✓'), "it is refused: {notes:#?}");
+        assert!(notes.options[1].starts_with('✓'), "the append is refused: {notes:#?}");
         assert_eq!(Notes::decode(&notes.encode()), Some(notes));
         assert_eq!(Notes::decode("hello"), None);
     }
@@ -141,12 +141,12 @@ mod tests {
         while workspace.player.is_playing {
             workspace.advance_frame(100.0);
         }
-        assert!(next(&workspace, None).starts_with("Take fencing away (Shift 1)"));
+        assert!(next(&workspace, None).starts_with("Disable fencing (Shift 1)"));
         workspace.toggle_protection(Protection::Fencing);
         let notes = Notes::from_workspace(&workspace, None);
         assert!(
             notes.options[0].starts_with('✓')
-                && !notes.explanation.contains("takes an append only")
+                && notes.explanation != workspace.scenario.question.explanation
         );
         assert!(notes.explanation.contains("without fencing"), "{}", notes.explanation);
     }

@@ -1,50 +1,46 @@
-//! How fast a run goes by.
-//!
-//! Simulated time is not shown at one speed: a message takes so long on the screen that eyes can
-//! follow it, and stretches in which nothing is on its way go by quickly. Who wants one speed can
-//! have it.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "a few messages are routine")]
+//! Playback speed. The automatic speed adapts to the run: messages move slowly enough to follow,
+//! and idle time passes quickly. A fixed speed can be chosen instead.
 
 use std::collections::BTreeSet;
 
 use leasehold_core::id::Name;
 use leasehold_sim::{Importance, Message, PacketView, VirtualTime, World};
 
-/// How long a message takes on the screen, in milliseconds.
+/// The time that a message takes on the screen, in milliseconds.
 const MESSAGE_MS: f64 = 900.0;
 
-/// A message that takes longer than this in the run was held up, and is not waited for.
+/// A message that takes longer than this, in microseconds of virtual time, was delayed by a fault
+/// and does not slow the playback down.
 const MESSAGE_MAX_US: u64 = 1_500_000;
 
-/// How long a stretch in which nothing happens takes on the screen, in milliseconds.
+/// The time that an idle period takes on the screen, in milliseconds.
 const IDLE_MS: f64 = 900.0;
 
-/// The slowest and the fastest that the pace gets by itself.
+/// The limits of the automatic pace.
 const AUTO_MIN: f64 = 0.02;
 const AUTO_MAX: f64 = 8.0;
 
-/// A page that was not looked at goes on where it was, not where it would be.
+/// Longer frames are shortened to this, so that a page that was in the background continues where
+/// it was.
 const FRAME_MAX_MS: f64 = 250.0;
 
-/// What speeds there are to choose from, in seconds of the run for each on the wall.
+/// The fixed speeds, in virtual seconds per real second.
 const SPEEDS: [f64; 13] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
-/// How fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Speed {
-    /// As messages and idle stretches ask for.
+    /// Adapts to messages and idle periods.
     Auto,
-    /// Always the same: seconds of the run for each second on the wall.
+    /// Virtual seconds per real second.
     Fixed(f64),
 }
 
-/// What moves a run on.
+/// The state of the playback.
 #[derive(Clone, Debug)]
 pub(crate) struct Player {
     pub(crate) is_playing: bool,
     pub(crate) speed: Speed,
-    /// The pace of the last frame, which changes by and by.
+    /// The pace of the last frame; the automatic pace changes gradually.
     pace: f64,
 }
 
@@ -55,8 +51,8 @@ impl Default for Player {
 }
 
 impl Player {
-    /// How many microseconds the run goes on in a frame of so many milliseconds. `next` is when
-    /// something happens next that one would look at.
+    /// Returns the virtual time of a frame, in microseconds. `next` is the time of the next record
+    /// of at least [`AUTO_PACE_IMPORTANCE`].
     pub(crate) fn advance(
         &mut self,
         frame_ms: f64,
@@ -66,11 +62,11 @@ impl Player {
         let frame_ms = frame_ms.clamp(0.0, FRAME_MAX_MS);
         let pace = match self.speed {
             Speed::Fixed(pace) => pace,
-            // What was seen of a real server has its own pace.
+            // A live trace plays in real time.
             Speed::Auto if world.is_none() => 1.0,
             Speed::Auto => {
                 let target = world.map_or(1.0, |world| target_pace(world, next));
-                // Slowing down is quick, or the message would be over.
+                // Slow down quickly, or the message would have arrived.
                 let share = if target < self.pace { frame_ms / 60.0 } else { frame_ms / 300.0 };
                 self.pace + (target - self.pace) * share.min(1.0)
             }
@@ -102,12 +98,13 @@ impl Player {
 }
 
 impl Speed {
-    /// As it is written on the button.
+    /// Returns the label of the speed button.
     pub(crate) fn label(self) -> String {
         match self {
             Self::Auto => "auto".to_owned(),
             Self::Fixed(pace) => {
-                // By whole numbers: what it takes to write a float out would travel for this.
+                // Integers, because formatting a float would add its formatting code to the
+                // download.
                 #[allow(clippy::cast_possible_truncation, reason = "one of a few paces")]
                 let hundredths = (pace * 100.0).round() as i64;
                 match (hundredths / 100, hundredths % 100) {
@@ -140,10 +137,10 @@ fn target_pace(world: &World, next: Option<VirtualTime>) -> f64 {
     pace.clamp(AUTO_MIN, AUTO_MAX)
 }
 
-/// Tells which packets go to and fro all the time: heartbeats, and the questions of those who stand
-/// in line already.
+/// Identifies traffic that never pauses: heartbeats, and repeated acquire requests of queued
+/// clients.
 pub(crate) struct RoutineTraffic {
-    /// Whether each client stands in a line, as far as the server knows.
+    /// Whether each client is queued, according to the server.
     is_waiting: Vec<bool>,
 }
 
@@ -166,7 +163,21 @@ impl RoutineTraffic {
                 let index = usize::from(client.0).wrapping_sub(1);
                 self.is_waiting.get(index).copied().unwrap_or(false)
             }
-            _ => false,
+            Message::Hello
+            | Message::Welcome
+            | Message::Granted
+            | Message::CancelAcquire
+            | Message::Cancelled
+            | Message::ReleaseLock
+            | Message::Released
+            | Message::AppendFile
+            | Message::Appended
+            | Message::AppendOutcome
+            | Message::Outcome
+            | Message::Refused
+            | Message::Retry
+            | Message::Close
+            | Message::Closed => false,
         }
     }
 }
@@ -176,7 +187,7 @@ fn millis(micros: u64) -> f64 {
     micros as f64 / 1_000.0
 }
 
-/// What one would look at when the pace is set.
+/// Records of at least this importance end an idle period.
 pub(crate) const AUTO_PACE_IMPORTANCE: Importance = Importance::Step;
 
 #[cfg(test)]

@@ -1,33 +1,33 @@
-//! Where a lecture stops, and what it asks: predict first, then see.
-//!
-//! - The answer is computed from the run as it is, so it stays right whatever somebody changes.
-//! - As long as it is not out, nothing is told that would give it away.
-//! - What hands were raised for stays on this page.
+//! The quiz of a scenario: the stops of a lecture, its question, and the votes. Predict first, then
+//! see.
+//! - The answer is computed from the current run, so it stays correct after faults and other
+//!   changes.
+//! - Nothing after the question is shown until the answer is revealed.
+//! - Votes stay on this page.
 
 use leasehold_sim::{Question, Scenario, Value, VirtualTime};
 
 use super::timeline::{Timeline, time_of};
 
-/// The stops of a scenario in one run, and how far its question is.
+/// The stops of a scenario in one run, and the state of its question.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Quiz {
-    /// Whether one stops at all, and is asked.
+    /// Whether playback pauses at stops, and the question is asked.
     pub(crate) is_enabled: bool,
-    /// The places at which one stops, and what is said there. The question's is among them.
+    /// The stops in order, including that of the question.
     pub(crate) stops: Vec<Stop>,
     pub(crate) phase: QuizPhase,
-    /// How many hands were raised for each option.
+    /// The number of votes for each option.
     pub(crate) votes: Vec<u32>,
-    /// The options in the order in which hands were raised.
+    /// The option of each vote, in the order of the votes.
     vote_order: Vec<usize>,
-    /// Whether it was asked here, so that the answer is wanted.
+    /// Whether the question was opened, so that the answer is shown.
     was_opened: bool,
-    /// Whether somebody has had enough of the answer.
+    /// Whether the user has closed the answer.
     is_closed: bool,
     question_position: Option<u32>,
-    /// By when the answer has been seen.
+    /// The position at which the run shows the answer.
     answer_position: Option<u32>,
-    /// The option that is right.
     correct_option: Option<usize>,
 }
 
@@ -39,24 +39,21 @@ pub(crate) struct Stop {
     pub(crate) is_question: bool,
 }
 
-/// How far the question is.
+/// The state of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuizPhase {
-    /// It has not been reached.
     NotReached,
-    /// It is asked, and the run stands still.
+    /// The question is asked, and the run is paused.
     Open,
-    /// The run goes on to where the answer shows.
+    /// The run plays until it shows the answer.
     Revealing,
-    /// The answer is out.
     Answered,
 }
 
 impl Quiz {
-    /// The lesson of a scenario in this run of it.
-    pub(crate) fn new(scenario: &Scenario, timeline: &Timeline, is_on: bool) -> Self {
+    pub(crate) fn new(scenario: &Scenario, timeline: &Timeline, is_enabled: bool) -> Self {
         let mut quiz = Self {
-            is_enabled: is_on,
+            is_enabled,
             stops: Vec::new(),
             phase: QuizPhase::NotReached,
             votes: vec![0; scenario.question.options.len()],
@@ -71,18 +68,19 @@ impl Quiz {
         quiz
     }
 
-    /// Finds the stops anew, after the run has changed.
+    /// Finds the stops again after the run has changed.
     pub(crate) fn update(&mut self, scenario: &Scenario, timeline: &Timeline) {
         let trace = timeline.trace();
-        let stops_found = scenario.stops.iter().filter_map(|stop| {
+        let found_stops = scenario.stops.iter().filter_map(|stop| {
             let record = stop.at.find(trace)?;
             Some((timeline.position_of(record), time_of(trace, record)?, stop.caption.clone()))
         });
-        let mut stops: Vec<Stop> = stops_found
+        let mut stops: Vec<Stop> = found_stops
             .map(|(position, at, caption)| Stop { position, at, caption, is_question: false })
             .collect();
         let question = &scenario.question;
-        // Where one is to try something, what comes of nothing is asked only of the run as it is.
+        // In a scenario with a goal, the question applies only while the user has injected no
+        // faults.
         let has_user_interventions =
             scenario.goal.is_some() && timeline.run().interventions != scenario.interventions;
         let question_record = question.at.find(trace).filter(|_| !has_user_interventions);
@@ -105,7 +103,7 @@ impl Quiz {
         }
         stops.sort_by_key(|stop| stop.position);
         self.stops = stops;
-        // In this run the question may not have come up yet, or be long past.
+        // In the changed run, the question may lie in the future or in the past.
         let was_open = self.phase == QuizPhase::Open;
         if self.phase != QuizPhase::Answered || question_record.is_none() {
             self.phase = QuizPhase::NotReached;
@@ -113,7 +111,8 @@ impl Quiz {
         self.position_reached(timeline.position(), was_open);
     }
 
-    /// One is at this place. `plays` says that one came there by playing or by stepping.
+    /// Updates the state of the question for a new position. `by_playing` is set if the run reached
+    /// it by playing or stepping.
     pub(crate) fn position_reached(&mut self, position: u32, by_playing: bool) {
         let Some(question_position) = self.question_position.filter(|_| self.is_enabled) else {
             return;
@@ -123,15 +122,15 @@ impl Quiz {
             QuizPhase::NotReached if position == question_position && by_playing => {
                 (self.phase, self.was_opened, self.is_closed) = (QuizPhase::Open, true, false);
             }
-            // Whoever goes on without an answer sees what comes.
+            // Moving past the question reveals the answer.
             QuizPhase::NotReached if position > question_position => {
-                self.phase = QuizPhase::Answered
+                self.phase = QuizPhase::Answered;
             }
             QuizPhase::Open if position > question_position => self.phase = QuizPhase::Answered,
             QuizPhase::Open if position < question_position => self.phase = QuizPhase::NotReached,
             QuizPhase::Revealing if position >= answer_position => self.phase = QuizPhase::Answered,
             QuizPhase::Revealing if position < question_position => {
-                self.phase = QuizPhase::NotReached
+                self.phase = QuizPhase::NotReached;
             }
             QuizPhase::NotReached
             | QuizPhase::Open
@@ -140,7 +139,7 @@ impl Quiz {
         }
     }
 
-    /// A hand for an option; or the one guess of somebody who is `alone`.
+    /// Counts a vote. A single user (`is_alone`) has one guess, which replaces the previous one.
     pub(crate) fn vote(&mut self, option: usize, is_alone: bool) {
         if self.phase != QuizPhase::Open || option >= self.votes.len() {
             return;
@@ -153,7 +152,7 @@ impl Quiz {
         self.vote_order.push(option);
     }
 
-    /// Takes the last hand back.
+    /// Removes the most recent vote.
     pub(crate) fn retract_vote(&mut self) {
         if self.phase == QuizPhase::Open
             && let Some(option) = self.vote_order.pop()
@@ -162,12 +161,12 @@ impl Quiz {
         }
     }
 
-    /// The option that the last hand was raised for.
+    /// Returns the option of the most recent vote.
     pub(crate) fn last_vote(&self) -> Option<usize> {
         self.vote_order.last().copied()
     }
 
-    /// The answer is wanted. Says whether there was a question.
+    /// Starts to reveal the answer. Returns whether the question was open.
     pub(crate) fn start_revealing(&mut self) -> bool {
         let was_open = self.phase == QuizPhase::Open;
         if was_open {
@@ -176,7 +175,7 @@ impl Quiz {
         was_open
     }
 
-    /// Whether the question is on the page: open, or answered.
+    /// Returns whether the question is on the page: open or answered.
     pub(crate) fn is_shown(&self) -> bool {
         let is_answered = self.was_opened && !self.is_closed;
         match self.phase {
@@ -186,21 +185,21 @@ impl Quiz {
         }
     }
 
-    /// The answer has been seen. Says whether there was one to close.
+    /// Closes the answer. Returns whether it was shown.
     pub(crate) fn close_answer(&mut self) -> bool {
         let was_shown = self.phase == QuizPhase::Answered && self.is_shown();
         self.is_closed |= was_shown;
         was_shown
     }
 
-    /// Asks again from the beginning.
+    /// Discards the votes, so that the question is asked again.
     pub(crate) fn reset(&mut self) {
         (self.phase, self.was_opened) = (QuizPhase::NotReached, false);
         self.votes.fill(0);
         self.vote_order.clear();
     }
 
-    /// The next place at which a run that plays from here stands still.
+    /// Returns the next position at which a playing run pauses.
     pub(crate) fn next_pause(&self, position: u32) -> Option<u32> {
         if !self.is_enabled {
             return None;
@@ -211,12 +210,11 @@ impl Quiz {
         self.stops.iter().map(|stop| stop.position).find(|stop| *stop > position)
     }
 
-    /// The stop at a place.
     pub(crate) fn stop_at(&self, position: u32) -> Option<&Stop> {
         self.stops.iter().find(|stop| stop.position == position).filter(|_| self.is_enabled)
     }
 
-    /// The place of the next stop, or of the one before.
+    /// Returns the position of the next or the previous stop.
     pub(crate) fn next_stop(&self, forward: bool, position: u32) -> Option<u32> {
         let mut positions = self.stops.iter().map(|stop| stop.position);
         if forward {
@@ -226,7 +224,7 @@ impl Quiz {
         }
     }
 
-    /// From when on nothing is told: what comes after the question, until it is answered.
+    /// Returns the time of the question while everything after it is hidden.
     pub(crate) fn hidden_after(&self) -> Option<VirtualTime> {
         let is_hidden =
             self.is_enabled && matches!(self.phase, QuizPhase::NotReached | QuizPhase::Open);
@@ -234,17 +232,16 @@ impl Quiz {
         is_hidden.then_some(question.at)
     }
 
-    /// Which option is right, once it is out.
+    /// Returns the correct option after the answer has been revealed.
     pub(crate) fn answer(&self) -> Option<usize> {
         self.correct_option.filter(|_| self.phase == QuizPhase::Answered)
     }
 
-    /// Which option is right, for the one who asks.
+    /// Returns the correct option, for the lecturer.
     pub(crate) const fn correct_option(&self) -> Option<usize> {
         self.correct_option
     }
 
-    /// When the answer has been seen.
     pub(crate) const fn answer_position(&self) -> Option<u32> {
         self.answer_position
     }
@@ -259,7 +256,7 @@ mod tests {
     use super::*;
     use leasehold_sim::Protection;
 
-    fn lesson(without: &[Protection]) -> (Scenario, Timeline, Quiz) {
+    fn quiz_of(without: &[Protection]) -> (Scenario, Timeline, Quiz) {
         let scenario = Scenario::from_name("gc-pause").unwrap();
         let timeline = Timeline::new(scenario.run_without(&without.iter().copied().collect()));
         let quiz = Quiz::new(&scenario, &timeline, true);
@@ -268,7 +265,7 @@ mod tests {
 
     #[test]
     fn run_pauses_at_each_stop_and_asks_before_the_answer() {
-        let (_, mut timeline, mut quiz) = lesson(&[]);
+        let (_, mut timeline, mut quiz) = quiz_of(&[]);
         let mut captions = Vec::new();
         while let Some(position) = quiz.next_pause(timeline.position()) {
             timeline.go_to_position(position);
@@ -278,7 +275,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(captions.len(), 3, "the last one is the question's: {captions:#?}");
+        assert_eq!(captions.len(), 3, "the third stop is the question: {captions:#?}");
         assert!(quiz.hidden_after().is_some() && quiz.answer().is_none());
         quiz.vote(1, false);
         quiz.vote(0, false);
@@ -288,21 +285,25 @@ mod tests {
         assert!(quiz.start_revealing());
         timeline.go_to_position(quiz.next_pause(timeline.position()).unwrap());
         quiz.position_reached(timeline.position(), true);
-        assert_eq!((quiz.phase, quiz.answer()), (QuizPhase::Answered, Some(1)), "it is refused");
+        assert_eq!(
+            (quiz.phase, quiz.answer()),
+            (QuizPhase::Answered, Some(1)),
+            "the append is refused"
+        );
         assert_eq!((quiz.votes, quiz.stops.len()), (vec![0, 2, 0], 3));
     }
 
     #[test]
     fn answer_is_computed_from_the_current_run() {
-        let (_, mut timeline, mut quiz) = lesson(&[Protection::Fencing]);
+        let (_, mut timeline, mut quiz) = quiz_of(&[Protection::Fencing]);
         timeline.go_to(timeline.end());
         quiz.position_reached(timeline.position(), false);
-        assert_eq!(quiz.answer(), Some(0), "it is written");
+        assert_eq!(quiz.answer(), Some(0), "the append succeeds");
     }
 
     #[test]
     fn single_user_has_one_guess() {
-        let (_, mut timeline, mut quiz) = lesson(&[]);
+        let (_, mut timeline, mut quiz) = quiz_of(&[]);
         timeline.go_to_position(quiz.stops.iter().find(|it| it.is_question).unwrap().position);
         quiz.position_reached(timeline.position(), true);
         quiz.vote(0, true);
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn skipping_the_question_does_not_open_it() {
-        let (_, timeline, mut quiz) = lesson(&[]);
+        let (_, timeline, mut quiz) = quiz_of(&[]);
         quiz.position_reached(timeline.position_of(leasehold_sim::RecordId(u32::MAX)), false);
         assert_eq!(quiz.phase, QuizPhase::Answered);
         quiz.reset();

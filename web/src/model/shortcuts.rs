@@ -1,6 +1,6 @@
-//! The keyboard: which key asks for what, and where it doesn't.
+//! Keyboard shortcuts: maps key presses to commands, depending on the focus.
 
-/// What one can ask for.
+/// An action that the user can invoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     PlayPause,
@@ -26,11 +26,11 @@ pub(crate) enum Command {
     },
     ShowView(View),
     Vote(usize),
-    /// The last hand is taken back.
+    /// Removes the most recent vote.
     RetractVote,
     Enter,
     Escape,
-    /// Does what the menu of the selected thing has under this letter.
+    /// Injects the fault that the menu of the selected target lists under this letter.
     InjectFault(char),
     Search,
     NextViolation,
@@ -56,15 +56,15 @@ pub(crate) enum Command {
     ToggleLive,
     ToggleQuiz,
     Help,
-    /// What the lecturer reads, in a second window.
+    /// Opens the lecturer's notes in a second window.
     Notes,
-    /// To the item above or below, in a picture.
+    /// Moves the focus to the next or previous item of a picture.
     FocusItem {
         forward: bool,
     },
 }
 
-/// What can be looked at, in the order of their keys.
+/// The views of the page, in the order of their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum View {
     Stage,
@@ -87,7 +87,7 @@ impl View {
         Self::Files,
     ];
 
-    /// The test hook of its panel, and its id.
+    /// Returns the `data-testid` of its panel, which is also its id.
     pub(crate) const fn test_id(self) -> &'static str {
         match self {
             Self::Stage => "stage",
@@ -113,96 +113,94 @@ impl View {
     }
 }
 
-/// A key as it was pressed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KeyPress<'a> {
-    /// What it writes.
+    /// The character that it types, or the name of the key.
     pub(crate) key: &'a str,
-    /// Where it is on the keyboard.
+    /// Its physical position on the keyboard.
     pub(crate) code: &'a str,
     pub(crate) shift: bool,
     pub(crate) control: bool,
     pub(crate) alt: bool,
 }
 
-/// Where it was pressed.
-#[allow(clippy::struct_excessive_bools, reason = "each is so or not, apart from the others")]
+/// The focus and state of the page when a key is pressed.
+#[allow(clippy::struct_excessive_bools, reason = "independent conditions")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KeyContext {
-    /// In a field that takes text.
+    /// A text field has the focus.
     pub(crate) in_text_field: bool,
-    /// On a button, a link, or another thing that is pressed with Enter and Space.
+    /// A button, a link, or another control that Enter and Space activate has the focus.
     pub(crate) on_button: bool,
-    /// On a view that has time from left to right.
+    /// A view with a horizontal time axis has the focus.
     pub(crate) on_time_axis: bool,
-    /// In a picture whose items one goes through.
+    /// A picture with focusable items has the focus.
     pub(crate) in_picture: bool,
-    /// A question is asked.
     pub(crate) is_question_open: bool,
     pub(crate) is_presenting: bool,
-    /// Single letters are switched off.
+    /// The user has disabled single-character shortcuts.
     pub(crate) shortcuts_disabled: bool,
 }
 
-/// The list of keys, as the page shows it: what one does, and the keys.
+/// The list of shortcuts in the help dialog: for each area, keys and what they do.
 pub(crate) const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
     (
         "Time",
         &[
-            ("Space, K", "play, pause"),
-            ("← →", "one step back, one step on"),
-            ("Shift ← →", "to the event before, after, that matters"),
-            ("Ctrl ← →", "to what happens to the selected node"),
-            ("Home, End", "to the beginning (asks anew), to the end"),
-            (", .", "10 ms back, 10 ms on"),
-            ("[ ]", "slower, faster"),
-            ("\\", "pace by itself: slow for messages, quick when idle"),
-            ("Page Up, Page Down", "to the stop before, to the next stop"),
-            ("G", "to the next violation"),
+            ("Space, K", "play or pause"),
+            ("← →", "previous or next step"),
+            ("Shift ← →", "previous or next key event"),
+            ("Ctrl ← →", "previous or next event of the selected node"),
+            ("Home, End", "go to the start (resets the question) or the end"),
+            (", .", "10 ms back or forward"),
+            ("[ ]", "slower or faster"),
+            ("\\", "automatic speed: slow for messages, fast when idle"),
+            ("Page Up, Page Down", "previous or next stop"),
+            ("G", "next violation"),
         ],
     ),
     (
-        "Faults, on what is selected",
+        "Faults (apply to the selection)",
         &[
-            ("C · R · Z", "crash, restart, pause a node"),
-            ("N · T", "cut or heal a node or link, slow clock"),
-            ("X · Shift D · Y", "lose, double, hold up a packet"),
-            ("Enter", "all that can be done to it"),
-            ("U · Shift U", "undo, redo"),
-            ("Shift 1 – 9", "take a protection away, give it back"),
+            ("C · R · Z", "crash, restart or pause a node"),
+            ("N · T", "partition or heal a node or link; slow clock"),
+            ("X · Shift D · Y", "drop, duplicate or delay a packet"),
+            ("Enter", "open the fault menu"),
+            ("U · Shift U", "undo or redo"),
+            ("Shift 1 – 9", "disable or enable a protection"),
         ],
     ),
     (
         "Views",
         &[
             ("1 – 7", "stage, space-time, leases, inspector, log, invariants, files"),
-            ("Tab, ↑ ↓", "into a view, from item to item"),
-            ("W S · A D · 0", "on a time line: zoom, move, fit"),
-            ("M", "compare with the same run, one protection different"),
-            ("V", "find a violation"),
-            ("I", "what the signs mean"),
-            ("Esc", "close, select nothing"),
+            ("Tab, ↑ ↓", "focus a view; move between its items"),
+            ("W S · A D · 0", "on a timeline: zoom, pan, fit"),
+            ("M", "compare with the same run under other protections"),
+            ("V", "search for a violation"),
+            ("I", "legend"),
+            ("Esc", "close, or clear the selection"),
         ],
     ),
     (
         "Lecture",
         &[
             ("O", "scenarios"),
-            ("Q", "stops and question on, off"),
-            ("1 – 4, Enter", "at a question: count a hand (presenting) or guess, reveal"),
-            ("Backspace", "takes the last hand back"),
-            ("P · F", "present, full screen"),
-            ("J", "notes for the lecturer, in a second window"),
-            ("B", "blank screen (a remote's «.» too, while presenting)"),
-            ("H", "a halo around the pointer"),
-            ("E · Shift E", "export, copy a link to this moment"),
-            ("L", "the live server; to its live edge"),
-            ("?", "this list"),
+            ("Q", "turn stops and question on or off"),
+            ("1 – 4, Enter", "on a question: count a vote (presenting) or guess; reveal"),
+            ("Backspace", "undo the last vote"),
+            ("P · F", "presentation mode, full screen"),
+            ("J", "lecturer's notes in a second window"),
+            ("B", "blank the screen (while presenting, also «.», as remotes send it)"),
+            ("H", "highlight the pointer"),
+            ("E · Shift E", "export, or copy a link to the current time"),
+            ("L", "live server; jump to the latest event"),
+            ("?", "keyboard shortcuts"),
         ],
     ),
 ];
 
-/// What a key asks for there; nothing where it is none of the page's.
+/// Returns the command for a key press, or `None` if the page does not handle the key.
 pub(crate) fn command_for(press: KeyPress<'_>, context: KeyContext) -> Option<Command> {
     if context.in_text_field {
         return (press.key == "Escape").then_some(Command::Escape);
@@ -215,10 +213,10 @@ pub(crate) fn command_for(press: KeyPress<'_>, context: KeyContext) -> Option<Co
     })
 }
 
-/// The keys that have names.
+/// Keys that have names, such as arrows and Enter.
 fn named_key_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command> {
     Some(match press.key {
-        // A button that has the focus is pressed by these.
+        // These keys activate the focused button.
         " " | "Enter" if context.on_button => return None,
         " " => Command::PlayPause,
         "Enter" => Command::Enter,
@@ -244,7 +242,7 @@ fn named_key_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command
     })
 }
 
-/// Single letters and signs.
+/// Letters, digits and other characters.
 fn character_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command> {
     if let Some(digit) = press.code.strip_prefix("Digit").and_then(|it| it.parse::<usize>().ok()) {
         return match (digit, press.shift) {
@@ -309,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn text_field_keeps_its_letters() {
+    fn letters_are_not_shortcuts_in_text_fields() {
         let in_text_field = KeyContext { in_text_field: true, ..KeyContext::default() };
         assert_eq!(command_for(press("c", "KeyC"), in_text_field), None);
         assert_eq!(command_for(press("Escape", "Escape"), in_text_field), Some(Command::Escape));
@@ -371,6 +369,6 @@ mod tests {
         assert_eq!(command_for(press(" ", "Space"), on_button), None);
         assert_eq!(command_for(press("Enter", "Enter"), on_button), None);
         let control = KeyPress { control: true, ..press("c", "KeyC") };
-        assert_eq!(command_for(control, KeyContext::default()), None, "copying stays copying");
+        assert_eq!(command_for(control, KeyContext::default()), None, "Control C still copies");
     }
 }

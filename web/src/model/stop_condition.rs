@@ -1,12 +1,11 @@
-//! What a run can be let go on to: who holds what, what goes wrong.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "each looks for one kind")]
+//! Conditions that pause the playback, such as a violation or a grant.
 
 use leasehold_sim::{Importance, LockId, NodeId, Record, RecordKind, Run, ScriptStep};
 
-use super::timeline::{StepFilter, Timeline};
+use super::step_filter::StepFilter;
+use super::timeline::Timeline;
 
-/// Something that can come about.
+/// Playback stops at the next step that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopCondition {
     Violation,
@@ -17,13 +16,13 @@ pub(crate) enum StopCondition {
 }
 
 impl StopCondition {
-    /// All that there is to choose from in a run, with its name and how it is called.
+    /// Returns the conditions to choose from in a run, each with its name and label.
     pub(crate) fn choices(run: &Run) -> Vec<(String, String)> {
         let choices_without_lock = [
-            ("violation", "something is violated"),
-            ("refusal", "something is refused"),
-            ("expiry", "a lease is over"),
-            ("append", "a line is written"),
+            ("violation", "an invariant is violated"),
+            ("refusal", "a request is refused"),
+            ("expiry", "a lease expires"),
+            ("append", "a line is appended"),
         ];
         let choices_without_lock =
             choices_without_lock.map(|(name, text)| (name.to_owned(), text.to_owned()));
@@ -44,7 +43,6 @@ impl StopCondition {
         choices
     }
 
-    /// The one of this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "violation" => Self::Violation,
@@ -58,7 +56,7 @@ impl StopCondition {
         })
     }
 
-    /// The place where it comes about next; none where it doesn't any more.
+    /// Returns the position of the next step that matches.
     pub(crate) fn next_position(self, timeline: &Timeline) -> Option<u32> {
         if self == Self::Violation {
             return timeline.find_position(true, StepFilter::Violation);
@@ -70,16 +68,18 @@ impl StopCondition {
     }
 
     fn matches(self, record: &Record) -> bool {
-        match (self, record.kind) {
-            (Self::Holds(node, held_lock), RecordKind::LockGranted { client, lock, .. }) => {
-                (node, held_lock) == (client, lock)
+        match self {
+            Self::Violation => false,
+            Self::Refusal => matches!(record.kind, RecordKind::RequestRefused { .. }),
+            Self::Expiry => {
+                matches!(record.kind, RecordKind::LockReleased { .. })
+                    && Importance::from_record(record) == Importance::Expiry
             }
-            (Self::Refusal, RecordKind::RequestRefused { .. })
-            | (Self::Append, RecordKind::FileAppended { .. }) => true,
-            (Self::Expiry, RecordKind::LockReleased { .. }) => {
-                Importance::from_record(record) == Importance::Expiry
-            }
-            _ => false,
+            Self::Append => matches!(record.kind, RecordKind::FileAppended { .. }),
+            Self::Holds(node, held_lock) => matches!(
+                record.kind,
+                RecordKind::LockGranted { client, lock, .. } if (client, lock) == (node, held_lock)
+            ),
         }
     }
 }

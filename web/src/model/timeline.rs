@@ -1,11 +1,13 @@
-//! One run on the screen, simulated or seen: as far as it is known, the place one is at, and what
-//! lasts in it.
+//! One run and a position in it. The run is simulated, or observed from a live server.
+//!
+//! - A position counts the steps that have happened; a step can have several records.
+//! - The current time is that of the last step, or lies between two steps.
+//! - Long simulations grow in the background: see [`Timeline::simulate_more`].
 
 use std::rc::Rc;
 
 use leasehold_sim::{
-    History, Importance, Intervention, Invariant, InvariantStatus, NodeId, Record, RecordId, Run,
-    VirtualTime, World,
+    History, Intervention, Invariant, InvariantStatus, Record, RecordId, Run, VirtualTime, World,
 };
 
 use super::inspector::InspectorContext;
@@ -13,43 +15,43 @@ use super::intervals::Intervals;
 use super::live_trace::LiveTrace;
 use super::scene::Scene;
 
-/// How many steps are simulated at once when a run is opened: all that lectures use.
+/// The number of steps that are simulated when a run is opened. It covers every scenario of the
+/// library.
 const INITIAL_STEPS: u32 = 60_000;
 
-/// How many more in between, where a run is longer.
+/// The number of steps that one call of [`Timeline::simulate_more`] adds.
 const STEPS_PER_UPDATE: u32 = 5_000;
 
-/// Longer runs than this are shown up to here.
+/// Longer runs are truncated to this number of records.
 const RECORDS_MAX: u32 = 1_000_000;
 
-/// How many steps are simulated without a look at how many records there are.
+/// The number of steps between two checks of the number of records.
 const STEPS_PER_CHECK: u32 = 50;
 
-/// More than these add.
+/// More records than [`STEPS_PER_CHECK`] steps add.
 const RECORDS_HEADROOM: usize = 2_000;
 
-/// A run, and a place in it.
+/// A run, and a position in it.
 pub(crate) struct Timeline {
     source: TraceSource,
     intervals: Rc<Intervals>,
-    /// The time one is at: between two steps, or at one.
+    /// The time of the last step, or a time between two steps.
     now: VirtualTime,
 }
 
-/// Where it comes from.
 enum TraceSource {
     Simulated(Box<History>),
     Observed(Box<ObservedTrace>),
 }
 
-/// What was seen of a real server, and how many of its records have happened where one is.
+/// The trace of a live server. Each record is a step.
 struct ObservedTrace {
     live_trace: LiveTrace,
     position: u32,
 }
 
 impl Timeline {
-    /// At its beginning.
+    /// Simulates a run, and starts at its beginning.
     pub(crate) fn new(run: Run) -> Self {
         Self::from_history(History::new(run))
     }
@@ -65,7 +67,7 @@ impl Timeline {
         timeline
     }
 
-    /// What was seen of a real server, from its beginning.
+    /// Shows the trace of a live server from its beginning.
     pub(crate) fn from_live_trace(live_trace: LiveTrace, intervals: Intervals) -> Self {
         let now = live_trace.start();
         let source = TraceSource::Observed(Box::new(ObservedTrace { live_trace, position: 0 }));
@@ -74,8 +76,8 @@ impl Timeline {
         timeline
     }
 
-    /// Another future: the same run, to which this is done too, at the same moment. What was seen
-    /// has no other.
+    /// Returns the same run with one more intervention, at the same time. Returns `None` for a live
+    /// trace, which cannot be changed.
     pub(crate) fn fork(&self, intervention: Intervention) -> Option<Self> {
         let TraceSource::Simulated(history) = &self.source else { return None };
         let mut timeline = Self::from_history(history.fork(intervention));
@@ -83,14 +85,14 @@ impl Timeline {
         Some(timeline)
     }
 
-    /// Another run, at the same moment.
+    /// Returns another run at the same time.
     pub(crate) fn with_run(&self, run: Run) -> Self {
         let mut timeline = Self::new(run);
         timeline.go_to_same_time(self);
         timeline
     }
 
-    /// Goes to where the other one is: to the same step too, where the two have the same past.
+    /// Goes to the time of the other timeline; to the same step too, if both have the same past.
     pub(crate) fn go_to_same_time(&mut self, other: &Self) {
         self.go_to(other.now);
         if self.position() != other.position() && self.trace().starts_with(other.past()) {
@@ -98,7 +100,7 @@ impl Timeline {
         }
     }
 
-    /// Goes to a moment, and among the steps of that moment to this one, if it is one of them.
+    /// Goes to a time. If the step at `position` happens at that time, goes to that step.
     pub(crate) fn go_to_position_at(&mut self, position: u32, time: VirtualTime) {
         let last = self.step_records(position.min(self.last_position())).last();
         if last.is_some_and(|record| record.at == time) {
@@ -108,7 +110,7 @@ impl Timeline {
         }
     }
 
-    /// Simulates more, where the run isn't whole. Says whether it did.
+    /// Extends an incomplete simulation. Returns whether the trace has grown.
     pub(crate) fn simulate_more(&mut self) -> bool {
         if self.is_complete() {
             return false;
@@ -130,7 +132,7 @@ impl Timeline {
         Rc::make_mut(&mut self.intervals).extend_from(history.trace());
     }
 
-    /// What was seen, where it was.
+    /// Returns the trace of a live server, if it is one.
     pub(crate) fn live_trace(&self) -> Option<&LiveTrace> {
         match &self.source {
             TraceSource::Observed(observed) => Some(&observed.live_trace),
@@ -138,7 +140,8 @@ impl Timeline {
         }
     }
 
-    /// Lets what was seen grow. One stays at the same moment.
+    /// Extends the trace of a live server. The current time does not change. Returns `None` for a
+    /// simulation.
     pub(crate) fn update_live_trace<T>(
         &mut self,
         update: impl FnOnce(&mut LiveTrace, &mut Intervals) -> T,
@@ -148,7 +151,7 @@ impl Timeline {
         let before = numbering(&observed.live_trace);
         let result = update(&mut observed.live_trace, Rc::make_mut(&mut self.intervals));
         if numbering(&observed.live_trace) != before {
-            // Other records have other numbers now.
+            // The records have been renumbered.
             let time = self.now.max(observed.live_trace.start());
             self.go_to(time);
         }
@@ -162,12 +165,12 @@ impl Timeline {
         }
     }
 
-    /// Whether all of it is there.
+    /// Returns whether the whole run has been simulated, as far as it is shown.
     pub(crate) fn is_complete(&self) -> bool {
         self.history().is_none_or(History::is_complete) || self.is_truncated()
     }
 
-    /// Whether it goes on beyond what is shown.
+    /// Returns whether the run is longer than the part that is shown.
     pub(crate) fn is_truncated(&self) -> bool {
         self.final_world().is_some_and(|head| head.record_count() >= RECORDS_MAX)
     }
@@ -179,12 +182,12 @@ impl Timeline {
         }
     }
 
-    /// The simulated world, where it is one.
+    /// Returns the simulated world at the current position.
     pub(crate) fn world(&self) -> Option<&World> {
         self.history().map(History::world)
     }
 
-    /// The world at the end of all that is known, where it is a simulated one.
+    /// Returns the simulated world at the end of the trace.
     pub(crate) fn final_world(&self) -> Option<&World> {
         self.history().map(History::head)
     }
@@ -196,23 +199,21 @@ impl Timeline {
         }
     }
 
-    /// What has happened up to here.
+    /// Returns the records up to the current position.
     pub(crate) fn past(&self) -> &[Record] {
         &self.trace()[..self.record_count_at(self.position())]
     }
 
-    /// How many records there are at a place.
+    /// Returns the number of records up to a position.
     fn record_count_at(&self, position: u32) -> usize {
         match &self.source {
             TraceSource::Simulated(history) => history.records_at(position),
-            // Each record is a step by itself.
             TraceSource::Observed(observed) => {
                 to_usize(position).min(observed.live_trace.records().len())
             }
         }
     }
 
-    /// What everybody is like here.
     pub(crate) fn scene(&self) -> Scene {
         match &self.source {
             TraceSource::Simulated(history) => Scene::from_world(history.world(), self.past()),
@@ -222,7 +223,6 @@ impl Timeline {
         }
     }
 
-    /// As the inspector looks at it.
     pub(crate) fn inspector_context(&self) -> InspectorContext<'_> {
         InspectorContext {
             run: self.run(),
@@ -232,7 +232,7 @@ impl Timeline {
         }
     }
 
-    /// The scene one step before, and what there is to see of it.
+    /// Calls `inspect` with the scene one step earlier. Returns `None` at the beginning.
     pub(crate) fn with_previous_step<T>(
         &self,
         inspect: impl FnOnce(InspectorContext<'_>, &Scene) -> T,
@@ -257,7 +257,7 @@ impl Timeline {
         })
     }
 
-    /// The first record of the step that leads to a place.
+    /// Returns the first record of the step that leads to a position.
     pub(crate) fn first_record_of_step(&self, position: u32) -> u32 {
         let from = if position == 0 { 0 } else { self.record_count_at(position - 1) };
         u32::try_from(from).unwrap_or(u32::MAX)
@@ -274,7 +274,6 @@ impl Timeline {
         }
     }
 
-    /// The last place that is known.
     pub(crate) fn last_position(&self) -> u32 {
         match &self.source {
             TraceSource::Simulated(history) => history.last_position(),
@@ -288,18 +287,17 @@ impl Timeline {
         self.now
     }
 
-    /// When the last step was.
+    /// Returns the time of the last step.
     pub(crate) fn step_time(&self) -> VirtualTime {
         let last = || self.past().last().map_or(self.start(), |record| record.at);
         self.world().map_or_else(last, World::now)
     }
 
-    /// When it begins.
     pub(crate) fn start(&self) -> VirtualTime {
         self.live_trace().map_or(VirtualTime::START, LiveTrace::start)
     }
 
-    /// When it ends, as far as it is known.
+    /// Returns the end of the trace so far.
     pub(crate) fn end(&self) -> VirtualTime {
         match &self.source {
             TraceSource::Simulated(history) => history.head().now(),
@@ -307,7 +305,7 @@ impl Timeline {
         }
     }
 
-    /// Whether there are more steps of this very moment to come.
+    /// Returns whether more steps follow at the current time.
     pub(crate) fn has_more_steps_now(&self) -> bool {
         let next = self.trace().get(self.record_count_at(self.position()));
         next.is_some_and(|record| record.at == self.now)
@@ -317,12 +315,12 @@ impl Timeline {
         self.is_complete() && self.position() == self.last_position() && self.now >= self.end()
     }
 
-    /// The fingerprint of all of it; what was seen has none.
+    /// Returns the fingerprint of the whole run; 0 for a live trace.
     pub(crate) fn fingerprint(&self) -> u64 {
         self.final_world().map_or(0, World::fingerprint)
     }
 
-    /// What is said of an invariant up to here, and of the whole run.
+    /// Returns the status of each invariant at the current position, and at the end of the trace.
     pub(crate) fn statuses(&self) -> Vec<(Invariant, InvariantStatus, InvariantStatus)> {
         match &self.source {
             TraceSource::Simulated(history) => {
@@ -340,7 +338,7 @@ impl Timeline {
         }
     }
 
-    /// All that is violated in it, by the order of the witnesses.
+    /// Returns the violated invariants with their witnesses, in the order of the witnesses.
     pub(crate) fn violated(&self) -> Vec<(Invariant, RecordId)> {
         match &self.source {
             TraceSource::Simulated(history) => history.head().checkers().violations(),
@@ -348,7 +346,7 @@ impl Timeline {
         }
     }
 
-    /// The same, each with its moment.
+    /// Like [`Self::violated`], with the time of each witness.
     pub(crate) fn violations(&self) -> Vec<(Invariant, VirtualTime, RecordId)> {
         let violated = self.violated().into_iter();
         violated
@@ -356,7 +354,7 @@ impl Timeline {
             .collect()
     }
 
-    /// Goes to a moment: whatever happened by then has happened.
+    /// Goes to a time: everything that happens up to and at this time has happened.
     pub(crate) fn go_to(&mut self, time: VirtualTime) {
         let time = time.clamp(self.start(), self.end());
         match &mut self.source {
@@ -375,7 +373,7 @@ impl Timeline {
         self.now = time;
     }
 
-    /// Goes to a place, and to the moment of its step.
+    /// Goes to a position, and to the time of its step.
     pub(crate) fn go_to_position(&mut self, position: u32) {
         match &mut self.source {
             TraceSource::Simulated(history) => history.seek(position),
@@ -387,7 +385,7 @@ impl Timeline {
         self.now = self.step_time();
     }
 
-    /// The place behind a record, so that it is the last thing that has happened.
+    /// Returns the first position at which this record has happened.
     pub(crate) fn position_of(&self, record: RecordId) -> u32 {
         match &self.source {
             TraceSource::Simulated(history) => history.position_of(record),
@@ -395,56 +393,10 @@ impl Timeline {
         }
     }
 
-    /// The records of the step that led to a place.
+    /// Returns the records of the step that leads to a position.
     pub(crate) fn step_records(&self, position: u32) -> &[Record] {
         let from = if position == 0 { 0 } else { self.record_count_at(position - 1) };
         &self.trace()[from..self.record_count_at(position)]
-    }
-
-    /// The place of the next step that matters so much, or concerns this node; none where there
-    /// is none. Backwards the one before.
-    pub(crate) fn find_position(&self, forward: bool, filter: StepFilter) -> Option<u32> {
-        let violated = self.violated();
-        let is_match = |position: &u32| {
-            let from = if *position == 0 { 0 } else { self.record_count_at(*position - 1) };
-            let records = self.step_records(*position);
-            records.iter().enumerate().any(|(offset, record)| {
-                let record_index = u32::try_from(from + offset).unwrap_or(u32::MAX);
-                filter
-                    .matches(record, violated.iter().any(|(_, witness)| witness.0 == record_index))
-            })
-        };
-        if forward {
-            (self.position() + 1..=self.last_position()).find(is_match)
-        } else {
-            (0..self.position()).rev().find(|position| *position == 0 || is_match(position))
-        }
-    }
-}
-
-/// What one looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StepFilter {
-    /// What matters at least so much.
-    MinImportance(Importance),
-    /// What happens to this node, but for what goes on inside.
-    Node(NodeId),
-    Violation,
-}
-
-impl StepFilter {
-    fn matches(self, record: &Record, is_violation: bool) -> bool {
-        match self {
-            Self::MinImportance(min_importance) => {
-                is_violation || Importance::from_record(record) >= min_importance
-            }
-            Self::Node(node) => {
-                let subject = record.kind.subject();
-                let concerns_node = record.node == node || subject.client == Some(node);
-                concerns_node && Importance::from_record(record) > Importance::Heartbeat
-            }
-            Self::Violation => is_violation,
-        }
     }
 }
 
@@ -452,7 +404,6 @@ fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// The moment of a record.
 pub(crate) fn time_of(trace: &[Record], id: RecordId) -> Option<VirtualTime> {
     trace.get(id.index()?).map(|record| record.at)
 }
@@ -460,7 +411,7 @@ pub(crate) fn time_of(trace: &[Record], id: RecordId) -> Option<VirtualTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_sim::{Action, Scenario};
+    use leasehold_sim::{Action, NodeId, Scenario};
 
     fn timeline(name: &str) -> Timeline {
         Timeline::new(Scenario::from_name(name).unwrap().resolve_run())
@@ -498,17 +449,5 @@ mod tests {
         let fork = timeline.fork(Intervention::at(1_001, crash)).unwrap();
         assert_eq!((fork.position(), fork.past()), (timeline.position(), timeline.past()));
         assert_ne!(fork.fingerprint(), timeline.fingerprint());
-    }
-
-    #[test]
-    fn important_steps_are_found_in_both_directions() {
-        let mut timeline = timeline("gc-pause");
-        let grants = StepFilter::MinImportance(Importance::Grant);
-        let first = timeline.find_position(true, grants).unwrap();
-        timeline.go_to_position(first);
-        let second = timeline.find_position(true, grants).unwrap();
-        assert!(second > first);
-        timeline.go_to_position(second);
-        assert_eq!(timeline.find_position(false, grants), Some(first));
     }
 }

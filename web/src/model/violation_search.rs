@@ -1,43 +1,13 @@
-//! A search for a violation, as the page knows of it: it goes on elsewhere.
+//! The state of a search for a violation. The search itself runs in a worker.
 
 use leasehold_sim::{
-    Intervention, Invariant, RecordId, Run, Scenario, Search, SearchLimits, SearchProgress,
-    SearchStage, Story, World,
+    Intervention, Invariant, RecordId, Run, Scenario, SearchLimits, SearchProgress, SearchStage,
+    Story, World,
 };
-use serde::{Deserialize, Serialize};
 
-/// What the searcher is told to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SearchRequest {
-    pub(crate) run: Run,
-    pub(crate) limits: SearchLimits,
-}
+use crate::feed::search_protocol::{SearchReport, SearchRequest};
 
-/// What it tells now and then, and at its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SearchReport {
-    pub(crate) stage: SearchStage,
-    pub(crate) progress: SearchProgress,
-    /// In words.
-    pub(crate) text: String,
-    pub(crate) found: Option<Run>,
-}
-
-impl SearchReport {
-    pub(crate) fn from_search(simulation_search: &Search) -> Self {
-        let is_finished = simulation_search.stage() != SearchStage::Searching;
-        let found =
-            simulation_search.found().filter(|_| is_finished).map(|found| found.run.clone());
-        Self {
-            stage: simulation_search.stage(),
-            progress: simulation_search.progress(),
-            text: simulation_search.to_string(),
-            found,
-        }
-    }
-}
-
-/// A search, from its settings to its end.
+/// The settings, progress and result of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ViolationSearch {
     pub(crate) limits: SearchLimits,
@@ -45,9 +15,9 @@ pub(crate) struct ViolationSearch {
     pub(crate) text: String,
     pub(crate) found: Option<SearchResult>,
     progress: Option<SearchProgress>,
-    /// States a second, lately.
+    /// States per second since the last report.
     states_per_second: Option<u64>,
-    /// How long this round has been going on, in milliseconds.
+    /// The duration of the current round, in milliseconds. A round has a fixed number of faults.
     round_elapsed_ms: f64,
 }
 
@@ -56,13 +26,12 @@ pub(crate) struct ViolationSearch {
 pub(crate) struct SearchResult {
     pub(crate) run: Run,
     pub(crate) invariant: Invariant,
-    /// What happens in it, in a few lines.
+    /// The story of the violation, one step per line.
     pub(crate) steps: Vec<String>,
     pub(crate) why_minimal: String,
 }
 
 impl ViolationSearch {
-    /// Of nothing yet.
     pub(crate) fn new() -> Self {
         let limits = SearchLimits { faults_max: 2, ..SearchLimits::default() };
         let text = String::new();
@@ -77,19 +46,19 @@ impl ViolationSearch {
         }
     }
 
-    /// The search begins.
+    /// Starts a search. Returns the request for the worker.
     pub(crate) fn start(&mut self, run: &Run, scenario: &Scenario) -> SearchRequest {
         (self.is_running, self.found, self.progress) = (true, None, None);
         self.round_elapsed_ms = 0.0;
         self.set_text("0 states so far");
-        // What the scenario does itself would be no finding.
+        // A violation by the scenario's own interventions would not be a finding.
         let scenario_interventions = &scenario.interventions;
         let mut run = run.clone();
         run.interventions.retain(|it| !scenario_interventions.contains(it));
         SearchRequest { run, limits: self.limits.clone() }
     }
 
-    /// The searcher has told something, so many milliseconds after it did so last.
+    /// Handles a report that arrived `elapsed_ms` after the previous one.
     pub(crate) fn update(&mut self, report: SearchReport, elapsed_ms: f64) {
         let previous_states = self.progress.map_or(0, |progress| progress.states);
         let states = report.progress.states.saturating_sub(previous_states);
@@ -111,25 +80,23 @@ impl ViolationSearch {
         self.found = report.found.and_then(SearchResult::new);
     }
 
-    /// A word on why there is nothing.
     pub(crate) fn set_text(&mut self, text: &str) {
         text.clone_into(&mut self.text);
     }
 
-    /// Nobody wants to know any more.
     pub(crate) fn stop(&mut self) {
         self.is_running = false;
         self.text = format!("stopped: {}", self.text);
     }
 
-    /// How much of this round is done, in per cent, where that is known.
+    /// Returns the progress of the current round in per cent, if it is known.
     pub(crate) fn percent(&self) -> Option<f64> {
         let progress = self.progress.filter(|progress| progress.parents > 0)?;
         #[allow(clippy::cast_precision_loss, reason = "a bar on the screen")]
         Some(progress.parents_done as f64 * 100.0 / progress.parents as f64)
     }
 
-    /// How fast it goes, and how long this round may still take, in words.
+    /// Describes the speed of the search and the estimated time left in this round.
     pub(crate) fn rate_text(&self) -> String {
         let states_per_second = self
             .states_per_second
@@ -139,7 +106,7 @@ impl ViolationSearch {
             percent.map(|percent| self.round_elapsed_ms / percent * (100.0 - percent));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
         let left = remaining_ms.map(|ms| ms as u64 / 1_000 + 1);
-        let left = left.map(|left| format!("; about {left} s for the rest of this round"));
+        let left = left.map(|left| format!("; about {left} s left in this round"));
         states_per_second.unwrap_or_default() + &left.unwrap_or_default()
     }
 }
@@ -160,13 +127,13 @@ impl SearchResult {
         Some(Self { run, invariant, steps, why_minimal })
     }
 
-    /// The name under which it is shown and saved.
+    /// Returns a scenario named "found" with this run.
     pub(crate) fn scenario(&self) -> Option<Scenario> {
         Scenario::from_violating_run("found", &self.run)
     }
 }
 
-/// Whether each thing that is done is needed for it.
+/// Describes whether each intervention is needed for the violation.
 fn why_minimal(run: &Run, invariant: Invariant, witness: RecordId) -> String {
     let is_needed = |it: &Intervention| {
         let mut reduced_run = run.clone();
@@ -177,21 +144,21 @@ fn why_minimal(run: &Run, invariant: Invariant, witness: RecordId) -> String {
         world.checkers().status(invariant).witness().is_none()
     };
     match run.interventions.len() {
-        0 => "It takes no fault at all: this comes about by itself.".to_owned(),
+        0 => "No fault is needed: the violation happens without any.".to_owned(),
         1 if run.interventions.iter().all(is_needed) => {
             "Without that fault nothing is violated.".to_owned()
         }
         count if run.interventions.iter().all(is_needed) => {
-            format!("Without any one of its {count} interventions nothing is violated by then.")
+            format!("Each of the {count} interventions is needed for the violation.")
         }
-        _ => "No run with fewer faults shows it.".to_owned(),
+        _ => "No run with fewer faults violates it.".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_sim::Protection;
+    use leasehold_sim::{Protection, Search};
 
     #[test]
     fn found_violation_is_explained_and_playable() {
@@ -200,12 +167,12 @@ mod tests {
         let mut search = ViolationSearch::new();
         let request = search.start(&run, &scenario);
         assert!(request.run.interventions.is_empty() && search.is_running);
-        let mut simulation_search = Search::new(request.run, request.limits);
-        while simulation_search.explore(1_000) == SearchStage::Searching {
-            search.update(SearchReport::from_search(&simulation_search), 10.0);
+        let mut worker_search = Search::new(request.run, request.limits);
+        while worker_search.explore(1_000) == SearchStage::Searching {
+            search.update(SearchReport::from_search(&worker_search), 10.0);
             assert!(search.is_running && search.found.is_none());
         }
-        search.update(SearchReport::from_search(&simulation_search), 10.0);
+        search.update(SearchReport::from_search(&worker_search), 10.0);
         let found = search.found.as_ref().unwrap();
         assert!(found.steps.last().unwrap().contains("is violated"), "{found:#?}");
         assert_eq!(found.why_minimal, "Without that fault nothing is violated.");
@@ -218,15 +185,15 @@ mod tests {
         let scenario = Scenario::from_name("gc-pause").unwrap();
         let mut search = ViolationSearch::new();
         let request = search.start(&scenario.resolve_run(), &scenario);
-        let simulation_search = Search::new(request.run, request.limits);
+        let worker_search = Search::new(request.run, request.limits);
         let progress =
-            SearchProgress { parents: 100, parents_done: 20, ..simulation_search.progress() };
+            SearchProgress { parents: 100, parents_done: 20, ..worker_search.progress() };
         search.update(
-            SearchReport { progress, ..SearchReport::from_search(&simulation_search) },
+            SearchReport { progress, ..SearchReport::from_search(&worker_search) },
             10_000.0,
         );
         assert!(
-            search.rate_text().ends_with("; about 41 s for the rest of this round"),
+            search.rate_text().ends_with("; about 41 s left in this round"),
             "{}",
             search.rate_text()
         );
@@ -238,9 +205,9 @@ mod tests {
         let mut search = ViolationSearch::new();
         search.limits = SearchLimits { faults_max: 0, ..search.limits };
         let request = search.start(&scenario.resolve_run(), &scenario);
-        let mut simulation_search = Search::new(request.run, request.limits);
-        while simulation_search.explore(10_000) == SearchStage::Searching {}
-        search.update(SearchReport::from_search(&simulation_search), 10.0);
+        let mut worker_search = Search::new(request.run, request.limits);
+        while worker_search.explore(10_000) == SearchStage::Searching {}
+        search.update(SearchReport::from_search(&worker_search), 10.0);
         assert!(search.text.starts_with("none with at most 0 faults and "), "{}", search.text);
         assert_eq!(search.found, None);
     }

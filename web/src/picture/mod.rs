@@ -10,4 +10,3 @@ mod stage_layout;
 pub(crate) mod stage_packets;
 pub(crate) mod symbol;
 pub(crate) mod tape;
-mod turn;

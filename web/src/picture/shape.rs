@@ -2,11 +2,10 @@
 //! in the page or exported as SVG.
 
 use std::borrow::Cow;
+use std::f64::consts::TAU;
 use std::fmt::Write as _;
 
-use leasehold_sim::{LockId, NodeId, PacketId, RecordId};
-
-use super::turn::cos_sin;
+use crate::model::target::Target;
 
 /// A picture and its size.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,17 +23,6 @@ pub(crate) struct Area {
     pub(crate) width: f64,
     pub(crate) height: f64,
     pub(crate) em: f64,
-}
-
-/// A thing that one can point at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Target {
-    Node(NodeId),
-    Lock(LockId),
-    /// The link between this client and the server.
-    Link(NodeId),
-    Packet(PacketId),
-    Record(RecordId),
 }
 
 pub(crate) type Class = Cow<'static, str>;
@@ -103,32 +91,6 @@ impl Anchor {
     }
 }
 
-impl Target {
-    /// A name that no other has, for keys and tests.
-    pub(crate) fn key(self) -> String {
-        match self {
-            Self::Node(NodeId(id)) => format!("node-{id}"),
-            Self::Lock(LockId(id)) => format!("lock-{id}"),
-            Self::Link(NodeId(id)) => format!("link-{id}"),
-            Self::Packet(PacketId(id)) => format!("packet-{id}"),
-            Self::Record(RecordId(id)) => format!("record-{id}"),
-        }
-    }
-
-    /// The target of this name.
-    pub(crate) fn from_key(key: &str) -> Option<Self> {
-        let (kind, id) = key.split_once('-')?;
-        Some(match kind {
-            "node" => Self::Node(NodeId(id.parse().ok()?)),
-            "lock" => Self::Lock(LockId(id.parse().ok()?)),
-            "link" => Self::Link(NodeId(id.parse().ok()?)),
-            "packet" => Self::Packet(PacketId(id.parse().ok()?)),
-            "record" => Self::Record(RecordId(id.parse().ok()?)),
-            _ => return None,
-        })
-    }
-}
-
 pub(crate) fn rect(
     class: impl Into<Class>,
     (x, y): (f64, f64),
@@ -190,7 +152,7 @@ pub(crate) fn truncated_to_width(text: &str, size: f64, width: f64) -> String {
 pub(crate) fn arc_path((x, y): (f64, f64), r: f64, from: f64, fraction: f64) -> String {
     let fraction = clamp(fraction, 0.0, 0.9999);
     let point = |at: f64| {
-        let (cosine, sine) = cos_sin(at);
+        let (sine, cosine) = (at * TAU).sin_cos();
         (x + r * sine, y - r * cosine)
     };
     let ((x1, y1), (x2, y2)) = (point(from), point(from + fraction));
@@ -320,16 +282,6 @@ mod tests {
         let svg = picture.to_svg("");
         assert!(svg.contains(">&lt;b&gt;&amp;&quot;</text>"), "{svg}");
         assert!(svg.contains("aria-label=\"a&quot;b\""), "{svg}");
-    }
-
-    #[test]
-    fn targets_round_trip_through_their_keys() {
-        for target in
-            [Target::Node(NodeId(3)), Target::Link(NodeId(1)), Target::Record(RecordId(9))]
-        {
-            assert_eq!(Target::from_key(&target.key()), Some(target));
-        }
-        assert_eq!(Target::from_key("node-x"), None);
     }
 
     #[test]

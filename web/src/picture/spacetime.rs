@@ -5,6 +5,7 @@
 //! drawn strong, its causal future in colour, and unrelated events are pale.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::f64::consts::TAU;
 
 use leasehold_sim::{
     Importance, Message, NodeId, PacketId, Record, RecordId, RecordKind, VirtualTime,
@@ -13,12 +14,12 @@ use leasehold_sim::{
 use super::gantt::Names;
 use super::lanes::Lanes;
 use super::shape::{
-    Anchor, Area, Group, Picture, Shape, Target, clamp, fill_numbers, line, path, rect, text,
-    to_f64, truncated_to_width,
+    Anchor, Area, Group, Picture, Shape, clamp, fill_numbers, line, path, rect, text, to_f64,
+    truncated_to_width,
 };
-use super::symbol::EventCategory;
-use super::turn::{cos_sin, distance};
+use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Intervals, OutageKind};
+use crate::model::target::Target;
 
 /// The minimum width of a column, in em, if the diagram is not to scale.
 const STEP_EM: f64 = 1.6;
@@ -350,10 +351,10 @@ fn arrows(
 
 fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
     let direction = (to.0 - from.0, to.1 - from.1);
-    let length = distance(direction).max(0.1);
+    let length = direction.0.hypot(direction.1).max(0.1);
     let back = (-direction.0 / length * size, -direction.1 / length * size);
     let side = |off: f64| {
-        let (cosine, sine) = cos_sin(off);
+        let (sine, cosine) = (off * TAU).sin_cos();
         (to.0 + back.0 * cosine - back.1 * sine, to.1 + back.0 * sine + back.1 * cosine)
     };
     let (a, b) = (side(0.064), side(-0.064));

@@ -6,14 +6,15 @@ use std::f64::consts::PI;
 use leasehold_sim::{NodeId, VirtualTime};
 
 use super::shape::{
-    Anchor, Area, Class, Group, Picture, Shape, Target, arc_path, circle, fill_numbers, line, path,
-    rect, rounded, text, text_width, to_f64, truncated_to_width,
+    Anchor, Area, Class, Group, Picture, Shape, arc_path, circle, fill_numbers, line, path, rect,
+    rounded, text, text_width, to_f64, truncated_to_width,
 };
 use super::stage_layout::{COUNT_ROW_EM, Layout};
 use super::stage_packets::{SymbolCache, packet_shape};
-use super::symbol::EventCategory;
+use crate::model::event_category::EventCategory;
 use crate::model::file_views::line_count_text;
-use crate::model::scene::{Client, Condition, Lock, Scene, Server};
+use crate::model::scene::{Client, Condition, Lock, Scene, Server, clock_fault_text};
+use crate::model::target::Target;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StageOptions {
@@ -341,26 +342,6 @@ pub(crate) fn short_name(name: &str) -> String {
     }
 }
 
-/// What is wrong with a clock; nothing where nothing is.
-pub(crate) fn clock_fault_text(ahead_ms: i64, rate_ppm: i64) -> Option<String> {
-    if rate_ppm.unsigned_abs() >= 1_000 {
-        let direction = if rate_ppm < 0 { "slow" } else { "fast" };
-        let tenths = (rate_ppm.unsigned_abs() + 500) / 1_000;
-        let percent = if tenths.is_multiple_of(10) {
-            (tenths / 10).to_string()
-        } else {
-            format!("{}.{}", tenths / 10, tenths % 10)
-        };
-        return Some(format!("clock {percent} % {direction}"));
-    }
-    if ahead_ms.unsigned_abs() >= 500 {
-        let sign = if ahead_ms < 0 { '−' } else { '+' };
-        let tenths = ahead_ms.unsigned_abs() / 100;
-        return Some(format!("clock {sign}{}.{} s", tenths / 10, tenths % 10));
-    }
-    None
-}
-
 fn client_label(client: &Client, now: VirtualTime) -> String {
     let server_lease = client.server_lease.map(|lease| lease.remaining_text(now));
     let belief_remaining = client.belief.map(|belief| belief.term.remaining_text(now));
@@ -465,10 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_shortened_and_clock_faults_described() {
+    fn names_are_shortened() {
         assert_eq!((short_name("client_12"), short_name("ann")), ("12".into(), "an".into()));
-        assert_eq!(clock_fault_text(0, -200_000).unwrap(), "clock 20 % slow");
-        assert_eq!(clock_fault_text(30_000, 0).unwrap(), "clock +30.0 s");
-        assert_eq!(clock_fault_text(3, 5), None);
     }
 }

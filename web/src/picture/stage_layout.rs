@@ -3,11 +3,12 @@
 //! Few clients form a column at the left, with the server right of the centre and its files beside
 //! it. Many clients form a ring around the server.
 
+use std::f64::consts::TAU;
+
 use leasehold_sim::NodeId;
 
 use super::shape::{Area, clamp, to_f64};
 use super::stage::{evenly_spaced, is_crowded};
-use super::turn::{cos_sin, distance};
 
 /// The distance of each of the two lanes of a link from its centre line, in pixels.
 const LANE_OFFSET: f64 = 3.5;
@@ -106,7 +107,7 @@ impl Layout {
         let (center_x, center_y) = (width / 2.0, height / 2.0);
         let (radius_x, radius_y) = (center_x - edge, center_y - edge);
         let clients = (0..count).map(|index| {
-            let (cosine, sine) = cos_sin(evenly_spaced(index, count, 1.0));
+            let (sine, cosine) = evenly_spaced(index, count, TAU).sin_cos();
             (center_x - radius_x * cosine, center_y - radius_y * sine)
         });
         let (rows, server_height) = server_rows(height * 0.62, em, locks, 0.0);
@@ -154,7 +155,7 @@ impl Layout {
         let (near, far) = self.link_ends(index)?;
         let (a, b) = if from.is_server() { (far, near) } else { (near, far) };
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
-        let length = distance((dx, dy)).max(1.0);
+        let length = dx.hypot(dy).max(1.0);
         // Each direction has its own lane, at its right.
         let (off_x, off_y) = (-dy / length * LANE_OFFSET, dx / length * LANE_OFFSET);
         Some((a.0 + dx * fraction + off_x, a.1 + dy * fraction + off_y))
@@ -174,7 +175,7 @@ impl Layout {
             (self.server.0 - half_width, self.server.1 + y)
         };
         let (dx, dy) = (end.0 - at.0, end.1 - at.1);
-        let length = distance((dx, dy)).max(1.0);
+        let length = dx.hypot(dy).max(1.0);
         let gap = self.client_radius + 9.0;
         Some(((at.0 + dx / length * gap, at.1 + dy / length * gap), end))
     }

@@ -2,11 +2,12 @@
 
 use leasehold_sim::{LockId, VirtualTime};
 
-use super::shape::{Group, Shape, Target, circle};
+use super::shape::{Group, Shape, circle};
 use super::stage::{StageOptions, selectable_class};
 use super::stage_layout::Layout;
-use super::symbol::EventCategory;
+use crate::model::event_category::EventCategory;
 use crate::model::scene::{Packet, Scene};
+use crate::model::target::Target;
 
 /// More packets than this are drawn without letters, and each moves only in every second frame.
 pub(crate) const PACKETS_CROWDED: usize = 300;

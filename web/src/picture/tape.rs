@@ -6,7 +6,7 @@ use leasehold_sim::{Invariant, LockId, RecordId, VirtualTime};
 
 use super::axis::Axis;
 use super::shape::{Area, Picture, Shape, fill_numbers, line, path, rect, to_f64};
-use super::symbol::EventCategory;
+use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Intervals, MarkKind, TenureEnd};
 
 /// Marks of the same kind that are closer than this are merged, in pixels.

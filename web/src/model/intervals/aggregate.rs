@@ -1,50 +1,52 @@
-//! The part of it that one looks at, with what is too close together to be told apart put together:
-//! a busy server does thousands of things in the width of a screen.
+//! Aggregates intervals that are too close to distinguish on the screen: a busy server has
+//! thousands in the width of a screen.
+//!
+//! Expired and lost tenures, witnesses of violations, and overlapping beliefs are aggregated only
+//! if two of them are indistinguishable.
 
 use leasehold_sim::{LockId, NodeId, RecordId, VirtualTime};
 
 use super::{Belief, Intervals, MarkKind, Tenure, TenureEnd};
 
-/// So many pixels apart two marks can be told from each other.
+/// The smallest distance between two marks of a row, in pixels.
 const MARK_SPACING_PX: u64 = 4;
 
-/// What is no wider than this, and no farther from the next, is put together with it.
+/// Intervals that are shorter than this, and closer than this to the next, are merged. In pixels.
 const MERGE_DISTANCE_PX: u64 = 5;
 
-/// What is to be seen in a part of time.
+/// The intervals to draw in a viewport.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AggregatedIntervals {
-    /// What stands by itself.
+    /// Intervals that are drawn individually.
     pub(crate) intervals: Intervals,
-    /// What doesn't.
+    /// Intervals that are drawn merged.
     pub(crate) aggregates: Vec<Aggregate>,
 }
 
-/// Tenures of a lock, or beliefs of a client, so close together that they are one.
+/// Merged tenures of a lock, or merged beliefs of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Aggregate {
     pub(crate) lock: LockId,
-    /// Who believed; unset where it is the server that says so.
+    /// The client of the beliefs; `None` for tenures.
     pub(crate) client: Option<NodeId>,
     pub(crate) from: VirtualTime,
     pub(crate) until: VirtualTime,
     pub(crate) count: usize,
 }
 
-/// What is looked at, and how closely.
+/// The visible part of time, and its scale.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Viewport {
     pub(crate) from: VirtualTime,
     pub(crate) to: VirtualTime,
-    /// What begins later is left out.
+    /// Intervals that begin later are omitted.
     pub(crate) now: VirtualTime,
-    /// How many microseconds a pixel is.
     pub(crate) us_per_pixel: u64,
 }
 
 impl Intervals {
-    /// What is to be seen of it there. What violates something stays to be seen, as far as it
-    /// can be told from the next that does.
+    /// Returns the intervals to draw. `witnesses` are the records that violate an invariant; their
+    /// tenures and marks stay visible.
     pub(crate) fn aggregated(
         &self,
         viewport: Viewport,
@@ -68,17 +70,17 @@ impl Intervals {
             ..it.clone()
         });
         let tenures = tenures.collect();
-        let mut last = vec![None; 1 << 10];
+        let mut last_marks = vec![None; 1 << 10];
         let mut lookup = AggregateLookup::new(&aggregates);
         let marks = self.marks.iter().filter(|it| {
             if !is_visible(it.at) || it.at > viewport.now {
                 return false;
             }
-            // Where there is one tenure behind the other, they are all written under.
+            // In an aggregate of tenures, appends are too frequent to show.
             let is_crowded = it.kind == MarkKind::Appended && lookup.contains(it.lock, it.at);
             let row = usize::from(it.lock.0) << 2 | it.kind as usize;
             witnesses.contains(&it.record)
-                || !is_crowded && advance_if_apart(&mut last[row], it.at, spacing_us)
+                || !is_crowded && advance_if_apart(&mut last_marks[row], it.at, spacing_us)
         });
         let marks = marks.copied().collect();
         let overlapping = self.find_overlapping_beliefs();
@@ -98,8 +100,8 @@ impl Intervals {
         AggregatedIntervals { intervals, aggregates }
     }
 
-    /// Of each belief, whether another client has one of the same lock at the same time: two who
-    /// believe at once are what one looks for.
+    /// Returns for each belief whether another client believes to hold the same lock at the same
+    /// time. Those are the interesting ones.
     fn find_overlapping_beliefs(&self) -> Vec<bool> {
         let mut overlapping = vec![false; self.beliefs.len()];
         let mut open_beliefs: Vec<Vec<usize>> = Vec::new();
@@ -121,20 +123,20 @@ impl Intervals {
     }
 }
 
-/// The crowds of each lock, for whoever goes through time.
+/// The aggregates of each lock, for lookups in the order of time.
 struct AggregateLookup(Vec<Vec<(VirtualTime, VirtualTime)>>);
 
 impl AggregateLookup {
     fn new(aggregates: &[Aggregate]) -> Self {
         let mut locks = vec![Vec::new(); 1 << 8];
-        // The last first.
+        // In reverse order, so that the earliest is popped first.
         for aggregate in aggregates.iter().rev() {
             locks[usize::from(aggregate.lock.0)].push((aggregate.from, aggregate.until));
         }
         Self(locks)
     }
 
-    /// Whether there is one of this lock at a moment, which is not before the last one.
+    /// Returns whether an aggregate covers this time. Times must not decrease from call to call.
     fn contains(&mut self, lock: LockId, at: VirtualTime) -> bool {
         let aggregates = &mut self.0[usize::from(lock.0)];
         while aggregates.pop_if(|(_, until)| *until < at).is_some() {}
@@ -142,26 +144,26 @@ impl AggregateLookup {
     }
 }
 
-/// Puts together what comes one behind the other in its row.
+/// Merges adjacent intervals of each row.
 struct Aggregator {
     viewport: Viewport,
     rows: Vec<OpenRow>,
-    /// Where in `rows` each row is, behind its lock and client, from 1 on: there can be a hundred
-    /// thousand things in a picture that is drawn sixty times a second.
+    /// The index of each row in `rows` plus one, by lock and client; 0 if there is none. A table,
+    /// because a picture may have 100,000 intervals and is drawn 60 times per second.
     row_indices: Vec<u16>,
-    /// Of each thing that came, whether it stays alone.
+    /// For each interval pushed, whether it is drawn individually.
     is_single: Vec<bool>,
     aggregates: Vec<Aggregate>,
 }
 
 type RowKey = (LockId, Option<NodeId>);
 
-/// The end of a row.
+/// The last aggregate of a row.
 #[derive(Default)]
 struct OpenRow {
-    /// What goes on growing, and the place of the first in it.
+    /// The aggregate that may still grow, and the index of its first interval.
     aggregate: Option<(Aggregate, usize)>,
-    /// Where the last rare one ended.
+    /// The end of the last exception.
     last_exception: Option<VirtualTime>,
 }
 
@@ -180,7 +182,7 @@ impl Aggregator {
         &mut self.rows[usize::from(self.row_indices[key]) - 1]
     }
 
-    /// One more. Rare ones stay alone, as far as they can be told from each other.
+    /// Adds an interval. Exceptions stay individual if they are distinguishable from each other.
     fn push(&mut self, key: RowKey, (from, until): (VirtualTime, VirtualTime), is_exception: bool) {
         let Viewport { from: start, to, now, us_per_pixel: pixel_us } = self.viewport;
         let index = self.is_single.len();
@@ -194,7 +196,7 @@ impl Aggregator {
         let open_row = self.row(key);
         let is_shown_alone =
             is_exception && advance_if_apart(&mut open_row.last_exception, until, spacing_us);
-        // What lasts yet has a promise to be seen.
+        // An interval that has not ended stays individual: its expected end is drawn.
         let is_small = is_close(from, until) && until <= now && !is_shown_alone;
         if let Some((aggregate, _)) = &mut open_row.aggregate
             && is_small
@@ -215,7 +217,7 @@ impl Aggregator {
     fn finish_aggregate(&mut self, finished: Option<(Aggregate, usize)>) {
         match finished {
             Some((aggregate, first_index)) if aggregate.count == 1 => {
-                self.is_single[first_index] = true
+                self.is_single[first_index] = true;
             }
             Some((aggregate, _)) => self.aggregates.push(aggregate),
             None => {}
@@ -234,12 +236,12 @@ fn select<'a, T>(items: &'a [T], selected: &'a [bool]) -> impl Iterator<Item = &
     items.iter().zip(selected).filter(|(_, is_selected)| **is_selected).map(|(item, _)| item)
 }
 
-/// Until when a belief is seen at most.
+/// Returns the latest end of a belief that may be drawn.
 fn visible_until(belief: &Belief) -> VirtualTime {
     belief.ended_at.or(belief.extensions.last().map(|(_, until)| *until)).unwrap_or(belief.from)
 }
 
-/// Whether something is far enough behind the last that is shown in its row.
+/// Returns whether a time is far enough after the last one, and if so, makes it the last.
 fn advance_if_apart(last: &mut Option<VirtualTime>, at: VirtualTime, spacing_us: u64) -> bool {
     let is_apart = last.is_none_or(|last| is_at_least_apart(last, at, spacing_us));
     if is_apart {
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(
             appended_records(&intervals.aggregated(ZOOMED_OUT, &all[..1]).intervals),
             all[..1],
-            "it violates something"
+            "a witness stays visible"
         );
     }
 
@@ -366,7 +368,7 @@ mod tests {
         for number in 0..50_u8 {
             let (client, token) = (NodeId(1 + u8::from(number % 2 == 1)), 1 + u32::from(number));
             let (from, key) = (ms(100 * u64::from(number)), (LockId(0), client, token));
-            // One of them goes on while the next one has begun.
+            // One belief continues while the next one has begun.
             intervals.extend_belief(from, key, from + if number == 20 { 150_000 } else { 50_000 });
         }
         let aggregated = intervals.aggregated(ZOOMED_OUT, &[]).intervals;

@@ -1,9 +1,7 @@
-//! What lasts, read off a trace: tenures as the server sees them, beliefs as the clients have them,
-//! and what happened on them at a moment. The picture of the leases is made of this.
-//!
-//! A fold: it takes in records in their order, and can go on where it stopped.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "most of what happens lasts no time")]
+//! Intervals of a trace: tenures according to the server, beliefs according to the clients,
+//! outages, and the marks on them. The lease diagram is drawn from these.
+//! [`Intervals::extend_from`] is incremental: it continues with the first record that it has not
+//! seen.
 
 mod aggregate;
 
@@ -14,20 +12,19 @@ use leasehold_sim::{
     CallResult, Importance, LockId, Message, NodeId, Record, RecordId, RecordKind, VirtualTime,
 };
 
-/// All that lasts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Intervals {
-    /// In the order of their beginnings.
+    /// In the order of their start.
     pub(crate) tenures: Vec<Tenure>,
     pub(crate) beliefs: Vec<Belief>,
-    /// What happened to files and locks at a moment.
+    /// Events without a duration.
     pub(crate) marks: Vec<Mark>,
-    /// When a node stood still, was dead, or was cut off.
+    /// When a node was paused, crashed or partitioned.
     pub(crate) outages: Vec<Outage>,
     records_applied: u32,
 }
 
-/// One holding of a lock, as the server sees it.
+/// One tenure of a lock, according to the server.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tenure {
     pub(crate) lock: LockId,
@@ -38,7 +35,7 @@ pub(crate) struct Tenure {
     /// Unset while it lasts.
     pub(crate) until: Option<VirtualTime>,
     pub(crate) end: Option<TenureEnd>,
-    /// When its holder was heard of.
+    /// When the server renewed the holder's lease.
     pub(crate) renewals: Vec<VirtualTime>,
 }
 
@@ -47,7 +44,7 @@ pub(crate) struct Tenure {
 pub(crate) enum TenureEnd {
     Released,
     Expired,
-    /// The server crashed, and did not know of it afterwards.
+    /// The server crashed and did not recover it.
     Lost,
 }
 
@@ -58,13 +55,13 @@ pub(crate) struct Belief {
     pub(crate) client: NodeId,
     pub(crate) token: u32,
     pub(crate) from: VirtualTime,
-    /// How long it was held to last, and from when on it was held so.
+    /// The expected ends: each is the time from which it was believed, and the end.
     pub(crate) extensions: Vec<(VirtualTime, VirtualTime)>,
-    /// When it ended before its time.
+    /// When it ended early.
     pub(crate) ended_at: Option<VirtualTime>,
 }
 
-/// Something at a moment.
+/// An event without a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) at: VirtualTime,
@@ -83,7 +80,7 @@ pub(crate) enum MarkKind {
     Fault,
 }
 
-/// A stretch in which a node was not as it should be.
+/// A period in which a node was impaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outage {
     pub(crate) node: NodeId,
@@ -96,14 +93,14 @@ pub(crate) struct Outage {
 pub(crate) enum OutageKind {
     Crashed,
     Paused,
-    /// Nothing gets from it to that node.
+    /// The link from the node to this other node is cut.
     Cut(NodeId),
-    /// Nobody looked.
+    /// The page was not connected to the server.
     Gap,
 }
 
 impl Belief {
-    /// Until when it lasts, as it was held at this moment; none where it was not held then.
+    /// Returns its end as believed at `now`, or `None` before it began.
     pub(crate) fn until(&self, now: VirtualTime) -> Option<VirtualTime> {
         let extensions = self.extensions.iter().take_while(|(at, _)| *at <= now);
         let (_, until_as_of) = extensions.last()?;
@@ -116,7 +113,7 @@ impl Belief {
 }
 
 impl Intervals {
-    /// Takes in what has come since it last did.
+    /// Applies the records that were added to the trace since the last call.
     pub(crate) fn extend_from(&mut self, trace: &[Record]) {
         let from = usize::try_from(self.records_applied).unwrap_or(usize::MAX).min(trace.len());
         for record in &trace[from..] {
@@ -142,7 +139,7 @@ impl Intervals {
             RecordKind::Healed { to } => self.end_outage(node, OutageKind::Cut(to), at),
             RecordKind::Recovered { .. } | RecordKind::Gap { .. } => self.lose_open_tenures(at),
             RecordKind::TenureRecovered { lock, client, token, .. } => {
-                self.recover_tenure(id, at, (lock, client, token))
+                self.recover_tenure(id, at, (lock, client, token));
             }
             RecordKind::LockGranted { lock, client, token, .. } => {
                 self.end_tenure(lock, at, TenureEnd::Lost);
@@ -174,21 +171,49 @@ impl Intervals {
                 self.add_mark(id, at, (lock, node, token), MarkKind::Acknowledged);
             }
             RecordKind::Believed { lock, token, until } => {
-                self.extend_belief(at, (lock, node, token), until)
+                self.extend_belief(at, (lock, node, token), until);
             }
             RecordKind::BeliefEnded { lock, token, .. } => self.end_belief(at, (lock, node, token)),
-            _ => {}
+            RecordKind::Started
+            | RecordKind::ClockJumped { .. }
+            | RecordKind::ClockDrifted { .. }
+            | RecordKind::Degraded { .. }
+            | RecordKind::DiskSlowed { .. }
+            | RecordKind::FaultsEnded
+            | RecordKind::Sent(_)
+            | RecordKind::Arrived(_)
+            | RecordKind::Lost { .. }
+            | RecordKind::Duplicated { .. }
+            | RecordKind::Rescheduled { .. }
+            | RecordKind::WaitRecovered { .. }
+            | RecordKind::SessionOpened { .. }
+            | RecordKind::SessionExpired { .. }
+            | RecordKind::SessionClosed { .. }
+            | RecordKind::LockQueued { .. }
+            | RecordKind::WaitEnded { .. }
+            | RecordKind::RequestRefused { .. }
+            | RecordKind::DuplicateAnswered { .. }
+            | RecordKind::Durable { .. }
+            | RecordKind::WriteFailed
+            | RecordKind::FlushFailed
+            | RecordKind::CallStarted { .. }
+            | RecordKind::CallEnded { .. }
+            | RecordKind::Checked { .. }
+            | RecordKind::Working { .. }
+            | RecordKind::SessionLost
+            | RecordKind::Finished
+            | RecordKind::RunEnded => {}
         }
     }
 
-    /// Nobody looked from the one to the other.
+    /// Adds a period in which the page was not connected.
     pub(crate) fn add_gap(&mut self, from: VirtualTime, until: VirtualTime) {
         let (node, kind) = (NodeId::SERVER, OutageKind::Gap);
         self.outages.push(Outage { node, kind, from, until: Some(until) });
     }
 
     fn begin_outage(&mut self, node: NodeId, kind: OutageKind, from: VirtualTime) {
-        // Whoever dies stands still no more.
+        // A crash ends a pause.
         if kind == OutageKind::Crashed {
             self.end_outage(node, OutageKind::Paused, from);
         }
@@ -236,14 +261,14 @@ impl Intervals {
         }
     }
 
-    /// The server begins anew with what its journal holds.
+    /// Marks open tenures as lost: the server restarted, and those in its log are recovered next.
     fn lose_open_tenures(&mut self, at: VirtualTime) {
         for tenure in self.tenures.iter_mut().filter(|it| it.until.is_none()) {
             (tenure.until, tenure.end) = (Some(at), Some(TenureEnd::Lost));
         }
     }
 
-    /// What the journal holds was never over.
+    /// Reopens a tenure that the server recovered from its log: it was never interrupted.
     fn recover_tenure(&mut self, id: RecordId, at: VirtualTime, key: (LockId, NodeId, u32)) {
         let known = self.tenures.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         match known {
@@ -262,7 +287,7 @@ impl Intervals {
         }
     }
 
-    /// A client believes something, or may, until then unless it learns more.
+    /// Starts or extends a belief, real or inferred.
     pub(crate) fn extend_belief(
         &mut self,
         at: VirtualTime,
@@ -287,7 +312,7 @@ impl Intervals {
         }
     }
 
-    /// A client believes no longer, or may not.
+    /// Ends a belief before its expected end.
     pub(crate) fn end_belief(&mut self, at: VirtualTime, key: (LockId, NodeId, u32)) {
         let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         if let Some(belief) = known {
@@ -304,9 +329,9 @@ mod tests {
     fn intervals(scenario: &str, without: &[Protection]) -> Intervals {
         let scenario = Scenario::from_name(scenario).unwrap();
         let without = without.iter().copied().collect();
-        let mut intervals_of = Intervals::default();
-        intervals_of.extend_from(&scenario.run_without(&without).execute().trace);
-        intervals_of
+        let mut intervals = Intervals::default();
+        intervals.extend_from(&scenario.run_without(&without).execute().trace);
+        intervals
     }
 
     #[test]
@@ -325,7 +350,10 @@ mod tests {
         assert!(first_tenure.until <= Some(second_tenure.from));
         let belief = &intervals.beliefs[0];
         let until = belief.until(VirtualTime::from_millis(3_000)).unwrap();
-        assert!(until < first_tenure.until.unwrap(), "the margin");
+        assert!(
+            until < first_tenure.until.unwrap(),
+            "the belief ends earlier by the safety margin"
+        );
         assert!(
             intervals.outages.iter().any(|it| it.kind == OutageKind::Paused && it.until.is_some())
         );

@@ -1,4 +1,5 @@
-//! What was in the files before anybody looked: fetched, since the stream doesn't tell it.
+//! The contents of files from before the page connected. They are fetched, because the event stream
+//! does not contain them.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +7,26 @@ use leasehold_core::id::Name;
 use leasehold_core::state::State;
 use leasehold_sim::{EventRecorder, Lines, LockId};
 
-/// Files longer than this are not fetched: what is appended from now on is shown alone.
+/// Longer files are not fetched: only new lines of them are shown. In bytes.
 const FETCH_BYTES_MAX: u64 = 256 * 1024;
 
-/// So many files are fetched at most.
+/// The maximum number of files that one call requests.
 const FETCH_FILES_MAX: usize = 24;
 
-/// The beginning of a file.
+/// The contents of a file at the beginning of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FilePrefix {
-    /// How many bytes it had.
+    /// Its length in bytes.
     pub(crate) len: u64,
-    /// How many of its lines had been seen before a gap. They are in it.
+    /// The number of its lines that were observed in earlier segments.
     pub(crate) observed_lines: usize,
-    /// What they are, where they were fetched.
+    /// Its contents, if they were fetched.
     pub(crate) text: Option<String>,
     is_requested: bool,
 }
 
 impl FilePrefix {
-    /// How many lines there were, where that is known.
+    /// Returns the number of its lines, if it is known.
     pub(crate) fn line_count(&self) -> Option<usize> {
         if self.len == 0 {
             return Some(0);
@@ -34,12 +35,11 @@ impl FilePrefix {
     }
 }
 
-/// The beginnings of all files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FilePrefixes(BTreeMap<LockId, FilePrefix>);
 
 impl FilePrefixes {
-    /// As a state has them.
+    /// Creates the prefixes of all files of a state, without their contents.
     pub(super) fn from_state(state: &State, event_recorder: &EventRecorder) -> Self {
         let prefixes = state.files().iter().map(|(name, file)| {
             let lock_id = event_recorder.lock_id(name);
@@ -53,7 +53,7 @@ impl FilePrefixes {
         self.0.get(&lock_id)
     }
 
-    /// The files whose beginning is to be fetched. Each is named once.
+    /// Returns the files to fetch. Each is returned once.
     pub(super) fn take_unfetched(&mut self, locks: &[Name]) -> Vec<Name> {
         let unrequested = self.0.keys().filter(|lock_id| {
             let it = &self.0[*lock_id];
@@ -67,7 +67,7 @@ impl FilePrefixes {
         names.collect()
     }
 
-    /// A file's bytes were fetched. There may be more of them than were there at first.
+    /// Stores fetched contents. They may have grown since the beginning of the segment.
     pub(super) fn store_fetched(&mut self, lock_id: LockId, bytes: &[u8]) {
         let Some(prefix) = self.0.get_mut(&lock_id) else { return };
         let len = usize::try_from(prefix.len).unwrap_or(usize::MAX);
@@ -92,6 +92,10 @@ mod tests {
         prefixes.store_fetched(lock_id, b"a\nb\n");
         assert_eq!(prefixes.get(lock_id).unwrap().text.as_deref(), Some("a\n"));
         prefixes.store_fetched(lock_id, b"a");
-        assert_eq!(prefixes.get(lock_id).unwrap().text, None, "it has become shorter");
+        assert_eq!(
+            prefixes.get(lock_id).unwrap().text,
+            None,
+            "contents shorter than the prefix are ignored"
+        );
     }
 }

@@ -1,17 +1,18 @@
-//! What was seen of a real server: folded from its stream by the very function that the server
-//! uses, and written down as records, so that it can be looked at like a simulated run.
-//!
-//! - Only what the server says is known. What its clients believe is inferred from it.
-//! - What was seen long ago is dropped, and what was missed is marked.
+//! The trace of a live server: its event stream, applied to a state by the server's own function,
+//! and translated to records, so that the page can show it like a simulated run.
+//! - Only the server's events are known. The beliefs of clients are inferred from them.
+//! - Missed events are marked by a gap.
+//! - The oldest events are dropped when there are too many. That renumbers records, clients and
+//!   locks, and changes [`LiveTrace::generation`].
 
 mod file_prefix;
 mod participants;
 mod recording;
+mod retention;
 mod segment;
 mod stream;
 
 use std::collections::BTreeSet;
-use std::iter;
 
 use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{LogIndex, Name, SessionId};
@@ -25,7 +26,7 @@ use leasehold_sim::{
 use super::intervals::Intervals;
 use file_prefix::FilePrefixes;
 use participants::{CLIENTS_MAX, Participants};
-use segment::{CHECKPOINT_INTERVAL, ClockReading, Gap, Segment, SegmentParts};
+use segment::{ClockReading, Gap, Segment};
 use stream::{StreamMessage, StreamUpdate};
 
 pub(crate) use file_prefix::FilePrefix;
@@ -33,50 +34,49 @@ pub(crate) use recording::LiveRecording;
 #[cfg(any(test, target_arch = "wasm32"))]
 pub(crate) use recording::StreamRecorder;
 
-/// How many events are kept.
+/// The number of events that are retained.
 const EVENTS_MAX: usize = 200_000;
 
-/// So many gaps are kept at least: each costs a state.
+/// The number of gaps that are retained at least. Each requires a state.
 const GAPS_RETAINED_MIN: usize = 32;
 
-/// So many locks can be told apart. What happens to others is counted, not shown.
+/// The number of locks that are shown. Records of further locks are omitted.
 const LOCKS_MAX: usize = 240;
 
-/// What came of a message.
+/// The outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MessageOutcome {
-    /// What the server's clock showed when it was sent, where it says so.
+    /// The server's clock when the message was sent, if the message contains it.
     pub(crate) server_time: Option<Time>,
-    /// One begins anew with it: nothing that was known of the clock holds any more.
+    /// The message was a snapshot: previous estimates of the server's clock are void.
     pub(crate) is_snapshot: bool,
 }
 
-/// What was seen.
+/// The trace of a live server. [`Self::apply_message`] extends it.
 pub(crate) struct LiveTrace {
-    /// Who is who. It can't be simulated.
+    /// The names of clients and locks. This run cannot be simulated.
     run: Run,
     event_recorder: EventRecorder,
     participants: Participants,
     records: Vec<Record>,
     segments: Vec<Segment>,
     file_prefixes: FilePrefixes,
-    /// What is so at the end of all that was seen.
+    /// The state at the end of the trace.
     latest_state: State,
     checkers: Checkers,
-    /// By which record each invariant was first judged, and by which it was violated.
+    /// The record with which each invariant was first checked.
     first_checked: [Option<RecordId>; Invariant::ALL.len()],
+    /// The violated invariants, with their witnesses.
     violated: Vec<(Invariant, RecordId)>,
-    /// Up to when it goes.
     end: VirtualTime,
-    /// How many events were dropped since they were too many.
+    /// The number of events that were dropped because there were too many.
     dropped_events: u64,
-    /// How often anything was dropped.
+    /// The number of times that anything was dropped.
     generation: u32,
     events_max: usize,
 }
 
 impl LiveTrace {
-    /// Nothing yet.
     pub(crate) fn new() -> Self {
         Self {
             run: Run {
@@ -113,40 +113,37 @@ impl LiveTrace {
         &self.event_recorder
     }
 
-    /// Up to when it goes.
     pub(crate) const fn end(&self) -> VirtualTime {
         self.end
     }
 
-    /// When it begins: what was before is dropped.
+    /// Returns the time of the first record that is retained.
     pub(crate) fn start(&self) -> VirtualTime {
         self.records.first().map_or(VirtualTime::START, |record| record.at)
     }
 
-    /// Another one once anything was dropped: then other records, clients and locks have the
-    /// numbers that these have now.
+    /// Returns a number that changes when records, clients and locks are renumbered.
     pub(crate) const fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// The last event that is known, if any is.
+    /// Returns the index of the last event, if there is one.
     pub(crate) fn last_log_index(&self) -> Option<LogIndex> {
         let index = self.latest_state.applied_index();
         (!self.segments.is_empty() && index > LogIndex::default()).then_some(index)
     }
 
-    /// What is so at the end.
     pub(crate) const fn latest_state(&self) -> &State {
         &self.latest_state
     }
 
-    /// What was so when there were so many records.
+    /// Returns the state after the first `records` records.
     pub(crate) fn state_at(&self, records: u32) -> State {
         self.segment_at(records).map_or_else(State::default, |segment| segment.state_at(records))
     }
 
-    /// The moment at which the server's clock showed this, as seen from when there were so many
-    /// records.
+    /// Converts a reading of the server's clock, according to the segment that contains this record
+    /// count.
     pub(crate) fn virtual_time(&self, time: Time, records: u32) -> VirtualTime {
         self.segment_at(records)
             .map_or(VirtualTime::START, |segment| segment.clock().to_virtual_time(time))
@@ -157,29 +154,29 @@ impl LiveTrace {
         self.segments.get(segment.max(1) - 1)
     }
 
-    /// The beginning of a file, as it was after the last gap before so many records; nothing where
-    /// that isn't known any more.
+    /// Returns the contents of a file at the beginning of the last segment. Returns `None` for
+    /// earlier segments, whose prefixes are not retained.
     pub(crate) fn file_prefix(&self, lock: LockId, records: u32) -> Option<&FilePrefix> {
         let segment_start = self.segments.last()?.first_record();
         self.file_prefixes.get(lock).filter(|_| records >= segment_start)
     }
 
-    /// The files whose beginning is to be fetched. Each is named once.
+    /// Returns the files whose prefix must be fetched. Each is returned once.
     pub(crate) fn files_to_fetch(&mut self) -> Vec<Name> {
         self.file_prefixes.take_unfetched(&self.run.config.locks)
     }
 
-    /// A file's bytes were fetched.
+    /// Stores the fetched contents of a file.
     pub(crate) fn store_fetched_file(&mut self, name: &Name, bytes: &[u8]) {
         self.file_prefixes.store_fetched(self.event_recorder.lock_id(name), bytes);
     }
 
-    /// What is violated, by the order of the witnesses.
+    /// Returns the violated invariants, in the order of their witnesses.
     pub(crate) fn violated(&self) -> &[(Invariant, RecordId)] {
         &self.violated
     }
 
-    /// What is said of an invariant after so many records.
+    /// Returns the status of an invariant after the first `records` records.
     pub(crate) fn status(&self, invariant: Invariant, records: u32) -> InvariantStatus {
         let violated = self.violated.iter().find(|(it, _)| *it == invariant);
         match (violated, self.first_checked[invariant as usize]) {
@@ -194,11 +191,11 @@ impl LiveTrace {
         }
     }
 
-    /// Takes in a message of the stream that came at this moment.
+    /// Applies a message of the event stream that arrived at `now`.
     ///
     /// # Errors
-    /// Where it isn't one, or doesn't follow what was told before: then the stream has to be
-    /// opened anew.
+    /// If the message is not valid, or does not continue the trace. The stream must then be opened
+    /// again.
     pub(crate) fn apply_message(
         &mut self,
         message: &str,
@@ -250,14 +247,14 @@ impl LiveTrace {
         Ok(MessageOutcome { server_time, is_snapshot })
     }
 
-    /// Time has passed: the server's clock shows this.
+    /// Advances the end to a reading of the server's clock.
     pub(crate) fn advance_to(&mut self, time: Time) {
         if let Some(segment) = self.segments.last() {
             self.end = self.end.max(segment.clock().to_virtual_time(time));
         }
     }
 
-    /// Goes on with this state, after a gap or at first.
+    /// Continues with this state, after a gap or at the beginning.
     fn begin_segment(
         &mut self,
         state: State,
@@ -293,7 +290,7 @@ impl LiveTrace {
             intervals.add_gap(gap_start, self.end);
         }
         let retained = self.event_recorder.snapshot_records(&state);
-        // Who had a lock before is no reason any more: nobody knows how that ended.
+        // Tenures from before the gap cannot be causes: how they ended is unknown.
         for lock in (0_u8..).map(LockId).take(self.run.config.locks.len()) {
             self.event_recorder.set_tenure_record(lock, RecordId::NONE);
         }
@@ -312,10 +309,13 @@ impl LiveTrace {
     fn apply_event(&mut self, event: Event, intervals: &mut Intervals) -> Result<(), String> {
         let expected_index = self.latest_state.applied_index().next();
         if event.index != expected_index {
-            return Err(format!("event {} came where {expected_index} was due", event.index));
+            return Err(format!(
+                "event {} arrived, but {expected_index} was expected",
+                event.index
+            ));
         }
         let Some(clock) = self.segments.last().map(Segment::clock) else {
-            return Err("events came before a snapshot".to_owned());
+            return Err("events arrived before the first snapshot".to_owned());
         };
         let previous_end = self.end;
         self.end = self.end.max(clock.to_virtual_time(event.at));
@@ -334,7 +334,7 @@ impl LiveTrace {
                 .resource_name()
                 .is_none_or(|name| self.event_recorder.lock_id(name) != LockId::NONE)
         {
-            // What nobody asked for follows from what happened just before.
+            // An event without a request is a consequence of the event before it at the same time.
             let is_consequence = initiator.is_server() && previous_end == self.end;
             let last_record = self.records.len().checked_sub(1).filter(|_| is_consequence);
             let cause =
@@ -355,7 +355,7 @@ impl LiveTrace {
         Ok(())
     }
 
-    /// Who led to an event; the server where nobody asked for it.
+    /// Returns the node whose request caused an event; the server if there was no request.
     fn initiator_of(&mut self, event_kind: &EventKind) -> NodeId {
         match event_kind {
             EventKind::SessionOpened { session_id, client, .. } => {
@@ -430,7 +430,7 @@ impl LiveTrace {
         record_id
     }
 
-    /// What a client may believe by what the server has told it.
+    /// Updates the beliefs that follow from an event.
     fn infer_belief(&self, event_kind: &EventKind, kind: RecordKind, intervals: &mut Intervals) {
         match (event_kind, kind) {
             (
@@ -439,7 +439,7 @@ impl LiveTrace {
             ) => {
                 intervals.end_belief(self.end, (lock, client, token));
             }
-            // It hasn't been heard from since: nobody knows whether it knows.
+            // The client has sent nothing since, so it may not know of the grant.
             (EventKind::LockGranted { from_queue: true, .. }, _) => {}
             _ => {
                 if let Some(session_id) = event_kind.session_id() {
@@ -471,79 +471,6 @@ impl LiveTrace {
             intervals.extend_belief(self.end, (lock, client, token), until);
         }
     }
-
-    /// Drops what is oldest, where there is too much; and whom nobody remembers, where there are
-    /// too many to tell apart.
-    fn drop_oldest(&mut self, intervals: &mut Intervals) {
-        let is_out_of_ids = self.run.config.clients.len() == CLIENTS_MAX
-            && self.latest_state.sessions().len() < CLIENTS_MAX / 2;
-        if !is_out_of_ids && self.fits_in_fraction(1) {
-            return;
-        }
-        let events_before = event_count(&self.segments);
-        while self.segments.len() > 1 && (is_out_of_ids || !self.fits_in_fraction(2)) {
-            self.segments.remove(0);
-        }
-        let mut segments = std::mem::take(&mut self.segments).into_iter();
-        let Some(first_segment) = segments.next() else { return };
-        let first_segment = if is_out_of_ids {
-            let (state, clock) = (std::mem::take(&mut self.latest_state), first_segment.clock());
-            let clock = clock.advanced_to(state.last_event_at());
-            SegmentParts { state, clock, gap: Gap::initial(0), events: Vec::new() }
-        } else if first_segment.len() > self.events_max / 2 {
-            first_segment.into_newer_half()
-        } else {
-            first_segment.into_parts()
-        };
-        self.rebuild(
-            iter::once(first_segment).chain(segments.map(Segment::into_parts)).collect(),
-            events_before,
-            intervals,
-        );
-    }
-
-    /// Whether there is no more than one so manieth of what may be kept.
-    fn fits_in_fraction(&self, divisor: usize) -> bool {
-        let states: usize = self.segments.iter().map(Segment::checkpoint_count).sum();
-        let states_max = GAPS_RETAINED_MIN + self.events_max / CHECKPOINT_INTERVAL;
-        event_count(&self.segments) < self.events_max / divisor && states < states_max / divisor
-    }
-
-    /// Begins anew with these, which are left of so many events.
-    fn rebuild(
-        &mut self,
-        mut segments: Vec<SegmentParts>,
-        events_before: usize,
-        intervals: &mut Intervals,
-    ) {
-        let events_left: usize = segments.iter().map(|segment| segment.events.len()).sum();
-        let dropped = self.dropped_events + (events_before - events_left) as u64;
-        let (generation, end) = (self.generation + 1, self.end);
-        *self = Self {
-            events_max: self.events_max,
-            dropped_events: dropped,
-            generation,
-            ..Self::new()
-        };
-        *intervals = Intervals::default();
-        if let Some(first) = segments.first_mut() {
-            first.gap = Gap::initial(dropped);
-        }
-        for SegmentParts { state, clock, gap, events } in segments {
-            self.begin_segment(state, clock, gap, intervals);
-            for event in events {
-                // They followed upon each other before.
-                if self.apply_event(event, intervals).is_err() {
-                    break;
-                }
-            }
-        }
-        self.end = self.end.max(end);
-    }
-}
-
-fn event_count(segments: &[Segment]) -> usize {
-    segments.iter().map(Segment::len).sum()
 }
 
 #[cfg(test)]

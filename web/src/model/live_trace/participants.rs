@@ -1,6 +1,5 @@
-//! Who appears: the clients of a server under the numbers that records name them by.
-//!
-//! A client is known by its name. One that has several sessions at a time appears as often.
+//! The clients of a live server, and the node ids that records use for them. A client is identified
+//! by its name. A client with several open sessions has a node for each.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +7,17 @@ use leasehold_core::id::{Name, SessionId};
 use leasehold_core::state::Session;
 use leasehold_sim::{ClientConfig, Config, NodeId};
 
-/// So many can be told apart. Who comes later is somebody.
+/// The number of clients with a node id. Further clients are [`NodeId::UNKNOWN`].
 pub(super) const CLIENTS_MAX: usize = 240;
 
-/// The clients by their numbers, and which session each of them has.
+/// The node of each open session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Participants {
     node_by_session: BTreeMap<SessionId, NodeId>,
 }
 
 impl Participants {
-    /// These sessions are here, and no others. Whoever was here before stays who it was.
+    /// Removes sessions that are no longer open. Sessions that are still open keep their nodes.
     pub(super) fn retain(
         &mut self,
         open_sessions: &BTreeMap<SessionId, Box<Session>>,
@@ -32,7 +31,8 @@ impl Participants {
         });
     }
 
-    /// A session begins: says who has it.
+    /// Returns the node of a session. A new session gets a node of its client that has no session,
+    /// or a new one.
     pub(super) fn assign_node(
         &mut self,
         session_id: SessionId,
@@ -54,13 +54,13 @@ impl Participants {
         self.node_by_session.remove(&session_id);
     }
 
-    /// The client of this name that was here first.
+    /// Returns the first node of a client.
     pub(super) fn find_by_name(client: &Name, config: &Config) -> NodeId {
         let index = config.clients.iter().position(|it| it.name == *client);
         index.and_then(node_of_index).unwrap_or(NodeId::UNKNOWN)
     }
 
-    /// One of this name that has no session.
+    /// Returns a node of this client that has no open session.
     fn find_without_session(&self, client: &Name, config: &Config) -> Option<NodeId> {
         let mut same_name = (0..).zip(&config.clients).filter(|(_, it)| it.name == *client);
         same_name.find_map(|(index, _)| {

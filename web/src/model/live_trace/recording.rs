@@ -1,5 +1,7 @@
-//! What a server said, kept as a file: the state at first, and every message with the time at which
-//! it came. Whoever opens it goes through it as the page did.
+//! Recordings of a live server: a file with the initial state, and every message with its arrival
+//! time. Opening it applies the messages as the page did.
+//!
+//! The format is stable: see the names in the `serde` attributes.
 
 use std::fmt::Write as _;
 
@@ -13,32 +15,31 @@ use super::segment::{ClockReading, Gap};
 use super::stream::{StreamMessage, StreamUpdate};
 use crate::model::intervals::Intervals;
 
-/// What a file of this kind says of itself.
+/// The value of `format` in each file.
 const FORMAT: &str = "leasehold-recording";
 
-/// The version of the format.
 const VERSION: u32 = 1;
 
-/// How long a recording may become, in bytes.
+/// The size limit of a recording, in bytes.
 const BYTES_MAX: usize = 64 << 20;
 
-/// Writes down what a server says.
+/// Records the messages of a server.
 #[derive(Debug)]
 pub(crate) struct StreamRecorder {
     started_at: VirtualTime,
-    /// What the server's clock showed then, as far as it was known.
+    /// The server's clock at that time, if it was known.
     server_time: Option<Time>,
-    /// What was so at first, once it was told.
+    /// The initial state, after it has been fetched.
     initial_state: Option<String>,
     messages: String,
 }
 
-/// A recording, as it is read.
+/// A recording that was read from a file.
 #[derive(Deserialize)]
 pub(crate) struct LiveRecording {
     format: String,
     version: u32,
-    /// What the server's clock showed when it was begun, as far as it was known.
+    /// The server's clock at the beginning, if it was known.
     #[serde(rename = "at_ms")]
     server_time: Option<Time>,
     #[serde(rename = "first")]
@@ -46,7 +47,7 @@ pub(crate) struct LiveRecording {
     messages: Vec<RecordedMessage>,
 }
 
-/// What was so at first, as the server tells it beside its stream.
+/// The reply to `GET api/state`.
 #[derive(Deserialize)]
 struct InitialState {
     state: Box<State>,
@@ -60,7 +61,7 @@ struct RecordedMessage {
 }
 
 impl StreamRecorder {
-    /// Begins at this moment, at which the server's clock shows this.
+    /// Starts a recording. `server_time` is the server's clock at `started_at`, if it is known.
     pub(crate) const fn new(started_at: VirtualTime, server_time: Option<Time>) -> Self {
         Self { started_at, server_time, initial_state: None, messages: String::new() }
     }
@@ -69,12 +70,12 @@ impl StreamRecorder {
         self.started_at
     }
 
-    /// What was so at first, as the server tells it.
+    /// Sets the initial state: the reply to `GET api/state`.
     pub(crate) fn set_initial_state(&mut self, initial_state: String) {
         self.initial_state = Some(initial_state);
     }
 
-    /// A message that came at this moment.
+    /// Records a message that arrived at `now`.
     pub(crate) fn record_message(&mut self, message: &str, now: VirtualTime) {
         let seen_ms = now.as_millis().saturating_sub(self.started_at.as_millis());
         let separator = if self.messages.is_empty() { "" } else { ",\n" };
@@ -82,12 +83,12 @@ impl StreamRecorder {
         write!(self.messages, "{separator}{{\"seen_ms\":{seen_ms},\"said\":{message}}}").ok();
     }
 
-    /// Whether it has become as long as it may.
+    /// Returns whether the size limit is reached.
     pub(crate) fn is_full(&self) -> bool {
         self.messages.len() >= BYTES_MAX
     }
 
-    /// The file; nothing where it was never told what was so at first.
+    /// Returns the file, or `None` if the initial state was never set.
     pub(crate) fn finish(self) -> Option<String> {
         let (initial_state, messages) = (self.initial_state?, self.messages);
         let server_time = self
@@ -101,22 +102,28 @@ impl StreamRecorder {
 }
 
 impl LiveRecording {
-    /// Whether a text says of itself that it is one.
+    /// Returns whether a text claims to be a recording.
     pub(crate) fn matches(text: &str) -> bool {
         text.len() < 4 * BYTES_MAX && text.get(..80).unwrap_or(text).contains(FORMAT)
     }
 
+    /// Parses a recording.
+    ///
     /// # Errors
-    /// Where it can't be read, or is of a version that isn't known here.
+    /// If the text is not valid, or has an unsupported version.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let recording: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if recording.format != FORMAT || recording.version != VERSION {
-            return Err(format!("it is of version {}; this is {VERSION}", recording.version));
+            return Err(format!(
+                "recording has unsupported version {}; expected {VERSION}",
+                recording.version
+            ));
         }
         Ok(recording)
     }
 
-    /// What the server's clock showed at its beginning: less than at whatever was seen after it.
+    /// Returns the server's clock at the beginning. It is earlier than every event after the
+    /// initial state.
     fn server_start_time(&self) -> Time {
         let last_index = self.initial_state.state.applied_index();
         let mut events = self.messages.iter().flat_map(|message| message.message.events());
@@ -130,10 +137,10 @@ impl LiveRecording {
 }
 
 impl LiveTrace {
-    /// What was recorded, to its end.
+    /// Replays a recording to its end.
     ///
     /// # Errors
-    /// Where its messages don't follow upon each other.
+    /// If a message does not continue the trace.
     pub(crate) fn from_recording(recording: LiveRecording) -> Result<(Self, Intervals), String> {
         let (mut live_trace, mut intervals) = (Self::new(), Intervals::default());
         live_trace.events_max = usize::MAX;
@@ -147,7 +154,7 @@ impl LiveTrace {
             let now = VirtualTime::from_millis(seen_ms);
             let server_time = message.server_time;
             match message.into_update() {
-                // What came while the state was on its way is in the state.
+                // Events that happened before the initial state was sent are part of it.
                 StreamUpdate::Events(events) => {
                     for event in events {
                         if event.index > live_trace.latest_state.applied_index() {

@@ -1,14 +1,14 @@
-//! What was seen without a gap: a state to begin with, and all events after it.
+//! A segment of a live trace: an initial state, and all events after it without a gap.
 
 use leasehold_core::event::Event;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use leasehold_sim::VirtualTime;
 
-/// How many events there are between two states that are kept.
+/// The number of events between two checkpoints.
 pub(super) const CHECKPOINT_INTERVAL: usize = 2_048;
 
-/// A state, and how many events and records there are before it.
+/// A state, and the number of events and records before it.
 #[derive(Clone, Debug)]
 struct Checkpoint {
     events: usize,
@@ -16,18 +16,17 @@ struct Checkpoint {
     state: State,
 }
 
-/// One piece.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
-    /// The first one stands at the beginning of the piece.
+    /// The first checkpoint is the initial state.
     checkpoints: Vec<Checkpoint>,
-    /// Each with how many records there are after it.
+    /// Each with the number of records up to and including its own.
     events: Vec<(u32, Event)>,
     clock: ClockReading,
     gap: Gap,
 }
 
-/// What a piece was made of: a state, and what was seen after it.
+/// The parts of a segment, from which it can be rebuilt.
 pub(super) struct SegmentParts {
     pub(super) state: State,
     pub(super) clock: ClockReading,
@@ -35,24 +34,24 @@ pub(super) struct SegmentParts {
     pub(super) events: Vec<Event>,
 }
 
-/// What was not seen before a state that was told.
+/// The gap before a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {
-    /// Since when nothing was seen; unset where nothing ever was.
+    /// The time of the last message before it; `None` at the beginning.
     pub(super) since: Option<VirtualTime>,
     pub(super) missed_events: u64,
-    /// The server was started again meanwhile.
+    /// Whether the server was restarted during the gap.
     pub(super) server_restarted: bool,
 }
 
 impl Gap {
-    /// Nothing was seen before, and so much is known to have been missed.
+    /// The gap at the beginning of a trace.
     pub(super) const fn initial(missed_events: u64) -> Self {
         Self { since: None, missed_events, server_restarted: false }
     }
 }
 
-/// What the server's clock showed at a moment.
+/// A reading of the server's clock at a virtual time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClockReading {
     pub(super) server_time: Time,
@@ -60,7 +59,7 @@ pub(super) struct ClockReading {
 }
 
 impl ClockReading {
-    /// The moment at which the server's clock shows this.
+    /// Returns the virtual time at which the server's clock shows `server_time`.
     pub(super) fn to_virtual_time(self, server_time: Time) -> VirtualTime {
         let (from, at) = (self.server_time.as_millis(), server_time.as_millis());
         let start = self.virtual_time.as_micros();
@@ -72,7 +71,7 @@ impl ClockReading {
         VirtualTime::from_micros(micros)
     }
 
-    /// The same clock, as it shows this; at the earliest what it showed at first.
+    /// Returns the same clock at a later reading.
     pub(super) fn advanced_to(self, server_time: Time) -> Self {
         let server_time = server_time.max(self.server_time);
         Self { server_time, virtual_time: self.to_virtual_time(server_time) }
@@ -80,7 +79,7 @@ impl ClockReading {
 }
 
 impl Segment {
-    /// Begins with a state, before which there are so many records.
+    /// Starts a segment with a state that follows `records` records.
     pub(super) fn new(state: State, clock: ClockReading, gap: Gap, records: u32) -> Self {
         Self {
             checkpoints: vec![Checkpoint { events: 0, records, state }],
@@ -98,17 +97,17 @@ impl Segment {
         self.events.len()
     }
 
-    /// How many states are kept in it.
     pub(super) const fn checkpoint_count(&self) -> usize {
         self.checkpoints.len()
     }
 
-    /// How many records there are before it.
+    /// Returns the number of records before it.
     pub(super) fn first_record(&self) -> u32 {
         self.checkpoints[0].records
     }
 
-    /// One more event, after which there are so many records, and the state after it.
+    /// Appends an event. `records` is the number of records after it, and `state` the state after
+    /// it.
     pub(super) fn push(&mut self, event: Event, records: u32, state: &State) {
         self.events.push((records, event));
         if self.events.len().is_multiple_of(CHECKPOINT_INTERVAL) {
@@ -117,7 +116,7 @@ impl Segment {
         }
     }
 
-    /// What was so when there were so many records.
+    /// Returns the state after the first `records` records.
     pub(super) fn state_at(&self, records: u32) -> State {
         let checkpoint =
             self.checkpoints.partition_point(|checkpoint| checkpoint.records <= records).max(1) - 1;
@@ -130,12 +129,11 @@ impl Segment {
         state
     }
 
-    /// All of it, to be gone through again.
     pub(super) fn into_parts(self) -> SegmentParts {
         self.split_from(0)
     }
 
-    /// Its younger half. All of it where it is short.
+    /// Returns the newer half, or everything if there is only one checkpoint.
     pub(super) fn into_newer_half(self) -> SegmentParts {
         let middle = self.checkpoints.len() / 2;
         self.split_from(middle)

@@ -1,4 +1,4 @@
-//! What a server says over its stream, message by message.
+//! The messages of the server's event stream.
 
 use leasehold_core::event::Event;
 use leasehold_core::id::LogIndex;
@@ -6,13 +6,13 @@ use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use serde::Deserialize;
 
-/// A message as it stands there. Not an enum with a tag: serde would read the state by way of a
-/// form in which the keys of maps are text alone, and sessions have numbers.
+/// A message as received. It is not an internally tagged enum, because serde would buffer the state
+/// in a form in which map keys are strings, and session ids are numbers.
 #[derive(Deserialize)]
 pub(crate) struct StreamMessage {
     #[serde(rename = "type")]
     kind: String,
-    /// What the server's clock shows.
+    /// The server's clock when the message was sent.
     #[serde(rename = "at_ms")]
     pub(super) server_time: Option<Time>,
     #[serde(rename = "missed")]
@@ -24,28 +24,27 @@ pub(crate) struct StreamMessage {
     events: Vec<Event>,
 }
 
-/// The same, understood.
+/// The contents of a message.
 pub(super) enum StreamUpdate {
-    /// Begin with this.
+    /// Start again from this state.
     Snapshot {
         state: Box<State>,
         missed_events: u64,
-        /// The last event of the life of the server before this one.
+        /// The last event that the server recovered at its start.
         recovered_through: Option<LogIndex>,
     },
     Events(Vec<Event>),
-    /// Nothing, or what a later version adds.
+    /// A heartbeat, or a message that a later version added.
     Ignored,
 }
 
 impl StreamMessage {
     /// # Errors
-    /// Where it isn't a message of the stream.
+    /// If the text is not a message of the stream.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// What it says has happened.
     pub(super) fn events(&self) -> &[Event] {
         &self.events
     }

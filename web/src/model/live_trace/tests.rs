@@ -1,5 +1,6 @@
-//! A server that says what a test wants, and what is made of it.
+//! Live traces of scripted event streams.
 
+use super::segment::CHECKPOINT_INTERVAL;
 use super::*;
 use crate::model::timeline::Timeline;
 
@@ -55,7 +56,7 @@ fn live_events_are_explained_like_a_simulated_run() {
     assert_eq!(describe(2).sentence(), "server grants a to ann under token 1");
     let expiry = describe(5);
     assert_eq!(expiry.sentence(), "server takes a from ann, token 1: its lease is over");
-    // Each session has a lease of its own, so nobody says how long it was.
+    // The length of the lease is not part of the reason, because each session has its own.
     let reason = "the server had last heard of ann at 2.0 s";
     assert_eq!(expiry.reason.as_deref(), Some(reason));
     let statuses = timeline.statuses();
@@ -77,9 +78,9 @@ fn earlier_states_can_be_shown() {
     timeline.go_to(VirtualTime::from_millis(250));
     assert_eq!(timeline.scene().locks[0].last_lines, [(1, "ann".to_owned())]);
     let truth = timeline.scene().clients[0].server_lease.unwrap();
-    assert_eq!(truth.until, VirtualTime::from_millis(5_200), "its append renewed its lease");
+    assert_eq!(truth.until, VirtualTime::from_millis(5_200), "the append renewed the lease");
     timeline.go_to(timeline.end());
-    assert_eq!(timeline.scene().clients[0].activity, "its lease ran out");
+    assert_eq!(timeline.scene().clients[0].activity, "lease expired");
     let intervals = timeline.intervals();
     assert_eq!(intervals.tenures.len(), 1);
     assert_eq!(intervals.beliefs[0].until(timeline.end()), Some(VirtualTime::from_millis(7_000)));
@@ -104,10 +105,10 @@ fn gap_is_marked_and_tenures_continue_after_it() {
         matches!(kinds[4], RecordKind::TenureRecovered { token: 1, client: NodeId(1), .. }),
         "{kinds:?}"
     );
-    assert_eq!(intervals.tenures.len(), 1, "it was never over");
+    assert_eq!(intervals.tenures.len(), 1, "the tenure was never interrupted");
     assert_eq!(live_trace.end(), ms(9_000));
     let gaps: Vec<_> = intervals.outages.iter().map(|it| (it.from, it.until)).collect();
-    assert_eq!(gaps, [(ms(100), Some(ms(9_000)))], "from when it was last heard");
+    assert_eq!(gaps, [(ms(100), Some(ms(9_000)))], "the gap starts at the last message");
     let restarted = r#""missed":0,"recovered":2"#;
     live_trace.apply_message(&snapshot(&state, restarted), ms(12_000), &mut intervals).unwrap();
     assert!(live_trace.records().iter().any(|record| record.kind == RecordKind::Restarted));
@@ -119,7 +120,7 @@ fn missing_event_is_reported() {
     let (mut live_trace, mut intervals) = (LiveTrace::new(), Intervals::default());
     let mut apply =
         |message: &str| live_trace.apply_message(message, VirtualTime::START, &mut intervals);
-    assert!(apply(&events(OPENED)).is_err(), "nobody knows what was so before");
+    assert!(apply(&events(OPENED)).is_err(), "the state before is unknown");
     apply(&snapshot(&State::default(), "\"recovered\":0")).unwrap();
     assert!(apply(&events(GRANTED)).is_err());
     assert!(apply("nonsense").is_err());
@@ -143,13 +144,12 @@ fn oldest_events_are_dropped_and_the_rest_stays_correct() {
     assert_eq!(live_trace.end(), VirtualTime::from_millis(12_000 + 24_999 - 5_000));
     let events = u32::try_from(live_trace.dropped_events).unwrap();
     assert_eq!(live_trace.records()[0].kind, RecordKind::Gap { events });
-    assert_eq!(
-        intervals,
-        Intervals::default().configured(|it| it.extend_from(live_trace.records()))
-    );
+    let mut expected = Intervals::default();
+    expected.extend_from(live_trace.records());
+    assert_eq!(intervals, expected);
 }
 
-/// A session of ann of this number begins.
+/// The event that opens session `session_id` for ann.
 fn session_of_ann(session_id: u64) -> String {
     OPENED
         .replace("\"index\":1", &format!("\"index\":{session_id}"))
@@ -173,11 +173,15 @@ fn two_sessions_of_one_name_keep_their_rows_across_a_gap() {
     state.apply(&serde_json::from_str(closed).unwrap());
     apply(&snapshot(&state, "\"missed\":1,\"recovered\":0"));
     let node = |session_id| live_trace.event_recorder().owner(SessionId::new(session_id));
-    assert_eq!((node(1), node(2)), (NodeId(1), NodeId(2)), "the second one stays the second");
+    assert_eq!((node(1), node(2)), (NodeId(1), NodeId(2)), "the second session keeps its node");
     live_trace
         .apply_message(&events(&session_of_ann(4)), VirtualTime::START, &mut intervals)
         .unwrap();
-    assert_eq!(live_trace.event_recorder().owner(SessionId::new(4)), NodeId(1), "that one is free");
+    assert_eq!(
+        live_trace.event_recorder().owner(SessionId::new(4)),
+        NodeId(1),
+        "the first node is free again"
+    );
 }
 
 #[test]
@@ -197,11 +201,11 @@ fn memory_is_limited_after_many_gaps() {
         checkpoints_max <= GAPS_RETAINED_MIN + EVENTS_MAX / CHECKPOINT_INTERVAL,
         "{checkpoints_max}"
     );
-    assert!(live_trace.segments.len() >= GAPS_RETAINED_MIN, "the last ones are still there");
+    assert!(live_trace.segments.len() >= GAPS_RETAINED_MIN, "the latest gaps are retained");
     assert_eq!((live_trace.dropped_events, live_trace.end()), (6, at(999)));
     let first = live_trace.records()[0];
     assert_eq!(first.kind, RecordKind::Gap { events: 6 });
-    assert_eq!(first.at, at(999 - live_trace.segments.len() as u64 + 1), "when it was seen");
+    assert_eq!(first.at, at(999 - live_trace.segments.len() as u64 + 1), "the gap keeps its time");
     assert!(live_trace.records().len() < 500 && intervals.outages.len() < 500);
 }
 
@@ -221,8 +225,8 @@ fn ended_clients_are_dropped_and_the_generation_changes() {
     let no_sessions = snapshot(&State::default(), "\"recovered\":0");
     live_trace.apply_message(&no_sessions, VirtualTime::from_millis(10), &mut intervals).unwrap();
     assert_eq!(live_trace.run().config.clients.len(), 0);
-    assert_eq!(live_trace.dropped_events, 0, "there was no event at all");
-    assert_ne!(live_trace.generation(), previous, "who selects the 7th client means nobody now");
+    assert_eq!(live_trace.dropped_events, 0, "there were no events");
+    assert_ne!(live_trace.generation(), previous, "client numbers have changed");
 }
 
 #[test]
@@ -238,7 +242,7 @@ fn append_after_lease_expiry_violates_s4() {
     for event in [OPENED, GRANTED] {
         live_trace.apply_message(&events(event), VirtualTime::START, &mut intervals).unwrap();
     }
-    // Its lease is over, and an append of it is in the file all the same.
+    // The lease has expired, but an append is in the file.
     let late_append = WRITTEN.replace("5200", "70000");
     live_trace.apply_message(&events(&late_append), VirtualTime::START, &mut intervals).unwrap();
     assert_eq!(live_trace.violated()[0].0, Invariant::S4);
@@ -251,7 +255,7 @@ fn recording_is_replayed() {
     for (number, event) in (1..).zip([OPENED, GRANTED, WRITTEN, RENEWED, LEASE_EXPIRED, EXPIRED]) {
         recorder.record_message(&events(event), VirtualTime::from_millis(100 + number * 10));
     }
-    // It was asked for when the first event had happened already.
+    // The initial state arrived after the first event.
     let mut initial_state = State::default();
     initial_state.apply(&serde_json::from_str(OPENED).unwrap());
     recorder.set_initial_state(format!(
@@ -297,12 +301,12 @@ fn recording_starts_at_the_time_it_was_started() {
         let at = live_trace.records().iter().map(|record| record.at.as_millis());
         (live_trace.start(), at.collect::<Vec<_>>(), live_trace.end())
     };
-    // The server had been idle for a quarter of an hour.
+    // The server was idle for 15 minutes.
     let end = VirtualTime::from_millis(1_900);
     assert_eq!(replay_from(Some(904_010)), (VirtualTime::START, vec![0, 990, 1_900], end));
-    // Its clock was not known well: even so nothing happens before the beginning, or at it.
+    // With an imprecise clock, events still follow the beginning.
     assert_eq!(replay_from(Some(905_300)), (VirtualTime::START, vec![0, 1, 1_900], end));
-    // Nothing was known of its clock: then it begins with what the server knew last.
+    // With an unknown clock, the recording begins at the last event of the initial state.
     let with_unknown_clock = replay_from(None);
     assert_eq!(
         (with_unknown_clock.0, &with_unknown_clock.1[..2]),
@@ -322,12 +326,3 @@ fn refusal_without_a_lock_is_recorded() {
         "{last:?}"
     );
 }
-
-trait Configure: Sized {
-    fn configured(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self
-    }
-}
-
-impl Configure for Intervals {}

@@ -1,4 +1,4 @@
-//! The scene of a real server, as far as it tells.
+//! Builds the scene of a live server from its event stream.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,20 +13,20 @@ use super::{
     Client, ClientBelief, Condition, Counts, Decision, LeaseTerm, Scene, Server, lock_view,
     waiting_text,
 };
+use crate::model::event_category::EventCategory;
 use crate::model::live_trace::{FilePrefix, LiveTrace};
-use crate::picture::symbol::EventCategory;
 
-/// For how long a decision leaves a mark, in microseconds.
+/// How long a decision is marked, in microseconds.
 const DECISION_SHOWN_US: u64 = 900_000;
 
-/// For how long a client is shown after its session, in microseconds.
+/// How long a client is shown after its session has ended, in microseconds.
 const ENDED_SHOWN_US: u64 = 8_000_000;
 
-/// More clients than this are counted, not shown.
+/// Further clients are counted, not shown.
 const CLIENTS_SHOWN: usize = 60;
 
 impl Scene {
-    /// After so many records, at this moment.
+    /// Builds the scene after the first `records` records, at `now`.
     pub(crate) fn from_live_trace(live_trace: &LiveTrace, records: u32, now: VirtualTime) -> Self {
         let all_records = live_trace.records();
         let past = usize::try_from(records)
@@ -43,7 +43,7 @@ impl Scene {
             let lines = live_trace.event_recorder().file(lock_id);
             let beginning = live_trace.file_prefix(lock_id, records);
             let line_count = lines.map_or(0, |lines| line_count_at(lines, records));
-            // What was seen before a gap is in what stood there before.
+            // Lines that were observed before the last gap are part of the prefix.
             let line_count = line_count.saturating_sub(beginning.map_or(0, |it| it.observed_lines));
             let before = beginning.map_or(Some(0), FilePrefix::line_count);
             lock_view(&state, run, (lock_id, name), (lines, line_count, before))
@@ -64,7 +64,7 @@ impl Scene {
     }
 }
 
-/// How many lines there were after so many records.
+/// Returns the number of lines after the first `records` records.
 pub(crate) fn line_count_at(lines: &Lines, records: u32) -> usize {
     let is_included = |line: &Line| line.record.0 < records;
     if lines.iter().next_back().is_none_or(is_included) {
@@ -95,7 +95,7 @@ fn client_views(
     let records = u32::try_from(past.len()).unwrap_or(u32::MAX);
     let all = connected.len() + ended.len();
     let unknown = state.sessions().len() - connected.len();
-    // Whoever holds or waits is of more interest than whoever idles.
+    // Clients that hold or wait take precedence over idle and ended ones.
     let mut nodes: Vec<(bool, NodeId)> = ended.keys().map(|node| (true, *node)).collect();
     nodes.extend(
         connected.iter().map(|(node, (_, session))| {
@@ -131,16 +131,19 @@ fn client_views(
     (shown, more)
 }
 
-/// Who has gone a moment ago, and how; the last first.
-#[allow(clippy::wildcard_enum_match_arm, reason = "two kinds tell of it")]
+/// Returns the clients whose session ended recently and how it ended, newest first.
 fn ended_clients(
     past: &[Record],
     now: VirtualTime,
 ) -> impl Iterator<Item = (NodeId, &'static str)> {
-    recent_records(past, now, ENDED_SHOWN_US).filter_map(|record| match record.kind {
-        RecordKind::SessionExpired { client, .. } => Some((client, "its lease ran out")),
-        RecordKind::SessionClosed { client, .. } => Some((client, "has closed its session")),
-        _ => None,
+    recent_records(past, now, ENDED_SHOWN_US).filter_map(|record| {
+        if let RecordKind::SessionExpired { client, .. } = record.kind {
+            Some((client, "lease expired"))
+        } else if let RecordKind::SessionClosed { client, .. } = record.kind {
+            Some((client, "session closed"))
+        } else {
+            None
+        }
     })
 }
 
@@ -161,7 +164,8 @@ fn lease_term(live_trace: &LiveTrace, session: &Session, records: u32) -> LeaseT
     }
 }
 
-/// What a client may believe, if it was told: nobody has seen whether it was.
+/// Returns what the client believes if it has received the server's replies, which cannot be
+/// observed.
 fn inferred_belief(
     live_trace: &LiveTrace,
     state: &State,
@@ -188,12 +192,12 @@ fn activity(state: &State, session: &Session) -> String {
         .any(|tenure| tenure.claim_by.is_some() && !session.has_claimed(tenure));
     match held.as_slice() {
         [] => waiting_text(state, session).unwrap_or_else(|| "idle".to_owned()),
-        names if is_unclaimed => format!("gets {}, not heard yet", names.join(", ")),
+        names if is_unclaimed => format!("granted {}, not confirmed yet", names.join(", ")),
         names => format!("holds {}", names.join(", ")),
     }
 }
 
-/// The last thing that was decided about each client, a moment ago.
+/// Returns the most recent decision about each client, if it was made within [`DECISION_SHOWN_US`].
 fn recent_decisions(past: &[Record], now: VirtualTime) -> Vec<Decision> {
     let mut decisions: Vec<Decision> = Vec::new();
     for record in recent_records(past, now, DECISION_SHOWN_US) {

@@ -1,5 +1,8 @@
-//! What everybody is like at one moment: what the stage shows. The truth is the service's own
-//! state; the beliefs are the clients', where one can look into them.
+//! The scene: the condition of server, clients, locks and packets at one time, as the stage shows
+//! it.
+//!
+//! - Leases, tenures and queues are those of the server's own state.
+//! - Beliefs are those of the simulated clients. For a live server they are inferred.
 
 mod live;
 mod simulated;
@@ -12,12 +15,12 @@ use leasehold_sim::{
     ClockView, Lines, LinkId, LockId, Message, NodeId, PacketId, PacketSelector, Run, VirtualTime,
 };
 
-use crate::picture::symbol::EventCategory;
+use crate::model::event_category::EventCategory;
 
-/// How many of a file's last lines are shown beside it.
+/// The number of a file's last lines that the stage shows.
 const LINES_SHOWN: usize = 3;
 
-/// Everybody at one moment.
+/// A cluster at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Scene {
     pub(crate) server: Server,
@@ -25,9 +28,9 @@ pub(crate) struct Scene {
     pub(crate) locks: Vec<Lock>,
     pub(crate) packets: Vec<Packet>,
     pub(crate) losses: Vec<LostPacket>,
-    /// What the server decided a moment ago, where no packets are seen.
+    /// Recent decisions of a live server, whose packets are not visible.
     pub(crate) decisions: Vec<Decision>,
-    /// How many clients there are beyond those that are shown.
+    /// The number of clients that are not shown.
     pub(crate) more_clients: usize,
 }
 
@@ -45,13 +48,13 @@ pub(crate) enum Condition {
 pub(crate) struct Server {
     pub(crate) condition: Condition,
     pub(crate) clock: ClockView,
-    /// How many events are not on disk yet.
+    /// The number of events that are not durable yet.
     pub(crate) unflushed_events: usize,
-    /// What is in its memory, in numbers; unset where it has none.
+    /// Totals of its state; `None` if the server is not running.
     pub(crate) counts: Option<Counts>,
 }
 
-/// How much there is of everything.
+/// Totals of the server's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) sessions: usize,
@@ -66,20 +69,20 @@ pub(crate) struct Client {
     pub(crate) node: NodeId,
     pub(crate) name: Name,
     pub(crate) condition: Condition,
-    /// Whether its packets don't get to the server, and the server's not to it.
+    /// Whether the link to the server is cut, and whether the link from the server is cut.
     pub(crate) is_cut_off: (bool, bool),
     pub(crate) clock: ClockView,
-    /// What the server still gives it.
+    /// The lease as the server has it.
     pub(crate) server_lease: Option<LeaseTerm>,
-    /// What it believes to have.
+    /// The lease as the client believes it.
     pub(crate) belief: Option<ClientBelief>,
-    /// What it is about, in words.
+    /// A phrase that follows the client's name, such as "holds file_0".
     pub(crate) activity: String,
-    /// Whether the server says that it holds a lock.
+    /// Whether it holds a lock according to the server.
     pub(crate) holds_lock: bool,
 }
 
-/// A stretch of time that runs down.
+/// A lease with its end and its full length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseTerm {
     pub(crate) until: VirtualTime,
@@ -91,7 +94,7 @@ pub(crate) struct ClientBelief {
     pub(crate) term: LeaseTerm,
     pub(crate) lock: LockId,
     pub(crate) token: u32,
-    /// It is what the client may believe by what it was told; it has not said so itself.
+    /// The belief is inferred from the server's replies; the client itself is not visible.
     pub(crate) is_inferred: bool,
 }
 
@@ -101,10 +104,11 @@ pub(crate) struct Lock {
     pub(crate) name: Name,
     pub(crate) holder: Option<Holder>,
     pub(crate) wait_queue: Vec<String>,
-    /// How many lines its file has; where it isn't known what stood in it before, how many came …
+    /// The number of lines in its file, or of new lines if `is_partial_count`.
     pub(crate) line_count: usize,
+    /// Whether the contents from before the page connected are unknown.
     pub(crate) is_partial_count: bool,
-    /// … and the last of them: token, whose.
+    /// The last lines: token and client.
     pub(crate) last_lines: Vec<(u32, String)>,
 }
 
@@ -114,7 +118,7 @@ pub(crate) struct Holder {
     pub(crate) token: u32,
 }
 
-/// A packet on its way.
+/// A packet in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
     pub(crate) id: PacketId,
@@ -125,21 +129,21 @@ pub(crate) struct Packet {
     pub(crate) sent_at: VirtualTime,
     pub(crate) arrives_at: VirtualTime,
     pub(crate) will_be_lost: bool,
-    /// It is of those that go to and fro all the time.
+    /// A heartbeat or a repeated acquire request: traffic that never pauses.
     pub(crate) is_routine: bool,
 }
 
-/// A packet that was lost a moment ago.
+/// A packet that was lost recently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LostPacket {
     pub(crate) packet: PacketId,
     pub(crate) link: LinkId,
     pub(crate) at: VirtualTime,
-    /// It came to its end, and nobody was there.
+    /// It arrived, but the receiver was down.
     pub(crate) is_at_receiver: bool,
 }
 
-/// Something that the server has decided about a client.
+/// A recent decision of the server about a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) client: NodeId,
@@ -160,27 +164,48 @@ impl Counts {
 }
 
 impl Packet {
-    /// How far it is on its way at this moment, from 0 to 1.
+    /// Returns the fraction of its way that it has travelled, from 0 to 1.
     pub(crate) fn progress(&self, now: VirtualTime) -> f64 {
         elapsed_fraction(self.sent_at, self.arrives_at, now)
     }
 }
 
 impl LeaseTerm {
-    /// How much of it is left, from 0 to 1.
+    /// Returns the fraction that remains, from 0 to 1.
     pub(crate) fn remaining_fraction(self, now: VirtualTime) -> f64 {
         let remaining = self.until.as_micros().saturating_sub(now.as_micros());
         ratio(remaining, self.length_us).min(1.0)
     }
 
-    /// How much is left, in words.
+    /// Returns the remaining time as text.
     pub(crate) fn remaining_text(self, now: VirtualTime) -> String {
         let remaining = self.until.as_micros().saturating_sub(now.as_micros());
         VirtualTime::from_micros(remaining).to_string()
     }
 }
 
-/// How far `now` is from `from` to `to`, from 0 to 1.
+/// Describes the fault of a clock. Returns `None` for a clock within 0.1 % and 0.5 s of the true
+/// time.
+pub(crate) fn clock_fault_text(ahead_ms: i64, rate_ppm: i64) -> Option<String> {
+    if rate_ppm.unsigned_abs() >= 1_000 {
+        let direction = if rate_ppm < 0 { "slow" } else { "fast" };
+        let tenths = (rate_ppm.unsigned_abs() + 500) / 1_000;
+        let percent = if tenths.is_multiple_of(10) {
+            (tenths / 10).to_string()
+        } else {
+            format!("{}.{}", tenths / 10, tenths % 10)
+        };
+        return Some(format!("clock {percent} % {direction}"));
+    }
+    if ahead_ms.unsigned_abs() >= 500 {
+        let sign = if ahead_ms < 0 { '−' } else { '+' };
+        let tenths = ahead_ms.unsigned_abs() / 100;
+        return Some(format!("clock {sign}{}.{} s", tenths / 10, tenths % 10));
+    }
+    None
+}
+
+/// Returns the fraction of the interval that has passed at `now`, from 0 to 1.
 pub(crate) fn elapsed_fraction(from: VirtualTime, to: VirtualTime, now: VirtualTime) -> f64 {
     let length = to.as_micros().saturating_sub(from.as_micros());
     ratio(now.as_micros().saturating_sub(from.as_micros()), length).min(1.0)
@@ -192,13 +217,12 @@ fn ratio(part: u64, length: u64) -> f64 {
 }
 
 impl Scene {
-    /// The client of this node.
     pub(crate) fn client(&self, node: NodeId) -> Option<&Client> {
         self.clients.iter().find(|client| client.node == node)
     }
 }
 
-/// The youngest live session of a client.
+/// Returns the client's most recent open session.
 pub(crate) fn latest_session<'a>(
     state: &'a State,
     client: &Name,
@@ -207,16 +231,17 @@ pub(crate) fn latest_session<'a>(
     sessions.next_back().map(|(session_id, session)| (*session_id, session.as_ref()))
 }
 
-/// What a session waits for, in words.
+/// Describes the first wait of a session, if it has one.
 fn waiting_text(state: &State, session: &Session) -> Option<String> {
     let wait = session.waits.first()?;
     let lock = state.locks().get(&wait.lock);
     let mut waiters = lock.into_iter().flat_map(leasehold_core::state::Lock::wait_queue);
     let position = waiters.position(|waiter| waiter.ticket == wait.ticket).unwrap_or(0);
-    Some(format!("waits for {}, place {}", wait.lock, position + 1))
+    Some(format!("queued for {}, position {}", wait.lock, position + 1))
 }
 
-/// A lock, and its file, of which so many lines are there.
+/// Builds the view of a lock and its file. `prefix_lines` is the number of lines from before the
+/// page connected, if it is known.
 fn lock_view(
     state: &State,
     run: &Run,
@@ -275,7 +300,10 @@ mod tests {
         let paused = scene("gc-pause", 12_000);
         let client = paused.client(NodeId(1)).unwrap();
         assert_eq!(client.condition, Condition::Paused);
-        assert_eq!(client.server_lease, None, "its session is over, and it can't know");
+        assert_eq!(
+            client.server_lease, None,
+            "the server has ended the session of a paused client"
+        );
     }
 
     #[test]
@@ -309,5 +337,12 @@ mod tests {
         assert!((elapsed_fraction(at(100), at(300), at(150)) - 0.25).abs() < 1e-9);
         assert!((elapsed_fraction(at(100), at(300), at(900)) - 1.0).abs() < 1e-9);
         assert!(elapsed_fraction(at(100), at(100), at(50)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn clock_faults_are_described() {
+        assert_eq!(clock_fault_text(0, -200_000).unwrap(), "clock 20 % slow");
+        assert_eq!(clock_fault_text(30_000, 0).unwrap(), "clock +30.0 s");
+        assert_eq!(clock_fault_text(3, 5), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The scene of a simulated world.
+//! Builds the scene of a simulated world.
 
 use leasehold_core::id::Name;
 use leasehold_core::op::Op;
@@ -13,11 +13,10 @@ use super::{
 };
 use crate::model::player::RoutineTraffic;
 
-/// For how long a lost packet leaves a mark, in microseconds of the run.
+/// How long a lost packet is marked, in microseconds of virtual time.
 const LOSS_SHOWN_US: u64 = 600_000;
 
 impl Scene {
-    /// The scene of a simulated world.
     pub(crate) fn from_world(world: &World, past: &[Record]) -> Self {
         let server = world.server();
         let condition = match server.state {
@@ -31,7 +30,7 @@ impl Scene {
         let nodes = (1..).zip(&config.clients);
         let clients = nodes.filter_map(|(index, client)| {
             let node = NodeId(index);
-            // Who has done nothing yet has not started, whatever its time is.
+            // A client starts with its first record.
             let has_started = past.iter().any(|record| record.node == node);
             let view = world.client_view(node)?;
             Some(client_view(world, state, (node, has_started), &client.name, view))
@@ -81,7 +80,7 @@ fn client_view(
         token: belief.token,
         is_inferred: false,
     });
-    // A clock that has not been looked at yet may say more.
+    // The client checks its clock only when it runs, so it may not have noticed the expiry.
     let had_belief = belief.is_some();
     let belief = belief.filter(|it| it.term.until > world.now());
     let has_expired_unnoticed = had_belief && belief.is_none() && condition == Condition::Running;
@@ -96,7 +95,7 @@ fn client_view(
         server_lease,
         belief,
         activity: if has_expired_unnoticed {
-            "unaware: its time is over".to_owned()
+            "unaware that its lease has expired".to_owned()
         } else {
             activity(condition, world, state, session, view)
         },
@@ -118,7 +117,7 @@ fn activity(
     match condition {
         Condition::NotStarted => return "not started yet".to_owned(),
         Condition::Crashed => return "crashed".to_owned(),
-        Condition::Paused => return "stands still".to_owned(),
+        Condition::Paused => return "paused".to_owned(),
         Condition::Running | Condition::Finished => {}
     }
     if let Some(belief) = believed {
@@ -132,19 +131,21 @@ fn activity(
                 it.operation.op() == Op::AcquireLock && it.operation.resource_name() == Some(lock)
             })
         });
-        // The answer is on its way; or the client has given it up, and the server doesn't know.
-        return format!(
-            "{} {lock}",
-            if is_requesting { "is not told yet of" } else { "doesn't use" }
-        );
+        // The reply is in flight, or the client has abandoned the request and the server does not
+        // know.
+        return if is_requesting {
+            format!("granted {lock}, not notified yet")
+        } else {
+            format!("no longer uses {lock}")
+        };
     }
     if let Some(waiting) = session.and_then(|session| waiting_text(state, session)) {
         return waiting;
     }
     let text = match (condition, view.session_open) {
-        (Condition::Finished, _) => "has finished",
+        (Condition::Finished, _) => "finished",
         (_, true) => "idle",
-        (_, false) => "has no session",
+        (_, false) => "no session",
     };
     text.to_owned()
 }
@@ -165,21 +166,18 @@ fn packets_in_flight(world: &World) -> Vec<Packet> {
     packets.collect()
 }
 
-/// What was lost a moment ago.
-#[allow(clippy::wildcard_enum_match_arm, reason = "one kind tells of losses")]
+/// Returns the packets that were lost within the last [`LOSS_SHOWN_US`].
 fn recent_losses(past: &[Record], now: VirtualTime) -> Vec<LostPacket> {
     let is_recent = |record: &&Record| now.as_micros() - record.at.as_micros() < LOSS_SHOWN_US;
     let recent_records = past.iter().rev().take_while(is_recent);
-    let losses = recent_records.filter_map(|record| match record.kind {
-        RecordKind::Lost { packet: about, cause: why } => {
-            // Nobody was there: it is told by the one who would have got it.
-            let is_late = why == LossCause::NodeDown;
-            let (from, to) =
-                if is_late { (about.peer, record.node) } else { (record.node, about.peer) };
-            let link = LinkId { from, to };
-            Some(LostPacket { packet: about.id, link, at: record.at, is_at_receiver: is_late })
-        }
-        _ => None,
+    let losses = recent_records.filter_map(|record| {
+        let RecordKind::Lost { packet, cause } = record.kind else { return None };
+        // If the receiver was down, the record is the receiver's; otherwise it is the sender's.
+        let is_at_receiver = cause == LossCause::NodeDown;
+        let (from, to) =
+            if is_at_receiver { (packet.peer, record.node) } else { (record.node, packet.peer) };
+        let link = LinkId { from, to };
+        Some(LostPacket { packet: packet.id, link, at: record.at, is_at_receiver })
     });
     losses.collect()
 }

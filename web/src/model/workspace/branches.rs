@@ -1,4 +1,5 @@
-//! Other futures of a run: what is done to it makes a branch, and no branch is lost.
+//! Branches of a run: each fault, and each change of protections or seed, creates a branch. Undo
+//! and redo switch between them.
 
 use std::rc::Rc;
 
@@ -8,17 +9,16 @@ use super::{Branch, ToastAction, Workspace};
 use crate::model::comparison::{Comparison, counterpart};
 use crate::model::fault_options::{self, FaultOption};
 use crate::model::inspector;
+use crate::model::target::Target;
 use crate::model::timeline::Timeline;
-use crate::picture::shape::Target;
 
-/// What is said where somebody would change what was seen of a real server.
-const READ_ONLY: &str = "This was seen of a real server: it can be looked at, and not changed.";
+const READ_ONLY: &str = "This trace is from a live server and cannot be changed.";
 
-/// How many futures are kept at most.
+/// The maximum number of branches.
 const BRANCHES_MAX: usize = 16;
 
 impl Workspace {
-    /// What can be done to what is selected.
+    /// Returns the faults that apply to a target.
     pub(crate) fn available_faults(&self, target: Target) -> Vec<FaultOption> {
         if self.timeline().live_trace().is_some() {
             return Vec::new();
@@ -26,7 +26,7 @@ impl Workspace {
         fault_options::fault_options(&self.scene, target, self.timeline().run().config.lease_ms)
     }
 
-    /// What the menu of the selected thing has under this letter.
+    /// Injects the fault that the menu of the selected target lists under this letter.
     pub(crate) fn inject_fault_by_key(&mut self, key: char) {
         let Some(target) = self.selected else {
             self.show_toast("Select a node, a link or a packet first.", Vec::new());
@@ -38,11 +38,11 @@ impl Workspace {
                 self.show_toast(&format!("{text}: {reason}."), Vec::new());
             }
             Some(fault) => self.inject_fault(fault.action, &fault.text),
-            None => self.show_toast("That can't be done to what is selected.", Vec::new()),
+            None => self.show_toast("This fault does not apply to the selection.", Vec::new()),
         }
     }
 
-    /// Does something to the run, now.
+    /// Injects a fault at the current time, in a new branch.
     pub(crate) fn inject_fault(&mut self, action: Action, text: &str) {
         let timeline = self.timeline();
         let target = self.selected.map(|it| inspector::target_title(&self.scene, it));
@@ -52,13 +52,13 @@ impl Workspace {
             self.show_toast(READ_ONLY, Vec::new());
             return;
         };
-        // One sees at once what one has done.
+        // Show the effect at once.
         fork.go_to(VirtualTime::from_millis(at.as_millis() + 1));
         self.add_branch(fork, label.clone());
-        self.show_toast(&format!("{label}, at {at}. A new branch."), vec![ToastAction::Undo]);
+        self.show_toast(&format!("{label} at {at}. A new branch."), vec![ToastAction::Undo]);
     }
 
-    /// Takes a protection away, or gives it back: the same run again, at the same moment.
+    /// Disables or enables a protection: repeats the run with it, at the same time.
     pub(crate) fn toggle_protection(&mut self, protection: Protection) {
         if self.timeline().live_trace().is_some() {
             self.show_toast(READ_ONLY, Vec::new());
@@ -69,16 +69,19 @@ impl Workspace {
         if !is_disabled {
             without.remove(&protection);
         }
-        let text = format!("{protection} {}", if is_disabled { "is off" } else { "is on again" });
-        self.rerun(|run| run.without = without, &text);
+        let label = format!("{protection} {}", if is_disabled { "off" } else { "on" });
+        self.rerun(|run| run.without = without, &label);
         let actions = vec![ToastAction::Compare, ToastAction::PlayFromStart, ToastAction::Undo];
-        self.show_toast(&format!("{text}. The same run, with the same luck."), actions);
+        self.show_toast(&format!("{}. Same seed, same run.", capitalized(&label)), actions);
     }
 
-    /// Draws other luck.
+    /// Repeats the run with another seed.
     pub(crate) fn reseed(&mut self, seed: u64) {
         self.rerun(|run| run.seed = seed, &format!("seed {seed}"));
-        self.show_toast(&format!("Seed {seed}: other luck."), vec![ToastAction::Undo]);
+        self.show_toast(
+            &format!("Seed {seed}. Same scenario, different timing."),
+            vec![ToastAction::Undo],
+        );
     }
 
     fn rerun(&mut self, change: impl FnOnce(&mut Run), label: &str) {
@@ -94,7 +97,7 @@ impl Workspace {
     fn add_branch(&mut self, timeline: Timeline, label: String) {
         self.branches.truncate(self.current_branch + 1);
         if self.branches.len() == BRANCHES_MAX {
-            // The first one is where one began; that stays.
+            // The first branch is the original run, which is retained.
             self.branches.remove(1);
         }
         self.branches.push(Branch { timeline, label });
@@ -127,10 +130,10 @@ impl Workspace {
         self.switch_branch(self.current_branch + 1);
         self.refresh_quiz();
         let label = self.branches[self.current_branch].label.clone();
-        self.show_toast(&format!("Done again: {label}."), Vec::new());
+        self.show_toast(&format!("Redone: {label}."), Vec::new());
     }
 
-    /// To another future, at the same place.
+    /// Switches to another branch at the same time.
     fn switch_branch(&mut self, new_branch: usize) {
         let (before, after) = self.branches.split_at_mut(self.current_branch.max(new_branch));
         let (previous, next) = if new_branch < self.current_branch {
@@ -142,7 +145,7 @@ impl Workspace {
         (self.current_branch, self.comparison) = (new_branch, None);
     }
 
-    /// A run from elsewhere, such as one that was found: from its beginning.
+    /// Opens a run that is not in the library, without its quiz.
     pub(crate) fn open_run(&mut self, scenario: Scenario) {
         self.open_scenario(scenario);
         self.quiz.is_enabled = false;
@@ -159,13 +162,16 @@ impl Workspace {
         match counterpart(&self.scenario, self.timeline().run()) {
             Some(other) => {
                 self.comparison = Some(Comparison::new(self.timeline(), other));
-                // What has been answered would lie over it.
+                // The answer would cover the comparison.
                 self.quiz.close_answer();
             }
-            None => self.show_toast(
-                "Take a protection away first: then there is something to compare with.",
-                Vec::new(),
-            ),
+            None => self.show_toast("Turn a protection off first, then compare.", Vec::new()),
         }
     }
+}
+
+/// Returns the text with its first letter in upper case.
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

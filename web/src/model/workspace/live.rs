@@ -1,4 +1,4 @@
-//! Following a real server: what it says is added at the end, and one stays there, or doesn't.
+//! Following a live server: its events extend the trace, and the position may follow the end.
 
 use std::rc::Rc;
 
@@ -12,11 +12,11 @@ use crate::model::live_trace::{LiveRecording, LiveTrace, MessageOutcome};
 use crate::model::quiz::Quiz;
 use crate::model::timeline::Timeline;
 
-/// How much of what happened last the time lines show.
+/// The length of the part that timelines show, in microseconds.
 const SHOWN_US: u64 = 30_000_000;
 
 impl Workspace {
-    /// For a real server of which nothing is known yet.
+    /// Opens a live server of which nothing is known yet.
     pub(crate) fn for_server(&self) -> Self {
         let mut workspace =
             self.with_live_trace("live", "A live server", LiveTrace::new(), Intervals::default());
@@ -24,11 +24,11 @@ impl Workspace {
         workspace
     }
 
-    /// What was recorded of a server, from its beginning.
+    /// Opens a recording at its beginning.
     ///
     /// # Errors
-    /// Where the file is none, in words.
-    pub(crate) fn from_recording(&self, text: &str) -> Result<Self, String> {
+    /// If the text is not a valid recording.
+    pub(crate) fn for_recording(&self, text: &str) -> Result<Self, String> {
         let (live_trace, intervals) = LiveTrace::from_recording(LiveRecording::read(text)?)?;
         let mut workspace = self.with_live_trace("recording", "A recording", live_trace, intervals);
         workspace.recording_json = Some(text.into());
@@ -51,15 +51,15 @@ impl Workspace {
         workspace
     }
 
-    /// The last event that is known of the server.
+    /// Returns the index of the last event received.
     pub(crate) fn last_log_index(&self) -> Option<LogIndex> {
         self.timeline().live_trace().and_then(LiveTrace::last_log_index)
     }
 
-    /// Takes in what the server says at this moment.
+    /// Applies a message of the event stream that arrived at `now`.
     ///
     /// # Errors
-    /// Where it is not understood.
+    /// If the message is not valid, or does not continue the trace.
     pub(crate) fn apply_message(
         &mut self,
         message: &str,
@@ -71,51 +71,52 @@ impl Workspace {
             live_trace.apply_message(message, now, intervals)
         });
         if generation(self.timeline()) != before {
-            // Other records, clients and locks have these numbers now.
+            // Records, clients and locks have been renumbered.
             self.revision += 1;
             self.selected = None;
             (self.filter.node, self.filter.lock) = (None, None);
         }
-        outcome.unwrap_or_else(|| Err("this was not seen of a server".to_owned()))
+        outcome.unwrap_or_else(|| Err("this trace is not from a live server".to_owned()))
     }
 
-    /// The files whose beginning is to be fetched. Each is named once.
+    /// Returns the files whose contents from before the page connected must be fetched. Each is
+    /// returned once.
     pub(crate) fn files_to_fetch(&mut self) -> Vec<Name> {
         let files =
             self.timeline_mut().update_live_trace(|live_trace, _| live_trace.files_to_fetch());
         files.unwrap_or_default()
     }
 
-    /// A file's bytes were fetched.
+    /// Stores the fetched contents of a file.
     pub(crate) fn store_fetched_file(&mut self, name: &Name, bytes: &[u8]) {
         self.timeline_mut()
             .update_live_trace(|live_trace, _| live_trace.store_fetched_file(name, bytes));
         self.revision += 1;
     }
 
-    /// The server's clock shows this.
+    /// Advances the end of the trace to a reading of the server's clock.
     pub(crate) fn advance_to(&mut self, time: Time) {
         self.timeline_mut().update_live_trace(|live_trace, _| live_trace.advance_to(time));
     }
 
-    /// Goes to the end of what was seen, and stays there.
+    /// Goes to the end of the trace, and follows it.
     pub(crate) fn follow_live(&mut self) {
         (self.is_following, self.player.is_playing, self.zoomed_range) = (true, false, None);
         self.go_to_end();
     }
 
-    /// Goes to the end.
     pub(super) fn go_to_end(&mut self) {
         let end = self.timeline().end();
         self.move_timeline(|timeline| timeline.go_to(end));
     }
 
-    /// How many events have come since where one is.
+    /// Returns the number of events after the current position.
     pub(crate) fn events_behind(&self) -> u32 {
         self.timeline().last_position() - self.timeline().position()
     }
 
-    /// The part of time that is shown of a live server: what happened last, as seen from now.
+    /// Returns the part of a live trace that timelines show: the last 30 s, with some space for
+    /// what follows.
     pub(super) fn live_range(&self) -> (VirtualTime, VirtualTime) {
         let timeline = self.timeline();
         let lookahead_us = if self.is_following { SHOWN_US / 6 } else { SHOWN_US / 3 };

@@ -1,5 +1,8 @@
-//! A simulated run in somebody's hands: which scenario, which of its futures, the place in it, what
-//! is selected; and what the keys and buttons do to all of these.
+//! The workspace: the open scenario, its branches, the position, the selection, and the operations
+//! that keys and buttons perform on them.
+//!
+//! The operations are in the submodules: [`branches`] for faults and protections, [`navigation`]
+//! for playing and seeking, [`live`] for servers.
 
 mod branches;
 mod live;
@@ -19,44 +22,45 @@ use super::player::Player;
 use super::quiz::Quiz;
 use super::scene::Scene;
 use super::timeline::Timeline;
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 
 pub(crate) struct Workspace {
     pub(crate) library: Rc<Vec<Scenario>>,
     pub(crate) scenario: Rc<Scenario>,
-    /// The futures that there are, and the one that is shown.
+    /// The branches of the run; `current_branch` is shown.
     branches: Vec<Branch>,
     current_branch: usize,
     pub(crate) player: Player,
     pub(crate) quiz: Quiz,
     pub(crate) selected: Option<Target>,
-    /// What part of the run the time lines show; all of it where unset.
+    /// The part of the run that timelines show; all of it if unset.
     pub(crate) zoomed_range: Option<(VirtualTime, VirtualTime)>,
     pub(crate) filter: LogFilter,
     pub(crate) row_limit: usize,
-    /// Whose lanes are left out of the space-time diagram.
+    /// The nodes that the space-time diagram omits.
     pub(crate) hidden_lanes: BTreeSet<NodeId>,
-    /// Whether a server adds to what is seen, and whether one stays at its end.
+    /// Whether a live server extends the trace.
     pub(crate) is_live: bool,
+    /// Whether the position follows the end of the live trace.
     pub(crate) is_following: bool,
-    /// The file of what was seen, where it was recorded.
+    /// The recording that is open, as JSON.
     pub(crate) recording_json: Option<Rc<str>>,
-    /// Where somebody wants the run to go on to.
+    /// The position at which [`Self::play_until`] pauses.
     play_until_position: Option<u32>,
     pub(crate) toast: Option<Toast>,
     pub(crate) comparison: Option<Comparison>,
     scene: Rc<Scene>,
-    /// Counts up whenever something happened, or another run is shown.
+    /// Increases whenever the position or the run changes.
     pub(crate) revision: u64,
 }
 
 struct Branch {
     timeline: Timeline,
-    /// What was done to come here.
+    /// The change that created it.
     label: String,
 }
 
-/// A word on what was just done.
+/// A notification about the last operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Toast {
     pub(crate) text: String,
@@ -68,12 +72,11 @@ pub(crate) enum ToastAction {
     Undo,
     Compare,
     PlayFromStart,
-    /// What was recorded, as a file.
     SaveRecording,
 }
 
 impl Workspace {
-    /// What a link says; the first scenario where it says nothing.
+    /// Opens what a link describes; the first scenario if it names none.
     pub(crate) fn from_link(link: &Link) -> Self {
         let library = Rc::new(library());
         let found = link
@@ -99,11 +102,11 @@ impl Workspace {
         quiz.position_reached(timeline.position(), true);
         let mut workspace = Self::with_timeline(library, scenario, timeline, quiz);
         let notice = if is_invalid {
-            Some("The link says what can't be. This is the scenario as it is.")
+            Some("The link is not valid. Showing the original scenario.")
         } else if unknown {
-            Some("There is no scenario of that name. This is the first one.")
+            Some("Unknown scenario. Showing the first one.")
         } else if digest_differs {
-            Some("Replayed with a newer model: the result differs from what was shared.")
+            Some("Replayed with a newer model: the result differs from the shared run.")
         } else {
             None
         };
@@ -112,7 +115,6 @@ impl Workspace {
         workspace
     }
 
-    /// A film in hand, of which nothing was changed yet.
     fn with_timeline(
         library: Rc<Vec<Scenario>>,
         scenario: Scenario,
@@ -154,7 +156,7 @@ impl Workspace {
         Rc::clone(&self.scene)
     }
 
-    /// Everything that is derived is derived anew.
+    /// Updates everything that is derived from the current position.
     fn refresh(&mut self) {
         let timeline = self.timeline();
         self.scene = Rc::new(timeline.scene());
@@ -165,12 +167,12 @@ impl Workspace {
             self.selected = None;
         }
         let now = self.timeline().now();
-        if let Some(compare) = &mut self.comparison {
-            compare.other.go_to(now);
+        if let Some(comparison) = &mut self.comparison {
+            comparison.other.go_to(now);
         }
     }
 
-    /// Another scenario, from its beginning.
+    /// Opens a scenario at its beginning.
     pub(crate) fn open_scenario(&mut self, scenario: Scenario) {
         let timeline = Timeline::new(scenario.resolve_run());
         self.quiz = Quiz::new(&scenario, &timeline, true);
@@ -186,12 +188,11 @@ impl Workspace {
         self.refresh();
     }
 
-    /// Whether the scenario is one of the library's.
     pub(crate) fn is_library_scenario(&self) -> bool {
         self.library.iter().any(|it| *it == *self.scenario)
     }
 
-    /// Lets the log tell what concerns the selected thing alone.
+    /// Restricts the log to the selected node or lock.
     pub(crate) fn filter_by_selection(&mut self) {
         (self.filter.node, self.filter.lock) = match self.selected {
             Some(Target::Node(node) | Target::Link(node)) => (Some(node), None),
@@ -200,7 +201,6 @@ impl Workspace {
         };
     }
 
-    /// The node that is selected.
     pub(crate) fn selected_node(&self) -> Option<NodeId> {
         match self.selected {
             Some(Target::Node(node)) => Some(node),
@@ -209,12 +209,12 @@ impl Workspace {
         }
     }
 
-    /// Leaves the lane of the selected node out of the space-time diagram.
+    /// Hides the lane of the selected node in the space-time diagram.
     pub(crate) fn hide_lane(&mut self) {
         let nodes = self.timeline().run().config.clients.len() + 1;
         match self.selected_node() {
             Some(_) if self.hidden_lanes.len() + 1 == nodes => {
-                self.show_toast("The last lane stays.", Vec::new());
+                self.show_toast("The last lane cannot be hidden.", Vec::new());
             }
             Some(node) => {
                 self.hidden_lanes.insert(node);
@@ -228,7 +228,7 @@ impl Workspace {
         self.toast = Some(Toast { text: text.to_owned(), actions });
     }
 
-    /// What is said of the moment: at a stop its line, else what mattered last.
+    /// Returns the caption: that of the stop, or a sentence about the last important record.
     pub(crate) fn caption(&self) -> String {
         let timeline = self.timeline();
         if let Some(stop) = self.quiz.stop_at(timeline.position()) {
@@ -245,7 +245,7 @@ impl Workspace {
         }
     }
 
-    /// Why the answer is what it is. What a scenario says of that it says of its own run.
+    /// Explains the answer. The scenario's explanation applies only to its unchanged run.
     pub(crate) fn explanation(&self) -> String {
         let run = self.timeline().run();
         if *run == self.scenario.resolve_run() {
@@ -256,15 +256,17 @@ impl Workspace {
         } else {
             format!(" {}", super::comparison::run_title(run))
         };
-        format!("That is so in this run{without}: it was computed from it. See why in the log.")
+        format!(
+            "This answer was computed from the current run{without}. The log shows the reasons."
+        )
     }
 
-    /// The link to this moment.
+    /// Returns a link to the current time.
     pub(crate) fn link_to_now(&self) -> Link {
         let timeline = self.timeline();
         let mut link = Link::for_run(&self.scenario, timeline.run(), self.is_library_scenario());
         link.time = Some(timeline.now());
-        // Several steps can be of one moment, such as that at which a question is asked.
+        // Several steps can happen at one time, for example at a question.
         link.position = timeline.has_more_steps_now().then(|| timeline.position());
         link.digest = Some(super::link::short_digest(timeline.fingerprint()));
         link

@@ -1,4 +1,4 @@
-//! Going through a run: playing, stepping, seeking, zooming; and the question on the way.
+//! Navigation in a run: playing, stepping, seeking, zooming, and the quiz.
 
 use std::rc::Rc;
 
@@ -7,14 +7,15 @@ use leasehold_sim::{Importance, RecordId, VirtualTime};
 use super::Workspace;
 use crate::model::player::{AUTO_PACE_IMPORTANCE, Speed};
 use crate::model::quiz::QuizPhase;
+use crate::model::step_filter::StepFilter;
 use crate::model::stop_condition::StopCondition;
-use crate::model::timeline::{StepFilter, Timeline};
-use crate::picture::shape::Target;
+use crate::model::target::Target;
+use crate::model::timeline::Timeline;
 
-/// How long revealing an answer takes at most, in milliseconds.
+/// The longest time that revealing an answer may take, in milliseconds.
 const REVEAL_MS: f64 = 6_000.0;
 
-/// How long before what was found one begins to look, in microseconds.
+/// How long before a violation its replay starts, in microseconds of virtual time.
 const REPLAY_LEAD_US: u64 = 4_000_000;
 
 impl Workspace {
@@ -32,7 +33,7 @@ impl Workspace {
         self.player.is_playing = !self.player.is_playing;
     }
 
-    /// A frame of so many milliseconds has gone by. Says whether anything is to be drawn anew.
+    /// Advances the playback by one frame. Returns whether the page must be drawn again.
     pub(crate) fn advance_frame(&mut self, frame_ms: f64) -> bool {
         if self.is_following {
             self.go_to_end();
@@ -45,7 +46,7 @@ impl Workspace {
             if self.timeline().is_truncated() {
                 let end = self.timeline().end();
                 self.show_toast(
-                    &format!("The run is longer: it is shown up to {end}."),
+                    &format!("The run is too long. It is shown up to {end}."),
                     Vec::new(),
                 );
             }
@@ -85,25 +86,21 @@ impl Workspace {
         true
     }
 
-    pub(super) fn move_timeline(&mut self, move_to: impl FnOnce(&mut Timeline)) {
+    /// Moves the timeline without changing playback or quiz.
+    pub(crate) fn move_timeline(&mut self, move_to: impl FnOnce(&mut Timeline)) {
         let before = self.timeline().position();
         move_to(self.timeline_mut());
         if self.timeline().position() != before {
             self.refresh();
         } else if self.timeline().live_trace().is_some() {
-            // Who has left is seen for a while.
+            // Decisions and ended clients disappear after a while.
             self.scene = Rc::new(self.timeline().scene());
-        } else if let Some(compare) = &mut self.comparison {
-            compare.other.go_to(self.branches[self.current_branch].timeline.now());
+        } else if let Some(comparison) = &mut self.comparison {
+            comparison.other.go_to(self.branches[self.current_branch].timeline.now());
         }
     }
 
-    /// Goes somewhere for a look, and nothing else changes.
-    pub(crate) fn move_without_events(&mut self, move_to: impl FnOnce(&mut Timeline)) {
-        self.move_timeline(move_to);
-    }
-
-    /// Somebody goes somewhere: nothing plays any more.
+    /// Goes to a position and stops the playback.
     fn jump_to_position(&mut self, position: u32) {
         (self.player.is_playing, self.play_until_position, self.is_following) =
             (false, None, false);
@@ -118,7 +115,7 @@ impl Workspace {
         self.quiz.position_reached(self.timeline().position(), false);
     }
 
-    /// Goes to the beginning. What was asked on the way is asked anew.
+    /// Goes to the beginning and resets the quiz.
     pub(crate) fn go_to_start(&mut self) {
         self.go_to(self.timeline().start());
         self.quiz.reset();
@@ -132,7 +129,7 @@ impl Workspace {
 
     pub(crate) fn step(&mut self, forward: bool) {
         let timeline = self.timeline();
-        // Between two steps the one before is that which has just happened.
+        // Between two steps, going back leads to the step that has just happened.
         let is_between = timeline.now() > timeline.step_time();
         let position = match (forward, is_between) {
             (true, _) => timeline.position() + 1,
@@ -157,13 +154,15 @@ impl Workspace {
             Some(Target::Node(node) | Target::Link(node)) => {
                 self.go_to_next(forward, StepFilter::Node(node));
             }
-            _ => self.show_toast("Select a node first.", Vec::new()),
+            Some(Target::Lock(_) | Target::Packet(_) | Target::Record(_)) | None => {
+                self.show_toast("Select a node first.", Vec::new());
+            }
         }
     }
 
     pub(crate) fn go_to_next_violation(&mut self) {
         if self.timeline().violated().is_empty() {
-            self.show_toast("Nothing is violated in this run.", Vec::new());
+            self.show_toast("No invariant is violated in this run.", Vec::new());
         } else if self.timeline().find_position(true, StepFilter::Violation).is_some() {
             self.go_to_next(true, StepFilter::Violation);
         } else {
@@ -172,17 +171,17 @@ impl Workspace {
         }
     }
 
-    /// Lets the run go on until something comes about.
+    /// Plays until the condition holds.
     pub(crate) fn play_until(&mut self, condition: StopCondition) {
         self.play_until_position = condition.next_position(self.timeline());
         if self.play_until_position.is_some() {
             self.player.is_playing = true;
         } else {
-            self.show_toast("That does not come about any more in this run.", Vec::new());
+            self.show_toast("That does not happen in the rest of this run.", Vec::new());
         }
     }
 
-    /// Goes to a little before the first violation, and plays up to it.
+    /// Goes to shortly before the first violation, and plays up to it.
     pub(crate) fn replay_violation(&mut self, starts_playing: bool) {
         let first_violation = self.timeline().violations().into_iter().map(|(_, at, _)| at).min();
         let Some(first_violation) = first_violation else { return };
@@ -190,7 +189,7 @@ impl Workspace {
             first_violation.as_micros().saturating_sub(REPLAY_LEAD_US),
         ));
         self.play_until(StopCondition::Violation);
-        // Slow enough to be followed, and there before a class has lost its patience.
+        // Slow enough to follow, and short enough for a class.
         self.player.speed = Speed::Fixed(0.5);
         self.player.is_playing &= starts_playing;
     }
@@ -216,7 +215,7 @@ impl Workspace {
         }
     }
 
-    /// The part of the run that time lines show.
+    /// Returns the part of the run that timelines show.
     pub(crate) fn visible_range(&self) -> (VirtualTime, VirtualTime) {
         if let Some(window) = self.zoomed_range {
             return window;
@@ -232,7 +231,7 @@ impl Workspace {
         let (from, to) = self.visible_range();
         let (from, to) = (from.as_micros(), to.as_micros());
         let now = self.timeline().now().as_micros();
-        // What one looks at stays where it is.
+        // The current time keeps its place on the screen.
         let now = if (from..=to).contains(&now) { now } else { from.midpoint(to) };
         let extra_us = (to - from) / 8;
         let scale = |part: u64| if zoom_in { part * 2 / 3 } else { part * 4 / 3 + extra_us };
@@ -261,7 +260,7 @@ impl Workspace {
         if self.quiz.start_revealing() {
             self.player.is_playing = true;
             self.player.speed = Speed::Auto;
-            // What shows at the very moment of the question is out at once.
+            // The answer may show at the time of the question.
             self.quiz.position_reached(self.timeline().position(), false);
         }
     }
@@ -270,11 +269,8 @@ impl Workspace {
         self.quiz.is_enabled = !self.quiz.is_enabled;
         self.quiz.reset();
         self.quiz.position_reached(self.timeline().position(), false);
-        let text = if self.quiz.is_enabled {
-            "The run halts at its stops, and asks its question."
-        } else {
-            "The run goes through without stops, and asks nothing."
-        };
+        let text =
+            if self.quiz.is_enabled { "Stops and question on." } else { "Stops and question off." };
         self.show_toast(text, Vec::new());
     }
 }
@@ -285,7 +281,7 @@ fn reveal_step_micros(now: VirtualTime, at: VirtualTime, frame_ms: f64) -> u64 {
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "some seconds"
+        reason = "a few seconds"
     )]
     let micros = (remaining_us as f64 * (frame_ms / REVEAL_MS).min(1.0)) as u64;
     micros

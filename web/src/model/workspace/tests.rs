@@ -1,8 +1,8 @@
-//! A run in hand, as lecturers and students have it.
+//! The workspace as lecturers and students use it.
 
 use super::*;
 use crate::model::quiz::QuizPhase;
-use crate::picture::shape::Target;
+use crate::model::target::Target;
 use leasehold_sim::{Action, Invariant, NodeId, Protection};
 
 fn workspace(link: &str) -> Workspace {
@@ -20,7 +20,7 @@ fn lecture_runs_from_the_first_stop_to_the_answer() {
         }
         captions.push(workspace.caption());
     }
-    assert!(captions[0].starts_with("client_1 stands still"), "{captions:#?}");
+    assert!(captions[0].starts_with("client_1 is paused"), "{captions:#?}");
     assert_eq!(workspace.quiz.phase, QuizPhase::Open);
     let asked_at = workspace.timeline().now();
     workspace.reveal_answer();
@@ -79,7 +79,7 @@ fn shared_link_opens_the_same_time() {
     let wrong_digest_link = format!("{run}&d={}", digest.chars().rev().collect::<String>());
     assert_ne!(wrong_digest_link, link);
     assert!(workspace(&wrong_digest_link).toast.unwrap().text.contains("newer model"));
-    assert_eq!(workspace(&link[..link.len() - 3]).toast, None, "it was cut off");
+    assert_eq!(workspace(&link[..link.len() - 3]).toast, None, "a truncated digest is ignored");
 }
 
 #[test]
@@ -89,11 +89,11 @@ fn sandbox_goal_is_reached_by_violating_it() {
     assert!(workspace.quiz.stops.iter().any(|it| it.is_question));
     workspace.inject_fault(Action::Pause { node: NodeId(1), ms: 14_000 }, "Pause");
     assert!(workspace.goal_progress().unwrap().text.ends_with("1 fault left."));
-    // Of a run to which something was done it isn't asked what comes of doing nothing.
+    // The question is about the unchanged run.
     assert!(workspace.quiz.stops.iter().all(|it| !it.is_question));
     let end = workspace.timeline().end();
     workspace.go_to(end);
-    // Whether a pause right here is enough depends on the script; a slow packet is.
+    // Whether a pause here is enough depends on the script; a delayed packet always is.
     if !workspace.goal_progress().unwrap().is_reached {
         assert!(
             workspace.goal_progress().unwrap().text.starts_with("Missed:"),
@@ -133,13 +133,13 @@ fn sandbox_goal_is_reached_by_violating_it() {
     assert!(workspace.goal_progress().unwrap().text.starts_with("Too easy"));
 }
 
-/// Several steps are of the moment at which the question is asked: the link says after which.
+/// Several steps happen at the time of the question, so the link contains the position.
 #[test]
 fn link_to_the_open_question_hides_the_future() {
     for scenario in library() {
         let mut first = workspace(&format!("?scenario={}", scenario.name));
         let Some(stop) = first.quiz.stops.iter().find(|it| it.is_question).cloned() else {
-            panic!("{} asks nothing", scenario.name);
+            panic!("{} has no question", scenario.name);
         };
         while first.quiz.phase == QuizPhase::NotReached {
             first.go_to_stop(true);
@@ -171,13 +171,12 @@ fn question_is_asked_again_after_a_restart() {
         }
         assert!(workspace.quiz.is_shown());
         workspace.toggle_comparison();
-        assert!(!workspace.quiz.is_shown(), "what is compared is seen");
+        assert!(!workspace.quiz.is_shown(), "a comparison shows the answer");
         workspace.toggle_comparison();
         workspace.go_to_start();
     }
 }
 
-/// What a protection decides comes after the question: that stays open.
 #[test]
 fn disabling_a_protection_keeps_the_question_open() {
     let mut workspace = workspace("?scenario=gc-pause");

@@ -2,9 +2,10 @@
 
 use super::Drawing;
 use super::rows::{BELIEF_ROW_EM, LockRows, SERVER_ROW_EM};
+use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Mark, MarkKind};
-use crate::picture::shape::{Group, Shape, Target, circle, to_f64};
-use crate::picture::symbol::EventCategory;
+use crate::model::target::Target;
+use crate::picture::shape::{Group, Shape, circle, to_f64};
 
 impl Drawing<'_> {
     /// Draws the accepted and refused appends of a lock's file.

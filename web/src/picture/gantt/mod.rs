@@ -13,10 +13,11 @@ use leasehold_sim::{Invariant, LockId, NodeId, RecordId, VirtualTime};
 use crate::model::intervals::{
     Aggregate, AggregatedIntervals, Belief, Intervals, OutageKind, Tenure, TenureEnd, Viewport,
 };
+use crate::model::target::Target;
 use crate::picture::axis::Axis;
 use crate::picture::shape::{
-    Anchor, Area, Group, Picture, Shape, Target, clamp, line, rect, rounded, text, text_width,
-    to_f64, truncated_to_width,
+    Anchor, Area, Group, Picture, Shape, clamp, line, rect, rounded, text, text_width, to_f64,
+    truncated_to_width,
 };
 use rows::{BELIEF_ROW_EM, LockRows, SERVER_ROW_EM, lock_rows, total_height};
 

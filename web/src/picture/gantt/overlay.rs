@@ -2,9 +2,9 @@
 
 use super::aggregates::is_aggregated;
 use super::{BELIEF_ROW_EM, Drawing, LockRows, SERVER_ROW_EM};
+use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Belief, Intervals, MarkKind, Tenure};
 use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
-use crate::picture::symbol::EventCategory;
 
 /// The vertical offset of an outline, in em, so that it does not cover the bar of this run.
 const OVERLAY_OFFSET: f64 = 0.28;
