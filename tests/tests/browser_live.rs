@@ -29,7 +29,7 @@ fn the_demo_is_shown_live() {
         browser.wait_for_text(file, |_| lines(file) == count);
     }
     // The log with every step contains the end of each session.
-    browser.click_button("Every step");
+    browser.click_button("All steps");
     browser.wait_for_text("log", |log| log.contains("ends session 5 of client_5, as it asked"));
     for (client, file) in [(1, 0), (2, 2), (3, 0), (4, 3), (5, 3)] {
         let granted = format!("grants file_{file} to client_{client} under token");
@@ -66,10 +66,10 @@ fn a_page_that_is_opened_later_shows_the_current_state() {
     browser.wait_for_text("live-status", |status| status == "live");
     // Data of clients is shown as text, not as markup.
     browser.wait_for_text("file-ledger", |file| file.contains("<b>one</b>"));
-    browser.click_button("Every step");
+    browser.click_button("All steps");
     let log = browser.wait_for_text("log", |log| log.contains("says that bob waits for ledger"));
     assert!(log.contains(&format!("says that ann holds ledger, token {token}")), "{log}");
-    for label in ["ann, holds ledger", "bob, waits for ledger, place 1", "it counts on"] {
+    for label in ["ann, holds ledger", "bob, queued for ledger, position 1", "on the client"] {
         let stage = labels(&browser);
         assert!(stage.contains(label), "{label} is not in\n{stage}");
     }
@@ -93,24 +93,24 @@ fn the_page_is_not_marked_live_while_the_server_is_down() {
     browser.wait_for_text("log", |log| log.contains("grants ledger to ann"));
 
     server.kill();
-    browser.wait_for_text("live-status", |status| status.contains("server lost"));
+    browser.wait_for_text("live-status", |status| status.contains("connection lost"));
     let stale = "return document.querySelector('.page').className";
-    assert!(browser.run(stale).as_str().unwrap().contains("not-live"));
+    assert!(browser.run(stale).as_str().unwrap().contains("connection-stale"));
     // When presenting, the header of the page is hidden.
     browser.press("p");
-    browser.wait_for_text("caption", |text| text.starts_with("Server lost"));
+    browser.wait_for_text("caption", |text| text.starts_with("Connection lost"));
     browser.wait_for_text("from", |text| text == "lost");
     browser.press("p");
 
     server.restart();
     browser.wait_for_text("live-status", |status| status == "live");
-    assert!(!browser.run(stale).as_str().unwrap().contains("not-live"));
+    assert!(!browser.run(stale).as_str().unwrap().contains("connection-stale"));
     let log = browser.wait_for_text("log", |log| log.contains("server starts again"));
     assert!(log.contains("grants ledger to ann"), "{log}");
-    browser.click_button("Every step");
+    browser.click_button("All steps");
     // The tenure continues, and no invariant is violated.
     browser.wait_for_text("log", |log| log.contains("says that ann holds ledger"));
-    let gaps = "return document.querySelectorAll('[data-testid=gantt] .unseen').length";
+    let gaps = "return document.querySelectorAll('[data-testid=gantt] .unobserved').length";
     assert_eq!(browser.run(gaps), json!(1), "the gap in the timeline is marked");
     assert_ne!(browser.attribute("invariant-S1", "data-status"), "violated");
 }
@@ -156,7 +156,7 @@ fn a_recording_can_be_replayed_saved_and_opened() {
     browser.wait_for_text("caption", |caption| caption.contains("writes a line of ledger"));
     browser.capture_downloads();
     browser.click("record");
-    browser.wait_for_text("toast", |text| text.starts_with("Recorded."));
+    browser.wait_for_text("toast", |text| text.starts_with("Recording finished"));
     // The page now shows the recording instead of the live state.
     assert_eq!(browser.text("live-status"), None);
     assert_eq!(
@@ -171,7 +171,7 @@ fn a_recording_can_be_replayed_saved_and_opened() {
     browser.press("e");
     browser.wait_for_text("copy-link", |text| text == "Copy");
     browser.choose_file("import", "recording.json", &saved);
-    browser.wait_for_text("toast", |text| text.contains("A recording of a real server"));
+    browser.wait_for_text("toast", |text| text.contains("Opened a recording of a lock server"));
     check_recording(&browser);
     assert_eq!(browser.console_errors(), Vec::<String>::new());
 }

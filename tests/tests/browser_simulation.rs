@@ -52,23 +52,23 @@ fn a_lecture_needs_only_the_keyboard() {
     browser.press(Browser::ENTER);
     browser.wait_for_text("scenario", |name| name.contains("GC pause"));
     // Go from stop to stop, up to the question.
-    for caption in ["client_1 stands still", "Its lease is over", "client_1 wakes"] {
+    for caption in ["client_1 is paused", "client_1's lease has expired", "client_1 resumes"] {
         browser.press(Browser::PAGE_DOWN);
         browser.wait_for_text("caption", |text| text.starts_with(caption));
     }
     browser.wait_for_text("question", |text| text.contains("What happens?"));
-    // A single user has one guess. A presenter counts hands, and can undo the last one.
+    // A single user has one vote. A presenter counts votes, and can undo the last one.
     browser.press("1");
-    browser.wait_for_text("option-1", |text| text.contains("your guess"));
+    browser.wait_for_text("option-1", |text| text.contains("Your answer"));
     browser.press("p");
     for key in ["2", "2", "3", Browser::BACKSPACE] {
         browser.press(key);
     }
-    browser.wait_for_text("option-2", |text| text.contains("2 hands"));
-    browser.wait_for_text("option-3", |text| text.contains("0 hands"));
+    browser.wait_for_text("option-2", |text| text.contains("2 votes"));
+    browser.wait_for_text("option-3", |text| text.contains("0 votes"));
     browser.press(Browser::ENTER);
     let answer =
-        browser.wait_for_text("question", |text| text.contains("The file takes an append"));
+        browser.wait_for_text("question", |text| text.contains("The server accepts an append"));
     assert!(answer.contains('✓'), "{answer}");
     assert!(browser.text("log").unwrap().contains("token 1 is not 2"));
     // The correct answer is visible when presenting and on a phone.
@@ -118,10 +118,10 @@ fn a_presenter_who_used_the_timer_reveals_the_answer_with_the_same_keys() {
     browser.press(Browser::ENTER);
     browser.wait_for_text("timer", |text| text.contains("s left"));
     browser.press(Browser::ENTER);
-    browser.wait_for_text("question", |text| text.contains("The file takes an append"));
+    browser.wait_for_text("question", |text| text.contains("The server accepts an append"));
     // The comparison closes the answer, and Escape closes the comparison.
     browser.press("m");
-    browser.wait_for_text("comparison", |text| text.contains("They part at"));
+    browser.wait_for_text("comparison", |text| text.contains("First difference at"));
     assert_eq!(browser.text("question"), None);
     browser.press(Browser::ESCAPE);
     assert_eq!(browser.text("comparison"), None);
@@ -132,7 +132,7 @@ fn a_protection_that_is_enabled_while_comparing_keeps_the_size_of_the_pictures()
     let (_page, browser) = open_page("?scenario=gc-pause&t=18200");
     browser.click("protection-fencing");
     browser.press("m");
-    browser.wait_for_text("comparison", |text| text.contains("They part at"));
+    browser.wait_for_text("comparison", |text| text.contains("First difference at"));
     browser.click("protection-fencing");
     browser.wait_for_text("stage", |_| true);
     let fits = "return ['stage', 'gantt'].map(it => {
@@ -183,8 +183,9 @@ fn disabling_a_protection_violates_an_invariant_and_changes_the_file() {
     browser.open(&format!("{}?scenario=gc-pause&without=fencing&t=18200", page.url()));
     browser.wait_for_text("file-file_0", |file| file.contains("stale"));
     browser.press("m");
-    let compared = browser.wait_for_text("comparison", |text| text.contains("They part at 16.1 s"));
-    assert!(compared.contains("S2 ✕") && compared.contains("nothing violated"), "{compared}");
+    let compared =
+        browser.wait_for_text("comparison", |text| text.contains("First difference at 16.1 s"));
+    assert!(compared.contains("S2 ✕") && compared.contains("No violations"), "{compared}");
 }
 
 #[test]
@@ -246,7 +247,7 @@ fn traces_can_be_imported_and_exported() {
     browser.press("e");
     browser.wait_for_text("copy-link", |text| text == "Copy");
     browser.choose_file("import", "trace.json", &recording.to_json());
-    browser.wait_for_text("toast", |text| text.contains("exactly as it was recorded"));
+    browser.wait_for_text("toast", |text| text.contains("matches the recording exactly"));
     let fingerprint = format!("{:016x}", recording.fingerprint());
     assert_eq!(browser.attribute("digest", "data-digest"), fingerprint);
     assert!(recording.records().iter().any(|it| Importance::from_record(it) >= Importance::Append));
@@ -257,7 +258,7 @@ fn traces_can_be_imported_and_exported() {
     browser.click("export-json");
     assert_eq!(browser.last_download(), recording.to_json());
     browser.choose_file("import", "bad.json", "{\"format\": \"something\"}");
-    browser.wait_for_text("toast", |text| text.contains("That is no trace"));
+    browser.wait_for_text("toast", |text| text.contains("Cannot open the trace"));
 }
 
 /// The first line is the regular expression that ShiViz uses by default. Each event has two lines:
@@ -297,10 +298,10 @@ fn the_notes_of_the_presenter_follow_the_page() {
          channel.onmessage = it => notes.push(it.data); channel.postMessage('hello')",
     );
     browser.press(" ");
-    browser.wait_for_text("caption", |caption| caption.starts_with("client_1 stands still"));
+    browser.wait_for_text("caption", |caption| caption.starts_with("client_1 is paused"));
     let last_note = "return window.notes.at(-1) ?? ''";
     let notes = browser.run(last_note).as_str().unwrap().to_owned();
-    assert!(notes.contains("client_1 stands still") && notes.contains('✓'), "{notes}");
+    assert!(notes.contains("client_1 is paused") && notes.contains('✓'), "{notes}");
 
     browser.open(&format!("{}?mode=notes", page.url()));
     browser.wait_for_text("notes", |text| text.contains("follow the page in another window"));

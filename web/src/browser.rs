@@ -1,4 +1,4 @@
-//! What only a browser has: frames, the address, the clipboard, files, the whole screen.
+//! Browser APIs: animation frames, URL, clipboard, files, full screen, and focus.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,23 +22,23 @@ pub(crate) fn document() -> Option<Document> {
     window()?.document()
 }
 
-/// The browser's monotonic clock, in milliseconds.
+/// Returns the reading of the browser's monotonic clock, in milliseconds.
 pub(crate) fn now() -> f64 {
     window().and_then(|window| window.performance()).map_or(0.0, |clock| clock.now())
 }
 
-/// From 0 to 1.
+/// Returns a random number from 0 (inclusive) to 1 (exclusive).
 pub(crate) fn random() -> f64 {
     js_sys::Math::random()
 }
 
-/// Whether somebody has asked for this, such as less motion.
+/// Whether the media query matches, such as a preference for reduced motion.
 pub(crate) fn matches_media(query: &str) -> bool {
     let list = window().and_then(|window| window.match_media(query).ok().flatten());
     list.is_some_and(|list| list.matches())
 }
 
-/// Frames as the screen shows them, as long as they are wanted: none is asked for otherwise.
+/// Animation frames, requested only while they are needed.
 pub(crate) struct Frames {
     is_requested: Rc<Cell<bool>>,
     pending_id: Rc<Cell<Option<i32>>>,
@@ -46,7 +46,7 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Calls back with the time of each frame.
+    /// Calls `on_frame` with the time of each frame, in milliseconds.
     pub(crate) fn new(on_frame: Callback<f64>) -> Self {
         let (is_requested, pending) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(None)));
         let pending_id_of_callback = Rc::clone(&pending);
@@ -57,7 +57,7 @@ impl Frames {
         Self { is_requested, pending_id: pending, callback: Rc::new(callback) }
     }
 
-    /// Asks for the next one, or for no more.
+    /// Requests the next frame, or cancels the pending request.
     pub(crate) fn set_requested(&self, is_requested: bool) {
         self.is_requested.set(is_requested);
         let Some(window) = window() else { return };
@@ -75,12 +75,12 @@ impl Frames {
     }
 }
 
-/// What stands in the address behind the path, from the `?` on.
+/// Returns the query of the URL, including the `?`.
 pub(crate) fn query() -> String {
     window().and_then(|window| window.location().search().ok()).unwrap_or_default()
 }
 
-/// Puts this behind the path of the address, without going there.
+/// Replaces the query of the URL without navigating.
 pub(crate) fn set_query(query: &str) {
     let Some(window) = window() else { return };
     let Ok(path) = window.location().pathname() else { return };
@@ -89,23 +89,23 @@ pub(crate) fn set_query(query: &str) {
     }
 }
 
-/// The address of the page with this behind its path.
+/// Returns the URL of the page with this query.
 pub(crate) fn page_url(query: &str) -> String {
     let location = window().map(|window| window.location());
     let location_parts = location.and_then(|it| Some((it.origin().ok()?, it.pathname().ok()?)));
     location_parts.map_or_else(String::new, |(origin, path)| format!("{origin}{path}{query}"))
 }
 
-/// What the page says of itself in its head.
+/// Returns the content of a `meta` element of the page.
 pub(crate) fn meta_content(name: &str) -> Option<String> {
     let found = document()?.query_selector(&format!("meta[name=\"{name}\"]")).ok()??;
     found.get_attribute("content")
 }
 
-/// Puts a text on the clipboard, and says whether that was possible.
+/// Copies a text to the clipboard, and reports whether that succeeded.
 pub(crate) fn copy_text(text: &str, done: Callback<bool>) {
     let clipboard = window().map(|window| window.navigator().clipboard());
-    // On a page that isn't secure there is none, whatever its type says.
+    // Despite its type, it is undefined in an insecure context.
     let Some(clipboard) = clipboard.filter(|it| !it.is_undefined()) else {
         done.emit(false);
         return;
@@ -135,7 +135,7 @@ pub(crate) fn download_text(name: &str, kind: &str, text: &str) {
     download(name, kind, &JsValue::from_str(text));
 }
 
-/// Draws a picture of SVG `scale` times as large, and offers it as a PNG.
+/// Renders an SVG picture as a PNG, enlarged by `scale`, and offers it for download.
 pub(crate) fn download_png(name: &str, svg: &str, (width, height): (f64, f64), scale: f64) {
     let name = name.to_owned();
     let source = format!("data:image/svg+xml;charset=utf-8,{}", js_sys::encode_uri_component(svg));
@@ -173,7 +173,7 @@ async fn draw_png(name: &str, source: &str, (width, height): (f64, f64), scale: 
     Some(())
 }
 
-/// The text of a file that somebody chose.
+/// Reads a file as text. Reports `None` if it cannot be read.
 pub(crate) fn read_file(file: &web_sys::File, done: Callback<Option<String>>) {
     let reading = file.text();
     spawn_local(async move {
@@ -182,18 +182,18 @@ pub(crate) fn read_file(file: &web_sys::File, done: Callback<Option<String>>) {
     });
 }
 
-/// Takes the whole screen, or gives it back.
+/// Enters or leaves full-screen mode.
 pub(crate) fn toggle_full_screen() {
     let Some(document) = document() else { return };
     if document.fullscreen_element().is_some() {
         document.exit_fullscreen();
     } else if let Some(root) = document.document_element() {
-        // Where the browser says no there is nothing to do.
+        // The browser may deny the request; there is no fallback.
         root.request_fullscreen().ok();
     }
 }
 
-/// Keeps the screen from going dark, where the browser can. It does so until the page is hidden.
+/// Keeps the screen on until the page is hidden, if the browser supports it.
 pub(crate) fn keep_awake() {
     let Some(window) = window() else { return };
     let navigator: JsValue = window.navigator().into();
@@ -205,18 +205,18 @@ pub(crate) fn keep_awake() {
         && let Ok(promise) = promise.dyn_into::<Promise>()
     {
         spawn_local(async move {
-            // A refusal, as on a low battery, is none of ours.
+            // The browser may refuse, for example if the battery is low; there is no fallback.
             wasm_bindgen_futures::JsFuture::from(promise).await.ok();
         });
     }
 }
 
-/// The element of this id.
+/// Returns the element with this id.
 pub(crate) fn element(id: &str) -> Option<Element> {
     document()?.get_element_by_id(id)
 }
 
-/// Shows the time at the clock, and on the tape.
+/// Updates the clock and the slider of the tape.
 pub(crate) fn show_time(now: VirtualTime, end: VirtualTime) {
     let text = now.to_string();
     if let Some(clock) = element("time").filter(|it| it.text_content().as_ref() != Some(&text)) {
@@ -226,18 +226,18 @@ pub(crate) fn show_time(now: VirtualTime, end: VirtualTime) {
     let value = now.as_millis().to_string();
     if let Some(range) = range.filter(|range| range.value() != value) {
         range.set_value(&value);
-        // The name is well formed, so this can't fail.
+        // Cannot fail: the attribute's name is well formed.
         range.set_attribute("aria-valuetext", &format!("{text} of {end}")).ok();
     }
 }
 
-/// How large its inside is.
+/// Returns the inner size of an element, in CSS pixels.
 pub(crate) fn inner_size(id: &str) -> Option<(f64, f64)> {
     let element = element(id)?;
     Some((f64::from(element.client_width()), f64::from(element.client_height())))
 }
 
-/// Gives the focus to what this selects.
+/// Focuses the first element that matches the selector.
 pub(crate) fn focus(selector: &str) {
     let found = document().and_then(|document| document.query_selector(selector).ok().flatten());
     if let Some(element) = found.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
@@ -245,13 +245,12 @@ pub(crate) fn focus(selector: &str) {
     }
 }
 
-/// Goes with the focus to the item before or behind the one that has it, among those that can be
-/// pointed at in the same picture.
+/// Moves the focus to the next or previous target in the same picture.
 pub(crate) fn focus_neighbour(forward: bool) -> Option<()> {
     move_focus("svg", "[data-target]", forward)
 }
 
-/// The same in the list of a dialog.
+/// Moves the focus to the next or previous item in the list of a dialog.
 pub(crate) fn focus_next_in_list(forward: bool) -> Option<()> {
     move_focus("dialog", "li > button", forward)
 }
@@ -268,12 +267,12 @@ fn move_focus(container: &str, item: &str, forward: bool) -> Option<()> {
         (None, _) => 0,
     };
     let item = items.item(next)?;
-    // Items of pictures take the focus like any other element.
+    // Elements of pictures are focusable like HTML elements.
     item.unchecked_ref::<HtmlElement>().focus().ok()
 }
 
-/// All rules of the page's style that pictures need, for a picture that is saved; with the values
-/// that colours have at the moment.
+/// Returns the style rules of pictures with the current values of all colours, for exported
+/// pictures.
 pub(crate) fn picture_style() -> String {
     let mut style = String::new();
     let Some(document) = document() else { return style };
@@ -292,7 +291,7 @@ pub(crate) fn picture_style() -> String {
     resolve_variables(&style)
 }
 
-/// `var(--name)` as the value that it has.
+/// Replaces each `var(--name)` by its current value.
 fn resolve_variables(style: &str) -> String {
     let root = document().and_then(|document| document.document_element());
     let computed = root.and_then(|root| window()?.get_computed_style(&root).ok().flatten());
@@ -317,7 +316,7 @@ fn resolve_variables(style: &str) -> String {
     out
 }
 
-/// The one of two colours that is used.
+/// Resolves `light-dark(…)` to the colour of the current scheme.
 fn active_color(value: &str, is_dark: bool) -> &str {
     let both = value.strip_prefix("light-dark(").and_then(|it| it.strip_suffix(')'));
     match both.and_then(|both| both.split_once(',')) {
@@ -327,7 +326,7 @@ fn active_color(value: &str, is_dark: bool) -> &str {
     }
 }
 
-/// Whether the focus is somewhere that matches.
+/// Whether the focused element or one of its ancestors matches the selector.
 pub(crate) fn focus_is_in(selector: &str) -> bool {
     let focused = document().and_then(|document| document.active_element());
     focused.is_some_and(|it| it.closest(selector).ok().flatten().is_some())

@@ -1,47 +1,41 @@
-//! The whole page as a component: what it keeps, and what comes in.
+//! The root component: the state of the page.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-
 use std::rc::Rc;
 
 use gloo_events::EventListener;
 use gloo_timers::callback::Timeout;
-use leasehold_sim::{Importance, Protection, RecordId, SearchLimits, VirtualTime};
-use web_sys::File;
+use leasehold_sim::{Importance, Protection, RecordId};
 use yew::{Callback, Component, Context, Html};
 
-use super::dialogs::ExportKind;
-use super::figure::PointerAction;
 use super::keyboard::listeners;
-use super::live_connection::{LiveConnection, LiveMsg};
+use super::live_connection::LiveConnection;
+use super::messages::{Msg, RunMsg, ViewMsg, WindowMsg};
 use super::notes_window::NotesChannel;
 use super::painter::Painter;
 use super::panel_cache::PanelCache;
 use super::question::VoteTimer;
 use crate::browser;
-use crate::feed::search_worker::{SearchWorker, WorkerEvent};
-use crate::model::comparison::ComparisonMode as CompareMode;
+use crate::feed::search_worker::SearchWorker;
 use crate::model::fault_options::FaultOption;
 use crate::model::link::Link;
 use crate::model::notes::Notes;
 use crate::model::shortcuts::{Command, View};
-use crate::model::target::Target;
 use crate::model::violation_search::ViolationSearch;
-use crate::model::workspace::{ToastAction, Workspace};
+use crate::model::workspace::Workspace;
 use crate::picture::shape::{Area, Picture};
 
-/// How often it is looked, while something moves, how large the places of the pictures are, in
-/// milliseconds.
+/// The interval between measurements of the picture areas during animation, in milliseconds.
 const MEASURE_INTERVAL_MS: u32 = 250;
 
-/// After so long what was drawn is laid out, where nothing moves.
+/// How long to wait for the browser's layout before measuring otherwise, in milliseconds.
 const LAYOUT_MS: u32 = 20;
 
-/// How long a word on what was done stays, in milliseconds.
+/// How long a toast with actions is shown, in milliseconds. Other toasts are shown for half of it.
 const TOAST_MS: u32 = 8_000;
 
-/// What is open above the page.
+/// The open dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenDialog {
     Scenarios,
@@ -52,14 +46,14 @@ pub(crate) enum OpenDialog {
     Search,
 }
 
-/// How the page is arranged.
+/// The arrangement of the page.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is switched by itself")]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches")]
 pub(crate) struct Ui {
     pub(crate) open_dialog: Option<OpenDialog>,
-    /// Which of the two time lines is shown.
+    /// Which of the two timelines is shown.
     pub(crate) lower_view: View,
-    /// Which panel is shown where there is room for one alone.
+    /// The panel that is shown if the screen has space for only one.
     pub(crate) selected_tab: View,
     pub(crate) is_live: bool,
     pub(crate) is_live_available: bool,
@@ -80,7 +74,7 @@ pub(crate) enum Theme {
     Dark,
 }
 
-/// How large the places of the pictures are.
+/// The sizes of the picture areas, in CSS pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sizes {
     pub(crate) stage: (f64, f64),
@@ -88,8 +82,8 @@ pub(crate) struct Sizes {
     pub(crate) tape: (f64, f64),
 }
 
-/// What the panels tell. Made once, so that a panel to which nothing else has changed is not drawn
-/// anew.
+/// The callbacks of the panels. They are created once, so that a panel whose other properties are
+/// unchanged is not drawn again.
 pub(crate) struct PanelCallbacks {
     pub(crate) command: Callback<Command>,
     pub(crate) protection: Callback<Protection>,
@@ -109,110 +103,52 @@ impl PanelCallbacks {
         let link = ctx.link();
         Self {
             command: link.callback(Msg::Command),
-            protection: link.callback(Msg::ToggleProtection),
-            seed: link.callback(Msg::SetSeed),
-            fault: link.callback(Msg::InjectFault),
+            protection: link.callback(RunMsg::ToggleProtection),
+            seed: link.callback(RunMsg::SetSeed),
+            fault: link.callback(RunMsg::InjectFault),
             menu: link.callback(|()| Msg::Command(Command::Enter)),
-            filter_by_selection: link.callback(|()| Msg::FilterBySelection),
-            record: link.callback(Msg::GoToRecord),
-            min_importance: link.callback(Msg::SetMinImportance),
-            clear_filter: link.callback(|()| Msg::ClearFilter),
-            more_rows: link.callback(|()| Msg::MoreRows),
-            toggle_file_comparison: link.callback(|()| Msg::ToggleFileComparison),
+            filter_by_selection: link.callback(|()| ViewMsg::FilterBySelection),
+            record: link.callback(RunMsg::GoToRecord),
+            min_importance: link.callback(ViewMsg::SetMinImportance),
+            clear_filter: link.callback(|()| ViewMsg::ClearFilter),
+            more_rows: link.callback(|()| ViewMsg::MoreRows),
+            toggle_file_comparison: link.callback(|()| ViewMsg::ToggleFileComparison),
         }
     }
 }
 
 pub(crate) struct App {
     pub(crate) callbacks: PanelCallbacks,
-    /// What is shown …
+    /// The workspace that is shown …
     pub(crate) workspace: Workspace,
-    /// … and what is not: the server, or what is simulated.
+    /// … and the one that is not: the live view or the simulation.
     pub(super) inactive_workspace: Option<Workspace>,
     pub(super) live: Option<LiveConnection>,
     pub(crate) ui: Ui,
     pub(crate) sizes: Sizes,
     pub(crate) search: ViolationSearch,
     pub(super) notes_channel: Option<NotesChannel>,
-    /// How long hands may still be raised, where that is limited.
+    /// The time limit for votes, if the presenter has started one.
     pub(super) vote_timer: Option<VoteTimer>,
     pub(crate) panel_cache: PanelCache,
     pub(super) painters: RefCell<BTreeMap<&'static str, Painter>>,
-    /// What is written on the page: which version of the run, and since when.
+    /// The revision that the panels show, and when they were drawn.
     pub(super) last_panel_draw: (u64, f64),
     pub(super) search_worker: Option<SearchWorker>,
     pub(super) last_report_at: f64,
     frames: browser::Frames,
     pub(super) last_frame: Option<f64>,
-    /// When the page was last told to be drawn, and how long that took, in milliseconds.
+    /// When the last drawing of the page started, and how long it took, in milliseconds.
     draw_started_at: f64,
     pub(super) draw_ms: f64,
     pub(super) must_measure: bool,
-    /// Set where it is to be looked how large the places of the pictures are; and after how long.
+    /// The pending measurement of the picture areas, and its delay in milliseconds.
     measure_timeout: Option<(Timeout, u32)>,
-    /// What gets the focus when it is there.
+    /// The selector of the element to focus after the next drawing.
     pub(super) focus_after_draw: Option<&'static str>,
     pub(super) long_press: Option<Timeout>,
     toast_timeout: Option<Timeout>,
     _listeners: Vec<EventListener>,
-}
-
-pub(crate) enum Msg {
-    Command(Command),
-    Frame(f64),
-    Resized,
-    Measure,
-    SizesMeasured(Sizes),
-    Pointed(View, PointerAction),
-    PressStarted(Option<Target>),
-    LongPressed(Target),
-    GoToTime(VirtualTime),
-    /// The run is to go on to what has this name.
-    PlayUntil(String),
-    GoToRecord(RecordId),
-    InjectFault(FaultOption),
-    ToggleProtection(Protection),
-    SetSeed(u64),
-    OpenScenario(usize),
-    CloseDialog,
-    Vote(usize),
-    Reveal,
-    ShowExplanation,
-    CloseAnswer,
-    SetMinImportance(Importance),
-    /// In the log what concerns the selected thing alone; or all of it.
-    FilterBySelection,
-    ClearFilter,
-    MoreRows,
-    SelectTab(View),
-    SelectLowerView(View),
-    ToggleTimeScale,
-    HideSelectedLane,
-    ShowAllLanes,
-    ToggleFileComparison,
-    SetComparisonMode(CompareMode),
-    ToastAction(ToastAction),
-    ToastExpired,
-    ToggleShortcuts,
-    CycleTheme,
-    SetSearchLimits(SearchLimits),
-    StartSearch,
-    StopSearch,
-    SearchEvent(WorkerEvent),
-    PlaySearchResult,
-    Export(ExportKind),
-    ImportFile(File),
-    FileRead(Option<String>),
-    LinkCopied(bool),
-    SetLive {
-        is_live: bool,
-    },
-    Live(LiveMsg),
-    /// The second window has said something.
-    NotesMessage(String),
-    /// Hands may be raised for so long; time passes.
-    StartVoteTimer,
-    VoteTimerTick,
 }
 
 impl Component for App {
@@ -223,7 +159,7 @@ impl Component for App {
         let link = Link::parse(&browser::query());
         let mut workspace = Workspace::from_link(&link);
         let reduced_motion = browser::matches_media("(prefers-reduced-motion: reduce)");
-        // Whoever comes without a wish sees something move.
+        // The default page starts to play.
         let is_default_page = link.scenario.is_none() && link.config.is_none();
         workspace.player.is_playing = is_default_page && !reduced_motion && !link.is_live;
         let is_live_available =
@@ -232,7 +168,7 @@ impl Component for App {
             Some("spacetime") => View::SpaceTime,
             _ => View::Gantt,
         };
-        let frames = browser::Frames::new(ctx.link().callback(Msg::Frame));
+        let frames = browser::Frames::new(ctx.link().callback(WindowMsg::Frame));
         let starts_live = is_live_available && link.is_live;
         let mut app = Self {
             callbacks: PanelCallbacks::new(ctx),
@@ -294,8 +230,8 @@ impl Component for App {
             notes.publish(|| Notes::from_workspace(&self.workspace, seconds_left));
         }
         if self.workspace.toast.is_some() && self.workspace.toast != toast {
-            let expired = ctx.link().callback(|()| Msg::ToastExpired);
-            // What offers something is to be read and pressed.
+            let expired = ctx.link().callback(|()| ViewMsg::ToastExpired);
+            // Toasts with buttons stay longer, because users must read and click them.
             let has_actions =
                 self.workspace.toast.as_ref().is_some_and(|it| !it.actions.is_empty());
             let shown_ms = if has_actions { TOAST_MS } else { TOAST_MS / 2 };
@@ -313,50 +249,49 @@ impl Component for App {
 
     fn rendered(&mut self, ctx: &Context<Self>, _: bool) {
         self.paint();
-        // The first time nobody has asked for it.
+        // The first drawing was not requested by a message.
         if self.draw_started_at > 0.0 {
             self.draw_ms = browser::now() - self.draw_started_at;
         }
         if let Some(selector) = self.focus_after_draw.take() {
             browser::focus(selector);
         }
-        // Whatever opens or closes leaves the pictures more room or less. Where nothing is known to
-        // have done so it is looked when all is laid out: asked at once, the browser would have to
-        // do that twice.
+        // Opening or closing an element can resize the pictures. Unless that is known to have
+        // happened, measure after the browser's layout: measuring now would force a second layout.
         if self.must_measure {
             self.measure(ctx);
             return;
         }
-        let wait = if self.is_animating() { MEASURE_INTERVAL_MS } else { LAYOUT_MS };
-        if self.measure_timeout.as_ref().is_none_or(|(_, longer)| wait < *longer) {
-            let measure = ctx.link().callback(|()| Msg::Measure);
-            self.measure_timeout = Some((Timeout::new(wait, move || measure.emit(())), wait));
+        let delay = if self.is_animating() { MEASURE_INTERVAL_MS } else { LAYOUT_MS };
+        if self.measure_timeout.as_ref().is_none_or(|(_, pending)| delay < *pending) {
+            let measure = ctx.link().callback(|()| WindowMsg::Measure);
+            self.measure_timeout = Some((Timeout::new(delay, move || measure.emit(())), delay));
         }
     }
 }
 
 impl App {
-    /// Frames are asked for only while something moves.
+    /// Requests animation frames only while the page is animating or the run is incomplete.
     fn update_frame_request(&self) {
         self.frames.set_requested(self.is_animating() || !self.workspace.timeline().is_complete());
     }
 
-    /// Looks how large the places of the pictures are.
+    /// Measures the picture areas.
     pub(super) fn measure(&mut self, ctx: &Context<Self>) {
         (self.must_measure, self.measure_timeout) = (false, None);
         let size = |id: &str| browser::inner_size(id).unwrap_or_default();
         let sizes = Sizes { stage: size("stage"), lower: size("lower"), tape: size("tape") };
         if sizes != self.sizes {
-            ctx.link().send_message(Msg::SizesMeasured(sizes));
+            ctx.link().send_message(WindowMsg::SizesMeasured(sizes));
         }
     }
 
-    /// Whether time goes by.
+    /// Whether time advances.
     pub(super) fn is_animating(&self) -> bool {
         self.workspace.player.is_playing || (self.workspace.is_following && !self.is_stale())
     }
 
-    /// The place of a picture of this size, with letters as large as one reads them there.
+    /// Returns the area of a picture of this size, with a font size that is readable there.
     pub(crate) fn area(&self, (width, height): (f64, f64)) -> Area {
         let em = if self.ui.is_presenting {
             27.0

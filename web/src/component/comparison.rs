@@ -1,4 +1,4 @@
-//! Two runs of the same luck: side by side, one below the other, one over the other, or in words.
+//! The comparison of two runs with the same seed: side by side, stacked, overlaid, or as text.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::model::file_views::FileView;
 use crate::model::timeline::Timeline;
 use crate::picture::shape::Picture;
 
-/// All that is shown of the two.
+/// The data that the comparison shows.
 #[derive(Clone, PartialEq)]
 pub(crate) struct ComparisonView {
     mode: ComparisonMode,
@@ -50,21 +50,24 @@ pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
         }
     };
     let (divergence_text, has_diverged) = match view.divergence {
-        None => ("The two are the same from the first event to the last.".to_owned(), false),
-        Some((_, at)) if at > view.now => (format!("The same so far; they part at {at}."), false),
-        Some((_, at)) => (format!("They part at {at}."), true),
+        None => ("The runs are identical".to_owned(), false),
+        Some((_, at)) if at > view.now => {
+            (format!("Identical so far; first difference at {at}"), false)
+        }
+        Some((_, at)) => (format!("First difference at {at}"), true),
     };
-    let on_go_there = view.divergence.map(|(record, _)| props.onrecord.reform(move |_| record));
+    let on_go_to_difference =
+        view.divergence.map(|(record, _)| props.onrecord.reform(move |_| record));
     html! {
         <section class="panel comparison" id="stage" data-testid="comparison"
             aria-label="Comparison">
-            <header class="panel-head">
-                <div class="tabs" role="group" aria-label="How">
+            <header class="panel-header">
+                <div class="tabs" role="group" aria-label="Comparison layout">
                     { for ComparisonMode::ALL.into_iter().map(mode_button) }</div>
-                <p class={classes!("parts", has_diverged.then_some("past"))}>
+                <p class={classes!("divergence", has_diverged.then_some("diverged"))}>
                     { divergence_text }
-                    if let Some(onclick) = on_go_there {
-                        <button class="quiet" {onclick}>{ "Go there" }</button>
+                    if let Some(onclick) = on_go_to_difference {
+                        <button class="quiet" {onclick}>{ "Go to difference" }</button>
                     }
                 </p>
                 <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (M)" }
@@ -78,7 +81,7 @@ pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
     }
 }
 
-/// The picture of a side; one over the other they have one, in words none.
+/// Returns the id of a side's picture. Overlaid runs share one picture; the text mode has none.
 fn picture_id(letter: &str, mode: ComparisonMode) -> Option<&'static str> {
     match (letter, mode) {
         (_, ComparisonMode::Text) | ("B", ComparisonMode::Overlaid) => None,
@@ -102,23 +105,25 @@ fn side_panel(
     mode: ComparisonMode,
     onrecord: Option<&Callback<RecordId>>,
 ) -> Html {
+    let has_violations = !side.violated.is_empty();
     let violated: Vec<String> = side.violated.iter().map(|it| format!("{it} ✕")).collect();
     let verdict =
-        if violated.is_empty() { "nothing violated".to_owned() } else { violated.join("  ") };
+        if violated.is_empty() { "No violations".to_owned() } else { violated.join("  ") };
     html! {
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
                 <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
-                <p class={classes!("verdict", (!side.violated.is_empty()).then_some("bad"))}>
-                    { verdict }</p>
+                <p class={classes!("result", has_violations.then_some("has-violations"))}>
+                    { verdict }
+                </p>
             </header>
             if mode == ComparisonMode::Text {
                 <ol class="differences">
                     if side.differences.is_empty() { <li class="nothing">
-                        { "nothing that the other has not" }</li> }
+                        { "No event that is only in this run" }</li> }
                     { for side.differences.iter().map(|it| {
                         let onclick = onrecord.map(|on|
-                            { let no = it.record; on.reform(move |_| no) });
+                            { let record = it.record; on.reform(move |_| record) });
                         html! {
                             <li key={it.record.0}>
                                 if let Some(onclick) = onclick {
@@ -144,7 +149,7 @@ fn side_panel(
                                 <li key={line.key.clone()} class={line.css_class()}>
                                     <span class="token">{ line.token_text() }</span>
                                     <span class="text">{ line.text.clone() }</span>
-                                    <span class="signs">{ line.badges() }</span>
+                                    <span class="badges">{ line.badges() }</span>
                                 </li>
                             }) }</ol>
                         </div>
@@ -156,44 +161,48 @@ fn side_panel(
 }
 
 impl App {
-    /// Both sides at this moment.
-    pub(crate) fn comparison_view(&self, compare: &Comparison) -> ComparisonView {
+    /// Returns both sides at the current time.
+    pub(crate) fn comparison_view(&self, comparison: &Comparison) -> ComparisonView {
         let timeline = self.workspace.timeline();
-        let (only_here, only_there) = compare.differences(timeline);
-        let is_overlaid = compare.mode == ComparisonMode::Overlaid;
-        let legend = if is_overlaid { ", dashed where it is otherwise" } else { "" };
+        let (only_here, only_there) = comparison.differences(timeline);
+        let is_overlaid = comparison.mode == ComparisonMode::Overlaid;
+        let legend = if is_overlaid { " (differences dashed)" } else { "" };
         ComparisonView {
-            mode: compare.mode,
-            divergence: compare.divergence,
+            mode: comparison.mode,
+            divergence: comparison.divergence,
             now: timeline.now(),
             left: side_of(timeline, run_title(timeline.run()), only_here),
-            right: side_of(&compare.other, format!("{}{legend}", compare.title), only_there),
+            right: side_of(&comparison.other, format!("{}{legend}", comparison.title), only_there),
         }
     }
 
-    /// The pictures of the two, by their ids.
-    pub(crate) fn comparison_pictures(&self, compare: &Comparison) -> Vec<(&'static str, Picture)> {
+    /// Returns the pictures of both runs with their ids.
+    pub(crate) fn comparison_pictures(
+        &self,
+        comparison: &Comparison,
+    ) -> Vec<(&'static str, Picture)> {
         let timeline = self.workspace.timeline();
         let (width, height) = self.sizes.stage;
-        let is_wide = compare.mode == ComparisonMode::SideBySide && width > 700.0;
+        let is_wide = comparison.mode == ComparisonMode::SideBySide && width > 700.0;
         let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
-        // Stacked, two of them and their files have to fit.
-        let fraction = if compare.mode == ComparisonMode::Stacked || !is_wide { 0.3 } else { 0.55 };
+        // Two stacked pictures and their files must fit.
+        let fraction =
+            if comparison.mode == ComparisonMode::Stacked || !is_wide { 0.3 } else { 0.55 };
         let area = self.area((width.max(240.0), (height * fraction).clamp(110.0, 420.0)));
-        let other = &compare.other;
-        let overlay = (compare.mode == ComparisonMode::Overlaid).then_some(other);
+        let other = &comparison.other;
+        let overlay = (comparison.mode == ComparisonMode::Overlaid).then_some(other);
         let mut pictures = Vec::new();
-        if let Some(id) = picture_id("A", compare.mode) {
+        if let Some(id) = picture_id("A", comparison.mode) {
             pictures.push((id, self.lease_picture((timeline, overlay), area, None)));
         }
-        if let Some(id) = picture_id("B", compare.mode) {
+        if let Some(id) = picture_id("B", comparison.mode) {
             pictures.push((id, self.lease_picture((other, None), area, None)));
         }
         pictures
     }
 }
 
-/// How many lines of a file are seen in a comparison.
+/// The maximum number of lines of a file in a comparison.
 const LINES_COMPARED_MAX: usize = 60;
 
 fn side_of(timeline: &Timeline, title: String, differences: Vec<Difference>) -> Side {

@@ -1,5 +1,5 @@
-//! The controls of time: play, step, pace, and the tape on which one goes anywhere. What moves with
-//! time is painted like the pictures.
+//! The playback controls: play, step, speed, and the tape for seeking. The parts that change with
+//! time are painted like the pictures.
 
 use std::rc::Rc;
 
@@ -13,21 +13,21 @@ use crate::model::link::short_digest;
 use crate::model::shortcuts::Command;
 
 #[derive(Clone)]
-#[allow(clippy::struct_excessive_bools, reason = "each is shown by itself")]
+#[allow(clippy::struct_excessive_bools, reason = "independent states")]
 pub(crate) struct ControlsProps {
     pub(crate) is_playing: bool,
     pub(crate) is_question_open: bool,
-    /// Nothing has happened yet: to play is what there is to do.
+    /// Whether no event has happened yet; the play button is emphasized then.
     pub(crate) is_unstarted: bool,
     pub(crate) speed: AttrValue,
     pub(crate) is_auto: bool,
-    /// One is at the end of what still grows.
+    /// Whether the view follows the end of a live trace.
     pub(crate) is_growing: bool,
     pub(crate) start: VirtualTime,
     pub(crate) end: VirtualTime,
-    /// The fingerprints of the whole run, and of what has happened of it, where it has any.
+    /// The fingerprints of the whole run and of the run so far; `None` for a live trace.
     pub(crate) digest: Option<(u64, u64)>,
-    /// What the run can be let go on to: names, and how they are called.
+    /// The stop conditions: name and label.
     pub(crate) choices: Rc<Vec<(String, String)>>,
     pub(crate) onuntil: Callback<String>,
     pub(crate) oncommand: Callback<Command>,
@@ -35,59 +35,67 @@ pub(crate) struct ControlsProps {
     pub(crate) onpoint: Callback<PointerAction>,
 }
 
-/// The bar at the bottom.
+/// Returns the bar at the bottom of the page.
 pub(crate) fn controls(props: &ControlsProps) -> Html {
     let ControlsProps { is_playing, is_question_open, speed, is_auto, end, oncommand, .. } =
         props.clone();
     let is_unstarted = props.is_unstarted && !is_playing;
-    let button = |command: Command,
-                  test_id: &'static str,
-                  label: &'static str,
-                  icon_name: &'static str| {
-        let onclick = oncommand.reform(move |_| command);
-        html! {
-            <button class="transport" data-testid={test_id} aria-label={label} title={label} {onclick}>
-                { icon(icon_name) }
-            </button>
-        }
-    };
+    let button =
+        |command: Command, test_id: &'static str, label: &'static str, icon_name: &'static str| {
+            let onclick = oncommand.reform(move |_| command);
+            html! {
+                <button class="transport" data-testid={test_id} aria-label={label} title={label}
+                    {onclick}>
+                    { icon(icon_name) }
+                </button>
+            }
+        };
     let play = if is_playing { ("Pause (Space)", "pause") } else { ("Play (Space)", "play") };
-    let pace = oncommand.reform(move |_| if is_auto { Command::Faster } else { Command::AutoPace });
+    let play_class = classes!(
+        "transport",
+        "play",
+        is_question_open.then_some("question-open"),
+        is_unstarted.then_some("unstarted")
+    );
+    let on_speed =
+        oncommand.reform(move |_| if is_auto { Command::Faster } else { Command::AutoPace });
     html! {
         <footer class="controls">
-            <div class="transports" role="group" aria-label="Time">
-                { button(Command::GoToStart, "start", "To the beginning (Home)", "start") }
-                { button(Command::Step { forward: false }, "step-back", "One step back (←)", "back") }
-                <button class={classes!("transport", "play", is_question_open.then_some("asked"),
-                    is_unstarted.then_some("first"))}
-                    data-testid="play" aria-label={play.0} title={play.0}
+            <div class="transports" role="group" aria-label="Playback">
+                { button(Command::GoToStart, "start", "Go to start (Home)", "start") }
+                { button(Command::Step { forward: false }, "step-back", "Step back (←)", "back") }
+                <button class={play_class} data-testid="play" aria-label={play.0} title={play.0}
                     onclick={oncommand.reform(|_| Command::PlayPause)}>{ icon(play.1) }
                     if is_unstarted { <span>{ "Play" }</span> }
                 </button>
-                { button(Command::Step { forward: true }, "step", "One step on (→)", "step") }
+                { button(Command::Step { forward: true }, "step", "Step forward (→)", "step") }
                 { button(
                     Command::StepImportant { forward: true }, "next-interesting",
-                    "To the next event that matters (Shift →)", "next",
+                    "Next key event (Shift →)", "next",
                 ) }
             </div>
-            <div class="pace" role="group" aria-label="Pace">
+            <div class="pace" role="group" aria-label="Speed">
                 <button class="quiet slower" onclick={oncommand.reform(|_| Command::Slower)}
                     aria-label="Slower ([)" title="Slower ([)">{ "−" }</button>
-                <button class="speed" data-testid="speed" onclick={pace}
-                    title="Pace: auto is slow for messages, quick when nothing happens (\\)"
-                    aria-label={format!("Pace: {speed}")}>{ speed.clone() }</button>
+                <button class="speed" data-testid="speed" onclick={on_speed}
+                    title="Speed: auto slows down for messages and speeds up when idle (\\)"
+                    aria-label={format!("Speed: {speed}")}>{ speed.clone() }</button>
                 <button class="quiet faster" onclick={oncommand.reform(|_| Command::Faster)}
                     aria-label="Faster (])" title="Faster (])">{ "+" }</button>
             </div>
-            if props.choices.is_empty() { <span class="no-until"></span> } else { { until_picker(props) } }
+            if props.choices.is_empty() {
+                <span class="until-placeholder"></span>
+            } else {
+                { until_picker(props) }
+            }
             { tape_view(props) }
             <p class="clock">
                 <span data-testid="time" id="time"></span>
-                if !props.is_growing { <span class="of">{ " / " }{ end.to_string() }</span> }
+                if !props.is_growing { <span class="duration">{ " / " }{ end.to_string() }</span> }
                 if let Some((whole, here)) = props.digest {
                     <output class="digest" data-testid="digest"
                         data-digest={format!("{whole:016x}")} data-here={format!("{here:016x}")}
-                        title="The fingerprint of this run: the same everywhere">
+                        title="Fingerprint of this run; identical on every machine">
                         { format!("run {}", short_digest(whole)) }
                     </output>
                 }
@@ -96,7 +104,7 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
     }
 }
 
-/// The tape, on which one goes anywhere.
+/// Returns the tape with its slider.
 fn tape_view(props: &ControlsProps) -> Html {
     let (start, end) = (props.start, props.end);
     let ontime = props.ontime.clone();
@@ -116,21 +124,21 @@ fn tape_view(props: &ControlsProps) -> Html {
     }
 }
 
-/// What to let the run go on to.
+/// Returns the menu of stop conditions.
 fn until_picker(props: &ControlsProps) -> Html {
     let onuntil = props.onuntil.clone();
     let onchange = move |event: Event| {
         let field = event.target().and_then(|it| it.dyn_into::<HtmlSelectElement>().ok());
         if let Some(field) = field {
             onuntil.emit(field.value());
-            // It is something to do, not something that is chosen.
+            // The menu runs an action; it does not hold a selection.
             field.set_selected_index(0);
         }
     };
     html! {
-        <select class="until" data-testid="until" aria-label="Run until" title="Run until …"
+        <select class="until" data-testid="until" aria-label="Run until" title="Run until…"
             {onchange}>
-            <option value="" selected=true>{ "until …" }</option>
+            <option value="" selected=true>{ "Until…" }</option>
             { for props.choices.iter().map(|(name, text)| html! {
                 <option value={name.clone()}>{ text.clone() }</option>
             }) }
@@ -138,7 +146,7 @@ fn until_picker(props: &ControlsProps) -> Html {
     }
 }
 
-/// Small drawings, so that they look the same in every font.
+/// Returns an icon. Icons are drawn, so that they look the same in every font.
 pub(crate) fn icon(name: &str) -> Html {
     let d = match name {
         "play" => "M5 3l12 7-12 7z",

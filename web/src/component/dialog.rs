@@ -1,5 +1,5 @@
-//! What opens above the page: the browser's own dialog, which keeps the focus inside, gives it
-//! back, and closes with Esc.
+//! A modal dialog: the browser's own, which keeps the focus inside, restores it afterwards, and
+//! closes with Esc.
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlDialogElement, MouseEvent};
@@ -24,7 +24,7 @@ pub(crate) fn Dialog(props: &DialogProps) -> Html {
     let mounted = node.clone();
     use_effect_with((), move |()| {
         if let Some(dialog) = mounted.cast::<HtmlDialogElement>() {
-            // It can only fail where it is open already.
+            // Fails only if the dialog is already open.
             dialog.show_modal().ok();
         }
     });
@@ -35,7 +35,7 @@ pub(crate) fn Dialog(props: &DialogProps) -> Html {
     };
     let close_outside = onclose.clone();
     let onclick = move |event: MouseEvent| {
-        // The dialog itself is hit only where nothing of its inside is: on the dimmed page.
+        // A click targets the dialog itself only on the backdrop, outside its content.
         let is_outside =
             event.target().is_some_and(|it| it.dyn_ref::<HtmlDialogElement>().is_some());
         if is_outside {
@@ -44,7 +44,7 @@ pub(crate) fn Dialog(props: &DialogProps) -> Html {
     };
     html! {
         <dialog ref={node} {class} {oncancel} {onclick} aria-label={title.clone()}>
-            <div class="inside">
+            <div class="dialog-body">
                 <header>
                     <h2>{ title }</h2>
                     <button class="quiet close" aria-label="Close (Esc)" title="Close (Esc)"

@@ -1,4 +1,4 @@
-//! The dialogs: scenarios, the menu of faults, keys, signs, and what can be taken along.
+//! The dialogs: scenarios, fault menu, keyboard shortcuts, legend, and exports.
 
 use std::rc::Rc;
 
@@ -8,6 +8,7 @@ use web_sys::{Event, File, HtmlInputElement};
 use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::dialog::Dialog;
+use super::header::capitalized;
 use super::panels::key_name;
 use crate::model::event_category::EventCategory;
 use crate::model::fault_options::FaultOption;
@@ -22,7 +23,7 @@ pub(crate) struct ScenariosProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// The library: what each scenario teaches, and asks.
+/// Returns the library of scenarios, with the point and the question of each.
 pub(crate) fn scenario_dialog(props: &ScenariosProps) -> Html {
     let ScenariosProps { library, current, onchoose, onclose } = props.clone();
     let card = |(index, scenario): (usize, &Scenario)| {
@@ -38,9 +39,9 @@ pub(crate) fn scenario_dialog(props: &ScenariosProps) -> Html {
                     <span class="number">{ index + 1 }</span>
                     <span class="title">{ scenario.title.clone() }</span>
                     <span class="point">{ scenario.point.clone() }</span>
-                    <span class="ask">{ scenario.question.text.clone() }</span>
+                    <span class="question-text">{ scenario.question.text.clone() }</span>
                     if !switches.is_empty() {
-                        <span class="switches">{ format!("try without: {}", switches.join(", ")) }
+                        <span class="switches">{ format!("Try without: {}", switches.join(", ")) }
                             </span>
                     }
                 </button>
@@ -62,7 +63,7 @@ pub(crate) struct MenuProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// All that can be done to one thing.
+/// Returns the menu of all faults that apply to one target.
 pub(crate) fn fault_menu(props: &MenuProps) -> Html {
     let MenuProps { title, faults, onfault, onclose } = props.clone();
     let entry = |(index, fault): (usize, &FaultOption)| {
@@ -71,10 +72,11 @@ pub(crate) fn fault_menu(props: &MenuProps) -> Html {
         let unavailable_reason = fault.unavailable_reason.clone();
         html! {
             <li key={fault.text.clone()}>
-                <button {onclick} autofocus={index == 0} aria-disabled={unavailable_reason.is_some().to_string()}>
+                <button {onclick} autofocus={index == 0}
+                    aria-disabled={unavailable_reason.is_some().to_string()}>
                     <span>{ fault.text.clone() }</span>
-                    if let Some(why) = unavailable_reason {
-                        <small>{ why }</small>
+                    if let Some(reason) = unavailable_reason {
+                        <small>{ reason }</small>
                     } else if let Some(key) = fault.key {
                         <kbd aria-hidden="true">{ key_name(key) }</kbd>
                     }
@@ -86,7 +88,7 @@ pub(crate) fn fault_menu(props: &MenuProps) -> Html {
         <Dialog {title} class="menu" {onclose}>
             if faults.is_empty() {
                 <p class="nothing">
-                    { "Nothing can be done to this. Choose a node, a link or a packet." }</p>
+                    { "No faults available. Select a node, link or packet." }</p>
             }
             <ul>{ for faults.iter().enumerate().map(entry) }</ul>
         </Dialog>
@@ -95,30 +97,31 @@ pub(crate) fn fault_menu(props: &MenuProps) -> Html {
 
 #[derive(Clone)]
 pub(crate) struct HelpProps {
-    /// Whether single letters do anything.
+    /// Whether single-letter shortcuts are disabled.
     pub(crate) shortcuts_disabled: bool,
     pub(crate) ontoggle: Callback<()>,
     pub(crate) onclose: Callback<()>,
 }
 
-/// The keys.
+/// Returns the list of keyboard shortcuts.
 pub(crate) fn help_dialog(props: &HelpProps) -> Html {
     let HelpProps { shortcuts_disabled, ontoggle, onclose } = props.clone();
     html! {
-        <Dialog title="Keys" class="help" {onclose}>
+        <Dialog title="Keyboard shortcuts" class="help" {onclose}>
             <div class="keys">
                 { for SHORTCUTS.iter().map(|(title, keys)| html! {
                     <section key={*title}>
                         <h3>{ *title }</h3>
-                        <dl>{ for keys.iter().map(|(key, what)| html! {
-                            <div><dt>{ *key }</dt><dd>{ *what }</dd></div>
+                        <dl>{ for keys.iter().map(|(key, action)| html! {
+                            <div><dt>{ *key }</dt><dd>{ *action }</dd></div>
                         }) }</dl>
                     </section>
                 }) }
             </div>
             <label class="switch">
-                <input type="checkbox" checked={!shortcuts_disabled} onchange={ontoggle.reform(|_| ())} />
-                { "Single letters do something" }
+                <input type="checkbox" checked={!shortcuts_disabled}
+                    onchange={ontoggle.reform(|_| ())} />
+                { "Enable single-letter shortcuts" }
             </label>
         </Dialog>
     }
@@ -129,21 +132,21 @@ pub(crate) struct LegendProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// What is no packet's sign.
+/// Entries of the legend that are not event categories.
 const LEGEND: [(&str, &str); 10] = [
-    ("outer arc", "what the server still gives the client of its lease"),
-    ("inner arc", "for how long the client believes that it holds the lock"),
-    ("red, dashed", "it believes for longer than it may"),
-    ("blue, dashed", "live: what a client may believe, inferred from what it was told"),
-    ("#7", "a fencing token: each grant has a larger one"),
-    ("outline", "promised from now on, if nothing more is heard"),
-    ("blue stretch", "a client stands still"),
-    ("small lines", "on a tenure: its holder was heard of; red: its lease ran out"),
-    ("pale band", "many of them, too close together to be told apart"),
-    ("time", "a teaching network: a packet takes 0.1 to 0.2 s, unless a scenario says otherwise"),
+    ("Outer arc", "Remaining lease according to the server"),
+    ("Inner arc", "How long the client believes that it holds the lock"),
+    ("Red, dashed", "The client's belief outlasts its lease"),
+    ("Blue, dashed", "Live view: belief inferred from the server's replies"),
+    ("#7", "Fencing token; each grant has a larger one"),
+    ("Outline", "Remaining lease if it is not renewed"),
+    ("Blue area", "Client paused"),
+    ("Short lines", "On a tenure: lease renewed; red: lease expired"),
+    ("Pale band", "Several intervals, too close to distinguish"),
+    ("Delay", "A packet takes 0.1 to 0.2 s unless the scenario sets another delay"),
 ];
 
-/// What the signs mean.
+/// Returns the legend of symbols, arcs and invariants.
 pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
     let category_row = |category: EventCategory| {
         html! {
@@ -156,21 +159,25 @@ pub(crate) fn legend_dialog(props: &LegendProps) -> Html {
             </li>
         }
     };
-    let legend_row = |(symbol, meaning): &(&'static str, &'static str)| {
-        html! { <div><dt>{ *symbol }</dt><dd>{ *meaning }</dd></div> }
+    let legend_row = |symbol: &'static str, meaning: AttrValue| {
+        html! { <div><dt>{ symbol }</dt><dd>{ meaning }</dd></div> }
     };
     html! {
-        <Dialog title="What the signs mean" class="legend" onclose={props.onclose.clone()}>
+        <Dialog title="Legend" class="legend" onclose={props.onclose.clone()}>
             <ul>{ for EventCategory::ALL.into_iter().map(category_row) }</ul>
             <dl class="fields">
-                { for LEGEND.iter().map(legend_row) }
-                { for Invariant::ALL.iter().map(|it| legend_row(&(it.name(), it.sentence()))) }
+                { for LEGEND.iter().map(|(symbol, meaning)| {
+                    legend_row(symbol, AttrValue::Static(meaning))
+                }) }
+                { for Invariant::ALL.iter().map(|it| {
+                    legend_row(it.name(), AttrValue::from(capitalized(it.sentence())))
+                }) }
             </dl>
         </Dialog>
     }
 }
 
-/// What can be taken along.
+/// Something to export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExportKind {
     Link,
@@ -180,10 +187,10 @@ pub(crate) enum ExportKind {
     ShiViz,
     Mermaid,
     RustTest,
-    /// The run that a search has found, as a test.
+    /// A Rust test of the run that the search has found.
     FoundTest,
     StopPictures(usize),
-    /// The notes, in a window of their own.
+    /// The presenter's notes, in a second window.
     Notes,
 }
 
@@ -191,11 +198,11 @@ pub(crate) enum ExportKind {
 pub(crate) struct ExportsProps {
     pub(crate) address: AttrValue,
     pub(crate) is_too_long: bool,
-    /// The pictures that there are, by name.
+    /// The pictures, with their names.
     pub(crate) pictures: Rc<Vec<(&'static str, Rc<Picture>)>>,
     pub(crate) onexport: Callback<ExportKind>,
     pub(crate) onimport: Callback<File>,
-    /// What was said last, such as what came of an import: elsewhere it is behind the dialog.
+    /// The latest toast, such as the result of an import; the dialog covers the toast itself.
     pub(crate) notice: Option<AttrValue>,
     pub(crate) onclose: Callback<()>,
 }
@@ -217,35 +224,38 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
     };
     html! {
         <Dialog title="Share and export" class="exports" {onclose}>
-            if let Some(word) = notice {
-                <p class="word" role="status">{ word }</p>
+            if let Some(notice) = notice {
+                <p class="notice" role="status">{ notice }</p>
             }
             <section>
-                <h3>{ "A link to this moment" }</h3>
+                <h3>{ "Link to this time" }</h3>
                 <div class="row">
-                    <input readonly=true value={address} aria-label="The link" data-testid="link" />
+                    <input readonly=true value={address} aria-label="Link" data-testid="link" />
                     { button(ExportKind::Link, "Copy", "copy-link") }
                 </div>
                 if is_too_long {
                     <p class="nothing">
-                        { "It is longer than some programs let pass: send the trace as a file." }
+                        { "Some programs truncate links of this length. \
+                        Share the trace as a file instead." }
                     </p>
                 }
             </section>
             <section>
-                <h3>{ "Pictures, as they are on the screen" }</h3>
-                { for pictures.iter().enumerate().map(|(no, (name, _))| html! {
+                <h3>{ "Pictures as shown on the screen" }</h3>
+                { for pictures.iter().enumerate().map(|(index, (name, _))| html! {
                     <div class="row" key={*name}>
                         <span class="name">{ *name }</span>
-                        { button(ExportKind::Svg(no), "SVG", "export-svg") }
-                        { button(ExportKind::Png(no, 1), "PNG", "export-png") }
-                        { button(ExportKind::Png(no, 2), "PNG 2×", "export-png-2") }
-                        { button(ExportKind::StopPictures(no), "SVG of each stop", "export-steps") }
+                        { button(ExportKind::Svg(index), "SVG", "export-svg") }
+                        { button(ExportKind::Png(index, 1), "PNG", "export-png") }
+                        { button(ExportKind::Png(index, 2), "PNG 2×", "export-png-2") }
+                        { button(
+                            ExportKind::StopPictures(index), "SVG for each stop", "export-steps",
+                        ) }
                     </div>
                 }) }
             </section>
             <section>
-                <h3>{ "The run" }</h3>
+                <h3>{ "Run" }</h3>
                 <div class="row">
                     { button(ExportKind::Trace, "Trace (JSON)", "export-json") }
                     { button(ExportKind::ShiViz, "ShiViz log", "export-shiviz") }
@@ -254,15 +264,15 @@ pub(crate) fn export_dialog(props: &ExportsProps) -> Html {
                 </div>
             </section>
             <section>
-                <h3>{ "For the one who talks" }</h3>
+                <h3>{ "Presenter" }</h3>
                 <div class="row">
-                    { button(ExportKind::Notes, "Notes in a second window (J)", "open-notes") }
+                    { button(ExportKind::Notes, "Open notes in a second window (J)", "open-notes") }
                 </div>
             </section>
             <section>
-                <h3>{ "Open a trace or a recording" }</h3>
+                <h3>{ "Import a trace or recording" }</h3>
                 <input type="file" accept=".json,application/json" {onchange} data-testid="import"
-                    aria-label="A file with a trace, a run or a scenario" />
+                    aria-label="Trace, recording, run or scenario file" />
             </section>
         </Dialog>
     }

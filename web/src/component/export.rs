@@ -1,31 +1,34 @@
-//! Taking something along, and bringing it back: links, pictures, traces, a test.
+//! Export and import: links, pictures, traces, recordings, and Rust tests.
 
 use leasehold_sim::{Importance, RecordingHeader, Run, Scenario, mermaid, shiviz};
 use yew::Context;
 
-use super::app::{App, Msg};
+use super::app::App;
 use super::dialogs::ExportKind;
+use super::messages::ExportMsg;
 use crate::browser;
 use crate::model::live_trace::LiveRecording;
 use crate::model::timeline::Timeline;
 use crate::picture::shape::Picture;
 
-/// Traces of more records than this are not gone through to their end when they are opened.
+/// Imported traces with more records than this are not replayed to verify their fingerprint.
 const RECORDS_CHECKED_MAX: u32 = 400_000;
 
-/// Does it.
+/// Exports as requested.
 pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) {
     let timeline = app.workspace.timeline();
     let name = format!("{}-{}", app.workspace.scenario.name, timeline.now().as_millis());
     match export {
         ExportKind::Link if timeline.live_trace().is_some() => {
-            app.workspace
-                .show_toast("What was seen can't be put in a link: save it as a file.", Vec::new());
+            app.workspace.show_toast(
+                "Live data cannot be shared as a link. Save a recording instead.",
+                Vec::new(),
+            );
             return;
         }
         ExportKind::Link => {
             let address = browser::page_url(&app.workspace.link_to_now().to_query());
-            browser::copy_text(&address, ctx.link().callback(Msg::LinkCopied));
+            browser::copy_text(&address, ctx.link().callback(ExportMsg::LinkCopied));
             return;
         }
         ExportKind::Svg(picture_index) => {
@@ -53,7 +56,7 @@ pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) 
                 (Some(_), Some(recorded)) => recorded.to_string(),
                 (Some(_), None) => {
                     app.workspace
-                        .show_toast("Record first: what was recorded can be saved.", Vec::new());
+                        .show_toast("Nothing to save yet. Start a recording first.", Vec::new());
                     return;
                 }
             };
@@ -78,14 +81,14 @@ pub(crate) fn run_export(app: &mut App, ctx: &Context<App>, export: ExportKind) 
             }
         }
     }
-    app.workspace.show_toast("Saved with your downloads.", Vec::new());
+    app.workspace.show_toast("Saved to your downloads", Vec::new());
 }
 
 fn simulated_recording(timeline: &Timeline) -> leasehold_sim::Recording {
     leasehold_sim::Recording::new(timeline.run().clone(), timeline.trace().to_vec())
 }
 
-/// A picture of each stop, numbered.
+/// Downloads a numbered picture of each stop.
 fn export_stop_pictures(app: &mut App, picture_index: usize) {
     let position = app.workspace.timeline().position();
     let now = app.workspace.timeline().now();
@@ -106,19 +109,23 @@ fn export_stop_pictures(app: &mut App, picture_index: usize) {
     });
 }
 
-/// A test in Rust that goes through the run and expects what came of it.
+/// Returns the source of a Rust test that replays the run and expects its violations.
 fn rust_test(timeline: &Timeline, name: &str) -> String {
     let run = serde_json::to_string_pretty(timeline.run()).unwrap_or_default();
     let violated: Vec<String> =
         timeline.violated().iter().map(|(it, _)| format!("Invariant::{it}")).collect();
     let name = name.replace('-', "_");
     format!(
-        "//! A run that was found with the page, and what comes of it.\n\n\
-         use leasehold_sim::{{Invariant, Run}};\n\n\
+        "//! Replays a run that was exported from the page, and checks which invariants it \
+        violates.\n\n\
+         use leasehold_sim::{{Invariant, InvariantStatus, Run}};\n\n\
          #[test]\nfn {name}() {{\n    \
          let run: Run = serde_json::from_str(RUN).unwrap();\n    \
+         let is_violated = |it: &InvariantStatus| \
+         matches!(it, InvariantStatus::Violated {{ .. }});\n    \
+         let statuses = run.execute().statuses.into_iter();\n    \
          let violated: Vec<Invariant> =\n        \
-         run.go().violations().into_iter().map(|(it, _)| it).collect();\n    \
+         statuses.filter(|(_, it)| is_violated(it)).map(|(it, _)| it).collect();\n    \
          assert_eq!(violated, [{}]);\n}}\n\n\
          const RUN: &str = r#\"{run}\"#;\n",
         violated.join(", ")
@@ -126,7 +133,7 @@ fn rust_test(timeline: &Timeline, name: &str) -> String {
 }
 
 impl App {
-    /// A file that somebody chose.
+    /// Opens the text of an imported file.
     pub(super) fn import_text(&mut self, text: Option<&str>) {
         self.leave_live();
         if let Some(text) = text.filter(|text| LiveRecording::matches(text)) {
@@ -134,11 +141,11 @@ impl App {
                 Ok(workspace) => {
                     (self.workspace, self.ui.open_dialog, self.must_measure) =
                         (workspace, None, true);
-                    self.workspace.show_toast("A recording of a real server.", Vec::new());
+                    self.workspace.show_toast("Opened a recording of a lock server", Vec::new());
                 }
                 Err(error) => {
                     self.workspace
-                        .show_toast(&format!("That is no recording: {error}."), Vec::new());
+                        .show_toast(&format!("Cannot open the recording: {error}"), Vec::new());
                 }
             }
             return;
@@ -151,37 +158,35 @@ impl App {
                 self.must_measure = true;
             }
             Err(error) => {
-                self.workspace.show_toast(&format!("That is no trace: {error}."), Vec::new())
+                self.workspace.show_toast(&format!("Cannot open the trace: {error}"), Vec::new())
             }
         }
     }
 }
 
-/// A scenario, a run or a recording, whichever the text is; and a word on it.
+/// Parses a scenario, a run or a trace, and returns it with a notice for the user.
 fn read_trace(text: &str) -> Result<(Scenario, String), String> {
     if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
         scenario.resolve_run().validate().map_err(|error| error.to_string())?;
-        let note = format!("A scenario: {}.", scenario.title);
+        let note = format!("Opened a scenario: {}", scenario.title);
         return Ok((scenario, note));
     }
     if let Ok(run) = serde_json::from_str::<Run>(text) {
         run.validate().map_err(|error| error.to_string())?;
-        return Ok((scenario_for_run("run", &run), "A run, from its beginning.".to_owned()));
+        return Ok((scenario_for_run("run", &run), "Opened a run at its start".to_owned()));
     }
     let trace = RecordingHeader::from_json(text)?;
     let fingerprint =
         trace.run.execute_within(RECORDS_CHECKED_MAX).map(|world| world.fingerprint());
     let note = match fingerprint.map(|it| format!("{it:016x}") == trace.fingerprint) {
-        Some(true) => "A trace: it is replayed exactly as it was recorded.",
-        Some(false) => {
-            "A trace, replayed with a newer model: the result differs from what was recorded."
-        }
-        None => "A trace, replayed. It is too long to be compared with what was recorded.",
+        Some(true) => "Opened a trace; the replay matches the recording exactly",
+        Some(false) => "Opened a trace; the replay in this version differs from the recording",
+        None => "Opened a trace; it is too long to compare its replay with the recording",
     };
     Ok((scenario_for_run("trace", &trace.run), note.to_owned()))
 }
 
-/// A scenario around a run that has none: what it violates, or just the run.
+/// Returns a scenario for a run that has none; its violation becomes the scenario's point.
 fn scenario_for_run(name: &str, run: &Run) -> Scenario {
     Scenario::from_violating_run(name, run).unwrap_or_else(|| Scenario::from_run(name, run))
 }

@@ -1,5 +1,5 @@
-//! Places for pictures in the page. Who points at what in them is found out by one listener for the
-//! whole picture. What is in them is painted (see [`super::paint`]).
+//! The SVG elements that hold pictures. One listener for each picture finds the target of an event.
+//! Their content is painted by [`super::painter`].
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event, MouseEvent};
@@ -8,17 +8,17 @@ use yew::{AttrValue, Callback, Html, html};
 use crate::model::target::Target;
 use crate::picture::shape::{Class, Shape, format_tenths};
 
-/// Somebody points at something in a picture.
+/// A click on a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PointerAction {
     pub(crate) target: Option<Target>,
-    /// The menu is wanted, at this place of the window.
+    /// The position in the window of the menu, if one was requested.
     pub(crate) menu: Option<(f64, f64)>,
-    /// Where in the picture, in its pixels.
+    /// The horizontal position in the picture, in CSS pixels.
     pub(crate) x: f64,
 }
 
-/// The place of the picture that has this id.
+/// Returns the empty element of the picture with this id.
 pub(crate) fn figure(id: &'static str, onpoint: &Callback<PointerAction>) -> Html {
     let on_click = onpoint.clone();
     let onclick = move |event: MouseEvent| {
@@ -37,14 +37,14 @@ pub(crate) fn figure(id: &'static str, onpoint: &Callback<PointerAction>) -> Htm
     html! { <svg key={id} {id} class="picture" role="group" {onclick} {oncontextmenu}></svg> }
 }
 
-/// What an event points at.
+/// Returns the target of an event.
 pub(crate) fn target_of(event: &Event) -> Option<Target> {
     let element: Element = event.target()?.dyn_into().ok()?;
     let target_element = element.closest("[data-target]").ok()??;
     Target::from_key(&target_element.get_attribute("data-target")?)
 }
 
-#[allow(clippy::ptr_arg, reason = "what is static need not be copied")]
+#[allow(clippy::ptr_arg, reason = "static classes are not copied")]
 fn class_of(class: &Class) -> AttrValue {
     match class {
         Class::Borrowed(class) => AttrValue::Static(class),
@@ -52,27 +52,33 @@ fn class_of(class: &Class) -> AttrValue {
     }
 }
 
-/// A shape by itself, such as a sign in a line of text.
+/// Returns a shape outside of a picture, such as a symbol in a line of text.
 pub(crate) fn shape_view(shape: &Shape) -> Html {
     match shape {
-        Shape::Rect { class, x, y, width, height, corner_radius: round } => html! {
-            <rect class={class_of(class)} x={format_tenths(*x)} y={format_tenths(*y)} width={format_tenths(*width)}
-                height={format_tenths(*height)} rx={format_tenths(*round)} />
+        Shape::Rect { class, x, y, width, height, corner_radius } => html! {
+            <rect class={class_of(class)} x={format_tenths(*x)} y={format_tenths(*y)}
+                width={format_tenths(*width)} height={format_tenths(*height)}
+                rx={format_tenths(*corner_radius)} />
         },
         Shape::Circle { class, x, y, r } => html! {
-            <circle class={class_of(class)} cx={format_tenths(*x)} cy={format_tenths(*y)} r={format_tenths(*r)} />
+            <circle class={class_of(class)} cx={format_tenths(*x)} cy={format_tenths(*y)}
+                r={format_tenths(*r)} />
         },
         Shape::Line { class, from: (x1, y1), to: (x2, y2) } => html! {
-            <line class={class_of(class)} x1={format_tenths(*x1)} y1={format_tenths(*y1)} x2={format_tenths(*x2)}
-                y2={format_tenths(*y2)} />
+            <line class={class_of(class)} x1={format_tenths(*x1)} y1={format_tenths(*y1)}
+                x2={format_tenths(*x2)} y2={format_tenths(*y2)} />
         },
         Shape::Path { class, d } => html! { <path class={class_of(class)} d={d.clone()} /> },
         Shape::Text { class, x, y, anchor, size, text } => html! {
             <text class={class_of(class)} x={format_tenths(*x)} y={format_tenths(*y)}
-                text-anchor={anchor.as_str()} font-size={format_tenths(*size)}>{ text.clone() }</text>
+                text-anchor={anchor.as_str()} font-size={format_tenths(*size)}>
+                { text.clone() }
+            </text>
         },
         Shape::Group(group) => html! {
-            <g class={class_of(&group.class)}>{ for group.shapes.iter().map(self::shape_view) }</g>
+            <g class={class_of(&group.class)}>
+                { for group.shapes.iter().map(shape_view) }
+            </g>
         },
     }
 }

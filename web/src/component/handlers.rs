@@ -1,15 +1,14 @@
-//! What is pressed, pointed at, and heard: each leads to something on the page.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "each takes its group, and passes on the rest")]
+//! Handles the messages of the page, area by area.
 
 use gloo_timers::callback::Timeout;
 use leasehold_sim::{Importance, RecordId, Scenario, VirtualTime};
 use yew::Context;
 
-use super::app::{App, Msg, OpenDialog};
+use super::app::{App, OpenDialog};
 use super::dialogs::ExportKind;
 use super::export;
 use super::figure::PointerAction;
+use super::messages::{ExportMsg, Msg, PointerMsg, QuizMsg, RunMsg, ViewMsg, WindowMsg};
 use super::question::VoteTimer;
 use crate::browser;
 use crate::model::link::LINK_LEN_MAX;
@@ -22,90 +21,206 @@ use crate::model::workspace::ToastAction;
 use crate::picture::axis::Axis;
 use crate::picture::gantt::label_width;
 
-/// How long a finger rests on something before its menu opens, in milliseconds.
+/// How long a touch lasts before it opens the menu of its target, in milliseconds.
 const LONG_PRESS_MS: u32 = 500;
 
-/// Where the page has room for one panel alone, as its style has it.
+/// Matches if the page shows one panel at a time, as in narrow.css.
 const NARROW_SCREEN: &str = "(max-width: 860px)";
 
-/// How long what is written stays the same at least while something plays, in milliseconds.
+/// The minimum interval between updates of the panels during playback, in milliseconds.
 const PANEL_INTERVAL_MS: f64 = 90.0;
 
-/// How long the first frame is taken to have lasted.
+/// The assumed duration of the first frame, in milliseconds.
 const FIRST_FRAME_MS: f64 = 16.0;
 
-/// A live server is shown 30 times a second: more would only cost.
+/// The minimum interval between frames of the live view, in milliseconds: 30 frames a second.
 const LIVE_FRAME_MS: f64 = 32.0;
 
 impl App {
-    /// Takes in whatever it is. Says whether the page is to be drawn anew.
+    /// Handles a message. Returns whether the page must be drawn again.
     pub(super) fn handle(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
         match msg {
-            Msg::Command(command) => return self.run_command(ctx, command),
-            Msg::Frame(frame_time) => return self.on_frame(frame_time),
-            Msg::Resized => self.must_measure = true,
-            Msg::Measure => {
+            Msg::Command(command) => {
+                self.run_command(ctx, command);
+                true
+            }
+            Msg::Window(msg) => self.handle_window(ctx, msg),
+            Msg::Pointer(msg) => self.handle_pointer(ctx, msg),
+            Msg::Run(msg) => {
+                self.handle_run(msg);
+                true
+            }
+            Msg::Quiz(msg) => {
+                self.handle_quiz(ctx, msg);
+                true
+            }
+            Msg::View(msg) => {
+                self.handle_view(ctx, msg);
+                true
+            }
+            Msg::Search(msg) => {
+                self.handle_search(ctx, msg);
+                true
+            }
+            Msg::Export(msg) => self.handle_export(ctx, msg),
+            Msg::SetLive { is_live } => {
+                self.set_live(ctx, is_live);
+                true
+            }
+            Msg::Live(msg) => self.handle_live(ctx, msg),
+            Msg::NotesMessage(text) => {
+                if let Some(notes) = &mut self.notes_channel {
+                    notes.message_received(&text);
+                }
+                false
+            }
+        }
+    }
+
+    fn handle_window(&mut self, ctx: &Context<Self>, msg: WindowMsg) -> bool {
+        match msg {
+            WindowMsg::Frame(frame_time) => return self.on_frame(frame_time),
+            WindowMsg::Resized => self.must_measure = true,
+            WindowMsg::Measure => {
                 self.measure(ctx);
                 return false;
             }
-            Msg::SizesMeasured(sizes) => self.sizes = sizes,
-            Msg::Pointed(view, pointing) => self.on_pointed(view, pointing),
-            Msg::PressStarted(target) => {
+            WindowMsg::SizesMeasured(sizes) => self.sizes = sizes,
+        }
+        true
+    }
+
+    fn handle_pointer(&mut self, ctx: &Context<Self>, msg: PointerMsg) -> bool {
+        match msg {
+            PointerMsg::Pointed(view, action) => self.on_pointed(view, action),
+            PointerMsg::PressStarted(target) => {
                 self.long_press = target.map(|target| {
                     let link = ctx.link().clone();
-                    let pressed = move || link.send_message(Msg::LongPressed(target));
+                    let pressed = move || link.send_message(PointerMsg::LongPressed(target));
                     Timeout::new(LONG_PRESS_MS, pressed)
                 });
                 return false;
             }
-            Msg::LongPressed(target) => self.open_fault_menu(target),
-            Msg::GoToTime(time) => self.workspace.go_to(time),
-            Msg::PlayUntil(name) => {
+            PointerMsg::LongPressed(target) => self.open_fault_menu(target),
+        }
+        true
+    }
+
+    fn handle_run(&mut self, msg: RunMsg) {
+        match msg {
+            RunMsg::GoToTime(time) => self.workspace.go_to(time),
+            RunMsg::PlayUntil(name) => {
                 if let Some(until) = StopCondition::from_name(&name) {
                     self.workspace.play_until(until);
                 }
             }
-            Msg::GoToRecord(record) => self.workspace.go_to_record(record),
-            Msg::InjectFault(fault) => {
+            RunMsg::GoToRecord(record) => self.workspace.go_to_record(record),
+            RunMsg::InjectFault(fault) => {
                 self.ui.open_dialog = None;
                 match fault.unavailable_reason {
                     None => self.workspace.inject_fault(fault.action, &fault.text),
                     Some(reason) => {
-                        self.workspace.show_toast(&format!("{}: {reason}.", fault.text), Vec::new())
+                        self.workspace.show_toast(&format!("{}: {reason}", fault.text), Vec::new())
                     }
                 }
             }
-            Msg::ToggleProtection(protection) => {
+            RunMsg::ToggleProtection(protection) => {
                 self.workspace.toggle_protection(protection);
                 self.update_address();
             }
-            Msg::SetSeed(seed) => {
+            RunMsg::SetSeed(seed) => {
                 self.workspace.reseed(seed);
                 self.update_address();
             }
-            Msg::OpenScenario(index) => {
+            RunMsg::OpenScenario(index) => {
                 let scenario = self.workspace.library.get(index).cloned();
                 self.ui.open_dialog = None;
                 if let Some(scenario) = scenario {
                     self.open_scenario(scenario);
                 }
             }
-            Msg::CloseDialog => self.ui.open_dialog = None,
-            Msg::Vote(option) => self.workspace.quiz.vote(option, !self.ui.is_presenting),
-            Msg::Reveal => self.workspace.reveal_answer(),
-            Msg::ShowExplanation => self.show_explanation(),
-            Msg::CloseAnswer => {
+        }
+    }
+
+    fn handle_quiz(&mut self, ctx: &Context<Self>, msg: QuizMsg) {
+        match msg {
+            QuizMsg::Vote(option) => self.workspace.quiz.vote(option, !self.ui.is_presenting),
+            QuizMsg::Reveal => self.workspace.reveal_answer(),
+            QuizMsg::ShowExplanation => self.show_explanation(),
+            QuizMsg::CloseAnswer => {
                 self.workspace.quiz.close_answer();
             }
-            other_msg => return self.handle_view(ctx, other_msg),
+            QuizMsg::StartVoteTimer => {
+                let on_tick = ctx.link().callback(|()| QuizMsg::VoteTimerTick);
+                self.vote_timer = Some(VoteTimer::start(on_tick));
+                // Enter and Space must reveal the answer now, not restart the timer.
+                self.focus_after_draw = Some("[data-testid=reveal]");
+            }
+            QuizMsg::VoteTimerTick => {
+                if self.workspace.quiz.phase != QuizPhase::Open {
+                    self.vote_timer = None;
+                }
+            }
+        }
+    }
+
+    fn handle_view(&mut self, ctx: &Context<Self>, msg: ViewMsg) {
+        let (workspace, ui) = (&mut self.workspace, &mut self.ui);
+        match msg {
+            ViewMsg::SetMinImportance(importance) => workspace.filter.min_importance = importance,
+            ViewMsg::FilterBySelection => workspace.filter_by_selection(),
+            ViewMsg::ClearFilter => (workspace.filter.node, workspace.filter.lock) = (None, None),
+            ViewMsg::MoreRows => workspace.row_limit += ROWS_PER_PAGE,
+            ViewMsg::SelectTab(view) => {
+                ui.selected_tab = view;
+                if matches!(view, View::Gantt | View::SpaceTime) {
+                    ui.lower_view = view;
+                }
+                self.must_measure = true;
+            }
+            ViewMsg::SelectLowerView(view) => ui.lower_view = view,
+            ViewMsg::HideSelectedLane => workspace.hide_lane(),
+            ViewMsg::ShowAllLanes => workspace.hidden_lanes.clear(),
+            ViewMsg::ToggleTimeScale => ui.is_to_scale = !ui.is_to_scale,
+            ViewMsg::ToggleFileComparison => ui.compares_files = !ui.compares_files,
+            ViewMsg::SetComparisonMode(mode) => {
+                if let Some(comparison) = &mut workspace.comparison {
+                    comparison.mode = mode;
+                }
+            }
+            ViewMsg::CloseDialog => ui.open_dialog = None,
+            ViewMsg::ToggleShortcuts => ui.shortcuts_disabled = !ui.shortcuts_disabled,
+            ViewMsg::CycleTheme => self.cycle_theme(),
+            ViewMsg::ToastAction(action) => self.run_toast_action(ctx, action),
+            ViewMsg::ToastExpired => workspace.toast = None,
+        }
+    }
+
+    fn handle_export(&mut self, ctx: &Context<Self>, msg: ExportMsg) -> bool {
+        match msg {
+            ExportMsg::Export(export) => export::run_export(self, ctx, export),
+            ExportMsg::ImportFile(file) => {
+                browser::read_file(&file, ctx.link().callback(ExportMsg::FileRead));
+                return false;
+            }
+            ExportMsg::FileRead(text) => self.import_text(text.as_deref()),
+            ExportMsg::LinkCopied(done) => {
+                let text = if done {
+                    "Link copied"
+                } else {
+                    self.ui.open_dialog = Some(OpenDialog::Exports);
+                    "The browser denied access to the clipboard. Copy the link from here."
+                };
+                self.workspace.show_toast(text, Vec::new());
+            }
         }
         true
     }
 
-    /// Time has passed. Says whether the page is to be drawn anew: the pictures are painted here.
+    /// Advances time. Returns whether the page must be drawn again; the pictures are painted here.
     fn on_frame(&mut self, frame_time: f64) -> bool {
         let elapsed_ms = self.last_frame.map(|last| frame_time - last);
-        // A page that takes long to draw must leave time for what comes in.
+        // A page that is slow to draw must leave time for incoming messages.
         let frame_interval_ms = LIVE_FRAME_MS.max(self.draw_ms * 3.0);
         if self.ui.is_live && elapsed_ms.is_some_and(|elapsed_ms| elapsed_ms < frame_interval_ms) {
             return false;
@@ -121,114 +236,35 @@ impl App {
         false
     }
 
-    /// Whether what is written beside the pictures is to be written anew in this frame: it changes
-    /// less often than they do, since nobody could read it.
+    /// Whether to draw the panels in this frame. They change less often than the pictures, because
+    /// text that changes in every frame cannot be read.
     fn must_draw_panels(&mut self, frame_time: f64) -> bool {
-        let (version, since) = self.last_panel_draw;
-        // Of what is selected, some fields run down.
-        let has_changed = version != self.workspace.revision || self.workspace.selected.is_some();
-        if !has_changed || frame_time - since < PANEL_INTERVAL_MS {
+        let (revision, drawn_at) = self.last_panel_draw;
+        // Some fields of a selected target count down.
+        let has_changed = revision != self.workspace.revision || self.workspace.selected.is_some();
+        if !has_changed || frame_time - drawn_at < PANEL_INTERVAL_MS {
             return false;
         }
         self.last_panel_draw = (self.workspace.revision, frame_time);
         true
     }
 
-    fn handle_view(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
-        match msg {
-            Msg::SetMinImportance(min_importance) => {
-                self.workspace.filter.min_importance = min_importance
-            }
-            Msg::FilterBySelection => self.workspace.filter_by_selection(),
-            Msg::ClearFilter => {
-                (self.workspace.filter.node, self.workspace.filter.lock) = (None, None)
-            }
-            Msg::MoreRows => self.workspace.row_limit += ROWS_PER_PAGE,
-            Msg::SelectTab(view) => {
-                self.ui.selected_tab = view;
-                if matches!(view, View::Gantt | View::SpaceTime) {
-                    self.ui.lower_view = view;
-                }
-                self.must_measure = true;
-            }
-            Msg::SelectLowerView(view) => self.ui.lower_view = view,
-            Msg::HideSelectedLane => self.workspace.hide_lane(),
-            Msg::ShowAllLanes => self.workspace.hidden_lanes.clear(),
-            Msg::ToggleTimeScale => self.ui.is_to_scale = !self.ui.is_to_scale,
-            Msg::ToggleFileComparison => self.ui.compares_files = !self.ui.compares_files,
-            Msg::SetComparisonMode(mode) => {
-                if let Some(compare) = &mut self.workspace.comparison {
-                    compare.mode = mode;
-                }
-            }
-            Msg::ToastAction(action) => self.run_toast_action(ctx, action),
-            Msg::ToastExpired => self.workspace.toast = None,
-            Msg::ToggleShortcuts => self.ui.shortcuts_disabled = !self.ui.shortcuts_disabled,
-            Msg::CycleTheme => self.cycle_theme(),
-            Msg::Export(export) => export::run_export(self, ctx, export),
-            Msg::ImportFile(file) => {
-                let imported = ctx.link().callback(Msg::FileRead);
-                browser::read_file(&file, imported);
-                return false;
-            }
-            Msg::FileRead(text) => self.import_text(text.as_deref()),
-            Msg::LinkCopied(done) => {
-                let text = if done {
-                    "The link is on the clipboard."
-                } else {
-                    self.ui.open_dialog = Some(OpenDialog::Exports);
-                    "The browser keeps the clipboard closed: copy the link from here."
-                };
-                self.workspace.show_toast(text, Vec::new());
-            }
-            Msg::SetLive { is_live } => self.set_live(ctx, is_live),
-            Msg::Live(news) => return self.handle_live(ctx, news),
-            other_msg => return self.handle_quiz(ctx, other_msg),
-        }
-        true
-    }
-
-    /// What a search, a second window, or a limit of time has to say.
-    fn handle_quiz(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
-        match msg {
-            Msg::NotesMessage(text) => {
-                if let Some(notes) = &mut self.notes_channel {
-                    notes.message_received(&text);
-                }
-                return false;
-            }
-            Msg::StartVoteTimer => {
-                self.vote_timer =
-                    Some(VoteTimer::start(ctx.link().callback(|()| Msg::VoteTimerTick)));
-                // Enter and Space are for the answer now, not for more time.
-                self.focus_after_draw = Some("[data-testid=reveal]");
-            }
-            Msg::VoteTimerTick => {
-                if self.workspace.quiz.phase != QuizPhase::Open {
-                    self.vote_timer = None;
-                }
-            }
-            other_msg => return self.handle_search(ctx, other_msg),
-        }
-        true
-    }
-
-    fn on_pointed(&mut self, view: View, pointing: PointerAction) {
+    fn on_pointed(&mut self, view: View, action: PointerAction) {
         self.long_press = None;
-        match (pointing.target, pointing.menu) {
+        match (action.target, action.menu) {
             (Some(target), Some(_)) => self.open_fault_menu(target),
             (Some(Target::Record(record)), None) => self.workspace.go_to_record(record),
             (Some(target), None) => {
                 let is_same = self.workspace.selected == Some(target);
                 self.workspace.selected = (!is_same).then_some(target);
-                // Where one panel is shown at a time, the one with what can be done to it.
+                // If one panel is shown at a time, show the one with the target's faults.
                 if !is_same && view == View::Stage && browser::matches_media(NARROW_SCREEN) {
                     self.ui.selected_tab = View::Inspector;
                 }
             }
             (None, _) => match self.axis_of(view) {
-                Some(axis) if pointing.x >= axis.left => {
-                    self.workspace.go_to(axis.time_at(pointing.x));
+                Some(axis) if action.x >= axis.left => {
+                    self.workspace.go_to(axis.time_at(action.x));
                 }
                 Some(_) | None => self.workspace.selected = None,
             },
@@ -269,10 +305,10 @@ impl App {
         self.update_address();
     }
 
-    /// Goes to what the answer rests on.
+    /// Goes to the event that explains the answer.
     fn show_explanation(&mut self) {
         if browser::matches_media(NARROW_SCREEN) {
-            // There it is the log, or the answer.
+            // A narrow screen shows either the log or the answer.
             self.workspace.quiz.close_answer();
             self.ui.selected_tab = View::Log;
         }
@@ -295,7 +331,7 @@ impl App {
         self.update_address();
     }
 
-    /// The address says which run this is, so that it is the same one when the page is loaded anew.
+    /// Updates the query of the URL, so that reloading the page opens the same run.
     pub(super) fn update_address(&self) {
         if self.workspace.timeline().live_trace().is_some() {
             return;

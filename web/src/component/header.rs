@@ -1,4 +1,4 @@
-//! The head of the page: which scenario, which protections, which luck, simulated or live.
+//! The header of a simulated run: scenario, protections, and seed.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::model::shortcuts::Command;
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct HeaderProps {
     pub(crate) title: AttrValue,
-    /// The place of the scenario in the library, from 1 on; 0 for one from elsewhere.
+    /// The number of the scenario in the library, from 1; 0 if it is not in the library.
     pub(crate) number: usize,
     pub(crate) seed: u64,
-    /// It was seen of a real server: there is nothing to switch.
+    /// Whether the trace is from a real server, which has nothing to switch.
     pub(crate) is_observed: bool,
     pub(crate) without: BTreeSet<Protection>,
     /// The protections that the scenario is about.
@@ -23,7 +23,6 @@ pub(crate) struct HeaderProps {
     pub(crate) onseed: Callback<u64>,
 }
 
-/// The scenario's part of the head.
 #[component]
 pub(crate) fn Header(props: &HeaderProps) -> Html {
     let HeaderProps { title, number, seed, oncommand, onseed, .. } = props.clone();
@@ -32,17 +31,17 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
     let on_next_seed = onseed.reform(move |_| seed + 1);
     html! { <>
         <button class="picker" data-testid="scenario" onclick={scenarios}
-            aria-haspopup="dialog" title="Choose another scenario (O)">
+            aria-haspopup="dialog" title="Choose a scenario (O)">
             <span class="number">{ number_text }</span>
             <span class="title">{ title.clone() }</span>
             <span class="more" aria-hidden="true">{ "▾" }</span>
         </button>
         if props.is_observed {
-            <span class="spring"></span>
+            <span class="spacer"></span>
         } else {
             { protection_toggles(props) }
             <button class="seed quiet" onclick={on_next_seed}
-                title="The seed decides every draw of luck. Draw another">
+                title="The seed determines all random choices. Click for the next seed">
                 { "seed " }<b>{ seed }</b>
             </button>
         }
@@ -55,20 +54,22 @@ fn protection_toggles(props: &HeaderProps) -> Html {
         let is_highlighted = props.switches.contains(&protection);
         let onclick = props.onprotection.reform(move |_| protection);
         let class =
-            classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("subject"));
+            classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("highlighted"));
         let state = if is_disabled { "off" } else { "on" };
         let key = if index < 9 { format!(" (Shift {})", index + 1) } else { String::new() };
-        let title = format!("{}. It is {state}{key}", capitalized(protection.sentence()));
+        let title = format!("{}. Currently {state}{key}", capitalized(protection.sentence()));
         html! {
             <button {class} {onclick} {title} key={protection.name()}
                 data-testid={format!("protection-{protection}")}
                 aria-pressed={(!is_disabled).to_string()}>
-                <span class="mark" aria-hidden="true">{ if is_disabled { "✕" } else { "✓" } }</span>
+                <span class="mark" aria-hidden="true">
+                    { if is_disabled { "✕" } else { "✓" } }
+                </span>
                 { display_name(protection) }
             </button>
         }
     };
-    // What the scenario is about comes first.
+    // The protections that the scenario is about come first.
     let mut all: Vec<(usize, Protection)> = Protection::ALL.into_iter().enumerate().collect();
     all.sort_by_key(|(index, it)| (!props.switches.contains(it), *index));
     html! {
@@ -82,8 +83,8 @@ fn display_name(protection: Protection) -> String {
     protection.name().replace('-', " ")
 }
 
-/// With a capital at its beginning. Ours begin with plain letters; the table of all others would
-/// weigh more than this header.
+/// Returns the sentence with its first letter capitalized. The sentences of this project begin with
+/// ASCII letters, so the page does not need the Unicode tables.
 pub(crate) fn capitalized(sentence: &str) -> String {
     let mut sentence = sentence.to_owned();
     if let Some(first) = sentence.get_mut(..1) {

@@ -1,4 +1,4 @@
-//! The keyboard and the window: what the browser tells, as the page's own words.
+//! Translates key and window events of the browser into messages.
 
 use gloo_events::{EventListener, EventListenerOptions};
 use wasm_bindgen::JsCast as _;
@@ -6,14 +6,15 @@ use web_sys::KeyboardEvent;
 use yew::Context;
 use yew::html::Scope;
 
-use super::app::{App, Msg};
+use super::app::App;
+use super::messages::{Msg, WindowMsg};
 use crate::browser;
 use crate::model::shortcuts::{KeyContext, KeyPress, command_for};
 
-/// What has the focus of somebody who goes about by keyboard, and is pressed by Enter and Space.
+/// Elements that Enter and Space press if they have the keyboard focus.
 const PRESSABLE: &str = ":is(button, a, label, summary):focus-visible";
 
-/// Listens for as long as what it gives back is kept.
+/// Registers the listeners. They are removed when they are dropped.
 pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
     let Some(window) = browser::window() else { return Vec::new() };
     let link = ctx.link().clone();
@@ -22,7 +23,7 @@ pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
             handle_key(&link, event);
         }
     };
-    let resized = ctx.link().callback(|()| Msg::Resized);
+    let resized = ctx.link().callback(|()| WindowMsg::Resized);
     let options = EventListenerOptions::enable_prevent_default();
     vec![
         EventListener::new_with_options(&window, "keydown", options, on_key),
@@ -30,11 +31,11 @@ pub(super) fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
     ]
 }
 
-/// Reads a key. Where it is one of the page's, the browser doesn't do what it would.
+/// Handles a key, and prevents the browser's default action if it is a shortcut of the page.
 fn handle_key(link: &Scope<App>, event: &KeyboardEvent) {
     let is_dialog_open = browser::focus_is_in("dialog");
     let is_question_open =
-        browser::element("question").is_some_and(|it| it.class_name() == "asked");
+        browser::element("question").is_some_and(|it| it.class_name() == "question-open");
     let (key, code) = (event.key(), event.code());
     let key_press = KeyPress {
         key: &key,
@@ -46,7 +47,7 @@ fn handle_key(link: &Scope<App>, event: &KeyboardEvent) {
     let on_range = browser::focus_is_in("input[type=range]");
     let context = KeyContext {
         in_text_field: browser::focus_is_in("input:not([type=range]), textarea, select"),
-        // What was only clicked on has the focus too, and is not what these keys are meant for.
+        // A clicked element also has the focus, but these keys are not meant for it.
         on_button: browser::focus_is_in(PRESSABLE) && !on_range,
         on_time_axis: browser::focus_is_in("[data-time]"),
         in_picture: browser::focus_is_in("svg.picture"),
@@ -54,9 +55,9 @@ fn handle_key(link: &Scope<App>, event: &KeyboardEvent) {
         is_presenting: browser::element("page")
             .is_some_and(|it| it.class_list().contains("presenting")),
         shortcuts_disabled: browser::element("page")
-            .is_some_and(|it| it.class_list().contains("quiet-keys")),
+            .is_some_and(|it| it.class_list().contains("shortcuts-off")),
     };
-    // A dialog has its own keys: the browser's, and arrows from item to item.
+    // A dialog handles its own keys: those of the browser, and arrows between items.
     if is_dialog_open {
         let forward = matches!(key_press.key, "ArrowDown" | "ArrowRight");
         let backward = matches!(key_press.key, "ArrowUp" | "ArrowLeft");

@@ -1,4 +1,4 @@
-//! Live: the connection to the server that served this page, and what comes over it.
+//! The live view's connection to the server that served this page.
 
 use gloo_events::EventListener;
 use gloo_timers::callback::Interval;
@@ -8,7 +8,7 @@ use leasehold_sim::VirtualTime;
 use yew::Context;
 use yew::platform::spawn_local;
 
-use super::app::{App, Msg};
+use super::app::App;
 use crate::browser::{self, now as monotonic, random};
 use crate::feed::connection::{Connection, ConnectionAction, ConnectionStatus};
 use crate::feed::server_clock::ServerClock;
@@ -16,40 +16,37 @@ use crate::feed::socket::{self, Socket, SocketEvent};
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
 use crate::model::workspace::{ToastAction, Workspace};
 
-/// How often the connection is looked after.
+/// The interval between checks of the connection, in milliseconds.
 const TICK_MS: u32 = 250;
 
-/// The connection.
 pub(crate) struct LiveConnection {
     connection: Connection,
     socket: Option<Socket>,
-    /// When it began, on the browser's clock.
+    /// When the live view started, on the browser's clock in milliseconds.
     started_at: f64,
     clock: ServerClock,
     pub(super) recorder: Option<StreamRecorder>,
     last_status: &'static str,
-    /// Kept, since they end when they are dropped.
+    /// Retained, because dropping it stops the ticks.
     _ticks: Interval,
     _retry_listeners: Vec<EventListener>,
 }
 
-/// What comes in.
 pub(crate) enum LiveMsg {
     Socket(SocketEvent),
     FileFetched(Name, Option<Vec<u8>>),
-    /// What is so on the server when a recording begins.
+    /// The state of the server at the start of a recording, unless it did not answer.
     RecordingStarted(Option<String>),
     Tick,
     RetryNow,
-    /// Recording begins, or ends.
     ToggleRecording,
-    /// Back to what happens now.
+    /// Returns to the present.
     Follow,
 }
 
 impl LiveConnection {
     fn start(ctx: &Context<App>) -> Self {
-        let tick = ctx.link().callback(|()| Msg::Live(LiveMsg::Tick));
+        let tick = ctx.link().callback(|()| LiveMsg::Tick);
         let now = monotonic();
         Self {
             connection: Connection::new(now),
@@ -63,19 +60,18 @@ impl LiveConnection {
         }
     }
 
-    /// What may be said about the connection.
     pub(super) fn status(&self) -> ConnectionStatus {
         self.connection.status(monotonic())
     }
 
-    /// The moment it is.
+    /// Returns the current time of the live trace.
     pub(super) fn now(&self) -> VirtualTime {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let micros = ((monotonic() - self.started_at).max(0.0) * 1_000.0) as u64;
         VirtualTime::from_micros(micros)
     }
 
-    /// What the server's clock shows, as long as it is heard.
+    /// Returns the estimated reading of the server's clock while the connection is live.
     fn server_time(&self) -> Option<Time> {
         let server_ms =
             self.clock.estimate(monotonic()).filter(|_| self.status() == ConnectionStatus::Live)?;
@@ -84,8 +80,8 @@ impl LiveConnection {
         Some(Time::from_millis(millis))
     }
 
-    /// A message has come. What was known of the server's clock before a silence is worth nothing:
-    /// it stands still while its machine sleeps.
+    /// Records a received message. A clock estimate from before a silence is discarded, because the
+    /// server's clock stops while its machine sleeps.
     #[allow(clippy::cast_precision_loss, reason = "a server's clock stays below 2^53 ms")]
     fn message_received(&mut self, outcome: MessageOutcome) {
         if outcome.is_snapshot || self.status() != ConnectionStatus::Live {
@@ -104,11 +100,11 @@ impl LiveConnection {
 }
 
 impl App {
-    /// Shows the server, or what is simulated.
+    /// Switches between the live view and the simulation.
     pub(super) fn set_live(&mut self, ctx: &Context<Self>, is_live: bool) {
         if is_live && !self.ui.is_live_available {
             self.workspace.show_toast(
-                "This page was not served by a lock server. Start one: leasehold serve.",
+                "Live mode needs a lock server. Start one with: leasehold serve",
                 Vec::new(),
             );
             return;
@@ -137,7 +133,7 @@ impl App {
         self.ui.lower_view = crate::model::shortcuts::View::Gantt;
     }
 
-    /// Goes back to what is simulated. The server is listened to all the same.
+    /// Returns to the simulation. The connection stays open.
     pub(super) fn leave_live(&mut self) {
         if self.ui.is_live {
             self.swap_workspaces(false);
@@ -160,16 +156,16 @@ impl App {
     fn connect(&mut self, ctx: &Context<Self>) {
         let index = self.live_workspace().and_then(|workspace| workspace.last_log_index());
         let Some(live) = &mut self.live else { return };
-        // The old one first: nothing of it may come between.
+        // Close the old socket first, so that none of its messages arrive in between.
         live.socket = None;
-        let on_socket_event = ctx.link().callback(|event| Msg::Live(LiveMsg::Socket(event)));
+        let on_socket_event = ctx.link().callback(|event| LiveMsg::Socket(event));
         live.socket = Socket::open(index, &on_socket_event);
         if live.socket.is_none() {
             live.disconnect();
         }
     }
 
-    /// What comes of the server. Says whether the page is to be drawn anew.
+    /// Handles a live message. Returns whether the page must be drawn again.
     pub(super) fn handle_live(&mut self, ctx: &Context<Self>, msg: LiveMsg) -> bool {
         match msg {
             LiveMsg::Socket(SocketEvent::Message(text)) => self.handle_message(ctx, &text),
@@ -205,7 +201,7 @@ impl App {
         self.must_redraw()
     }
 
-    /// Whether there is anything to see that the next frame doesn't show anyway.
+    /// Whether there is a change that the next animation frame does not show anyway.
     fn must_redraw(&mut self) -> bool {
         let Some(live) = &mut self.live else { return false };
         let status = live.status().code();
@@ -229,14 +225,14 @@ impl App {
                     }
                 }
             }
-            // What doesn't follow can't be mended: from a snapshot on it is right again.
+            // A gap cannot be repaired. Reconnecting starts again from a snapshot.
             Err(_) => live.disconnect(),
         }
         for name in files {
             let link = ctx.link().clone();
             spawn_local(async move {
                 let bytes = socket::fetch_file(&name).await;
-                link.send_message(Msg::Live(LiveMsg::FileFetched(name, bytes)));
+                link.send_message(LiveMsg::FileFetched(name, bytes));
             });
         }
     }
@@ -249,13 +245,13 @@ impl App {
         let Some(live) = &mut self.live else { return };
         match action(live) {
             ConnectionAction::Connect => self.connect(ctx),
-            // A connection that was given up is closed.
+            // Close an abandoned connection.
             ConnectionAction::Wait if live.connection.is_backing_off() => live.socket = None,
             ConnectionAction::Wait => {}
         }
     }
 
-    /// Time has passed on the server too.
+    /// Advances the live trace to the server's current time.
     pub(super) fn advance_live(&mut self) {
         let time = self.live.as_ref().and_then(LiveConnection::server_time);
         if let (Some(time), true) = (time, self.ui.is_live) {
@@ -263,22 +259,19 @@ impl App {
         }
     }
 
-    /// Begins to record, or ends.
+    /// Starts or finishes a recording.
     fn toggle_recording(&mut self, ctx: &Context<Self>) {
         let Some(live) = &mut self.live else { return };
         let Some(recorder) = live.recorder.take() else {
             live.recorder = Some(StreamRecorder::new(live.now(), live.server_time()));
             let link = ctx.link().clone();
             spawn_local(async move {
-                link.send_message(Msg::Live(LiveMsg::RecordingStarted(
-                    socket::fetch_state().await,
-                )));
+                link.send_message(LiveMsg::RecordingStarted(socket::fetch_state().await));
             });
             return;
         };
         let Some(text) = recorder.finish() else {
-            self.workspace
-                .show_toast("Nothing was recorded: the server did not answer.", Vec::new());
+            self.workspace.show_toast("Nothing recorded: the server did not answer", Vec::new());
             return;
         };
         match self.workspace.for_recording(&text) {
@@ -286,12 +279,12 @@ impl App {
                 self.leave_live();
                 self.workspace = recorded;
                 self.must_measure = true;
-                let notice = "Recorded. Go through it as through a run; it is not saved yet.";
+                let notice = "Recording finished. It is not saved yet.";
                 self.workspace.show_toast(notice, vec![ToastAction::SaveRecording]);
             }
             Err(error) => {
                 self.workspace
-                    .show_toast(&format!("The recording can't be read: {error}."), Vec::new());
+                    .show_toast(&format!("Cannot open the recording: {error}"), Vec::new());
             }
         }
     }
@@ -302,17 +295,16 @@ impl App {
             (Some(recorder), Some(state)) => recorder.set_initial_state(state),
             (Some(_), None) => {
                 live.recorder = None;
-                self.workspace
-                    .show_toast("The server did not answer: nothing is recorded.", Vec::new());
+                self.workspace.show_toast("Cannot record: the server did not answer", Vec::new());
             }
             (None, _) => {}
         }
     }
 }
 
-/// What says that a server that was lost may be there again.
+/// Listens for hints that a lost server may be reachable again.
 fn retry_listeners(ctx: &Context<App>) -> Vec<EventListener> {
-    let retry = ctx.link().callback(|()| Msg::Live(LiveMsg::RetryNow));
+    let retry = ctx.link().callback(|()| LiveMsg::RetryNow);
     let visible = retry.clone();
     let on_visible = browser::document().map(|document| {
         EventListener::new(&document, "visibilitychange", move |_| visible.emit(()))

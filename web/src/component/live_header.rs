@@ -1,9 +1,8 @@
-//! The head of the page while it shows a server: whether it is heard, how much there is, and
-//! whether somebody records.
+//! The header of the live view: connection status, counts, and recording.
 
 use yew::{Context, Html, classes, html};
 
-use super::app::{App, Msg};
+use super::app::App;
 use super::header::capitalized;
 use super::live_connection::LiveMsg;
 use crate::feed::connection::ConnectionStatus;
@@ -16,7 +15,7 @@ impl App {
         let events_behind =
             if self.workspace.is_following { 0 } else { self.workspace.events_behind() };
         let counts = self.workspace.scene().server.counts;
-        let record = link.callback(|_| Msg::Live(LiveMsg::ToggleRecording));
+        let record = link.callback(|_| LiveMsg::ToggleRecording);
         let recording = live.recorder.as_ref().map(|recorder| {
             let since = live.now().as_millis().saturating_sub(recorder.started_at().as_millis());
             format!("■ {} s", since / 1_000)
@@ -27,9 +26,9 @@ impl App {
                 { status.description() }
             </p>
             if !self.workspace.is_following {
-                <button class="behind" data-testid="live-return"
-                    title="Back to what happens now (L)"
-                    onclick={link.callback(|_| Msg::Live(LiveMsg::Follow))}>
+                <button class="events-behind" data-testid="live-return"
+                    title="Return to live (L)"
+                    onclick={link.callback(|_| LiveMsg::Follow)}>
                     { format!("{events_behind} behind") }<kbd aria-hidden="true">{ "L" }</kbd>
                 </button>
             }
@@ -41,31 +40,31 @@ impl App {
                     { count_item("last token", &counts.last_token) }
                 </dl>
             }
-            <span class="spring"></span>
+            <span class="spacer"></span>
             <button class={classes!("record", recording.is_some().then_some("on"))}
                 data-testid="record" onclick={record} aria-pressed={recording.is_some().to_string()}
                 disabled={status == ConnectionStatus::Connecting}
-                title="Record what happens, to go through it and to save it">
+                title="Record events to replay or save them">
                 { recording.unwrap_or_else(|| "● Record".to_owned()) }
             </button>
         </> }
     }
 
-    /// What is said where the server is not heard.
+    /// Returns the notice that replaces the caption while the connection is not live.
     pub(super) fn stale_notice(&self) -> Option<String> {
         let status = self.live.as_ref().filter(|_| self.is_stale())?.status();
-        let since = self.workspace.timeline().now();
+        let last_update = self.workspace.timeline().now();
         Some(match status {
-            ConnectionStatus::Connecting => "Connecting to the server …".to_owned(),
+            ConnectionStatus::Connecting => "Connecting to the server…".to_owned(),
             ConnectionStatus::Live
             | ConnectionStatus::Stale { .. }
             | ConnectionStatus::Lost { .. } => {
-                format!("{}. What you see is of {since}.", capitalized(&status.description()))
+                format!("{}. Last update at {last_update}.", capitalized(&status.description()))
             }
         })
     }
 
-    /// Whether it is the server that one sees, for those who don't see the head of the page.
+    /// Returns the source of the trace, for presentations, which hide the header.
     pub(super) fn source_badge(&self) -> Html {
         let is_recording_shown =
             self.workspace.timeline().live_trace().is_some() && !self.ui.is_live;
@@ -76,13 +75,13 @@ impl App {
             Some(live) if self.ui.is_live => {
                 (live.status().code(), live.status().code().to_owned())
             }
-            _ if is_recording_shown => ("recorded", "a recording".to_owned()),
+            _ if is_recording_shown => ("recorded", "recording".to_owned()),
             _ => return Html::default(),
         };
-        html! { <p class="status from" data-status={code} data-testid="from">{ text }</p> }
+        html! { <p class="status source" data-status={code} data-testid="from">{ text }</p> }
     }
 
-    /// Whether what is shown is what is so.
+    /// Whether the live view may be out of date.
     pub(super) fn is_stale(&self) -> bool {
         let is_live =
             self.live.as_ref().is_some_and(|live| live.status() == ConnectionStatus::Live);

@@ -1,27 +1,28 @@
-//! The log as a list: what has happened, and because of what.
+//! The log: the events so far, each with its cause.
 
 use std::rc::Rc;
 
 use leasehold_sim::{Importance, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html};
 
+use super::figure::shape_view;
 use crate::model::log_rows::LogRow;
 
-/// What one can choose to see: how much it has to matter, and how that is called.
+/// The levels of the log: minimum importance and label.
 const LEVELS: [(Importance, &str); 3] = [
-    (Importance::Release, "What matters"),
-    (Importance::Step, "Every step"),
-    (Importance::Internal, "All, also heartbeats"),
+    (Importance::Release, "Key events"),
+    (Importance::Step, "All steps"),
+    (Importance::Internal, "Include heartbeats"),
 ];
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct LogProps {
     pub(crate) rows: Rc<Vec<LogRow>>,
     pub(crate) has_more: bool,
-    /// Whether anything has happened at all.
+    /// Whether any event has happened.
     pub(crate) has_past: bool,
     pub(crate) min_importance: Importance,
-    /// Whose events alone are shown, by name.
+    /// The name of the target whose events are shown; `None` shows all events.
     pub(crate) filtered_to: Option<String>,
     pub(crate) selected: Option<RecordId>,
     pub(crate) onrecord: Callback<RecordId>,
@@ -36,22 +37,22 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     let level = |(importance, title): (Importance, &'static str)| {
         let onclick = props.onminimportance.reform(move |_| importance);
         html! {
-            <button key={title} class="tab" aria-pressed={(min_importance == importance).to_string()}
-                {onclick}>
+            <button key={title} class="tab"
+                aria-pressed={(min_importance == importance).to_string()} {onclick}>
                 { title }
             </button>
         }
     };
-    // All of them have keys, so that a new row at the top leaves the others alone.
+    // All rows have keys, so that a new row at the top does not update the others.
     let mut items: Vec<Html> =
         rows.iter().map(|row| log_row(row, selected, &props.onrecord)).collect();
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
                 if props.has_past {
-                    { "Nothing of that kind so far." }
+                    { "No matching events yet" }
                 } else {
-                    { "Nothing has happened yet. Play (Space), or go one step (→)." }
+                    { "No events yet. Press Space to play or → to step." }
                 }
             </li>
         });
@@ -66,13 +67,15 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         });
     }
     html! { <>
-        <header class="panel-head">
+        <header class="panel-header">
             <h2>{ "Log" }</h2>
-            <div class="tabs" role="group" aria-label="What to show">
+            <div class="tabs" role="group" aria-label="Events to show">
                 { for LEVELS.into_iter().map(level) }
                 if let Some(filtered_to) = filtered_to {
-                    <button class="tab only" aria-pressed="true" title="Show all again"
-                        onclick={props.onclearfilter.reform(|_| ())}>{ format!("only {filtered_to} ✕") }</button>
+                    <button class="tab log-filter" aria-pressed="true" title="Clear filter"
+                        onclick={props.onclearfilter.reform(|_| ())}>
+                        { format!("Only {filtered_to} ✕") }
+                    </button>
                 }
             </div>
         </header>
@@ -89,30 +92,30 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordI
         row.category.class(),
         row.is_current.then_some("current"),
         (selected == Some(record)).then_some("selected"),
-        (!row.violations.is_empty()).then_some("broken"),
+        (!row.violations.is_empty()).then_some("violating"),
     );
     html! {
         <li key={record.0} data-testid="log-row" {class}>
-            <button class="event" onclick={go_to_record(record)} title="Go to this moment">
+            <button class="event" onclick={go_to_record(record)} title="Go to this event">
                 <span class="at">{ row.at.clone() }</span>
                 <svg class="picture glyph" viewBox="0 0 16 16" width="16" height="16"
                     aria-hidden="true">
-                    { for row.category.shapes((8.0, 8.0), 5.4).iter().map(super::figure::shape_view) }
+                    { for row.category.shapes((8.0, 8.0), 5.4).iter().map(shape_view) }
                 </svg>
                 <span class="what">
                     if !row.actor.is_empty() { <b>{ row.actor.clone() }</b>{ " " } }
                     { row.action.clone() }
                 </span>
             </button>
-            { for row.violations.iter().map(|(invariant, how)| html! {
-                <p class="violates">{ format!("✕ {invariant} is violated: {how}") }</p>
+            { for row.violations.iter().map(|(invariant, explanation)| html! {
+                <p class="violation-text">{ format!("✕ {invariant} violated: {explanation}") }</p>
             }) }
-            if let Some(because) = &row.reason {
-                <p class="because">
-                    { format!("because {because}") }
+            if let Some(reason) = &row.reason {
+                <p class="reason">
+                    { format!("because {reason}") }
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
-                            title="Go to what this rests on">{ format!("↩ {at}") }</button>
+                            title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
                 </p>
             }

@@ -1,4 +1,4 @@
-//! The page as components: they take what is to be shown, hold no facts, and tell what is wanted.
+//! The components of the page. They receive properties, hold no facts, and emit callbacks.
 
 pub(crate) mod app;
 mod commands;
@@ -15,6 +15,7 @@ mod layout;
 mod live_connection;
 mod live_header;
 mod log;
+mod messages;
 pub(crate) mod notes_window;
 mod overlays;
 mod painter;

@@ -1,5 +1,5 @@
-//! The second window, for the one who talks: what is on the first one, what comes next, and the
-//! answer. The two speak over a channel that never leaves the browser.
+//! The presenter's notes in a second window: the current caption, the next one, and the answer.
+//! The windows communicate over a channel that never leaves the browser.
 
 use gloo_events::EventListener;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -9,24 +9,23 @@ use yew::{Callback, Component, Context, Html, html};
 use crate::browser;
 use crate::model::notes::Notes;
 
-/// What the channel is called.
 const CHANNEL_NAME: &str = "leasehold-notes";
 
-/// What the second window says when it opens.
+/// The message that the second window sends when it opens.
 const HELLO: &str = "hello";
 
 /// One end of the channel.
 pub(crate) struct NotesChannel {
     channel: BroadcastChannel,
-    /// Whether anybody has said that it is there, and what it was told last.
+    /// Whether a notes window has announced itself.
     has_listener: bool,
     last_sent: String,
-    /// Kept, since it ends when it is dropped.
+    /// Retained, because dropping it removes the listener.
     _listener: EventListener,
 }
 
 impl NotesChannel {
-    /// None where the browser has no such thing.
+    /// Opens the channel. Returns `None` if the browser does not support it.
     pub(crate) fn open(on_message: Callback<String>) -> Option<Self> {
         let channel = BroadcastChannel::new(CHANNEL_NAME).ok()?;
         let listener = EventListener::new(&channel, "message", move |event| {
@@ -39,11 +38,11 @@ impl NotesChannel {
     }
 
     fn post(&self, text: &str) {
-        // Who can't be told is not there.
+        // A failed post means that no window is listening.
         self.channel.post_message(&JsValue::from_str(text)).ok();
     }
 
-    /// The other end has said something.
+    /// Handles a message of the other window.
     pub(crate) fn message_received(&mut self, text: &str) {
         if text == HELLO {
             self.has_listener = true;
@@ -51,7 +50,7 @@ impl NotesChannel {
         }
     }
 
-    /// Tells the other end, where there is one, what it doesn't know yet.
+    /// Sends the notes to the other window, if there is one and they have changed.
     pub(crate) fn publish(&mut self, notes: impl FnOnce() -> Notes) {
         if !self.has_listener {
             return;
@@ -68,12 +67,12 @@ impl NotesChannel {
 pub(crate) fn open_window() {
     let size = "popup,width=560,height=720";
     if let Some(window) = browser::window() {
-        // A browser that opens no windows says so itself.
+        // A browser that blocks the window shows its own message.
         window.open_with_url_and_target_and_features("?mode=notes", CHANNEL_NAME, size).ok();
     }
 }
 
-/// The second window.
+/// The root component of the notes window.
 pub(crate) struct NotesWindow {
     notes: Option<Notes>,
     _channel: Option<NotesChannel>,
@@ -104,7 +103,7 @@ impl Component for NotesWindow {
                 <main class="notes" data-testid="notes">
                     <p class="nothing">
                         { "These notes follow the page in another window of this browser. \
-                           Open it, and leave it open." }
+                        Keep that window open." }
                     </p>
                 </main>
             };
@@ -117,7 +116,7 @@ impl Component for NotesWindow {
                 <p class="nothing">{ point }</p>
                 <h2>{ "Now" }</h2><p class="now">{ caption }</p>
                 <h2>{ "Next" }</h2><p data-testid="notes-next">{ next }</p>
-                <h2>{ "The question" }</h2>
+                <h2>{ "Question" }</h2>
                 <p>{ question }</p>
                 <ol>{ for options.into_iter().map(|option| html! { <li>{ option }</li> }) }</ol>
                 <p class="nothing">{ explanation }</p>

@@ -1,15 +1,16 @@
-//! What is above the page: the open dialog, and a word on what was just done.
+//! The overlays of the page: the open dialog and the toast.
 
 use std::rc::Rc;
 
 use yew::{AttrValue, Context, Html, html};
 
-use super::app::{App, Msg, OpenDialog};
+use super::app::{App, OpenDialog};
 use super::controls::icon;
 use super::dialogs::{
     ExportKind, ExportsProps, HelpProps, LegendProps, MenuProps, ScenariosProps, export_dialog,
     fault_menu, help_dialog, legend_dialog, scenario_dialog,
 };
+use super::messages::{ExportMsg, RunMsg, SearchMsg, ViewMsg};
 use super::search_dialog::{SearchProps, search_dialog};
 use crate::browser;
 use crate::model::comparison::run_title;
@@ -28,10 +29,10 @@ impl App {
             let text = match action {
                 ToastAction::Undo => "Undo (U)",
                 ToastAction::Compare => "Compare (M)",
-                ToastAction::PlayFromStart => "From the start",
+                ToastAction::PlayFromStart => "Play from start",
                 ToastAction::SaveRecording => "Save",
             };
-            let onclick = ctx.link().callback(move |_| Msg::ToastAction(action));
+            let onclick = ctx.link().callback(move |_| ViewMsg::ToastAction(action));
             html! { <button class="small-button" {onclick}>{ text }</button> }
         };
         html! {
@@ -41,8 +42,9 @@ impl App {
                         <span>{ toast.text.clone() }</span>
                         { for actions(toast).map(button) }
                         <button class="quiet close" aria-label="Close"
-                            onclick={ctx.link().callback(|_| Msg::ToastExpired)}>{ icon("close") }
-                                </button>
+                            onclick={ctx.link().callback(|_| ViewMsg::ToastExpired)}>
+                            { icon("close") }
+                        </button>
                     </div>
                 }
             </div>
@@ -52,13 +54,13 @@ impl App {
     pub(super) fn dialog_view(&self, ctx: &Context<Self>) -> Html {
         let link = ctx.link();
         let workspace = &self.workspace;
-        let onclose = link.callback(|()| Msg::CloseDialog);
+        let onclose = link.callback(|()| ViewMsg::CloseDialog);
         match self.ui.open_dialog {
             None => Html::default(),
             Some(OpenDialog::Scenarios) => scenario_dialog(&ScenariosProps {
                 library: Rc::clone(&workspace.library),
                 current: AttrValue::from(workspace.scenario.name.clone()),
-                onchoose: link.callback(Msg::OpenScenario),
+                onchoose: link.callback(RunMsg::OpenScenario),
                 onclose,
             }),
             Some(OpenDialog::Menu) => {
@@ -72,13 +74,13 @@ impl App {
                 fault_menu(&MenuProps {
                     title: AttrValue::from(title),
                     faults: Rc::new(faults),
-                    onfault: link.callback(Msg::InjectFault),
+                    onfault: link.callback(RunMsg::InjectFault),
                     onclose,
                 })
             }
             Some(OpenDialog::Help) => help_dialog(&HelpProps {
                 shortcuts_disabled: self.ui.shortcuts_disabled,
-                ontoggle: link.callback(|()| Msg::ToggleShortcuts),
+                ontoggle: link.callback(|()| ViewMsg::ToggleShortcuts),
                 onclose,
             }),
             Some(OpenDialog::Legend) => legend_dialog(&LegendProps { onclose }),
@@ -88,8 +90,8 @@ impl App {
                     is_too_long: query.len() > LINK_LEN_MAX,
                     address: AttrValue::from(browser::page_url(&query)),
                     pictures: self.pictures(),
-                    onexport: link.callback(Msg::Export),
-                    onimport: link.callback(Msg::ImportFile),
+                    onexport: link.callback(ExportMsg::Export),
+                    onimport: link.callback(ExportMsg::ImportFile),
                     notice: workspace.toast.as_ref().map(|it| AttrValue::from(it.text.clone())),
                     onclose,
                 })
@@ -97,11 +99,11 @@ impl App {
             Some(OpenDialog::Search) => search_dialog(&SearchProps {
                 search: self.search.clone(),
                 run_title: AttrValue::from(run_title(workspace.timeline().run())),
-                onlimits: link.callback(Msg::SetSearchLimits),
-                onsearch: link.callback(|()| Msg::StartSearch),
-                oncancel: link.callback(|()| Msg::StopSearch),
-                onplay: link.callback(|()| Msg::PlaySearchResult),
-                ontest: link.callback(|()| Msg::Export(ExportKind::FoundTest)),
+                onlimits: link.callback(SearchMsg::SetLimits),
+                onsearch: link.callback(|()| SearchMsg::Start),
+                oncancel: link.callback(|()| SearchMsg::Stop),
+                onplay: link.callback(|()| SearchMsg::PlayResult),
+                ontest: link.callback(|()| ExportMsg::Export(ExportKind::FoundTest)),
                 onclose,
             }),
         }

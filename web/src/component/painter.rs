@@ -1,6 +1,5 @@
-//! Pictures on the page: each is a list of shapes, and what has changed since the last one is
-//! changed in the document, nothing else. They move too often to be put together anew like the
-//! panels.
+//! Paints pictures into SVG elements. Only the differences to the previous picture are applied to
+//! the document, because pictures change too often to be rendered like the panels.
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{Document, Element, SvgGraphicsElement, SvgTransform};
@@ -12,48 +11,46 @@ use crate::picture::stage_packets::PACKETS_CROWDED;
 
 const SVG: &str = "http://www.w3.org/2000/svg";
 
-/// What paints one picture, and what it has painted.
+/// The painter of one picture, with the shapes that it has painted.
 #[derive(Default)]
 pub(crate) struct Painter {
     svg: Option<Element>,
     size: (String, String),
     label: String,
     painted: Vec<PaintedShape>,
-    /// How often it was painted.
     paint_count: u32,
 }
 
-/// How one goes about a picture.
 #[derive(Clone, Copy)]
 struct PaintContext {
-    /// To what one comes by the tabulator.
+    /// The target that the Tab key reaches.
     tab_stop: Option<Target>,
-    /// Which packets stay where they are this time: each second one, if any. A crowd that moves
-    /// thirty times a second moves well enough, for half of the work.
+    /// The parity of the packet ids that are not moved this time. In a crowd, each packet moves in
+    /// every second frame, which halves the work and still looks smooth.
     skipped_parity: Option<u32>,
 }
 
 impl PaintContext {
     fn skips(self, target: Option<Target>) -> bool {
-        matches!(target, Some(Target::Packet(no)) if self.skipped_parity == Some(no.0 % 2))
+        matches!(target, Some(Target::Packet(id)) if self.skipped_parity == Some(id.0 % 2))
     }
 }
 
 /// A shape in the document.
 struct PaintedShape {
     element: Element,
-    /// Without what is inside.
+    /// The shape, without the children of a group.
     shape: Shape,
     children: Vec<PaintedShape>,
-    /// Whether one comes here by the tabulator.
+    /// Whether the Tab key reaches this shape.
     is_tab_stop: bool,
-    /// By what a group that moves is moved: numbers, which nobody has to write and read again.
+    /// The transform of a group that moves. Setting its numbers avoids formatting and parsing text.
     transform: Option<SvgTransform>,
 }
 
 impl Painter {
-    /// Makes the element show the picture. By the tabulator one comes to `focus`, or to the first
-    /// node; to all else by the arrows from there. Where it `moves`, the next one will come soon.
+    /// Makes the element show the picture. The Tab key reaches `focus`, or else the first node;
+    /// arrow keys reach the rest from there. If `is_animating`, the next picture follows soon.
     pub(crate) fn paint(
         &mut self,
         svg: &Element,
@@ -63,7 +60,7 @@ impl Painter {
     ) {
         let Some(document) = browser::document() else { return };
         if self.svg.as_ref() != Some(svg) {
-            // Another element: nothing of it was painted here.
+            // A new element, which this painter has not painted yet.
             svg.set_inner_html("");
             *self = Self { svg: Some(svg.clone()), ..Self::default() };
         }
@@ -109,14 +106,14 @@ fn update_children(
     shapes: Vec<Shape>,
     context: PaintContext,
 ) {
-    // What stays is nearly always in the order in which it was, so each is looked for from the one
-    // before it on.
-    let mut before = 0;
+    // Retained shapes are nearly always in the same order, so each search starts at the previous
+    // match.
+    let mut last_index = 0;
     let mut is_retained = |target: Target| {
         let has_target = |shape: &Shape| target_of(shape) == Some(target);
-        let next = shapes[before..].iter().position(has_target).map(|index| before + index);
-        let index = next.or_else(|| shapes[..before].iter().position(has_target));
-        before = index.unwrap_or(before);
+        let next = shapes[last_index..].iter().position(has_target).map(|index| last_index + index);
+        let index = next.or_else(|| shapes[..last_index].iter().position(has_target));
+        last_index = index.unwrap_or(last_index);
         index.is_some()
     };
     painted.retain(|it| {
@@ -146,7 +143,7 @@ fn update_children(
     painted.drain(count.min(painted.len())..).for_each(|removed| removed.element.remove());
 }
 
-/// Where something is painted already that can become this shape.
+/// Returns the index of a painted shape that can be updated to this shape.
 fn find_reusable(painted: &[PaintedShape], at: usize, shape: &Shape) -> Option<usize> {
     let target = target_of(shape);
     if target.is_some() {
@@ -159,7 +156,7 @@ fn find_reusable(painted: &[PaintedShape], at: usize, shape: &Shape) -> Option<u
 }
 
 fn insert(parent: &Element, element: &Element, before: Option<&PaintedShape>) {
-    // What was found in this parent is in it, so this can't fail.
+    // Cannot fail: `before` is a child of this parent.
     parent.insert_before(element, before.map(|it| &*it.element)).ok();
 }
 
@@ -174,7 +171,7 @@ const fn tag_name(shape: &Shape) -> &'static str {
     }
 }
 
-/// Names of attributes are well formed, so this can't fail.
+/// Sets an attribute. The names are well formed, so this cannot fail.
 fn set_attribute(element: &Element, name: &str, value: &str) {
     element.set_attribute(name, value).ok();
 }
@@ -191,7 +188,7 @@ fn class_of(shape: &Shape) -> &Class {
 }
 
 impl PaintedShape {
-    /// An element for this kind of shape, which has no attributes yet.
+    /// Creates an element for this kind of shape, without the attributes of the shape.
     fn new(document: &Document, shape: &Shape) -> Option<Self> {
         let element = document.create_element_ns(Some(SVG), tag_name(shape)).ok()?;
         let blank = blank_shape(shape);
@@ -244,7 +241,7 @@ impl PaintedShape {
         }
     }
 
-    /// Sets what differs.
+    /// Sets the attributes that differ.
     fn update_attributes(&self, to: &Shape) {
         let element = &self.element;
         if class_of(&self.shape) != class_of(to) {
@@ -257,13 +254,13 @@ impl PaintedShape {
         };
         match (&self.shape, to) {
             (
-                Shape::Rect { x, y, width, height, corner_radius: round, .. },
+                Shape::Rect { x, y, width, height, corner_radius, .. },
                 Shape::Rect {
                     x: x2,
                     y: y2,
                     width: width2,
                     height: height2,
-                    corner_radius: round2,
+                    corner_radius: corner_radius2,
                     ..
                 },
             ) => {
@@ -271,7 +268,7 @@ impl PaintedShape {
                 number("y", *y, *y2);
                 number("width", *width, *width2);
                 number("height", *height, *height2);
-                number("rx", *round, *round2);
+                number("rx", *corner_radius, *corner_radius2);
             }
             (Shape::Circle { x, y, r, .. }, Shape::Circle { x: x2, y: y2, r: r2, .. }) => {
                 number("cx", *x, *x2);
@@ -312,24 +309,24 @@ impl PaintedShape {
     }
 }
 
-/// Whether it is to be seen that a number has changed: by a tenth.
+/// Whether two numbers differ visibly, by a tenth.
 fn differs(old: f64, new: f64) -> bool {
     old.is_nan() || rounded_tenths(old) != rounded_tenths(new)
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "a place in a picture")]
+#[allow(clippy::cast_possible_truncation, reason = "a coordinate")]
 fn rounded_tenths(number: f64) -> i32 {
     (number * 10.0).round() as i32
 }
 
-/// Moves a group. Gives back by what it is moved the next time.
+/// Moves a group. Returns the transform with which to move it the next time.
 fn translate(
     group: &Element,
     transform: Option<SvgTransform>,
     (old, _): (f64, f64),
     (x, y): (f64, f64),
 ) -> Option<SvgTransform> {
-    // What never moves is written once.
+    // The first position is set as an attribute: most groups never move again.
     let transform = transform.or_else(|| {
         let graphics = group.dyn_ref::<SvgGraphicsElement>().filter(|_| !old.is_nan())?;
         graphics.transform().base_val().get_item(0).ok()
@@ -345,13 +342,13 @@ fn translate(
     transform
 }
 
-/// A number as it is drawn.
-#[allow(clippy::cast_possible_truncation, reason = "a place in a picture")]
+/// Rounds a coordinate to tenths.
+#[allow(clippy::cast_possible_truncation, reason = "a coordinate")]
 fn to_tenth(number: f64) -> f32 {
     (f64::from(rounded_tenths(number)) / 10.0) as f32
 }
 
-/// A shape of this kind of which nothing is so yet, so that all of it will differ.
+/// Returns a shape of the same kind that differs from it in every attribute.
 fn blank_shape(shape: &Shape) -> Shape {
     let (class, nan, text) = (Class::Borrowed(""), f64::NAN, String::new());
     match shape {

@@ -1,4 +1,4 @@
-//! What the panels show, made anew only when it can differ.
+//! The data of the panels, computed again only when it can have changed.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::model::scene::Scene;
 use crate::model::stop_condition::StopCondition;
 use crate::model::target::Target;
 
-/// What all of it depends on, besides the run.
+/// Everything that the data depends on.
 #[derive(Clone, Debug, PartialEq)]
 struct CacheKey {
     version: u64,
@@ -22,11 +22,11 @@ struct CacheKey {
     filter: LogFilter,
     row_limit: usize,
     compares_files: bool,
-    /// Fields that run down do so ten times a second.
+    /// Fields that count down change ten times a second.
     tenth_of_second: u64,
 }
 
-/// What the panels show.
+/// The data of the panels.
 #[derive(Clone, Default)]
 pub(crate) struct PanelData {
     pub(crate) fields: Rc<Vec<(Field, Option<String>)>>,
@@ -35,15 +35,15 @@ pub(crate) struct PanelData {
     pub(crate) has_more_rows: bool,
     pub(crate) statuses: Rc<Vec<(Invariant, InvariantStatus, InvariantStatus)>>,
     pub(crate) files: Rc<Vec<FileView>>,
-    /// What the run can be let go on to.
+    /// The stop conditions: name and label.
     pub(crate) choices: Rc<Vec<(String, String)>>,
 }
 
-/// The last of it. A cache: whoever looks does not see that there is one.
+/// The most recent data.
 #[derive(Default)]
 pub(crate) struct PanelCache {
     last: RefCell<Option<(CacheKey, PanelData)>>,
-    /// The end of the same run with all protections.
+    /// The fingerprint of a run, and the final state of the same run with all protections.
     correct: RefCell<Option<(u64, Rc<World>)>>,
 }
 
@@ -123,7 +123,7 @@ impl PanelCache {
         run.without.clear();
         let mut world = World::new(run);
         let mut trace = Vec::new();
-        // As far as the film goes: no farther is it known here either.
+        // Limits the time that this takes for a long run.
         while world.steps() < 200_000 && world.step(&mut trace) {
             trace.clear();
         }
@@ -133,7 +133,7 @@ impl PanelCache {
     }
 }
 
-/// The fields one step before.
+/// Returns the fields before the current step.
 fn previous_fields(app: &App, target: Target) -> Vec<Field> {
     let inspect =
         |context: InspectorContext<'_>, scene: &Scene| inspector_fields(context, scene, target);

@@ -13,7 +13,7 @@ use crate::model::inspector::Field;
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InspectorProps {
     pub(crate) title: AttrValue,
-    /// Each row, and what it was before, where that differs.
+    /// The fields, each with its previous value if that differs.
     pub(crate) fields: Rc<Vec<(Field, Option<String>)>>,
     pub(crate) faults: Rc<Vec<FaultOption>>,
     pub(crate) is_empty: bool,
@@ -22,40 +22,40 @@ pub(crate) struct InspectorProps {
     pub(crate) onfilter: Callback<()>,
 }
 
-/// What there is to say of the selected thing, and what can be done to it.
+/// The fields and faults of the selected target.
 #[component]
 pub(crate) fn Inspector(props: &InspectorProps) -> Html {
     let InspectorProps { title, fields, faults, is_empty, onmenu, .. } = props.clone();
     let keyed_faults = faults.iter().filter(|fault| fault.key.is_some());
     html! { <>
-        <header class="panel-head">
+        <header class="panel-header">
             <h2>{ title }</h2>
             if is_empty {
-                <p class="nothing">{ "select a node, link, packet or lock" }</p>
+                <p class="nothing">{ "Select a node, link, packet or lock" }</p>
             }
             if !is_empty {
                 <button class="quiet" onclick={props.onfilter.reform(|_| ())}
-                    title="Show in the log what concerns this alone">{ "In the log" }</button>
+                    title="Show only related events in the log">{ "Filter log" }</button>
             }
             if !faults.is_empty() {
                 <button class="quiet" onclick={onmenu.reform(|_| ())}
-                    title="All that can be done to it (Enter)">
+                    title="All faults (Enter)">
                     { "More ▾" }
                 </button>
             }
         </header>
-        <div class="scrolls" hidden={is_empty} tabindex="0" role="region" aria-label="What is so">
+        <div class="scroll-area" hidden={is_empty} tabindex="0" role="region" aria-label="Details">
             if !faults.is_empty() {
-                <div class="actions" role="group" aria-label="Do to it">
+                <div class="actions" role="group" aria-label="Faults">
                     { for keyed_faults.map(|fault| fault_button(fault, &props.onfault)) }
                 </div>
             }
             <dl class="fields">
-                { for fields.iter().map(|(field, was)| html! {
-                    <div key={field.name} class={classes!(was.is_some().then_some("changed"))}>
+                { for fields.iter().map(|(field, previous)| html! {
+                    <div key={field.name} class={classes!(previous.is_some().then_some("changed"))}>
                         <dt>{ field.name }</dt>
                         <dd>
-                            if let Some(was) = was { <s>{ was.clone() }</s>{ " " } }
+                            if let Some(previous) = previous { <s>{ previous.clone() }</s>{ " " } }
                             { field.value.clone() }
                         </dd>
                     </div>
@@ -69,7 +69,7 @@ fn fault_button(fault: &FaultOption, onfault: &Callback<FaultOption>) -> Html {
     let fault_clicked = fault.clone();
     let onclick = onfault.reform(move |_| fault_clicked.clone());
     let reason = fault.unavailable_reason.clone();
-    let title = reason.as_ref().map(|reason| format!("Not now: {reason}"));
+    let title = reason.as_ref().map(|reason| format!("Unavailable: {reason}"));
     html! {
         <button class="small-button" {onclick} {title} aria-disabled={reason.is_some().to_string()}>
             { fault.text.clone() }
@@ -78,21 +78,21 @@ fn fault_button(fault: &FaultOption, onfault: &Callback<FaultOption>) -> Html {
     }
 }
 
-/// A key as it is written.
+/// Returns the label of a key.
 pub(crate) fn key_name(key: char) -> String {
     if key == 'D' { "⇧D".to_owned() } else { key.to_string() }
 }
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InvariantsProps {
-    /// What is said here, and of the whole run.
+    /// For each invariant, its status at the current position and at the end of the run.
     pub(crate) statuses: Rc<Vec<(Invariant, InvariantStatus, InvariantStatus)>>,
-    /// Whether the whole may be told.
+    /// Whether the status at the end may be shown.
     pub(crate) shows_whole_run: bool,
     pub(crate) onwitness: Callback<RecordId>,
 }
 
-/// The invariants at the play-head.
+/// The status of each invariant at the current position.
 #[component]
 pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
     let row = |(invariant, current_status, final_status): &(
@@ -108,7 +108,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
         let (mark, text) = match current_status {
             InvariantStatus::Ok => ("✓", "holds"),
             InvariantStatus::Violated { .. } => ("✕", "violated"),
-            InvariantStatus::NotYet => ("·", "nothing to judge yet"),
+            InvariantStatus::NotYet => ("·", "nothing to check yet"),
             InvariantStatus::Unchecked => ("–", "not checked in this run"),
         };
         let is_violated_later = props.shows_whole_run
@@ -128,15 +128,18 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
         };
         html! {
             <li key={invariant.name()}>
-                <button class={classes!("invariant", code, is_violated_later.then_some("later"))} {onclick}
+                <button {onclick}
+                    class={classes!("invariant", code, is_violated_later.then_some("later"))}
                     data-testid={format!("invariant-{invariant}")} data-status={code}
                     aria-disabled={witness.is_none().to_string()}
                     title={format!("{invariant}: {sentence}. {}{suffix}.", capitalized(text))}
                     aria-label={format!("{invariant}, {sentence}: {text}{suffix}")}>
                     <b>{ invariant.name() }</b>
                     <span aria-hidden="true">{ mark }</span>
-                    <span class="means" aria-hidden="true">{ sentence }</span>
-                    if is_violated_later { <span class="then" aria-hidden="true">{ "→ ✕" }</span> }
+                    <span class="description" aria-hidden="true">{ sentence }</span>
+                    if is_violated_later {
+                        <span class="violated-later" aria-hidden="true">{ "→ ✕" }</span>
+                    }
                 </button>
             </li>
         }
@@ -155,24 +158,24 @@ pub(crate) struct FilesProps {
     pub(crate) onmore: Callback<()>,
 }
 
-/// What is in the files, line by line.
+/// The lines of the files.
 #[component]
 pub(crate) fn Files(props: &FilesProps) -> Html {
     let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore } =
         props.clone();
     html! { <>
-        <header class="panel-head">
+        <header class="panel-header">
             <h2>{ "Files" }</h2>
             if can_compare {
                 <button class="quiet" aria-pressed={is_comparing.to_string()}
                     onclick={oncompare.reform(|_| ())}
-                    title="Mark what a run with all protections would not have, and what it would">
-                    { "against a correct run" }
+                    title="Mark the differences to a run with all protections">
+                    { "Compare with correct run" }
                 </button>
             }
         </header>
         if files.is_empty() {
-            <p class="nothing">{ "Nothing is written yet." }</p>
+            <p class="nothing">{ "No files yet" }</p>
         }
         <div class="sheets">
             { for files.iter().map(|file| file_sheet(file, &onrecord, &onmore)) }
@@ -191,14 +194,14 @@ fn file_sheet(file: &FileView, onrecord: &Callback<RecordId>, onmore: &Callback<
     }
     lines.extend(file.lines.iter().map(|line| line_item(line, onrecord)));
     if lines.is_empty() {
-        lines.push(html! { <li key="nothing" class="unseen">{ "nothing written yet" }</li> });
+        lines.push(html! { <li key="nothing" class="unobserved">{ "No lines yet" }</li> });
     }
     html! {
         <article key={file.name.clone()} class="sheet" data-testid={format!("file-{}", file.name)}>
             <h3>{ file.name.clone() }<small>
                 { line_count_text(file.line_count, file.is_partial_count) }</small></h3>
             <div class="end" tabindex="0" role="region"
-                aria-label={format!("the lines of {}", file.name)}>
+                aria-label={format!("Lines of {}", file.name)}>
                 <ol>
                     { for lines }
                 </ol>
@@ -216,7 +219,7 @@ fn line_item(line: &LineView, onrecord: &Callback<RecordId>) -> Html {
             <button class="line" {onclick} title={line.hint()}>
                 <span class="token">{ line.token_text() }</span>
                 <span class="text">{ line.text.clone() }</span>
-                if !badges.is_empty() { <span class="signs">{ badges }</span> }
+                if !badges.is_empty() { <span class="badges">{ badges }</span> }
             </button>
         </li>
     }

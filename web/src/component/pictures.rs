@@ -1,4 +1,4 @@
-//! The pictures of the run in hand, as large as their places are.
+//! The pictures of the current run, in the sizes of their areas.
 
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ impl App {
         let scene = workspace.scene();
         let mut area = self.area(self.sizes.stage);
         if self.ui.is_presenting {
-            // Two lines for each client, and none of them on another.
+            // Each client has two lines of text, which must not overlap.
             let lines = 2.1 * to_f64(scene.clients.len().max(1));
             area.em = clamp(area.height / lines, 13.0, area.em);
         }
@@ -51,7 +51,7 @@ impl App {
         )
     }
 
-    /// The leases of a run over the part of time that is shown, and those of another one over it.
+    /// Returns the leases of a run in the visible range, with those of another run as an overlay.
     pub(super) fn lease_picture(
         &self,
         (timeline, other): (&Timeline, Option<&Timeline>),
@@ -113,7 +113,7 @@ impl App {
         tape(&input, Area { width: width.max(120.0), height: height.max(40.0), em: 12.0 })
     }
 
-    /// Paints all pictures that are on the page, and what else moves with time.
+    /// Paints all pictures on the page, and updates the clock.
     pub(super) fn paint(&self) {
         let mut painters = self.painters.borrow_mut();
         let mut paint = |id: &'static str, picture: Picture, focus: Option<Target>| {
@@ -121,8 +121,8 @@ impl App {
                 painters.entry(id).or_default().paint(&svg, picture, focus, self.is_animating());
             }
         };
-        if let Some(compare) = &self.workspace.comparison {
-            for (id, picture) in self.comparison_pictures(compare) {
+        if let Some(comparison) = &self.workspace.comparison {
+            for (id, picture) in self.comparison_pictures(comparison) {
                 paint(id, picture, None);
             }
         } else {
@@ -138,7 +138,7 @@ impl App {
         browser::show_time(timeline.now(), timeline.end());
     }
 
-    /// Those that can be taken along.
+    /// Returns the pictures that can be exported.
     pub(crate) fn pictures(&self) -> Pictures {
         let mut pictures = vec![
             ("stage", Rc::new(self.stage_picture())),

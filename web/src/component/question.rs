@@ -1,4 +1,4 @@
-//! The line below the pictures: what there is to see, or the question and its answer.
+//! The area below the pictures: the caption, the question, and its answer.
 
 use std::rc::Rc;
 
@@ -9,19 +9,19 @@ use crate::browser;
 use crate::model::quiz::QuizPhase;
 use crate::picture::shape::format_tenths;
 
-/// How long a while for raising hands is, in milliseconds.
+/// The duration of a vote, in milliseconds.
 const VOTE_MS: f64 = 30_000.0;
 
 #[derive(Clone)]
 pub(crate) struct CaptionProps {
     pub(crate) text: AttrValue,
-    /// Something is not as it should be.
+    /// Whether the caption is a warning.
     pub(crate) is_warning: bool,
-    /// Whether it is told now to those who listen: at a stop, not while it plays.
+    /// Whether screen readers announce the caption: at a stop, but not during playback.
     pub(crate) is_announced: bool,
 }
 
-/// One line on what one sees.
+/// Returns the caption of the current step.
 pub(crate) fn caption(props: &CaptionProps) -> Html {
     let live = if props.is_announced { "polite" } else { "off" };
     html! {
@@ -37,13 +37,13 @@ pub(crate) struct QuestionProps {
     pub(crate) question: AttrValue,
     pub(crate) options: Rc<Vec<String>>,
     pub(crate) votes: Vec<u32>,
-    /// Nobody presents: whoever is asked is alone, and has one guess.
+    /// Whether the page is not presenting: a single user has one vote.
     pub(crate) is_alone: bool,
     pub(crate) vote: Option<usize>,
     pub(crate) phase: QuizPhase,
     pub(crate) answer: Option<usize>,
     pub(crate) explanation: AttrValue,
-    /// For how many seconds hands may still be raised, where that is limited.
+    /// The remaining seconds of the vote, if it is limited.
     pub(crate) seconds_left: Option<u32>,
     pub(crate) ontimer: Callback<()>,
     pub(crate) onvote: Callback<usize>,
@@ -52,10 +52,10 @@ pub(crate) struct QuestionProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// A while in which hands may be raised.
+/// The time limit of a vote.
 pub(crate) struct VoteTimer {
     ends_at: f64,
-    /// Kept, since it ends when it is dropped.
+    /// Retained, because dropping it stops the ticks.
     _ticks: Interval,
 }
 
@@ -65,7 +65,7 @@ impl VoteTimer {
         Self { ends_at, _ticks: Interval::new(250, move || on_tick.emit(())) }
     }
 
-    /// How many seconds are left of it.
+    /// Returns the remaining time, rounded up to seconds.
     pub(crate) fn seconds_left(&self) -> u32 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let seconds_left =
@@ -76,45 +76,45 @@ impl VoteTimer {
 
 fn timer_button(props: &QuestionProps) -> Html {
     let text = match props.seconds_left {
-        None => "30 s for it".to_owned(),
-        Some(0) => "time is up".to_owned(),
+        None => "Start 30 s timer".to_owned(),
+        Some(0) => "Time is up".to_owned(),
         Some(seconds_left) => format!("{seconds_left} s left"),
     };
-    let class = classes!("quiet", "timer", props.seconds_left.map(|_| "runs"));
+    let class = classes!("quiet", "timer", props.seconds_left.map(|_| "running"));
     html! {
-        <button {class} data-testid="timer" title="Give them 30 seconds"
+        <button {class} data-testid="timer" title="Give the audience 30 seconds"
             onclick={props.ontimer.reform(|_| ())}>{ text }</button>
     }
 }
 
-/// What somebody alone has guessed, and what it is.
+/// Returns the result of a single user's vote.
 fn vote_result(props: &QuestionProps) -> Option<String> {
     let vote = props.options.get(props.vote.filter(|_| props.is_alone)?)?;
     let answer = props.options.get(props.answer?)?;
     Some(if vote == answer {
-        format!("You guessed right: {answer}.")
+        format!("Correct: {answer}.")
     } else {
-        format!("You guessed: {vote}. It is: {answer}.")
+        format!("Your answer: {vote}. Correct answer: {answer}.")
     })
 }
 
-/// What there is to do, and why the answer is what it is.
+/// Returns the instructions, or the explanation of the answer.
 fn footer(props: &QuestionProps) -> Html {
     let (phase, explanation) = (props.phase, props.explanation.clone());
     html! {
         <footer>
             if phase == QuizPhase::Open {
                 if props.is_alone {
-                    <p>{ "Your guess? Press a digit, or one of them." }</p>
+                    <p>{ "Choose an answer or press its number." }</p>
                 } else {
-                    <p>{ "Count hands with the digits; Backspace takes one back." }</p>
+                    <p>{ "Count votes with the number keys; Backspace removes the last one." }</p>
                     { timer_button(props) }
                 }
                 <button class="primary" data-testid="reveal"
                     onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
             } else if phase == QuizPhase::Answered {
-                <p class="why" role="status">
-                    if let Some(said) = vote_result(props) { <b>{ said }</b>{ " " } }
+                <p class="explanation" role="status">
+                    if let Some(result) = vote_result(props) { <b>{ result }</b>{ " " } }
                     { explanation }
                 </p>
                 <button class="quiet" onclick={props.onexplain.reform(|_| ())}>{ "Show why" }
@@ -122,13 +122,13 @@ fn footer(props: &QuestionProps) -> Html {
                 <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
                     </button>
             } else {
-                <p>{ "Watch …" }</p>
+                <p>{ "Watch…" }</p>
             }
         </footer>
     }
 }
 
-/// The question: hands first, then the run itself gives the answer.
+/// Returns the question. The audience votes first; then the run reveals the answer.
 pub(crate) fn question_view(props: &QuestionProps) -> Html {
     let QuestionProps { question, options, votes, is_alone, phase, answer, .. } = props.clone();
     let is_answered = phase == QuizPhase::Answered;
@@ -143,9 +143,9 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
             (is_answered && !is_correct).then_some("wrong")
         );
         let percent = f64::from(count) / f64::from(votes_total.max(1)) * 100.0;
-        let votes_text = if count == 1 { "1 hand".to_owned() } else { format!("{count} hands") };
+        let votes_text = if count == 1 { "1 vote".to_owned() } else { format!("{count} votes") };
         let vote_text = match (is_alone, props.vote == Some(index)) {
-            (true, true) => "your guess".to_owned(),
+            (true, true) => "Your answer".to_owned(),
             (true, false) => String::new(),
             (false, _) if votes_total > 0 => votes_text,
             (false, _) => String::new(),
@@ -157,7 +157,7 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
                     <kbd>{ index + 1 }</kbd>
                     <span class="text">{ text.clone() }</span>
                     if !is_alone {
-                        <svg class="hands" viewBox="0 0 100 4" preserveAspectRatio="none"
+                        <svg class="vote-bar" viewBox="0 0 100 4" preserveAspectRatio="none"
                             aria-hidden="true">
                             <rect width={format_tenths(percent.round())} height="4" />
                         </svg>
@@ -168,10 +168,10 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
             </li>
         }
     };
+    let class =
+        classes!("question", is_answered.then_some("answered"), is_alone.then_some("single-user"));
     html! {
-        <section data-testid="question" class={classes!("question", is_answered.then_some("out"),
-                is_alone.then_some("alone"))}
-            aria-label="Question">
+        <section data-testid="question" {class} aria-label="Question">
             <h2>{ question }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
             { footer(props) }

@@ -1,4 +1,4 @@
-//! "Find a violation": what is looked for, how far, how far it is, and what came of it.
+//! The dialog "Find a violation": limits, progress, and result of a search.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::picture::shape::format_tenths;
 #[derive(Clone)]
 pub(crate) struct SearchProps {
     pub(crate) search: ViolationSearch,
-    /// Which protections are off, in words.
+    /// A description of the run, with its disabled protections.
     pub(crate) run_title: AttrValue,
     pub(crate) onlimits: Callback<SearchLimits>,
     pub(crate) onsearch: Callback<()>,
@@ -29,9 +29,9 @@ pub(crate) fn search_dialog(props: &SearchProps) -> Html {
     let limits = search.limits.clone();
     let invariant = |it: Invariant| {
         let checked = limits.invariants.contains(&it);
-        let (bounds, onlimits) = (limits.clone(), onlimits.clone());
+        let (old_limits, onlimits) = (limits.clone(), onlimits.clone());
         let onchange = move |_: Event| {
-            let mut limits = bounds.clone();
+            let mut limits = old_limits.clone();
             toggle(&mut limits.invariants, it);
             onlimits.emit(limits);
         };
@@ -43,9 +43,9 @@ pub(crate) fn search_dialog(props: &SearchProps) -> Html {
     };
     let fault_kind = |it: FaultKind| {
         let checked = limits.faults.contains(&it);
-        let (bounds, onlimits) = (limits.clone(), onlimits.clone());
+        let (old_limits, onlimits) = (limits.clone(), onlimits.clone());
         let onchange = move |_: Event| {
-            let mut limits = bounds.clone();
+            let mut limits = old_limits.clone();
             toggle(&mut limits.faults, it);
             onlimits.emit(limits);
         };
@@ -70,20 +70,20 @@ pub(crate) fn search_dialog(props: &SearchProps) -> Html {
     };
     html! {
         <Dialog title="Find a violation" class="search" onclose={props.onclose.clone()}>
-            <p>{ format!("This run, {run_title}, with nothing done to it; then with ever more faults, the \
-                smallest first.") }</p>
+            <p>{ format!("Replays this run ({run_title}) without faults first, then with one \
+            fault, then with combinations of faults.") }</p>
             { search_outcome(props) }
-            <fieldset><legend>{ "Look for" }</legend>
+            <fieldset><legend>{ "Invariants" }</legend>
                 { for Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2).map(invariant) }
             </fieldset>
             <fieldset><legend>{ "Faults" }</legend>
                 { for FaultKind::ALL.into_iter().map(fault_kind) }
             </fieldset>
-            <fieldset><legend>{ "At most" }</legend>
-                { number("faults", limits.faults_max as u64, 4, |limits, to| {
+            <fieldset><legend>{ "Limits" }</legend>
+                { number("Maximum faults", limits.faults_max as u64, 4, |limits, to| {
                     limits.faults_max = usize::try_from(to).unwrap_or(1);
                 }) }
-                { number("events", u64::from(limits.events_max), 2_000, |limits, to| {
+                { number("Maximum events", u64::from(limits.events_max), 2_000, |limits, to| {
                     limits.events_max = u32::try_from(to).unwrap_or(400).max(1);
                 }) }
             </fieldset>
@@ -109,17 +109,17 @@ fn search_outcome(props: &SearchProps) -> Html {
                     </button>
             } else {
                 if !search.text.is_empty() {
-                    <p class="verdict">{ search.text.clone() }</p>
+                    <p class="result">{ search.text.clone() }</p>
                 }
                 if let Some(found) = &search.found {
-                    <ol class="recipe">{ for found.steps.iter().map(|step| html! { <li>
+                    <ol class="result-steps">{ for found.steps.iter().map(|step| html! { <li>
                         { step.clone() }</li> }) }</ol>
                     <p class="nothing">{ found.why_minimal.clone() }</p>
                     <div class="row">
                         <button class="primary" data-testid="search-play"
-                            onclick={props.onplay.reform(|_| ())}>{ "Play it" }</button>
+                            onclick={props.onplay.reform(|_| ())}>{ "Play" }</button>
                         <button class="small-button" onclick={props.ontest.reform(|_| ())}>
-                            { "Save as a test" }</button>
+                            { "Save as test" }</button>
                     </div>
                 }
                 <button class="primary" data-testid="search-start" onclick={onstart}>

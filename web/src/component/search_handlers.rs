@@ -1,30 +1,29 @@
-//! The search for a violation: what its panel asks for, and what the worker tells.
+//! Handles the messages of the search for a violation.
 
 use yew::Context;
 
-use super::app::{App, Msg};
+use super::app::App;
+use super::messages::SearchMsg;
 use crate::browser;
 use crate::feed::search_protocol::SearchReport;
 use crate::feed::search_worker::{SearchWorker, WorkerEvent};
 use crate::model::violation_search::SearchResult;
 
-/// The buttons that begin it, and show what came of it.
+/// The buttons that start the search and play its result.
 pub(super) const START_BUTTON: &str = "[data-testid=search-start]";
 const PLAY_BUTTON: &str = "[data-testid=search-play]";
 
 impl App {
-    /// What concerns the search. Says whether the page is to be drawn anew.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "all else was taken in before")]
-    pub(super) fn handle_search(&mut self, ctx: &Context<Self>, msg: Msg) -> bool {
+    pub(super) fn handle_search(&mut self, ctx: &Context<Self>, msg: SearchMsg) {
         match msg {
-            Msg::SetSearchLimits(bounds) => self.search.limits = bounds,
-            Msg::StartSearch => self.start_search(ctx),
-            Msg::StopSearch => {
+            SearchMsg::SetLimits(limits) => self.search.limits = limits,
+            SearchMsg::Start => self.start_search(ctx),
+            SearchMsg::Stop => {
                 self.search_worker = None;
                 self.search.stop();
             }
-            Msg::SearchEvent(event) => self.handle_search_event(event),
-            Msg::PlaySearchResult => {
+            SearchMsg::Worker(event) => self.handle_search_event(event),
+            SearchMsg::PlayResult => {
                 let found = self.search.found.as_ref().and_then(SearchResult::scenario);
                 if let Some(scenario) = found {
                     self.ui.open_dialog = None;
@@ -33,22 +32,21 @@ impl App {
                     self.workspace.replay_violation(!self.ui.reduced_motion);
                 }
             }
-            _ => return false,
         }
-        true
     }
 
     fn start_search(&mut self, ctx: &Context<Self>) {
         let request = self.search.start(self.workspace.timeline().run(), &self.workspace.scenario);
         self.last_report_at = browser::now();
-        // Not on what stops it: a second Enter would.
+        // Not the stop button: a second Enter would stop the search.
         self.focus_after_draw = Some("[data-testid=search-outcome]");
-        let callback = ctx.link().callback(Msg::SearchEvent);
+        let callback = ctx.link().callback(SearchMsg::Worker);
         self.search_worker = browser::meta_content("leasehold-worker")
             .and_then(|script| SearchWorker::start(&script, &request, &callback));
         if self.search_worker.is_none() {
             self.search.stop();
-            self.search.set_text("The browser can't start a worker for the search here.");
+            self.search
+                .set_text("Cannot start the search: the browser does not allow workers here");
         }
     }
 
@@ -57,11 +55,11 @@ impl App {
         match event {
             WorkerEvent::Report(text) => match serde_json::from_str::<SearchReport>(&text) {
                 Ok(report) => self.search.update(report, now - self.last_report_at),
-                Err(error) => self.search.text = format!("The worker is not understood: {error}"),
+                Err(error) => self.search.text = format!("Cannot read the search report: {error}"),
             },
             WorkerEvent::Failed => {
                 self.search.stop();
-                self.search.set_text("The search could not be loaded.");
+                self.search.set_text("Cannot load the search worker");
             }
         }
         self.last_report_at = now;

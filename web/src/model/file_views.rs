@@ -65,7 +65,7 @@ impl LineView {
             LineDiff::Extra => "extra",
             LineDiff::Missing => "missing",
             LineDiff::Unchanged if self.is_stale => "stale",
-            LineDiff::Unchanged if self.is_duplicate => "twice",
+            LineDiff::Unchanged if self.is_duplicate => "duplicate",
             LineDiff::Unchanged => "",
         }
     }

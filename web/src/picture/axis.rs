@@ -1,10 +1,10 @@
-//! Time from left to right, as all views but the stage have it.
+//! The time axis of all views except the stage, from left to right.
 
 use leasehold_sim::VirtualTime;
 
 use super::shape::{Anchor, Shape, line, text};
 
-/// A stretch of time on a stretch of the screen.
+/// Maps a range of time to a horizontal range of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Axis {
     pub(crate) from: VirtualTime,
@@ -14,14 +14,14 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// Where a moment is. Moments outside are at the edges.
+    /// Returns the coordinate of a time. Times outside of the range are at its edges.
     pub(crate) fn x_of(&self, time: VirtualTime) -> f64 {
         let length = self.to.as_micros().saturating_sub(self.from.as_micros()).max(1);
         let offset = time.clamp(self.from, self.to).as_micros() - self.from.as_micros();
         self.left + (self.right - self.left) * to_f64(offset) / to_f64(length)
     }
 
-    /// How many microseconds a pixel is, at least one.
+    /// Returns how many microseconds a pixel covers, at least one.
     pub(crate) fn us_per_pixel(&self) -> u64 {
         let length = self.to.as_micros() - self.from.as_micros();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
@@ -29,12 +29,12 @@ impl Axis {
         (length / pixels).max(1)
     }
 
-    /// Whether a stretch is to be seen at all.
+    /// Whether any part of the range from `from` to `to` is visible.
     pub(crate) fn overlaps(&self, from: VirtualTime, to: VirtualTime) -> bool {
         from <= self.to && to >= self.from
     }
 
-    /// The moment at a place.
+    /// Returns the time at a coordinate.
     pub(crate) fn time_at(&self, x: f64) -> VirtualTime {
         let fraction = ((x - self.left) / (self.right - self.left).max(1.0)).clamp(0.0, 1.0);
         let length = self.to.as_micros() - self.from.as_micros();
@@ -43,7 +43,7 @@ impl Axis {
         self.from + offset
     }
 
-    /// Lines and numbers at round moments.
+    /// Returns lines and labels at round times.
     pub(crate) fn ticks(&self, top: f64, bottom: f64, em: f64) -> Vec<Shape> {
         let length = self.to.as_micros() - self.from.as_micros();
         let label_capacity = (self.right - self.left) / (em * 4.5);
@@ -65,7 +65,7 @@ impl Axis {
     }
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that is no less, in microseconds.
+/// Returns the smallest of 1, 2, 5 times a power of ten that is at least `minimum` (microseconds).
 fn round_step_at_least(minimum: f64) -> u64 {
     let mut step = 1_000;
     loop {

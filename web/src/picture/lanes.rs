@@ -1,5 +1,4 @@
-//! Which lanes a space-time diagram has, and what goes from one to another through those that are
-//! left out.
+//! The lanes of a space-time diagram, and causes that pass through hidden lanes.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +6,9 @@ use leasehold_sim::{NodeId, Record, RecordId, RecordKind};
 
 use super::shape::to_f64;
 
-/// The lanes, one below the other.
 pub(super) struct Lanes<'a> {
     pub(super) hidden: &'a BTreeSet<NodeId>,
-    /// How high each of them is.
+    /// The height of each lane, in pixels.
     pub(super) height: f64,
 }
 
@@ -19,14 +17,14 @@ impl Lanes<'_> {
         !self.hidden.contains(&node)
     }
 
-    /// The middle of a node's lane.
+    /// Returns the vertical centre of a node's lane.
     pub(super) fn center_y(&self, node: NodeId) -> f64 {
         let hidden_above = self.hidden.iter().filter(|it| **it < node).count();
         self.height * (to_f64(usize::from(node.0).saturating_sub(hidden_above)) + 0.5)
     }
 
-    /// The last event on another lane, not before the first one, that led to this one by way of
-    /// hidden lanes alone.
+    /// Returns the latest event on another visible lane, not before `first`, that caused this one
+    /// through hidden lanes only.
     pub(super) fn cause_through_hidden_lanes(
         &self,
         past: &[Record],
@@ -36,7 +34,7 @@ impl Lanes<'_> {
         let is_hidden = |id: &RecordId| {
             id.index().and_then(|it| past.get(it)).map(|it| !self.is_visible(it.node))
         };
-        // The hidden ones that are still to be looked behind. What leads to something is before it.
+        // The hidden events whose causes are still to be searched. Causes precede their effects.
         let mut pending: Vec<RecordId> = record.causes.both().to_vec();
         pending.retain(|id| is_hidden(id) == Some(true));
         let is_in_view = |id: RecordId| id >= first && id != RecordId::NONE;
@@ -54,7 +52,8 @@ impl Lanes<'_> {
     }
 }
 
-/// The decision about its receiver that a packet tells of: the disk stands between the two.
+/// Returns the server's decision that a packet reports to its receiver. The packet's direct cause
+/// is the flush that made the decision durable, not the decision itself.
 fn decision_before_flush(past: &[Record], record: &Record, first: RecordId) -> Option<RecordId> {
     let RecordKind::Sent(about) = record.kind else { return None };
     let (first, durable) = (first.index()?, record.causes.direct().index()?);
@@ -62,10 +61,10 @@ fn decision_before_flush(past: &[Record], record: &Record, first: RecordId) -> O
         return None;
     }
     let mut before = past.get(first..durable)?.iter();
-    let nth = before.rposition(|it| {
+    let offset = before.rposition(|it| {
         it.node == record.node
             && it.causes.direct() != RecordId::NONE
             && it.kind.subject().client == Some(about.peer)
     })?;
-    u32::try_from(first + nth).ok().map(RecordId)
+    u32::try_from(first + offset).ok().map(RecordId)
 }

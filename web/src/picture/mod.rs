@@ -1,4 +1,4 @@
-//! What is drawn, as geometry: pure, so it is tested natively, and so it can be saved as a file.
+//! Pictures as geometry. Pure, so that they can be tested natively and exported as files.
 
 pub(crate) mod axis;
 pub(crate) mod gantt;

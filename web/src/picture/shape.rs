@@ -1,5 +1,5 @@
-//! What pictures are made of: a few kinds of shapes, in CSS pixels, each with the class that gives
-//! it its colour. They are drawn in the page, or written as a file of SVG.
+//! The shapes of pictures, in CSS pixels. A class gives each shape its colour. Shapes are painted
+//! in the page or exported as SVG.
 
 use std::borrow::Cow;
 use std::f64::consts::TAU;
@@ -7,17 +7,17 @@ use std::fmt::Write as _;
 
 use crate::model::target::Target;
 
-/// A picture, as large as the place that there is for it.
+/// A picture and its size.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Picture {
     pub(crate) width: f64,
     pub(crate) height: f64,
-    /// What it shows, for whoever can't see it.
+    /// The description for screen readers.
     pub(crate) label: String,
     pub(crate) shapes: Vec<Shape>,
 }
 
-/// The place that there is for a picture, and how large letters are in it.
+/// The size of the area for a picture, and the font size in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Area {
     pub(crate) width: f64,
@@ -60,7 +60,7 @@ pub(crate) enum Shape {
         size: f64,
         text: String,
     },
-    /// What belongs together, can be pointed at, and has a name.
+    /// Shapes that belong together; a group can have a target and a label.
     Group(Group),
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Group {
     pub(crate) class: Class,
     pub(crate) at: (f64, f64),
     pub(crate) target: Option<Target>,
-    /// What it is, in words. A group without is part of another.
+    /// The description for screen readers; empty if the group is part of another.
     pub(crate) label: String,
     pub(crate) shapes: Vec<Shape>,
 }
@@ -130,12 +130,12 @@ pub(crate) fn text(
     Shape::Text { class: class.into(), x, y, anchor, size, text: text.into() }
 }
 
-/// About how wide a text is: letters of a sans serif are a bit more than half as wide as high.
+/// Returns the approximate width of a text: sans-serif letters are on average 0.56 em wide.
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     0.56 * size * to_f64(text.chars().count())
 }
 
-/// A text cut so that it is no wider than this.
+/// Returns the text, truncated with an ellipsis if it is wider than `width`.
 pub(crate) fn truncated_to_width(text: &str, size: f64, width: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_owned();
@@ -147,7 +147,8 @@ pub(crate) fn truncated_to_width(text: &str, size: f64, width: f64) -> String {
     truncated
 }
 
-/// A part of a circle, clockwise from the top, as the data of a path. `share` is from 0 to 1.
+/// Returns the path data of a circular arc, clockwise from the top. `from` and `fraction` are
+/// fractions of a turn, from 0 to 1.
 pub(crate) fn arc_path((x, y): (f64, f64), r: f64, from: f64, fraction: f64) -> String {
     let fraction = clamp(fraction, 0.0, 0.9999);
     let point = |at: f64| {
@@ -159,7 +160,7 @@ pub(crate) fn arc_path((x, y): (f64, f64), r: f64, from: f64, fraction: f64) -> 
     fill_numbers("M_ _A_ _ 0 _ 1 _ _", &[x1, y1, r, r, large, x2, y2])
 }
 
-/// A pattern with the next of the numbers in place of each `_`.
+/// Replaces each `_` of the pattern by the next number.
 pub(crate) fn fill_numbers(pattern: &str, numbers: &[f64]) -> String {
     let mut numbers = numbers.iter();
     let mut data = String::new();
@@ -177,15 +178,15 @@ pub(crate) const fn to_f64(count: usize) -> f64 {
     count as f64
 }
 
-/// A size within its bounds. The library's `clamp` writes out the numbers where it fails, and all
-/// that it takes to write out a number would travel for that.
+/// Restricts a value to a range. Unlike `f64::clamp`, it does not panic: the panic message would
+/// pull the formatting of floating-point numbers into the page.
 pub(crate) const fn clamp(value: f64, min: f64, max: f64) -> f64 {
     value.max(min).min(max)
 }
 
-/// A number with one decimal at most: more of a pixel is not to be seen.
+/// Formats a coordinate with at most one decimal; smaller differences are invisible.
 pub(crate) fn format_tenths(number: f64) -> String {
-    #[allow(clippy::cast_possible_truncation, reason = "places on a screen")]
+    #[allow(clippy::cast_possible_truncation, reason = "a coordinate on a screen")]
     let tenths = (number * 10.0).round() as i64;
     let (whole, rest) = (tenths.abs() / 10, tenths.abs() % 10);
     let sign = if tenths < 0 { "-" } else { "" };
@@ -193,7 +194,7 @@ pub(crate) fn format_tenths(number: f64) -> String {
 }
 
 impl Picture {
-    /// What its groups are called.
+    /// Returns the labels of the groups.
     #[cfg(test)]
     pub(crate) fn labels(&self) -> Vec<&str> {
         let groups = self.shapes.iter().filter_map(|shape| {
@@ -202,14 +203,15 @@ impl Picture {
         groups.collect()
     }
 
-    /// As a file that stands by itself. `style` is the page's, as far as pictures need it.
+    /// Returns the picture as a self-contained SVG file. `style` contains the rules for pictures.
     pub(crate) fn to_svg(&self, style: &str) -> String {
         let Self { width, height, label, shapes } = self;
         let size = fill_numbers("width=\"_\" height=\"_\"", &[width.round(), height.round()]);
         let view_box = fill_numbers("0 0 _ _", &[width.round(), height.round()]);
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" {size} viewBox=\"{view_box}\" class=\"picture\" \
-             role=\"img\" aria-label=\"{}\"><style>{style}</style><rect class=\"paper\" {size}/>",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" {size} viewBox=\"{view_box}\" \
+            class=\"picture\" role=\"img\" aria-label=\"{}\"><style>{style}</style>\
+            <rect class=\"paper\" {size}/>",
             escaped(label),
         );
         for shape in shapes {
@@ -222,7 +224,7 @@ impl Picture {
 
 impl Shape {
     fn write_svg(&self, svg: &mut String) {
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         match self {
             Self::Rect { class, x, y, width, height, corner_radius } => {
                 let attributes = fill_numbers(

@@ -1,10 +1,8 @@
 //! The space-time diagram: a lane for each node, time to the right, packets as slanted arrows.
 //!
 //! Source of the form: Lamport, "Time, clocks, and the ordering of events in a distributed
-//! system", Communications of the ACM 21(7), 1978. Where an event is chosen, what it rests on is
-//! drawn strong, what follows from it in colour, and all else is pale.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "a few kinds have a place of their own")]
+//! system", Communications of the ACM 21(7), 1978. If an event is selected, its causal past is
+//! drawn strong, its causal future in colour, and unrelated events are pale.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::TAU;
@@ -23,32 +21,31 @@ use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Intervals, OutageKind};
 use crate::model::target::Target;
 
-/// How wide a step is at least, in em, where all are as wide as each other.
+/// The minimum width of a column, in em, if the diagram is not to scale.
 const STEP_EM: f64 = 1.6;
 
-/// A pause between two steps that is longer than this is marked, in microseconds.
+/// A gap between two steps that is longer than this is marked, in microseconds.
 const GAP_US: u64 = 1_500_000;
 
-/// So many of the last records are looked at for what is asked again.
+/// The number of most recent records that are searched for retries.
 const RETRY_WINDOW: usize = 3_000;
 
-/// What there is to draw.
 pub(crate) struct SpacetimeInput<'a> {
     pub(crate) past: &'a [Record],
     pub(crate) intervals: &'a Intervals,
     pub(crate) names: Names<'a>,
     pub(crate) now: VirtualTime,
-    /// How far the world's steps are apart: each as far, or as long as they take.
+    /// Whether distances are proportional to time; otherwise all steps have the same width.
     pub(crate) is_to_scale: bool,
     pub(crate) selected_record: Option<RecordId>,
     pub(crate) selected_node: Option<NodeId>,
-    /// Whose lanes are left out.
+    /// The nodes whose lanes are hidden.
     pub(crate) hidden_lanes: &'a BTreeSet<NodeId>,
     /// Whether heartbeats are drawn too.
     pub(crate) shows_heartbeats: bool,
 }
 
-/// A moment that has a place.
+/// The horizontal positions of times.
 struct Columns {
     times: Vec<VirtualTime>,
     left: f64,
@@ -68,31 +65,30 @@ impl Columns {
     }
 }
 
-/// The last part of the run, as far as there is room.
-pub(crate) fn spacetime(input: &SpacetimeInput<'_>, index: Area) -> Picture {
-    let em = index.em;
+/// Draws the most recent part of the run that fits into the area.
+pub(crate) fn spacetime(input: &SpacetimeInput<'_>, area: Area) -> Picture {
+    let em = area.em;
     let nodes = input.names.nodes.len();
     let count = to_f64(nodes.saturating_sub(input.hidden_lanes.len()).max(1));
-    let lane = clamp((index.height - em) / count, em * 1.6, em * 4.5);
+    let lane = clamp((area.height - em) / count, em * 1.6, em * 4.5);
     let lanes = Lanes { hidden: input.hidden_lanes, height: lane };
-    let left = super::gantt::label_width(index);
-    let visible: Vec<(RecordId, &Record)> = visible_records(input, index, left);
-    let columns = columns(input, &visible, index, left);
-    let height = (lane * count + em).max(index.height);
-    let mut shapes = lane_labels(input, index, &columns, &lanes);
+    let left = super::gantt::label_width(area);
+    let visible: Vec<(RecordId, &Record)> = visible_records(input, area, left);
+    let columns = columns(input, &visible, area, left);
+    let height = (lane * count + em).max(area.height);
+    let mut shapes = lane_labels(input, area, &columns, &lanes);
     shapes.extend(gap_marks(&columns, height, em));
-    let cones =
-        input.selected_record.map(|selected_class| CausalCones::new(input.past, selected_class));
+    let cones = input.selected_record.map(|selected| CausalCones::new(input.past, selected));
     shapes.extend(hidden_causes(input, &visible, &columns, &lanes, cones.as_ref()));
     shapes.extend(arrows(input, &visible, &columns, &lanes, cones.as_ref(), em));
     shapes.extend(event_marks(input, &visible, &columns, &lanes, cones.as_ref(), em));
-    let x = columns.x_of(input.now).min(index.width - 4.0);
+    let x = columns.x_of(input.now).min(area.width - 4.0);
     shapes.push(line("now", (x, 0.0), (x, height)));
-    let label = format!("the last {} events of {nodes} nodes, with their packets", visible.len());
-    Picture { width: index.width, height, label, shapes }
+    let label = format!("The last {} events of {nodes} nodes, with their packets", visible.len());
+    Picture { width: area.width, height, label, shapes }
 }
 
-/// The last records that have a place of their own, as many as there is room for.
+/// Returns the most recent records that are drawn, as many as fit.
 fn visible_records<'a>(
     input: &SpacetimeInput<'a>,
     area: Area,
@@ -125,29 +121,29 @@ fn visible_records<'a>(
     visible
 }
 
-/// The packets of those who stand in line already and ask again, and the answers to them: they go
-/// to and fro all the time, and tell nothing new.
+/// Returns the retries of acquire requests that are already queued, and their replies. They repeat
+/// all the time and carry no new information.
 fn retry_records(past: &[Record]) -> BTreeSet<usize> {
     let from = past.len().saturating_sub(RETRY_WINDOW);
     let (mut requests, mut first_transmissions, mut retries) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (index, record) in past.iter().enumerate().skip(from) {
-        let about = match record.kind {
-            RecordKind::Sent(about) => {
-                if requests.insert((record.node, about.message, about.seq)) {
-                    first_transmissions.insert(about.id);
-                }
-                about
-            }
-            RecordKind::Arrived(about) | RecordKind::Lost { packet: about, .. } => about,
-            RecordKind::DuplicateAnswered { message: Message::AcquireLock, .. } => {
-                retries.insert(index);
-                continue;
-            }
-            _ => continue,
+        if let RecordKind::DuplicateAnswered { message: Message::AcquireLock, .. } = record.kind {
+            retries.insert(index);
+        }
+        let (RecordKind::Sent(packet)
+        | RecordKind::Arrived(packet)
+        | RecordKind::Lost { packet, .. }) = record.kind
+        else {
+            continue;
         };
-        let is_retryable = matches!(about.message, Message::AcquireLock | Message::Queued);
-        if is_retryable && !first_transmissions.contains(&about.id) {
+        let is_first = matches!(record.kind, RecordKind::Sent(_))
+            && requests.insert((record.node, packet.message, packet.seq));
+        if is_first {
+            first_transmissions.insert(packet.id);
+        }
+        let is_retryable = matches!(packet.message, Message::AcquireLock | Message::Queued);
+        if is_retryable && !first_transmissions.contains(&packet.id) {
             retries.insert(index);
         }
     }
@@ -176,7 +172,7 @@ fn columns(
     Columns { times: at, left, column_width: step, time_scale: None }
 }
 
-/// The lanes with their names, and when their nodes were not as they should be.
+/// Draws the lanes with their names, and the outages of their nodes.
 fn lane_labels(
     input: &SpacetimeInput<'_>,
     area: Area,
@@ -193,19 +189,15 @@ fn lane_labels(
         }
         let y = lanes.center_y(node);
         let hit_area = (columns.left, lanes.height.min(em * 2.0));
+        let is_selected = input.selected_node == Some(node);
         let title = truncated_to_width(name, em, columns.left - em);
         shapes.push(Shape::Group(Group {
-            class: if input.selected_node == Some(node) {
-                "row-label selected"
-            } else {
-                "row-label"
-            }
-            .into(),
+            class: if is_selected { "row-label selected" } else { "row-label" }.into(),
             at: (0.0, y),
             target: Some(Target::Node(node)),
             label: format!("lane of {name}"),
             shapes: vec![
-                rect("reach", (0.0, hit_area.1 * -0.5), hit_area),
+                rect("hit-area", (0.0, hit_area.1 * -0.5), hit_area),
                 text("name", (em * 0.4, em * 0.35), Anchor::Start, em, title),
             ],
         }));
@@ -214,12 +206,12 @@ fn lane_labels(
     for outage in &input.intervals.outages {
         let until = outage.until.unwrap_or(input.now).min(input.now);
         let class = match outage.kind {
-            OutageKind::Crashed => "outage dead",
+            OutageKind::Crashed => "outage crashed",
             OutageKind::Paused => "outage paused",
             OutageKind::Cut(_) | OutageKind::Gap => continue,
         };
-        let is_not_visible = !lanes.is_visible(outage.node) || outage.from > input.now;
-        if is_not_visible || from.is_none_or(|from| until < from) {
+        let is_hidden = !lanes.is_visible(outage.node) || outage.from > input.now;
+        if is_hidden || from.is_none_or(|from| until < from) {
             continue;
         }
         let x1 = columns.x_of(outage.from).max(columns.left);
@@ -229,7 +221,7 @@ fn lane_labels(
     shapes
 }
 
-/// Where time was left out.
+/// Marks long gaps between columns.
 fn gap_marks(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
     if columns.time_scale.is_some() {
         return Vec::new();
@@ -248,7 +240,7 @@ fn gap_marks(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
     marks.collect()
 }
 
-/// What an event rests on, and what rests on it.
+/// The causal past and future of an event.
 struct CausalCones {
     past: BTreeSet<RecordId>,
     future: BTreeSet<RecordId>,
@@ -276,11 +268,11 @@ impl CausalCones {
 
     fn class(&self, id: RecordId) -> &'static str {
         if self.past.contains(&id) {
-            "before"
+            "causal-past"
         } else if self.future.contains(&id) {
-            "after"
+            "causal-future"
         } else {
-            "apart"
+            "unrelated"
         }
     }
 }
@@ -289,7 +281,7 @@ fn cone_class(cones: Option<&CausalCones>, id: RecordId) -> &'static str {
     cones.map_or("", |cones| cones.class(id))
 }
 
-/// What led to what by way of lanes that are left out.
+/// Draws causes that pass through hidden lanes.
 fn hidden_causes(
     input: &SpacetimeInput<'_>,
     visible: &[(RecordId, &Record)],
@@ -302,13 +294,13 @@ fn hidden_causes(
         let cause = lanes.cause_through_hidden_lanes(input.past, record, *first)?;
         let before = input.past.get(cause.index()?)?;
         let area = |record: &Record| (columns.x_of(record.at), lanes.center_y(record.node));
-        let class = format!("through {}", cone_class(cones, *id));
+        let class = format!("hidden-cause {}", cone_class(cones, *id));
         Some(line(class, area(before), area(record)))
     });
     lines.collect()
 }
 
-/// The packets: from where they were sent to where they came to.
+/// Draws the packets, from where they were sent to where they arrived or were lost.
 fn arrows(
     input: &SpacetimeInput<'_>,
     visible: &[(RecordId, &Record)],
@@ -319,30 +311,29 @@ fn arrows(
 ) -> Vec<Shape> {
     let mut ends: BTreeMap<PacketId, (VirtualTime, bool)> = BTreeMap::new();
     for (_, record) in visible {
-        match record.kind {
-            RecordKind::Arrived(about) => drop(ends.insert(about.id, (record.at, true))),
-            RecordKind::Lost { packet: about, .. } => {
-                drop(ends.insert(about.id, (record.at, false)))
-            }
-            _ => {}
+        if let RecordKind::Arrived(packet) | RecordKind::Lost { packet, .. } = record.kind {
+            let has_arrived = matches!(record.kind, RecordKind::Arrived(_));
+            ends.insert(packet.id, (record.at, has_arrived));
         }
     }
     let mut shapes = Vec::new();
     for (id, record) in visible {
-        let (about, packet) = match record.kind {
-            RecordKind::Sent(about) => (about, about.id),
-            // The copy goes its own way.
-            RecordKind::Duplicated { packet: about, copy } => (about, copy),
-            _ => continue,
+        let (RecordKind::Sent(packet) | RecordKind::Duplicated { packet, .. }) = record.kind else {
+            continue;
         };
-        if !lanes.is_visible(about.peer) {
+        // The copy is delivered independently.
+        let id_in_flight = match record.kind {
+            RecordKind::Duplicated { copy, .. } => copy,
+            _ => packet.id,
+        };
+        if !lanes.is_visible(packet.peer) {
             continue;
         }
         let (from, to) =
-            ((columns.x_of(record.at), lanes.center_y(record.node)), lanes.center_y(about.peer));
-        let category = EventCategory::from_message(about.message);
+            ((columns.x_of(record.at), lanes.center_y(record.node)), lanes.center_y(packet.peer));
+        let category = EventCategory::from_message(packet.message);
         let class = format!("arrow {} {}", category.class(), cone_class(cones, *id));
-        let end = ends.get(&packet).copied();
+        let end = ends.get(&id_in_flight).copied();
         let (x, fraction, arrived) = match end {
             Some((at, arrived)) => (columns.x_of(at), if arrived { 1.0 } else { 0.55 }, arrived),
             None => (columns.x_of(input.now), 0.8, false),
@@ -371,7 +362,7 @@ fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape
     path(format!("{class} head"), fill_numbers("M_ _L_ _L_ _Z", &[x, y, a.0, a.1, b.0, b.1]))
 }
 
-/// What happened at a node, as signs on its lane.
+/// Draws the events of each node as symbols on its lane.
 fn event_marks(
     input: &SpacetimeInput<'_>,
     visible: &[(RecordId, &Record)],
@@ -386,26 +377,27 @@ fn event_marks(
             RecordKind::Sent(_) | RecordKind::Arrived(_) | RecordKind::Duplicated { .. }
         ) || matches!(record.kind, RecordKind::Lost { .. } | RecordKind::Rescheduled { .. })
     };
-    let dots = visible.iter().map(|(id, record)| {
+    let marks = visible.iter().map(|(id, record)| {
         let category = EventCategory::from_record(record);
-        let (r, extra) = if is_packet(record) { (em * 0.2, " small-dot") } else { (em * 0.46, "") };
+        let (r, extra) =
+            if is_packet(record) { (em * 0.2, " small-mark") } else { (em * 0.46, "") };
         let symbol = if is_packet(record) {
-            vec![super::shape::circle(format!("sign {}", category.class()), (0.0, 0.0), r)]
+            vec![super::shape::circle(format!("symbol {}", category.class()), (0.0, 0.0), r)]
         } else {
             category.shapes((0.0, 0.0), r)
         };
-        let selected_record = if input.selected_record == Some(*id) { " selected" } else { "" };
-        let mut shapes = vec![super::shape::circle("reach", (0.0, 0.0), em)];
+        let selection = if input.selected_record == Some(*id) { " selected" } else { "" };
+        let mut shapes = vec![super::shape::circle("hit-area", (0.0, 0.0), em)];
         shapes.extend(symbol);
         Shape::Group(Group {
-            class: format!("dot{extra}{selected_record} {}", cone_class(cones, *id)).into(),
+            class: format!("dot{extra}{selection} {}", cone_class(cones, *id)).into(),
             at: (columns.x_of(record.at), lanes.center_y(record.node)),
             target: Some(Target::Record(*id)),
             label: format!("{} at {}", record.kind.code().replace('_', " "), record.at),
             shapes,
         })
     });
-    dots.collect()
+    marks.collect()
 }
 
 #[cfg(test)]
@@ -460,11 +452,11 @@ mod tests {
             lines.count()
         };
         let all = picture(&timeline, true, &BTreeSet::new());
-        assert_eq!((lines(&all, "lane"), lines(&all, "through")), (6, 0));
+        assert_eq!((lines(&all, "lane"), lines(&all, "hidden-cause")), (6, 0));
         assert!(lines(&all, "arrow") > 0);
         let server = picture(&timeline, true, &BTreeSet::from([NodeId::SERVER]));
         assert_eq!((lines(&server, "lane"), lines(&server, "arrow")), (5, 0));
-        assert!(lines(&server, "through") > 0, "who was given what another released");
+        assert!(lines(&server, "hidden-cause") > 0, "a release causes the next grant");
         let client = picture(&timeline, true, &BTreeSet::from([NodeId(3)]));
         assert_eq!(lines(&client, "lane"), 5);
         assert!((1..lines(&all, "arrow")).contains(&lines(&client, "arrow")));
@@ -479,7 +471,7 @@ mod tests {
         let (index, record) =
             records.find(|(_, it)| matches!(it.kind, RecordKind::LockGranted { .. })).unwrap();
         let cones = CausalCones::new(timeline.past(), RecordId(u32::try_from(index).unwrap()));
-        assert_eq!(cones.class(record.causes.direct()), "before");
+        assert_eq!(cones.class(record.causes.direct()), "causal-past");
         assert!(timeline.past().len() > cones.past.len() + cones.future.len());
     }
 }

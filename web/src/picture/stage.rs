@@ -1,5 +1,5 @@
-//! The stage: clients around their server, the packets between them, and around each client two
-//! arcs that run down: what the server still gives it, and what it believes to have.
+//! The stage: the clients, the server, and the packets between them. Two arcs around each client
+//! count down: its remaining lease according to the server, and its own belief.
 
 use std::f64::consts::PI;
 
@@ -16,25 +16,22 @@ use crate::model::file_views::line_count_text;
 use crate::model::scene::{Client, Condition, Lock, Scene, Server, clock_fault_text};
 use crate::model::target::Target;
 
-/// How one looks at it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StageOptions {
     pub(crate) selected: Option<Target>,
-    /// Packets that will be lost are marked.
+    /// Whether to mark packets that will be lost.
     pub(crate) marks_doomed_packets: bool,
-    /// Packets go by quarters of their way, since somebody wants no motion.
+    /// Whether packets move in four steps, because the user prefers reduced motion.
     pub(crate) reduced_motion: bool,
 }
 
-/// Everything on the stage at this moment.
+/// Draws the stage at the time `now`.
 pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageOptions) -> Picture {
     let selected = options.selected;
     let nodes = scene.clients.iter().map(|client| client.node).collect();
     let layout = Layout::new(area, nodes, scene.locks.len());
     let mut shapes = Vec::new();
-    for (index, client) in scene.clients.iter().enumerate() {
-        shapes.push(link_shape(&layout, index, client, selected));
-    }
+    shapes.extend(scene.clients.iter().map(|it| link_shape(&layout, it, selected)));
     shapes.push(server_shape(scene, &layout, selected));
     if layout.files.is_some() {
         shapes.extend(
@@ -45,14 +42,13 @@ pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageO
         shapes.push(client_shape(&layout, index, it, now, selected));
     }
     for loss in &scene.losses {
-        let (from, to, share) =
-            (loss.link.from, loss.link.to, if loss.is_at_receiver { 1.0 } else { 0.5 });
-        if let Some(at) = layout.position_on_link(from, to, share) {
+        let fraction = if loss.is_at_receiver { 1.0 } else { 0.5 };
+        if let Some(at) = layout.position_on_link(loss.link.from, loss.link.to, fraction) {
             shapes.extend(EventCategory::Reject.shapes(at, layout.packet_radius * 0.8));
         }
     }
     for it in &scene.decisions {
-        // Where the link comes to the server: it has decided, whoever knows of it.
+        // At the server's end of the link: the client may not know of the decision yet.
         if let Some(at) = layout.position_on_link(it.client, NodeId::SERVER, 0.94) {
             let symbol = it.category.shapes((0.0, 0.0), layout.packet_radius);
             shapes.push(Shape::Group(Group {
@@ -69,16 +65,16 @@ pub(crate) fn stage(scene: &Scene, now: VirtualTime, area: Area, options: StageO
         let at = (area.em * 0.6, area.height - area.em * 0.6);
         shapes.push(text("small", at, Anchor::Start, area.em * 0.85, more));
     }
-    let mut signs = SymbolCache::default();
+    let mut symbols = SymbolCache::default();
     for it in &scene.packets {
-        shapes.extend(packet_shape(&layout, it, scene, now, options, &mut signs));
+        shapes.extend(packet_shape(&layout, it, scene, now, options, &mut symbols));
     }
     Picture { width: area.width, height: area.height, label: stage_label(scene), shapes }
 }
 
 fn stage_label(scene: &Scene) -> String {
     let packets = scene.packets.len();
-    format!("the server, {} clients, {packets} packets on their way", scene.clients.len())
+    format!("Server, {} clients, {packets} packets in flight", scene.clients.len())
 }
 
 pub(super) fn selectable_class(
@@ -89,7 +85,7 @@ pub(super) fn selectable_class(
     if selected == Some(target) { format!("{base} selected").into() } else { base.into() }
 }
 
-fn link_shape(layout: &Layout, index: usize, client: &Client, selected: Option<Target>) -> Shape {
+fn link_shape(layout: &Layout, client: &Client, selected: Option<Target>) -> Shape {
     let target = Target::Link(client.node);
     let mut shapes = Vec::new();
     let lanes = [(NodeId::SERVER, client.is_cut_off.0), (client.node, client.is_cut_off.1)];
@@ -100,19 +96,18 @@ fn link_shape(layout: &Layout, index: usize, client: &Client, selected: Option<T
         else {
             continue;
         };
-        shapes.push(line("reach", a, b));
+        shapes.push(line("hit-area", a, b));
         shapes.push(line(if is_cut { "lane cut" } else { "lane" }, a, b));
         if is_cut && let Some(middle) = layout.position_on_link(from, to, 0.5) {
             shapes.extend(EventCategory::Reject.shapes(middle, layout.packet_radius * 0.55));
         }
     }
     let link_state = match client.is_cut_off {
-        (false, false) => "whole".to_owned(),
-        (true, true) => "cut both ways".to_owned(),
-        (true, false) => "cut towards the server".to_owned(),
-        (false, true) => "cut towards the client".to_owned(),
+        (false, false) => "connected",
+        (true, true) => "partitioned in both directions",
+        (true, false) => "partitioned towards the server",
+        (false, true) => "partitioned towards the client",
     };
-    let _ = index;
     Shape::Group(Group {
         class: selectable_class("link", target, selected),
         at: (0.0, 0.0),
@@ -127,8 +122,8 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
     let (em, (width, height)) = (layout.em, layout.server_size);
     let (left, top) = (layout.server.0 - width / 2.0, layout.server.1 - height / 2.0);
     let body = match condition {
-        Condition::Crashed => "server dead",
-        Condition::NotStarted => "server absent",
+        Condition::Crashed => "server crashed",
+        Condition::NotStarted => "server not-started",
         Condition::Paused => "server paused",
         Condition::Running | Condition::Finished => "server",
     };
@@ -139,9 +134,9 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
     let state = match condition {
         Condition::Crashed => "crashed".to_owned(),
         Condition::NotStarted => "not started yet".to_owned(),
-        Condition::Paused => "stands still".to_owned(),
+        Condition::Paused => "paused".to_owned(),
         Condition::Running | Condition::Finished => {
-            let flush_text = if unflushed == 0 { String::new() } else { "flushing …".to_owned() };
+            let flush_text = if unflushed == 0 { String::new() } else { "flushing…".to_owned() };
             clock_fault_text(clock.ahead_ms, clock.rate_ppm).unwrap_or(flush_text)
         }
     };
@@ -153,7 +148,7 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
         shapes.push(line("rule", (left, y - em * 1.1), (left + width, y - em * 1.1)));
         shapes.extend(lock_row_shapes(lock, (inner_left, right), y, em));
         if layout.names_below {
-            // Where there are no sheets, how much is in the file is told here.
+            // Without file sheets, the row shows the number of lines.
             y += em * COUNT_ROW_EM;
             let count = line_count_text(lock.line_count, lock.is_partial_count);
             shapes.push(text("small", (right, y), Anchor::End, em * 0.8, count));
@@ -173,13 +168,13 @@ fn server_shape(scene: &Scene, layout: &Layout, selected: Option<Target>) -> Sha
         class: selectable_class("node", target, selected),
         at: (0.0, 0.0),
         target: Some(target),
-        label: format!("server {state}; {held} of {} locks are held", scene.locks.len()),
+        label: format!("server {state}; {held} of {} locks held", scene.locks.len()),
         shapes,
     })
 }
 
 fn lock_row_shapes(lock: &Lock, (left, right): (f64, f64), y: f64, em: f64) -> Vec<Shape> {
-    // The holder has what the name leaves.
+    // The holder gets the width that the name leaves.
     let name_width = (text_width(lock.name.as_str(), em * 0.9) + em).min((right - left) * 0.5);
     let name = truncated_to_width(lock.name.as_str(), em * 0.9, name_width);
     let mut shapes = vec![text("name", (left, y), Anchor::Start, em * 0.9, name)];
@@ -197,7 +192,7 @@ fn lock_row_shapes(lock: &Lock, (left, right): (f64, f64), y: f64, em: f64) -> V
     shapes
 }
 
-/// A file beside the server: its last lines, each with its token.
+/// Draws a file beside the server: its last lines, each with its token.
 fn file_sheet(layout: &Layout, index: usize, lock: &Lock) -> Option<Shape> {
     let (x, width) = layout.files?;
     let em = layout.em;
@@ -246,40 +241,38 @@ fn client_shape(
     let r = layout.client_radius;
     let target = Target::Node(client.node);
     let body = match client.condition {
-        Condition::NotStarted => "client absent",
-        Condition::Crashed => "client dead",
+        Condition::NotStarted => "client not-started",
+        Condition::Crashed => "client crashed",
         Condition::Paused => "client paused",
         Condition::Finished => "client finished",
         Condition::Running if client.holds_lock => "client holds",
         Condition::Running => "client",
     };
-    let mut shapes = vec![circle("reach", (0.0, 0.0), r + 8.0), circle(body, (0.0, 0.0), r)];
+    let mut shapes = vec![circle("hit-area", (0.0, 0.0), r + 8.0), circle(body, (0.0, 0.0), r)];
     shapes.extend(lease_arcs(client, r, now));
     shapes.extend(client_face(client, r));
     let clock_fault = clock_fault_text(client.clock.ahead_ms, client.clock.rate_ppm);
-    let doing = clock_fault
+    let activity = clock_fault
         .map_or_else(|| client.activity.clone(), |it| format!("{} · {it}", client.activity));
     let em = layout.name_em;
     if layout.names_beside {
         let x = -r - 14.0;
         let width = layout.name_width;
-        shapes.push(rect("reach", (x - width, -em * 1.1), (width + 14.0, em * 2.4)));
+        shapes.push(rect("hit-area", (x - width, -em * 1.1), (width + 14.0, em * 2.4)));
         let name = truncated_to_width(client.name.as_str(), em, width);
         shapes.push(text("name", (x, -em * 0.15), Anchor::End, em, name));
-        let doing = truncated_to_width(&doing, em * 0.85, width);
-        shapes.push(text("small", (x, em * 0.95), Anchor::End, em * 0.85, doing));
+        let activity = truncated_to_width(&activity, em * 0.85, width);
+        shapes.push(text("small", (x, em * 0.95), Anchor::End, em * 0.85, activity));
     } else if layout.names_below {
-        // Below it, from the edge: its name, and what it is about.
+        // The name and the activity are below the client, aligned to the picture's edge.
         let (left, y) = (4.0 - layout.clients[index].0, r + em * 1.5);
         let name = truncated_to_width(client.name.as_str(), em * 0.85, layout.name_width);
         let text_left = left + text_width(&name, em * 0.85) * 1.12 + em * 0.4;
-        shapes.push(text("name over", (left, y), Anchor::Start, em * 0.85, name));
-        let doing = truncated_to_width(
-            &doing,
-            em * 0.85,
-            layout.server.0 - layout.server_size.0 / 2.0 - 60.0,
-        );
-        shapes.push(text("small over", (text_left, y), Anchor::Start, em * 0.85, doing));
+        shapes.push(text("name outlined-text", (left, y), Anchor::Start, em * 0.85, name));
+        let width = layout.server.0 - layout.server_size.0 / 2.0 - 60.0;
+        let activity = truncated_to_width(&activity, em * 0.85, width);
+        let at = (text_left, y);
+        shapes.push(text("small outlined-text", at, Anchor::Start, em * 0.85, activity));
     }
     Shape::Group(Group {
         class: selectable_class("node", target, selected),
@@ -290,7 +283,8 @@ fn client_shape(
     })
 }
 
-/// The truth outside, the belief inside; where the belief is longer, the gap is marked.
+/// Draws the server's view as the outer arc and the belief as the inner one. If the belief is
+/// longer, the difference is marked.
 fn lease_arcs(client: &Client, r: f64, now: VirtualTime) -> Vec<Shape> {
     let mut shapes = Vec::new();
     let (outer, inner) = (r + 6.5, r + 2.5);
@@ -298,7 +292,7 @@ fn lease_arcs(client: &Client, r: f64, now: VirtualTime) -> Vec<Shape> {
     let belief_fraction = client.belief.map_or(0.0, |belief| belief.term.remaining_fraction(now));
     let center = (0.0, 0.0);
     if server_fraction > 0.0 {
-        let class = if client.holds_lock { "arc truth" } else { "arc truth idle" };
+        let class = if client.holds_lock { "arc server-lease" } else { "arc server-lease idle" };
         shapes.push(path(class, arc_path(center, outer, 0.0, quantized(server_fraction, outer))));
     }
     if belief_fraction > 0.0 {
@@ -313,13 +307,13 @@ fn lease_arcs(client: &Client, r: f64, now: VirtualTime) -> Vec<Shape> {
     shapes
 }
 
-/// A share of a circle, in steps of half a pixel: more often nobody sees it move.
+/// Rounds a fraction of a circle up to half a pixel: smaller changes are invisible.
 fn quantized(fraction: f64, r: f64) -> f64 {
     let steps = r * 4.0 * PI;
     (fraction * steps).ceil() / steps
 }
 
-/// What is in the circle: a number by which the client is told, or what is the matter with it.
+/// Draws the inside of a client's circle: its short name, or its condition.
 fn client_face(client: &Client, r: f64) -> Vec<Shape> {
     if r < 7.0 {
         return Vec::new();
@@ -333,12 +327,12 @@ fn client_face(client: &Client, r: f64) -> Vec<Shape> {
         Condition::NotStarted | Condition::Running | Condition::Finished => {
             let short = short_name(client.name.as_str());
             let size = if short.len() > 2 { r * 0.7 } else { r * 0.95 };
-            vec![text("face", (0.0, size * 0.36), Anchor::Middle, size, short)]
+            vec![text("node-number", (0.0, size * 0.36), Anchor::Middle, size, short)]
         }
     }
 }
 
-/// The number at the end of a name, or its first letters.
+/// Returns the number at the end of a name, or its first two letters.
 pub(crate) fn short_name(name: &str) -> String {
     let digits = name.chars().rev().take_while(char::is_ascii_digit).count();
     if (1..=3).contains(&digits) {
@@ -353,13 +347,13 @@ fn client_label(client: &Client, now: VirtualTime) -> String {
     let belief_remaining = client.belief.map(|belief| belief.term.remaining_text(now));
     let lease = match (server_lease, belief_remaining) {
         (server_lease, Some(belief)) => {
-            let server_lease = server_lease.unwrap_or_else(|| "nothing".to_owned());
-            Some(format!("the server still gives it {server_lease}, it counts on {belief}"))
+            let server_lease = server_lease.unwrap_or_else(|| "none".to_owned());
+            Some(format!("remaining lease: {server_lease} on the server, {belief} on the client"))
         }
-        (Some(server_lease), None) => Some(format!("{server_lease} of its lease left")),
+        (Some(server_lease), None) => Some(format!("remaining lease: {server_lease}")),
         (None, None) => None,
     };
-    let cut = (client.is_cut_off != (false, false)).then(|| "cut off".to_owned());
+    let cut = (client.is_cut_off != (false, false)).then(|| "partitioned".to_owned());
     let clock = clock_fault_text(client.clock.ahead_ms, client.clock.rate_ppm);
     let mut label = format!("{}, {}", client.name, client.activity);
     for more in [lease, cut, clock].into_iter().flatten() {
@@ -369,12 +363,12 @@ fn client_label(client: &Client, now: VirtualTime) -> String {
     label
 }
 
-/// How many clients there are to draw, and so how crowded it is.
+/// Whether there are too many clients for a column with names.
 pub(crate) const fn is_crowded(clients: usize) -> bool {
     clients > 9
 }
 
-/// The place of each of `count` along a length, in the middle of its share.
+/// Returns the centre of one of `count` equal parts of a length.
 pub(crate) fn evenly_spaced(index: usize, count: usize, length: f64) -> f64 {
     length * (to_f64(index) + 0.5) / to_f64(count.max(1))
 }

@@ -1,7 +1,7 @@
-//! Where everything stands on the stage.
+//! The layout of the stage.
 //!
-//! A few clients stand in a column at the left, the server right of the middle, its files beside
-//! it; a crowd stands around the server.
+//! Few clients form a column at the left, with the server right of the centre and its files beside
+//! it. Many clients form a ring around the server.
 
 use std::f64::consts::TAU;
 
@@ -10,31 +10,30 @@ use leasehold_sim::NodeId;
 use super::shape::{Area, clamp, to_f64};
 use super::stage::{evenly_spaced, is_crowded};
 
-/// How far apart the two lanes of a link are, from its middle.
+/// The distance of each of the two lanes of a link from its centre line, in pixels.
 const LANE_OFFSET: f64 = 3.5;
 
-/// How high the line is that says how much is in a file.
+/// The height of the text with a file's number of lines, in em.
 pub(crate) const COUNT_ROW_EM: f64 = 1.15;
 
-/// Narrower than this there is no room for names beside the clients, nor for files.
+/// Below this width, in em, names do not fit beside the clients, and files are not drawn.
 const NARROW_EM: f64 = 40.0;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) em: f64,
-    /// How large the clients' names are: one above the other, they need room.
+    /// The font size of the clients' names, which must fit one below the other.
     pub(crate) name_em: f64,
-    /// The radius of a client, and of a packet.
     pub(crate) client_radius: f64,
     pub(crate) packet_radius: f64,
-    /// Who stands where, by number.
+    /// The nodes of `clients`, in ascending order.
     nodes: Vec<NodeId>,
     pub(crate) clients: Vec<(f64, f64)>,
     pub(crate) server: (f64, f64),
     pub(crate) server_size: (f64, f64),
-    /// For how many locks the server has rows.
+    /// The number of locks that have a row in the server.
     pub(crate) server_rows: usize,
-    /// Where the files begin, and how wide they are, where there is room for them.
+    /// The left edge and the width of the files, if they fit.
     pub(crate) files: Option<(f64, f64)>,
     pub(crate) sheet_rows: usize,
     files_count: usize,
@@ -46,7 +45,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// For these clients, in the order of their numbers, and so many locks.
+    /// Computes the layout for these clients, in ascending order, and this number of locks.
     pub(crate) fn new(area: Area, nodes: Vec<NodeId>, locks: usize) -> Self {
         let layout = if is_crowded(nodes.len()) {
             Self::ring(area, nodes.len(), locks)
@@ -137,14 +136,14 @@ impl Layout {
         self.em * (1.75 + 1.15 * to_f64(self.sheet_rows))
     }
 
-    /// Where a file's sheet begins; none where there is no room for it.
+    /// Returns the top of a file's sheet, or `None` if it does not fit.
     pub(crate) fn sheet_top(&self, index: usize, height: f64) -> Option<f64> {
         let top = evenly_spaced(index, self.files_count, self.height) - height / 2.0;
         let step = self.height / to_f64(self.files_count.max(1));
         (step >= self.em * 1.9).then_some(top.max(2.0))
     }
 
-    /// The place of a packet that has gone this share of its way.
+    /// Returns the position of a packet that has travelled this fraction of its link.
     pub(crate) fn position_on_link(
         &self,
         from: NodeId,
@@ -157,12 +156,12 @@ impl Layout {
         let (a, b) = if from.is_server() { (far, near) } else { (near, far) };
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
         let length = dx.hypot(dy).max(1.0);
-        // Each way keeps to its right.
+        // Each direction has its own lane, at its right.
         let (off_x, off_y) = (-dy / length * LANE_OFFSET, dx / length * LANE_OFFSET);
         Some((a.0 + dx * fraction + off_x, a.1 + dy * fraction + off_y))
     }
 
-    /// Where a client's link begins, and where it ends at the server.
+    /// Returns the ends of a client's link: at the client, and at the server.
     fn link_ends(&self, client: usize) -> Option<((f64, f64), (f64, f64))> {
         let at = *self.clients.get(client)?;
         let (half_width, half_height) = (self.server_size.0 / 2.0, self.server_size.1 / 2.0);
@@ -182,8 +181,8 @@ impl Layout {
     }
 }
 
-/// For how many locks there are rows in this height, and how high the server is then. Each row is
-/// higher by so much than its name needs.
+/// Returns how many locks have a row in this height, and the resulting height of the server.
+/// `extra_em` is added to the height of each row.
 fn server_rows(height: f64, em: f64, locks: usize, extra_em: f64) -> (usize, f64) {
     let available = height - em * 2.6;
     let row = em * (1.55 + extra_em);

@@ -1,4 +1,4 @@
-//! The packets on the stage, each where it is on its way.
+//! The packets on the stage, at their current positions.
 
 use leasehold_sim::{LockId, VirtualTime};
 
@@ -9,10 +9,10 @@ use crate::model::event_category::EventCategory;
 use crate::model::scene::{Packet, Scene};
 use crate::model::target::Target;
 
-/// More packets than this are drawn without their letters, and moved by turns.
+/// More packets than this are drawn without letters, and each moves only in every second frame.
 pub(crate) const PACKETS_CROWDED: usize = 300;
 
-/// A packet where it is by now; nothing where it is on no way.
+/// Draws a packet at its current position. Returns `None` if its link is not on the stage.
 pub(super) fn packet_shape(
     layout: &Layout,
     packet: &Packet,
@@ -30,16 +30,16 @@ pub(super) fn packet_shape(
     let is_crowded = scene.packets.len() > PACKETS_CROWDED;
     let mut shapes = Vec::new();
     if !is_crowded {
-        shapes.push(circle("reach", (0.0, 0.0), layout.packet_radius.max(12.0)));
+        shapes.push(circle("hit-area", (0.0, 0.0), layout.packet_radius.max(12.0)));
     }
     if selected == Some(target) {
         shapes.push(circle("halo", (0.0, 0.0), layout.packet_radius + 5.0));
     }
-    // In such a crowd nobody reads letters.
+    // Letters are unreadable in a crowd.
     let shapes_shown = if is_crowded { 1 } else { usize::MAX };
     shapes.extend(symbol.iter().take(shapes_shown).cloned());
     if marks_doomed_packets && packet.will_be_lost {
-        shapes.push(circle("doomed", (0.0, 0.0), layout.packet_radius + 3.0));
+        shapes.push(circle("will-be-lost", (0.0, 0.0), layout.packet_radius + 3.0));
     }
     let label = if is_crowded { String::new() } else { packet_label(packet, scene) };
     Some(Shape::Group(Group {
@@ -51,7 +51,7 @@ pub(super) fn packet_shape(
     }))
 }
 
-/// The signs of the packets, each drawn once for all that look the same.
+/// The symbols of packets, created once for all packets that look the same.
 #[derive(Default)]
 pub(super) struct SymbolCache(Vec<(EventCategory, bool, Vec<Shape>)>);
 

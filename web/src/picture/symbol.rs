@@ -1,11 +1,11 @@
-//! The signs of what happens: each has a shape, a letter and a colour, so that none of these is
-//! needed to tell it.
+//! The symbols of events. Each has its own shape, letter and colour, so that colour is never the
+//! only sign.
 
 use super::shape::{Anchor, Shape, circle, fill_numbers, path, rounded, text};
 use crate::model::event_category::EventCategory;
 
 impl EventCategory {
-    /// The class that gives it its colour.
+    /// Returns the class that sets the colour.
     pub(crate) const fn class(self) -> &'static str {
         match self {
             Self::Acquire => "acquire",
@@ -34,37 +34,37 @@ impl EventCategory {
         }
     }
 
-    /// The classes of its body.
+    /// Returns the classes of the outline.
     const fn symbol_class(self) -> &'static str {
         match self {
-            Self::Acquire => "sign acquire",
-            Self::Grant => "sign grant",
-            Self::Append => "sign append",
-            Self::Release => "sign release",
-            Self::Reject => "sign reject cross",
-            Self::Renew => "sign renew hollow",
-            Self::Fault => "sign fault cross",
-            Self::Expiry => "sign expiry",
-            Self::Other => "sign other",
+            Self::Acquire => "symbol acquire",
+            Self::Grant => "symbol grant",
+            Self::Append => "symbol append",
+            Self::Release => "symbol release",
+            Self::Reject => "symbol reject cross",
+            Self::Renew => "symbol renew outlined",
+            Self::Fault => "symbol fault cross",
+            Self::Expiry => "symbol expiry",
+            Self::Other => "symbol other",
         }
     }
 
-    /// What it stands for, in the legend.
+    /// Returns the description in the legend.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
-            Self::Acquire => "asks for a lock, stands in line",
-            Self::Grant => "a lock is granted, and held",
-            Self::Append => "writes a line, or hears that it is written",
-            Self::Release => "gives a lock back",
-            Self::Reject => "no: refused, or violated",
-            Self::Renew => "heartbeat, and its answer",
-            Self::Fault => "something is done to the world",
-            Self::Expiry => "a lease is over",
-            Self::Other => "sessions, and all else",
+            Self::Acquire => "Lock requested or queued",
+            Self::Grant => "Lock granted",
+            Self::Append => "Append, or its reply",
+            Self::Release => "Lock released",
+            Self::Reject => "Refusal or violation",
+            Self::Renew => "Heartbeat, or its reply",
+            Self::Fault => "Fault",
+            Self::Expiry => "Lease expired",
+            Self::Other => "Session or other event",
         }
     }
 
-    /// The sign around a point, and its letter inside where there is room for it.
+    /// Draws the symbol around a point, with its letter inside if it fits.
     pub(crate) fn shapes(self, (x, y): (f64, f64), r: f64) -> Vec<Shape> {
         let class = self.symbol_class();
         let outline = match self {
@@ -89,13 +89,13 @@ impl EventCategory {
             Self::Release => {
                 rounded(class, (x - r * 0.9, y - r * 0.9), (r * 1.8, r * 1.8), r * 0.15)
             }
-            // An hourglass that has run out.
+            // An hourglass.
             Self::Expiry => {
                 let (left, right) = (x - r * 0.75, x + r * 0.75);
                 let (top, bottom) = (y - r * 0.95, y + r * 0.95);
                 path(class, fill_numbers("M_ _H_L_ _H_Z", &[left, top, right, left, bottom, right]))
             }
-            // An exclamation mark: a stroke, and a dot.
+            // An exclamation mark.
             Self::Fault => {
                 let (top, low, dot) = (y - r * 0.9, y + r * 0.2, y + r * 0.85);
                 path(class, fill_numbers("M_ _V_M_ _v0.1", &[x, top, low, x, dot]))

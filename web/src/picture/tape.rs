@@ -1,4 +1,4 @@
-//! The tape: a whole run in one strip, so that one sees where there is something to see.
+//! The tape: the whole run in one strip, as an overview.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,31 @@ use super::shape::{Area, Picture, Shape, fill_numbers, line, path, rect, to_f64}
 use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Intervals, MarkKind, TenureEnd};
 
-/// So many pixels apart two things of a kind can be told from each other at a glance.
+/// Marks of the same kind that are closer than this are merged, in pixels.
 const MERGE_DISTANCE_PX: f64 = 4.0;
 
-/// What is on it.
 pub(crate) struct TapeInput<'a> {
     pub(crate) intervals: &'a Intervals,
     pub(crate) locks: usize,
     pub(crate) start: VirtualTime,
     pub(crate) end: VirtualTime,
     pub(crate) now: VirtualTime,
-    /// From where on nothing is told, where somebody has to guess.
+    /// The time after which the run is hidden, while a question is open.
     pub(crate) hidden_after: Option<VirtualTime>,
     pub(crate) violations: &'a [(Invariant, VirtualTime, RecordId)],
-    /// Where there are stops.
     pub(crate) stops: &'a [VirtualTime],
 }
 
-/// The axis of a tape in this place.
+/// Returns the axis of a tape in this area.
 pub(crate) fn tape_axis((from, to): (VirtualTime, VirtualTime), area: Area) -> Axis {
     Axis { from, to, left: 8.0, right: area.width - 8.0 }
 }
 
-/// The strip.
 pub(crate) fn tape(input: &TapeInput<'_>, area: Area) -> Picture {
     let axis = tape_axis((input.start, input.end), area);
     let Area { width, height, .. } = area;
-    let mut shapes = vec![rect("strip", (axis.left, 6.0), (axis.right - axis.left, height - 12.0))];
+    let track_size = (axis.right - axis.left, height - 12.0);
+    let mut shapes = vec![rect("tape-track", (axis.left, 6.0), track_size)];
     let visible_until = input.hidden_after.unwrap_or(VirtualTime::NEVER);
     draw_tenures(input, &axis, visible_until, height, &mut shapes);
     draw_marks(input, &axis, visible_until, height, &mut shapes);
@@ -59,7 +57,7 @@ pub(crate) fn tape(input: &TapeInput<'_>, area: Area) -> Picture {
     Picture { width, height, label, shapes }
 }
 
-/// A stretch of the strip, and how many things are in it.
+/// A horizontal range of the tape, and the number of merged marks in it.
 #[derive(Clone, Copy)]
 struct Band {
     from: f64,
@@ -67,8 +65,8 @@ struct Band {
     count: u32,
 }
 
-/// Adds a stretch, which begins no earlier than the last one, to that one where both are too narrow
-/// to be told apart.
+/// Adds a range that begins no earlier than the last one. The two are merged if they are too narrow
+/// and too close to distinguish.
 fn merge_band(bands: &mut Vec<Band>, (from, to): (f64, f64)) {
     let is_narrow = |from: f64, to: f64| to - from < MERGE_DISTANCE_PX;
     match bands.last_mut() {
@@ -104,9 +102,9 @@ fn draw_tenures(
         let y = 8.0 + row * to_f64(usize::from(lock.0));
         for (band, token) in bands.iter().zip(tokens) {
             let class = match token % 2 {
-                _ if band.count > 1 => "span many",
-                0 => "span",
-                _ => "span odd",
+                _ if band.count > 1 => "tape-tenure aggregated",
+                0 => "tape-tenure",
+                _ => "tape-tenure alternate",
             };
             let size = ((band.to - band.from - 0.8).max(1.0), (row - 1.0).max(1.0));
             shapes.push(rect(class, (band.from, y), size));
@@ -132,7 +130,7 @@ fn draw_marks(
         MarkKind::Fault => Some((mark.at, EventCategory::Fault)),
         MarkKind::Acknowledged => None,
     });
-    // What expires is not in the order of time.
+    // Expiries are not sorted by time.
     let mut bands_by_category: BTreeMap<&str, Vec<Option<Band>>> = BTreeMap::new();
     for (at, category) in marks.chain(expiries).filter(|(at, _)| *at <= visible_until) {
         let (x, columns) = (axis.x_of(at), bands_by_category.entry(category.class()).or_default());
@@ -152,7 +150,7 @@ fn draw_marks(
             }
         }
         for band in bands {
-            let class = format!("notch {category_class}");
+            let class = format!("tape-mark {category_class}");
             shapes.push(if band.to - band.from >= 1.0 {
                 rect(class, (band.from, top), (band.to - band.from, bottom - top))
             } else {
@@ -162,7 +160,11 @@ fn draw_marks(
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place on a screen")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a coordinate on a screen"
+)]
 fn pixel_column(x: f64) -> usize {
     x.clamp(0.0, 1e5) as usize
 }
@@ -178,8 +180,8 @@ mod tests {
         let timeline = Timeline::new(Scenario::from_name("five-clients").unwrap().resolve_run());
         let mut intervals = Intervals::clone(&timeline.intervals());
         let (tenures, marks) = (intervals.tenures.clone(), intervals.marks.clone());
-        let round = VirtualTime::from_millis(20_000).as_micros();
-        let later = |at: VirtualTime, round_no: u64| at + round * round_no;
+        let round_us = VirtualTime::from_millis(20_000).as_micros();
+        let later = |at: VirtualTime, round_index: u64| at + round_us * round_index;
         for round_index in 1..500 {
             intervals.tenures.extend(tenures.iter().cloned().map(|mut tenure| {
                 tenure.from = later(tenure.from, round_index);
@@ -204,8 +206,8 @@ mod tests {
         let picture = tape(&input, Area { width: 616.0, height: 44.0, em: 12.0 });
         let text = format!("{picture:?}");
         let is_one = |class: &str| text.matches(&format!("{class:?}")).count() == 1;
-        assert_eq!(text.matches("span many").count(), 3, "a band for each lock");
-        assert!(is_one("notch append") && !text.contains("\"span\""));
+        assert_eq!(text.matches("tape-tenure aggregated").count(), 3, "a band for each lock");
+        assert!(is_one("tape-mark append") && !text.contains("\"span\""));
         assert!(picture.shapes.len() < 12, "{}", picture.shapes.len());
     }
 
@@ -238,15 +240,15 @@ mod tests {
             });
             lines.filter(|(class, _)| *class == expected_class).map(|(_, x)| x).collect()
         };
-        assert_eq!(x_positions("notch expiry"), [208.0, 608.0]);
-        assert_eq!(x_positions("notch fault").len(), cuts / 2, "{picture:?}");
+        assert_eq!(x_positions("tape-mark expiry"), [208.0, 608.0]);
+        assert_eq!(x_positions("tape-mark fault").len(), cuts / 2, "{picture:?}");
     }
 
     #[test]
     fn hidden_future_is_not_drawn() {
         let timeline = Timeline::new(Scenario::from_name("gc-pause").unwrap().resolve_run());
         let intervals = timeline.intervals();
-        let strip = |hidden_after| {
+        let tape_until = |hidden_after| {
             let input = TapeInput {
                 intervals: &intervals,
                 locks: 1,
@@ -260,9 +262,9 @@ mod tests {
             tape(&input, Area { width: 800.0, height: 44.0, em: 12.0 })
         };
         let text = |picture: &Picture| format!("{picture:?}");
-        assert!(text(&strip(None)).contains("notch reject"));
-        let hidden = strip(Some(VirtualTime::from_millis(16_000)));
-        assert!(!text(&hidden).contains("notch reject"));
+        assert!(text(&tape_until(None)).contains("tape-mark reject"));
+        let hidden = tape_until(Some(VirtualTime::from_millis(16_000)));
+        assert!(!text(&hidden).contains("tape-mark reject"));
         assert_eq!(text(&hidden).matches("\"stop\"").count(), 1);
     }
 }

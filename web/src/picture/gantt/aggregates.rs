@@ -1,4 +1,4 @@
-//! What is too close together to be drawn one by one: a band, and how many they are.
+//! Intervals that are too close together to be drawn one by one: a band with their number.
 
 use leasehold_sim::{LockId, NodeId, VirtualTime};
 
@@ -6,7 +6,7 @@ use super::Drawing;
 use crate::model::intervals::Aggregate;
 use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
 
-/// Whether a row is a crowd at this moment, of which one can't tell what it has in it.
+/// Whether a row shows only aggregates at this time.
 pub(super) fn is_aggregated(
     aggregates: &[Aggregate],
     row: (LockId, Option<NodeId>),
@@ -16,7 +16,7 @@ pub(super) fn is_aggregated(
 }
 
 impl Drawing<'_> {
-    /// The crowds of a row, which is that of the server or of a client.
+    /// Draws the aggregates of a row, of the server or of a client.
     pub(super) fn draw_aggregates(
         &mut self,
         lock: LockId,
@@ -30,9 +30,9 @@ impl Drawing<'_> {
             let (x1, x2) =
                 (self.axis.x_of(aggregate.from), self.axis.x_of(aggregate.until.min(now)));
             let class = match client {
-                None => "crowd",
-                Some(_) if self.input.is_inferred => "crowd beliefs inferred",
-                Some(_) => "crowd beliefs",
+                None => "aggregate",
+                Some(_) if self.input.is_inferred => "aggregate of-beliefs inferred",
+                Some(_) => "aggregate of-beliefs",
             };
             let mut shapes = vec![rounded(class, (x1, top), ((x2 - x1).max(2.0), height), 2.0)];
             let unit = if client.is_some() { "beliefs" } else { "tenures" };
@@ -40,16 +40,16 @@ impl Drawing<'_> {
                 (format!("{} {unit}", aggregate.count), format!("×{}", aggregate.count));
             let size = (height * 0.66).min(self.text_em);
             let available = x2 - x1 - size * 1.6;
-            // The bars of clients are too low for letters, and tell the same.
+            // The bars of clients are too low for labels, and carry the same information.
             let mut label_candidates =
                 [&full_label, &short_label].into_iter().filter(|_| client.is_none());
             let label = label_candidates.find(|it| text_width(it, size) <= available);
             if let Some(label) = label {
                 let at = (x1.midpoint(x2), top + height / 2.0 + size * 0.35);
-                shapes.push(text("on-crowd", at, Anchor::Middle, size, label.clone()));
+                shapes.push(text("aggregate-label", at, Anchor::Middle, size, label.clone()));
             }
             self.shapes.push(Shape::Group(Group {
-                class: "crowded".into(),
+                class: "aggregate-group".into(),
                 at: (0.0, 0.0),
                 target: None,
                 label: format!(

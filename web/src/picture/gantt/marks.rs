@@ -1,4 +1,4 @@
-//! What happened on the bars: a line that was written, one that was refused.
+//! Marks on the bars: accepted and refused appends.
 
 use super::Drawing;
 use super::rows::{BELIEF_ROW_EM, LockRows, SERVER_ROW_EM};
@@ -8,7 +8,7 @@ use crate::model::target::Target;
 use crate::picture::shape::{Group, Shape, circle, to_f64};
 
 impl Drawing<'_> {
-    /// What was written under a lock, and what was refused.
+    /// Draws the accepted and refused appends of a lock's file.
     pub(super) fn draw_marks(&mut self, rows: &LockRows) {
         let (em, now) = (self.row_em, self.input.now);
         let marks = self.input.intervals.marks.iter();
@@ -22,19 +22,19 @@ impl Drawing<'_> {
             };
             let row = rows.believers.iter().position(|it| *it == mark.client);
             let y = match (mark.kind, row) {
-                // What was refused is of account for its sender; the file never saw it.
+                // A refused append is drawn in its sender's row, because it never reached the file.
                 (MarkKind::Refused, Some(row)) => {
                     rows.top + em * (SERVER_ROW_EM + BELIEF_ROW_EM * to_f64(row) + 0.4)
                 }
-                // On the lower edge, so that the token can be read.
+                // At the lower edge, so that it does not cover the token.
                 _ => rows.top + em * 1.3,
             };
             let r = (em * 0.42).min(7.5);
             let mut shapes = category.shapes((0.0, 0.0), r);
             let mut witnesses = self.input.violations.iter();
             if witnesses.any(|(.., witness)| *witness == mark.record) {
-                // What violates is what one looks for.
-                shapes.insert(0, circle("culprit", (0.0, 0.0), r * 1.7));
+                // Highlight the witness of a violation.
+                shapes.insert(0, circle("violating-mark", (0.0, 0.0), r * 1.7));
             }
             self.shapes.push(Shape::Group(Group {
                 class: "mark".into(),
@@ -48,7 +48,7 @@ impl Drawing<'_> {
 
     fn mark_label(&self, mark: &Mark) -> String {
         let client = self.input.names.node(mark.client);
-        let action = if mark.kind == MarkKind::Appended { "writes" } else { "is refused" };
-        format!("{client} {action} under token {} at {}", mark.token, mark.at)
+        let action = if mark.kind == MarkKind::Appended { "appends" } else { "is refused" };
+        format!("{client} {action} with token {} at {}", mark.token, mark.at)
     }
 }

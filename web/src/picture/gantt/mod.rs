@@ -1,7 +1,7 @@
-//! Who holds a lock and who believes so, over time: for each lock the tenures as the server has
-//! them, below them the beliefs of each client, on both what was written and what was refused.
+//! Tenures and beliefs over time: for each lock the tenures according to the server, below them the
+//! beliefs of each client, and on both the accepted and refused appends.
 //!
-//! Only what has happened by now is drawn; what is promised from now on has an outline.
+//! Only the past is drawn. The remaining lease is drawn as an outline.
 
 mod aggregates;
 mod marks;
@@ -21,11 +21,11 @@ use crate::picture::shape::{
 };
 use rows::{BELIEF_ROW_EM, LockRows, SERVER_ROW_EM, lock_rows, total_height};
 
-/// What the bars are called.
+/// The names of locks and nodes.
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'a> {
     pub(crate) locks: &'a [String],
-    /// The first is the server.
+    /// The first node is the server.
     pub(crate) nodes: &'a [String],
 }
 
@@ -39,34 +39,32 @@ impl Names<'_> {
     }
 }
 
-/// What there is to draw.
 pub(crate) struct GanttInput<'a> {
     pub(crate) intervals: &'a Intervals,
     pub(crate) names: Names<'a>,
     pub(crate) now: VirtualTime,
     pub(crate) lease_us: u64,
-    /// What is violated by now, and when that showed.
+    /// The violations so far, each with its time and its witness.
     pub(crate) violations: &'a [(Invariant, VirtualTime, RecordId)],
-    /// Beliefs are inferred from what clients were told, and not told by them.
+    /// Whether beliefs are inferred from the server's replies instead of recorded by the clients.
     pub(crate) is_inferred: bool,
-    /// Nobody can look at what is below: all of it has to be in its place.
+    /// Whether all rows must fit into the area, because the page cannot be scrolled.
     pub(crate) must_fit: bool,
-    /// Another run of the same luck, to be seen over this one.
+    /// Another run with the same seed, drawn over this one.
     pub(crate) overlay: Option<&'a Intervals>,
 }
 
 struct Drawing<'a> {
     input: &'a GanttInput<'a>,
-    /// What is too close together to be drawn one by one.
     aggregates: &'a [Aggregate],
     axis: Axis,
-    /// What rows and what is on them are measured by, and what all other letters are.
+    /// The unit of rows and their content, and the font size of all other text.
     row_em: f64,
     text_em: f64,
     shapes: Vec<Shape>,
 }
 
-/// The picture, at least as high as its place.
+/// Draws tenures and beliefs. The picture is at least as high as the area, and can be higher.
 pub(crate) fn gantt(
     input: &GanttInput<'_>,
     (from, to): (VirtualTime, VirtualTime),
@@ -76,7 +74,7 @@ pub(crate) fn gantt(
     let em = area.em;
     let axis = Axis { from, to, left: label_width(area), right: area.width - em };
     let label = gantt_label(input);
-    // Of a real server, or of a long run, there can be more than a picture has room for.
+    // A real server or a long run can have more intervals than the picture has pixels.
     let must_aggregate = input.is_inferred || input.intervals.tenures.len() > TENURES_SINGLE_MAX;
     let viewport = Viewport { from, to, now: input.now, us_per_pixel: axis.us_per_pixel() };
     let witnesses = input.violations.iter().map(|(.., witness)| *witness);
@@ -90,9 +88,9 @@ pub(crate) fn gantt(
     let available = area.height - em * 1.7;
     let needed_height =
         |show_beliefs| total_height(&lock_rows((input, aggregates), &axis, em, show_beliefs), em);
-    // What is inferred says little that the tenures don't.
+    // Inferred beliefs add little to the tenures.
     let show_beliefs = !(input.must_fit && input.is_inferred && needed_height(true) > available);
-    // Where there is room the rows are higher, and so are their letters.
+    // Rows and their labels grow to fill the available height.
     let scale_min = if input.must_fit { 0.5 } else { 1.0 };
     let row_em = em * clamp(available / needed_height(show_beliefs), scale_min, 1.6);
     let text_em = em.min(row_em * 1.35);
@@ -100,7 +98,7 @@ pub(crate) fn gantt(
     let bottom = total_height(&rows, row_em).max(available);
     let mut drawing = Drawing { input, aggregates, axis, row_em, text_em, shapes: Vec::new() };
     drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
-    // Below what is drawn: what happens now would be half hidden.
+    // Drawn first, so that the line does not cover current events.
     let x = axis.x_of(input.now);
     drawing.shapes.push(line("now", (x, 0.0), (x, bottom)));
     for (index, it) in rows.iter().enumerate() {
@@ -118,17 +116,17 @@ pub(crate) fn gantt(
 fn gantt_label(input: &GanttInput<'_>) -> String {
     let held = input.intervals.tenures.iter().filter(|it| it.until.is_none()).count();
     format!(
-        "tenures and beliefs over time: {} tenures so far, {held} live at the end of the run",
+        "Tenures and beliefs over time: {} tenures so far, {held} active at the end of the run",
         input.intervals.tenures.iter().filter(|it| it.from <= input.now).count()
     )
 }
 
-/// How wide the names before the bars are.
+/// Returns the width of the names at the left of the bars.
 pub(crate) fn label_width(area: Area) -> f64 {
     if area.width < area.em * 34.0 { area.em * 5.2 } else { area.em * 8.5 }
 }
 
-/// More tenures than this are not all drawn: not every one of them has a pixel of its own.
+/// More tenures than this are aggregated.
 const TENURES_SINGLE_MAX: usize = 500;
 
 impl Drawing<'_> {
@@ -146,7 +144,7 @@ impl Drawing<'_> {
             target: Some(target),
             label: format!("lock {name}"),
             shapes: vec![
-                rect("reach", (0.0, rows.top), (self.axis.left, em * SERVER_ROW_EM)),
+                rect("hit-area", (0.0, rows.top), (self.axis.left, em * SERVER_ROW_EM)),
                 text("name", (size * 0.4, baseline), Anchor::Start, size, title),
             ],
         }));
@@ -183,13 +181,13 @@ impl Drawing<'_> {
         let height = em * 1.35;
         let until = tenure.until.filter(|until| *until <= now);
         let (x1, x2) = (self.axis.x_of(tenure.from), self.axis.x_of(until.unwrap_or(now)));
-        // Where the next one follows at once, there is a line between them.
+        // Leave a gap, in case the next tenure follows immediately.
         let gap = if until.is_some() { 1.5 } else { 0.0 };
         let width = (x2 - x1 - gap).max(2.0);
         let mut shapes = vec![rounded("tenure", (x1, top), (width, height), 2.0)];
         if until.is_none() {
             let end = self.axis.x_of(self.promised_until(tenure)).max(x2);
-            shapes.push(rounded("promise", (x2, top), (end - x2, height), 2.0));
+            shapes.push(rounded("lease-remaining", (x2, top), (end - x2, height), 2.0));
         }
         for at in tenure.renewals.iter().filter(|at| **at <= now) {
             let x = self.axis.x_of(*at);
@@ -208,18 +206,18 @@ impl Drawing<'_> {
             [&full, &short].into_iter().find(|it| text_width(it, size) <= available);
         if let Some(visible_label) = visible_label {
             let at = (x1 + em * 0.3, top + em * 0.55 + size * 0.35);
-            shapes.push(text("on-tenure", at, Anchor::Start, size, visible_label.clone()));
+            shapes.push(text("tenure-label", at, Anchor::Start, size, visible_label.clone()));
         }
         let end_text = match end {
-            None => "and still does".to_owned(),
+            None => "until now".to_owned(),
             Some(TenureEnd::Released) => format!("until {}", tenure.until.unwrap_or(now)),
             Some(TenureEnd::Expired) => {
-                format!("until its lease was over at {}", tenure.until.unwrap_or(now))
+                format!("until its lease expired at {}", tenure.until.unwrap_or(now))
             }
-            Some(TenureEnd::Lost) => "until the server forgot it".to_owned(),
+            Some(TenureEnd::Lost) => "until the server lost its state".to_owned(),
         };
         let label = format!(
-            "{client} holds it under token {} from {} {end_text}",
+            "{client} holds the lock with token {} from {} {end_text}",
             tenure.token, tenure.from
         );
         self.shapes.push(Shape::Group(Group {
@@ -231,11 +229,11 @@ impl Drawing<'_> {
         }));
     }
 
-    /// Until when a live tenure lasts, if nothing more is heard.
+    /// Returns when an active tenure ends if its lease is not renewed.
     fn promised_until(&self, tenure: &Tenure) -> VirtualTime {
         let (input, now) = (self.input, self.input.now);
         if input.is_inferred {
-            // What a client may believe is what the server grants it.
+            // The inferred belief is derived from the lease that the server granted.
             let key = (tenure.lock, tenure.client, tenure.token);
             let mut beliefs = input.intervals.beliefs.iter().rev();
             let belief = beliefs.find(|it| (it.lock, it.client, it.token) == key);
@@ -257,7 +255,7 @@ impl Drawing<'_> {
         self.shapes.push(rounded(class, (x1, y), ((x2 - x1).max(2.0), height), 2.0));
         if until > now {
             let end = self.axis.x_of(until);
-            self.shapes.push(rounded("promise", (x2, y), (end - x2, height), 2.0));
+            self.shapes.push(rounded("lease-remaining", (x2, y), (end - x2, height), 2.0));
         }
     }
 
@@ -269,7 +267,7 @@ impl Drawing<'_> {
                 continue;
             }
             let class = match outage.kind {
-                OutageKind::Crashed => "outage dead",
+                OutageKind::Crashed => "outage crashed",
                 OutageKind::Paused => "outage paused",
                 OutageKind::Cut(_) => "outage cut",
                 OutageKind::Gap => continue,
@@ -280,7 +278,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// Where more than one client believes that it holds the lock.
+    /// Marks the times at which more than one client believes that it holds the lock.
     fn draw_overlaps(&mut self, rows: &LockRows) {
         let (em, now) = (self.row_em, self.input.now);
         if rows.believers.is_empty() {
@@ -308,7 +306,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// What nobody saw.
+    /// Marks the times that were not observed.
     fn draw_gaps(&mut self, bottom: f64) {
         let outages = self.input.intervals.outages.iter();
         for gap in outages.filter(|it| it.kind == OutageKind::Gap) {
@@ -317,11 +315,11 @@ impl Drawing<'_> {
                 continue;
             }
             let (x1, x2) = (self.axis.x_of(gap.from), self.axis.x_of(until));
-            self.shapes.push(rect("unseen", (x1, 0.0), ((x2 - x1).max(2.0), bottom)));
+            self.shapes.push(rect("unobserved", (x1, 0.0), ((x2 - x1).max(2.0), bottom)));
             let size = self.text_em * 0.85;
-            if x2 - x1 > text_width("not seen", size) {
+            if x2 - x1 > text_width("not observed", size) {
                 let at = (x1.midpoint(x2), bottom - size * 0.4);
-                self.shapes.push(text("small", at, Anchor::Middle, size, "not seen"));
+                self.shapes.push(text("small", at, Anchor::Middle, size, "not observed"));
             }
         }
     }
@@ -398,10 +396,11 @@ mod tests {
     #[test]
     fn tenures_show_tokens_and_the_future_is_hidden() {
         let early = picture("gc-pause", &[], 5_000);
-        assert!(early.labels().iter().any(|it| it.starts_with("client_1 holds it under token 1")));
+        let holds = "client_1 holds the lock with token 1";
+        assert!(early.labels().iter().any(|it| it.starts_with(holds)));
         assert!(!early.labels().iter().any(|it| it.contains("client_2")), "{:?}", early.labels());
         let late = picture("gc-pause", &[], 30_000);
-        assert!(late.labels().iter().any(|it| it.starts_with("client_1 is refused under token 1")));
+        assert!(late.labels().iter().any(|it| it.starts_with("client_1 is refused with token 1")));
     }
 
     #[test]
@@ -416,7 +415,7 @@ mod tests {
         assert!(!before.labels().iter().any(|it| it.contains("violated")));
     }
 
-    /// What one run has and the other hasn't is outlined over it, and nothing else.
+    /// Only the differences between the runs are outlined.
     #[test]
     fn other_run_is_outlined_over_this_one() {
         let scenario = Scenario::from_name("gc-pause").unwrap();
@@ -443,10 +442,10 @@ mod tests {
             format!("{:?}", gantt(&input, (VirtualTime::START, timeline.end()), area, None))
         };
         assert!(
-            draw_over(&other_intervals).contains("ghost-mark"),
-            "the line that fencing refuses"
+            draw_over(&other_intervals).contains("overlay-mark"),
+            "the append that fencing refuses is missing"
         );
-        assert!(!draw_over(&own_intervals).contains("ghost"), "nothing is otherwise");
+        assert!(!draw_over(&own_intervals).contains("overlay"), "identical runs have no outline");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Another run of the same luck, over the one that is drawn: outlines of what is otherwise there.
+//! The overlay of another run with the same seed: outlines of its intervals that differ.
 
 use super::aggregates::is_aggregated;
 use super::{BELIEF_ROW_EM, Drawing, LockRows, SERVER_ROW_EM};
@@ -6,17 +6,17 @@ use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Belief, Intervals, MarkKind, Tenure};
 use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
 
-/// How far below its place an outline is, so that both are seen.
+/// The vertical offset of an outline, in em, so that it does not cover the bar of this run.
 const OVERLAY_OFFSET: f64 = 0.28;
 
 impl Drawing<'_> {
-    /// What the other run has of a lock, and this one hasn't.
+    /// Draws the intervals of a lock that only the other run has.
     pub(super) fn draw_overlay(&mut self, rows: &LockRows) {
         let Some(other) = self.input.overlay else { return };
         let (own_intervals, aggregates, now) =
             (self.input.intervals, self.aggregates, self.input.now);
         let axis = self.axis;
-        // What is as small as all that is in a crowd can't be told from it.
+        // Inside an aggregate, only intervals of at least 5 pixels can be distinguished.
         let is_distinguishable = |client, from, until| {
             axis.x_of(until) - axis.x_of(from) >= 5.0
                 || !is_aggregated(aggregates, (rows.lock, client), from)
@@ -52,12 +52,12 @@ impl Drawing<'_> {
         }
         let (x1, x2) = (self.axis.x_of(tenure.from), self.axis.x_of(until));
         let top = top + em * OVERLAY_OFFSET;
-        self.shapes.push(rounded("ghost", (x1, top), ((x2 - x1).max(2.0), em * 1.35), 2.0));
+        self.shapes.push(rounded("overlay", (x1, top), ((x2 - x1).max(2.0), em * 1.35), 2.0));
         let size = em * 0.75;
         let name = format!("#{} {}", tenure.token, self.input.names.node(tenure.client));
         if text_width(&name, size) < x2 - x1 {
             let at = (x2 - em * 0.3, top + em * 1.25);
-            self.shapes.push(text("on-ghost", at, Anchor::End, size, name));
+            self.shapes.push(text("overlay-label", at, Anchor::End, size, name));
         }
     }
 
@@ -69,7 +69,8 @@ impl Drawing<'_> {
         }
         let (x1, x2) = (self.axis.x_of(belief.from), self.axis.x_of(until));
         let size = ((x2 - x1).max(2.0), self.row_em * 0.8);
-        self.shapes.push(rounded("ghost", (x1, y + self.row_em * OVERLAY_OFFSET * 0.7), size, 2.0));
+        let top = y + self.row_em * OVERLAY_OFFSET * 0.7;
+        self.shapes.push(rounded("overlay", (x1, top), size, 2.0));
     }
 
     fn draw_overlay_marks(&mut self, rows: &LockRows, other: &Intervals) {
@@ -90,7 +91,7 @@ impl Drawing<'_> {
                 continue;
             }
             self.shapes.push(Shape::Group(Group {
-                class: "ghost-mark".into(),
+                class: "overlay-mark".into(),
                 at: (self.axis.x_of(mark.at), rows.top + em * (1.3 + OVERLAY_OFFSET)),
                 target: None,
                 label: String::new(),

@@ -1,5 +1,5 @@
-//! Which rows there are: one for each lock as the server has it, and below it one for each client
-//! that has believed to hold it.
+//! The rows: for each lock one for the server, and below it one for each client that has believed
+//! that it holds the lock.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::picture::shape::to_f64;
 pub(super) struct LockRows {
     pub(super) lock: LockId,
     pub(super) top: f64,
-    /// The clients that have a row, in the order of their numbers.
+    /// The clients that have a row, in ascending order.
     pub(super) believers: Vec<NodeId>,
 }
 
-/// Where there are more locks than this, those on which nothing happens have no rows.
+/// If there are more locks than this, locks without activity have no rows.
 const LOCKS_ALL_SHOWN_MAX: usize = 12;
 
-/// Whether a lock is held, or written under, in the part of time that is shown.
+/// Whether a lock is held in the visible range.
 fn has_activity((input, aggregates): VisibleInput<'_>, axis: &Axis, lock: LockId) -> bool {
     let mut tenures = input.intervals.tenures.iter().rev();
     tenures.any(|it| {
@@ -31,7 +31,7 @@ fn has_activity((input, aggregates): VisibleInput<'_>, axis: &Axis, lock: LockId
     }) || aggregates.iter().any(|it| it.lock == lock && it.from <= input.now)
 }
 
-/// What is drawn one by one, and what is not.
+/// The individual intervals and the aggregates.
 type VisibleInput<'a> = (&'a GanttInput<'a>, &'a [Aggregate]);
 
 pub(super) const SERVER_ROW_EM: f64 = 1.75;
@@ -41,30 +41,30 @@ fn rows_height(rows: &LockRows, em: f64) -> f64 {
     em * (SERVER_ROW_EM + BELIEF_ROW_EM * to_f64(rows.believers.len()) + 0.55)
 }
 
-/// How high they are together.
+/// Returns the total height of the rows.
 pub(super) fn total_height(rows: &[LockRows], em: f64) -> f64 {
     rows.last().map_or(em * 2.0, |last| last.top + rows_height(last, em))
 }
 
-/// The rows that there are, with those for the believers where they are wanted.
+/// Returns the rows, with those of the clients if `show_beliefs` is set.
 pub(super) fn lock_rows(
-    beliefs_shown: VisibleInput<'_>,
+    visible_input: VisibleInput<'_>,
     axis: &Axis,
     em: f64,
     show_beliefs: bool,
 ) -> Vec<LockRows> {
-    let (input, aggregates) = beliefs_shown;
+    let (input, aggregates) = visible_input;
     let mut top = em * 0.5;
     let locks = (0..).map(LockId).take(input.names.locks.len());
     let has_many = input.names.locks.len() > LOCKS_ALL_SHOWN_MAX;
-    let is_shown = |lock: &LockId| !has_many || has_activity(beliefs_shown, axis, *lock);
+    let is_shown = |lock: &LockId| !has_many || has_activity(visible_input, axis, *lock);
     let rows = locks.filter(is_shown).map(|lock| {
         let overlay_beliefs = input.overlay.into_iter().flat_map(|overlay| &overlay.beliefs);
         let beliefs = input.intervals.beliefs.iter().chain(overlay_beliefs);
         let visible = beliefs.filter(|it| {
             let until = it.until(input.now).unwrap_or(it.from);
-            // Of a real server there are ever more; in a run a row stays when one zooms in, as long
-            // as all of it is drawn one by one.
+            // The live view shows only visible believers, because their number grows without
+            // limit. In a simulated run, zooming in does not remove rows.
             let is_in_range = !input.is_inferred || axis.overlaps(it.from, until);
             show_beliefs && it.lock == lock && it.from <= input.now && is_in_range
         });
