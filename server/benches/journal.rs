@@ -1,6 +1,6 @@
-//! Batches of events: written down and read again, and appended to a journal, on a file system in
-//! memory, where only the journal's own work counts, and on the disk, where a flush does.
-//! `cargo bench -p leasehold-server --bench journal`.
+//! The speed of encoding, decoding and appending batches: in memory, which measures the journal's
+//! own work, and on disk, which includes flushes. `cargo bench -p leasehold-server --bench
+//! journal`.
 
 #[path = "../../core/benches/fixtures/mod.rs"]
 mod fixtures;
@@ -17,18 +17,18 @@ use fixtures::LockCycles;
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// How many events a batch has: of one client, of a few, and of very many.
+/// The number of events in a batch: from one client, from a few, and from very many.
 const BATCH_LENS: [usize; 3] = [1, 16, 256];
 
 fn main() {
     divan::main();
 }
 
-/// So many of the events that clients lead to all the time. The first ones are not among them.
+/// Returns this many events of a steady workload. Skips the initial ones, which are different.
 fn batch(count: usize) -> Vec<Event> {
     let mut workload = LockCycles::new();
-    workload.next(2_000);
-    workload.next(count)
+    workload.next_events(2_000);
+    workload.next_events(count)
 }
 
 #[divan::bench(args = BATCH_LENS)]
@@ -61,10 +61,10 @@ fn append_on_disk(bencher: Bencher<'_, '_>, count: usize) {
 }
 
 fn append(bencher: Bencher<'_, '_>, count: usize, dir: &TempDir) {
-    let (mut log, _) = RedbJournal::open(dir.path()).expect("a journal is begun");
+    let (mut log, _) = RedbJournal::open(dir.path()).expect("cannot create the journal");
     let mut workload = LockCycles::new();
     bencher
         .counter(ItemsCount::new(count))
-        .with_inputs(|| workload.next(count))
-        .bench_local_refs(|batch| log.append(batch).expect("there is room for it"));
+        .with_inputs(|| workload.next_events(count))
+        .bench_local_refs(|batch| log.append(batch).expect("cannot append"));
 }

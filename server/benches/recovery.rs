@@ -1,6 +1,6 @@
-//! How long it takes to come back: a journal of many events is opened, which reads and folds all
-//! of them. It is in memory, as in the caches of a machine whose server was started again.
-//! `cargo bench -p leasehold-server --bench recovery`; the fold alone is `state` of the core.
+//! The speed of recovery: opening a journal reads and applies all of its events. The journal is in
+//! memory, as in the page cache of a machine whose server has restarted. `cargo bench -p
+//! leasehold-server --bench recovery`; applying alone is the bench `state` of the core.
 
 #[path = "../../core/benches/fixtures/mod.rs"]
 mod fixtures;
@@ -16,23 +16,23 @@ use fixtures::LockCycles;
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// How many events there are in each batch of the journal.
+/// The number of events in each batch.
 const BATCH_LEN: usize = 256;
 
 fn main() {
     divan::main();
 }
 
-/// A journal of so many events, and of no snapshot.
+/// Returns a journal with this many events and no snapshot.
 fn journal_with_events(count: usize) -> TempDir {
     let dir = temp_dirs::in_memory();
-    let (mut log, _) = RedbJournal::open(dir.path()).expect("a journal is begun");
+    let (mut log, _) = RedbJournal::open(dir.path()).expect("cannot create the journal");
     let mut workload = LockCycles::new();
     let mut remaining = count;
     while remaining > 0 {
-        let batch = workload.next(remaining.min(BATCH_LEN));
+        let batch = workload.next_events(remaining.min(BATCH_LEN));
         remaining -= batch.len();
-        log.append(&batch).expect("there is room for it");
+        log.append(&batch).expect("cannot append");
     }
     dir
 }
@@ -41,7 +41,7 @@ fn journal_with_events(count: usize) -> TempDir {
 fn open(bencher: Bencher<'_, '_>, count: usize) {
     let dir = journal_with_events(count);
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
-        let opened = RedbJournal::open(dir.path()).expect("it was closed in good order");
+        let opened = RedbJournal::open(dir.path()).expect("cannot open the journal");
         assert_eq!(opened.1.event_count, count, "all of them are read");
         opened
     });

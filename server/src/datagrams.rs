@@ -1,32 +1,34 @@
-//! Datagrams in and out, as many with one call of the system as there are.
+//! Receives and sends many datagrams with one system call.
 //!
-//! A call costs as much as all that the lock service does with a datagram, so at full load nearly
-//! half of the time is gained by this. Where the system knows no such calls it is one each.
+//! A system call costs about as much as everything else that the lock service does with a datagram,
+//! so batching almost halves the time per datagram at full load. On systems without such calls,
+//! each datagram takes one.
 
 use std::io;
 use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
-/// The largest datagram there is. A longer one than the protocol allows is answered, not cut off.
+/// The largest possible datagram. The buffer exceeds the protocol's limit, so that a datagram that
+/// is too long is answered and not truncated.
 const DATAGRAM_LEN_MAX: usize = 65_535;
 
-/// How many are received or sent with one call: with more, nothing more is gained.
+/// The number of datagrams per system call. Larger batches are not faster.
 const BATCH_LEN: usize = 32;
 
-/// Datagrams that were received.
+/// A batch of received datagrams.
 pub struct ReceiveBatch {
     receiver: system::Receiver,
-    /// Room for [`BATCH_LEN`] of them. What no datagram has reached takes no memory.
+    /// Space for [`BATCH_LEN`] datagrams. Pages that no datagram has reached occupy no memory.
     buffer: Vec<u8>,
     received: Vec<(SocketAddr, usize)>,
 }
 
-/// Datagrams that are to be sent.
+/// A batch of datagrams to send.
 #[derive(Debug, Default)]
 pub struct SendBatch {
     bytes: Vec<u8>,
-    /// To whom each one goes, and where it ends.
+    /// The destination of each datagram, and its end in `bytes`.
     ends: Vec<(SocketAddr, usize)>,
 }
 
@@ -41,16 +43,16 @@ impl Default for ReceiveBatch {
 }
 
 impl ReceiveBatch {
-    /// Receives what is there, in place of what was received before. Doesn't wait.
+    /// Replaces the batch by the datagrams that have arrived. Does not block.
     ///
     /// # Errors
-    /// Those of the socket; [`io::ErrorKind::WouldBlock`] where there is nothing.
+    /// If the socket fails; [`io::ErrorKind::WouldBlock`] if no datagram has arrived.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
         self.received.clear();
         self.receiver.receive(socket, &mut self.buffer, &mut self.received)
     }
 
-    /// What was received, and from whom, in order.
+    /// Returns the received datagrams and their senders, in order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let buffers = self.buffer.chunks(DATAGRAM_LEN_MAX);
         self.received.iter().zip(buffers).map(|((from, len), buffer)| (*from, &buffer[..*len]))
@@ -58,14 +60,14 @@ impl ReceiveBatch {
 }
 
 impl SendBatch {
-    /// Adds a datagram: what `write` puts onto the end of the bytes that it is given.
+    /// Adds a datagram. `encode` appends its bytes to the buffer.
     pub fn push(&mut self, to: SocketAddr, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(&mut self.bytes);
         self.ends.push((to, self.bytes.len()));
     }
 
-    /// Sends all of them, in order. Where one can't be sent, `failed` is told, and the next is
-    /// tried.
+    /// Sends all datagrams in order and empties the batch. Calls `on_error` for each datagram that
+    /// cannot be sent, and continues with the next one.
     pub fn send(&mut self, socket: &UdpSocket, mut on_error: impl FnMut(SocketAddr, io::Error)) {
         let (mut next, mut from, mut batch_len) = (0, 0, BATCH_LEN);
         while next < self.ends.len() {
@@ -75,7 +77,7 @@ impl SendBatch {
                 Ok(sent) if sent > 0 => sent,
                 Ok(_) => 1,
                 Err(error) => {
-                    // The next may well fail too: nothing is got ready for those after it.
+                    // The next one is likely to fail too, so no batch is prepared behind it.
                     batch_len = 1;
                     on_error(ends[0].0, error);
                     1
@@ -89,7 +91,7 @@ impl SendBatch {
     }
 }
 
-/// The bytes of each datagram, where the first begins at `from`.
+/// Returns the bytes of each datagram; the first begins at offset `from`.
 fn datagram_slices<'a>(
     bytes: &'a [u8],
     from: usize,
@@ -133,7 +135,9 @@ mod system {
                 recvmmsg(socket.as_raw_fd(), &mut self.0, buffers.iter_mut(), flags, None)?;
             for datagram in datagrams {
                 let from = datagram.address.as_ref().and_then(address);
-                let from = from.ok_or_else(|| io::Error::other("a datagram from nowhere"))?;
+                let from = from.ok_or_else(|| {
+                    io::Error::other("the system reported no sender for a datagram")
+                })?;
                 received.push((from, datagram.bytes));
             }
             Ok(())
@@ -145,7 +149,7 @@ mod system {
         v4.or_else(|| storage.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
     }
 
-    /// Sends some of them with one call, and says how many.
+    /// Sends a prefix of the datagrams with one system call and returns its length.
     pub(super) fn send(
         socket: &UdpSocket,
         bytes: &[u8],
@@ -175,7 +179,7 @@ mod system {
     pub(super) struct Receiver;
 
     impl Receiver {
-        #[allow(clippy::unused_self, reason = "where the system can do more, it needs its room")]
+        #[allow(clippy::unused_self, reason = "the Linux receiver needs its buffers")]
         pub(super) fn receive(
             &mut self,
             socket: &UdpSocket,
@@ -213,7 +217,7 @@ mod tests {
         (bind(), bind())
     }
 
-    /// Sends datagrams of these lengths to somebody, and gives back what was received.
+    /// Sends datagrams of these lengths and returns what was received.
     fn send_and_receive(from: &UdpSocket, to: &UdpSocket, lens: &[usize]) -> Vec<Vec<u8>> {
         let mut send_batch = SendBatch::default();
         for (number, len) in lens.iter().enumerate() {
@@ -224,14 +228,14 @@ mod tests {
         send_batch.send(from, |to, error| panic!("{to}: {error}"));
         assert!(send_batch.bytes.is_empty() && send_batch.ends.is_empty());
         let (mut receive_batch, mut received) = (ReceiveBatch::default(), Vec::new());
-        // What is sent over loopback is there when it is sent.
+        // Loopback delivers before `send` returns.
         while receive_batch.receive(to).is_ok() {
             for (sender, bytes) in receive_batch.iter() {
                 assert_eq!(sender, from.local_addr().unwrap());
                 received.push(bytes.to_vec());
             }
         }
-        assert_eq!(receive_batch.iter().count(), 0, "what was received before is gone");
+        assert_eq!(receive_batch.iter().count(), 0, "a failed receive empties the batch");
         received
     }
 

@@ -1,8 +1,9 @@
-//! Bits that nobody can guess, fetched from the system many at a time.
+//! Unpredictable random bits. They are fetched from the system in large chunks, because each fetch
+//! is a system call.
 
 const POOL_LEN: usize = 4_096;
 
-/// A supply of random bits.
+/// A buffered source of random bits.
 pub struct Entropy {
     pool: [u8; POOL_LEN],
     used: usize,
@@ -15,19 +16,19 @@ impl Default for Entropy {
 }
 
 impl Entropy {
-    /// 128 bits, each time new.
+    /// Returns 128 random bits. No bits are returned twice.
     ///
     /// # Panics
-    /// Where the system has none: session ids that can be guessed must never be given.
+    /// If the system has no randomness: guessable session keys would let anyone take over sessions.
     pub fn next_u128(&mut self) -> u128 {
         if self.used == POOL_LEN {
-            getrandom::fill(&mut self.pool).expect("the system has random bits");
+            getrandom::fill(&mut self.pool).expect("the system provides randomness");
             self.used = 0;
         }
         let chunk = &mut self.pool[self.used..self.used + 16];
         self.used += 16;
         let bits = u128::from_le_bytes((&*chunk).try_into().expect("16 bytes"));
-        // What was given out is not kept.
+        // Session keys must not stay in memory that is no longer in use.
         chunk.fill(0);
         bits
     }

@@ -1,47 +1,52 @@
-//! When a batch goes to the disk: at once, or a moment later, with more in it.
+//! Group commit: decides whether a batch goes to the disk at once or is delayed so that more events
+//! join it.
 //!
-//! The replies to a batch lead to the requests of the next one. The first of them must not go to
-//! the disk alone: the others would wait for two flushes. So a batch much shorter than the last is
-//! held back, for less than a flush takes. It is known as group commit with a delay (DeWitt et al.,
-//! "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984).
+//! Replies to one batch trigger the requests of the next. If the first of these were flushed alone,
+//! the others would wait for two flushes. Therefore a batch that is much shorter than the previous
+//! one is delayed, for less time than a flush takes (DeWitt et al., "Implementation Techniques for
+//! Main Memory Database Systems", SIGMOD 1984).
 //!
-//! A batch for which no reply waits, such as one of heartbeats alone, is held back for longer:
-//! whoever watches doesn't see it, and the threads behind need not be woken for every few events.
+//! A batch that no reply depends on, such as one of heartbeats only, is delayed longer. Viewers do
+//! not notice, and the storage and publishing threads are woken less often.
 
 use std::time::{Duration, Instant};
 
-/// How long a batch is held back at most: about half of what a flush takes on a good disk.
-const HELD_MAX: Duration = Duration::from_micros(80);
+/// How long a batch is delayed at most if replies depend on it: about half of the duration of a
+/// flush on a good disk.
+const DELAY_MAX: Duration = Duration::from_micros(80);
 
-/// How long a batch is held back at most for which no reply waits.
-const QUIET_MAX: Duration = Duration::from_millis(1);
+/// How long a batch is delayed at most if no reply depends on it.
+const BACKGROUND_DELAY_MAX: Duration = Duration::from_millis(1);
 
-/// Such a batch goes sooner when it has so many events.
-const QUIET_LEN_MAX: usize = 1_024;
+/// A batch that no reply depends on is submitted early once it has this many events.
+const BACKGROUND_LEN_MAX: usize = 1_024;
 
-/// Decides when batches go.
+/// Decides when batches are submitted.
 #[derive(Debug, Default)]
 pub struct GroupCommit {
-    /// How many events the last batch had for which replies waited.
+    /// The number of events in the last batch that replies depended on.
     last_batch_len: usize,
-    /// Since when a batch is held back for which replies wait.
+    /// When the delay of a batch with pending replies began.
     delayed_since: Option<Instant>,
-    /// Since when one is for which none did.
+    /// When the delay of a batch without pending replies began.
     background_since: Option<Instant>,
 }
 
 impl GroupCommit {
-    /// Whether a batch of `len` events goes now. The disk has to be free.
+    /// Returns whether to submit a batch of `len` events now. The caller ensures that no other
+    /// batch is in flight.
     pub fn should_submit(&mut self, len: usize, has_pending_replies: bool, now: Instant) -> bool {
         if has_pending_replies {
             let since = *self.delayed_since.get_or_insert(now);
-            if len < self.last_batch_len / 2 && now.saturating_duration_since(since) < HELD_MAX {
+            if len < self.last_batch_len / 2 && now.saturating_duration_since(since) < DELAY_MAX {
                 return false;
             }
             self.last_batch_len = len;
         } else {
             let since = *self.background_since.get_or_insert(now);
-            if len < QUIET_LEN_MAX && now.saturating_duration_since(since) < QUIET_MAX {
+            if len < BACKGROUND_LEN_MAX
+                && now.saturating_duration_since(since) < BACKGROUND_DELAY_MAX
+            {
                 return false;
             }
         }
@@ -49,10 +54,10 @@ impl GroupCommit {
         true
     }
 
-    /// How soon it has to be asked again, where a batch is held back.
+    /// Returns how soon to call [`GroupCommit::should_submit`] again, if a batch is being delayed.
     pub fn recheck_after(&self) -> Option<Duration> {
         let delayed = self.delayed_since.map(|_| Duration::ZERO);
-        delayed.or(self.background_since.map(|_| QUIET_MAX))
+        delayed.or(self.background_since.map(|_| BACKGROUND_DELAY_MAX))
     }
 }
 
@@ -65,7 +70,7 @@ mod tests {
         let (mut group_commit, start) = (GroupCommit::default(), Instant::now());
         let after = |micros| start + Duration::from_micros(micros);
         let immediately = Some(Duration::ZERO);
-        assert!(group_commit.should_submit(1, true, start), "nothing came before");
+        assert!(group_commit.should_submit(1, true, start), "there was no batch before");
         assert!(group_commit.should_submit(64, true, start));
         assert!(
             !group_commit.should_submit(1, true, start)
@@ -87,7 +92,7 @@ mod tests {
             group_commit.should_submit(1, true, after(180))
                 && group_commit.recheck_after().is_none()
         );
-        assert!(group_commit.should_submit(1, true, after(180)), "one client alone never waits");
+        assert!(group_commit.should_submit(1, true, after(180)), "a single client never waits");
     }
 
     #[test]
@@ -96,7 +101,7 @@ mod tests {
         let after = |micros| start + Duration::from_micros(micros);
         assert!(
             !group_commit.should_submit(1, false, start)
-                && group_commit.recheck_after() == Some(QUIET_MAX)
+                && group_commit.recheck_after() == Some(BACKGROUND_DELAY_MAX)
         );
         assert!(!group_commit.should_submit(1_023, false, after(999)));
         assert!(
@@ -105,14 +110,14 @@ mod tests {
         );
         assert!(group_commit.should_submit(1_024, false, after(1_000)));
         assert!(!group_commit.should_submit(9, false, after(1_000)));
-        assert!(group_commit.should_submit(10, true, after(1_001)), "now a reply waits for it");
+        assert!(group_commit.should_submit(10, true, after(1_001)), "a reply depends on it now");
         assert!(
             !group_commit.should_submit(1, false, after(1_002)),
-            "it has gone, and this is another one"
+            "the previous one was submitted; this is a new one"
         );
         assert!(
             !group_commit.should_submit(4, true, after(1_100)),
-            "half as long as the last that was awaited"
+            "less than half of the last batch with pending replies"
         );
         assert!(group_commit.should_submit(4, true, after(1_180)));
     }

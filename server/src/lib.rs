@@ -1,5 +1,7 @@
-//! The lock server as a library: what `leasehold serve` is made of, from the inside out: the loop
-//! that decides, the storage that makes it last, what may be seen of it, and the page.
+//! The lock server as a library: what `leasehold serve` consists of.
+//!
+//! Each layer uses only the layers before it: the service loop, which decides; storage, which makes
+//! decisions durable; publication, which shows what is durable; HTTP and the page.
 
 pub mod clock;
 pub mod datagrams;

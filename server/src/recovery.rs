@@ -1,5 +1,5 @@
-//! What a server begins with: what the journal holds, the files made equal to it, or, where the
-//! journal is gone and the operator accepts that, what is left.
+//! Recovers the server's state at start: from the log, with the files repaired to match it; or, if
+//! the log is lost and the operator accepts that, from the files alone.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -16,35 +16,37 @@ use crate::files::FileStore;
 use crate::journal::{OpenError, Recovered, RedbJournal};
 use crate::state_file;
 
-/// The names of the journal's files in the data folder.
+/// The names of the log's files in the data directory.
 const JOURNAL_FILE: &str = "journal.redb";
 const TAIL_FILE: &str = "journal.tail";
 
-/// Everything that a server stands on.
+/// The recovered parts of a server.
 pub struct RecoveredServer {
-    /// The journal, ready to be appended to.
+    /// The log, ready for appends.
     pub log: RedbJournal,
-    /// The files, equal to what the journal says.
+    /// The files, consistent with the log.
     pub files: FileStore,
-    /// Where the service is taken up.
+    /// The parameters to start the service with.
     pub start: StartParams,
-    /// Whether what the journal held is lost, so that old leases may still be believed in.
+    /// Whether the contents of the log are lost. Clients may then still believe in leases that the
+    /// server does not know.
     pub data_lost: bool,
 }
 
-/// Recovers what is in the data folder, or begins anew in an empty one.
+/// Recovers the server in a data directory, or creates a new one in an empty directory.
 ///
 /// # Errors
-/// Where the journal is damaged, or missing beside a state file, and `accept_data_loss` isn't set;
-/// where another server uses the folder; where a file can't be made what the journal says.
+/// - If the log is damaged, or missing beside a state file, and `accept_data_loss` is not set.
+/// - If another server uses the directory.
+/// - If a file cannot be repaired to match the log.
 pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<RecoveredServer> {
     let path = dir.join(JOURNAL_FILE);
     let is_missing = !path.exists();
     if is_missing && state_file::exists(dir) {
         if !accept_data_loss {
             bail!(
-                "the journal {} is missing beside server_state.json, so what it held is lost; \
-                 put it back, or start with --accept-data-loss",
+                "the log {} is missing, though server_state.json shows that there was one; \
+                 restore it, or start with --accept-data-loss",
                 path.display()
             );
         }
@@ -56,7 +58,7 @@ pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<RecoveredSe
         Err(OpenError::Damaged { reason }) => {
             if !accept_data_loss {
                 bail!(
-                    "the journal {} is damaged ({reason}); put a copy of it back, or start with \
+                    "the log {} is damaged ({reason}); restore a copy, or start with \
                      --accept-data-loss",
                     path.display()
                 );
@@ -64,7 +66,7 @@ pub fn recover(dir: &Path, accept_data_loss: bool) -> anyhow::Result<RecoveredSe
             preserve_damaged_journal(dir)?;
             start_after_data_loss(dir)
         }
-        Err(error) => Err(error).with_context(|| format!("can't open {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot open log {}", path.display())),
     }
 }
 
@@ -86,48 +88,50 @@ fn restore_from_log(
     Ok(RecoveredServer { log, files, start, data_lost: false })
 }
 
-/// Begins with what is left: the files as they are, and tokens that nobody has seen.
+/// Starts from the files as they are, with tokens and log indices that no client has seen.
 fn start_after_data_loss(dir: &Path) -> anyhow::Result<RecoveredServer> {
     let last_known = state_file::last_known(dir);
     let token_floor =
         Token::new(last_known.last_token.number().saturating_add(TOKENS_SKIPPED_AFTER_DATA_LOSS));
     let index =
         LogIndex::new(last_known.index.number().saturating_add(TOKENS_SKIPPED_AFTER_DATA_LOSS));
-    warn!(%token_floor, "the journal is lost; its sessions and locks are gone");
+    warn!(%token_floor, "server starts without the lost log: its sessions and locks are gone; \
+         remove --accept-data-loss before the next start");
     let mut files = FileStore::open(&dir.join("files"))?;
     let state = State::after_data_loss(files.file_lengths()?, index, token_floor);
-    // In one step: a journal without this floor would grant tokens that were granted before.
+    // The new log contains the token floor from the start: a log without it would grant tokens
+    // again.
     RedbJournal::create(dir, &state)
-        .with_context(|| format!("can't begin a journal in {}", dir.display()))?;
-    let (log, _) = RedbJournal::open(dir).context("can't open the new journal")?;
+        .with_context(|| format!("cannot create a log in {}", dir.display()))?;
+    let (log, _) = RedbJournal::open(dir).context("cannot open the new log")?;
     let start = StartParams { state, index_floor: index, token_floor, unix_ms: unix_millis() };
     Ok(RecoveredServer { log, files, start, data_lost: true })
 }
 
-/// Keeps what there is of the damaged journal for whoever can still read something from it.
+/// Preserves the damaged log, so that an operator can still extract data from it.
 ///
-/// Both files keep their own names too until a new journal has taken that of the archive: a folder
-/// without a journal could be taken for a new one, whose tokens begin at 1. The tail is copied,
-/// since the new journal writes over it.
+/// The files also keep their own names until a new log replaces the archive: a directory without a
+/// log could be mistaken for a new one, whose tokens start at 1. The tail is copied, because the
+/// new log overwrites it.
 fn preserve_damaged_journal(dir: &Path) -> anyhow::Result<()> {
     let now = unix_millis();
     let backup_path = |name: &str| dir.join(format!("{name}.damaged-{now}"));
-    let copy_error = |path: &Path| format!("can't keep the damaged journal as {}", path.display());
+    let copy_error = |path: &Path| format!("cannot preserve the damaged log as {}", path.display());
     if dir.join(TAIL_FILE).try_exists()? {
         let backup = backup_path(TAIL_FILE);
         let copied = fs::copy(dir.join(TAIL_FILE), &backup)
             .and_then(|_| File::open(&backup).and_then(|file| file.sync_all()));
         if copied.is_err() {
-            // What is not whole only takes up room.
+            // An incomplete copy is useless and occupies disk space.
             let _ = fs::remove_file(&backup);
         }
         copied.with_context(|| copy_error(&backup))?;
-        warn!(aside = %backup.display(), "the tail of the damaged journal is kept");
+        warn!(backup = %backup.display(), "server preserves a copy of the tail of the damaged log");
     }
     if dir.join(JOURNAL_FILE).try_exists()? {
         let backup = backup_path(JOURNAL_FILE);
         fs::hard_link(dir.join(JOURNAL_FILE), &backup).with_context(|| copy_error(&backup))?;
-        warn!(aside = %backup.display(), "the damaged journal is kept");
+        warn!(backup = %backup.display(), "server preserves the damaged log");
     }
     Ok(())
 }
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
     use crate::journal::Log as _;
 
-    /// A folder whose server was killed, and whose archive is gone.
+    /// Returns a data directory whose server was killed and whose archive is missing.
     fn dir_without_archive() -> tempfile::TempDir {
         let (original, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (mut log, _) = RedbJournal::open(original.path()).unwrap();
@@ -161,12 +165,12 @@ mod tests {
     fn accepted_data_loss_is_still_reported_after_a_power_cut() {
         let dir = dir_without_archive();
         let is_refused = || {
-            let error = recover(dir.path(), false).err().expect("it is damaged").to_string();
+            let error = recover(dir.path(), false).err().expect("the log is damaged").to_string();
             error.contains("--accept-data-loss")
         };
         assert!(is_refused());
         preserve_damaged_journal(dir.path()).unwrap();
-        assert!(is_refused(), "nothing has been begun");
+        assert!(is_refused(), "no new log has been created");
         let recovered = recover(dir.path(), true).unwrap();
         assert!(recovered.data_lost && recovered.start.token_floor > Token::default());
         drop(recovered);

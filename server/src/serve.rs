@@ -1,4 +1,4 @@
-//! `leasehold serve`: puts the parts together, and takes them apart again in good order.
+//! `leasehold serve`: starts the parts of the server, connects them, and stops them gracefully.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -27,80 +27,77 @@ use crate::service_loop::{Command, ServiceLoop, ServiceLoopParts};
 use crate::state_file;
 use crate::storage::Storage;
 
-/// How often the state is written out for people, where it has changed.
+/// How often `server_state.json` is written.
 const STATE_FILE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the kernel may keep of datagrams until they are read or have left, in bytes: a request of
-/// each of ten thousand clients at once, at about 800 bytes with what the kernel adds.
+/// The size of the kernel's receive and send buffers in bytes: one request from each of ten
+/// thousand clients, at about 800 bytes including the kernel's overhead.
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
 /// Run the lock server.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// The UDP address that clients talk to. Beyond loopback, clients show first that they can be
-    /// reached where they say they are.
+    /// The UDP address for clients. On other than loopback addresses, new clients must first prove
+    /// that they can receive at their source address.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
     pub listen: SocketAddr,
-    /// The address of the page, the API and the event stream.
+    /// The TCP address of the page, the API and the event stream.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7780")]
     pub http: SocketAddr,
-    /// Serve no page, no API and no stream.
+    /// Disable the page, the API and the event stream.
     #[arg(long)]
     pub no_http: bool,
-    /// Where the journal, the state and the guarded files are.
+    /// The directory of the log, the state and the guarded files.
     #[arg(long, value_name = "DIR", default_value = "leasehold-data")]
     pub data_dir: PathBuf,
-    /// The lease of a session that asks for none.
+    /// The lease of sessions that do not request one.
     #[arg(long, value_name = "MS", default_value_t = limits::LEASE_DEFAULT.as_millis())]
     pub lease_ms: u64,
-    /// The shortest lease that is given.
+    /// The shortest lease that a session gets.
     #[arg(long, value_name = "MS", default_value_t = limits::LEASE_MIN.as_millis())]
     pub lease_min_ms: u64,
-    /// The longest lease that is given.
+    /// The longest lease that a session gets.
     #[arg(long, value_name = "MS", default_value_t = limits::LEASE_MAX.as_millis())]
     pub lease_max_ms: u64,
-    /// A file whose bytes are the key that clients and server share. Each datagram carries a MAC
-    /// then, and one without is dropped.
+    /// A file that contains the key shared by clients and server. With a key, each datagram carries
+    /// a MAC, and datagrams without a valid one are dropped.
     #[arg(long, value_name = "FILE", env = "LEASEHOLD_KEY_FILE")]
     pub key_file: Option<PathBuf>,
-    /// Start although the journal is damaged or missing: after one longest lease of silence, with
-    /// the tokens moved far ahead. What it held is lost.
+    /// Start although the log is damaged or missing. Its sessions and locks are lost. The server
+    /// waits for one longest lease first, and skips far ahead of all tokens granted before.
     #[arg(long)]
     pub accept_data_loss: bool,
-    /// How many sessions there may be at once.
+    /// The maximum number of sessions.
     #[arg(long, value_name = "N", default_value_t = limits::SESSIONS_MAX)]
     pub max_sessions: usize,
-    /// How many locks may be held or waited for at once.
+    /// The maximum number of locks that are held or waited for.
     #[arg(long, value_name = "N", default_value_t = limits::LOCKS_MAX)]
     pub max_locks: usize,
-    /// How many waits there may be at once, over all locks.
+    /// The maximum number of queued requests, over all locks.
     #[arg(long, value_name = "N", default_value_t = limits::WAITERS_MAX)]
     pub max_waiters: usize,
-    /// How many guarded files there may be.
+    /// The maximum number of guarded files.
     #[arg(long, value_name = "N", default_value_t = limits::FILES_MAX)]
     pub max_files: usize,
-    /// How long a guarded file may grow, in bytes.
+    /// The maximum length of a guarded file in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = limits::FILE_LEN_MAX)]
     pub max_file_bytes: u64,
 }
 
 impl Serve {
-    /// Serves until it is interrupted.
+    /// Runs the server until a signal stops it.
     ///
     /// # Errors
-    /// Where the server can't start, or can't go on. The message says what helps.
+    /// If the server cannot start, or cannot continue.
     pub fn run(&self) -> anyhow::Result<()> {
         self.validate()?;
         let key = self.key_file.as_deref().map(read_key).transpose()?;
         fs::create_dir_all(&self.data_dir)
-            .with_context(|| format!("can't make the data folder {}", self.data_dir.display()))?;
+            .with_context(|| format!("cannot create data directory {}", self.data_dir.display()))?;
         let recovered = recovery::recover(&self.data_dir, self.accept_data_loss)?;
         if recovered.data_lost {
             let lease_wait = Duration::from_millis(self.lease_max_ms);
-            info!(
-                ?lease_wait,
-                "what the journal held is lost: silent until every old lease is over"
-            );
+            info!(?lease_wait, "server waits until every lease of the lost log has expired");
             thread::sleep(lease_wait);
         }
         let udp = listen_udp(self.listen)?;
@@ -108,10 +105,10 @@ impl Serve {
     }
 
     fn validate(&self) -> anyhow::Result<()> {
-        ensure!(self.lease_min_ms > 0, "--lease-min-ms has to be 1 or more");
+        ensure!(self.lease_min_ms > 0, "--lease-min-ms must be at least 1");
         ensure!(
             self.lease_min_ms <= self.lease_max_ms,
-            "--lease-min-ms is more than --lease-max-ms"
+            "--lease-min-ms must not exceed --lease-max-ms"
         );
         Ok(())
     }
@@ -134,7 +131,7 @@ impl Serve {
     }
 }
 
-/// The parts of a running server.
+/// A running server: its threads, and the handles to observe and stop them.
 struct RunningServer {
     published: Published,
     data_dir: PathBuf,
@@ -196,13 +193,13 @@ impl RunningServer {
         })
     }
 
-    /// Serves the page beside the lock service, until a signal comes or a part fails.
+    /// Serves HTTP next to the lock service until a signal arrives or a thread ends.
     fn run(mut self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
-            .context("no runtime for the page")?;
+            .context("cannot start the runtime for HTTP")?;
         self.write_state();
         let result = runtime.block_on(self.run_until_stopped());
         runtime.shutdown_timeout(Duration::from_secs(1));
@@ -230,16 +227,16 @@ impl RunningServer {
         );
         self.wait_for_stop().await?;
         self.commands.send(Command::Stop).ok();
-        self.waker.wake().context("the loop can't be woken")?;
+        self.waker.wake().context("cannot wake the event loop")?;
         let result = self.join().await;
         let _ = http_stop.send(());
-        if let Some(page) = http_task {
-            let _ = tokio::time::timeout(Duration::from_secs(2), page).await;
+        if let Some(http_task) = http_task {
+            let _ = tokio::time::timeout(Duration::from_secs(2), http_task).await;
         }
         result
     }
 
-    /// Waits for a signal, or for a thread that has ended by itself.
+    /// Waits for a signal, or for a thread to end by itself. Writes the state file meanwhile.
     async fn wait_for_stop(&mut self) -> anyhow::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -262,14 +259,18 @@ impl RunningServer {
     async fn join(&mut self) -> anyhow::Result<()> {
         let threads = std::mem::take(&mut self.threads);
         let joined = tokio::task::spawn_blocking(move || {
-            // All are joined before the first failure is told.
+            // All threads are joined before the first failure is returned.
             let results: Vec<_> = threads.into_iter().map(thread::JoinHandle::join).collect();
             for result in results {
-                result.map_err(|_| anyhow::anyhow!("a thread of the server panicked"))??;
+                result.map_err(|_| {
+                    anyhow::anyhow!(
+                        "a thread of the server panicked; please report the panic message above"
+                    )
+                })??;
             }
             anyhow::Ok(())
         });
-        joined.await.context("the threads could not be joined")?
+        joined.await.context("cannot join the threads of the server")?
     }
 
     fn write_state(&self) {
@@ -278,11 +279,11 @@ impl RunningServer {
 }
 
 fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {
-    let socket =
-        UdpSocket::bind(address).with_context(|| format!("can't listen on UDP {address}"))?;
-    // As much as the system grants. With less, more is lost and asked again.
+    let socket = UdpSocket::bind(address)
+        .with_context(|| format!("cannot listen on UDP address {address} (--listen)"))?;
+    // With smaller buffers, more datagrams are lost and sent again, so a failure here is not fatal.
     let _ = sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
-    // Beyond its bound, where the server may.
+    // A privileged server may exceed the system's limit.
     #[cfg(target_os = "linux")]
     let _ = sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BUFFER_BYTES);
     let _ = sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER_BYTES);
@@ -290,13 +291,14 @@ fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {
 }
 
 fn listen_http(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
-    std::net::TcpListener::bind(address).with_context(|| format!("can't listen on TCP {address}"))
+    std::net::TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on TCP address {address} (--http)"))
 }
 
-/// Writes the state out for people. That it can't be is no reason to end: nothing rests on it.
+/// Writes the state file. A failure is only logged, because no decision depends on the file.
 fn write_state(published: &Published, dir: &Path) {
     if let Err(error) = state_file::write(dir, &published.state()) {
-        error!(%error, "server_state.json could not be written");
+        error!(%error, "server cannot write server_state.json; free disk space");
     }
 }
 
@@ -305,7 +307,7 @@ fn spawn(
     exit_notifier: tokio::sync::mpsc::UnboundedSender<()>,
     run: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<()>>> {
-    /// Tells that the thread has ended, also where it panicked.
+    /// Reports that the thread has ended, also after a panic.
     struct NotifyOnExit(tokio::sync::mpsc::UnboundedSender<()>);
     impl Drop for NotifyOnExit {
         fn drop(&mut self) {
@@ -313,26 +315,26 @@ fn spawn(
         }
     }
     let run = move || {
-        let _over = NotifyOnExit(exit_notifier);
+        let _guard = NotifyOnExit(exit_notifier);
         run()
     };
-    thread::Builder::new().name(name.to_owned()).spawn(run).context("no thread could be started")
+    thread::Builder::new().name(name.to_owned()).spawn(run).context("cannot start a thread")
 }
 
-/// The key in this file: all of its bytes, without the newline that editors add.
+/// Reads the key from this file: all bytes, except for a final newline, which editors add.
 ///
 /// # Errors
-/// Where it can't be read, or is empty.
+/// If the file cannot be read or is empty.
 pub fn read_key(path: &Path) -> anyhow::Result<MacKey> {
     let bytes =
-        fs::read(path).with_context(|| format!("can't read the key in {}", path.display()))?;
+        fs::read(path).with_context(|| format!("cannot read key file {}", path.display()))?;
     let key = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    ensure!(!key.is_empty(), "the key file {} is empty", path.display());
+    ensure!(!key.is_empty(), "key file {} is empty", path.display());
     Ok(MacKey::new(key))
 }
 
 fn random_key() -> MacKey {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).expect("the system has random bits");
+    getrandom::fill(&mut bytes).expect("the system provides randomness");
     MacKey::new(&bytes)
 }

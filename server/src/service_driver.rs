@@ -1,5 +1,7 @@
-//! The lock server with all that it needs to decide: the time, bits that nobody can guess, a key.
-//! What it has decided waits here for the disk, and what may leave for the socket. It does neither.
+//! Drives the lock server: supplies the time, randomness and the key, and collects its decisions.
+//!
+//! Events wait here until the service loop submits them to storage; replies wait until their events
+//! are durable and the loop sends them. The driver does no I/O.
 
 use std::net::SocketAddr;
 
@@ -14,21 +16,26 @@ use crate::clock::{Clock, unix_millis};
 use crate::datagrams::{ReceiveBatch, SendBatch};
 use crate::entropy::Entropy;
 
-/// What decides, and what is decided.
+/// A lock server, and its decisions that are not submitted or sent yet.
+///
+/// Call [`ServiceDriver::receive`], [`ServiceDriver::fire_due_timers`] and [`ServiceDriver::stop`]
+/// to make decisions; [`ServiceDriver::take_batch`] to submit events;
+/// [`ServiceDriver::mark_durable`] or [`ServiceDriver::restore`] with the outcome; then
+/// [`ServiceDriver::drain_replies`].
 pub struct ServiceDriver {
     key: Option<MacKey>,
     clock: Clock,
     entropy: Entropy,
     server: LockServer,
     outbox: Outbox,
-    /// What is decided and not handed on yet.
+    /// Events that are not submitted to storage yet.
     batch: Vec<Event>,
-    /// Replies that may leave.
+    /// Replies whose events are durable.
     ready_replies: Vec<Datagram>,
 }
 
 impl ServiceDriver {
-    /// Takes up the service with what its start led to.
+    /// Returns a driver for a server that has just started with `step`.
     pub fn new(key: Option<MacKey>, clock: Clock, server: LockServer, step: Step) -> Self {
         let mut driver = Self {
             key,
@@ -43,7 +50,7 @@ impl ServiceDriver {
         driver
     }
 
-    /// Decides about datagrams that have arrived by now.
+    /// Handles the received datagrams.
     pub fn receive(&mut self, incoming: &ReceiveBatch) {
         let now = self.clock.now();
         for (from, bytes) in incoming.iter() {
@@ -66,7 +73,7 @@ impl ServiceDriver {
         self.accept_step(step);
     }
 
-    /// Does what is due by now.
+    /// Fires the timers whose deadline has passed.
     pub fn fire_due_timers(&mut self) {
         let now = self.clock.now();
         if self.server.next_deadline().is_some_and(|(at, _)| at <= now) {
@@ -75,41 +82,42 @@ impl ServiceDriver {
         }
     }
 
-    /// Ends the service in good order.
+    /// Ends the service gracefully.
     pub fn stop(&mut self) {
         let step = self.server.handle(self.clock.now(), Input::Stop);
         self.accept_step(step);
     }
 
-    /// How long it is until something falls due.
+    /// Returns the time until the next deadline.
     pub fn time_to_next_deadline(&self) -> Option<Millis> {
         self.server.next_deadline().map(|(at, _)| self.clock.now().until(at))
     }
 
-    /// How many events wait to be handed on.
+    /// Returns the number of events that are not submitted yet.
     pub fn batch_len(&self) -> usize {
         self.batch.len()
     }
 
-    /// Whether a reply waits for them, or for those before.
+    /// Returns whether any reply waits for its events to become durable.
     pub fn has_pending_replies(&self) -> bool {
         !self.outbox.is_empty()
     }
 
-    /// All events that were decided since this was called last.
+    /// Removes and returns the events that are not submitted yet.
     pub fn take_batch(&mut self) -> Vec<Event> {
         let next_batch = Vec::with_capacity(self.batch.len());
         std::mem::replace(&mut self.batch, next_batch)
     }
 
-    /// These events are stored: lets the replies go that rest on them.
+    /// Releases the replies whose events are covered by `durable`.
     pub fn mark_durable(&mut self, durable: Durable) {
         let step = self.server.handle(self.clock.now(), Input::Durable(durable));
         self.accept_step(step);
         self.outbox.release_durable(durable, &mut self.ready_replies);
     }
 
-    /// Nothing of the last batch was done, nor of what was decided since: everybody is told so.
+    /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any later
+    /// decision takes effect, and every waiting request is answered with an error.
     pub fn restore(&mut self, state: Box<IndexedState>) {
         let failed = self.outbox.fail(&mut self.ready_replies);
         self.batch.clear();
@@ -118,14 +126,14 @@ impl ServiceDriver {
         self.accept_step(step);
     }
 
-    /// Whether appended bytes can be written to this file has changed.
+    /// Sets whether appended bytes can be written to this file.
     pub fn set_writable(&mut self, file: &Name, writable: bool) {
         let input = Input::FileWritable { file, writable };
         let step = self.server.handle(self.clock.now(), input);
         self.accept_step(step);
     }
 
-    /// Puts what may leave behind what is to be sent.
+    /// Moves the replies that may be sent to `outgoing`, encoded and signed.
     pub fn drain_replies(&mut self, outgoing: &mut SendBatch) {
         for datagram in self.ready_replies.drain(..) {
             outgoing.push(datagram.to.0, |bytes| {

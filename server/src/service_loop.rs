@@ -1,10 +1,10 @@
-//! The loop at the heart of the server: datagrams in, decisions, datagrams out.
+//! The event loop of the server: receives datagrams, lets the service decide, and sends replies.
 //!
-//! - It never waits for the disk. One batch of events is being stored by [`crate::storage`] while
-//!   the next is decided; replies wait in the outbox until theirs is stored.
-//! - One thread owns the lock server, so nothing in here is locked.
-//! - It reads no more than it can keep: where the disk falls behind, datagrams are left to the
-//!   kernel, which drops them, as a network does.
+//! - It never waits for the disk. While [`crate::storage`] stores one batch of events, the loop
+//!   decides the next; replies wait in the outbox until their events are durable.
+//! - One thread owns the lock server, so the service needs no locks.
+//! - It applies backpressure: if the disk falls behind, datagrams stay in the kernel's buffer. The
+//!   kernel drops them when it is full, as a network would.
 
 use std::io;
 use std::sync::Arc;
@@ -26,44 +26,46 @@ use crate::service_driver::ServiceDriver;
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 
-/// How often datagrams are received before replies are sent and batches handed on.
+/// The maximum number of receive calls before replies are sent and a batch is submitted.
 const RECEIVES_PER_TURN_MAX: usize = 8;
 
-/// How many events may wait for the disk. Beyond it nothing more is read.
+/// The maximum number of events that wait for the disk. At the limit the loop stops reading
+/// datagrams.
 const PENDING_EVENTS_MAX: usize = 65_536;
 
-/// The first pause after a write that failed, and the longest.
+/// The backoff after failed writes: the first delay, and the longest.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// How often it is told at most that replies can't be sent: strangers can be the reason, and the
-/// log is no place for a line of each.
+/// The minimum interval between log messages about replies that cannot be sent. Any peer can cause
+/// such errors, so they are not logged one by one.
 const SEND_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the storage has to say to the loop.
+/// A message from the storage thread to the loop.
 #[derive(Debug)]
 pub enum Completion {
-    /// A batch is stored, and published.
+    /// A batch is durable and published.
     Durable(Durable),
-    /// A batch could not be written. Nothing of it was done; this is what holds.
+    /// A batch could not be written and has no effect. The state is the durable one, to continue
+    /// from.
     WriteFailed(Box<IndexedState>),
-    /// Whether appended bytes can be written to this file has changed.
+    /// The file has become writable or unwritable for appended bytes.
     WritabilityChanged(Name, bool),
 }
 
-/// What the loop is told from outside.
+/// A command from the main thread to the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// End in good order.
+    /// Stop gracefully.
     Stop,
 }
 
-/// What the loop works with.
+/// The event loop and its resources.
 pub struct ServiceLoop {
     poll: Poll,
     socket: UdpSocket,
     outgoing: SendBatch,
-    /// When it was last told that a reply could not be sent.
+    /// When a failed reply was last logged.
     send_error_logged_at: Option<Instant>,
     driver: ServiceDriver,
     group_commit: GroupCommit,
@@ -74,29 +76,32 @@ pub struct ServiceLoop {
     commands: Receiver<Command>,
 }
 
-/// What a loop is made of.
+/// The parts of an event loop.
 pub struct ServiceLoopParts {
-    /// Where datagrams come and go.
+    /// The socket for requests and replies.
     pub socket: std::net::UdpSocket,
-    /// What decides.
+    /// The service.
     pub driver: ServiceDriver,
-    /// Where batches go.
+    /// The queue of batches to store.
     pub storage: Sender<Vec<Event>>,
-    /// Where the storage answers.
+    /// The outcomes of the batches.
     pub completions: Receiver<Completion>,
-    /// Where commands come from.
+    /// The commands from the main thread.
     pub commands: Receiver<Command>,
 }
 
 impl ServiceLoop {
-    /// Sets a loop up. The waker is to be woken after each completion and each command.
+    /// Returns a loop, and the waker to call after each completion and each command.
     ///
     /// # Errors
-    /// Where the socket can't be watched.
+    /// If the socket cannot be registered with the operating system's poller.
     pub fn new(parts: ServiceLoopParts) -> anyhow::Result<(Self, Arc<Waker>)> {
-        let poll = Poll::new().context("no poll")?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("no waker")?);
-        parts.socket.set_nonblocking(true).context("the socket blocks")?;
+        let poll = Poll::new().context("cannot create a poller for the UDP socket")?;
+        let waker = Arc::new(
+            Waker::new(poll.registry(), WAKER)
+                .context("cannot create a waker for the event loop")?,
+        );
+        parts.socket.set_nonblocking(true).context("cannot make the UDP socket nonblocking")?;
         let mut socket = UdpSocket::from_std(parts.socket);
         poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
         let service_loop = Self {
@@ -115,16 +120,17 @@ impl ServiceLoop {
         Ok((service_loop, waker))
     }
 
-    /// Serves until it is told to stop, then stores what was decided and says that it stops.
+    /// Serves until it receives [`Command::Stop`], then stores the remaining events and a final
+    /// one.
     ///
     /// # Errors
-    /// Where the socket fails, or the storage is gone.
+    /// If the socket fails or the storage thread has ended.
     pub fn run(mut self) -> anyhow::Result<()> {
         let mut events = Events::with_capacity(16);
         let (mut incoming, mut stopping) = (ReceiveBatch::default(), false);
         loop {
             self.handle_completions()?;
-            // What was decided while the disk was busy goes there first.
+            // Events that accumulated while the disk was busy are submitted first.
             self.submit_batch()?;
             self.send_replies();
             stopping |= self.commands.try_recv().is_ok_and(|command| command == Command::Stop);
@@ -136,20 +142,23 @@ impl ServiceLoop {
                 return self.stop();
             }
             if stopping && self.retry.is_some() {
-                warn!("stopping, though the last batch could not be stored");
+                warn!(
+                    "server stops without the last batch, which was never acknowledged; free disk \
+                     space before the next start"
+                );
                 return Ok(());
             }
             let timeout = if may_have_more { Some(Duration::ZERO) } else { self.poll_timeout() };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(error).context("polling failed");
+                    return Err(error).context("cannot wait for events on the UDP socket");
                 }
                 Ok(()) | Err(_) => {}
             }
         }
     }
 
-    /// Reads what is there. Says whether there may be more.
+    /// Receives the datagrams that have arrived. Returns whether there may be more.
     fn receive(&mut self, incoming: &mut ReceiveBatch) -> anyhow::Result<bool> {
         for _ in 0..RECEIVES_PER_TURN_MAX {
             if self.driver.batch_len() >= PENDING_EVENTS_MAX {
@@ -158,15 +167,16 @@ impl ServiceLoop {
             match incoming.receive(&self.socket) {
                 Ok(()) => self.driver.receive(incoming),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                // What an earlier reply met with on its way; nothing is wrong with the socket.
+                // The error belongs to an earlier reply; the socket is intact.
                 Err(error) if is_transient(&error) => {}
-                Err(error) => return Err(error).context("the socket failed"),
+                Err(error) => return Err(error).context("cannot receive from the UDP socket"),
             }
         }
         Ok(true)
     }
 
-    /// Hands the batch to the storage, where that is free and no more is to be waited for.
+    /// Submits the current batch to storage, unless another one is in flight, the backoff is
+    /// running, or more events should join it.
     fn submit_batch(&mut self) -> anyhow::Result<()> {
         if self.batch_in_flight || self.driver.batch_len() == 0 {
             return Ok(());
@@ -186,7 +196,7 @@ impl ServiceLoop {
 
     fn send_batch(&mut self) -> anyhow::Result<()> {
         self.batch_in_flight = true;
-        self.storage.send(self.driver.take_batch()).context("the storage is gone")
+        self.storage.send(self.driver.take_batch()).context("the storage thread has ended")
     }
 
     fn handle_completions(&mut self) -> anyhow::Result<()> {
@@ -196,7 +206,7 @@ impl ServiceLoop {
                     self.batch_in_flight = false;
                     self.driver.mark_durable(durable);
                     if self.retry.take().is_some() {
-                        info!("the journal can be written again");
+                        info!("server can write the log again and accepts requests");
                     }
                 }
                 Ok(Completion::WriteFailed(durable_state)) => {
@@ -206,21 +216,22 @@ impl ServiceLoop {
                     self.driver.set_writable(&file, writable);
                 }
                 Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => anyhow::bail!("the storage is gone"),
+                Err(TryRecvError::Disconnected) => anyhow::bail!("the storage thread has ended"),
             }
         }
     }
 
-    /// Nothing of the last batch was done, nor of what was decided since: everybody is told so.
+    /// Rolls back to the durable state and starts the backoff.
     fn handle_write_failure(&mut self, durable_state: Box<IndexedState>) {
         self.batch_in_flight = false;
         let delay =
-            self.retry.map_or(RETRY_DELAY_MIN, |(_, pause)| (pause * 2).min(RETRY_DELAY_MAX));
+            self.retry.map_or(RETRY_DELAY_MIN, |(_, previous)| (previous * 2).min(RETRY_DELAY_MAX));
         self.retry = Some((Instant::now() + delay, delay));
         self.driver.restore(durable_state);
     }
 
-    /// Sends what may be sent. A datagram that the socket won't take is lost, as any may be.
+    /// Sends the replies whose events are durable. A reply that the socket rejects is lost, as any
+    /// datagram may be; the client asks again.
     fn send_replies(&mut self) {
         self.driver.drain_replies(&mut self.outgoing);
         self.outgoing.send(&self.socket, |to, error| {
@@ -231,7 +242,7 @@ impl ServiceLoop {
                 && !logged_recently
             {
                 self.send_error_logged_at = Some(Instant::now());
-                error!(%error, %to, "a reply could not be sent");
+                error!(%error, %to, "server cannot send a reply; check the network");
             }
         });
     }
@@ -241,17 +252,18 @@ impl ServiceLoop {
             .retry
             .filter(|_| !self.batch_in_flight)
             .map(|(at, _)| at.saturating_duration_since(Instant::now()));
-        // Never a busy loop on a moment that has come but for its rounding.
+        // A deadline less than a millisecond away is rounded up, so that the loop does not spin.
         let deadline = self.driver.time_to_next_deadline();
-        let due = deadline.map(|remaining| Duration::from_millis(remaining.as_millis().max(1)));
-        [retry, due, self.group_commit.recheck_after()].into_iter().flatten().min()
+        let deadline =
+            deadline.map(|remaining| Duration::from_millis(remaining.as_millis().max(1)));
+        [retry, deadline, self.group_commit.recheck_after()].into_iter().flatten().min()
     }
 
     fn stop(mut self) -> anyhow::Result<()> {
         self.driver.stop();
         self.send_batch()?;
         while self.batch_in_flight {
-            match self.completions.recv().context("the storage is gone")? {
+            match self.completions.recv().context("the storage thread has ended")? {
                 Completion::Durable(_) | Completion::WriteFailed(_) => self.batch_in_flight = false,
                 Completion::WritabilityChanged(..) => {}
             }
@@ -260,7 +272,7 @@ impl ServiceLoop {
     }
 }
 
-/// Errors that tell of one datagram's fate, not of the socket.
+/// Returns whether the error concerns a single datagram and not the socket.
 fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,7 +1,8 @@
-//! `server_state.json`: the whole state for people, by rename and readable by its owner alone.
+//! `server_state.json`: the complete state in readable form.
 //!
-//! Nothing rests on it but one thing: where the journal is lost, it tells which tokens and which
-//! places in history may have been seen.
+//! - It is replaced atomically, by a rename, and only its owner can read it.
+//! - The server reads it in one case only: if the log is lost, it bounds the tokens and log indices
+//!   that clients may have seen.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
@@ -17,16 +18,17 @@ use crate::clock::unix_millis;
 const FILE_NAME: &str = "server_state.json";
 const TEMP_FILE_NAME: &str = "server_state.json.new";
 
-/// What was known when the file was written.
+/// The largest token and log index at the time the file was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct LastKnown {
-    /// The last place in history.
+    /// The index of the last applied event.
     pub index: LogIndex,
-    /// The last token.
+    /// The last granted token.
     pub last_token: Token,
 }
 
-/// The file. What has to be found also when the end is lost comes first.
+/// The contents of the file. The fields that are needed after a loss come first, so that they
+/// survive a truncation.
 #[derive(Serialize)]
 struct StateFile<'a> {
     format: u32,
@@ -45,10 +47,10 @@ struct SessionEntry {
     session_key: String,
 }
 
-/// Writes the state, with the ids of the sessions.
+/// Writes the state and the session keys to the file.
 ///
 /// # Errors
-/// Where the file can't be written; the old one is there then as it was.
+/// If the file cannot be written. The previous file is then unchanged.
 pub fn write(dir: &Path, state: &State) -> io::Result<()> {
     let secrets = state.secrets().into_iter().map(|secret| SessionEntry {
         session_id: secret.session_id,
@@ -63,7 +65,7 @@ pub fn write(dir: &Path, state: &State) -> io::Result<()> {
         secrets: secrets.collect(),
     };
     let path = dir.join(TEMP_FILE_NAME);
-    // A new file each time: one that was left there may be readable by others.
+    // An existing temporary file may be a symlink or readable by others, so it is never reused.
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -77,12 +79,12 @@ pub fn write(dir: &Path, state: &State) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Whether there is one: a server has been here.
+/// Returns whether the file exists, that is, whether a server has used this directory before.
 pub fn exists(dir: &Path) -> bool {
     dir.join(FILE_NAME).exists()
 }
 
-/// What the file tells, as far as it can be read; zeros where it can't be read at all.
+/// Returns what the file says, as far as it is legible, and zeros if it is not legible at all.
 pub fn last_known(dir: &Path) -> LastKnown {
     let bytes = fs::read(dir.join(FILE_NAME)).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_else(|_| {
@@ -94,8 +96,8 @@ pub fn last_known(dir: &Path) -> LastKnown {
     })
 }
 
-/// The largest number that follows `key` anywhere. Of a damaged file that is the safe side: what
-/// is skipped is lost, and what is given twice does harm.
+/// Returns the largest number that follows `key` in the text. For a damaged file the largest is the
+/// safe choice: skipped values are harmless, and reused values are not.
 fn largest_value_of(text: &str, key: &str) -> u64 {
     let rest = text.split(key).skip(1);
     let number = |rest: &str| {
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn file_holds_all_secrets_and_only_its_owner_can_read_it() {
         let dir = tempfile::tempdir().unwrap();
-        // What somebody has left there is neither written through nor kept readable.
+        // A file that another program left there is neither followed nor left readable.
         symlink(dir.path().join("elsewhere"), dir.path().join(TEMP_FILE_NAME)).unwrap();
         write(dir.path(), &state()).unwrap();
         fs::write(dir.path().join(TEMP_FILE_NAME), "left by a crash").unwrap();

@@ -1,8 +1,12 @@
-//! The storage thread: makes batches durable, writes out what was appended, and then, not
-//! before, lets clients and viewers know.
+//! The storage thread: makes batches durable, writes appended bytes to the files, and only then
+//! reports to clients and viewers.
 //!
-//! The order is what everything rests on: journal, files, the published state, and only then the
-//! loop, which lets the replies go.
+//! - The order is log, files, published state, service loop, which releases the replies. Durability
+//!   (S5) depends on it.
+//! - A failed flush ends the process, because the contents of the disk are unknown. A failed write
+//!   rolls the batch back.
+//! - Snapshots are encoded and files are flushed in other threads, so the storage thread never
+//!   waits for them.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -20,60 +24,60 @@ use crate::journal::{self, AppendError, Log as _, RedbJournal};
 use crate::published::Published;
 use crate::service_loop::Completion;
 
-/// How often to look after files that could not be written, and, where nothing else is to be
-/// stored, after the snapshot.
+/// The interval at which files that could not be written are retried, and at which an idle thread
+/// advances the snapshot.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A snapshot is taken after this many bytes of events: it bounds the journal, and the time that
-/// recovery takes.
+/// A snapshot is taken after this many bytes of events. It limits the size of the log and the time
+/// that recovery takes.
 const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
 
-/// How long to wait until the next snapshot where a file could not be flushed: each is a lot of
-/// work, and somebody has to look after that file first.
+/// The delay before the next snapshot after a file could not be flushed. A snapshot is expensive,
+/// and the operator has to repair the file first.
 const SNAPSHOT_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// Owns the journal and the files.
+/// The log, the files, and the receivers of the outcomes.
 pub struct Storage {
-    /// Where events go first.
+    /// The log, which is written first.
     pub log: RedbJournal,
-    /// Where appended bytes go then.
+    /// The files, which are written second.
     pub files: FileStore,
-    /// Who may see them then.
+    /// The published state, which is updated third.
     pub published: Published,
-    /// Where the loop hears of it.
+    /// Completions for the service loop, sent last.
     pub completions: Sender<Completion>,
-    /// How the loop is woken to hear it.
+    /// Wakes the service loop after each completion.
     pub waker: Arc<Waker>,
 }
 
-/// A snapshot that another thread is at work for.
+/// The stage of the snapshot that is being made.
 enum SnapshotStage {
     /// The state is being encoded.
     Encoding(Receiver<EncodedSnapshot>),
     /// The files are being flushed.
     FlushingFiles(Arc<Flush>, Receiver<FlushedSnapshot>),
-    /// It came to nothing. Another is tried from this moment on.
+    /// The files could not be flushed. The next attempt starts at this time.
     BackingOff(Instant),
 }
 
-/// A state that goes up to an event, encoded.
+/// The encoded state as of the event at `index`.
 struct EncodedSnapshot {
     index: LogIndex,
     bytes: Vec<u8>,
 }
 
-/// A snapshot, and what became of the flush that has to come before it.
+/// A snapshot, and the result of the flush that must precede it.
 struct FlushedSnapshot {
     snapshot: EncodedSnapshot,
     result: Result<(), FlushError>,
 }
 
 impl Storage {
-    /// Stores what comes until the loop is gone.
+    /// Stores batches until the service loop ends.
     ///
     /// # Errors
-    /// Where a flush failed: what the disk holds is unknown then, so nothing can be promised any
-    /// more and the process has to end.
+    /// If a flush failed. The contents of the disk are then unknown, so nothing can be promised any
+    /// more and the process must end.
     pub fn run(mut self, batches: &Receiver<Vec<Event>>) -> anyhow::Result<()> {
         let mut snapshot_stage = None;
         let mut last_poll = Instant::now();
@@ -83,7 +87,7 @@ impl Storage {
                 Ok(batch) => self.store(batch)?,
                 Err(RecvTimeoutError::Timeout) => self.run_log_maintenance()?,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return self.files.sync_all().context("the files could not be flushed");
+                    return self.files.sync_all().context("cannot flush the guarded files");
                 }
             }
             if last_poll.elapsed() >= POLL_INTERVAL {
@@ -105,11 +109,11 @@ impl Storage {
                 Ok(())
             }
             Err(AppendError::Flush(cause)) => {
-                error!(%cause, "a flush failed; nobody knows what the disk holds, so it ends");
-                Err(cause).context("a flush of the journal failed")
+                error!(%cause, "server stops: a flush of the log failed; check the disk");
+                Err(cause).context("cannot flush the log")
             }
             Err(AppendError::Write(cause)) => {
-                warn!(%cause, "the journal can't be written; nothing of this batch was done");
+                warn!(%cause, "server cannot write the log and refuses requests; free disk space");
                 let state = self.published.state();
                 self.send_completion(Completion::WriteFailed(Box::new(state.into())));
                 Ok(())
@@ -117,13 +121,13 @@ impl Storage {
         }
     }
 
-    /// Tells the loop of every file that it has become impossible, or possible, to write.
+    /// Reports each file that has become writable or unwritable to the service loop.
     fn report_writability(&mut self) {
         for (file, writable) in self.files.take_writability_changes() {
             if writable {
-                info!(%file, "the file can be written again");
+                info!(%file, "server can write the file again and accepts appends to it");
             } else {
-                warn!(%file, "the file can't be written: appends to it are refused until it can");
+                warn!(%file, "server refuses appends to the file until it can write it");
             }
             self.send_completion(Completion::WritabilityChanged(file, writable));
         }
@@ -131,13 +135,13 @@ impl Storage {
 
     fn run_log_maintenance(&mut self) -> anyhow::Result<()> {
         match self.log.run_maintenance() {
-            Err(AppendError::Flush(cause)) => Err(cause).context("a flush of the journal failed"),
+            Err(AppendError::Flush(cause)) => Err(cause).context("cannot flush the log"),
             Ok(()) | Err(AppendError::Write(_)) => Ok(()),
         }
     }
 
-    /// Goes on with the snapshot that is being made, or begins one when it is due. What takes long
-    /// is done by other threads: here nothing waits for it.
+    /// Advances the snapshot that is being made, or starts one if the log has grown enough. Long
+    /// work is done by other threads; nothing here waits for it.
     fn advance_snapshot(
         &mut self,
         stage: Option<SnapshotStage>,
@@ -170,7 +174,7 @@ impl Storage {
     }
 
     fn start_encoding(&self) -> Option<SnapshotStage> {
-        debug!("a snapshot is begun");
+        debug!("server starts a snapshot");
         let published = self.published.clone();
         let encode = move || {
             let state = published.state();
@@ -182,9 +186,10 @@ impl Storage {
         run_in_thread(encode).map(SnapshotStage::Encoding)
     }
 
-    /// What the snapshot covers leaves the journal, so the files have to hold it by then.
+    /// Flushes the files. The log drops what the snapshot covers, so the files must contain it
+    /// durably first.
     fn start_flushing(&mut self, snapshot: EncodedSnapshot) -> Option<SnapshotStage> {
-        debug!(bytes = snapshot.bytes.len(), "the snapshot is encoded");
+        debug!(bytes = snapshot.bytes.len(), "server has encoded the snapshot");
         let flush = Arc::new(self.files.begin_flush()?);
         let flush_for_thread = Arc::clone(&flush);
         let run = move || {
@@ -207,16 +212,16 @@ impl Storage {
         match result {
             Ok(()) => {}
             Err(error @ FlushError::Missing { .. }) => {
-                warn!(%error, "the file is not what was appended to it any more");
+                warn!(%error, "a guarded file is missing; restore it while the server is stopped");
                 self.files.requeue_flush(flush);
             }
             Err(error @ FlushError::CannotOpen { .. }) => {
-                warn!(%error, "no snapshot is taken, and the journal grows, until it can");
+                warn!(%error, "server takes no snapshot; correct the file's permissions");
                 self.files.requeue_flush(flush);
                 return Ok(Some(SnapshotStage::BackingOff(Instant::now() + SNAPSHOT_RETRY_DELAY)));
             }
             Err(error @ FlushError::Sync { .. }) => {
-                return Err(error).context("the files could not be flushed");
+                return Err(error).context("cannot flush the guarded files");
             }
         }
         self.log.begin_snapshot(snapshot.index, snapshot.bytes);
@@ -224,22 +229,22 @@ impl Storage {
     }
 
     fn send_completion(&self, completion: Completion) {
-        // Where the loop has ended nobody waits for it.
+        // After the loop has ended, nothing receives completions.
         let _ = self.completions.send(completion);
         if let Err(error) = self.waker.wake() {
-            error!(%error, "the loop can't be woken");
+            error!(%error, "server cannot wake its event loop");
         }
     }
 }
 
-/// Does something in a thread of its own, and gives what it comes to; nothing where there can be
-/// no thread just now.
+/// Runs `task` in a new thread and returns the receiver of its result, or `None` if no thread can
+/// be started now.
 fn run_in_thread<T: Send + 'static>(
     task: impl FnOnce() -> T + Send + 'static,
 ) -> Option<Receiver<T>> {
     let (sender, receiver) = channel();
     let run = move || {
-        // Nobody listens any more where the server has ended meanwhile.
+        // The receiver is gone if the server has stopped meanwhile.
         let _ = sender.send(task());
     };
     thread::Builder::new().name("snapshot".to_owned()).spawn(run).ok().map(|_| receiver)

@@ -2,8 +2,8 @@
 //! runs it.
 //!
 //! - No seed makes the decoder panic.
-//! - A seed whose name begins with `valid_` is accepted. A seed whose name begins with `invalid_` is
-//!   rejected. Other names, such as those that a fuzzer chooses, promise nothing.
+//! - A seed whose name begins with `valid_` is accepted, and one with `invalid_` is rejected.
+//!   Other names, such as those that a fuzzer chooses, promise nothing.
 
 use std::fs;
 use std::path::Path;

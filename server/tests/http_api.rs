@@ -1,4 +1,4 @@
-//! The page's side over plain HTTP: what is told, what is not, and what each answer carries.
+//! The HTTP API and the page: contents, access, and security headers.
 
 mod common;
 
@@ -9,7 +9,7 @@ use leasehold_core::data::Data;
 use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{SessionId, Token};
 
-/// A page on which session 1 has written `data` to the file `f`.
+/// Returns a server on which session 1 has appended `data` to the file `f`.
 fn server_with_file(data: &[u8]) -> TestHttpServer {
     let server = TestHttpServer::start();
     let (session_id, client, token) = (SessionId::new(1), name("ann"), Token::new(7));
@@ -65,13 +65,13 @@ fn file_endpoint_returns_only_durable_bytes() {
         serde_json::json!({"files": [{"name": "f", "len": 4}]})
     );
     let path = server.files_dir.path().join("f");
-    std::fs::write(&path, "one\ntwo, which no journal has\n").unwrap();
+    std::fs::write(&path, "one\ntwo, which is not in the log\n").unwrap();
     let response = server.get("/api/files/f");
     assert_eq!((response.status, response.text().as_str()), (200, "one\n"));
     assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(response.header("content-disposition"), Some("inline; filename=\"f\""));
     assert_eq!(response.header("content-length"), Some("4"));
-    // What could not be written yet is not promised.
+    // Bytes that are not written yet are not promised.
     std::fs::write(&path, "on").unwrap();
     assert_eq!(server.get("/api/files/f").text(), "on");
     let head = server.request("HEAD", "/api/files/f", &[]);
@@ -88,15 +88,15 @@ fn long_file_is_returned_whole() {
 #[test]
 fn only_guarded_files_are_served() {
     let server = server_with_file(b"one\n");
-    std::fs::write(server.files_dir.path().join("stray"), "left by somebody").unwrap();
-    assert_eq!(server.get("/api/files/stray").status, 404, "the journal doesn't know it");
+    std::fs::write(server.files_dir.path().join("stray"), "not a guarded file").unwrap();
+    assert_eq!(server.get("/api/files/stray").status, 404, "the log does not contain it");
     for bad in [".hidden", "%2e%2e", "..%2ff", "a%2Fb", "%00", "a%20b", &"x".repeat(65)] {
         assert_eq!(server.get(&format!("/api/files/{bad}")).status, 400, "{bad}");
     }
     assert_eq!(server.get("/api/files/%ff").status, 400);
     let path = server.files_dir.path().join("f");
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(server.get("/api/files/f").status, 500, "it should be there");
+    assert_eq!(server.get("/api/files/f").status, 500, "a guarded file is missing");
     let elsewhere = tempfile::tempdir().unwrap();
     std::fs::write(elsewhere.path().join("private"), "key").unwrap();
     symlink(elsewhere.path().join("private"), &path).unwrap();
@@ -201,7 +201,7 @@ fn metrics_report_the_published_events() {
     ] {
         assert!(text.lines().any(|it| it == line), "no {line} in\n{text}");
     }
-    // Each family is announced once, before its values, as the format asks.
+    // The format requires that each family is declared once.
     let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let family = line.split(['{', ' ']).next().unwrap();
@@ -215,7 +215,7 @@ fn health_check_fails_once_the_publisher_has_stopped() {
     let server = TestHttpServer::start();
     let response = server.get("/healthz");
     assert_eq!((response.status, response.text().as_str()), (200, "ok\n"));
-    // An event that can't have happened: whoever made it is wrong about everything else too.
+    // An impossible event stops the publisher, since its state can no longer be trusted.
     let impossible =
         EventKind::SessionExpired { session_id: SessionId::new(5), client: name("eve") };
     server.published.publish(vec![event(9, impossible)]);

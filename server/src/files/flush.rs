@@ -1,4 +1,4 @@
-//! Makes what was written last, away from the thread that nobody may hold up.
+//! Flushes files in another thread, so that the storage thread does not wait for the disk.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,53 +11,54 @@ use rustix::io::Errno;
 
 use super::{FileStore, open_regular_file};
 
-/// What is to be flushed.
+/// The files to flush.
 #[derive(Debug)]
 pub struct Flush {
     dir: Arc<File>,
     names: BTreeSet<Name>,
 }
 
-/// Why not everything is on the disk.
+/// Why a flush did not make every file durable.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
-    /// Somebody has taken the file away since it was written; the others are on the disk. See
+    /// The file was removed or replaced since it was written; the other files are durable. See
     /// [`FileStore::requeue_flush`].
-    #[error("the guarded file {name} can't be opened: {source}")]
+    #[error("guarded file {name} is missing: {source}")]
     Missing {
-        /// Which file.
+        /// The name of the file.
         name: Name,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The file is there and can't be opened at present, so it is not known whether it is on the
-    /// disk; the others are. See [`FileStore::requeue_flush`]: until then the journal has to keep
-    /// what was appended.
-    #[error("the guarded file {name} can't be opened: {source}")]
+    /// The file exists and cannot be opened now, so its bytes may not be durable; the other files
+    /// are durable. Until the flush succeeds (see [`FileStore::requeue_flush`]), the log must
+    /// retain the appended bytes.
+    #[error("cannot open guarded file {name}: {source}")]
     CannotOpen {
-        /// Which file.
+        /// The name of the file.
         name: Name,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is not known what the disk holds. The journal has it still; a new start puts it right.
-    #[error("the guarded file {name} can't be flushed: {source}")]
+    /// A flush failed, so the contents of the disk are unknown. The log still has the bytes, and
+    /// the next start repairs the file.
+    #[error("cannot flush guarded file {name}: {source}")]
     Sync {
-        /// Which file.
+        /// The name of the file.
         name: Name,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl FileStore {
-    /// Begins to flush everything that was appended until now, so that the journal need not keep
-    /// it. Not possible while something could not be written.
+    /// Returns the flush of everything that was appended so far, after which the log may drop it.
+    /// Returns `None` while writes are pending.
     pub fn begin_flush(&mut self) -> Option<Flush> {
         self.is_fully_written().then(|| self.take_flush())
     }
 
-    /// Takes back a flush that came to nothing.
+    /// Marks the files of a failed flush as unflushed again.
     pub fn requeue_flush(&mut self, flush: &Flush) {
         self.unflushed.extend(flush.names.iter().cloned());
     }
@@ -68,10 +69,10 @@ impl FileStore {
 }
 
 impl Flush {
-    /// Does it. Takes as long as the disk takes.
+    /// Flushes the files and the directory. Blocks until the disk has finished.
     ///
     /// # Errors
-    /// Where not everything is on the disk.
+    /// If a file could not be opened or flushed.
     pub fn run(&self) -> Result<(), FlushError> {
         let (mut missing, mut cannot_open) = (None, None);
         for name in &self.names {
@@ -79,7 +80,7 @@ impl Flush {
                 Ok(file) => file
                     .sync_data()
                     .map_err(|source| FlushError::Sync { name: name.clone(), source })?,
-                // The others have to last all the same.
+                // The other files are flushed nevertheless.
                 Err(source) if is_missing(&source) => {
                     missing
                         .get_or_insert_with(|| FlushError::Missing { name: name.clone(), source });
@@ -92,7 +93,7 @@ impl Flush {
                 }
             }
         }
-        // Where files were made, the folder has to last too.
+        // Files may have been created, so their directory entries must be durable too.
         if let Some(last) = self.names.last() {
             self.dir
                 .sync_all()
@@ -102,7 +103,7 @@ impl Flush {
     }
 }
 
-/// Whether a file can't be opened because it isn't there any more, or something else is.
+/// Returns whether the error means that the file does not exist or is no longer a regular file.
 fn is_missing(error: &io::Error) -> bool {
     let is_not_regular =
         matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput)

@@ -1,13 +1,14 @@
-//! The guarded files: derived from the journal, which has every byte first.
+//! The guarded files, derived from the log, which contains every byte first.
 //!
-//! - No name leads out of the folder: names are checked, the folder is opened once, and what is
-//!   not a plain file (a planted symlink, a pipe) is never opened.
-//! - Bytes are written where the journal says, and never beyond a file's end: a file that somebody
-//!   has cut gets no hole in it, but no more bytes either.
-//! - What can't be written is kept and tried again. Meanwhile appends to that file are refused, so
-//!   there is never more of it than was under way. Other files are not concerned.
-//! - A lock is granted only after its file was looked at, so that appends to what is no plain file
-//!   are refused from the first one on.
+//! - No name leads out of the directory: names are validated, the directory is opened once, and
+//!   anything but a regular file (a planted symlink, a pipe) is never opened.
+//! - Bytes are written at the offset that the log specifies, and never beyond the end of a file: a
+//!   file that was truncated from outside gets no hole, and no more bytes.
+//! - Writes that fail are retained and retried. Until they succeed, the service refuses appends to
+//!   that file, so only appends that were already in progress accumulate. Other files are not
+//!   affected.
+//! - A lock is granted only after its file was verified, so that appends to anything but a regular
+//!   file are refused from the first one on.
 
 mod flush;
 mod repair;
@@ -31,25 +32,26 @@ use verified::VerifiedNames;
 pub use flush::{Flush, FlushError};
 pub use repair::RepairError;
 
-/// How many files are kept open.
+/// The maximum number of files that are kept open.
 const OPEN_FILES_MAX: usize = 256;
 
-/// The folder of guarded files.
+/// The directory of the guarded files.
 #[derive(Debug)]
 pub struct FileStore {
     dir: Arc<File>,
     open_files: BTreeMap<Name, File>,
     verified: VerifiedNames,
-    /// What was written since it was flushed last.
+    /// The files that were written since the last flush.
     unflushed: BTreeSet<Name>,
-    /// What could not be written, in order.
+    /// Writes that failed, in order.
     pending: BTreeMap<Name, Vec<PendingWrite>>,
-    /// What can't be written at present: files with something waiting, and what is no plain file.
+    /// The files that cannot be written now: those with pending writes, and those that are not
+    /// regular files.
     unwritable: BTreeSet<Name>,
     writability_changes: Vec<(Name, bool)>,
 }
 
-/// Bytes that belong at one place of one file.
+/// Bytes to write at an offset of a file.
 #[derive(Debug)]
 struct PendingWrite {
     offset: u64,
@@ -57,18 +59,18 @@ struct PendingWrite {
 }
 
 impl FileStore {
-    /// Opens the folder, and makes it where it isn't there.
+    /// Opens the directory and creates it if it does not exist.
     ///
     /// # Errors
-    /// Where it can't be had.
+    /// If the directory cannot be created or opened.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(path)
-            .with_context(|| format!("can't make the folder {}", path.display()))?;
+            .with_context(|| format!("cannot create directory {}", path.display()))?;
         let dir = File::open(path)
-            .with_context(|| format!("can't open the folder {}", path.display()))?;
+            .with_context(|| format!("cannot open directory {}", path.display()))?;
         Ok(Self {
             dir: Arc::new(dir),
             open_files: BTreeMap::new(),
@@ -80,7 +82,7 @@ impl FileStore {
         })
     }
 
-    /// Writes out the appends among these events. What can't be written is kept for
+    /// Writes the appends among these events to their files. Writes that fail are retained for
     /// [`FileStore::retry`].
     pub fn write(&mut self, events: &[Event]) {
         let mut writes = BTreeMap::new();
@@ -98,7 +100,7 @@ impl FileStore {
         }
     }
 
-    /// Tries again what could not be written.
+    /// Retries the writes that failed, and checks whether unwritable files have become writable.
     pub fn retry(&mut self) {
         for (name, writes) in std::mem::take(&mut self.pending) {
             self.write_or_defer(name, writes);
@@ -111,20 +113,21 @@ impl FileStore {
         }
     }
 
-    /// Whether everything is written that was to be.
+    /// Returns whether no writes are pending.
     pub fn is_fully_written(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Which files it has become possible (`true`) or impossible to write, since the last look.
+    /// Removes and returns the changes of writability since the last call: `true` for files that
+    /// have become writable.
     pub fn take_writability_changes(&mut self) -> Vec<(Name, bool)> {
         std::mem::take(&mut self.writability_changes)
     }
 
-    /// Finds out whether a file of this name can be written, or could be if it were made.
+    /// Checks that the file can be opened for writing, or could be created.
     ///
     /// # Errors
-    /// Where it can't: because it is no plain file, for one.
+    /// If the file cannot be opened, for example because it is not a regular file.
     pub fn check_writable(&self, name: &Name) -> io::Result<()> {
         match open_regular_file(&self.dir, name, OFlags::RDWR) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -132,11 +135,11 @@ impl FileStore {
         }
     }
 
-    /// Flushes what was written since the last time.
+    /// Flushes the files that were written since the last flush.
     ///
     /// # Errors
-    /// Where a flush fails: then it is not known what the disk holds. What could not be written is
-    /// no error: the journal has it.
+    /// If a flush fails; the contents of the disk are then unknown. Files that cannot be opened are
+    /// not an error, because the log still contains their bytes.
     pub fn sync_all(&mut self) -> io::Result<()> {
         let flush = self.take_flush();
         match flush.run() {
@@ -149,10 +152,11 @@ impl FileStore {
         }
     }
 
-    /// How long each file in the folder is: all there is to know after a loss of the journal.
+    /// Returns the length of each file in the directory. After a loss of the log, nothing else is
+    /// known about the files.
     ///
     /// # Errors
-    /// Where the folder can't be read.
+    /// If the directory cannot be read.
     pub fn file_lengths(&mut self) -> anyhow::Result<BTreeMap<Name, u64>> {
         let mut lengths = BTreeMap::new();
         for entry in rustix::fs::Dir::read_from(&self.dir)? {
@@ -165,7 +169,9 @@ impl FileStore {
                 Ok(metadata) => {
                     lengths.insert(name, metadata.len());
                 }
-                Err(error) => warn!(%name, %error, "left alone: not a file to guard"),
+                Err(error) => {
+                    warn!(%name, %error, "server ignores an entry of files/: not a regular file");
+                }
             }
         }
         Ok(lengths)
@@ -187,14 +193,14 @@ impl FileStore {
     }
 
     fn write_or_defer(&mut self, name: Name, mut writes: Vec<PendingWrite>) {
-        // Behind something that waits, it waits as well: the file grows in order.
+        // Writes to a file stay in order, so a write behind a pending one is pending too.
         if let Some(pending) = self.pending.get_mut(&name) {
             return pending.append(&mut writes);
         }
         let result = writes.iter().try_for_each(|write| self.write_at_offset(&name, write));
         self.set_writability(&name, result.as_ref().err());
         if result.is_err() {
-            // Those that were written are written again: they stay the same.
+            // Writes that succeeded are repeated later with the same bytes, which is harmless.
             self.pending.insert(name, writes);
         }
     }
@@ -202,14 +208,14 @@ impl FileStore {
     fn write_at_offset(&mut self, name: &Name, write: &PendingWrite) -> io::Result<()> {
         let mut metadata = self.open_or_create(name)?.metadata()?;
         if metadata.nlink() == 0 {
-            // Nobody would ever see what is written to a file that was removed.
+            // Bytes written to a removed file would be lost.
             self.open_files.remove(name);
             metadata = self.open_or_create(name)?.metadata()?;
         }
         if metadata.len() < write.offset {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("it should have {} bytes, and has {}", write.offset, metadata.len()),
+                format!("it has {} bytes instead of {}", metadata.len(), write.offset),
             ));
         }
         self.open_or_create(name)?.write_all_at(&write.bytes, write.offset)?;
@@ -222,11 +228,11 @@ impl FileStore {
     fn set_writability(&mut self, name: &Name, error: Option<&io::Error>) {
         match error {
             Some(error) if self.unwritable.insert(name.clone()) => {
-                warn!(%name, %error, "a guarded file can't be written");
+                warn!(%name, %error, "server cannot write a guarded file; the log has its bytes");
                 self.writability_changes.push((name.clone(), false));
             }
             None if self.unwritable.remove(name) => {
-                self.writability_changes.push((name.clone(), true))
+                self.writability_changes.push((name.clone(), true));
             }
             Some(_) | None => {}
         }
@@ -244,7 +250,7 @@ impl FileStore {
     }
 }
 
-/// Adds bytes to what is to be written, to what is there where they follow it.
+/// Adds bytes to the writes of a file. They extend the last write if they continue it.
 fn push_write(
     writes: &mut BTreeMap<Name, Vec<PendingWrite>>,
     name: &Name,
@@ -254,7 +260,7 @@ fn push_write(
     if !writes.contains_key(name) {
         writes.insert(name.clone(), Vec::new());
     }
-    let writes = writes.get_mut(name).expect("it was put there");
+    let writes = writes.get_mut(name).expect("it was inserted above");
     match writes.last_mut() {
         Some(last) if last.offset + last.bytes.len() as u64 == offset => {
             last.bytes.extend_from_slice(bytes);
@@ -263,16 +269,16 @@ fn push_write(
     }
 }
 
-/// Opens a plain file in a folder, whatever somebody may have put there in its place.
+/// Opens a regular file in a directory, without following symlinks or blocking on pipes.
 ///
 /// # Errors
-/// Where there is none, or something else.
+/// If the file does not exist, cannot be opened, or is not a regular file.
 pub fn open_regular_file(dir: &File, name: &Name, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(openat(dir, name.as_str(), flags, Mode::from_raw_mode(0o644))?);
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"))
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }

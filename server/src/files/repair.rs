@@ -1,4 +1,4 @@
-//! Makes the files what the journal says, at the start.
+//! Repairs the guarded files at start, so that they match the log.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,41 +9,41 @@ use tracing::warn;
 use super::{FileStore, PendingWrite, push_write};
 use crate::journal::Recovered;
 
-/// Why the files can't be made what the journal says.
+/// Why the files cannot be repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// Bytes are gone that a snapshot of the journal relies on.
+    /// Bytes are missing that the log no longer contains, because a snapshot covers them.
     #[error(
-        "the guarded file {name} has {found} bytes, and the journal has none before byte \
-         {expected} any more; put the file back from a copy"
+        "guarded file {name} has only {found} bytes, and the log no longer contains the bytes \
+         before {expected}; restore the file from a copy"
     )]
     Truncated {
-        /// Which file.
+        /// The name of the file.
         name: Name,
-        /// How many bytes it should have at least.
+        /// The length that the file should have at least.
         expected: u64,
-        /// How many it has.
+        /// The length that the file has.
         found: u64,
     },
-    /// It can't be written.
-    #[error("the guarded file {name} can't be repaired: {source}")]
+    /// The file cannot be read or written.
+    #[error("cannot repair guarded file {name}: {source}")]
     Io {
-        /// Which file.
+        /// The name of the file.
         name: Name,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It can't be flushed.
-    #[error("the guarded files can't be flushed: {0}")]
+    /// The files cannot be flushed.
+    #[error("cannot flush the guarded files: {0}")]
     Flush(#[source] io::Error),
 }
 
 impl FileStore {
-    /// Makes every file what the journal says: bytes that are missing are written, bytes that were
-    /// never acknowledged are cut off. What is no plain file is left for [`FileStore::retry`].
+    /// Makes every file match the log: missing bytes are written, and bytes that were never
+    /// acknowledged are removed. A file that is not regular is left for [`FileStore::retry`].
     ///
     /// # Errors
-    /// Where the journal doesn't have the missing bytes any more, or a file can't be written.
+    /// If the log no longer contains the missing bytes, or a file cannot be written.
     pub fn repair(&mut self, recovered: &Recovered) -> Result<(), RepairError> {
         let mut writes = BTreeMap::new();
         for append in &recovered.appends {
@@ -52,7 +52,7 @@ impl FileStore {
         for (name, file) in recovered.state.files() {
             let writes = writes.remove(name).unwrap_or_default();
             if let Err(error) = self.check_writable(name) {
-                warn!(%name, "left as it is until it is a plain file again");
+                warn!(%name, "server cannot repair the guarded file until it is regular");
                 self.set_writability(name, Some(&error));
                 if !writes.is_empty() {
                     self.pending.insert(name.clone(), writes);

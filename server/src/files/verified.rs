@@ -1,11 +1,12 @@
-//! Which names of the folder were looked at since anything was made, removed or renamed in it.
+//! A cache of file names that were verified since the directory last changed.
 //!
-//! The time of a folder's last change (`ctime`, which nobody can set) moves with each of these, so
-//! names that were found in order stay so while it doesn't. Times are coarse: as long as the last
-//! change is so recent that another one could bear the same time, nothing is known.
+//! A directory's change time (`ctime`, which no program can set) advances whenever an entry is
+//! created, removed or renamed, so verified names stay valid while it does not change. Timestamps
+//! are coarse: while the last change is so recent that another one could have the same time,
+//! nothing is cached.
 //!
-//! That a file can be opened at all may change without it: by its mode, say. Then the first append
-//! to it waits until it can be written, and the next are refused.
+//! Whether a file can be opened may change without the directory, for example through its mode.
+//! Then the first append waits until the file can be written, and the next ones are refused.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,25 +15,25 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_core::id::Name;
 
-/// Two changes of a folder further apart than this have different times: the coarsest file systems
-/// count in steps of two seconds.
+/// Two changes of a directory that are further apart than this have different times: the coarsest
+/// file systems count in steps of two seconds.
 const CTIME_GRANULARITY: Duration = Duration::from_millis(2_100);
 
-/// How many names are remembered.
+/// The maximum number of cached names.
 const NAMES_MAX: usize = 4_096;
 
-/// The names that were looked at.
+/// The verified names.
 #[derive(Debug, Default)]
 pub(super) struct VerifiedNames {
-    /// The folder's time then: seconds, and nanoseconds.
+    /// The directory's change time: seconds and nanoseconds.
     dir_ctime: Option<(i64, i64)>,
-    /// Whether a further change would be seen.
+    /// Whether another change would have a different time.
     is_stable: bool,
     names: BTreeSet<Name>,
 }
 
 impl VerifiedNames {
-    /// Looks whether the folder has changed, and forgets everything if so.
+    /// Clears the cache if the directory has changed.
     pub(super) fn refresh(&mut self, dir: &File) {
         let ctime = dir.metadata().ok().map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
         self.update(ctime, SystemTime::now());
@@ -54,12 +55,12 @@ impl VerifiedNames {
         }
     }
 
-    /// Whether it was looked at, and nothing can have changed since.
+    /// Returns whether the name was verified and cannot have changed since.
     pub(super) fn contains(&self, name: &Name) -> bool {
         self.names.contains(name)
     }
 
-    /// Remembers that it was found in order just now.
+    /// Caches a name that has just been verified, if later changes can be detected.
     pub(super) fn insert(&mut self, name: &Name) {
         if !self.is_stable {
             return;
@@ -84,7 +85,7 @@ mod tests {
             (Some((5, 0)), 5_000, false),
             (Some((5, 0)), 7_100, false),
             (Some((5, 0)), 7_101, true),
-            // A clock that goes back changes nothing in the folder.
+            // A wall clock that is set back changes nothing in the directory.
             (Some((5, 0)), 1_000, true),
             (Some((5, 40_000_000)), 7_102, false),
             (Some((5, 40_000_000)), 7_200, true),
@@ -100,6 +101,6 @@ mod tests {
         for number in 0..=NAMES_MAX {
             verified.insert(&Name::new(&format!("f{number}")).unwrap());
         }
-        assert_eq!(verified.names.len(), 1, "they are not kept without end");
+        assert_eq!(verified.names.len(), 1, "the cache is limited");
     }
 }

@@ -1,4 +1,4 @@
-//! The state, the files and the server's health, for programs.
+//! The API for programs: the state, the files, and the server's health.
 
 use std::fs::File;
 use std::io;
@@ -21,10 +21,10 @@ use crate::clock::unix_millis;
 use crate::files::open_regular_file;
 use crate::published::PublisherStopped;
 
-/// How much of a file is in memory at once for one reader.
+/// The number of bytes of a file that are in memory at once for each request.
 const CHUNK_LEN: usize = 64 * 1024;
 
-/// `server_state.json` less the secrets.
+/// The contents of `server_state.json` without the secrets.
 #[derive(Serialize)]
 struct StateResponse {
     format: u32,
@@ -45,7 +45,7 @@ pub(super) struct FileList {
     files: Vec<FileEntry>,
 }
 
-/// Well is a server whose events can be seen.
+/// Reports that the server is healthy: its events are being published.
 pub(super) async fn health(
     Shared(app): Shared<AppState>,
 ) -> Result<&'static str, PublisherStopped> {
@@ -57,7 +57,8 @@ pub(super) async fn state(Shared(app): Shared<AppState>) -> Result<Response, Pub
     let state = app.published.inspect(State::clone).await?;
     let (index, last_token) = (state.applied_index(), state.last_token());
     let response = StateResponse { format: 1, unix_ms: unix_millis(), index, last_token, state };
-    let json = spawn_blocking(move || serde_json::to_vec(&response).expect("a state is JSON"));
+    let json =
+        spawn_blocking(move || serde_json::to_vec(&response).expect("a state can be serialized"));
     let json = json.await.map_err(|_| PublisherStopped)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -73,13 +74,13 @@ pub(super) async fn files(
     Ok(Json(list.await?))
 }
 
-/// The bytes of a file, as many of them as are durable.
+/// Returns the durable bytes of a file.
 pub(super) async fn file(
     Shared(app): Shared<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, PublisherStopped> {
     let Ok(name) = Name::new(&name) else {
-        return Ok((StatusCode::BAD_REQUEST, "not a file's name\n").into_response());
+        return Ok((StatusCode::BAD_REQUEST, "invalid file name\n").into_response());
     };
     let requested = name.clone();
     let len = app.published.inspect(move |state| state.files().get(&requested).map(Guarded::len));
@@ -89,7 +90,7 @@ pub(super) async fn file(
     let disposition = format!("inline; filename=\"{name}\"");
     let opened = spawn_blocking(move || open_durable(&app.files_dir, &name, durable_len)).await;
     let Ok(Ok((file, len))) = opened else {
-        let message = "the file can't be read\n";
+        let message = "cannot read the file\n";
         return Ok((StatusCode::INTERNAL_SERVER_ERROR, message).into_response());
     };
     let headers = [
@@ -101,7 +102,7 @@ pub(super) async fn file(
     Ok((headers, Body::from_stream(unfold(file, read_chunk))).into_response())
 }
 
-/// The file, and how much of it may be seen: what is there, and durable.
+/// Returns the file and the length of its durable part, as far as it is on disk.
 fn open_durable(dir: &FilePath, name: &Name, durable_len: u64) -> io::Result<(File, u64)> {
     let file = open_regular_file(&File::open(dir)?, name, OFlags::RDONLY)?;
     let len = file.metadata()?.len().min(durable_len);

@@ -1,6 +1,6 @@
-//! Who may come in: a bounded number of connections, none of which may sit there and do nothing.
+//! Limits the number of connections, and closes idle ones.
 //!
-//! It isn't for the page's sake but for the lock service's, which shares file descriptors with it.
+//! This protects the lock service, which shares the process's file descriptors with HTTP.
 
 use std::future::Future as _;
 use std::io;
@@ -16,14 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Lets connections in as long as there is room. Others wait outside, in the kernel's queue.
+/// Accepts connections up to a limit. Further ones wait in the kernel's queue.
 pub(super) struct ConnectionLimiter {
     listener: TcpListener,
     permits: Arc<Semaphore>,
     idle_timeout: Duration,
 }
 
-/// A connection that was let in.
+/// An accepted connection, which counts against the limit until it is dropped.
 pub(super) struct ConnectionPermit {
     stream: TcpStream,
     idle_timeout: Duration,
@@ -32,7 +32,8 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionLimiter {
-    /// A connection on which nothing moves for `idle_max` is closed.
+    /// Returns a listener that allows `permits` connections and closes each after `idle_timeout`
+    /// without traffic.
     pub(super) fn new(listener: TcpListener, permits: usize, idle_timeout: Duration) -> Self {
         Self { listener, permits: Arc::new(Semaphore::new(permits)), idle_timeout }
     }
@@ -44,13 +45,18 @@ impl Listener for ConnectionLimiter {
 
     async fn accept(&mut self) -> (ConnectionPermit, SocketAddr) {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let seat = permit.expect("the seats are there as long as the door");
+        let permit = permit.expect("the semaphore is never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Messages of the stream are whole, and wanted at once.
+        // Messages of the event stream are complete and should not be delayed.
         let _ = stream.set_nodelay(true);
         let idle_timer = Box::pin(sleep(self.idle_timeout));
         (
-            ConnectionPermit { stream, idle_timeout: self.idle_timeout, idle_timer, _permit: seat },
+            ConnectionPermit {
+                stream,
+                idle_timeout: self.idle_timeout,
+                idle_timer,
+                _permit: permit,
+            },
             address,
         )
     }
@@ -61,7 +67,7 @@ impl Listener for ConnectionLimiter {
 }
 
 impl ConnectionPermit {
-    /// Passes `polled` on, unless nothing has moved for too long.
+    /// Returns `result`, or an error if the connection has been idle for too long.
     fn check_idle<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -122,46 +128,58 @@ impl AsyncWrite for ConnectionPermit {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::time::timeout;
 
     use super::*;
 
-    const IDLE_TIMEOUT: Duration = Duration::from_millis(400);
+    /// The limit for events that must happen.
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-    async fn limiter(permits: usize) -> (ConnectionLimiter, SocketAddr) {
+    async fn limiter(permits: usize, idle_timeout: Duration) -> (ConnectionLimiter, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (ConnectionLimiter::new(listener, permits, IDLE_TIMEOUT), address)
+        (ConnectionLimiter::new(listener, permits, idle_timeout), address)
     }
 
     #[tokio::test]
     async fn connection_over_the_limit_waits_for_a_free_permit() {
-        let (mut limiter, address) = limiter(1).await;
+        let (mut limiter, address) = limiter(1, TEST_TIMEOUT).await;
         let _waiting = [TcpStream::connect(address).await, TcpStream::connect(address).await];
         let (first, _) = limiter.accept().await;
-        assert!(timeout(Duration::from_millis(100), limiter.accept()).await.is_err());
+        let mut accept = pin!(limiter.accept());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(accept.as_mut().poll(&mut context).is_pending(), "the only permit is in use");
         drop(first);
-        assert!(timeout(Duration::from_secs(5), limiter.accept()).await.is_ok());
+        assert!(timeout(TEST_TIMEOUT, accept).await.is_ok());
     }
 
     #[tokio::test]
     async fn idle_connection_is_closed() {
-        let (mut limiter, address) = limiter(2).await;
-        let mut busy = TcpStream::connect(address).await.unwrap();
-        let (mut first, _) = limiter.accept().await;
-        let mut quiet = TcpStream::connect(address).await.unwrap();
-        let (mut second, _) = limiter.accept().await;
-        let read = tokio::spawn(async move {
-            let error = second.read_u8().await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        });
-        for _ in 0..8 {
-            busy.write_all(b"a").await.unwrap();
-            assert_eq!(first.read_u8().await.unwrap(), b'a', "it moves");
-            sleep(IDLE_TIMEOUT / 4).await;
-        }
-        timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
-        assert_eq!(quiet.read(&mut [0]).await.unwrap(), 0, "closed");
+        let (mut limiter, address) = limiter(1, Duration::from_millis(10)).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut connection, _) = limiter.accept().await;
+        let result = timeout(TEST_TIMEOUT, connection.read_u8()).await.unwrap();
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(connection);
+        let result = timeout(TEST_TIMEOUT, client.read(&mut [0])).await.unwrap();
+        assert_eq!(result.unwrap(), 0, "the idle connection is closed");
+    }
+
+    #[tokio::test]
+    async fn traffic_postpones_the_idle_timeout() {
+        let (mut limiter, address) = limiter(1, TEST_TIMEOUT).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut connection, _) = limiter.accept().await;
+        let accepted = connection.idle_timer.deadline();
+        client.write_all(b"a").await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), b'a');
+        let received = connection.idle_timer.deadline();
+        assert!(received > accepted, "received bytes are traffic");
+        connection.write_all(b"b").await.unwrap();
+        assert!(connection.idle_timer.deadline() > received, "sent bytes are traffic");
     }
 }

@@ -1,7 +1,7 @@
-//! `GET /metrics` in Prometheus' text format, from what was published.
+//! `GET /metrics` in the Prometheus text format.
 //!
-//! Written by hand: it is a table of counts that exist anyway, and the exporter crates would
-//! bring a second registry of them, with atomics to be touched for each event.
+//! It is written by hand: it prints counters that exist anyway, and an exporter crate would add a
+//! second registry of atomics to update for each event.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,19 +14,19 @@ use super::{AppState, VIEWERS_MAX};
 use crate::published::{Counters, Gauges};
 
 pub(super) async fn metrics(Shared(app): Shared<AppState>) -> impl IntoResponse {
-    let (counts, gauges) = app.published.metrics();
+    let (counters, gauges) = app.published.metrics();
     let viewers = (VIEWERS_MAX as usize).saturating_sub(app.viewer_permits.available_permits());
-    let text = render(&counts, gauges, viewers);
+    let text = render(&counters, gauges, viewers);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-fn render(counts: &Counters, gauges: Gauges, viewers: usize) -> String {
+fn render(counters: &Counters, gauges: Gauges, viewers: usize) -> String {
     let mut out = String::new();
     for (name, help, label, values) in [
-        ("events_total", "Events, by type.", "type", &counts.events),
-        ("refusals_total", "Refused requests, by code.", "code", &counts.refusals),
-        ("releases_total", "Tenures that ended, by cause.", "cause", &counts.releases),
-        ("dropped_total", "Dropped datagrams, by reason.", "reason", &counts.drops),
+        ("events_total", "Events, by type.", "type", &counters.events),
+        ("refusals_total", "Refused requests, by code.", "code", &counters.refusals),
+        ("releases_total", "Tenures that ended, by cause.", "cause", &counters.releases),
+        ("dropped_total", "Dropped datagrams, by reason.", "reason", &counters.drops),
     ] {
         write_family(&mut out, name, help, label, values);
     }
@@ -35,7 +35,7 @@ fn render(counts: &Counters, gauges: Gauges, viewers: usize) -> String {
         "appended_bytes_total",
         "counter",
         "Bytes appended.",
-        counts.appended_bytes,
+        counters.appended_bytes,
     );
     for (name, help, value) in [
         ("sessions", "Live sessions.", gauges.sessions as u64),
@@ -53,12 +53,12 @@ fn render(counts: &Counters, gauges: Gauges, viewers: usize) -> String {
 
 fn write_header(out: &mut String, name: &str, kind: &str, help: &str) {
     writeln!(out, "# HELP leasehold_{name} {help}\n# TYPE leasehold_{name} {kind}")
-        .expect("a string takes any text");
+        .expect("writing to a string never fails");
 }
 
 fn write_metric(out: &mut String, name: &str, kind: &str, help: &str, value: u64) {
     write_header(out, name, kind, help);
-    writeln!(out, "leasehold_{name} {value}").expect("a string takes any text");
+    writeln!(out, "leasehold_{name} {value}").expect("writing to a string never fails");
 }
 
 fn write_family(
@@ -71,6 +71,6 @@ fn write_family(
     write_header(out, name, "counter", help);
     for (value, count) in values {
         writeln!(out, "leasehold_{name}{{{label}=\"{value}\"}} {count}")
-            .expect("a string takes any text");
+            .expect("writing to a string never fails");
     }
 }

@@ -1,7 +1,8 @@
-//! The page, the API and the event stream. Read-only, and for the browser's own origin.
+//! The page, the API and the event stream: read-only, and only for the browser's own origin.
 //!
-//! - What is told is what was published: nothing that a crash could still undo, and no secret.
-//! - Viewers and connections are bounded, so the lock service never lacks what they use.
+//! - Responses contain only what was published: nothing that a crash could undo, and no secrets.
+//! - Viewers and connections are limited, so that they cannot exhaust the file descriptors that the
+//!   lock service needs.
 
 mod api;
 mod assets;
@@ -26,41 +27,40 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::published::{Published, PublisherStopped};
 use connection_limit::ConnectionLimiter;
 
-/// How many viewers may follow the stream at once.
+/// The maximum number of viewers of the event stream.
 const VIEWERS_MAX: u32 = 64;
 
-/// How many connections there may be at once, viewers among them. Each is a file descriptor, of
-/// which a process often has 1,024, and the lock service needs some.
+/// The maximum number of connections, including viewers. Each uses a file descriptor; a process
+/// often has 1,024, and the lock service needs some of them.
 const CONNECTIONS_MAX: usize = 512;
 
-/// A connection on which nothing moves for this long is closed. Viewers answer pings, so
-/// something always moves on theirs.
+/// A connection without any traffic for this long is closed. Viewers answer pings, so their
+/// connections always have traffic.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many may be told the whole state at once: it can be large.
+/// The maximum number of concurrent requests for the whole state, which can be large.
 const STATE_REQUESTS_MAX: usize = 2;
 
-/// How long answers may take to leave when the server ends.
+/// How long responses may take to be sent when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct AppState {
     published: Published,
     files_dir: Arc<PathBuf>,
     viewer_permits: Arc<Semaphore>,
     state_permits: Arc<Semaphore>,
-    /// The rounds in which viewers are told are counted from here.
+    /// The start of the rounds in which events are sent to viewers.
     started_at: Instant,
-    /// Set when the server ends.
+    /// Set when the server stops.
     shutting_down: watch::Receiver<bool>,
 }
 
-/// Serves until `shutdown` is done. Viewers are told before everything that was published until
-/// then.
+/// Serves until `shutdown` completes. Viewers still receive everything that was published before.
 ///
 /// # Errors
-/// Where the listener can't be used.
+/// If the listener fails.
 pub async fn serve(
     listener: std::net::TcpListener,
     published: Published,
@@ -82,7 +82,7 @@ pub async fn serve(
     let viewer_permits = Arc::clone(&app.viewer_permits);
     let shutdown_signal = async move {
         shutdown.await;
-        // Once this is answered, all that was published before can be seen.
+        // Once the publisher has answered, everything that was published before is visible.
         let _ = published.inspect(|_| ()).await;
         begin_shutdown.send_replace(true);
     };
@@ -90,10 +90,10 @@ pub async fn serve(
     let server =
         axum::serve(limiter, router(app, is_loopback)).with_graceful_shutdown(shutdown_signal);
     tokio::select! {
-        result = server => result.context("the page can't be served")?,
+        result = server => result.context("cannot serve HTTP")?,
         () = grace_period_expired(shutting_down) => {}
     }
-    // Whoever has a seat is being told goodbye.
+    // A viewer whose permit is not returned yet is being sent its close frame.
     let _ = timeout(SHUTDOWN_GRACE, viewer_permits.acquire_many(VIEWERS_MAX)).await;
     Ok(())
 }

@@ -1,26 +1,29 @@
-//! What every request has to be, and what every answer says about itself.
+//! The checks that every request must pass, and the security headers that every response carries.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-/// Only what the page itself brings may run, and it may talk to nobody else.
+/// Only code that the page itself contains may run, and it may contact only this server.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
      style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; \
      worker-src 'self' blob:; manifest-src 'self'; base-uri 'self'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// Refuses what isn't a plain reading request of somebody who may read, and marks the answer.
+/// Refuses requests that are not read-only, or that come from another origin, and adds the security
+/// headers to the response.
 pub(super) async fn enforce(is_loopback: bool, request: Request, next: Next) -> Response {
     let mut response = if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allowed = [(header::ALLOW, "GET, HEAD")];
-        (StatusCode::METHOD_NOT_ALLOWED, allowed, "this server is read-only here\n").into_response()
+        (StatusCode::METHOD_NOT_ALLOWED, allowed, "this server is read-only: use GET or HEAD\n")
+            .into_response()
     } else if is_loopback && !host_is_loopback(request.headers()) {
-        // A page elsewhere whose name was made to point here (DNS rebinding).
-        (StatusCode::FORBIDDEN, "ask for it by its own address\n").into_response()
+        // A foreign page whose DNS name was pointed at this host (DNS rebinding).
+        (StatusCode::FORBIDDEN, "the Host header must name a loopback address or localhost\n")
+            .into_response()
     } else if !is_same_origin(request.headers()) {
-        (StatusCode::FORBIDDEN, "another origin\n").into_response()
+        (StatusCode::FORBIDDEN, "requests from other origins are not allowed\n").into_response()
     } else {
         next.run(request).await
     };
@@ -33,9 +36,9 @@ pub(super) async fn enforce(is_loopback: bool, request: Request, next: Next) -> 
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // Other origins can't even embed what is here.
+    // Other origins cannot even embed the responses.
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
-    // What nobody has said anything else about is true at this moment only.
+    // Responses without a caching rule of their own describe the current moment only.
     let no_store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);
     response
@@ -56,7 +59,8 @@ fn host_is_loopback(headers: &HeaderMap) -> bool {
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Programs send no `Origin`. A browser does, and it has to be the page's own.
+/// Returns whether the request comes from the page's own origin. Programs other than browsers send
+/// no `Origin`.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = header_text(headers, header::ORIGIN) else {
         return !headers.contains_key(header::ORIGIN);

@@ -1,11 +1,11 @@
-//! `GET /api/events`: everything that happens, as it happens, to whoever watches.
+//! `GET /api/events`: a WebSocket that sends every event to viewers as it happens.
 //!
-//! - A viewer is never waited for: it reads from a ring, and begins again with a snapshot where
-//!   it has fallen out of it.
-//! - Viewers have what a person can follow, and no more, so that they don't slow down what they
-//!   watch: where more happens than that, each misses some of it, and is told so.
-//! - A viewer that takes nothing, or is silent, for half a minute is gone.
-//! - What happened before the server ended is told before the stream ends.
+//! - The server never waits for a viewer. A viewer reads from a ring, and restarts from a snapshot
+//!   if it has fallen behind the ring.
+//! - A viewer's rate is limited to what a person can follow, so that viewers do not slow down the
+//!   lock service. Above that rate a viewer misses events, and the snapshot says how many.
+//! - A viewer that reads nothing, or sends nothing, for half a minute is disconnected.
+//! - Events from before the server stops are sent before the stream closes.
 
 use std::future::ready;
 use std::time::Duration;
@@ -25,35 +25,35 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::AppState;
 use crate::published::{Published, Snapshot, Viewer, ViewerUpdate};
 
-/// After so many messages in a row it is looked whether the viewer has said something. At one
-/// round in 33 ms it is enough for a million events a second.
+/// The maximum number of messages in a round before the server checks whether the viewer has sent
+/// anything. At one round in 33 ms it allows a million events a second.
 const ROUND_MESSAGES_MAX: usize = 64;
 
-/// So it is after this long, where the viewer takes its time.
+/// The maximum duration of a round, for viewers that read slowly.
 const ROUND_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Messages are gathered for at most this long: 30 times a second is what a screen can show.
-/// Viewers are told at the same moments, so that what is written for one serves all.
+/// Events are batched for at most this long: a screen cannot usefully show more than 30 updates a
+/// second. All viewers share the same rounds, so a message is encoded once for all of them.
 const ROUND_INTERVAL: Duration = Duration::from_millis(33);
 
-/// How many bytes of events a viewer is told in a second: some 30,000 events, far more than a page
-/// can show.
+/// The rate limit for a viewer in bytes of events: about 30,000 events a second, far more than a
+/// page can show.
 const BYTES_PER_SECOND: i64 = 4_000_000;
 
-/// A viewer that was lost begins again at most this often: it should see something of what happens
-/// between two snapshots.
+/// The minimum interval between two snapshots for a viewer, so that it also sees the events between
+/// them.
 const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// How often a viewer is asked whether it is there, and, where nothing happens, told so.
+/// The interval at which a viewer is pinged, and at which an idle stream sends heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A viewer that takes nothing, or doesn't even answer a ping, for this long is gone.
+/// A viewer that reads nothing, or does not even answer a ping, for this long is disconnected.
 const VIEWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait for a viewer's goodbye.
+/// How long to wait for a viewer's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Nothing that a viewer says means anything, so it need not be long.
+/// The maximum length of a viewer's messages, all of which are ignored.
 const INBOUND_LEN_MAX: usize = 4_096;
 
 #[derive(Deserialize)]
@@ -67,7 +67,11 @@ pub(super) async fn events(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let Ok(permit) = app.viewer_permits.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many viewers; close another one and try again\n",
+        )
+            .into_response();
     };
     let upgrade = upgrade.max_message_size(INBOUND_LEN_MAX).max_frame_size(INBOUND_LEN_MAX);
     upgrade.on_upgrade(async move |socket| {
@@ -95,7 +99,7 @@ struct EventsMessage<'a> {
 }
 
 impl AppState {
-    /// When viewers are told next what has happened by then.
+    /// Returns when the next round begins.
     fn next_round(&self) -> Instant {
         let (now, interval) = (Instant::now(), ROUND_INTERVAL.as_millis());
         let rounds = now.duration_since(self.started_at).as_millis() / interval + 1;
@@ -104,37 +108,38 @@ impl AppState {
     }
 }
 
-/// One viewer being told everything.
+/// A connected viewer.
 struct ViewerConnection {
     app: AppState,
     socket: WebSocket,
     viewer: Viewer,
     budget: ByteBudget,
-    /// When it may begin again, should it be lost.
+    /// When the viewer may get another snapshot.
     next_snapshot_at: Instant,
-    /// When something last came from it.
+    /// When anything was last received from the viewer.
     last_received: Instant,
-    /// When it was last told something.
+    /// When a text message was last sent to the viewer.
     last_sent: Instant,
-    /// When to ask next whether it is there.
+    /// When to send the next ping.
     next_ping: Instant,
 }
 
-/// How much of the events a viewer may be told: as much as a second's worth at once. Below zero
-/// where the last message had more than was left.
+/// A token bucket of bytes that holds one second's worth. It is negative if the last message was
+/// longer than what was available.
 struct ByteBudget {
     available: i64,
     refilled_at: Instant,
 }
 
-/// The viewer has left, or takes too long.
+/// The viewer has disconnected or is too slow.
 struct Disconnected;
 
 impl ViewerConnection {
-    /// Goes on until the viewer leaves or the server ends.
+    /// Serves the viewer until it disconnects or the server stops.
     async fn run(mut self) {
         loop {
-            // Looked at before the news: what is set now comes after all that there will be.
+            // Read before the updates, so that the updates after it include everything published
+            // before shutdown.
             let shutting_down = *self.app.shutting_down.borrow();
             let next_round = self.app.next_round();
             let Ok(has_more) = self.send_updates(shutting_down).await else { return };
@@ -150,8 +155,8 @@ impl ViewerConnection {
         }
     }
 
-    /// Tells what the viewer hasn't seen yet, as far as it may be told by now, or all of it. Says
-    /// whether there is more of it.
+    /// Sends the updates that the viewer has not seen, within its budget or all of them. Returns
+    /// whether there are more.
     async fn send_updates(&mut self, send_all: bool) -> Result<bool, Disconnected> {
         let started = Instant::now();
         for _ in 0..ROUND_MESSAGES_MAX {
@@ -198,17 +203,18 @@ impl ViewerConnection {
         });
         let (text, snapshot) = encoded.await.map_err(|_| Disconnected)?;
         self.send_text(text.into()).await?;
-        // Until here another viewer may share it.
+        // Other viewers can share the snapshot until it is dropped.
         drop(snapshot);
         Ok(())
     }
 
-    /// Waits until there are news, and sees to it meanwhile that the viewer is there.
+    /// Waits for an update. Checks meanwhile that the viewer is alive.
     async fn wait_for_update(&mut self, has_more: bool) -> Result<(), Disconnected> {
         loop {
             let next_heartbeat = self.next_ping.min(self.last_sent + HEARTBEAT_INTERVAL);
             tokio::select! {
-                // Before it is found silent, it is heard; and both before there are more news.
+                // Receiving comes before the timeout check, so that a pending message counts; both
+                // come before sending more updates.
                 biased;
                 message = self.socket.recv() => {
                     let Some(Ok(_)) = message else { return Err(Disconnected) };
@@ -230,7 +236,7 @@ impl ViewerConnection {
             self.send(Message::Ping(Bytes::new())).await?;
             self.next_ping = Instant::now() + HEARTBEAT_INTERVAL;
         }
-        // Scripts see no ping, so they are told as well.
+        // Scripts in browsers cannot see pings, so the heartbeat is also sent as a message.
         if self.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
             let text = heartbeat_json(&self.app.published);
             self.send_text(text.into()).await?;
@@ -252,11 +258,11 @@ impl ViewerConnection {
     }
 
     async fn close(mut self) {
-        let reason = "the server ends".into();
+        let reason = "the server is shutting down".into();
         let close = Message::Close(Some(CloseFrame { code: close_code::AWAY, reason }));
         let closing = async {
             let _ = self.socket.send(close).await;
-            // Who closes at once with something unread loses what was on its way.
+            // Closing with unread input would reset the connection and lose messages in transit.
             while let Some(Ok(_)) = self.socket.recv().await {}
         };
         let _ = timeout(CLOSE_TIMEOUT, closing).await;
@@ -268,7 +274,7 @@ impl ByteBudget {
         Self { available: BYTES_PER_SECOND, refilled_at: at }
     }
 
-    /// Whether there is nothing left of it at this moment.
+    /// Refills the bucket and returns whether it is empty.
     fn is_exhausted(&mut self, now: Instant) -> bool {
         let micros =
             i64::try_from(now.duration_since(self.refilled_at).as_micros()).unwrap_or(i64::MAX);
@@ -287,7 +293,7 @@ impl ByteBudget {
 
 fn events_json(events: &[Event]) -> String {
     let events = EventsMessage { r#type: "events", events };
-    serde_json::to_string(&events).expect("events are JSON")
+    serde_json::to_string(&events).expect("events can be serialized")
 }
 
 fn snapshot_json(snapshot: &Snapshot, at_ms: u64, missed: u64, recovered: LogIndex) -> String {

@@ -1,4 +1,4 @@
-//! Events that are told together.
+//! Batches of events that are sent in one message.
 
 use std::sync::OnceLock;
 use std::vec::IntoIter;
@@ -7,11 +7,11 @@ use axum::extract::ws::Utf8Bytes;
 use leasehold_core::event::Event;
 use leasehold_core::id::LogIndex;
 
-/// At most this many events are told together: a message should not be long.
+/// The maximum number of events in a batch, so that messages stay short.
 pub(super) const BATCH_LEN_MAX: usize = 512;
 
-/// Events that follow each other without a gap, one at least, and the text that tells of them once
-/// somebody has wanted it.
+/// At least one event, without gaps between them, and the encoded message once a viewer has needed
+/// it.
 #[derive(Debug)]
 pub struct Batch {
     events: Vec<Event>,
@@ -19,14 +19,16 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// As many of these as belong together, one at least; nothing where there are none.
+    /// Removes the longest contiguous prefix of `events` and returns it as a batch, or `None` if
+    /// there are no events.
     pub(super) fn take_from(events: &mut IntoIter<Event>) -> Option<Self> {
         let count = contiguous_len(None, events.as_slice()).min(BATCH_LEN_MAX);
         let events: Vec<Event> = events.by_ref().take(count).collect();
         (count > 0).then(|| Self { events, encoded: OnceLock::new() })
     }
 
-    /// Takes what still belongs to it. Of what has been told already, nothing changes.
+    /// Moves the events that continue this batch into it, unless the batch is already encoded and
+    /// so may have been sent.
     pub(super) fn extend(&mut self, events: &mut IntoIter<Event>) {
         if self.encoded.get().is_none() {
             let capacity = BATCH_LEN_MAX - self.events.len();
@@ -35,8 +37,8 @@ impl Batch {
         }
     }
 
-    /// Takes in the next one, whether or not they have been told, where together they are not too
-    /// many. Says whether it did.
+    /// Appends the events of `next` if they continue this batch and fit into it, even if both were
+    /// sent. Returns whether it did.
     pub(super) fn try_merge(&mut self, next: &Self) -> bool {
         let fits = self.last_index().next() == next.events[0].index
             && self.events.len() + next.events.len() <= BATCH_LEN_MAX;
@@ -47,30 +49,30 @@ impl Batch {
         fits
     }
 
-    /// In order, without a gap, one at least.
+    /// Returns the events: at least one, in order, without gaps.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// For how many events it has room.
+    /// Returns the number of events for which memory is allocated.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.events.capacity()
     }
 
-    /// The index of the last event.
+    /// Returns the index of the last event.
     pub fn last_index(&self) -> LogIndex {
-        self.events.last().expect("there is one").index
+        self.events.last().expect("a batch is never empty").index
     }
 
-    /// The text that tells of all of them, written by whoever wants it first. Others share it.
+    /// Returns the encoded message. The first caller encodes it; all others share the result.
     pub fn encoded(&self, encode: impl FnOnce(&[Event]) -> String) -> Utf8Bytes {
         self.encoded.get_or_init(|| encode(&self.events).into()).clone()
     }
 }
 
-/// How many of these follow each other, from the first on, which follows `last` where there is
-/// one.
+/// Returns the length of the longest prefix without gaps. If `last` is given, the first event must
+/// follow it.
 fn contiguous_len(last: Option<LogIndex>, events: &[Event]) -> usize {
     let mut next = last.map(LogIndex::next).or(events.first().map(|first| first.index));
     let follows = |event: &&Event| {

@@ -1,5 +1,5 @@
-//! What the metrics tell: how often things have happened, and how much there is. All of it comes
-//! from what was published, so counting costs the lock service nothing.
+//! Counters and gauges for the metrics. They are computed from published events, so they cost the
+//! lock service nothing.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use leasehold_core::event::{EventKind, ReleaseCause};
 use leasehold_core::id::Token;
 use leasehold_core::state::State;
 
-/// How often things have happened since this server was started.
+/// Counters since the server started.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Events, by type.
@@ -22,7 +22,7 @@ pub struct Counters {
     pub appended_bytes: u64,
 }
 
-/// How much there is.
+/// Current quantities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Live sessions.
@@ -33,7 +33,7 @@ pub struct Gauges {
     pub waiters: usize,
     /// Guarded files.
     pub files: usize,
-    /// Bytes in them.
+    /// Bytes in the guarded files.
     pub file_bytes: u64,
     /// The largest token ever granted.
     pub last_token: Token,
@@ -78,7 +78,7 @@ impl Gauges {
         gauges
     }
 
-    /// What the state would have to be gone through for.
+    /// Updates the gauges that would take a scan of the state to compute.
     pub(super) fn record(&mut self, kind: &EventKind) {
         match kind {
             EventKind::LockGranted { .. } => self.locks_held += 1,
@@ -98,7 +98,7 @@ impl Gauges {
         }
     }
 
-    /// What the state knows at once.
+    /// Updates the gauges that the state provides in constant time.
     pub(super) fn update_from_state(&mut self, state: &State) {
         self.sessions = state.sessions().len();
         self.waiters = state.waiter_count();
@@ -107,7 +107,7 @@ impl Gauges {
     }
 }
 
-/// The word in events and metrics.
+/// Returns the code of a cause in events and metrics.
 const fn release_code(cause: ReleaseCause) -> &'static str {
     match cause {
         ReleaseCause::Released => "released",

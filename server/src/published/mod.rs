@@ -1,10 +1,10 @@
-//! What is durable, and so may be seen: the state as viewers see it, and the last events.
+//! Publication of durable events: the state as viewers see it, and the most recent events.
 //!
-//! - A thread of its own folds the events and owns the state, so nobody else ever waits for it:
-//!   the lock service doesn't wait for a viewer, nor a viewer's task for a copy of the state.
-//! - Each viewer reads at its own pace from a ring. Who falls out of it is lost, and begins again
-//!   with a snapshot.
-//! - An event becomes text at most once for all who read along, and only when somebody watches.
+//! - A thread of its own applies the events and owns this copy of the state. The lock service never
+//!   waits for a viewer, and no viewer's task waits while the state is copied.
+//! - Each viewer reads from a ring at its own pace. A viewer that falls behind the ring restarts
+//!   from a snapshot.
+//! - An event is encoded at most once for all connected viewers, and only if there are any.
 
 mod batch;
 mod metrics;
@@ -25,20 +25,20 @@ use recent_events::{NextEvents, RecentEvents};
 pub use batch::Batch;
 pub use metrics::{Counters, Gauges};
 
-/// A snapshot that somebody is being told serves another viewer too, as long as it is at most
-/// this many events old: what comes after it is in the ring.
+/// A snapshot that one viewer is reading is shared with others while it is at most this many events
+/// old; the ring contains the events after it.
 const SNAPSHOT_AGE_MAX: u64 = 4_096;
 
-/// The state and the events that may be seen. Cheap to clone.
+/// A handle to the published state and events. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Published {
     inputs: Sender<Input>,
     shared: Arc<Shared>,
 }
 
-/// The thread that folds is gone, so there is nothing more to be seen.
+/// The publishing thread has ended, so the state is not available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nothing is published any more")]
+#[error("the publishing thread has ended; restart the server")]
 pub struct PublisherStopped;
 
 enum Input {
@@ -51,51 +51,53 @@ enum Input {
 struct Shared {
     recent: Mutex<RecentEvents>,
     newest: watch::Sender<LogIndex>,
-    /// The last event of the life before this one.
+    /// The last event of the previous run of the server.
     recovered_index: LogIndex,
 }
 
-/// The state at one moment, and its JSON once somebody has wanted it.
+/// The state at one log index, and its JSON once a viewer has needed it.
 #[derive(Debug)]
 pub struct Snapshot {
     state: State,
     json: OnceLock<String>,
 }
 
-/// One who follows what happens.
+/// A reader of the published events.
 #[derive(Debug)]
 pub struct Viewer {
     published: Published,
     newest: watch::Receiver<LogIndex>,
     last_seen: Option<LogIndex>,
-    /// Set until one that came back has read all that it had missed.
+    /// Set until a returning viewer has read all events that it missed.
     catching_up: bool,
 }
 
-/// What a viewer is to be told next.
+/// The next update for a viewer.
 #[derive(Debug)]
 pub enum ViewerUpdate {
-    /// It has seen nothing, or can't go on from what it has seen: see [`Viewer::start_from_snapshot`].
+    /// The viewer is new, or cannot continue from the last event it saw: see
+    /// [`Viewer::start_from_snapshot`].
     SnapshotRequired,
-    /// These events happened.
+    /// New events.
     Events {
-        /// In order, without a gap.
+        /// The events, in order and without gaps.
         batch: Arc<Batch>,
-        /// The place of the first in it that the viewer hasn't seen: 0 for one that reads along.
+        /// The position in the batch of the first event that the viewer has not seen: 0 for a
+        /// viewer that is up to date.
         first_unseen: usize,
-        /// Whether these are all that have happened.
+        /// Whether there are no later events.
         is_last: bool,
     },
-    /// Nothing happened.
+    /// There are no new events.
     UpToDate,
 }
 
 impl Published {
-    /// Begins with what was recovered. Right after it was made, so that the viewers' clock is the
-    /// server's.
+    /// Starts publication from the recovered state. Call it right after recovery, so that the
+    /// viewers' clock agrees with the server's.
     ///
     /// # Panics
-    /// Where no thread can be started.
+    /// If no thread can be started.
     pub fn start(state: State) -> Self {
         let (inputs, input_receiver) = channel();
         let (newest, _) = watch::channel(state.applied_index());
@@ -109,34 +111,35 @@ impl Published {
         thread::Builder::new()
             .name("published".to_owned())
             .spawn(move || run(&input_receiver, state, &shared_for_thread))
-            .expect("a thread can be started");
+            .expect("cannot start the publishing thread");
         Self { inputs, shared }
     }
 
-    /// Shows these events, the durable ones of which are stored. Waits for nobody.
+    /// Publishes these events, whose durable ones must be stored. Does not block.
     ///
-    /// Their indices may leave places out: those of events that could not be stored, and so never
-    /// happened. Viewers get a snapshot then.
+    /// Their indices may have gaps, left by events that could not be stored and so never took
+    /// effect. Viewers then get a snapshot.
     pub fn publish(&self, events: Vec<Event>) {
-        // Where the thread is gone, whoever asks it for something is told so.
+        // If the thread has ended, later requests for the state report it.
         let _ = self.inputs.send(Input::Events(events));
     }
 
-    /// The state after all that was published.
+    /// Returns the state after everything that was published.
     ///
     /// # Panics
-    /// Where the thread has met with an event that can't have happened.
+    /// If the publishing thread has panicked, which an impossible event causes.
     pub fn state(&self) -> State {
         let (responder, response) = channel();
         let inspect = move |state: &State| drop(responder.send(state.clone()));
         let _ = self.inputs.send(Input::Inspect(Box::new(inspect)));
-        response.recv().expect("the published state is there")
+        response.recv().expect("the publishing thread has panicked")
     }
 
-    /// Looks at the state after all that was published, on the thread that folds: be short.
+    /// Calls `inspect` with the state after everything that was published. It runs on the
+    /// publishing thread, so it must be short.
     ///
     /// # Errors
-    /// Where that thread is gone.
+    /// If the publishing thread has ended.
     pub async fn inspect<T: Send + 'static>(
         &self,
         inspect: impl FnOnce(&State) -> T + Send + 'static,
@@ -147,7 +150,8 @@ impl Published {
         response.await.map_err(|_| PublisherStopped)
     }
 
-    /// Follows what happens: after this event where that is remembered, else from a snapshot on.
+    /// Returns a viewer of the events after `after`, or of all that follow a snapshot if `after` is
+    /// `None` or no longer retained.
     pub fn subscribe(&self, after: Option<LogIndex>) -> Viewer {
         Viewer {
             published: self.clone(),
@@ -157,21 +161,22 @@ impl Published {
         }
     }
 
-    /// How often things have happened, and how much there is.
+    /// Returns the current metrics.
     pub fn metrics(&self) -> (Counters, Gauges) {
         let recent = self.shared.lock();
         (recent.counters().clone(), recent.gauges())
     }
 
-    /// The last event that may be seen, and what the server's clock shows by now.
+    /// Returns the index of the last published event, and the estimated time of the server's clock.
     ///
-    /// The clock is taken from the events, so it is behind by what their storing took at best. It
-    /// never goes back, but an event that comes next may have happened a moment before it.
+    /// The time is derived from the events, so it lags by at least the duration of storing one. It
+    /// never decreases, but the next event may have happened slightly before it.
     pub fn latest(&self) -> (LogIndex, Time) {
         self.shared.lock().latest()
     }
 
-    /// The last event that was recovered: whoever has seen no more comes from before the start.
+    /// Returns the index of the last recovered event. A viewer whose last event is not after it was
+    /// connected before the server started.
     pub fn recovered_index(&self) -> LogIndex {
         self.shared.recovered_index
     }
@@ -184,7 +189,7 @@ impl Published {
 }
 
 impl Viewer {
-    /// What is next. Doesn't wait for it to happen.
+    /// Returns the next update without blocking.
     pub fn next_update(&mut self) -> ViewerUpdate {
         let Some(last_seen) = self.last_seen else { return ViewerUpdate::SnapshotRequired };
         match self.published.shared.lock().next_after(last_seen, self.catching_up) {
@@ -198,11 +203,11 @@ impl Viewer {
         }
     }
 
-    /// Begins, or begins again, with the state as it is. Says too how many places in history the
-    /// viewer has missed; 0 for one that begins.
+    /// Returns a snapshot to start from, and the number of log indices that the viewer has missed:
+    /// 0 for a new viewer.
     ///
     /// # Errors
-    /// Where nothing is published any more.
+    /// If the publishing thread has ended.
     pub async fn start_from_snapshot(&mut self) -> Result<(Arc<Snapshot>, u64), PublisherStopped> {
         let snapshot = self.published.snapshot().await?;
         let index = snapshot.index();
@@ -213,10 +218,10 @@ impl Viewer {
         Ok((snapshot, missed))
     }
 
-    /// Waits until something has happened since the last call of this.
+    /// Waits until something was published since the last call.
     ///
     /// # Errors
-    /// Where nothing is published any more.
+    /// If the publishing thread has ended.
     pub async fn changed(&mut self) -> Result<(), PublisherStopped> {
         self.newest.changed().await.map_err(|_| PublisherStopped)
     }
@@ -227,29 +232,31 @@ impl Snapshot {
         Self { state: state.clone(), json: OnceLock::new() }
     }
 
-    /// The last event in it.
+    /// Returns the index of the last event in the snapshot.
     pub const fn index(&self) -> LogIndex {
         self.state.applied_index()
     }
 
-    /// The state, without its secrets. Takes its time: not for a thread that others wait for.
+    /// Returns the state as JSON, without its secrets. Encoding takes long, so call it on a
+    /// blocking thread.
     ///
     /// # Panics
-    /// Never: a state can be written as JSON.
+    /// Never: every state can be serialized.
     pub fn json(&self) -> &str {
-        self.json.get_or_init(|| serde_json::to_string(&self.state).expect("a state is JSON"))
+        self.json
+            .get_or_init(|| serde_json::to_string(&self.state).expect("a state can be serialized"))
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, RecentEvents> {
-        self.recent.lock().expect("whoever has it open does nothing that panics")
+        self.recent.lock().expect("no panic occurs while the lock is held")
     }
 }
 
-/// The thread: lives as long as there is a handle.
+/// The publishing thread: runs as long as there is a handle.
 fn run(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
-    // Held by those who are being told it, and by nobody else.
+    // Viewers own the snapshot while they read it.
     let mut shared_snapshot: Weak<Snapshot> = Weak::new();
     for input in inputs {
         match input {
@@ -262,7 +269,7 @@ fn run(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
             Input::Snapshot(responder) => {
                 let oldest_usable = state.applied_index().number().saturating_sub(SNAPSHOT_AGE_MAX);
                 let reusable = shared_snapshot.upgrade().filter(|snapshot| {
-                    // Nobody could read on from one before events that could not be stored.
+                    // No viewer could continue from a snapshot before a gap.
                     let next = shared.lock().next_after(snapshot.index(), true);
                     snapshot.index().number() >= oldest_usable
                         && !matches!(next, NextEvents::SnapshotRequired)

@@ -1,9 +1,9 @@
-//! The last events, in a ring, and who can still go on reading from it.
+//! A ring of the most recent events, for viewers that are connected or return.
 //!
-//! - The ring is of batches, in the order of the indices. A place that was left out is where
-//!   events were dropped because they could not be stored: nobody reads across it.
-//! - The last batch grows until somebody has read it, so those who look at the same time find
-//!   one text that is ready for all of them.
+//! - The ring contains batches in the order of their indices. A gap in the indices is where events
+//!   were dropped because they could not be stored. No viewer reads across a gap.
+//! - The last batch grows until a viewer has read it, so viewers that read at the same time share
+//!   one encoded message.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,33 +17,33 @@ use super::batch::Batch;
 use super::metrics::{Counters, Gauges};
 use crate::clock::Clock;
 
-/// How many events are kept for those who come back, at least.
+/// The minimum number of events retained for returning viewers.
 pub(super) const RING_LEN_MIN: usize = 65_536;
 
-/// A viewer that falls behind by more than this gets a snapshot: reading would never get it to
-/// the end.
+/// A viewer that is further behind than this gets a snapshot, because it would never catch up by
+/// reading.
 pub(super) const LAG_MAX: u64 = 16_384;
 
-/// What there is after some event.
+/// The events after a given one.
 #[derive(Debug)]
 pub(super) enum NextEvents {
     UpToDate,
     Events {
         batch: Arc<Batch>,
-        /// The place of the first in it that is to be told.
+        /// The position in the batch of the first event to send.
         first_unseen: usize,
-        /// Whether these are all that there are.
+        /// Whether there are no later events.
         is_last: bool,
     },
-    /// It isn't known any more, or too much to be worth reading.
+    /// The events are no longer retained, or too many to read.
     SnapshotRequired,
 }
 
-/// What viewers look at, behind a lock that is never held for long.
+/// The data that viewers read. The lock around it is held only briefly.
 #[derive(Debug)]
 pub(super) struct RecentEvents {
     ring: VecDeque<Arc<Batch>>,
-    /// How many events are in the ring.
+    /// The number of events in the ring.
     event_count: usize,
     last_index: LogIndex,
     clock: Clock,
@@ -63,7 +63,7 @@ impl RecentEvents {
         }
     }
 
-    /// Takes in events that `state` has taken in.
+    /// Records events that are already applied to `state`.
     pub(super) fn record(&mut self, events: Vec<Event>, state: &State) {
         for event in &events {
             self.counters.record(&event.kind);
@@ -71,7 +71,8 @@ impl RecentEvents {
         }
         self.gauges.update_from_state(state);
         self.last_index = state.applied_index();
-        // The clock that is ahead is nearer to the server's: the other event was stored slower.
+        // Events arrive after a storage delay, so the clock that is ahead is closer to the
+        // server's.
         let clock = Clock::starting_at(state.last_event_at());
         if clock.now() > self.clock.now() {
             self.clock = clock;
@@ -97,9 +98,8 @@ impl RecentEvents {
         }
     }
 
-    /// Joins the two batches before the last, where they are small: they were told when little
-    /// happened, and who comes back has fewer messages to read. The last may still be read by some
-    /// of those who read along.
+    /// Merges the two batches before the last if they are small, so that returning viewers read
+    /// fewer messages. The last batch may still be in use by connected viewers.
     fn merge_older(&mut self) {
         let Some(last) = self.ring.pop_back() else { return };
         if let Some(second) = self.ring.pop_back() {
@@ -111,8 +111,8 @@ impl RecentEvents {
         self.ring.push_back(last);
     }
 
-    /// What is to be told next to a viewer who has seen everything up to `seen`. One who catches
-    /// up may have as far to go as the ring is long.
+    /// Returns the events after `last_seen`. A viewer that is catching up may lag by the whole
+    /// ring.
     pub(super) fn next_after(&self, last_seen: LogIndex, catching_up: bool) -> NextEvents {
         if last_seen == self.last_index {
             return NextEvents::UpToDate;
@@ -120,7 +120,7 @@ impl RecentEvents {
         let position = self.ring.partition_point(|batch| batch.last_index() <= last_seen);
         let Some(batch) = self.ring.get(position) else { return NextEvents::SnapshotRequired };
         let first_unseen = batch.events().partition_point(|event| event.index <= last_seen);
-        // Also where it comes from another time, or from a future that a crash has undone.
+        // Also false for an index from another server, or of events that a crash has undone.
         let follows = batch.events()[first_unseen].index == last_seen.next();
         let is_too_far_behind =
             !catching_up && self.last_index.number() - last_seen.number() > LAG_MAX;
@@ -134,7 +134,7 @@ impl RecentEvents {
         }
     }
 
-    /// The last event, and what the server's clock shows by now.
+    /// Returns the index of the last event, and the estimated time of the server's clock.
     pub(super) fn latest(&self) -> (LogIndex, Time) {
         (self.last_index, self.clock.now())
     }

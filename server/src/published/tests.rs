@@ -1,4 +1,4 @@
-//! Stories of viewers: what they are told, and what it costs the others.
+//! Viewers: the updates that they get, and the work that they cause.
 
 use leasehold_core::digest::Digest;
 use leasehold_core::event::{EventKind, RequestId};
@@ -23,8 +23,8 @@ async fn wait_until_published(published: &Published) {
     published.inspect(|_| ()).await.unwrap();
 }
 
-/// The news as text: `5-7` for events, `=9 missed 4` where it was lost and begins with a snapshot,
-/// `-` for nothing.
+/// Returns the next update as text: `5-7` for events, `=9 missed 4` for a snapshot after missed
+/// events, `-` for none.
 async fn next_update_text(viewer: &mut Viewer) -> String {
     match viewer.next_update() {
         ViewerUpdate::UpToDate => "-".to_owned(),
@@ -38,14 +38,14 @@ async fn next_update_text(viewer: &mut Viewer) -> String {
     }
 }
 
-/// Reads on until there is nothing more. Gives back the indices, which follow each other.
+/// Reads until the viewer is up to date. Returns the indices, which have no gaps.
 fn read_to_end(viewer: &mut Viewer) -> std::ops::RangeInclusive<u64> {
     let (mut first, mut last) = (None, 0);
     while let ViewerUpdate::Events { batch, first_unseen, is_last } = viewer.next_update() {
         assert!(batch.events().len() <= BATCH_LEN_MAX);
         for event in &batch.events()[first_unseen..] {
             let index = event.index.number();
-            assert!(first.is_none() || index == last + 1, "{index} follows {last}");
+            assert!(first.is_none() || index == last + 1, "event {index} follows event {last}");
             (first, last) = (first.or(Some(index)), index);
         }
         assert_eq!(is_last, viewer.last_seen == Some(viewer.published.latest().0));
@@ -65,7 +65,7 @@ async fn viewer_gets_a_snapshot_and_then_every_event_once() {
     publish(&published, 11..=full + 30);
     wait_until_published(&published).await;
     viewer.changed().await.unwrap();
-    // The first three were told in a snapshot, so nobody has read their batch.
+    // The first three events were part of the snapshot, so their batch is unread and still grows.
     for expected in [format!("4-{full}"), format!("{}-{}", full + 1, full + 30), "-".to_owned()] {
         assert_eq!(next_update_text(&mut viewer).await, expected);
     }
@@ -79,7 +79,7 @@ async fn returning_viewer_may_catch_up_over_the_whole_ring() {
     wait_until_published(&published).await;
     let mut returning = published.subscribe(Some(LogIndex::new(100)));
     assert_eq!(read_to_end(&mut returning), 101..=end);
-    // What is forgotten is forgotten by whole batches.
+    // The ring drops whole batches.
     publish(&published, end + 1..=end + BATCH_LEN_MAX as u64);
     wait_until_published(&published).await;
     let end = end + BATCH_LEN_MAX as u64;
@@ -101,7 +101,7 @@ async fn lagging_viewer_restarts_from_a_snapshot_with_the_number_of_missed_event
     publish(&published, 1..=LAG_MAX);
     wait_until_published(&published).await;
     let first = format!("1-{BATCH_LEN_MAX}");
-    assert_eq!(next_update_text(&mut viewer).await, first, "just not too far behind");
+    assert_eq!(next_update_text(&mut viewer).await, first, "the viewer is exactly at the limit");
     let end = LAG_MAX + BATCH_LEN_MAX as u64 + 1;
     publish(&published, LAG_MAX + 1..=end);
     wait_until_published(&published).await;
@@ -117,7 +117,7 @@ async fn no_viewer_reads_across_a_gap_of_failed_events() {
     let mut viewer = published.subscribe(Some(LogIndex::new(2)));
     publish(&published, 10..=12);
     wait_until_published(&published).await;
-    assert_eq!(next_update_text(&mut viewer).await, "3-3", "and not further");
+    assert_eq!(next_update_text(&mut viewer).await, "3-3", "the batch ends at the gap");
     assert_eq!(next_update_text(&mut viewer).await, "=12 missed 9");
     let mut in_the_gap = published.subscribe(Some(LogIndex::new(5)));
     assert_eq!(next_update_text(&mut in_the_gap).await, "=12 missed 7");
@@ -133,7 +133,12 @@ async fn no_viewer_gets_a_snapshot_from_before_a_gap() {
     publish(&published, 10..=12);
     wait_until_published(&published).await;
     let mut viewer = published.subscribe(Some(LogIndex::new(3)));
-    assert_eq!(next_update_text(&mut viewer).await, "=12 missed 9", "not {}", old.index());
+    assert_eq!(
+        next_update_text(&mut viewer).await,
+        "=12 missed 9",
+        "not the snapshot at {}",
+        old.index()
+    );
 }
 
 #[tokio::test]
@@ -155,7 +160,7 @@ async fn viewers_share_a_recent_snapshot_and_continue_from_it() {
     assert_eq!(
         next_update_text(&mut last).await,
         format!("={}", SNAPSHOT_AGE_MAX + 2),
-        "nobody held it"
+        "no viewer held the previous snapshot"
     );
 }
 
@@ -170,11 +175,11 @@ async fn batch_is_encoded_once_for_all_viewers_and_only_on_demand() {
     let ViewerUpdate::Events { batch, first_unseen: 0, .. } = ann.next_update() else { panic!() };
     assert_eq!(batch.encoded(|events| format!("{} events", events.len())), "2 events");
     drop(batch);
-    // What comes now doesn't belong to what was told.
+    // Later events do not join a batch that was encoded.
     publish(&published, 3..=3);
     wait_until_published(&published).await;
     let ViewerUpdate::Events { batch, first_unseen: 0, .. } = bob.next_update() else { panic!() };
-    assert_eq!(batch.encoded(|_| panic!("it is there")), "2 events");
+    assert_eq!(batch.encoded(|_| panic!("the batch is encoded already")), "2 events");
     drop(batch);
     assert_eq!(
         (next_update_text(&mut bob).await, next_update_text(&mut ann).await),
@@ -192,10 +197,13 @@ async fn returning_viewer_reads_small_batches_merged_into_few() {
         let ViewerUpdate::Events { batch, first_unseen, is_last: true } = live.next_update() else {
             panic!()
         };
-        assert_eq!((batch.last_index(), from), (LogIndex::new(index), batch.events().len() - 1));
+        assert_eq!(
+            (batch.last_index(), first_unseen),
+            (LogIndex::new(index), batch.events().len() - 1)
+        );
         batch.encoded(|_| String::new());
     }
-    // Nothing holds more room than it needs, whatever came at once.
+    // No batch retains more memory than it needs, however many events arrive at once.
     publish(&published, 2_001..=RING_LEN_MIN as u64);
     wait_until_published(&published).await;
     let capacity: usize = published.shared.lock().ring().iter().map(|it| it.capacity()).sum();
@@ -204,7 +212,7 @@ async fn returning_viewer_reads_small_batches_merged_into_few() {
     let mut batches = 0;
     while let ViewerUpdate::Events { batch, first_unseen, .. } = returning.next_update() {
         batches += 1;
-        assert_eq!((from, batch.encoded(|_| "told".to_owned()).as_str()), (0, "told"));
+        assert_eq!((first_unseen, batch.encoded(|_| "text".to_owned()).as_str()), (0, "text"));
     }
     assert!(batches <= RING_LEN_MIN / BATCH_LEN_MAX + 3, "{batches}");
 }
@@ -269,7 +277,7 @@ async fn metrics_match_the_published_events() {
     assert_eq!((gauges.sessions, gauges.locks_held, gauges.waiters), (1, 1, 0));
     assert_eq!((gauges.files, gauges.file_bytes, counters.appended_bytes), (1, 4, 4));
     assert_eq!(gauges.last_token, Token::new(9));
-    // Who begins with this state counts the same.
+    // Gauges that start from this state are equal.
     assert_eq!(Gauges::from_state(&published.state()), gauges);
 
     let cause = leasehold_core::event::ReleaseCause::Released;
@@ -283,13 +291,16 @@ async fn metrics_match_the_published_events() {
 }
 
 #[tokio::test]
-async fn viewers_clock_advances_while_no_event_happens() {
+async fn published_clock_advances_without_events() {
     let published = Published::start(State::default());
     publish(&published, std::iter::once(1_000));
     wait_until_published(&published).await;
     let (index, first) = published.latest();
     assert_eq!(index, LogIndex::new(1_000));
     assert!(first >= Time::from_millis(1_000), "{first}");
-    thread::sleep(std::time::Duration::from_millis(30));
-    assert!(published.latest().1.as_millis() >= first.as_millis() + 29);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while published.latest().1 <= first {
+        assert!(std::time::Instant::now() < deadline, "the clock does not advance");
+        thread::yield_now();
+    }
 }

@@ -1,9 +1,15 @@
-//! A page that is served for a test, and those who look at it: by plain HTTP and by the stream.
+//! An HTTP server for tests, and its clients: plain HTTP requests and viewers of the event stream.
+//!
+//! A server runs on the real clock, or on one that the test advances: see
+//! [`TestHttpServer::with_test_clock`].
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, reason = "each test file uses only a part of this module")]
 
+use std::future::Future;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use leasehold_core::digest::Digest;
@@ -18,84 +24,142 @@ use leasehold_server::published::Published;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, HandshakeError, Message, WebSocket};
 
-/// How long a test waits for what has to come.
+/// The limit for events that must happen.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What opens the session of [`session_opened`], in the words of the wire.
+/// The session key of [`session_opened`].
 pub(crate) const SESSION_KEY: u128 = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210;
-/// The nonce of its `hello`.
+/// The nonce of that session's `hello`.
 pub(crate) const NONCE: u64 = 0x1122_3344_5566_7788;
 
-/// A page being served.
+/// A running HTTP server.
 pub(crate) struct TestHttpServer {
     pub(crate) published: Published,
     pub(crate) address: SocketAddr,
-    /// Where the guarded files are.
+    /// The directory of the guarded files.
     pub(crate) files_dir: TempDir,
     stop: Option<oneshot::Sender<()>>,
-    server_task: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+    server_task: Option<JoinHandle<anyhow::Result<()>>>,
+    /// Set if the test owns the clock.
+    clock: Option<UnboundedSender<Advance>>,
     runtime: Runtime,
 }
 
+/// A command to advance the test's clock, and the channel that reports completion.
+type Advance = (Duration, mpsc::Sender<()>);
+
 impl TestHttpServer {
-    /// Serves what was published from this state on.
+    /// Starts a server that publishes this state.
     pub(crate) fn with_state(state: State) -> Self {
-        let published = Published::start(state);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let files_dir = tempfile::tempdir().unwrap();
-        // One thread, as in the program: who blocks it, blocks every viewer.
-        let runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let dir = files_dir.path().to_path_buf();
-        let server = http::serve(listener, published.clone(), dir, async {
-            let _ = stopped.await;
-        });
-        let server_task = Some(runtime.spawn(server));
-        Self { published, address, files_dir, stop: Some(stop), server_task, runtime }
+        let mut server = Self::bind(state);
+        let serving = server.listen();
+        server.server_task = Some(server.runtime.spawn(serving));
+        server
     }
 
-    /// Serves a server's first moment, with one session.
+    /// Starts a server that publishes this state, and whose timers see no time pass except by
+    /// [`TestHttpServer::advance`].
+    pub(crate) fn with_test_clock(state: State) -> Self {
+        let mut server = Self::bind(state);
+        let serving = server.listen();
+        let (clock, commands) = unbounded_channel();
+        thread::spawn(move || run_with_test_clock(serving, commands));
+        server.clock = Some(clock);
+        server
+    }
+
+    fn bind(state: State) -> Self {
+        // One thread, as in the program: a handler that blocks it blocks every viewer.
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+        Self {
+            published: Published::start(state),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            files_dir: tempfile::tempdir().unwrap(),
+            stop: None,
+            server_task: None,
+            clock: None,
+            runtime,
+        }
+    }
+
+    fn listen(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        let listener = TcpListener::bind(self.address).unwrap();
+        self.address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        self.stop = Some(stop);
+        let dir = self.files_dir.path().to_path_buf();
+        http::serve(listener, self.published.clone(), dir, async {
+            let _ = stopped.await;
+        })
+    }
+
+    /// Advances the clock of a server that was started by [`TestHttpServer::with_test_clock`].
+    pub(crate) fn advance(&self, duration: Duration) {
+        let (done, finished) = mpsc::channel();
+        let clock = self.clock.as_ref().expect("the test owns no clock");
+        clock.send((duration, done)).expect("the server is running");
+        finished.recv_timeout(TIMEOUT).expect("the clock advances");
+    }
+
+    /// Returns the stream's next message, and the duration by which the clock had to advance
+    /// until the server sent it.
+    pub(crate) fn advance_to_message(&self, stream: &mut EventStream) -> (Value, Duration) {
+        /// A step that is shorter than the server's timers.
+        const STEP: Duration = Duration::from_millis(25);
+        let (started, mut advanced) = (Instant::now(), Duration::ZERO);
+        loop {
+            match stream.next_item_within(Duration::from_millis(2)) {
+                Some(StreamItem::Message(message)) => return (message, advanced),
+                Some(StreamItem::Closed(code)) => panic!("closed with {code:?}"),
+                None => {}
+            }
+            assert!(started.elapsed() < TIMEOUT, "the stream sends nothing");
+            self.advance(STEP);
+            advanced += STEP;
+        }
+    }
+
+    /// Starts a server with one open session.
     pub(crate) fn start() -> Self {
         let server = Self::with_state(State::default());
         server.publish([session_opened(1)]);
         server
     }
 
-    /// Publishes these events, and waits until they can be seen.
+    /// Publishes these events and waits until they are visible.
     pub(crate) fn publish(&self, events: impl IntoIterator<Item = Event>) {
         self.published.publish(events.into_iter().collect());
         self.wait_until_published();
     }
 
     pub(crate) fn wait_until_published(&self) {
-        self.runtime.block_on(self.published.inspect(|_| ())).expect("events can be seen");
+        self.runtime.block_on(self.published.inspect(|_| ())).expect("the publisher is running");
     }
 
-    /// Ends it as a server does, and says how long that took.
-    pub(crate) fn stop(&mut self) -> Duration {
-        let started = Instant::now();
+    /// Stops the server gracefully and waits until it has stopped.
+    pub(crate) fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         let server_task = self.server_task.take().unwrap();
         self.runtime
             .block_on(async { tokio::time::timeout(TIMEOUT, server_task).await })
-            .expect("it ends")
-            .expect("it doesn't panic")
-            .expect("it has served");
-        started.elapsed()
+            .expect("the server does not stop")
+            .expect("the server panicked")
+            .expect("the server failed");
     }
 
     pub(crate) fn get(&self, path: &str) -> HttpResponse {
         self.request("GET", path, &[])
     }
 
-    /// A request with these headers; `Host` is its own unless they say otherwise.
+    /// Sends a request with these headers. `Host` is the server's address unless they contain it.
     pub(crate) fn request(
         &self,
         method: &str,
@@ -116,7 +180,7 @@ impl TestHttpServer {
         HttpResponse::parse(&bytes)
     }
 
-    /// Follows the stream. Where that is refused: the status.
+    /// Opens the event stream, or returns the status if the request is refused.
     pub(crate) fn open_stream(
         &self,
         query: &str,
@@ -125,13 +189,37 @@ impl TestHttpServer {
         EventStream::open(self.address, query, headers)
     }
 
-    /// Follows the stream from a snapshot on.
+    /// Opens the event stream, starting with a snapshot.
     pub(crate) fn open_stream_from_snapshot(&self) -> EventStream {
         self.open_stream("", &[]).unwrap()
     }
 }
 
-/// What came back over plain HTTP.
+/// Runs a server on a paused clock that advances only by commands.
+fn run_with_test_clock(
+    serving: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    mut commands: UnboundedReceiver<Advance>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        // Tokio does not advance a paused clock by itself while a blocking task is running.
+        let (release_clock, clock_released) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || clock_released.recv());
+        tokio::spawn(serving);
+        while let Some((duration, done)) = commands.recv().await {
+            tokio::time::advance(duration).await;
+            // Lets the server's tasks handle the timers that have expired.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            let _ = done.send(());
+        }
+        drop(release_clock);
+    });
+}
+
+/// A response to a plain HTTP request.
 #[derive(Debug)]
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
@@ -141,7 +229,7 @@ pub(crate) struct HttpResponse {
 
 impl HttpResponse {
     fn parse(bytes: &[u8]) -> Self {
-        let end = bytes.windows(4).position(|it| it == b"\r\n\r\n").expect("a head");
+        let end = bytes.windows(4).position(|it| it == b"\r\n\r\n").expect("a response has a head");
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut response = Self { status, head, body: bytes[end + 4..].to_vec() };
@@ -179,14 +267,14 @@ fn decode_chunked(mut bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// One who follows the stream.
+/// A viewer of the event stream.
 pub(crate) struct EventStream {
     socket: WebSocket<TcpStream>,
-    /// All that it was told, as text.
+    /// All messages received so far.
     pub(crate) received_text: String,
 }
 
-/// What the stream says next.
+/// An item of the event stream.
 #[derive(Debug)]
 pub(crate) enum StreamItem {
     Message(Value),
@@ -213,7 +301,7 @@ impl EventStream {
     }
 
     pub(crate) fn next_item(&mut self) -> StreamItem {
-        self.next_item_within(TIMEOUT).expect("the stream says something")
+        self.next_item_within(TIMEOUT).expect("the stream sends nothing")
     }
 
     pub(crate) fn next_item_within(&mut self, timeout: Duration) -> Option<StreamItem> {
@@ -229,13 +317,13 @@ impl EventStream {
                     return Some(StreamItem::Closed(code));
                 }
                 Ok(Message::Ping(_)) => {}
-                Ok(other) => panic!("neither text nor a ping: {other:?}"),
+                Ok(other) => panic!("unexpected message {other:?}"),
                 Err(tungstenite::Error::Io(error))
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
                     return None;
                 }
-                Err(error) => panic!("the stream broke: {error}"),
+                Err(error) => panic!("the stream failed: {error}"),
             }
         }
     }
@@ -247,26 +335,36 @@ impl EventStream {
         }
     }
 
-    /// The snapshot that comes now.
+    /// Returns the next message, which must be a snapshot.
     pub(crate) fn expect_snapshot(&mut self) -> Value {
         let message = self.next_message();
         assert_eq!(message["type"], "snapshot");
         message
     }
 
-    /// The events that come now, in one message.
+    /// Returns the events of the next message, which must contain events.
     pub(crate) fn expect_events(&mut self) -> Vec<Event> {
         let message = self.next_message();
         assert_eq!(message["type"], "events");
         serde_json::from_value(message["events"].clone()).unwrap()
     }
 
-    /// Whether the server has let go of it: nothing comes any more.
+    /// Returns whether the server has closed the connection.
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(
             self.socket.read(),
             Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed)
         )
+    }
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub(crate) fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < TIMEOUT, "timeout: {description}");
+        thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -278,7 +376,7 @@ pub(crate) fn event(index: u64, kind: EventKind) -> Event {
     Event { index: LogIndex::new(index), at: Time::from_millis(index), kind }
 }
 
-/// Session 1, with secrets.
+/// Returns the event that opens session 1, with its secrets.
 pub(crate) fn session_opened(index: u64) -> Event {
     let kind = EventKind::SessionOpened {
         session_id: SessionId::new(1),
@@ -290,7 +388,7 @@ pub(crate) fn session_opened(index: u64) -> Event {
     event(index, kind)
 }
 
-/// A heartbeat of session 1.
+/// Returns a heartbeat of session 1.
 pub(crate) fn lease_renewed(index: u64) -> Event {
     let kind = EventKind::LeaseRenewed {
         session_id: SessionId::new(1),

@@ -1,4 +1,4 @@
-//! Journals that were cut, overwritten, emptied, or never were journals.
+//! Journals that are truncated, overwritten or empty, and files that never were journals.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -13,10 +13,10 @@ use leasehold_server::journal::{
 use super::simulated_disk::{FileKind, Files, SimulatedDisk};
 use super::workload::Workload;
 
-/// Halves of the tail that are filled a few times.
+/// Halves of the tail that are filled several times.
 const HALF_LEN: u64 = 8_192;
 
-/// The bytes of a journal that holds a run and a snapshot of its first half.
+/// Returns the files of a journal that contains a workload and a snapshot of its first half.
 fn write_journal(workload: &Workload, is_graceful_stop: bool) -> Files {
     let (disk, mut log) = SimulatedDisk::with_journal(HALF_LEN);
     for (number, batch) in workload.batches.iter().enumerate() {
@@ -32,7 +32,7 @@ fn write_journal(workload: &Workload, is_graceful_stop: bool) -> Files {
     if is_graceful_stop { disk.files() } else { crashed }
 }
 
-/// Stores more on a journal that was opened in spite of damage; panics where that comes out later.
+/// Checks that a journal which was opened despite damage can be used.
 #[track_caller]
 fn expect_usable(files: Files, description: &str) {
     let disk = SimulatedDisk::from_files(files);
@@ -57,7 +57,7 @@ fn open(files: Files) -> Result<Recovered, OpenError> {
     SimulatedDisk::from_files(files).open(HALF_LEN).map(|(_, recovered)| recovered)
 }
 
-/// Panics unless the damage is told, or did no harm.
+/// Checks that damage was reported or did no harm. Returns whether it was reported.
 #[track_caller]
 fn expect_reported_or_harmless(
     result: Result<Recovered, OpenError>,
@@ -66,7 +66,10 @@ fn expect_reported_or_harmless(
 ) -> bool {
     match result {
         Ok(recovered) => {
-            assert!(states.contains(&recovered.state), "{description} makes another history");
+            assert!(
+                states.contains(&recovered.state),
+                "{description} yields a state that never existed"
+            );
             false
         }
         Err(OpenError::Damaged { reason }) => {
@@ -81,8 +84,8 @@ fn expect_reported_or_harmless(
 fn overwritten_journal_is_rejected_or_unchanged_in_meaning() {
     let workload = Workload::new(21, 120, 6);
     let last_state = &workload.states[workload.batches.len()..];
-    // A commit that can't be read looks like one that the power cut has torn, so the one before
-    // it may take its place where the server was not stopped in order. So may a record.
+    // An unreadable commit looks like one torn by a power cut, so without a graceful stop the
+    // previous one may take its place. The same is true of a record.
     let last_two_states = &workload.states[workload.batches.len() - 1..];
     for (is_graceful_stop, allowed) in [(true, last_state), (false, last_two_states)] {
         let files = write_journal(&workload, is_graceful_stop);
@@ -103,9 +106,9 @@ fn overwritten_journal_is_rejected_or_unchanged_in_meaning() {
                     expect_usable(files, &description);
                 }
             }
-            // Most of the places are free pages, or such that the power cut may have torn; and
-            // a tail that is not in use is not looked at.
-            println!("{reported} of {} damages told in the {kind:?}", offsets.len());
+            // Most offsets are in free pages, or in bytes that a power cut may have torn. A tail
+            // that is not in use is not read.
+            println!("{reported} of {} damages reported in the {kind:?}", offsets.len());
             let is_inspected = kind == FileKind::Archive || !is_graceful_stop;
             assert_eq!(reported > 20, is_inspected, "{reported} of {}", offsets.len());
         }
@@ -117,15 +120,16 @@ fn flipped_bit_in_a_batch_is_reported() {
     let workload = Workload::new(24, 120, 6);
     for is_graceful_stop in [true, false] {
         let files = write_journal(&workload, is_graceful_stop);
-        // The second half is not covered by the snapshot, and what comes last could be torn. What
-        // is archived may be in a row with others, so only its events are looked for.
+        // The snapshot does not cover the second half, and the last batches could be torn. The
+        // archive may store a batch in a row with others, so only the bytes of its events are
+        // searched for.
         let batches =
             workload.batches[workload.batches.len() / 2 + 1..workload.batches.len() - 3].iter();
         let durable = batches.filter(|batch| batch.iter().any(|event| event.kind.is_durable()));
         let mut checked = 0;
         for batch in durable {
             let (encoded, mut files) = (encode_batch(batch).split_off(5), files.clone());
-            // Copies of it may be left in pages that are free, and in the tail.
+            // There may be copies of the batch in free pages and in the tail.
             for kind in [FileKind::Archive, FileKind::Tail] {
                 let bytes = files.get_mut(kind);
                 let matches_batch = |offset: &usize| bytes[*offset..].starts_with(&encoded);
@@ -151,13 +155,13 @@ fn truncated_journal_is_rejected() {
         for len in (0..len).step_by(997).chain([1, 64, 320, 4_096, 8_192]) {
             let mut files = files.clone();
             files.archive.truncate(len);
-            let description = format!("cut off at {len}");
+            let description = format!("truncated at {len}");
             let is_reported = expect_reported_or_harmless(
                 open(files),
                 &workload.states[workload.batches.len()..],
                 &description,
             );
-            assert!(is_reported, "{description} is not told");
+            assert!(is_reported, "{description} is not reported");
         }
     }
 }
@@ -198,8 +202,8 @@ fn damaged_journal_is_rejected_and_can_be_replaced() {
     assert!(matches!(RedbJournal::open(dir.path()), Err(OpenError::Damaged { .. })));
     fs::write(&path, "").unwrap();
     assert!(matches!(RedbJournal::open(dir.path()), Err(OpenError::Damaged { .. })));
-    // Left behind by a power cut while a journal was made.
-    fs::write(dir.path().join("journal.redb.new"), "half of one").unwrap();
+    // The remains of a power cut during the creation of a journal.
+    fs::write(dir.path().join("journal.redb.new"), "incomplete").unwrap();
     let state = &workload.states[20];
     RedbJournal::create(dir.path(), state).unwrap();
     let (_, recovered) = RedbJournal::open(dir.path()).unwrap();

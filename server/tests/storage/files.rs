@@ -1,4 +1,4 @@
-//! The guarded files: repaired, tampered with, full.
+//! The guarded files: repair, tampering, full disks.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -36,28 +36,25 @@ fn expect_files(dir: &Path, workload: &Workload) {
     assert_eq!(fs::read_dir(dir.join("files")).unwrap().count(), workload.files.len());
 }
 
-/// What a journal would give back of a run, whose snapshot covers the first `covered` batches.
+/// Returns what a journal would recover of a workload if a snapshot covered its first
+/// `covered_batches` batches.
 fn recovered_from(workload: &Workload, covered_batches: usize) -> Recovered {
     let appends = workload.batches[covered_batches..].iter().flatten().filter_map(|event| {
-        match &event.kind {
-            EventKind::FileAppended { file, offset, data, .. } => {
-                Some(RecoveredAppend { file: file.clone(), offset: *offset, data: data.clone() })
-            }
-            _ => None,
-        }
+        let EventKind::FileAppended { file, offset, data, .. } = &event.kind else { return None };
+        Some(RecoveredAppend { file: file.clone(), offset: *offset, data: data.clone() })
     });
     let state = workload.states.last().unwrap().clone();
     Recovered { state, last_index: LogIndex::default(), appends: appends.collect(), event_count: 0 }
 }
 
-/// The first events of a run that append to the file `a`, two batches of them.
+/// Returns events that append these texts at these offsets of the file `a`.
 fn appends(at: &[(u64, &str)]) -> Vec<Event> {
     let workload = Workload::new(1, 60, 6);
     let template = workload.batches.iter().flatten().find(|it| it.kind.code() == "file_appended");
     let mut event = template.unwrap().clone();
-    let append = |(offset, text): &(u64, &str)| {
+    let append = |(start, text): &(u64, &str)| {
         if let EventKind::FileAppended { file, offset, data, .. } = &mut event.kind {
-            (*file, *offset, *data) = (name("a"), *offset, Data::new(text.as_bytes()));
+            (*file, *offset, *data) = (name("a"), *start, Data::new(text.as_bytes()));
         }
         event.clone()
     };
@@ -77,7 +74,7 @@ fn appended_bytes_are_in_the_files() {
     assert_eq!(mode & 0o777 & !0o644, 0, "{mode:o}");
 }
 
-/// What is done to a file that was so long when the snapshot was taken.
+/// Damages a file that had this length when the snapshot was taken.
 type Damage = fn(&Path, u64);
 
 #[test]
@@ -90,21 +87,21 @@ fn startup_repairs_the_files_from_the_log() {
         .map(|(name, file)| (name.clone(), file.len()))
         .collect();
     let damages: [(&str, Damage); 5] = [
-        ("nothing", |_, _| {}),
-        ("a torn tail", |path, snapshot_len| {
+        ("no damage", |_, _| {}),
+        ("a truncated end", |path, snapshot_len| {
             let len = fs::metadata(path).unwrap().len();
             let file = fs::OpenOptions::new().write(true).open(path).unwrap();
             file.set_len(len.midpoint(snapshot_len)).unwrap();
         }),
-        ("all that the snapshot does not cover", |path, snapshot_len| {
+        ("a truncation to the snapshot", |path, snapshot_len| {
             fs::OpenOptions::new().write(true).open(path).unwrap().set_len(snapshot_len).unwrap();
         }),
-        ("bytes too many", |path, _| {
+        ("additional bytes", |path, _| {
             let mut bytes = fs::read(path).unwrap();
             bytes.extend_from_slice(b"never acknowledged");
             fs::write(path, bytes).unwrap();
         }),
-        ("zeros where the last bytes were", |path, snapshot_len| {
+        ("zeros after the snapshot", |path, snapshot_len| {
             let mut bytes = fs::read(path).unwrap();
             bytes[usize::try_from(snapshot_len).unwrap()..].fill(0);
             fs::write(path, bytes).unwrap();
@@ -118,7 +115,7 @@ fn startup_repairs_the_files_from_the_log() {
         }
         let mut store = FileStore::open(&dir.path().join("files")).unwrap();
         store.repair(&recovered_from(&workload, covered)).unwrap();
-        println!("{description} repaired");
+        println!("after {description}");
         expect_files(dir.path(), &workload);
         assert_eq!(store.take_writability_changes(), []);
     }
@@ -171,7 +168,7 @@ fn non_regular_file_is_never_opened_and_does_not_block_other_files() {
     assert_eq!(read(dir.path(), "c"), workload.files[&name("c")]);
     assert_eq!(fs::read(&outside).unwrap(), b"untouched");
     store.retry();
-    assert_eq!(store.take_writability_changes(), [], "nothing has changed");
+    assert_eq!(store.take_writability_changes(), [], "no file has become writable");
     for bad in ["a", "b"] {
         fs::remove_file(files.join(bad)).unwrap();
     }
@@ -240,7 +237,7 @@ fn flush_of_a_missing_file_fails_and_can_be_retried() {
 fn flush_distinguishes_an_unopenable_file_from_a_missing_one() {
     let (dir, mut store) = store();
     store.write(&appends(&[(0, "one,")]));
-    // A program that runs can't be opened to be written, whoever one is.
+    // A running program cannot be opened for writing, not even by root.
     let path = dir.path().join("program");
     fs::copy("/bin/sleep", &path).unwrap();
     let mut program = std::process::Command::new(&path).arg("60").spawn().unwrap();

@@ -1,10 +1,9 @@
-//! The storage under faults: power cuts, full disks, failing flushes, damaged bytes, tampering.
+//! The storage under faults: power cuts, full disks, failed flushes, damaged bytes, tampering.
 
-#![allow(
-    unreachable_pub,
-    clippy::wildcard_enum_match_arm,
-    reason = "nothing here is for anybody else, and what isn't expected is a failure"
-)]
+#![allow(unreachable_pub, reason = "the modules share their items")]
+
+use std::thread;
+use std::time::{Duration, Instant};
 
 mod damage;
 mod faults;
@@ -15,3 +14,14 @@ mod simulated_disk;
 mod tail;
 mod tail_faults;
 mod workload;
+
+/// Waits until `condition` holds. The limit is generous, so that only a condition that never holds
+/// fails the test.
+#[track_caller]
+fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(60), "timeout: {description}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}

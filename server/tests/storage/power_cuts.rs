@@ -1,4 +1,4 @@
-//! The power fails at any moment: what was acknowledged is there, and nothing else came of it.
+//! Power cuts at any moment: acknowledged batches survive, and nothing else appears.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,14 +9,14 @@ use leasehold_server::journal::{Log, Recovered, RedbJournal, encode_snapshot};
 use super::simulated_disk::{DiskOperation, FileKind, Files, PowerCut, SimulatedDisk};
 use super::workload::Workload;
 
-/// How many disks are looked at for each moment at which the power fails.
+/// The number of outcomes that are tested for each power cut.
 const OUTCOMES_PER_CUT: u64 = 3;
 
-/// Halves of the tail that a few batches fill, and such as longer runs go into.
+/// The lengths of halves of the tail: one that a few batches fill, and one that holds many.
 const HALF_LENS: [u64; 2] = [3_000, 24_000];
 
-/// What was done to a disk during a run: `Said(2 * n)` before batch n is appended, and
-/// `Said(2 * n + 1)` when it was acknowledged.
+/// The operations on a disk during a workload: `Marker(2 * n)` precedes the append of batch n, and
+/// `Marker(2 * n + 1)` follows its acknowledgement.
 struct DiskTrace {
     half_len: u64,
     initial: Files,
@@ -29,7 +29,7 @@ impl DiskTrace {
     }
 }
 
-/// Stores a run, with a snapshot now and then.
+/// Stores a workload, with a snapshot after every `snapshot_every` batches.
 fn record_workload(workload: &Workload, half_len: u64, snapshot_every: usize) -> DiskTrace {
     let disk = SimulatedDisk::default();
     RedbJournal::create_on(disk.file(FileKind::Archive), &State::default()).unwrap();
@@ -44,28 +44,28 @@ fn record_workload(workload: &Workload, half_len: u64, snapshot_every: usize) ->
             let state = &workload.states[number + 1];
             log.begin_snapshot(state.applied_index(), pad_to_three_chunks(&encode_snapshot(state)));
         }
-        // Sometimes the archive comes after slowly, sometimes it has everything at once.
+        // The archive alternates between lagging and being complete.
         if number % 100 >= 50 {
             log.finish_snapshot().unwrap();
         } else if number % 5 == 0 {
             log.run_maintenance().unwrap();
         }
     }
-    // A stop in good order is a moment for a power cut like any other.
+    // The power may also fail during a graceful stop.
     drop(log);
     let operations = std::mem::take(&mut disk.state().operations);
     DiskTrace { half_len, initial, operations }
 }
 
-/// The same snapshot, so long that it is written in three pieces.
+/// Pads a snapshot so that it is written in three chunks.
 fn pad_to_three_chunks(snapshot: &[u8]) -> Vec<u8> {
     let mut json = snapshot[4..].to_vec();
     json.resize(560 << 10, b' ');
     [&crc32fast::hash(&json).to_le_bytes()[..], &json].concat()
 }
 
-/// Panics unless the journal on this disk holds at least the first `acknowledged` batches, and
-/// nothing that was not begun.
+/// Checks that the journal on this disk contains at least the first `acknowledged` batches, and no
+/// batch after the `started` ones. Returns the number of batches.
 fn expect_recovery(
     workload: &Workload,
     trace: &DiskTrace,
@@ -74,26 +74,26 @@ fn expect_recovery(
     started: usize,
 ) -> usize {
     let (mut log, recovered) = trace.open(disk);
-    let batch_count = workload.batch_count_of(&recovered.state).expect("a state that there was");
+    let batch_count = workload.batch_count_of(&recovered.state).expect("a state of the workload");
     assert!(
         acknowledged <= batch_count,
-        "batch {acknowledged} was acknowledged, and {batch_count} is there"
+        "{acknowledged} batches were acknowledged, but {batch_count} recovered"
     );
     assert!(
         recovered.state == workload.states[started] || batch_count <= started,
-        "batch {started} was begun, and {batch_count} is there"
+        "{started} batches were started, but {batch_count} recovered"
     );
     assert!(
         workload.last_index(acknowledged) <= recovered.last_index,
-        "a place in history would be given twice"
+        "a log index would be reused"
     );
     workload.expect_appends(&recovered.state, &recovered.appends);
-    // Whatever there is to move is moved before anything is appended, as its thread does it.
-    log.finish_snapshot().expect("what was found in the tail goes to the archive");
+    // As the journal's thread does, everything is moved before the next append.
+    log.finish_snapshot().expect("cannot move the tail to the archive");
     batch_count
 }
 
-/// Lets the service go on where the power cut has left it.
+/// Checks that the service can continue after the power cut.
 fn expect_continuation(workload: &Workload, trace: &DiskTrace, disk: &SimulatedDisk, seed: u64) {
     let (mut log, recovered) = trace.open(disk);
     let (before, last_index) = (recovered.state.last_token(), recovered.last_index);
@@ -101,10 +101,7 @@ fn expect_continuation(workload: &Workload, trace: &DiskTrace, disk: &SimulatedD
         StartParams { state: recovered.state, index_floor: last_index, ..StartParams::default() };
     let next = Workload::continue_from(start, seed, 8, 6);
     for batch in &next.batches {
-        assert!(
-            batch[0].index > workload.last_index(0).max(last_index),
-            "a place in history is given twice"
-        );
+        assert!(batch[0].index > workload.last_index(0).max(last_index), "a log index is reused");
         log.append(batch).unwrap();
     }
     let (_, recovered) = trace.open(&SimulatedDisk::from_files(disk.files()));
@@ -124,16 +121,16 @@ fn acknowledged_batches_survive_a_power_cut_at_any_moment() {
                     workload,
                     &record_workload(workload, half_len, 50),
                     checked,
-                )
+                );
             });
         }
     });
     let checked = checked.load(Ordering::Relaxed);
-    println!("{checked} disks after a power cut");
+    println!("{checked} disks checked after a power cut");
     assert!(checked > 2_000, "{checked}");
 }
 
-/// Cuts the power after each thing that was done.
+/// Cuts the power after each operation.
 fn cut_power_after_each_operation(workload: &Workload, trace: &DiskTrace, checked: &AtomicUsize) {
     let mut power_cut = PowerCut::new(trace.initial.clone());
     let (mut acknowledged, mut started) = (0, 0);
@@ -167,7 +164,7 @@ fn power_cut_during_recovery_loses_nothing() {
         for half_len in HALF_LENS {
             let workload = &workload;
             scope.spawn(move || {
-                cut_power_during_recovery(workload, &record_workload(workload, half_len, 20))
+                cut_power_during_recovery(workload, &record_workload(workload, half_len, 20));
             });
         }
     });
@@ -233,7 +230,7 @@ fn batch_lost_in_a_power_cut_never_reappears() {
                     second_cut.surviving_files(step as u64 * OUTCOMES_PER_CUT + seed),
                 );
                 let found = trace.open(&disk).1.state;
-                assert!(next.states.contains(&found), "what had been cut off has turned up");
+                assert!(next.states.contains(&found), "a lost batch has reappeared");
                 checked += 1;
             }
         }

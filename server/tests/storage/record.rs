@@ -1,4 +1,4 @@
-//! Events survive being written down, and no bytes make a reader stumble.
+//! Encoding of events: it round-trips, and the decoder never panics.
 
 use leasehold_core::data::Data;
 use leasehold_core::digest::Digest;
@@ -37,12 +37,12 @@ fn any_request_id() -> impl Strategy<Value = RequestId> {
 }
 
 fn any_refusal() -> impl Strategy<Value = Refusal> {
-    let bounds = vec![Limit::Sessions, Limit::Locks, Limit::Waiters, Limit::Files];
+    let limits = vec![Limit::Sessions, Limit::Locks, Limit::Waiters, Limit::Files];
     prop_oneof![
         ".{0,80}".prop_map(|reason| Refusal::BadRequest { reason }),
         any::<u64>().prop_map(|limit| Refusal::TooLarge { limit }),
         any::<u32>().prop_map(|window| Refusal::WindowFull { window: window as usize }),
-        select(bounds).prop_map(|limit| Refusal::Overloaded { limit }),
+        select(limits).prop_map(|limit| Refusal::Overloaded { limit }),
         any_duration().prop_map(|retry_after| Refusal::RateLimited { retry_after }),
         any_duration().prop_map(|retry_after| Refusal::LockHeld { retry_after }),
         any_token().prop_map(|token| Refusal::AlreadyHeld { token }),
@@ -163,14 +163,16 @@ fn any_event_kind() -> impl Strategy<Value = EventKind> {
         3 => any_session_event(),
         5 => any_lock_event(),
         3 => (session, request, any_refusal(), any_request_id()).prop_map(
-            |((session_id, client), (op, name, token), refusal, request_id)| EventKind::RequestRefused {
-                session_id,
-                client,
-                op,
-                resource_name,
-                token,
-                refusal,
-                request_id
+            |((session_id, client), (op, resource_name, token), refusal, request_id)| {
+                EventKind::RequestRefused {
+                    session_id,
+                    client,
+                    op,
+                    resource_name,
+                    token,
+                    refusal,
+                    request_id,
+                }
             }
         ),
         1 => select(&DropReason::ALL[..]).prop_map(|reason| EventKind::DatagramDropped { reason }),
@@ -210,7 +212,7 @@ proptest! {
         prop_assert!(decode_batch(&bytes[..offset]).is_err());
     }
 
-    /// With a checksum that is right: it guards against accidents, not against mistakes.
+    /// The checksum is valid: it protects against accidents, not against malformed input.
     #[test]
     fn decoder_never_panics(
         body in vec(any::<u8>(), 0..200), events in vec(any_event(), 1..6),
@@ -237,7 +239,7 @@ fn whole_workload_round_trips_with_its_secrets() {
     let workload = Workload::new(2, 200, 6);
     for batch in &workload.batches {
         let decoded = decode_batch(&encode_batch(batch)).unwrap();
-        // An event is equal only where its secrets are.
+        // Events are equal only if their secrets are.
         assert_eq!(decoded, durable_events(batch));
     }
 }
@@ -252,7 +254,7 @@ fn invalid_batches_are_rejected_with_a_reason() {
     assert!(matches!(decode_batch(&unknown), Err(RecordError::Malformed(_))));
 }
 
-/// The bytes of version 1, so that a journal of today can be read tomorrow.
+/// The encoding of version 1, which later versions must be able to decode.
 #[test]
 fn batch_format_is_unchanged() {
     let event = Event {

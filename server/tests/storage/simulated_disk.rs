@@ -1,5 +1,5 @@
-//! A disk in memory, with the two files of a journal: it notes everything that is done to them, and
-//! fails when it is told to.
+//! A simulated disk in memory that contains the two files of a journal. It records operations and
+//! injects faults.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,69 +9,71 @@ use leasehold_core::state::State;
 use leasehold_server::journal::{Medium, Moving, OpenError, Recovered, RedbJournal, TailOptions};
 use redb::StorageBackend;
 
-/// A disk. A copy is the same disk.
+/// A disk. Clones refer to the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedDisk(Arc<Mutex<DiskState>>);
 
-/// One of the two files.
+/// The file of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     Archive,
     Tail,
 }
 
-/// The bytes of the two files.
+/// The contents of the two files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     pub archive: Vec<u8>,
     pub tail: Vec<u8>,
 }
 
-/// What is on it, and what happens to it.
+/// The contents of a disk, its recorded operations and its faults.
 #[derive(Debug, Default)]
 pub struct DiskState {
     pub files: Files,
-    /// Everything that was done to it, while `noting`.
+    /// The operations since recording started.
     pub operations: Vec<DiskOperation>,
     pub is_recording: bool,
-    /// Its files together grow no further than this, where set.
+    /// The capacity of the disk: the limit of the total length of its files.
     pub len_max: Option<u64>,
-    /// The write, counted from now on, that fails, and how.
+    /// The number of the write that fails, counted from the start of recording, and how it fails.
     pub failing_write: Option<(u64, WriteFault)>,
-    /// The flush, counted from now on, that fails.
+    /// The number of the flush that fails, counted likewise.
     pub failing_flush: Option<u64>,
-    /// The same, of the tail's flushes alone.
+    /// The number of the flush of the tail that fails, counted likewise.
     pub failing_tail_flush: Option<u64>,
-    /// The next flush of the archive panics.
+    /// Whether the next flush of the archive panics.
     pub panics_on_flush: bool,
-    /// How often the archive was opened.
+    /// The number of times that the archive was opened.
     pub open_count: u64,
     pub write_count: u64,
     pub flush_count: u64,
     pub tail_flush_count: u64,
+    /// The number of times that a file could not grow because the disk was full.
+    pub failed_growth_count: u64,
 }
 
-/// One thing that was done to a disk.
+/// An operation on a disk.
 #[derive(Clone, Debug)]
 pub enum DiskOperation {
     Write(FileKind, u64, Vec<u8>),
     SetLen(FileKind, u64),
     Flush(FileKind),
-    /// A flush that has failed: what was to be flushed never is, unless it is written again.
+    /// A failed flush. Unflushed writes are lost, unless they are written again.
     FailedFlush(FileKind),
-    /// Whoever uses the disk said this at that moment.
+    /// A mark that the test has set.
     Marker(usize),
 }
 
-/// What of a write that fails is done nevertheless.
+/// How much of a failed write reaches the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteFault {
-    NothingWritten,
-    HalfWritten,
-    FullyWritten,
+    Nothing,
+    Half,
+    Everything,
 }
 
-/// One file of a disk, to open a journal on.
+/// A file of a disk, for a journal.
 #[derive(Clone, Debug)]
 pub struct DiskFile(SimulatedDisk, FileKind);
 
@@ -94,13 +96,14 @@ impl SimulatedDisk {
         Arc::new(DiskFile(self.clone(), kind))
     }
 
-    /// Opens the journal on it, whose tail has halves of this length and moves when it is told to.
+    /// Opens the journal on this disk. Its tail has halves of this length and is moved by the
+    /// caller.
     pub fn open(&self, half_len: u64) -> Result<(RedbJournal, Recovered), OpenError> {
         let options = TailOptions { half_len, moving: Moving::ByCaller };
         RedbJournal::open_on(self.file(FileKind::Archive), &*self.file(FileKind::Tail), options)
     }
 
-    /// Begins a journal, and to note what is done to it.
+    /// Creates a journal on a new disk and starts recording.
     pub fn with_journal(half_len: u64) -> (Self, RedbJournal) {
         let disk = Self::default();
         RedbJournal::create_on(disk.file(FileKind::Archive), &State::default()).unwrap();
@@ -109,7 +112,7 @@ impl SimulatedDisk {
         (disk, log)
     }
 
-    /// Begins to note, and forgets what was done before.
+    /// Starts recording and discards what was recorded before. Returns the current files.
     pub fn start_recording(&self) -> Files {
         let mut state = self.state();
         state.is_recording = true;
@@ -184,6 +187,7 @@ impl StorageBackend for DiskFile {
         let before = state.files.get(self.1).len() as u64;
         let total_len = state.files.len() - before + len;
         if len > before && state.len_max.is_some_and(|len_max| total_len > len_max) {
+            state.failed_growth_count += 1;
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.record(DiskOperation::SetLen(self.1, len));
@@ -195,7 +199,7 @@ impl StorageBackend for DiskFile {
         let mut state = self.0.state();
         if self.1 == FileKind::Archive && std::mem::take(&mut state.panics_on_flush) {
             drop(state);
-            panic!("a flush that panics");
+            panic!("injected panic in a flush");
         }
         state.flush_count += 1;
         state.tail_flush_count += u64::from(self.1 == FileKind::Tail);
@@ -203,7 +207,7 @@ impl StorageBackend for DiskFile {
         let tail_fails = state.failing_tail_flush == Some(state.tail_flush_count);
         if fails || tail_fails && self.1 == FileKind::Tail {
             state.record(DiskOperation::FailedFlush(self.1));
-            return Err(io::Error::other("a flush that fails"));
+            return Err(io::Error::other("injected flush failure"));
         }
         state.record(DiskOperation::Flush(self.1));
         Ok(())
@@ -218,15 +222,15 @@ impl StorageBackend for DiskFile {
             return Ok(());
         };
         match fault {
-            WriteFault::NothingWritten => {}
-            WriteFault::HalfWritten => state.apply_write(self.1, offset, &data[..data.len() / 2]),
-            WriteFault::FullyWritten => state.apply_write(self.1, offset, data),
+            WriteFault::Nothing => {}
+            WriteFault::Half => state.apply_write(self.1, offset, &data[..data.len() / 2]),
+            WriteFault::Everything => state.apply_write(self.1, offset, data),
         }
-        Err(io::Error::other("a write that fails"))
+        Err(io::Error::other("injected write failure"))
     }
 }
 
-/// What a disk holds for certain, and what was done to it since the last flush of each file.
+/// The durable contents of a disk, and the operations since the last flush of each file.
 #[derive(Clone, Debug)]
 pub struct PowerCut<'a> {
     pub flushed: Files,
@@ -238,12 +242,12 @@ impl<'a> PowerCut<'a> {
         Self { flushed, unflushed: Vec::new() }
     }
 
-    /// Takes in the next thing that was done.
+    /// Adds the next operation.
     pub fn apply(&mut self, operation: &'a DiskOperation) {
         match operation {
             DiskOperation::Write(..) | DiskOperation::SetLen(..) => self.unflushed.push(operation),
             DiskOperation::Flush(kind) => {
-                let is_covered = |note: &&DiskOperation| match note {
+                let is_covered = |operation: &&DiskOperation| match operation {
                     DiskOperation::Write(at, ..) | DiskOperation::SetLen(at, _) => at == kind,
                     DiskOperation::Flush(_)
                     | DiskOperation::FailedFlush(_)
@@ -257,22 +261,24 @@ impl<'a> PowerCut<'a> {
                     .into_iter()
                     .for_each(|operation| replay(&mut self.flushed, operation, None));
             }
-            DiskOperation::FailedFlush(kind) => self.unflushed.retain(|note| match note {
-                DiskOperation::Write(at, ..) | DiskOperation::SetLen(at, _) => at != kind,
-                DiskOperation::Flush(_)
-                | DiskOperation::FailedFlush(_)
-                | DiskOperation::Marker(_) => true,
-            }),
+            DiskOperation::FailedFlush(kind) => {
+                self.unflushed.retain(|operation| match operation {
+                    DiskOperation::Write(at, ..) | DiskOperation::SetLen(at, _) => at != kind,
+                    DiskOperation::Flush(_)
+                    | DiskOperation::FailedFlush(_)
+                    | DiskOperation::Marker(_) => true,
+                });
+            }
             DiskOperation::Marker(_) => {}
         }
     }
 
-    /// The disk after the power was cut at this moment: of what was not flushed some is there,
-    /// some isn't, and some is torn; the last of it in any case.
+    /// Returns the files after a power cut at this point. Of the unflushed operations, some
+    /// survive, some do not, and some are torn; the last one always is.
     pub fn surviving_files(&self, seed: u64) -> Files {
         let mut rng = Rng::new(seed);
         let mut files = self.flushed.clone();
-        // Draws that lose nearly everything, nearly nothing, and about half.
+        // Losses of nothing, a little, half and nearly everything.
         let (loss_ppm, tear_ppm) =
             [(0, 0), (100_000, 50_000), (500_000, 100_000), (900_000, 50_000)]
                 [usize::try_from(rng.below(4)).unwrap()];
@@ -288,17 +294,17 @@ impl<'a> PowerCut<'a> {
     }
 }
 
-/// Does what was done: all of it, or one end of a write that was torn.
+/// Applies an operation: all of it, or one end of a torn write.
 fn replay(files: &mut Files, operation: &DiskOperation, tear: Option<u64>) {
     match operation {
         DiskOperation::SetLen(kind, len) => {
-            files.get_mut(*kind).resize(usize::try_from(*len).unwrap(), 0)
+            files.get_mut(*kind).resize(usize::try_from(*len).unwrap(), 0);
         }
         DiskOperation::Write(kind, offset, data) => {
             let bytes = files.get_mut(*kind);
             let len = data.len() as u64;
             let kept_len = usize::try_from(tear.map_or(len, |tear| tear % (len + 1))).unwrap();
-            // No disk tears a sector, and the tail relies on that: on none of its words being torn.
+            // The tail relies on the disk not to tear a sector, and so not a word.
             let unit = if *kind == FileKind::Tail { 8 } else { 1 };
             let kept_len =
                 if kept_len == data.len() { kept_len } else { kept_len - kept_len % unit };

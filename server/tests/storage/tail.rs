@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use leasehold_core::event::Event;
 use leasehold_server::journal::{
@@ -12,14 +11,15 @@ use leasehold_server::journal::{
 use leasehold_server::recovery::{RecoveredServer, recover};
 
 use super::simulated_disk::{DiskState, FileKind, Files, SimulatedDisk};
+use super::wait_until;
 use super::workload::Workload;
 
-/// A half into which a whole run goes, so that nothing is moved.
+/// The length of a half that holds a whole workload, so that nothing is moved.
 const LARGE_HALF_LEN: u64 = 1 << 20;
-/// A half that a few batches fill.
+/// The length of a half that a few batches fill.
 const SMALL_HALF_LEN: u64 = 4_096;
 
-/// A journal after a crash, whose tail has everything.
+/// Returns a journal after a crash, whose tail contains everything.
 fn crashed_journal(workload: &Workload, half_len: u64) -> Files {
     let (disk, mut log) = SimulatedDisk::with_journal(half_len);
     for batch in &workload.batches {
@@ -34,12 +34,12 @@ fn crashed_journal(workload: &Workload, half_len: u64) -> Files {
 fn expect_damaged(files: Files, half_len: u64, description: &str) {
     let opened = SimulatedDisk::from_files(files).open(half_len);
     let Err(OpenError::Damaged { reason }) = &opened else {
-        panic!("{description} is not told: {opened:?}")
+        panic!("{description} is not reported: {opened:?}")
     };
     assert!(reason.contains("tail"), "{reason}");
 }
 
-/// Where the records begin in the tail that have these batches.
+/// Returns the byte ranges of the records of these batches in the tail.
 fn record_ranges(workload: &Workload, files: &Files) -> Vec<(usize, usize)> {
     let durable =
         workload.batches.iter().filter(|it| it.iter().any(|event| event.kind.is_durable()));
@@ -65,7 +65,7 @@ fn flipped_bit_in_any_record_but_the_last_is_reported() {
         files
     };
     for (number, (begin, end)) in others.iter().enumerate() {
-        // All of the head and the foot of some records, and some of the body of each.
+        // Every byte of some records, and some bytes of each.
         let checks_every_byte = number % 20 == 0;
         let bytes = (*begin..*end).step_by(if checks_every_byte { 1 } else { 97 });
         let bytes = bytes.chain(checks_every_byte.then_some(end - 8..*end).into_iter().flatten());
@@ -77,7 +77,8 @@ fn flipped_bit_in_any_record_but_the_last_is_reported() {
         let header = usize::try_from(LARGE_HALF_LEN).unwrap() + at;
         expect_damaged(flipped(header), LARGE_HALF_LEN, &format!("a bit of the header at {at}"));
     }
-    // What nobody was told of looks the same, so the last one is taken for torn.
+    // The last record may be torn, since it may not be acknowledged, so damage to it cannot be
+    // detected.
     let (_, recovered) =
         SimulatedDisk::from_files(flipped(last.0 + 50)).open(LARGE_HALF_LEN).unwrap();
     assert_eq!(workload.batch_count_of(&recovered.state), Some(workload.batches.len() - 1));
@@ -95,10 +96,13 @@ fn flipped_bit_in_reused_halves_is_reported_or_harmless() {
         files.tail[at] ^= 1 << (at % 8);
         match SimulatedDisk::from_files(files).open(SMALL_HALF_LEN) {
             Err(OpenError::Damaged { reason }) => {
-                assert!(reason.contains("journal.tail"), "found out by luck: {reason}");
+                assert!(
+                    reason.contains("journal.tail"),
+                    "not detected by the tail itself: {reason}"
+                );
                 reported += 1;
             }
-            // The last one is taken for torn.
+            // The last record is taken for torn.
             found => {
                 let found = found.unwrap().1.state;
                 assert!(workload.states[last..].contains(&found), "a bit at {at}");
@@ -116,7 +120,7 @@ fn missing_truncated_or_foreign_tail_is_reported_while_in_use() {
         for len in (0..files.tail.len()).step_by(files.tail.len() / 37) {
             let mut files = files.clone();
             files.tail.truncate(len);
-            expect_damaged(files, half_len, &format!("cut off at {len}"));
+            expect_damaged(files, half_len, &format!("truncated at {len}"));
         }
         let other = Files { tail: crashed_journal(&workload, half_len).tail, ..files.clone() };
         expect_damaged(other, half_len, "the tail of another journal");
@@ -143,14 +147,19 @@ fn outdated_tail_or_archive_is_reported_if_events_are_missing() {
         let tail = Files { tail: older.tail.clone(), ..last.clone() };
         match SimulatedDisk::from_files(tail).open(SMALL_HALF_LEN) {
             Err(OpenError::Damaged { .. }) => reported_tails += 1,
-            // It has all that was moved; what it lacks might never have been written.
+            // The archive has everything that was moved, and the missing records could be unwritten
+            // ones.
             found => assert_eq!(found.unwrap().1.state, workload.states[number + 1]),
         }
         let archive = Files { archive: older.archive.clone(), ..last.clone() };
         match SimulatedDisk::from_files(archive).open(SMALL_HALF_LEN) {
             Err(OpenError::Damaged { .. }) => reported_archives += 1,
             found => {
-                assert_eq!(found.unwrap().1.state, *final_state, "the tail has all that it lacks")
+                assert_eq!(
+                    found.unwrap().1.state,
+                    *final_state,
+                    "the tail has everything that the archive lacks"
+                );
             }
         }
     }
@@ -183,7 +192,7 @@ fn batch_longer_than_a_half_is_stored() {
     let workload = Workload::new(45, 60, 40);
     let small = 1_024;
     let longer = workload.batches.iter().filter(|batch| encode_batch(batch).len() > 1_024).count();
-    assert!((10..workload.batches.len() - 10).contains(&longer), "{longer} are longer");
+    assert!((10..workload.batches.len() - 10).contains(&longer), "{longer} batches are longer");
     let (disk, mut log) = SimulatedDisk::with_journal(small);
     for (number, batch) in workload.batches.iter().enumerate() {
         log.append(batch).unwrap();
@@ -214,7 +223,7 @@ fn missing_archive_with_a_tail_is_reported() {
     let tail = std::fs::read(dir.path().join("journal.tail")).unwrap();
     drop(log);
     std::fs::remove_file(dir.path().join("journal.redb")).unwrap();
-    // An empty tail holds nothing that could be missed.
+    // An empty tail proves no loss.
     drop(RedbJournal::open(dir.path()).unwrap());
     std::fs::remove_file(dir.path().join("journal.redb")).unwrap();
     std::fs::write(dir.path().join("journal.tail"), tail).unwrap();
@@ -244,8 +253,8 @@ fn abandoned_journal_is_preserved_with_its_tail_and_never_mixed_with_the_next() 
         std::fs::read(found.find(is_it).unwrap()).unwrap()
     };
     assert!(!backup_of("journal.redb").is_empty());
-    assert!(backup_of("journal.tail") == damaged, "the tail is kept as it was");
-    // The old tail put back beside the new journal is none of its.
+    assert!(backup_of("journal.tail") == damaged, "the tail is preserved unchanged");
+    // The old tail does not belong to the new journal.
     std::fs::write(&tail, &crashed[1]).unwrap();
     let (_, recovered) = RedbJournal::open(dir.path()).unwrap();
     assert_eq!(recovered.state, start.state);
@@ -281,8 +290,8 @@ fn thread_moves_batches_during_appends() {
     assert_eq!(recovered.state, *workload.states.last().unwrap());
 }
 
-/// Panics unless whoever appends or waits is told of what ends the thread, and what was
-/// acknowledged before is there.
+/// Checks that the failure of the thread is reported to callers, and that acknowledged batches are
+/// intact.
 fn expect_thread_failure_reported(fail: impl FnOnce(&mut DiskState)) {
     let workload = Workload::new(48, 400, 6);
     let disk = SimulatedDisk::default();
@@ -291,18 +300,14 @@ fn expect_thread_failure_reported(fail: impl FnOnce(&mut DiskState)) {
     let (mut log, _) = RedbJournal::open_on(archive, &*tail, moved_by_thread()).unwrap();
     log.append(&workload.batches[0]).unwrap();
     let state = &workload.states[1];
-    // Nothing but the snapshot flushes anything from here on.
+    // From here on, only the snapshot flushes.
     fail(&mut disk.state());
     log.begin_snapshot(state.applied_index(), encode_snapshot(state));
-    let started = Instant::now();
-    while log.run_maintenance().is_ok() {
-        assert!(started.elapsed() < Duration::from_secs(5), "nobody is told");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the failure is reported", || log.run_maintenance().is_err());
     assert!(matches!(log.append(&workload.batches[1]), Err(AppendError::Flush(_))));
     drop(log);
     let (_, recovered) = SimulatedDisk::from_files(disk.files()).open(8_192).unwrap();
-    assert_eq!(recovered.state, *state, "what was acknowledged before");
+    assert_eq!(recovered.state, *state, "the acknowledged batch");
 }
 
 #[test]
@@ -324,19 +329,19 @@ fn thread_resumes_once_disk_space_is_free() {
     let (mut log, _) = RedbJournal::open_on(archive, &*tail, moved_by_thread()).unwrap();
     let len = disk.files().len();
     disk.state().len_max = Some(len);
-    let (mut full, started) = (0, Instant::now());
+    let mut full = 0;
     for batch in &workload.batches {
-        while let Err(error) = log.append(batch) {
+        wait_until("an append succeeds", || {
+            let Err(error) = log.append(batch) else { return true };
             assert!(matches!(error, AppendError::Write(_)), "{error}");
-            assert!(started.elapsed() < Duration::from_secs(20), "it never goes on");
             full += 1;
             if full > 5 {
                 disk.state().len_max = None;
             }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            false
+        });
     }
-    println!("{full} times full");
+    println!("{full} appends failed on the full disk");
     drop(log);
     let archive_only = Files { tail: Vec::new(), ..disk.files() };
     let (_, recovered) = SimulatedDisk::from_files(archive_only).open(8_192).unwrap();

@@ -1,19 +1,18 @@
-//! The tail of a journal where writes and flushes of it fail, and what follows them.
-
-use std::time::Duration;
+//! The tail of a journal: failed writes and flushes, and their consequences.
 
 use leasehold_core::id::LogIndex;
 use leasehold_core::service::StartParams;
 use leasehold_core::state::State;
-use leasehold_server::journal::{AppendError, Log, RedbJournal};
+use leasehold_server::journal::{Log, RedbJournal};
 
+use super::faults::append_with_retries;
 use super::simulated_disk::{DiskOperation, FileKind, PowerCut, SimulatedDisk, WriteFault};
 use super::workload::Workload;
 
-/// A half that a few batches fill.
+/// The length of a half that a few batches fill.
 const SMALL_HALF_LEN: u64 = 4_096;
 
-/// Goes on from where a journal is, with batches so small that they fit where the last one didn't.
+/// Appends more batches to a journal, which are short enough to fit where the last one did not.
 fn continue_from(log: &mut RedbJournal, state: &State, last_index: LogIndex, seed: u64) -> State {
     let workload = Workload::continue_from(
         StartParams { state: state.clone(), index_floor: last_index, ..StartParams::default() },
@@ -22,10 +21,7 @@ fn continue_from(log: &mut RedbJournal, state: &State, last_index: LogIndex, see
         1,
     );
     for batch in &workload.batches {
-        while let Err(error) = log.append(batch) {
-            assert!(matches!(error, AppendError::Write(_)), "{error}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        append_with_retries(log, batch);
     }
     workload.states.last().unwrap().clone()
 }
@@ -34,14 +30,14 @@ fn continue_from(log: &mut RedbJournal, state: &State, last_index: LogIndex, see
 fn batches_after_a_failed_one_are_recovered() {
     let mut failures = 0;
     for (seed, fault) in
-        (60..84).zip([WriteFault::HalfWritten, WriteFault::FullyWritten].into_iter().cycle())
+        (60..84).zip([WriteFault::Half, WriteFault::Everything].into_iter().cycle())
     {
         let workload = Workload::new(seed, 24, 8);
         for failing in 1..=50 {
             let (disk, mut log) = SimulatedDisk::with_journal(SMALL_HALF_LEN);
             disk.state().failing_write = Some((failing, fault));
             let failed = workload.batches.iter().position(|batch| log.append(batch).is_err());
-            // A commit that failed may have stored what it should nevertheless.
+            // A failed commit may nevertheless have stored its batch.
             let Some(failed) = failed else { continue };
             failures += 1;
             let last_index = workload.last_index(failed + 1);
@@ -57,14 +53,12 @@ fn batches_after_a_failed_one_are_recovered() {
 #[test]
 fn tail_activation_is_atomic_under_write_faults_and_power_cuts() {
     let workload = Workload::new(55, 1, 6);
-    for fault in [WriteFault::HalfWritten, WriteFault::FullyWritten] {
+    for fault in [WriteFault::Half, WriteFault::Everything] {
         for failing in 1..=12 {
             let (disk, mut log) = SimulatedDisk::with_journal(SMALL_HALF_LEN);
             let initial = disk.start_recording();
             disk.state().failing_write = Some((failing, fault));
-            while log.append(&workload.batches[0]).is_err() {
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            append_with_retries(&mut log, &workload.batches[0]);
             let operations = disk.state().operations.clone();
             drop(log);
             let mut power_cut = PowerCut::new(initial);
@@ -91,7 +85,7 @@ fn unflushed_bytes_are_flushed_before_recovery_relies_on_them() {
         let Some(failed) = failed else { break };
         failures += 1;
         drop(log);
-        // The same machine, so what was written is read, be it on the disk or not.
+        // The machine has not restarted, so unflushed bytes can be read.
         let (log, recovered) = disk.open(SMALL_HALF_LEN).unwrap();
         recovered_batches += u32::from(recovered.state == workload.states[failed + 1]);
         let operations = disk.state().operations.clone();
@@ -110,8 +104,8 @@ fn record_with_a_lost_header_never_reappears_under_the_next_header() {
     let half_len = 3_000;
     let workload = Workload::new(56, 60, 6);
     let (disk, mut log) = SimulatedDisk::with_journal(half_len);
-    let is_switch = |note: &&DiskOperation| {
-        let DiskOperation::Write(FileKind::Tail, at, data) = note else { return false };
+    let is_switch = |operation: &&DiskOperation| {
+        let DiskOperation::Write(FileKind::Tail, at, data) = operation else { return false };
         at % half_len == 0 && data.len() > 104
     };
     let mut checked = 0;
@@ -122,7 +116,7 @@ fn record_with_a_lost_header_never_reappears_under_the_next_header() {
         let Some(DiskOperation::Write(_, at, data)) = operations.iter().find(is_switch) else {
             continue;
         };
-        // What was moved before that write is there.
+        // Records moved before that write are in the archive.
         let mut power_cut = PowerCut::new(before);
         operations
             .iter()
@@ -133,7 +127,10 @@ fn record_with_a_lost_header_never_reappears_under_the_next_header() {
         files.tail[at + 64..at + data.len()].copy_from_slice(&data[64..]);
         let reopened = SimulatedDisk::from_files(files);
         let (mut log, recovered) = reopened.open(half_len).unwrap();
-        assert_eq!(recovered.state, workload.states[number], "nobody was told of the torn one");
+        assert_eq!(
+            recovered.state, workload.states[number],
+            "the torn batch was never acknowledged"
+        );
         let start = StartParams {
             state: recovered.state,
             index_floor: recovered.last_index,

@@ -1,10 +1,11 @@
-//! A run of the lock service, made by real requests, as the batches that its storage gets.
+//! A workload of the lock service: real requests, recorded as the batches that storage receives.
 
 use std::collections::BTreeMap;
 
 use leasehold_core::data::Data;
 use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{Attempt, LogIndex, Name, Nonce, Peer, Seq, SessionKey, Token};
+use leasehold_core::refusal::Refusal;
 use leasehold_core::rng::Rng;
 use leasehold_core::secret::Secret;
 use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outbox, StartParams};
@@ -13,12 +14,12 @@ use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Request, Status};
 use leasehold_server::journal::RecoveredAppend;
 
-/// The batches of a run, and what holds after each of them.
+/// The batches of a workload, and the state after each.
 pub struct Workload {
     pub batches: Vec<Vec<Event>>,
-    /// The fold of the durable events, before all batches and after each.
+    /// The states from the durable events, before all batches and after each.
     pub states: Vec<State>,
-    /// The files at the end. They only ever grow.
+    /// The final contents of the files, which only ever grow.
     pub files: BTreeMap<Name, Vec<u8>>,
 }
 
@@ -39,12 +40,12 @@ struct Generator {
 }
 
 impl Workload {
-    /// A run of so many batches of `steps_max` steps each at most, that this seed names.
+    /// Generates a workload of this many batches, of at most `steps_max` steps each.
     pub fn new(seed: u64, batches: usize, steps_max: u64) -> Self {
         Self::continue_from(StartParams::default(), seed, batches, steps_max)
     }
 
-    /// A run that goes on from where another one was.
+    /// Generates a workload that continues from a recovered state.
     pub fn continue_from(start: StartParams, seed: u64, batches: usize, steps_max: u64) -> Self {
         let now = start.state.last_event_at();
         let mut state = start.state.clone();
@@ -84,28 +85,28 @@ impl Workload {
         }
     }
 
-    /// The last place in history of the first `count` batches.
+    /// Returns the last log index of the first `count` batches.
     pub fn last_index(&self, count: usize) -> LogIndex {
         let batch = count.checked_sub(1).map(|last| &self.batches[last]);
         batch.map_or_else(LogIndex::default, |batch| batch.last().unwrap().index)
     }
 
-    /// Which of the folds this state is.
+    /// Returns the number of batches after which the state was equal to this one.
     pub fn batch_count_of(&self, state: &State) -> Option<usize> {
-        // Of several that are equal, the last: a batch without anything durable changes nothing.
-        self.states.iter().rposition(|fold| fold == state)
+        // The largest of several, because a batch without durable events changes nothing.
+        self.states.iter().rposition(|it| it == state)
     }
 
-    /// Panics unless these are the last bytes of the files as they were then.
+    /// Checks that these appends are the last bytes of the files in this state.
     #[track_caller]
     pub fn expect_appends(&self, state: &State, appends: &[RecoveredAppend]) {
         let mut ends: BTreeMap<&Name, u64> = BTreeMap::new();
         for RecoveredAppend { file, offset, data } in appends {
             let end = ends.entry(file).or_insert(*offset);
-            assert_eq!(*end, *offset, "one append behind the other in {file}");
+            assert_eq!(*end, *offset, "appends to {file} follow each other");
             *end += data.len();
             let bytes = usize::try_from(*offset).unwrap()..usize::try_from(*end).unwrap();
-            assert_eq!(self.files[file][bytes], *data.bytes(), "the bytes in {file}");
+            assert_eq!(self.files[file][bytes], *data.bytes(), "the bytes of {file}");
         }
         for (file, end) in ends {
             assert_eq!(state.files()[file].len(), end, "the end of {file}");
@@ -195,15 +196,24 @@ impl Generator {
     fn handle_reply(&mut self, datagram: Datagram) {
         let client = self.clients.iter_mut().find(|client| client.peer == datagram.to).unwrap();
         match datagram.reply.status {
-            Status::Welcome { session_key: session, .. } => client.session = Some(session),
+            Status::Welcome { session_key, .. } => client.session = Some(session_key),
             Status::Granted { lock, token, .. } => {
                 client.held.insert(lock, token);
             }
             Status::Closed { .. } => client.session = None,
-            Status::Refused(leasehold_core::refusal::Refusal::UnknownSession) => {
+            Status::Refused(Refusal::UnknownSession) => {
                 (client.session, client.seq) = (None, 0);
             }
-            _ => {}
+            Status::Refused(_)
+            | Status::Retry { .. }
+            | Status::Queued { .. }
+            | Status::Cancelled { .. }
+            | Status::Released { .. }
+            | Status::Appended { .. }
+            | Status::Applied { .. }
+            | Status::NotApplied
+            | Status::Forgotten
+            | Status::Alive { .. } => {}
         }
     }
 }
@@ -215,7 +225,7 @@ fn workload_contains_every_kind_of_durable_event() {
     for event in workload.batches.iter().flatten() {
         *counts.entry(event.kind.code()).or_default() += 1;
         if event.kind.is_durable() && event.kind.code() == "request_refused" {
-            *counts.entry("refused for good").or_default() += 1;
+            *counts.entry("durable refusal").or_default() += 1;
         }
     }
     for code in [
@@ -227,7 +237,7 @@ fn workload_contains_every_kind_of_durable_event() {
         "lock_released",
         "wait_ended",
         "file_appended",
-        "refused for good",
+        "durable refusal",
         "lease_renewed",
     ] {
         assert!(counts.get(code).is_some_and(|count| *count > 3), "{code} in {counts:?}");
