@@ -104,7 +104,10 @@ impl ClientUnderTest {
 
     fn expect_outcome(&mut self, reply: &[u8], expected: impl Fn(&CallOutcome) -> bool) {
         let notification = self.receive(reply);
-        let matches = matches!(&notification, Some(Notification::Completed { outcome, .. }) if expected(outcome));
+        let Some(Notification::Completed { outcome, .. }) = &notification else {
+            panic!("{notification:?}")
+        };
+        let matches = expected(outcome);
         assert!(matches, "{notification:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Replays the seed corpora of the fuzz targets for datagrams, so that a stable toolchain runs them.
+//! Replays the seed corpora of the fuzz targets for datagrams, so that stable toolchains run them.
 //!
 //! - No seed makes a decoder panic.
 //! - A seed whose name begins with `valid_` is accepted, and encodes to bytes that decode to the

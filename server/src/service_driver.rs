@@ -116,8 +116,8 @@ impl ServiceDriver {
         self.outbox.release_durable(durable, &mut self.ready_replies);
     }
 
-    /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any later
-    /// decision takes effect, and every waiting request is answered with an error.
+    /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any
+    /// later decision takes effect, and every waiting request is answered with an error.
     pub fn restore(&mut self, state: Box<IndexedState>) {
         let failed = self.outbox.fail(&mut self.ready_replies);
         self.batch.clear();

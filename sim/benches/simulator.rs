@@ -1,6 +1,6 @@
 //! Measures the simulator: records per second with the full trace, seeks in a long run, and the
-//! size of a record. Run it with `cargo bench -p leasehold-sim --bench simulator`, natively or, with
-//! a runner, on wasm.
+//! size of a record. Run it with `cargo bench -p leasehold-sim --bench simulator`, natively or,
+//! with a runner, on wasm.
 //!
 //! Each figure is a median of several measurements. The library of the other benchmarks does not
 //! support wasm and cannot report the slowest seek.

@@ -21,8 +21,8 @@ const SNAPSHOTS_MAX: usize = 32;
 
 /// The simulated part of a run, and a current position in it.
 ///
-/// A position is a number of steps: at 0 nothing has happened. One step can add several records, all
-/// with the same virtual time.
+/// A position is a number of steps: at 0 nothing has happened. One step can add several records,
+/// all with the same virtual time.
 ///
 /// - [`simulate`](Self::simulate) extends the simulated part; [`seek`](Self::seek) moves the
 ///   current position.
@@ -66,8 +66,8 @@ impl History {
     /// Reserves memory before `steps` more steps are simulated.
     ///
     /// If the capacity does not suffice, reserves enough for the estimated rest of the run and an
-    /// eighth more, but for at most `records_max` records. Repeated growth would copy the trace each
-    /// time and need three times its memory meanwhile. A short run is left to grow that way.
+    /// eighth more, but for at most `records_max` records. Repeated growth would copy the trace
+    /// each time and need three times its memory meanwhile. A short run is left to grow that way.
     pub fn reserve(&mut self, steps: u32, records_max: usize) {
         let (records, positions) = (self.trace.len(), self.records.len());
         let needed = records + (records / positions + 1) * steps as usize;
@@ -211,8 +211,8 @@ impl History {
     /// Returns an alternative history: the same run with one more intervention.
     ///
     /// It shares the part before the intervention. Its current position is the same, or its last
-    /// simulated position if that is earlier. An intervention on a packet without a time can have an
-    /// effect at any step, so nothing is shared with it.
+    /// simulated position if that is earlier. An intervention on a packet without a time can have
+    /// an effect at any step, so nothing is shared with it.
     #[must_use]
     pub fn fork(&self, intervention: Intervention) -> Self {
         let time = intervention.at_ms.map_or(VirtualTime::START, VirtualTime::from_millis);

@@ -13,11 +13,18 @@ const FUNCTION_LINES_MAX: usize = 70;
 const COLUMNS_MAX: usize = 100;
 
 /// Files over the limit: path, lines, reason.
-const LONG_FILES: &[(&str, usize, &str)] = &[];
+const LONG_FILES: &[(&str, usize, &str)] =
+    &[("server/src/journal/record.rs", 511, "the journal is being replaced")];
 
 /// Functions over the limit: path, lines, reason.
-const LONG_FUNCTIONS: &[(&str, usize, &str)] =
-    &[("server/src/journal/record.rs", 80, "one match over all events, one arm each")];
+const LONG_FUNCTIONS: &[(&str, usize, &str)] = &[
+    ("server/src/journal/record.rs", 127, "the journal is being replaced"),
+    ("sim/src/check/state.rs", 110, "one exhaustive match over all records"),
+    ("sim/src/event_recorder.rs", 107, "one exhaustive match over all events"),
+    ("sim/src/explain/action.rs", 147, "one exhaustive match over all records"),
+    ("sim/src/importance.rs", 85, "one exhaustive match over all records"),
+    ("web/src/model/intervals/mod.rs", 82, "one exhaustive match over all records"),
+];
 
 /// The modules of each crate, from the bottom up: each may use only those before it.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -260,8 +267,10 @@ fn used_modules(module: &[&str], text: &str) -> BTreeSet<String> {
         },
     );
     let mut paths = Vec::new();
-    for statement in code.split("use ").skip(1) {
-        paths.extend(expand_use_tree(statement.split(';').next().unwrap_or_default()));
+    for start in ["\nuse ", "\n    use ", "\npub use ", "\npub(crate) use ", "\npub(super) use "] {
+        for statement in format!("\n{code}").split(start).skip(1) {
+            paths.extend(expand_use_tree(statement.split(';').next().unwrap_or_default()));
+        }
     }
     for start in ["crate::", "super::"] {
         for (at, _) in code.match_indices(start) {
@@ -426,7 +435,13 @@ fn the_protocol_document_names_every_code() {
             let code = code.split('"').next().expect("a literal ends");
             // Reasons for dropping a datagram are not sent.
             let reasons = ["is_reply", "no_operation", "not_json", "would_amplify", "bad_key"];
-            if !quoted.contains(code) && code != "error" && !reasons.contains(&code) {
+            // A refusal's sentence names the limit; its code is `overloaded`.
+            let limits = ["sessions", "locks", "waiters", "files"];
+            if !quoted.contains(code)
+                && code != "error"
+                && !reasons.contains(&code)
+                && !limits.contains(&code)
+            {
                 missing.push(format!("{path}: `{code}` is not in docs/protocol.md"));
             }
         }

@@ -59,7 +59,7 @@ pub(crate) fn measure_page(parts: &[String]) -> anyhow::Result<()> {
     web_page::build()?;
     tools::require_browser()?;
     let bench = ["bench", "--package", "leasehold-tests", "--features", "measure"];
-    run(cargo(&bench).args(["--bench", "page", "--"]).args(parts))
+    run(cargo(&bench).args(["--bench", "page_in_browser", "--"]).args(parts))
 }
 
 fn formatting() -> anyhow::Result<()> {

@@ -183,9 +183,14 @@ impl LockClient {
     }
 
     fn begin_cancel(&mut self, now: Time, acquire_call: CallId, lock: Name) {
-        let pending = self.calls.values().any(
-            |call| matches!(&call.kind, CallKind::Cancel { acquire_call: given, .. } if *given == acquire_call),
-        );
+        let pending = self.calls.values().any(|call| match &call.kind {
+            CallKind::Cancel { acquire_call: cancelled, .. } => *cancelled == acquire_call,
+            CallKind::Acquire { .. }
+            | CallKind::Release { .. }
+            | CallKind::Append { .. }
+            | CallKind::AppendOutcome { .. }
+            | CallKind::Close => false,
+        });
         if !pending {
             self.begin_detached_call(now, CallKind::Cancel { lock, acquire_call });
         }

@@ -150,7 +150,7 @@ impl Writer<'_> {
                 self.option(*nonce, |out, nonce| out.number(nonce.expose().bits()));
             }
             EventKind::SessionExpired { session_id: session_no, client } => {
-                self.of(3, *session_no, client)
+                self.of(3, *session_no, client);
             }
             EventKind::SessionClosed { session_id: session_no, client, request_id: asked } => {
                 self.of(4, *session_no, client);

@@ -138,8 +138,8 @@ impl Measure {
             Self::NextAppend { client } => {
                 (0..after.len()).find(|until| next_append(&after[..=*until], client) != "nothing")
             }
-            Self::Lines { lock } => after.iter().rposition(
-                |it| matches!(it.kind, RecordKind::FileAppended { lock: wanted, .. } if wanted == lock),
+            Self::Lines { lock: file } => after.iter().rposition(
+                |it| matches!(it.kind, RecordKind::FileAppended { lock, .. } if lock == file),
             ),
             Self::Believers { .. } => None,
             Self::MaxBelievers { lock } => {
@@ -149,7 +149,7 @@ impl Measure {
             }
             Self::Sent { message } => after
                 .iter()
-                .rposition(|it| matches!(it.kind, RecordKind::Sent(packet) if packet.message == message)),
+                .rposition(|it| matches!(it.kind, RecordKind::Sent(it) if it.message == message)),
             Self::Violated { invariant } => {
                 let witness = world.checkers().status(invariant).witness();
                 let witness = witness.and_then(RecordId::index).filter(|it| *it >= from);
@@ -175,8 +175,11 @@ fn grant_of(record: &Record, wanted: LockId) -> Option<(NodeId, u32)> {
 }
 
 fn ends_tenure(record: &Record, wanted: LockId) -> bool {
-    matches!(record.kind,
-        RecordKind::LockReleased { lock, .. } | RecordKind::LockGranted { lock, .. } if lock == wanted)
+    matches!(
+        record.kind,
+        RecordKind::LockReleased { lock, .. } | RecordKind::LockGranted { lock, .. }
+            if lock == wanted
+    )
 }
 
 fn next_append(after: &[Record], wanted: NodeId) -> &'static str {

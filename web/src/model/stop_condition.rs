@@ -29,9 +29,10 @@ impl StopCondition {
         let mut choices = Vec::from(choices_without_lock);
         for (lock_index, lock) in (0_u8..).zip(&run.config.locks) {
             let users = (1_u8..).zip(&run.config.clients).filter(|(_, client)| {
-                client.script.iter().any(
-                    |step| matches!(step, ScriptStep::Acquire { lock: wanted, .. } if wanted == lock),
-                )
+                client
+                    .script
+                    .iter()
+                    .any(|step| matches!(step, ScriptStep::Acquire { lock: it, .. } if it == lock))
             });
             for (node, client) in users {
                 choices.push((

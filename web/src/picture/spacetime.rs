@@ -318,13 +318,13 @@ fn arrows(
     }
     let mut shapes = Vec::new();
     for (id, record) in visible {
-        let (RecordKind::Sent(packet) | RecordKind::Duplicated { packet, .. }) = record.kind else {
+        // A copy is delivered independently.
+        let (packet, id_in_flight) = if let RecordKind::Sent(packet) = record.kind {
+            (packet, packet.id)
+        } else if let RecordKind::Duplicated { packet, copy } = record.kind {
+            (packet, copy)
+        } else {
             continue;
-        };
-        // The copy is delivered independently.
-        let id_in_flight = match record.kind {
-            RecordKind::Duplicated { copy, .. } => copy,
-            _ => packet.id,
         };
         if !lanes.is_visible(packet.peer) {
             continue;

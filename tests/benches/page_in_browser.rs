@@ -59,7 +59,7 @@ fn weight() {
     for file in fs::read_dir(directory).expect("the page is built") {
         let path = file.expect("a file").path();
         let name = path.file_name().and_then(|it| it.to_str()).expect("an ASCII name");
-        let is_variant = name.ends_with(".br") || name.ends_with(".gz");
+        let is_variant = path.extension().is_some_and(|it| it == "br" || it == "gz");
         // A lock server sends `live.html` in its place.
         if is_variant || name == "index.html" {
             continue;
