@@ -67,8 +67,8 @@ fn a_page_that_is_opened_later_shows_the_current_state() {
     // Data of clients is shown as text, not as markup.
     browser.wait_for_text("file-ledger", |file| file.contains("<b>one</b>"));
     browser.click_button("All steps");
-    let log = browser.wait_for_text("log", |log| log.contains("says that bob waits for ledger"));
-    assert!(log.contains(&format!("says that ann holds ledger, token {token}")), "{log}");
+    let log = browser.wait_for_text("log", |log| log.contains("reports that bob waits for ledger"));
+    assert!(log.contains(&format!("reports that ann holds ledger under token {token}")), "{log}");
     for label in ["ann, holds ledger", "bob, queued for ledger, position 1", "on the client"] {
         let stage = labels(&browser);
         assert!(stage.contains(label), "{label} is not in\n{stage}");
@@ -105,11 +105,11 @@ fn the_page_is_not_marked_live_while_the_server_is_down() {
     server.restart();
     browser.wait_for_text("live-status", |status| status == "live");
     assert!(!browser.run(stale).as_str().unwrap().contains("connection-stale"));
-    let log = browser.wait_for_text("log", |log| log.contains("server starts again"));
+    let log = browser.wait_for_text("log", |log| log.contains("server restarts"));
     assert!(log.contains("grants ledger to ann"), "{log}");
     browser.click_button("All steps");
     // The tenure continues, and no invariant is violated.
-    browser.wait_for_text("log", |log| log.contains("says that ann holds ledger"));
+    browser.wait_for_text("log", |log| log.contains("reports that ann holds ledger"));
     let gaps = "return document.querySelectorAll('[data-testid=gantt] .unobserved').length";
     assert_eq!(browser.run(gaps), json!(1), "the gap in the timeline is marked");
     assert_ne!(browser.attribute("invariant-S1", "data-status"), "violated");
@@ -184,7 +184,7 @@ fn check_recording(browser: &Browser) {
     assert!(labels(browser).contains("ann, holds before, ledger"), "{}", labels(browser));
     assert_eq!(browser.attribute("invariant-S4", "data-status"), "ok");
     browser.press(Browser::HOME);
-    browser.wait_for_text("caption", |caption| caption.contains("is watched from here on"));
+    browser.wait_for_text("caption", |caption| caption.contains("recording starts here"));
     assert!(labels(browser).contains("ann, holds before;"), "{}", labels(browser));
     assert_eq!(browser.attribute("invariant-S4", "data-status"), "unchecked");
     browser.press(Browser::RIGHT);

@@ -70,7 +70,7 @@ fn a_lecture_needs_only_the_keyboard() {
     let answer =
         browser.wait_for_text("question", |text| text.contains("The server accepts an append"));
     assert!(answer.contains('✓'), "{answer}");
-    assert!(browser.text("log").unwrap().contains("token 1 is not 2"));
+    assert!(browser.text("log").unwrap().contains("client_2 has held file_0 under token 2 since"));
     // The correct answer is visible when presenting and on a phone.
     let height = "return document.querySelector('.option.correct').offsetHeight";
     for width in [1280, 390] {

@@ -220,11 +220,11 @@ fn sim_lists_explains_and_exports_runs() {
         assert!(list.contains(name), "{list}");
     }
     let output = run(leasehold().args(["sim", "gc-pause"])).expect(0).stdout;
-    assert!(output.contains("stale_token") && output.contains("✓ S4"), "{output}");
+    assert!(output.contains("is stale (current: 2)") && output.contains("✓ S4"), "{output}");
     let output =
         run(leasehold().args(["sim", "gc-pause", "--without", "fencing"])).expect(0).stdout;
     assert!(
-        output.contains("✗ S4") && output.contains("S4 is violated: client_1 writes"),
+        output.contains("✗ S4") && output.contains("S4 violated: client_1 appends"),
         "{output}"
     );
     let repeated =
@@ -258,7 +258,7 @@ fn sim_runs_storms_and_saves_violations() {
     let path = file.to_str().unwrap();
     let storms = ["sim", "--storms", "50", "--without", "dedupe", "--save", path];
     let found = run(leasehold().args(storms)).expect(1).stdout;
-    assert!(found.contains("S3 is violated: "), "{found}");
+    assert!(found.contains("S3 violated: "), "{found}");
     let replay = found.lines().find_map(|line| line.split_once("again: leasehold ")).unwrap().1;
     let repeated = run(leasehold().args(replay.split(' '))).expect(0).stdout;
     assert!(repeated.contains("✗ S3"), "{repeated}");

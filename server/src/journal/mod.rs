@@ -58,7 +58,7 @@ pub trait Log: Send {
     /// what it has made superfluous.
     ///
     /// # Errors
-    /// As [`Log::append_call`].
+    /// As [`Log::append`].
     fn run_maintenance(&mut self) -> Result<(), AppendError>;
 
     /// How much was stored since the last snapshot was begun, in bytes.

@@ -155,7 +155,7 @@ impl RedbJournal {
     /// Moves all that is in the tail, and writes the snapshot that was begun to its end.
     ///
     /// # Errors
-    /// As [`Log::append_call`].
+    /// As [`Log::append`].
     pub fn finish_snapshot(&mut self) -> Result<(), AppendError> {
         while self.step()? {}
         Ok(())

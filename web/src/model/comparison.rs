@@ -124,10 +124,10 @@ mod tests {
         assert!((15_900..16_400).contains(&at.as_millis()), "{at}");
         let (current_only, other_only) = comparison.differences(&timeline);
         assert!(
-            current_only.iter().any(|it| it.text.contains("refuses client_1's append")),
+            current_only.iter().any(|it| it.text.contains("rejects client_1's append")),
             "{current_only:#?}"
         );
-        assert!(other_only.iter().any(|it| it.text.contains("for client_1, under token 1")));
+        assert!(other_only.iter().any(|it| it.text.contains("for client_1 under token 1")));
         let reverse = counterpart(&scenario, comparison.other.run()).unwrap();
         assert_eq!(&reverse, timeline.run());
     }

@@ -167,8 +167,15 @@ mod tests {
     fn newest_row_is_first_and_has_a_reason() {
         let rows = rows_of(&timeline_at(17_000), LogFilter::default());
         let refused =
-            rows.iter().find(|row| row.action.starts_with("refuses client_1's append")).unwrap();
-        assert!(refused.reason.as_deref().unwrap().contains("token 1 is not 2"), "{refused:?}");
+            rows.iter().find(|row| row.action.starts_with("rejects client_1's append")).unwrap();
+        assert!(
+            refused
+                .reason
+                .as_deref()
+                .unwrap()
+                .contains("client_2 has held file_0 under token 2 since"),
+            "{refused:?}"
+        );
         assert!(refused.causes.len() > 1 && refused.category == EventCategory::Reject);
         assert_eq!(refused.protection, Some(Protection::Fencing));
         let mut numbers = rows.iter().map(|row| row.record);

@@ -121,7 +121,7 @@ impl SearchResult {
         let explanation = story.entries.last().and_then(|part| part.violations.first());
         steps.extend(
             explanation
-                .map(|(invariant, explanation)| format!("{invariant} is violated: {explanation}")),
+                .map(|(invariant, explanation)| format!("{invariant} violated: {explanation}")),
         );
         let why_minimal = why_minimal(&run, invariant, witness);
         Some(Self { run, invariant, steps, why_minimal })
@@ -174,7 +174,7 @@ mod tests {
         }
         search.update(SearchReport::from_search(&worker_search), 10.0);
         let found = search.found.as_ref().unwrap();
-        assert!(found.steps.last().unwrap().contains("is violated"), "{found:#?}");
+        assert!(found.steps.last().unwrap().contains(" violated: "), "{found:#?}");
         assert_eq!(found.why_minimal, "Without that fault nothing is violated.");
         let saved = found.scenario().unwrap();
         assert!(saved.expected[0].violated.contains(&found.invariant));

@@ -28,7 +28,7 @@ pub(super) fn run(count: u64, sim: &Sim) -> Result<ExitCode, CommandError> {
             if shows_progress {
                 eprint!("\r\u{1b}[K");
             }
-            let heading = format!("storm {seed}: {invariant} is violated");
+            let heading = format!("storm {seed}: {invariant} violated");
             writeln!(out, "{}\n", style.bold(&heading))?;
             out.write_all(describe_violation(&run, seed, sim, style)?.as_bytes())?;
             return Ok(ExitCode::FAILURE);

@@ -52,10 +52,10 @@ fn live_events_are_explained_like_a_simulated_run() {
     let timeline = timeline();
     let explainer = leasehold_sim::Explainer::new(timeline.run(), timeline.trace());
     let describe = |record| explainer.describe(RecordId(record)).unwrap();
-    assert_eq!(describe(0).sentence(), "server is watched from here on");
+    assert_eq!(describe(0).sentence(), "recording starts here");
     assert_eq!(describe(2).sentence(), "server grants a to ann under token 1");
     let expiry = describe(5);
-    assert_eq!(expiry.sentence(), "server takes a from ann, token 1: its lease is over");
+    assert_eq!(expiry.sentence(), "server releases a (token 1): ann's lease expired");
     // The length of the lease is not part of the reason, because each session has its own.
     let reason = "the server had last heard of ann at 2.0 s";
     assert_eq!(expiry.reason.as_deref(), Some(reason));

@@ -345,7 +345,7 @@ impl Drawing<'_> {
                 class: "violation".into(),
                 at: (0.0, 0.0),
                 target: Some(Target::Record(record)),
-                label: format!("{names} is violated at {at}"),
+                label: format!("{names} violated at {at}"),
                 shapes: vec![
                     line("violation-line", (x, 0.0), (x, bottom)),
                     text("alarm", (x + offset, bottom - em * 0.3), anchor, em * 0.9, names),
@@ -407,7 +407,7 @@ mod tests {
     fn violation_line_spans_all_rows() {
         let without_fencing = picture("gc-pause", &[Protection::Fencing], 30_000);
         assert!(
-            without_fencing.labels().iter().any(|it| it.starts_with("S2 S4 is violated")),
+            without_fencing.labels().iter().any(|it| it.starts_with("S2 S4 violated")),
             "{:?}",
             without_fencing.labels()
         );
