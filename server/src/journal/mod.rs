@@ -91,7 +91,7 @@ pub enum OpenError {
         reason: String,
     },
     /// Somebody else has it open.
-    #[error("another server uses this data folder")]
+    #[error("another server uses this data directory")]
     InUse,
     /// It can't be read or written.
     #[error(transparent)]
