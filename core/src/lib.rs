@@ -28,7 +28,7 @@
 //!
 //! ```
 //! use leasehold_core::id::Peer;
-//! use leasehold_core::service::{Config, Durable, LockServer, Outbox, StartParams};
+//! use leasehold_core::service::{Config, Durable, Input, LockServer, Outbox, StartParams};
 //! use leasehold_core::time::Time;
 //!
 //! let (mut server, step) =
@@ -36,15 +36,17 @@
 //! let (mut outbox, mut replies) = (Outbox::default(), Vec::new());
 //! let mut log = outbox.hold(step, &mut replies);
 //!
-//! let client = Peer(([127, 0, 0, 1], 4_000).into());
-//! let hello = br#"{"v":1,"op":"hello","client":"me","nonce":"00000000000000a1"}"#;
-//! let step = server.receive(Time::from_millis(5), client, hello, 0x5eed);
+//! let now = Time::from_millis(5);
+//! let from = Peer(([127, 0, 0, 1], 4_000).into());
+//! let bytes = br#"{"v":1,"op":"hello","client":"me","nonce":"00000000000000a1"}"#;
+//! let step = server.handle(now, Input::Datagram { from, bytes, entropy: 0x5eed });
 //! log.extend(outbox.hold(step, &mut replies));
 //! assert!(replies.is_empty(), "the session is not durable yet");
 //!
 //! // The caller writes `log` to disk and flushes it.
 //! let durable = Durable { through: server.last_index() };
-//! server.handle_durable(durable);
+//! let step = server.handle(now, Input::Durable(durable));
+//! outbox.hold(step, &mut replies);
 //! outbox.release_durable(durable, &mut replies);
 //! assert_eq!(replies[0].reply.status.code(), "welcome");
 //! ```
