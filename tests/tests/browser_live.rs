@@ -30,7 +30,7 @@ fn the_demo_is_shown_live() {
     }
     // The log with every step contains the end of each session.
     browser.click_button("All steps");
-    browser.wait_for_text("log", |log| log.contains("ends session 5 of client_5, as it asked"));
+    browser.wait_for_text("log", |log| log.contains("closes session 5 at client_5's request"));
     for (client, file) in [(1, 0), (2, 2), (3, 0), (4, 3), (5, 3)] {
         let granted = format!("grants file_{file} to client_{client} under token");
         assert!(browser.text("log").unwrap().contains(&granted), "{granted}");
