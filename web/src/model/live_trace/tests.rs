@@ -57,7 +57,7 @@ fn live_events_are_explained_like_a_simulated_run() {
     let expiry = describe(5);
     assert_eq!(expiry.sentence(), "server releases a (token 1): ann's lease expired");
     // The length of the lease is not part of the reason, because each session has its own.
-    let reason = "the server had last heard of ann at 2.0 s";
+    let reason = "the server last heard from ann at 2.0 s";
     assert_eq!(expiry.reason.as_deref(), Some(reason));
     let statuses = timeline.statuses();
     let status = |it| statuses.iter().find(|(invariant, ..)| *invariant == it).unwrap().2;
