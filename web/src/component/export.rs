@@ -158,7 +158,7 @@ impl App {
                 self.must_measure = true;
             }
             Err(error) => {
-                self.workspace.show_toast(&format!("Cannot open the trace: {error}"), Vec::new())
+                self.workspace.show_toast(&format!("Cannot open the trace: {error}"), Vec::new());
             }
         }
     }

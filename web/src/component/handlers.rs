@@ -1,5 +1,7 @@
 //! Handles the messages of the page, area by area.
 
+#![allow(clippy::needless_pass_by_value, reason = "a message is handled once and then gone")]
+
 use gloo_timers::callback::Timeout;
 use leasehold_sim::{Importance, RecordId, Scenario, VirtualTime};
 use yew::Context;
@@ -120,7 +122,7 @@ impl App {
                 match fault.unavailable_reason {
                     None => self.workspace.inject_fault(fault.action, &fault.text),
                     Some(reason) => {
-                        self.workspace.show_toast(&format!("{}: {reason}", fault.text), Vec::new())
+                        self.workspace.show_toast(&format!("{}: {reason}", fault.text), Vec::new());
                     }
                 }
             }

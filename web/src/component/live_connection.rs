@@ -158,7 +158,7 @@ impl App {
         let Some(live) = &mut self.live else { return };
         // Close the old socket first, so that none of its messages arrive in between.
         live.socket = None;
-        let on_socket_event = ctx.link().callback(|event| LiveMsg::Socket(event));
+        let on_socket_event = ctx.link().callback(LiveMsg::Socket);
         live.socket = Socket::open(index, &on_socket_event);
         if live.socket.is_none() {
             live.disconnect();
@@ -184,10 +184,10 @@ impl App {
                 return true;
             }
             LiveMsg::Tick => {
-                self.run_connection_action(ctx, |live| live.connection.tick(monotonic(), random()))
+                self.run_connection_action(ctx, |live| live.connection.tick(monotonic(), random()));
             }
             LiveMsg::RetryNow => {
-                self.run_connection_action(ctx, |live| live.connection.retry_now(monotonic()))
+                self.run_connection_action(ctx, |live| live.connection.retry_now(monotonic()));
             }
             LiveMsg::ToggleRecording => {
                 self.toggle_recording(ctx);

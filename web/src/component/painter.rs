@@ -282,7 +282,7 @@ impl PaintedShape {
                 number("y2", to.1, to2.1);
             }
             (Shape::Path { d, .. }, Shape::Path { d: d2, .. }) if d != d2 => {
-                set_attribute(element, "d", d2)
+                set_attribute(element, "d", d2);
             }
             (
                 Shape::Text { x, y, anchor, size, text, .. },
