@@ -70,7 +70,8 @@ impl Record {
             | RecordKind::SessionLost
             | RecordKind::Finished
             | RecordKind::RunEnded
-            | RecordKind::Gap { .. } => None,
+            | RecordKind::Gap { .. }
+            | RecordKind::FileRead { .. } => None,
         }
     }
 }

@@ -16,7 +16,7 @@ pub enum Importance {
     Step,
     /// A lock is released, or a client enters or leaves a wait queue.
     Release,
-    /// An append is applied.
+    /// An append is applied, or a file is read.
     Append,
     /// A lock is granted.
     Grant,
@@ -24,7 +24,7 @@ pub enum Importance {
     Fault,
     /// A lease or a hold limit expires.
     Expiry,
-    /// A request is refused, or recognized as a duplicate.
+    /// A request is refused, or recognized as a duplicate; or a read is torn.
     Refusal,
     /// An invariant is violated. Only the checkers assign this; no record has it by its kind.
     Violation,
@@ -111,6 +111,13 @@ impl Importance {
                 ReleaseCause::LeaseExpired | ReleaseCause::HoldExpired => Self::Expiry,
             },
             RecordKind::FileAppended { .. } => Self::Append,
+            RecordKind::FileRead { is_torn, .. } => {
+                if is_torn {
+                    Self::Refusal
+                } else {
+                    Self::Append
+                }
+            }
             RecordKind::LockGranted { .. } => Self::Grant,
             RecordKind::Crashed { .. }
             | RecordKind::Restarted

@@ -63,6 +63,7 @@ mod subject;
 mod trace;
 mod validate;
 mod virtual_time;
+mod wait_graph;
 mod world;
 
 pub use check::{Checkers, Invariant, InvariantStatus};
@@ -79,7 +80,8 @@ pub use run::{
     PacketSelector, Run,
 };
 pub use scenario::{
-    Choice, Expected, Goal, Measure, Question, RecordSelector, Scenario, Stop, Value, library,
+    Choice, Expected, Goal, Measure, Question, RecordSelector, Scenario, ScenarioGroup, Stop,
+    Value, groups_of, library, next_in_teaching_order,
 };
 pub use script::ScriptStep;
 pub use search::{FaultKind, FoundViolation, Search, SearchLimits, SearchProgress, SearchStage};
@@ -93,4 +95,7 @@ pub use trace::{
 };
 pub use validate::InvalidRun;
 pub use virtual_time::VirtualTime;
-pub use world::{Belief, ClientView, ClockView, LinkView, PacketView, ServerView, World};
+pub use wait_graph::{WaitEdge, WaitGraph};
+pub use world::{
+    Belief, ClientView, ClockView, LinkView, PacketView, ScriptActivity, ServerView, World,
+};

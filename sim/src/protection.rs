@@ -33,11 +33,15 @@ pub enum Protection {
     Backoff,
     /// The wait queue is served in order of arrival.
     Fifo,
+    /// A client that needs several locks acquires them in a fixed order, the same for all clients.
+    LockOrder,
+    /// A client reads a file only while it holds its lock.
+    ReadLock,
 }
 
 impl Protection {
     /// All protections, in display order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Fencing,
         Self::Dedupe,
         Self::HolderCheck,
@@ -49,6 +53,8 @@ impl Protection {
         Self::Heartbeats,
         Self::Backoff,
         Self::Fifo,
+        Self::LockOrder,
+        Self::ReadLock,
     ];
 
     /// Returns the name that commands and links use.
@@ -65,6 +71,8 @@ impl Protection {
             Self::Heartbeats => "heartbeats",
             Self::Backoff => "backoff",
             Self::Fifo => "fifo",
+            Self::LockOrder => "lock-order",
+            Self::ReadLock => "read-lock",
         }
     }
 
@@ -86,6 +94,10 @@ impl Protection {
             Self::Heartbeats => "a client renews its lease while it works",
             Self::Backoff => "the interval between retries grows, with jitter",
             Self::Fifo => "the wait queue is served in order of arrival",
+            Self::LockOrder => {
+                "a client that needs several locks acquires them in the same order as all others"
+            }
+            Self::ReadLock => "a client reads a file only while it holds its lock",
         }
     }
 

@@ -227,7 +227,7 @@ pub enum Action {
         /// The rate relative to virtual time, in parts per million.
         ppm: i64,
     },
-    /// Makes a link lossy and slow.
+    /// Makes a link lossy and slow, or restores it if both values are 0.
     Degrade {
         /// The direction.
         #[serde(flatten)]
@@ -307,6 +307,19 @@ impl Default for Network {
 impl Default for Disk {
     fn default() -> Self {
         Self { flush_min_us: 5_000, flush_max_us: 15_000, write_back_ms: 1_000 }
+    }
+}
+
+impl Run {
+    /// Returns whether anything can go wrong: a fault is injected, the network is unreliable, or a
+    /// clock is wrong.
+    pub fn has_faults(&self) -> bool {
+        let Network { loss_ppm, duplicate_ppm, late_ppm, .. } = self.config.network;
+        let mut rates = self.config.clients.iter().map(|client| client.rate_ppm);
+        !self.interventions.is_empty()
+            || loss_ppm + duplicate_ppm + late_ppm > 0
+            || self.config.server_rate_ppm != 0
+            || rates.any(|rate_ppm| rate_ppm != 0)
     }
 }
 

@@ -1,8 +1,13 @@
-//! The script of a simulated client, step by step.
+//! The script of a simulated client, step by step, and the steps that it performs under the enabled
+//! protections.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use leasehold_core::id::Name;
+
+use super::protection::Protection;
 
 /// One step of a script. Durations are in milliseconds of virtual time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +28,10 @@ pub enum ScriptStep {
         /// this lock.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         give_up_ms: Option<u64>,
+        /// The lock that the client releases if this one is held. It then retries from the step
+        /// that acquires that lock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        or_release: Option<Name>,
     },
     /// Does unrelated work, with or without holding a lock.
     Work {
@@ -46,6 +55,15 @@ pub enum ScriptStep {
         /// The lock.
         lock: Name,
     },
+    /// Reads a file. The protocol has no request for this: clients read the published file.
+    Read {
+        /// The file, by the name of its lock.
+        file: Name,
+        /// The number of lines that a writer appends during one tenure. A read that sees fewer of
+        /// the last tenure's lines is torn.
+        #[serde(default = "default_update_lines")]
+        update_lines: u32,
+    },
     /// Closes the session.
     Close,
     /// Restarts the script at its first step.
@@ -55,6 +73,146 @@ pub enum ScriptStep {
     },
 }
 
+impl ScriptStep {
+    /// Returns the locks that the step names, by themselves or by their files.
+    pub fn locks(&self) -> impl Iterator<Item = &Name> {
+        let (first, second) = match self {
+            Self::Acquire { lock, or_release, .. } => (Some(lock), or_release.as_ref()),
+            Self::Append { file: lock, .. }
+            | Self::Release { lock }
+            | Self::Read { file: lock, .. } => (Some(lock), None),
+            Self::Work { .. } | Self::Close | Self::Repeat { .. } => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
 const fn default_check() -> bool {
     true
+}
+
+const fn default_update_lines() -> u32 {
+    1
+}
+
+/// How long a client waits for the lock of a file that it reads, in milliseconds.
+const READ_WAIT_MS: u64 = 60_000;
+
+/// Returns the steps that a client with this script performs. `locks` are all locks, in their
+/// global order.
+///
+/// - With `lock-order`, acquires that only work separates are performed in the global order. A
+///   client that releases what it holds instead of waiting cannot deadlock, and keeps its own order.
+/// - With `read-lock`, a client acquires the lock of a file before it reads the file, and releases
+///   it afterwards, unless it holds the lock anyway.
+pub(super) fn performed_steps(
+    script: &[ScriptStep],
+    locks: &[Name],
+    without: &BTreeSet<Protection>,
+) -> Vec<ScriptStep> {
+    let mut steps = script.to_vec();
+    if !without.contains(&Protection::LockOrder) {
+        sort_acquires(&mut steps, locks);
+    }
+    if !without.contains(&Protection::ReadLock) {
+        steps = with_read_locks(steps);
+    }
+    steps
+}
+
+/// Sorts the acquires of each block: a sequence of steps that only acquire and work.
+fn sort_acquires(steps: &mut [ScriptStep], locks: &[Name]) {
+    let in_block =
+        |step: &ScriptStep| matches!(step, ScriptStep::Acquire { .. } | ScriptStep::Work { .. });
+    for block in steps.chunk_by_mut(|a, b| in_block(a) == in_block(b)) {
+        let backs_off =
+            |step: &ScriptStep| matches!(step, ScriptStep::Acquire { or_release: Some(_), .. });
+        if block.iter().any(backs_off) {
+            continue;
+        }
+        let acquires = block.iter().filter(|it| matches!(it, ScriptStep::Acquire { .. }));
+        let mut sorted: Vec<ScriptStep> = acquires.cloned().collect();
+        sorted.sort_by_key(|step| lock_position(step, locks));
+        let slots = block.iter_mut().filter(|it| matches!(it, ScriptStep::Acquire { .. }));
+        for (slot, step) in slots.zip(sorted) {
+            *slot = step;
+        }
+    }
+}
+
+fn lock_position(step: &ScriptStep, locks: &[Name]) -> Option<usize> {
+    let ScriptStep::Acquire { lock, .. } = step else { return None };
+    locks.iter().position(|it| it == lock)
+}
+
+fn with_read_locks(steps: Vec<ScriptStep>) -> Vec<ScriptStep> {
+    let (mut locked_steps, mut held) = (Vec::with_capacity(steps.len()), BTreeSet::new());
+    for step in steps {
+        match &step {
+            ScriptStep::Acquire { lock, .. } => {
+                held.insert(lock.clone());
+            }
+            ScriptStep::Release { lock } => {
+                held.remove(lock);
+            }
+            ScriptStep::Close => held.clear(),
+            ScriptStep::Read { file, .. } if !held.contains(file) => {
+                let lock = file.clone();
+                locked_steps.push(ScriptStep::Acquire {
+                    lock: lock.clone(),
+                    wait_ms: READ_WAIT_MS,
+                    hold_ms: None,
+                    give_up_ms: None,
+                    or_release: None,
+                });
+                locked_steps.extend([step, ScriptStep::Release { lock }]);
+                continue;
+            }
+            ScriptStep::Read { .. }
+            | ScriptStep::Work { .. }
+            | ScriptStep::Append { .. }
+            | ScriptStep::Repeat { .. } => {}
+        }
+        locked_steps.push(step);
+    }
+    locked_steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(json: &str) -> Vec<ScriptStep> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[track_caller]
+    fn check(given: &str, without: &[Protection], performed: &str) {
+        let locks = ["a", "b", "c"].map(|name| Name::new(name).unwrap());
+        let without = without.iter().copied().collect();
+        assert_eq!(performed_steps(&script(given), &locks, &without), script(performed));
+    }
+
+    #[test]
+    fn acquires_of_a_block_are_sorted_with_lock_order() {
+        let given = r#"[{"do":"acquire","lock":"c"},{"do":"work","ms":5},{"do":"acquire","lock":"a"},
+            {"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
+        let sorted = r#"[{"do":"acquire","lock":"a"},{"do":"work","ms":5},{"do":"acquire","lock":"c"},
+            {"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
+        check(given, &[], sorted);
+        check(given, &[Protection::LockOrder], given);
+        let backs_off = r#"[{"do":"acquire","lock":"c"},
+            {"do":"acquire","lock":"a","or_release":"c"}]"#;
+        check(backs_off, &[], backs_off);
+    }
+
+    #[test]
+    fn reads_are_enclosed_in_a_tenure_with_read_lock() {
+        let given = r#"[{"do":"read","file":"a"},{"do":"acquire","lock":"b"},
+            {"do":"read","file":"b"}]"#;
+        let locked = r#"[{"do":"acquire","lock":"a","wait_ms":60000},{"do":"read","file":"a"},
+            {"do":"release","lock":"a"},{"do":"acquire","lock":"b"},{"do":"read","file":"b"}]"#;
+        check(given, &[], locked);
+        check(given, &[Protection::ReadLock], given);
+    }
 }

@@ -113,16 +113,8 @@ impl Shrink {
         for index in (0..self.run.config.locks.len()).rev() {
             self.edit(|run| {
                 let lock = run.config.locks.remove(index);
-                let uses = |step: &ScriptStep| match step {
-                    ScriptStep::Acquire { lock: used, .. }
-                    | ScriptStep::Append { file: used, .. }
-                    | ScriptStep::Release { lock: used } => *used == lock,
-                    ScriptStep::Work { .. } | ScriptStep::Close | ScriptStep::Repeat { .. } => {
-                        false
-                    }
-                };
                 for client in &mut run.config.clients {
-                    client.script.retain(|step| !uses(step));
+                    client.script.retain(|step| step.locks().all(|used| *used != lock));
                 }
             });
         }

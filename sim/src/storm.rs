@@ -189,7 +189,13 @@ fn generate_script(
         let wait_ms = [0, 2_000, 60_000][random_index(rng, 3)];
         let hold_ms = rng.chance(200_000).then(|| rng.between(1_000, 15_000));
         let give_up_ms = rng.chance(150_000).then(|| rng.below(3_000));
-        script.push(ScriptStep::Acquire { lock: lock.clone(), wait_ms, hold_ms, give_up_ms });
+        script.push(ScriptStep::Acquire {
+            lock: lock.clone(),
+            wait_ms,
+            hold_ms,
+            give_up_ms,
+            or_release: None,
+        });
         let check = rng.chance(700_000);
         for _ in 0..rng.between(1, 3) {
             script.push(ScriptStep::Work { ms: rng.below(lease_ms.min(3_000)) });

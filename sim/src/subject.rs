@@ -68,7 +68,8 @@ impl RecordKind {
             }
             Self::Believed { lock, .. }
             | Self::BeliefEnded { lock, .. }
-            | Self::Checked { lock, .. } => Subject::for_lock(lock),
+            | Self::Checked { lock, .. }
+            | Self::FileRead { lock, .. } => Subject::for_lock(lock),
             Self::Started
             | Self::Crashed { .. }
             | Self::Restarted

@@ -351,6 +351,13 @@ pub enum RecordKind {
     Gap {
         events: u32,
     },
+    /// A client has read a file with this many lines. A torn read sees an unfinished update.
+    FileRead {
+        lock: LockId,
+        lines: u32,
+        #[serde(rename = "torn")]
+        is_torn: bool,
+    },
 }
 
 impl RecordKind {
@@ -401,6 +408,7 @@ impl RecordKind {
             Self::Finished => "finished",
             Self::RunEnded => "ended",
             Self::Gap { .. } => "unseen",
+            Self::FileRead { .. } => "file_read",
         }
     }
 
@@ -415,6 +423,7 @@ impl RecordKind {
             Self::RequestRefused { code: refusal, .. } => format!("{code} {}", refusal.code()),
             Self::Lost { cause, .. } => format!("{code} {}", SerializedName(cause)),
             Self::CallEnded { outcome, .. } => format!("{code} {}", SerializedName(outcome)),
+            Self::FileRead { is_torn: true, .. } => format!("{code} torn"),
             Self::Started
             | Self::Crashed { .. }
             | Self::Restarted
@@ -452,7 +461,8 @@ impl RecordKind {
             | Self::SessionLost
             | Self::Finished
             | Self::RunEnded
-            | Self::Gap { .. } => code.to_owned(),
+            | Self::Gap { .. }
+            | Self::FileRead { is_torn: false, .. } => code.to_owned(),
         }
     }
 }

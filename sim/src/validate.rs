@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::run::{Action, ClientConfig, Config, Intervention, Run};
-use super::script::ScriptStep;
 use super::trace::NodeId;
 
 /// The maximum number of clients: node ids have eight bits, and one is the server's.
@@ -108,13 +107,7 @@ impl Config {
             }
             validate_rate(&format!("the clock rate of {name}"), rate_ppm.unsigned_abs())?;
             for step in script {
-                let (ScriptStep::Acquire { lock, .. }
-                | ScriptStep::Append { file: lock, .. }
-                | ScriptStep::Release { lock }) = step
-                else {
-                    continue;
-                };
-                if !locks.contains(&lock.as_str()) {
+                if let Some(lock) = step.locks().find(|lock| !locks.contains(lock.as_str())) {
                     return invalid(format!(
                         "{name} uses {lock}, which is not in the list of locks"
                     ));

@@ -23,6 +23,7 @@ fn two_client_run() -> Run {
             wait_ms: 60_000,
             hold_ms: None,
             give_up_ms: None,
+            or_release: None,
         },
         ScriptStep::Work { ms: 4_000 },
         ScriptStep::Append { file: name("ledger"), check: true, gap_ms: 0 },

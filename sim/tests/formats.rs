@@ -31,10 +31,12 @@ const ACTIONS: &[&str] = &[
 const STEPS: &[&str] = &[
     r#"{"do":"acquire","lock":"a","wait_ms":0}"#,
     r#"{"do":"acquire","lock":"a","wait_ms":1,"hold_ms":2,"give_up_ms":3}"#,
+    r#"{"do":"acquire","lock":"a","wait_ms":0,"or_release":"b"}"#,
     r#"{"do":"work","ms":2000}"#,
     r#"{"do":"append","file":"a","check":true,"gap_ms":0}"#,
     r#"{"do":"append","file":"a","check":false,"gap_ms":5}"#,
     r#"{"do":"release","lock":"a"}"#,
+    r#"{"do":"read","file":"a","update_lines":2}"#,
     r#"{"do":"close"}"#,
     r#"{"do":"repeat","times":4294967295}"#,
 ];
@@ -43,6 +45,9 @@ const MEASURES: &[&str] = &[
     r#"{"of":"next_holder","lock":0}"#,
     r#"{"of":"freed_after_ms","lock":0}"#,
     r#"{"of":"next_append","client":1}"#,
+    r#"{"of":"next_release","client":1}"#,
+    r#"{"of":"next_read","client":1}"#,
+    r#"{"of":"waiting_in_cycle"}"#,
     r#"{"of":"lines","lock":0}"#,
     r#"{"of":"believers","lock":0}"#,
     r#"{"of":"believers_most","lock":0}"#,
@@ -95,14 +100,16 @@ const RECORD_KINDS: &[&str] = &[
     r#"{"kind":"session_lost"}"#,
     r#"{"kind":"finished"}"#,
     r#"{"kind":"ended"}"#,
+    r#"{"kind":"unseen","events":7}"#,
+    r#"{"kind":"file_read","lock":0,"lines":1,"torn":true}"#,
 ];
 
 #[test]
 fn every_variant_survives_a_json_round_trip() {
     check_round_trip::<Action>("action", 16, ACTIONS);
-    check_round_trip::<ScriptStep>("do", 6, STEPS);
-    check_round_trip::<Measure>("of", 9, MEASURES);
-    check_round_trip::<RecordKind>("kind", 43, RECORD_KINDS);
+    check_round_trip::<ScriptStep>("do", 7, STEPS);
+    check_round_trip::<Measure>("of", 12, MEASURES);
+    check_round_trip::<RecordKind>("kind", 45, RECORD_KINDS);
 }
 
 /// The JSON of a variant is flattened into an object with other fields.
@@ -118,7 +125,7 @@ fn flattened_variants_keep_the_fields_of_the_outer_object() {
     for causes in ["[]", "[3]", "[3,4]", "[null,4]"] {
         check_round_trip::<Record>(
             "kind",
-            43,
+            45,
             &wrap(prefix, RECORD_KINDS, &format!(r#","causes":{causes}"#)),
         );
     }
@@ -131,6 +138,7 @@ fn omitted_fields_have_their_defaults() {
         assert_eq!(serde_json::to_string(&read).unwrap(), complete);
     };
     check_default(r#"{"lock":"a","do":"acquire"}"#, r#"{"do":"acquire","lock":"a","wait_ms":0}"#);
+    check_default(r#"{"do":"read","file":"a"}"#, r#"{"do":"read","file":"a","update_lines":1}"#);
     check_default(
         r#"{"do":"append","file":"a"}"#,
         r#"{"do":"append","file":"a","check":true,"gap_ms":0}"#,

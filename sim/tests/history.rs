@@ -36,6 +36,7 @@ fn endless_run(clients: u8, locks: u8, ends_ms: u64) -> Run {
                 wait_ms: 60_000,
                 hold_ms: None,
                 give_up_ms: None,
+                or_release: None,
             },
             ScriptStep::Append { file: lock.clone(), check: true, gap_ms: 0 },
             ScriptStep::Release { lock },

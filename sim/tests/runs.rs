@@ -62,6 +62,7 @@ fn five_clients() -> Run {
                 wait_ms: 60_000,
                 hold_ms: None,
                 give_up_ms: None,
+                or_release: None,
             },
             ScriptStep::Work { ms: 1_500 },
             ScriptStep::Append { file: name(lock), check: true, gap_ms: 0 },

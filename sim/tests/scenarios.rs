@@ -66,6 +66,69 @@ fn questions_have_one_correct_answer_that_depends_on_the_protection() {
     }
 }
 
+/// Each run of a scenario: with all protections, as in the file, as expected, and without each
+/// protection that it is about.
+fn runs(scenario: &Scenario) -> Vec<Run> {
+    let mut without = BTreeSet::from([BTreeSet::new(), scenario.without.clone()]);
+    without.extend(scenario.expected.iter().map(|it| it.without.clone()));
+    without.extend(scenario.switches.iter().map(|it| [*it].into()));
+    without.iter().map(|without| scenario.run_without(without)).collect()
+}
+
+/// The answer appears only after a record that shows it, and nothing shows it at the question.
+#[test]
+fn answers_are_revealed_by_a_record_after_the_question() {
+    for scenario in library() {
+        for run in runs(&scenario) {
+            let context = format!("{} without {:?}", scenario.name, run.without);
+            let (question, mut history) = (&scenario.question, History::new(run));
+            while !history.simulate(1_000) {}
+            let (world, trace) = (history.head(), history.trace());
+            let asked = question.at.find(trace).expect("the question is asked");
+            let revealed = question.revealed_at(world, trace, asked);
+            let (asked_at, revealed_at) =
+                (history.position_of(asked), history.position_of(revealed));
+            assert!(asked_at < revealed_at, "{context}: revealed in the step of the question");
+            let value = question.measure.evaluate_trace(world, trace, asked);
+            let seen = &trace[..=revealed.index().unwrap()];
+            assert_eq!(question.measure.evaluate_trace(world, seen, asked), value, "{context}");
+            // A value that depends on all of the run is not shown before it is determined.
+            assert!(revealed >= question.measure.determined_at(world, trace, asked), "{context}");
+            for (invariant, witness) in world.checkers().violations() {
+                let position = history.position_of(witness);
+                assert!(position != asked_at, "{context}: {invariant} answers the question");
+            }
+        }
+    }
+}
+
+#[test]
+fn hints_belong_to_puzzles_and_are_short() {
+    for scenario in library() {
+        let count = if scenario.goal.is_some() { 3 } else { 0 };
+        assert_eq!(scenario.hints.len(), count, "{}", scenario.name);
+        assert!(scenario.hints.iter().all(|hint| hint.len() <= 120 && hint.ends_with('.')));
+    }
+}
+
+/// The third hint of the sandbox is its solution.
+#[test]
+fn last_hint_of_the_sandbox_solves_it() {
+    let scenario = Scenario::from_name("sandbox").unwrap();
+    let mut run = scenario.resolve_run();
+    let link = LinkId { from: NodeId(1), to: NodeId::SERVER };
+    let packet = PacketSelector { link, message: Message::AppendFile, nth: 1 };
+    let delay = PacketAction::Delay { by_ms: 14_000 };
+    run.interventions = vec![
+        Intervention::at(2_700, Action::Packet { packet, packet_action: delay }),
+        Intervention::at(2_700, Action::Isolate { node: NodeId(1) }),
+    ];
+    let violated = run.execute().violations();
+    let goal = scenario.goal.unwrap();
+    assert!(violated.iter().any(|(it, _)| *it == goal.violate), "{violated:?}");
+    assert!(run.interventions.len() <= goal.faults_max);
+}
+
 #[test]
 fn stops_occur_in_order() {
     for scenario in library() {

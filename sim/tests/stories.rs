@@ -12,13 +12,15 @@ use leasehold_sim::*;
 use common::execute;
 
 #[test]
-fn library_has_22_scenarios_and_each_file_is_named_after_its_scenario() {
+fn library_has_26_scenarios_and_each_file_is_named_after_its_scenario() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario/library");
     let library = library();
-    assert_eq!(library.len(), 22);
+    assert_eq!(library.len(), 26);
     for scenario in &library {
         let file = folder.join(format!("{}.json", scenario.name));
-        assert!(file.exists(), "{}", file.display());
+        let text = std::fs::read_to_string(&file);
+        let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert!(text.contains("\"group\": "), "{}", file.display());
         assert_eq!(Scenario::from_name(&scenario.name).as_ref(), Some(scenario));
         let one_line = |text: &str| !text.is_empty() && text.len() <= 120 && !text.contains('\n');
         assert!(one_line(&scenario.title) && one_line(&scenario.point), "{}", scenario.name);

@@ -59,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "protection",
             "script",
             "trace",
+            "wait_graph",
             "run",
             "clock",
             "file_lines",

@@ -70,6 +70,27 @@ impl Invariant {
         }
     }
 
+    /// Returns the title, such as `Token order`, in sentence case.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::S1 => "One tenure",
+            Self::S2 => "Token order",
+            Self::S3 => "At most once",
+            Self::S4 => "Only the holder writes",
+            Self::S5 => "Survives a crash",
+            Self::S6 => "Own release only",
+            Self::S7 => "Belief is safe",
+            Self::S8 => "Queue order",
+            Self::L1 => "Dead holder freed",
+            Self::L2 => "Every client served",
+        }
+    }
+
+    /// Returns name and title, such as `S2 Token order`.
+    pub fn heading(self) -> String {
+        format!("{} {}", self.name(), self.title())
+    }
+
     /// Returns the invariant as a sentence, without a full stop.
     pub const fn sentence(self) -> &'static str {
         match self {

@@ -203,7 +203,8 @@ impl CheckerState {
             | RecordKind::FlushFailed
             | RecordKind::Checked { .. }
             | RecordKind::Working { .. }
-            | RecordKind::SessionLost => {}
+            | RecordKind::SessionLost
+            | RecordKind::FileRead { .. } => {}
         }
     }
 

@@ -31,7 +31,7 @@ impl Explainer<'_> {
                 let delay = format_duration(by_ms.into());
                 self.clause_of(node, "disk", format!("slows down: each flush takes {delay} longer"))
             }
-            RecordKind::FaultsEnded => ("all faults".to_owned(), "end".to_owned()),
+            RecordKind::FaultsEnded => self.faults_end_clause(),
             RecordKind::Sent(packet) => self.own(node, self.sent_packet_text(node, packet)),
             RecordKind::Arrived(packet) => self.own(node, self.received_packet_text(packet)),
             RecordKind::Lost { packet, .. } => self.packet_clause(node, packet, "is lost"),
@@ -100,7 +100,9 @@ impl Explainer<'_> {
             }
             RecordKind::RequestRefused { client, message, lock, token, current, code, .. } => {
                 let request = self.request_text(message, lock, 0);
-                let reason = if code == RefusalCode::StaleToken {
+                let reason = if code == RefusalCode::StaleToken && current == 0 {
+                    format!("token {token} is stale (the lock is free)")
+                } else if code == RefusalCode::StaleToken {
                     format!("token {token} is stale (current: {current})")
                 } else {
                     refusal_text(code).to_owned()
@@ -157,6 +159,9 @@ impl Explainer<'_> {
             RecordKind::Gap { events } => {
                 (format!("{events} events"), "are missing from the recording".to_owned())
             }
+            RecordKind::FileRead { lock, lines, is_torn } => {
+                self.own(node, self.read_text(lock, lines, is_torn))
+            }
         }
     }
 
@@ -171,6 +176,25 @@ impl Explainer<'_> {
 
     fn link_clause(&self, from: NodeId, to: NodeId, action: &str) -> Clause {
         self.clause_of(from, "link", format!("to {} {action}", self.node_name(to)))
+    }
+
+    fn read_text(&self, lock: LockId, lines: u32, is_torn: bool) -> String {
+        let lock = self.lock_name(lock);
+        let lines = if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") };
+        if is_torn {
+            format!("reads {lock} in the middle of an update: {lines}")
+        } else {
+            format!("reads {lock}: {lines}")
+        }
+    }
+
+    /// The end of faults, after which every client must be served (L2).
+    fn faults_end_clause(&self) -> Clause {
+        if self.run.has_faults() {
+            ("all faults".to_owned(), "end".to_owned())
+        } else {
+            ("run".to_owned(), "has no faults: from now on, every client must be served".to_owned())
+        }
     }
 
     fn crash_clause(&self, node: NodeId, durable_through: u32) -> Clause {

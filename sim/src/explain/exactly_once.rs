@@ -7,24 +7,51 @@ use crate::check::is_final;
 use crate::message::Message;
 use crate::trace::{CallResult, NodeId, PacketSummary, Record, RecordId, RecordKind};
 
-/// A sentence, and the earlier record that it refers to.
-type Finding = (Option<RecordId>, String);
+/// How a record violates S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repetition {
+    /// The same request was executed before.
+    Request,
+    /// The same line was written before, by another request.
+    Line,
+    /// The request was rejected before.
+    Rejected,
+    /// A reply contradicts an earlier one.
+    Reply,
+    /// The outcome that the client learns is false.
+    Outcome,
+}
+
+/// A violation of S3, in a sentence, and the earlier record that it refers to.
+struct Finding {
+    repetition: Repetition,
+    evidence: Option<RecordId>,
+    text: String,
+}
 
 impl Explainer<'_> {
     pub(super) fn explain_s3(&self, record: &Record, before: &[Record]) -> Option<Violation> {
-        let (evidence, text) = if let RecordKind::Sent(packet) = record.kind {
-            self.contradictory_reply(packet, before)
-        } else if let RecordKind::CallEnded { outcome, .. } = record.kind {
-            wrong_call_outcome(record.node, outcome, before)?
-        } else {
-            let repeated = executed_twice(record, before);
-            let refused = self.executed_after_refusal(record, before);
-            // An execution before the refusal may have been lost in a crash: the later record
-            // counts.
-            let latest = repeated.into_iter().chain(refused).max();
-            latest.or_else(|| line_written_twice(record, before))?
-        };
+        let Finding { evidence, text, .. } = self.find_repetition(record, before)?;
         Some(Violation { text, evidence: Vec::from_iter(evidence) })
+    }
+
+    /// Returns how a record violates S3.
+    pub(super) fn repetition(&self, record: &Record, before: &[Record]) -> Option<Repetition> {
+        self.find_repetition(record, before).map(|finding| finding.repetition)
+    }
+
+    fn find_repetition(&self, record: &Record, before: &[Record]) -> Option<Finding> {
+        if let RecordKind::Sent(packet) = record.kind {
+            return Some(self.contradictory_reply(packet, before));
+        }
+        if let RecordKind::CallEnded { outcome, .. } = record.kind {
+            return wrong_call_outcome(record.node, outcome, before);
+        }
+        let repeated = executed_twice(record, before);
+        let refused = self.executed_after_refusal(record, before);
+        // An execution before the refusal may have been lost in a crash: the later record counts.
+        let latest = repeated.into_iter().chain(refused).max_by_key(|finding| finding.evidence);
+        latest.or_else(|| line_written_twice(record, before))
     }
 
     /// The server contradicts its earlier reply.
@@ -37,12 +64,12 @@ impl Explainer<'_> {
         });
         let Some((id, earlier, at)) = first else {
             let text = format!("the server confirms a cancellation, but {client} is still queued");
-            return (None, text);
+            return Finding::new(Repetition::Reply, None, text);
         };
         let (earlier, current) = (self.reply_text(earlier), self.reply_text(packet));
         let text =
             format!("the server replied \"{earlier}\" at {at}, and now replies \"{current}\"");
-        (Some(id), text)
+        Finding::new(Repetition::Reply, Some(id), text)
     }
 
     /// The server executes a request that it has rejected.
@@ -62,7 +89,14 @@ impl Explainer<'_> {
             reply.refusal.filter(|_| is_answer)
         })?;
         let (client, reason) = (self.node_name(client), refusal_text(code));
-        Some((Some(id), format!("the server rejected this request of {client} at {at} ({reason})")))
+        let text = format!("the server rejected this request of {client} at {at} ({reason})");
+        Some(Finding::new(Repetition::Rejected, Some(id), text))
+    }
+}
+
+impl Finding {
+    fn new(repetition: Repetition, evidence: Option<RecordId>, text: impl Into<String>) -> Self {
+        Self { repetition, evidence, text: text.into() }
     }
 }
 
@@ -76,7 +110,7 @@ fn executed_twice(record: &Record, before: &[Record]) -> Option<Finding> {
     } else {
         format!("this request was already executed at {at}")
     };
-    Some((Some(id), text))
+    Some(Finding::new(Repetition::Request, Some(id), text))
 }
 
 /// The line was written before, or the client was informed that it is not written.
@@ -85,7 +119,8 @@ fn line_written_twice(record: &Record, before: &[Record]) -> Option<Finding> {
     let call = call_of(before, client, seq)?;
     let written = find_last(before, |it| writes_line_of(it, client, before, call).then_some(()));
     if let Some((id, (), at)) = written {
-        return Some((Some(id), format!("this line was already written at {at}")));
+        let text = format!("this line was already written at {at}");
+        return Some(Finding::new(Repetition::Line, Some(id), text));
     }
     let after = before.get(call.index()?..)?;
     let index = after.iter().position(|it| {
@@ -94,19 +129,21 @@ fn line_written_twice(record: &Record, before: &[Record]) -> Option<Finding> {
     })?;
     let at = after.get(index)?.at;
     let id = RecordId(call.0 + u32::try_from(index).ok()?);
-    Some((Some(id), format!("the client learned at {at} that this line was not written")))
+    let text = format!("the client learned at {at} that this line was not written");
+    Some(Finding::new(Repetition::Outcome, Some(id), text))
 }
 
 /// The outcome that the client learns is false.
 fn wrong_call_outcome(client: NodeId, outcome: CallResult, before: &[Record]) -> Option<Finding> {
     if outcome == CallResult::Succeeded {
-        return Some((None, "the client learns that its line was written, but it was not".into()));
+        let text = "the client learns that its line was written, but it was not";
+        return Some(Finding::new(Repetition::Outcome, None, text));
     }
     let (call, ..) = find_last(before, |it| is_append_call(it, client).then_some(()))?;
     let (id, (), at) =
         find_last(before, |it| writes_line_of(it, client, before, call).then_some(()))?;
     let text = format!("the client learns that its line was not written, but it was, at {at}");
-    Some((Some(id), text))
+    Some(Finding::new(Repetition::Outcome, Some(id), text))
 }
 
 /// Returns the call for which a client sent a request.

@@ -8,6 +8,7 @@
 
 mod action;
 mod exactly_once;
+mod flag;
 mod phrases;
 mod reason;
 mod violation;

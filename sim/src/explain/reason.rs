@@ -4,10 +4,15 @@ use leasehold_core::event::ReleaseCause;
 
 use super::Explainer;
 use super::phrases::format_duration;
+use super::violation::find_last;
 use crate::message::RefusalCode;
 use crate::protection::Protection;
 use crate::trace::{BeliefEndCause, LockId, LossCause, NodeId, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
+
+/// A reason names the time on a clock if it differs by at least this from the virtual time, in
+/// milliseconds.
+const CLOCK_ERROR_SHOWN_MS: i64 = 1_000;
 
 /// A reason, as a clause that follows "because", and the records that it refers to.
 pub(super) struct Reason {
@@ -38,7 +43,7 @@ struct Tenure {
 impl Explainer<'_> {
     pub(super) fn reason(&self, record: &Record) -> Option<Reason> {
         match record.kind {
-            RecordKind::Lost { cause, .. } => self.loss_reason(record.node, cause),
+            RecordKind::Lost { cause, packet } => self.loss_reason(record, packet.peer, cause),
             RecordKind::LockGranted { lock, client, token, from_queue, .. } => {
                 self.grant_reason(record, (lock, client, token), from_queue)
             }
@@ -65,12 +70,13 @@ impl Explainer<'_> {
                 BeliefEndCause::Released | BeliefEndCause::Crashed => None,
             },
             RecordKind::Recovered { through, .. } => self.recovery_reason(record, through),
-            RecordKind::ClockJumped { .. } => {
-                Reason::new(if self.is_enabled(Protection::MonotonicClock) {
-                    "a fault set it; leases are measured on the monotonic clock"
-                } else {
-                    "a fault set it; leases are measured on this clock"
-                })
+            // Whether leases are measured on this clock is not part of the reason: before the
+            // first expiry, nothing shows it.
+            RecordKind::ClockJumped { .. } => Reason::new("a fault set it"),
+            RecordKind::FileRead { is_torn: true, .. } => {
+                let tenure = self.tenure(record.causes.related())?;
+                let text = format!("the client read without the lock; {}", tenure.text);
+                Reason::with_evidence(text, tenure.evidence)
             }
             RecordKind::Started
             | RecordKind::Crashed { .. }
@@ -103,7 +109,8 @@ impl Explainer<'_> {
             | RecordKind::SessionLost
             | RecordKind::Finished
             | RecordKind::RunEnded
-            | RecordKind::Gap { .. } => None,
+            | RecordKind::Gap { .. }
+            | RecordKind::FileRead { is_torn: false, .. } => None,
         }
     }
 
@@ -111,14 +118,30 @@ impl Explainer<'_> {
         !self.run.without.contains(&protection)
     }
 
-    fn loss_reason(&self, recipient: NodeId, cause: LossCause) -> Option<Reason> {
+    fn loss_reason(&self, record: &Record, peer: NodeId, cause: LossCause) -> Option<Reason> {
         match cause {
-            LossCause::Network => Reason::new("the network loses packets at random"),
+            LossCause::Network => self
+                .degradation_reason(record, peer)
+                .or_else(|| Reason::new("the network loses packets at random")),
             LossCause::Dropped => Reason::new("a fault dropped it"),
             LossCause::Cut => Reason::new("the link is cut"),
-            LossCause::NodeDown => Reason::new(format!("{} is down", self.node_name(recipient))),
+            LossCause::NodeDown => Reason::new(format!("{} is down", self.node_name(record.node))),
             LossCause::Overflow => Reason::new("the receive buffer is full"),
         }
+    }
+
+    /// Returns the fault that made the link from the sender to `to` lossy, if it lasts.
+    fn degradation_reason(&self, record: &Record, to: NodeId) -> Option<Reason> {
+        let position = self.trace.iter().position(|it| std::ptr::eq(it, record))?;
+        let (id, kind, _) = find_last(&self.trace[..position], |it| {
+            let (RecordKind::Degraded { to: peer } | RecordKind::Healed { to: peer }) = it.kind
+            else {
+                return None;
+            };
+            (it.node == record.node && peer == to).then_some(it.kind)
+        })?;
+        matches!(kind, RecordKind::Degraded { .. })
+            .then(|| Reason { text: "the link is degraded".to_owned(), evidence: vec![id] })
     }
 
     /// Returns the tenure at a record of a grant or a release.
@@ -257,6 +280,10 @@ impl Explainer<'_> {
         };
         let client = self.node_name(client);
         let mut text = format!("the server last heard from {client} at {}", last.at);
+        let by_clock_ms = i64::from(record.local_ms) - i64::from(last.local_ms);
+        if is_clock_wrong(last, record) {
+            text = format!("{text}, {} ago by its clock", format_duration(by_clock_ms));
+        }
         // 0 in recordings of real servers, whose sessions have leases of different lengths.
         if let Some(lease) = self.run.config.lease_ms.try_into().ok().filter(|ms| *ms > 0) {
             text = format!("{text}; its lease is {}", format_duration(lease));
@@ -364,4 +391,11 @@ const fn concerns_lease(kind: RecordKind) -> bool {
             | RecordKind::LockReleased { .. }
             | RecordKind::FileAppended { .. }
     )
+}
+
+/// Whether much more or less time has passed on the node's clock than in virtual time.
+fn is_clock_wrong(from: &Record, to: &Record) -> bool {
+    let elapsed_ms = to.at.as_millis().saturating_sub(from.at.as_millis()).cast_signed();
+    let by_clock_ms = i64::from(to.local_ms) - i64::from(from.local_ms);
+    (by_clock_ms - elapsed_ms).abs() >= CLOCK_ERROR_SHOWN_MS
 }

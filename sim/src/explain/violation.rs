@@ -8,6 +8,7 @@ use super::Explainer;
 use crate::check::Invariant;
 use crate::trace::{LockId, NodeId, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
+use crate::wait_graph::WaitGraph;
 
 /// How a witness violates an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +24,9 @@ type Belief = (NodeId, LockId, VirtualTime);
 
 /// A client in a wait queue.
 #[derive(Clone, Copy)]
-struct Waiter {
+pub(super) struct Waiter {
     lock: LockId,
-    client: NodeId,
+    pub(super) client: NodeId,
     session: u32,
     last_request: RecordId,
 }
@@ -117,14 +118,7 @@ impl Explainer<'_> {
     }
 
     fn false_belief(&self, record: &Record, before: &[Record]) -> Option<Violation> {
-        let lock = if let RecordKind::LockReleased { lock, .. }
-        | RecordKind::Believed { lock, .. } = record.kind
-        {
-            Some(lock)
-        } else {
-            None
-        };
-        let (evidence, (client, lock, until)) = find_belief(record, before, lock)?;
+        let (evidence, (client, lock, until)) = find_belief(record, before)?;
         let (client, name) = (self.node_name(client), self.lock_name(lock));
         let is_expiry = matches!(
             record.kind,
@@ -140,21 +134,7 @@ impl Explainer<'_> {
 
     fn granted_out_of_order(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let RecordKind::LockGranted { lock, client, .. } = record.kind else { return None };
-        let mut queue: Vec<Waiter> = Vec::new();
-        for (id, it) in (0_u32..).zip(before) {
-            if let RecordKind::LockQueued { lock: queued_lock, client, session, .. } = it.kind
-                && queued_lock == lock
-            {
-                queue.push(Waiter { lock, client, session, last_request: RecordId(id) });
-            }
-            if let RecordKind::WaitEnded { lock: queued_lock, session, .. }
-            | RecordKind::LockGranted { lock: queued_lock, session, .. } = it.kind
-                && queued_lock == lock
-            {
-                queue.retain(|waiter| waiter.session != session);
-            }
-        }
-        let first = queue.into_iter().find(|first| first.client != client)?;
+        let first = first_waiter(lock, client, before)?;
         let (first_name, client) = (self.node_name(first.client), self.node_name(client));
         let text = format!("{first_name} was queued before {client}");
         Some(Violation { text, evidence: vec![first.last_request] })
@@ -198,15 +178,71 @@ impl Explainer<'_> {
     }
 
     fn unfinished_clients(&self, before: &[Record]) -> Violation {
-        let clients = (1_u8..).take(self.run.config.clients.len()).map(NodeId);
-        let finished = |node| {
-            before.iter().any(|it| it.node == node && matches!(it.kind, RecordKind::Finished))
+        let unfinished: Vec<String> =
+            self.unfinished(before).map(|node| self.node_name(node)).collect();
+        let names = unfinished.join(", ");
+        let text = if self.run.has_faults() {
+            format!("all faults have ended, but not finished: {names}")
+        } else {
+            format!("there are no faults, but not finished: {names}")
         };
-        let stuck: Vec<String> =
-            clients.filter(|node| !finished(*node)).map(|node| self.node_name(node)).collect();
-        let text = format!("all faults have ended, but not finished: {}", stuck.join(", "));
-        Violation { text, evidence: Vec::new() }
+        let Some(deadlock) = self.deadlock(before) else {
+            return Violation { text, evidence: Vec::new() };
+        };
+        Violation { text: format!("{text}; {}", deadlock.text), ..deadlock }
     }
+
+    /// Returns which clients wait for each other, and since which records, if some do.
+    fn deadlock(&self, before: &[Record]) -> Option<Violation> {
+        let mut graph = WaitGraph::default();
+        before.iter().for_each(|record| graph.observe(&record.kind));
+        let cycle = graph.cycles().into_iter().next()?;
+        let holders = cycle.iter().cycle().skip(1);
+        let waits = cycle.iter().zip(holders).map(|(edge, next)| {
+            let (waiter, holder) = (self.node_name(edge.waiter), self.node_name(next.waiter));
+            format!("{waiter} waits for {}, which {holder} holds", self.lock_name(edge.lock))
+        });
+        let text = waits.collect::<Vec<_>>().join("; ");
+        let queued = cycle.iter().filter_map(|edge| {
+            find_last(before, |it| {
+                let RecordKind::LockQueued { lock, client, .. } = it.kind else { return None };
+                ((client, lock) == (edge.waiter, edge.lock)).then_some(())
+            })
+        });
+        Some(Violation { text, evidence: queued.map(|(id, ..)| id).collect() })
+    }
+
+    /// Returns the clients that have not completed their scripts.
+    pub(super) fn unfinished(&self, before: &[Record]) -> impl Iterator<Item = NodeId> {
+        let clients = (1_u8..).take(self.run.config.clients.len()).map(NodeId);
+        clients.filter(|node| {
+            !before.iter().any(|it| it.node == *node && matches!(it.kind, RecordKind::Finished))
+        })
+    }
+}
+
+/// Returns the first client in the wait queue of a lock, other than `client`.
+pub(super) fn first_waiter(lock: LockId, client: NodeId, before: &[Record]) -> Option<Waiter> {
+    let mut queue: Vec<Waiter> = Vec::new();
+    for (id, it) in (0_u32..).zip(before) {
+        if let RecordKind::LockQueued { lock: queued_lock, client, session, .. } = it.kind
+            && queued_lock == lock
+        {
+            queue.push(Waiter { lock, client, session, last_request: RecordId(id) });
+        }
+        if let RecordKind::WaitEnded { lock: queued_lock, session, .. }
+        | RecordKind::LockGranted { lock: queued_lock, session, .. } = it.kind
+            && queued_lock == lock
+        {
+            queue.retain(|waiter| waiter.session != session);
+        }
+    }
+    queue.into_iter().find(|first| first.client != client)
+}
+
+/// Returns the client whose belief a record violates.
+pub(super) fn believer(record: &Record, before: &[Record]) -> Option<NodeId> {
+    find_belief(record, before).map(|(_, (client, ..))| client)
 }
 
 fn changes_tenure(record: &Record, wanted: LockId) -> bool {
@@ -246,11 +282,9 @@ fn decreasing_token(record: &Record, before: &[Record]) -> Option<Violation> {
 }
 
 /// Returns the belief that a record violates or begins, and the earlier record that began it.
-fn find_belief(
-    record: &Record,
-    before: &[Record],
-    wanted: Option<LockId>,
-) -> Option<(Vec<RecordId>, Belief)> {
+fn find_belief(record: &Record, before: &[Record]) -> Option<(Vec<RecordId>, Belief)> {
+    let wanted =
+        if let RecordKind::LockReleased { lock, .. } = record.kind { Some(lock) } else { None };
     if let RecordKind::Believed { lock, until, .. } = record.kind {
         return Some((Vec::new(), (record.node, lock, until)));
     }

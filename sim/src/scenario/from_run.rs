@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Choice, Expected, Measure, Question, RecordSelector, Scenario, Stop, Value};
+use super::{
+    Choice, Expected, Measure, Question, RecordSelector, Scenario, ScenarioGroup, Stop, Value,
+};
 use crate::check::Invariant;
 use crate::run::Run;
 use crate::trace::{Record, RecordId};
@@ -34,6 +36,7 @@ impl Scenario {
         Some(Self {
             name: name.to_owned(),
             title: format!("Found: {invariant} violated"),
+            group: ScenarioGroup::default(),
             point: format!("This run violates {invariant}: {sentence}."),
             switches: run.without.iter().copied().collect(),
             config: run.config.clone(),
@@ -49,9 +52,11 @@ impl Scenario {
                 text: format!("Is {invariant} violated in this run?"),
                 measure: Measure::Violated { invariant },
                 options: vec![choice("yes", yes_answer), choice("no", no_answer)],
+                reveal: None,
                 explanation: format!("The run contains {count} interventions. Each can be undone."),
             },
             goal: None,
+            hints: Vec::new(),
             expected: vec![Expected {
                 without: run.without.clone(),
                 violated: violated_set,
@@ -72,6 +77,7 @@ impl Scenario {
         Self {
             name: name.to_owned(),
             title: "Imported run".to_owned(),
+            group: ScenarioGroup::default(),
             point: "This run was opened from a file or a link.".to_owned(),
             switches: run.without.iter().copied().collect(),
             config: run.config.clone(),
@@ -84,9 +90,11 @@ impl Scenario {
                 text: format!("Does this run satisfy {invariant}: {}?", invariant.sentence()),
                 measure: Measure::Violated { invariant },
                 options: vec![choice("yes", "no"), choice("no", "yes")],
+                reveal: None,
                 explanation: format!("{invariant}: {}.", invariant.sentence()),
             },
             goal: None,
+            hints: Vec::new(),
             expected: Vec::new(),
         }
     }

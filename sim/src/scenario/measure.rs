@@ -1,14 +1,16 @@
 //! Measures: the value of a run that answers a question, as a number or a text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use leasehold_core::event::ReleaseCause;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Invariant;
-use crate::file_lines::Lines;
+use crate::importance::Importance;
 use crate::message::Message;
 use crate::run::Run;
 use crate::trace::{LockId, LossCause, NodeId, Record, RecordId, RecordKind};
+use crate::wait_graph::WaitGraph;
 use crate::world::World;
 
 /// A value to compute from a run and the record after which the question is asked.
@@ -31,6 +33,19 @@ pub enum Measure {
         /// The client.
         client: NodeId,
     },
+    /// The outcome of a client's first release that the server decides after the question:
+    /// `released`, `refused`, or `nothing`.
+    NextRelease {
+        /// The client.
+        client: NodeId,
+    },
+    /// What a client sees at its first read after the question: `complete`, `torn`, or `nothing`.
+    NextRead {
+        /// The client.
+        client: NodeId,
+    },
+    /// The maximum number of clients that wait for each other in a cycle, from the question on.
+    WaitingInCycle,
     /// The number of lines of a file at the end of the run.
     Lines {
         /// The lock of the file.
@@ -103,7 +118,13 @@ impl Measure {
                 Value::Number(at.as_millis().saturating_sub(started_at.as_millis()))
             }
             Self::NextAppend { client } => Value::text(next_append(after, client)),
-            Self::Lines { lock } => Value::Number(world.file(lock).map_or(0, Lines::len) as u64),
+            Self::NextRelease { client } => Value::text(next_release(after, client)),
+            Self::NextRead { client } => Value::text(next_read(after, client)),
+            Self::WaitingInCycle => {
+                let max = cycle_sizes(before, after).max();
+                Value::Number(max.unwrap_or(0) as u64)
+            }
+            Self::Lines { lock } => Value::Number(line_count(trace, lock)),
             Self::Believers { lock } => Value::Number(believers(before, before.len(), lock)),
             Self::MaxBelievers { lock } => {
                 let max = (from..=trace.len()).map(|until| believers(trace, until, lock)).max();
@@ -120,8 +141,10 @@ impl Measure {
                 Value::Number(u64::from(grant.map_or(0, |(_, token)| token)))
             }
             Self::Violated { invariant } => {
-                let violated = world.checkers().status(invariant).witness().is_some();
-                Value::text(if violated { "yes" } else { "no" })
+                let witness = world.checkers().status(invariant).witness();
+                let witness = witness.and_then(RecordId::index);
+                let is_violated = witness.is_some_and(|witness| witness < trace.len());
+                Value::text(if is_violated { "yes" } else { "no" })
             }
         }
     }
@@ -129,7 +152,7 @@ impl Measure {
     /// Returns the record that determines the value: later records do not change it.
     pub fn determined_at(&self, world: &World, trace: &[Record], start: RecordId) -> RecordId {
         let from = start.index().map_or(0, |index| index + 1).min(trace.len());
-        let after = &trace[from..];
+        let (before, after) = trace.split_at(from);
         let index = match *self {
             Self::NextHolder { lock } | Self::NextToken { lock } => {
                 after.iter().position(|it| grant_of(it, lock).is_some())
@@ -138,9 +161,24 @@ impl Measure {
             Self::NextAppend { client } => {
                 (0..after.len()).find(|until| next_append(&after[..=*until], client) != "nothing")
             }
-            Self::Lines { lock: file } => after.iter().rposition(
-                |it| matches!(it.kind, RecordKind::FileAppended { lock, .. } if lock == file),
-            ),
+            Self::NextRelease { client } => {
+                after.iter().position(|it| release_outcome(it, client).is_some())
+            }
+            Self::NextRead { client } => {
+                after.iter().position(|it| read_outcome(it, client).is_some())
+            }
+            Self::WaitingInCycle => {
+                let max = cycle_sizes(before, after).max().unwrap_or(0);
+                cycle_sizes(before, after).position(|size| size == max).filter(|_| max > 0)
+            }
+            Self::Lines { lock } => {
+                let mut counter = LineCounter::new(lock);
+                for record in before {
+                    counter.observe(record);
+                }
+                let changes = after.iter().map(|record| counter.observe(record));
+                changes.enumerate().filter(|(_, changes)| *changes).map(|(index, _)| index).last()
+            }
             Self::Believers { .. } => None,
             Self::MaxBelievers { lock } => {
                 let count = |until: &usize| believers(trace, from + until, lock);
@@ -153,12 +191,173 @@ impl Measure {
             Self::Violated { invariant } => {
                 let witness = world.checkers().status(invariant).witness();
                 let witness = witness.and_then(RecordId::index).filter(|it| *it >= from);
-                Some(witness.map_or(after.len().saturating_sub(1), |it| it - from))
+                witness.map(|it| it - from).or_else(|| last_test(after, invariant))
             }
         };
         let index = index.map(|index| from + index).and_then(|index| u32::try_from(index).ok());
         index.map_or(start, RecordId)
     }
+
+    /// Returns the record that shows the value to a viewer, for a question after the record
+    /// `start`; the last record if no earlier one does.
+    ///
+    /// The value can be determined long before: that a client never believes that it holds a lock,
+    /// for example, is seen when another client does.
+    pub fn shown_at(&self, trace: &[Record], start: RecordId) -> RecordId {
+        let from = start.index().map_or(0, |index| index + 1).min(trace.len());
+        let (before, after) = trace.split_at(from);
+        let index = match *self {
+            Self::NextHolder { lock } | Self::NextToken { lock } => {
+                after.iter().position(|it| grant_of(it, lock).is_some())
+            }
+            // The next holder shows that the lock was released.
+            Self::FreedAfterMs { lock } => after
+                .iter()
+                .position(|it| grant_of(it, lock).is_some())
+                .or_else(|| after.iter().position(|it| ends_tenure(it, lock))),
+            Self::NextAppend { client } => {
+                after.iter().position(|it| append_outcome(it, client).is_some())
+            }
+            Self::NextRelease { client } => {
+                after.iter().position(|it| release_outcome(it, client).is_some())
+            }
+            Self::NextRead { client } => {
+                after.iter().position(|it| read_outcome(it, client).is_some())
+            }
+            // Without a cycle, the last grant shows that every client was served.
+            Self::WaitingInCycle => cycle_sizes(before, after)
+                .position(|size| size > 0)
+                .or_else(|| after.iter().rposition(grants_a_lock)),
+            Self::Lines { lock } => after.iter().rposition(|it| decides_lines(it, lock)),
+            Self::Believers { lock } | Self::MaxBelievers { lock } => {
+                let known = believing_clients(before, lock);
+                after.iter().position(|it| {
+                    let is_of_lock =
+                        matches!(it.kind, RecordKind::Believed { lock: it, .. } if it == lock);
+                    is_of_lock && !known.contains(&it.node)
+                })
+            }
+            Self::Sent { message } => after
+                .iter()
+                .rposition(|it| matches!(it.kind, RecordKind::Sent(it) if it.message == message)),
+            Self::Violated { invariant } => last_test(after, invariant),
+        };
+        let last = trace.len().saturating_sub(1);
+        let index = index.map_or(last, |index| from + index);
+        u32::try_from(index).map_or(start, RecordId)
+    }
+}
+
+/// Returns the last record that could violate an invariant: after it, only heartbeats follow.
+fn last_test(after: &[Record], invariant: Invariant) -> Option<usize> {
+    match invariant {
+        // Checked at the end of the run.
+        Invariant::L1 | Invariant::L2 => after.len().checked_sub(1),
+        Invariant::S1
+        | Invariant::S2
+        | Invariant::S3
+        | Invariant::S4
+        | Invariant::S5
+        | Invariant::S6
+        | Invariant::S7
+        | Invariant::S8 => {
+            after.iter().rposition(|it| Importance::from_record(it) >= Importance::Release)
+        }
+    }
+}
+
+/// Whether a record decides how many lines a file has.
+fn decides_lines(record: &Record, wanted: LockId) -> bool {
+    if let RecordKind::FileAppended { lock, .. }
+    | RecordKind::RequestRefused { lock, message: Message::AppendFile, .. } = record.kind
+    {
+        return lock == wanted;
+    }
+    matches!(
+        record.kind,
+        RecordKind::DuplicateAnswered { message: Message::AppendFile, .. }
+            | RecordKind::Recovered { .. }
+    )
+}
+
+/// Counts the lines of a file, without those that the server has lost.
+struct LineCounter {
+    lock: LockId,
+    /// The log indices of the lines.
+    indices: Vec<u32>,
+}
+
+impl LineCounter {
+    const fn new(lock: LockId) -> Self {
+        Self { lock, indices: Vec::new() }
+    }
+
+    /// Applies a record, and returns whether it changes the number of lines.
+    fn observe(&mut self, record: &Record) -> bool {
+        let before = self.indices.len();
+        if let RecordKind::FileAppended { lock, index, .. } = record.kind
+            && lock == self.lock
+        {
+            self.indices.push(index);
+        }
+        if let RecordKind::Recovered { through, .. } = record.kind {
+            self.indices.retain(|index| *index <= through);
+        }
+        self.indices.len() != before
+    }
+}
+
+/// Returns the number of lines of a file after these records.
+fn line_count(trace: &[Record], lock: LockId) -> u64 {
+    let mut counter = LineCounter::new(lock);
+    for record in trace {
+        counter.observe(record);
+    }
+    counter.indices.len() as u64
+}
+
+const fn grants_a_lock(record: &Record) -> bool {
+    matches!(record.kind, RecordKind::LockGranted { .. })
+}
+
+/// Returns the number of clients in the largest cycle of waits, after each record of `after`.
+fn cycle_sizes<'a>(before: &[Record], after: &'a [Record]) -> impl Iterator<Item = usize> + 'a {
+    let mut graph = WaitGraph::default();
+    before.iter().for_each(|record| graph.observe(&record.kind));
+    after.iter().map(move |record| {
+        graph.observe(&record.kind);
+        // Only a new waiter can close a cycle.
+        if matches!(record.kind, RecordKind::LockQueued { .. }) {
+            graph.cycles().iter().map(Vec::len).max().unwrap_or(0)
+        } else {
+            0
+        }
+    })
+}
+
+fn next_release(after: &[Record], wanted: NodeId) -> &'static str {
+    after.iter().find_map(|record| release_outcome(record, wanted)).unwrap_or("nothing")
+}
+
+/// Returns the outcome if a record decides a release by this client.
+fn release_outcome(record: &Record, wanted: NodeId) -> Option<&'static str> {
+    if let RecordKind::LockReleased { origin, cause: ReleaseCause::Released, .. } = record.kind {
+        return (origin == wanted).then_some("released");
+    }
+    let RecordKind::RequestRefused { client, message: Message::ReleaseLock, .. } = record.kind
+    else {
+        return None;
+    };
+    (client == wanted).then_some("refused")
+}
+
+fn next_read(after: &[Record], wanted: NodeId) -> &'static str {
+    after.iter().find_map(|record| read_outcome(record, wanted)).unwrap_or("nothing")
+}
+
+fn read_outcome(record: &Record, wanted: NodeId) -> Option<&'static str> {
+    let RecordKind::FileRead { is_torn, .. } = record.kind else { return None };
+    (record.node == wanted).then_some(if is_torn { "torn" } else { "complete" })
 }
 
 fn next_holder(run: &Run, after: &[Record], lock: LockId) -> String {
@@ -210,11 +409,14 @@ fn append_outcome(record: &Record, wanted: NodeId) -> Option<&'static str> {
 
 /// Returns how many clients believe, after the first `until` records, that they hold a lock.
 fn believers(trace: &[Record], until: usize, wanted: LockId) -> u64 {
-    let Some(now) = until.checked_sub(1).and_then(|last| trace.get(last)).map(|it| it.at) else {
-        return 0;
-    };
+    believing_clients(&trace[..until], wanted).len() as u64
+}
+
+/// Returns the clients that believe after all these records that they hold a lock.
+fn believing_clients(past: &[Record], wanted: LockId) -> BTreeSet<NodeId> {
+    let Some(now) = past.last().map(|it| it.at) else { return BTreeSet::new() };
     let mut believed_until = BTreeMap::new();
-    for record in &trace[..until] {
+    for record in past {
         if let RecordKind::Believed { lock, until, .. } = record.kind
             && lock == wanted
         {
@@ -226,5 +428,6 @@ fn believers(trace: &[Record], until: usize, wanted: LockId) -> u64 {
             believed_until.remove(&record.node);
         }
     }
-    believed_until.values().filter(|until| **until > now).count() as u64
+    believed_until.retain(|_, until| *until > now);
+    believed_until.into_keys().collect()
 }

@@ -5,6 +5,7 @@
 //! not in the file: it is computed from the run, so it stays correct if the run is edited.
 
 mod from_run;
+mod group;
 mod measure;
 mod record_selector;
 
@@ -15,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::check::Invariant;
 use super::protection::Protection;
 use super::run::{Config, Intervention, Run};
+use super::trace::{Record, RecordId};
+use super::world::World;
 
+pub use group::{ScenarioGroup, groups_of, next_in_teaching_order};
 pub use measure::{Measure, Value};
 pub use record_selector::RecordSelector;
 
@@ -27,6 +31,9 @@ pub struct Scenario {
     pub name: String,
     /// The title.
     pub title: String,
+    /// The group of the library that it belongs to.
+    #[serde(default)]
+    pub group: ScenarioGroup,
     /// The lesson, in one line.
     pub point: String,
     /// The protections that the scenario is about: a lecture disables them to show their purpose.
@@ -48,6 +55,9 @@ pub struct Scenario {
     /// The goal of a scenario that is a puzzle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<Goal>,
+    /// Hints for the puzzle, each one more explicit than the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
     /// The expected results, with protections enabled and disabled.
     pub expected: Vec<Expected>,
 }
@@ -75,6 +85,9 @@ pub struct Question {
     pub measure: Measure,
     /// The answers to choose from.
     pub options: Vec<Choice>,
+    /// The record that shows the answer to a viewer, if it is not the one that the measure implies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reveal: Option<RecordSelector>,
     /// The explanation of the answer, in one or two sentences.
     #[serde(rename = "why")]
     pub explanation: String,
@@ -143,6 +156,17 @@ impl Scenario {
     }
 }
 
+impl Question {
+    /// Returns the record that shows the answer to a viewer, for a question after the record
+    /// `start`. It is never before the record that determines the answer.
+    pub fn revealed_at(&self, world: &World, trace: &[Record], start: RecordId) -> RecordId {
+        let determined = self.measure.determined_at(world, trace, start);
+        let named = self.reveal.as_ref().and_then(|selector| selector.find(trace));
+        let shown = named.filter(|record| *record > start);
+        shown.unwrap_or_else(|| self.measure.shown_at(trace, start)).max(determined)
+    }
+}
+
 impl Choice {
     /// Whether the answer is correct if the measure has this value.
     pub fn is_correct(&self, value: &Value) -> bool {
@@ -157,7 +181,7 @@ impl Choice {
 
 macro_rules! library {
     ($($name:literal,)*) => {
-        /// The files of the library, in teaching order.
+        /// The files of the library, in the order of their numbers.
         const LIBRARY: &[(&str, &str)] =
             &[$(($name, include_str!(concat!("library/", $name, ".json"))),)*];
     };
@@ -186,9 +210,13 @@ library! {
     "thundering-herd",
     "lease-length",
     "sandbox",
+    "deadlock",
+    "livelock",
+    "read-without-lock",
+    "heartbeat-burst",
 }
 
-/// Returns all scenarios of the library, in teaching order.
+/// Returns all scenarios of the library, in the order of their numbers.
 ///
 /// # Panics
 ///

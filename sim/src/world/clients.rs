@@ -8,11 +8,12 @@ use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Reply};
 
 use super::payload::{Outgoing, Payload};
-use super::run_script::ScriptState;
+use super::script_state::{ScriptActivity, ScriptState};
 use super::{SimEvent, TraceWriter, World};
 use crate::clock::Clock;
 use crate::message::Message;
 use crate::run::ClientConfig;
+use crate::script::ScriptStep;
 use crate::trace::{BeliefEndCause, CallResult, LockId, NodeId, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
@@ -60,8 +61,12 @@ pub struct ClientView<'a> {
     pub client: Option<&'a LockClient>,
     /// The locks that it believes it holds.
     pub beliefs: &'a [Belief],
-    /// The index of the current step of its script.
+    /// The index of the current step of its script, among [`ClientView::steps`].
     pub script_step: usize,
+    /// The steps that it performs under the enabled protections.
+    pub steps: &'a [ScriptStep],
+    /// What its script does.
+    pub activity: ScriptActivity,
 }
 
 /// Returns the reading of a node's clock at the start of the run. The clocks of the nodes differ,
@@ -176,7 +181,7 @@ impl World {
         if let Some(process) = &mut client.process {
             process.handle_timers(now);
         }
-        client.script_state.sleeping = false;
+        client.script_state.sleep = None;
         self.drive_client(node, writer);
     }
 
@@ -399,6 +404,12 @@ impl World {
             client: client.process.as_ref(),
             beliefs: &client.beliefs,
             script_step: client.script_state.step,
+            steps: self.context.scripts.get(usize::from(node.0) - 1).map_or(&[], Vec::as_slice),
+            activity: if client.script_state.finished {
+                ScriptActivity::Inactive
+            } else {
+                client.script_state.activity()
+            },
         })
     }
 }

@@ -44,10 +44,7 @@ impl World {
             Action::Skew { node, ms } => self.jump_clock(*node, *ms, writer),
             Action::Drift { node, ppm } => self.set_clock_rate(*node, *ppm, writer),
             Action::Degrade { link, loss_ppm, delay_us } => {
-                if let Some(state) = self.link_mut(*link) {
-                    (state.loss_ppm, state.delay_us) = (*loss_ppm, *delay_us);
-                    self.record(writer, link.from, RecordKind::Degraded { to: link.to });
-                }
+                self.degrade_link(*link, (*loss_ppm, *delay_us), writer);
             }
             Action::Packet { packet, packet_action } => {
                 self.apply_packet_action(*packet, *packet_action, writer);
@@ -223,6 +220,22 @@ impl World {
                 if cut { RecordKind::Cut { to } } else { RecordKind::Healed { to } },
             );
         }
+    }
+
+    fn degrade_link(
+        &mut self,
+        link: LinkId,
+        (loss_ppm, delay_us): (u64, u64),
+        writer: &mut TraceWriter<'_>,
+    ) {
+        let Some(state) = self.link_mut(link) else { return };
+        let was_healthy = (state.loss_ppm, state.delay_us) == (0, 0);
+        (state.loss_ppm, state.delay_us) = (loss_ppm, delay_us);
+        let is_restored = !was_healthy && (loss_ppm, delay_us) == (0, 0);
+        let LinkId { from, to } = link;
+        let kind =
+            if is_restored { RecordKind::Healed { to } } else { RecordKind::Degraded { to } };
+        self.record(writer, from, kind);
     }
 
     fn set_isolated(&mut self, node: NodeId, cut: bool, writer: &mut TraceWriter<'_>) {

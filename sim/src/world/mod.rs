@@ -14,6 +14,7 @@ mod network;
 mod packets;
 mod payload;
 mod run_script;
+mod script_state;
 mod server;
 mod view;
 
@@ -28,6 +29,7 @@ use leasehold_core::time::Time;
 use super::check::Checkers;
 use super::protection::ProtectionFlags;
 use super::run::{Action, Intervention, PacketAction, PacketSelector, Run};
+use super::script::{ScriptStep, performed_steps};
 use super::trace::{Causes, LockId, NodeId, PacketId, Record, RecordId, RecordKind};
 use super::virtual_time::VirtualTime;
 use clients::ClientNode;
@@ -37,6 +39,7 @@ use payload::Encoding;
 use server::ServerNode;
 
 pub use clients::{Belief, ClientView};
+pub use script_state::ScriptActivity;
 pub use server::ServerView;
 pub use view::{ClockView, LinkView, PacketView};
 
@@ -47,6 +50,8 @@ pub(super) struct RunContext {
     pub(super) protections: ProtectionFlags,
     /// The actions on packets at the time when they are sent.
     pub(super) on_send: BTreeMap<PacketSelector, Vec<PacketAction>>,
+    /// The steps that each client performs, in the order of the clients.
+    pub(super) scripts: Vec<Vec<ScriptStep>>,
     encoding: Encoding,
 }
 
@@ -61,8 +66,12 @@ impl RunContext {
                 on_send.entry(*packet).or_default().push(*packet_action);
             }
         }
+        let scripts = run.config.clients.iter();
+        let scripts = scripts
+            .map(|client| performed_steps(&client.script, &run.config.locks, &run.without))
+            .collect();
         let encoding = Encoding::new(&run, encoding);
-        Self { run, protections, on_send, encoding }
+        Self { run, protections, on_send, scripts, encoding }
     }
 }
 

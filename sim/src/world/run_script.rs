@@ -6,7 +6,9 @@ use leasehold_core::id::{Name, Token};
 use leasehold_core::rng::Rng;
 use leasehold_core::time::{Millis, Time};
 
+use super::script_state::{PendingCall, ScriptState, Sleep, SleepReason};
 use super::{SimEvent, TraceWriter, World};
+use crate::file_lines::Lines;
 use crate::message::Message;
 use crate::script::ScriptStep;
 use crate::trace::{CallResult, LockId, NodeId, RecordKind};
@@ -25,120 +27,51 @@ const LOSSES_MAX: u32 = 2;
 /// The key of random numbers for retry delays. No link has this key.
 const RETRY_RNG_KEY: u64 = 0xa9 << 56;
 
-/// The state of a client's script.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ScriptState {
-    /// The index of the current step.
-    pub(super) step: usize,
-    /// Incremented to invalidate events that are scheduled for the script.
-    pub(super) generation: u32,
-    pub(super) sleeping: bool,
-    pub(super) finished: bool,
-    /// Whether the check of an append is done, so that only the request remains.
-    checked: bool,
-    pending_call: Option<PendingCall>,
-    call_result: Option<CallResult>,
-    /// The granted tokens. The script uses them even if the lock is lost.
-    tokens: Vec<(LockId, u32)>,
-    lines_written: u32,
-    losses: u32,
-    repeats: u32,
-    retries: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PendingCall {
-    id: CallId,
-    message: Message,
-    lock: LockId,
-    token: u32,
-    gives_up_at: VirtualTime,
-}
-
-impl ScriptState {
-    /// Returns the details of the pending call, if it has this id.
-    pub(super) fn call_details(&self, id: CallId) -> Option<(Message, LockId, u32)> {
-        let call = self.pending_call.filter(|call| call.id == id)?;
-        Some((call.message, call.lock, call.token))
-    }
-
-    /// Handles the end of a call.
-    pub(super) fn call_ended(
-        &mut self,
-        id: CallId,
-        message: Message,
-        token: u32,
-        outcome: CallResult,
-    ) {
-        let Some(call) = self.pending_call.filter(|call| call.id == id) else { return };
-        self.pending_call = None;
-        self.sleeping = false;
-        // Invalidates the timeout of the call.
-        self.generation += 1;
-        self.call_result = Some(outcome);
-        if message == Message::AcquireLock && outcome == CallResult::Succeeded {
-            self.tokens.retain(|(lock, _)| *lock != call.lock);
-            self.tokens.push((call.lock, token));
-        }
-    }
-
-    /// Returns the state after a restart of the client: the script starts again at its first step.
-    pub(super) fn restarted(&self) -> Self {
-        Self {
-            generation: self.generation + 1,
-            lines_written: self.lines_written,
-            ..Self::default()
-        }
-    }
-
-    fn token(&self, lock: LockId) -> Option<u32> {
-        self.tokens.iter().find(|(held_lock, _)| *held_lock == lock).map(|(_, token)| *token)
-    }
-
-    fn advance(&mut self) {
-        self.step += 1;
-        self.checked = false;
-    }
-}
-
 impl World {
     /// Executes the next step of a client's script if possible. Returns whether to call it again.
     pub(super) fn run_script(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) -> bool {
         let Some(client) = self.client(node) else { return false };
         let state = &client.script_state;
         let is_waiting = state.pending_call.is_some_and(|call| call.gives_up_at > self.now);
-        if client.process.is_none() || state.finished || state.sleeping || is_waiting {
+        if client.process.is_none() || state.finished || state.sleep.is_some() || is_waiting {
             return false;
         }
         let context = std::sync::Arc::clone(&self.context);
-        let Some(client_config) = context.run.config.clients.get(usize::from(node.0) - 1) else {
-            return false;
-        };
+        let Some(script) = context.scripts.get(usize::from(node.0) - 1) else { return false };
         if let Some(call) = state.pending_call {
-            return self.abandon_wait(node, &client_config.script, call);
+            return self.abandon_wait(node, script, call);
         }
-        match client_config.script.get(state.step) {
+        match script.get(state.step) {
             None => {
                 self.update_script_state(node, |state| state.finished = true);
                 self.record_as_cause(writer, node, RecordKind::Finished);
                 false
             }
-            Some(ScriptStep::Acquire { lock, wait_ms, hold_ms, give_up_ms }) => {
-                let hold = hold_ms.map(Millis::from_millis);
-                let wait = Millis::from_millis(*wait_ms);
-                self.script_acquire(node, lock, (wait, hold, *give_up_ms), writer)
+            Some(ScriptStep::Acquire { lock, wait_ms, hold_ms, give_up_ms, or_release }) => {
+                let options = AcquireOptions {
+                    wait: Millis::from_millis(*wait_ms),
+                    hold: hold_ms.map(Millis::from_millis),
+                    give_up_ms: *give_up_ms,
+                    or_release: or_release.as_ref(),
+                };
+                self.script_acquire(node, lock, options, (script, writer))
             }
             Some(ScriptStep::Work { ms }) => {
                 let ms32 = u32::try_from(*ms).unwrap_or(u32::MAX);
                 self.record_as_cause(writer, node, RecordKind::Working { ms: ms32 });
                 self.update_script_state(node, ScriptState::advance);
-                self.sleep(node, ms * 1_000);
+                self.sleep(node, SleepReason::Work, ms * 1_000);
                 false
             }
             Some(ScriptStep::Append { file, check, gap_ms }) => {
-                self.script_append(node, &client_config.script, file, (*check, *gap_ms), writer)
+                self.script_append(node, script, file, (*check, *gap_ms), writer)
             }
             Some(ScriptStep::Release { lock }) => self.script_release(node, lock, writer),
+            Some(ScriptStep::Read { file, update_lines }) => {
+                self.script_read(node, file, *update_lines, writer);
+                self.update_script_state(node, ScriptState::advance);
+                true
+            }
             Some(ScriptStep::Close) => self.script_close(node, writer),
             Some(ScriptStep::Repeat { times }) => {
                 let times = *times;
@@ -161,10 +94,10 @@ impl World {
         }
     }
 
-    fn sleep(&mut self, node: NodeId, micros: u64) {
+    fn sleep(&mut self, node: NodeId, reason: SleepReason, micros: u64) {
         let at = self.now + micros;
         let Some(client) = self.client_mut(node) else { return };
-        client.script_state.sleeping = true;
+        client.script_state.sleep = Some(Sleep { reason, until: at });
         client.script_state.generation += 1;
         let generation = client.script_state.generation;
         self.schedule(at, SimEvent::ResumeScript(node, generation));
@@ -182,30 +115,37 @@ impl World {
         } else {
             RETRY_DELAY_US / 2
         };
-        self.sleep(node, micros);
+        self.sleep(node, SleepReason::Retry, micros);
     }
 
     fn script_acquire(
         &mut self,
         node: NodeId,
         name: &Name,
-        (wait, hold, give_up_ms): (Millis, Option<Millis>, Option<u64>),
-        writer: &mut TraceWriter<'_>,
+        options: AcquireOptions<'_>,
+        (script, writer): (&[ScriptStep], &mut TraceWriter<'_>),
     ) -> bool {
-        match self.take_result(node) {
-            Some(CallResult::Succeeded) => {
+        let AcquireOptions { wait, hold, give_up_ms, or_release } = options;
+        let rolls_back = self.client(node).is_some_and(|it| it.script_state.rolls_back);
+        match (self.take_result(node), or_release) {
+            (Some(_), Some(other)) if rolls_back => {
+                self.retry_from_acquire(node, script, other);
+                false
+            }
+            (Some(CallResult::Succeeded), _) => {
                 self.update_script_state(node, ScriptState::advance);
                 true
             }
-            Some(_) => {
+            (Some(_), Some(other)) => self.roll_back(node, script, other, writer),
+            (Some(_), None) => {
                 self.sleep_before_retry(node);
                 false
             }
-            None if self.holds(node, name) => {
+            (None, _) if self.holds(node, name) => {
                 self.update_script_state(node, ScriptState::advance);
                 true
             }
-            None => {
+            (None, _) => {
                 let lock = self.lock_id(name);
                 self.record_call(node, Message::AcquireLock, lock, 0, writer);
                 let now = self.local_time(node);
@@ -217,6 +157,35 @@ impl World {
                 self.wait_for_call(node, id, (Message::AcquireLock, lock, 0), gives_up_at)
             }
         }
+    }
+
+    /// Releases the lock `other`, because an acquire was refused.
+    fn roll_back(
+        &mut self,
+        node: NodeId,
+        script: &[ScriptStep],
+        other: &Name,
+        writer: &mut TraceWriter<'_>,
+    ) -> bool {
+        let lock = self.lock_id(other);
+        let Some(client) = self.client_mut(node) else { return false };
+        let Some(token) = client.script_state.token(lock) else {
+            self.retry_from_acquire(node, script, other);
+            return false;
+        };
+        client.script_state.rolls_back = true;
+        self.call_release(node, other, token, writer)
+    }
+
+    /// Retries later, from the step that acquires the lock `other`.
+    fn retry_from_acquire(&mut self, node: NodeId, script: &[ScriptStep], other: &Name) {
+        let lock = self.lock_id(other);
+        self.update_script_state(node, |state| {
+            state.rolls_back = false;
+            state.tokens.retain(|(held_lock, _)| *held_lock != lock);
+            state.step = last_acquire(&script[..state.step], other).unwrap_or(state.step);
+        });
+        self.sleep_before_retry(node);
     }
 
     /// Returns whether the client believes that it still holds the lock.
@@ -300,7 +269,7 @@ impl World {
                 }
             }
             if gap_ms > 0 {
-                self.sleep(node, gap_ms * 1_000);
+                self.sleep(node, SleepReason::Gap, gap_ms * 1_000);
                 return false;
             }
         }
@@ -321,9 +290,7 @@ impl World {
     fn restart_from_acquire(&mut self, node: NodeId, script: &[ScriptStep], name: &Name) {
         self.update_script_state(node, |state| {
             state.losses += 1;
-            let index = script[..state.step]
-                .iter()
-                .rposition(|step| matches!(step, ScriptStep::Acquire { lock, .. } if lock == name));
+            let index = last_acquire(&script[..state.step], name);
             // The work may take longer than the lease ever allows: do not retry forever.
             let may_retry = state.losses < LOSSES_MAX * 5 && state.losses % LOSSES_MAX != 0;
             let restart_at = index.filter(|_| may_retry);
@@ -347,6 +314,17 @@ impl World {
             self.update_script_state(node, ScriptState::advance);
             return true;
         };
+        self.call_release(node, name, token, writer)
+    }
+
+    fn call_release(
+        &mut self,
+        node: NodeId,
+        name: &Name,
+        token: u32,
+        writer: &mut TraceWriter<'_>,
+    ) -> bool {
+        let lock = self.lock_id(name);
         self.record_call(node, Message::ReleaseLock, lock, token, writer);
         let now = self.local_time(node);
         let process = self.client_mut(node).and_then(|client| client.process.as_mut());
@@ -354,6 +332,34 @@ impl World {
         let typed_token = Token::new(u64::from(token));
         let id = process.release(now, name.clone(), typed_token, now + CALL_TIMEOUT);
         self.wait_for_call(node, id, (Message::ReleaseLock, lock, token), VirtualTime::NEVER)
+    }
+
+    /// Reads a file at once: it is published outside of the lock protocol. A server that is down
+    /// publishes nothing.
+    fn script_read(
+        &mut self,
+        node: NodeId,
+        file: &Name,
+        update_lines: u32,
+        writer: &mut TraceWriter<'_>,
+    ) {
+        if !self.is_up(NodeId::SERVER) {
+            return;
+        }
+        let lock = self.lock_id(file);
+        let lines = self.file(lock);
+        let count = lines.map_or(0, Lines::len);
+        let last_token = lines.and_then(|lines| lines.iter().next_back()).map(|line| line.token);
+        let of_last_update = lines.map_or(0, |lines| {
+            lines.iter().rev().take_while(|line| Some(line.token) == last_token).count()
+        });
+        let is_torn =
+            last_token.is_some() && of_last_update < usize::try_from(update_lines).unwrap_or(0);
+        let lines = u32::try_from(count).unwrap_or(u32::MAX);
+        let tenure_record = self.server.recorder.tenure_record(lock);
+        let kind = RecordKind::FileRead { lock, lines, is_torn };
+        let id = self.record_with_related(writer, node, kind, tenure_record);
+        writer.cause = id;
     }
 
     fn script_close(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) -> bool {
@@ -372,6 +378,20 @@ impl World {
     fn take_result(&mut self, node: NodeId) -> Option<CallResult> {
         self.client_mut(node)?.script_state.call_result.take()
     }
+}
+
+/// The options of an acquire step.
+#[derive(Clone, Copy)]
+struct AcquireOptions<'a> {
+    wait: Millis,
+    hold: Option<Millis>,
+    give_up_ms: Option<u64>,
+    or_release: Option<&'a Name>,
+}
+
+/// Returns the index of the last step that acquires this lock.
+fn last_acquire(steps: &[ScriptStep], name: &Name) -> Option<usize> {
+    steps.iter().rposition(|step| matches!(step, ScriptStep::Acquire { lock, .. } if lock == name))
 }
 
 /// Returns the step after the one that releases this lock, or the next step if none does.

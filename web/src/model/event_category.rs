@@ -95,7 +95,8 @@ impl EventCategory {
             | RecordKind::SessionLost
             | RecordKind::Finished
             | RecordKind::RunEnded
-            | RecordKind::Gap { .. } => match Importance::from_record(record) {
+            | RecordKind::Gap { .. }
+            | RecordKind::FileRead { .. } => match Importance::from_record(record) {
                 Importance::Refusal | Importance::Violation => Self::Reject,
                 Importance::Expiry => Self::Expiry,
                 Importance::Fault => Self::Fault,

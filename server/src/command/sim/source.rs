@@ -61,6 +61,7 @@ fn bare_scenario(name: &str, run: Run) -> Scenario {
     name.clone_into(&mut scenario.title);
     scenario.point = format!("{clients} clients, {} interventions", run.interventions.len());
     scenario.stops.clear();
+    scenario.hints.clear();
     scenario.expected.clear();
     scenario.goal = None;
     Scenario {

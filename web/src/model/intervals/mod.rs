@@ -202,7 +202,8 @@ impl Intervals {
             | RecordKind::Working { .. }
             | RecordKind::SessionLost
             | RecordKind::Finished
-            | RecordKind::RunEnded => {}
+            | RecordKind::RunEnded
+            | RecordKind::FileRead { .. } => {}
         }
     }
 
