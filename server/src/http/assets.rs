@@ -47,6 +47,7 @@ pub(super) enum PageSource {
 
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../dist"]
+#[allow_missing = true]
 struct EmbeddedFiles;
 
 impl PageSource {
