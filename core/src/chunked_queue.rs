@@ -32,8 +32,8 @@ impl<T> ChunkedQueue<T> {
 
     /// Returns the number of items.
     pub fn len(&self) -> usize {
-        let full = self.chunks.len().saturating_sub(1) * CHUNK_LEN;
-        full + self.chunks.back().map_or(0, |chunk| chunk.len()) - self.popped
+        let items_in_full_chunks = self.chunks.len().saturating_sub(1) * CHUNK_LEN;
+        items_in_full_chunks + self.chunks.back().map_or(0, |chunk| chunk.len()) - self.popped
     }
 
     /// Returns whether the queue has no items.

@@ -91,7 +91,7 @@ pub const JITTER_PPM: u64 = 200_000;
 /// The shortest time for which a cookie is valid; the longest is twice this.
 pub const COOKIE_PERIOD: Millis = Millis::from_secs(10);
 
-/// By how much the token counter is advanced if the log is lost: more than were ever granted
-/// since the state file was last written, and far below 2^53, up to which numbers are exact in JSON
-/// readers that use doubles.
-pub const TOKENS_SKIPPED_AFTER_DATA_LOSS: u64 = 1_000_000_000_000;
+/// By how much the token counter and the log index are advanced if the log is lost: more than were
+/// assigned since the state file was last written, and far below 2^53, up to which numbers are
+/// exact in JSON readers that use doubles.
+pub const NUMBERS_SKIPPED_AFTER_DATA_LOSS: u64 = 1_000_000_000_000;

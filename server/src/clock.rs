@@ -3,14 +3,13 @@
 //! It starts at the time of the last event in the log, so the server's time never decreases across
 //! a restart.
 
-use leasehold_core::time::{Millis, Time};
-use rustix::time::{ClockId, clock_gettime};
+use leasehold_core::time::Time;
 
 /// A monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// The machine's clock reading when this clock was started.
-    machine_start: u64,
+    machine_start: Time,
     /// The time of this clock at that moment.
     clock_start: Time,
 }
@@ -18,26 +17,13 @@ pub struct Clock {
 impl Clock {
     /// Returns a clock whose current time is `start`.
     pub fn starting_at(start: Time) -> Self {
-        Self { machine_start: monotonic_millis(), clock_start: start }
+        Self { machine_start: leasehold_client::now(), clock_start: start }
     }
 
     /// Returns the current time, rounded down to whole milliseconds.
     pub fn now(&self) -> Time {
-        self.clock_start
-            + Millis::from_millis(monotonic_millis().saturating_sub(self.machine_start))
+        self.clock_start + self.machine_start.until(leasehold_client::now())
     }
-}
-
-/// Reads a clock that includes suspended time. On Linux that is `CLOCK_BOOTTIME`, because
-/// `CLOCK_MONOTONIC` stops during suspension; on other systems `CLOCK_MONOTONIC` does not stop.
-fn monotonic_millis() -> u64 {
-    #[cfg(target_os = "linux")]
-    let reading = clock_gettime(ClockId::Boottime);
-    #[cfg(not(target_os = "linux"))]
-    let reading = clock_gettime(ClockId::Monotonic);
-    let secs = u64::try_from(reading.tv_sec).expect("the time since boot is not negative");
-    let nanos = u64::try_from(reading.tv_nsec).expect("a fraction of a second is not negative");
-    secs * 1_000 + nanos / 1_000_000
 }
 
 /// Returns the wall-clock time in milliseconds since 1970. It is shown to people; no decision

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use leasehold_core::id::{LogIndex, Token};
-use leasehold_core::limits::TOKENS_SKIPPED_AFTER_DATA_LOSS;
+use leasehold_core::limits::NUMBERS_SKIPPED_AFTER_DATA_LOSS;
 use leasehold_core::service::StartParams;
 use leasehold_core::state::State;
 use tracing::{info, warn};
@@ -92,9 +92,9 @@ fn restore_from_log(
 fn start_after_data_loss(dir: &Path) -> anyhow::Result<RecoveredServer> {
     let last_known = state_file::last_known(dir);
     let token_floor =
-        Token::new(last_known.last_token.number().saturating_add(TOKENS_SKIPPED_AFTER_DATA_LOSS));
+        Token::new(last_known.last_token.number().saturating_add(NUMBERS_SKIPPED_AFTER_DATA_LOSS));
     let index =
-        LogIndex::new(last_known.index.number().saturating_add(TOKENS_SKIPPED_AFTER_DATA_LOSS));
+        LogIndex::new(last_known.index.number().saturating_add(NUMBERS_SKIPPED_AFTER_DATA_LOSS));
     warn!(%token_floor, "server starts without the lost log: its sessions and locks are gone; \
          remove --accept-data-loss before the next start");
     let mut files = FileStore::open(&dir.join("files"))?;

@@ -32,7 +32,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Returns millions of records and of steps per second.
+/// Returns millions of records and of steps per second of a world that encodes and decodes each
+/// datagram, as storms do.
 fn measure_speed(run: &Run) -> (f64, f64) {
     let (mut records, mut steps) = (Vec::new(), Vec::new());
     for _ in 0..REPETITIONS {
@@ -46,6 +47,21 @@ fn measure_speed(run: &Run) -> (f64, f64) {
         steps.push(f64::from(world.steps()) / elapsed_us);
     }
     (median(records), median(steps))
+}
+
+/// Returns millions of records per second of a history, which does not encode datagrams: the page
+/// and the search run it.
+fn measure_history_speed(run: &Run) -> f64 {
+    let speeds = (0..REPETITIONS).map(|_| {
+        let mut history = History::new(run.clone());
+        let started_at = Instant::now();
+        while history.head().record_count() < SPEED_RECORDS {
+            history.simulate(1_000);
+        }
+        let elapsed_us = started_at.elapsed().as_secs_f64() * 1e6;
+        f64::from(black_box(history.head().record_count())) / elapsed_us
+    });
+    median(speeds.collect())
 }
 
 /// Returns the milliseconds of a seek to a random position: the median and the maximum.
@@ -68,16 +84,21 @@ fn measure_seeks(run: &Run) -> (f64, f64) {
 }
 
 fn main() {
-    println!("{:<26} {:>14} {:>14} {:>12} {:>12}", "", "records/s", "steps/s", "seek", "slowest");
+    println!(
+        "{:<26} {:>14} {:>14} {:>14} {:>12} {:>12}",
+        "", "records/s", "steps/s", "in a history", "seek", "slowest"
+    );
     for (clients, locks) in [(5, 3), (50, 10)] {
         let run = busy(clients, locks);
         let (records, steps) = measure_speed(&run);
+        let in_history = measure_history_speed(&run);
         let (seek, slowest) = measure_seeks(&run);
         println!(
-            "{:<26} {:>12.2} M {:>12.2} M {:>9.2} ms {:>9.2} ms",
+            "{:<26} {:>12.2} M {:>12.2} M {:>12.2} M {:>9.2} ms {:>9.2} ms",
             format!("{clients} clients on {locks} locks"),
             records,
             steps,
+            in_history,
             seek,
             slowest,
         );

@@ -44,7 +44,7 @@ impl LockClient {
             CallKind::Release { .. } => self.handle_release_reply(now, id, reply.status),
             CallKind::Append { .. } => self.handle_append_reply(now, id, reply.status),
             CallKind::AppendOutcome { append_call, .. } => {
-                self.handle_outcome_reply(id, append_call, &reply.status);
+                self.handle_append_outcome_reply(id, append_call, &reply.status);
             }
             CallKind::Close => self.handle_close_reply(now, id, &reply.status),
         }
@@ -58,16 +58,16 @@ impl LockClient {
         sent_at: Option<Time>,
         status: Status,
     ) {
-        let abandoned = self.calls.get(&id).is_some_and(|call| call.detached);
+        let detached = self.calls.get(&id).is_some_and(|call| call.detached);
         match status {
-            Status::Granted { token, .. } if abandoned => {
+            Status::Granted { token, .. } if detached => {
                 self.finish_call(id, CallOutcome::Cancelled);
                 self.release_in_background(now, lock, token);
             }
             Status::Granted { token, lease, hold, .. } => {
                 self.handle_granted(now, id, lock, token, (sent_at, lease, hold));
             }
-            Status::Queued { position, .. } => self.handle_queued(now, id, position, abandoned),
+            Status::Queued { position, .. } => self.handle_queued(now, id, position, detached),
             Status::Refused(Refusal::UnknownSession) => self.handle_session_loss(now),
             Status::Refused(Refusal::AlreadyHeld { token }) => {
                 // An earlier call was granted this tenure after it was abandoned.
@@ -90,7 +90,7 @@ impl LockClient {
         }
     }
 
-    fn handle_queued(&mut self, now: Time, id: CallId, position: u64, abandoned: bool) {
+    fn handle_queued(&mut self, now: Time, id: CallId, position: u64, detached: bool) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let CallKind::Acquire { lock, queued, .. } = &mut call.kind else { return };
         let lock = lock.clone();
@@ -99,7 +99,7 @@ impl LockClient {
             let last = call.transmissions.sent_at(call.transmissions.last_attempt()).unwrap_or(now);
             call.transmissions.set_next_at((last + POLL_INTERVAL).max(now));
         }
-        if abandoned {
+        if detached {
             self.begin_cancel(now, id, lock);
         } else {
             self.notify(Notification::Queued { call: id, position });
@@ -315,7 +315,7 @@ impl LockClient {
         self.send_due(now);
     }
 
-    fn handle_outcome_reply(&mut self, id: CallId, append_call: CallId, status: &Status) {
+    fn handle_append_outcome_reply(&mut self, id: CallId, append_call: CallId, status: &Status) {
         let outcome = match status {
             Status::Applied { offset, len, .. } => {
                 CallOutcome::Appended { offset: *offset, len: *len }

@@ -90,8 +90,8 @@ impl LockClient {
 
     /// Sends the hello or the heartbeat if it is due. Opens a session if a call needs one.
     pub(super) fn send_due_session_request(&mut self, now: Time) {
-        let wanted = self.calls.values().any(|call| call.assignment.is_none());
-        if matches!(self.phase, Phase::Closed) && wanted {
+        let needs_session = self.calls.values().any(|call| call.assignment.is_none());
+        if matches!(self.phase, Phase::Closed) && needs_session {
             self.begin_hello(now);
             return;
         }

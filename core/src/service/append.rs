@@ -46,11 +46,11 @@ impl LockServer {
     /// Returns the offset of an append to this file, or why the file cannot take it.
     pub(super) fn check_file_capacity(&self, file: &Name, data: &Data) -> Result<u64, Refusal> {
         let limits = &self.config.limits;
-        let known = self.state.files().get(file);
-        if known.is_none() && self.state.files().len() >= limits.files_max {
+        let existing_file = self.state.files().get(file);
+        if existing_file.is_none() && self.state.files().len() >= limits.files_max {
             return Err(Refusal::Overloaded { limit: Limit::Files });
         }
-        let offset = known.map_or(0, File::len);
+        let offset = existing_file.map_or(0, File::len);
         if offset.saturating_add(data.len()) > limits.file_len_max {
             return Err(Refusal::TooLarge { limit: limits.file_len_max });
         }

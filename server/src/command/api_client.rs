@@ -1,6 +1,8 @@
 //! A client of a server's HTTP API and of its stream of events.
 
 use std::fmt;
+use std::io::{self, Read as _};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -8,17 +10,21 @@ use leasehold_core::event::Event;
 use leasehold_core::id::LogIndex;
 use leasehold_core::state::State;
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use ureq::Agent;
 
 use super::error::CommandError;
 use super::options::{Address, ApiOptions, REPLY_TIMEOUT};
 
-/// The largest size of the head of a response. That of a Leasehold server has a few hundred bytes.
-const HEAD_LEN_MAX: u64 = 64 * 1024;
+/// The size of the largest chunk in which a body is handed over.
+const CHUNK_LEN_MAX: usize = 64 * 1024;
+
+/// How many chunks of a body are read in advance.
+const CHUNKS_AHEAD: usize = 4;
 
 /// The longest time without progress within a response.
 const STALL_MAX: Duration = Duration::from_secs(30);
@@ -33,10 +39,14 @@ pub(crate) struct ApiClient {
 /// A response whose body has not been read.
 pub(crate) struct Response {
     pub(crate) status: u16,
-    stream: BufReader<TcpStream>,
-    /// The unread length of the body, if the server has sent its length.
-    remaining: Option<u64>,
+    parts: mpsc::Receiver<Result<Part, ureq::Error>>,
     http: Address,
+}
+
+/// A part of a response.
+enum Part {
+    Status(u16),
+    Chunk(Vec<u8>),
 }
 
 /// The WebSocket with the server's events.
@@ -140,25 +150,19 @@ impl ApiClient {
     }
 
     async fn get(&self, path: &str) -> Result<Response, CommandError> {
-        let response = timeout(REPLY_TIMEOUT, self.send_get(path)).await;
-        response.map_err(|_| self.no_reply(&"timed out"))?
+        let mut parts = request(format!("http://{}{path}", self.http));
+        let first = timeout(REPLY_TIMEOUT, parts.recv()).await;
+        match first.map_err(|_| self.no_reply(&"timed out"))? {
+            Some(Ok(Part::Status(status))) => {
+                Ok(Response { status, parts, http: self.http.clone() })
+            }
+            Some(Err(error)) => Err(self.failure(&error)),
+            Some(Ok(Part::Chunk(_))) | None => Err(self.unexpected(&"no status")),
+        }
     }
 
-    async fn send_get(&self, path: &str) -> Result<Response, CommandError> {
-        let no_reply = |error| self.no_reply(&error);
-        let mut stream = TcpStream::connect(self.http.to_string()).await.map_err(no_reply)?;
-        // With HTTP/1.0 the body is not chunked, and ends with the connection.
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.http);
-        stream.write_all(request.as_bytes()).await.map_err(no_reply)?;
-        let mut head = BufReader::new(stream).take(HEAD_LEN_MAX);
-        let (mut lines, mut line) = (Vec::new(), String::new());
-        while head.read_line(&mut line).await.map_err(no_reply)? > 0 && !line.trim().is_empty() {
-            lines.push(std::mem::take(&mut line));
-        }
-        let status = lines.first().and_then(|line| parse_status(line));
-        let status = status.ok_or_else(|| self.unexpected(&"not HTTP"))?;
-        let remaining = lines.iter().find_map(|line| parse_content_length(line));
-        Ok(Response { status, stream: head.into_inner(), remaining, http: self.http.clone() })
+    fn failure(&self, error: &ureq::Error) -> CommandError {
+        failure(&self.http, error)
     }
 
     fn no_reply(&self, reason: &dyn fmt::Display) -> CommandError {
@@ -173,22 +177,43 @@ impl ApiClient {
 impl Response {
     /// Returns the next bytes of the body, or none at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, CommandError> {
-        let mut chunk = vec![0; 64 * 1024];
-        let read = timeout(STALL_MAX, self.stream.read(&mut chunk)).await;
-        let len = read
-            .map_err(|_| no_reply(&self.http, &"the response stalled"))?
-            .map_err(|error| no_reply(&self.http, &error))?;
-        if let Some(remaining) = &mut self.remaining {
-            *remaining = remaining.saturating_sub(len as u64);
+        let part = timeout(STALL_MAX, self.parts.recv()).await;
+        match part.map_err(|_| no_reply(&self.http, &"the response stalled"))? {
+            Some(Ok(Part::Chunk(chunk))) => Ok(Some(chunk)),
+            Some(Err(error)) => Err(failure(&self.http, &error)),
+            Some(Ok(Part::Status(_))) | None => Ok(None),
         }
-        if len == 0 {
-            // A truncated file must not be mistaken for a complete one.
-            let is_truncated = self.remaining.is_some_and(|remaining| remaining > 0);
-            let truncated = || no_reply(&self.http, &"the response was truncated");
-            return if is_truncated { Err(truncated()) } else { Ok(None) };
+    }
+}
+
+/// Sends a GET request from a thread of its own, and returns the parts of the response as they
+/// arrive. The thread ends with the response, or when the receiver is dropped.
+fn request(url: String) -> mpsc::Receiver<Result<Part, ureq::Error>> {
+    let (sender, parts) = mpsc::channel(CHUNKS_AHEAD);
+    thread::spawn(move || {
+        if let Err(error) = send_get(&url, &sender) {
+            sender.blocking_send(Err(error)).ok();
         }
-        chunk.truncate(len);
-        Ok(Some(chunk))
+    });
+    parts
+}
+
+fn send_get(url: &str, parts: &mpsc::Sender<Result<Part, ureq::Error>>) -> Result<(), ureq::Error> {
+    let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
+    let response = Agent::new_with_config(config.build()).get(url).call()?;
+    parts.blocking_send(Ok(Part::Status(response.status().as_u16()))).ok();
+    let mut body = response.into_body().into_reader();
+    let mut chunk = vec![0; CHUNK_LEN_MAX];
+    loop {
+        // A body that is shorter than its declared length is an error.
+        let len = match body.read(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let sent = || parts.blocking_send(Ok(Part::Chunk(chunk[..len].to_vec())));
+        if len == 0 || sent().is_err() {
+            return Ok(());
+        }
     }
 }
 
@@ -234,13 +259,12 @@ fn unexpected(http: &Address, reason: &dyn fmt::Display) -> CommandError {
     ))
 }
 
-fn parse_status(line: &str) -> Option<u16> {
-    line.strip_prefix("HTTP/1.")?.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn parse_content_length(line: &str) -> Option<u64> {
-    let (name, value) = line.split_once(':')?;
-    if name.eq_ignore_ascii_case("content-length") { value.trim().parse().ok() } else { None }
+/// A reply that is not HTTP comes from another program; other failures mean that no server replies.
+fn failure(http: &Address, error: &ureq::Error) -> CommandError {
+    match error {
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) => unexpected(http, error),
+        _ => no_reply(http, error),
+    }
 }
 
 #[cfg(test)]
@@ -263,11 +287,45 @@ mod tests {
         assert!(parse_message(r#"{"type":"events"}"#).is_err());
     }
 
-    #[test]
-    fn the_head_of_a_response_is_parsed() {
-        assert_eq!(parse_status("HTTP/1.0 404 Not Found\r\n"), Some(404));
-        assert_eq!(parse_status("SSH-2.0-OpenSSH\r\n"), None);
-        assert_eq!(parse_content_length("Content-Length: 12\r\n"), Some(12));
-        assert_eq!(parse_content_length("content-type: text/plain\r\n"), None);
+    /// Serves one connection with these bytes, and returns a client of that server.
+    fn client_of_server(response: &'static [u8]) -> ApiClient {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            use std::io::Write as _;
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            stream.read(&mut request).unwrap();
+            stream.write_all(response).unwrap();
+        });
+        ApiClient::at(address.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_complete_file_is_read_to_its_end() {
+        let client = client_of_server(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nline\n");
+        let mut response = client.file("file_0").await.unwrap().unwrap();
+        assert_eq!(response.chunk().await.unwrap(), Some(b"line\n".to_vec()));
+        assert_eq!(response.chunk().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_truncated_file_is_an_error() {
+        let client = client_of_server(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nline\n");
+        let mut response = client.file("file_0").await.unwrap().unwrap();
+        let mut result = response.chunk().await;
+        while let Ok(Some(_)) = result {
+            result = response.chunk().await;
+        }
+        assert!(result.is_err(), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_and_another_protocol_are_distinguished() {
+        let missing = client_of_server(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        assert!(missing.file("file_0").await.unwrap().is_none());
+        let other = client_of_server(b"SSH-2.0-OpenSSH_9.2\r\n");
+        let error = other.file("file_0").await.err().unwrap().to_string();
+        assert!(error.contains("not a Leasehold server"), "{error}");
     }
 }

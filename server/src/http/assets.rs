@@ -47,6 +47,7 @@ pub(super) enum PageSource {
 
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../dist"]
+#[allow_missing = true]
 struct EmbeddedFiles;
 
 impl PageSource {
@@ -111,12 +112,12 @@ fn file_response(
     name: &str,
     encoding: Encoding,
     file: &EmbeddedFile,
-    request: &HeaderMap,
+    request_headers: &HeaderMap,
 ) -> Response {
     let caching =
         if is_content_addressed(name) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let etag = etag(file);
-    let is_current = is_unchanged(request, &etag);
+    let is_current = is_unchanged(request_headers, &etag);
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));

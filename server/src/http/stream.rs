@@ -196,9 +196,9 @@ impl ViewerConnection {
         let (snapshot, missed) =
             self.viewer.start_from_snapshot().await.map_err(|_| Disconnected)?;
         let (_, at) = self.app.published.latest();
-        let recovered = self.app.published.recovered_index();
+        let recovered_index = self.app.published.recovered_index();
         let encoded = spawn_blocking(move || {
-            let text = snapshot_json(&snapshot, at.as_millis(), missed, recovered);
+            let text = snapshot_json(&snapshot, at.as_millis(), missed, recovered_index);
             (text, snapshot)
         });
         let (text, snapshot) = encoded.await.map_err(|_| Disconnected)?;
@@ -296,12 +296,17 @@ fn events_json(events: &[Event]) -> String {
     serde_json::to_string(&events).expect("events can be serialized")
 }
 
-fn snapshot_json(snapshot: &Snapshot, at_ms: u64, missed: u64, recovered: LogIndex) -> String {
+fn snapshot_json(
+    snapshot: &Snapshot,
+    at_ms: u64,
+    missed: u64,
+    recovered_index: LogIndex,
+) -> String {
     let index = snapshot.index();
     let missed = if missed > 0 { format!(r#","missed":{missed}"#) } else { String::new() };
     let state = snapshot.json();
     let head = format!(r#""type":"snapshot","index":{index},"at_ms":{at_ms}{missed}"#);
-    format!(r#"{{{head},"recovered":{recovered},"state":{state}}}"#)
+    format!(r#"{{{head},"recovered":{recovered_index},"state":{state}}}"#)
 }
 
 fn heartbeat_json(published: &Published) -> String {

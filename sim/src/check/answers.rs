@@ -98,21 +98,21 @@ impl AnswerHistory {
         }
     }
 
-    /// Records a refusal because the client's session, or the tenure that ended at `released`, is
-    /// over.
+    /// Records a refusal because the client's session or its tenure is over. `tenure_end_index` is
+    /// the log index at which the tenure of the refused token ended, if that is known.
     pub(super) fn record_refusal(
         &mut self,
         client: NodeId,
         seq: u32,
         code: RefusalCode,
-        released: Option<u32>,
+        tenure_end_index: Option<u32>,
     ) {
         let Some(client_answers) = self.client_answers(client) else { return };
         // With several sessions, the records do not identify the one that the request named.
         let is_only_session =
             (client_answers.sessions_opened, client_answers.sessions_ended) == (1, 1);
         let end = if code == RefusalCode::StaleToken {
-            released
+            tenure_end_index
         } else {
             is_only_session.then_some(client_answers.last_end)
         };

@@ -18,15 +18,15 @@ pub(super) struct WaitQueues {
 struct Waiter {
     session: u32,
     seq: u32,
-    heard_ms: u32,
+    last_seen_ms: u32,
     /// Whether it has sent a request since the last start of the server. Until then the server
     /// cannot distinguish it from a crashed client.
-    has_spoken: bool,
+    seen_since_restart: bool,
 }
 
 impl Waiter {
     const fn is_silent(self, local_ms: u32) -> bool {
-        local_ms.saturating_sub(self.heard_ms) as u64 >= SILENCE_MAX.as_millis()
+        local_ms.saturating_sub(self.last_seen_ms) as u64 >= SILENCE_MAX.as_millis()
     }
 }
 
@@ -39,16 +39,16 @@ impl WaitQueues {
         }
     }
 
-    pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u32, u32), heard_ms: u32) {
+    pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u32, u32), last_seen_ms: u32) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
-            queue.push(Waiter { session, seq, heard_ms, has_spoken: true });
+            queue.push(Waiter { session, seq, last_seen_ms, seen_since_restart: true });
         }
     }
 
     /// Restores a waiter from the log. Its silence is measured from now.
-    pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u32, u32), heard_ms: u32) {
+    pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u32, u32), last_seen_ms: u32) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
-            queue.push(Waiter { session, seq, heard_ms, has_spoken: false });
+            queue.push(Waiter { session, seq, last_seen_ms, seen_since_restart: false });
         }
     }
 
@@ -70,7 +70,7 @@ impl WaitQueues {
         for (id, queue) in (0_u8..).zip(&mut self.queues) {
             let mut waiters = queue.iter_mut();
             if let Some(waiter) = waiters.find(|it| (it.session, it.seq) == (session, seq)) {
-                (waiter.heard_ms, waiter.has_spoken) = (local_ms, true);
+                (waiter.last_seen_ms, waiter.seen_since_restart) = (local_ms, true);
                 return Some(LockId(id));
             }
         }
@@ -93,7 +93,7 @@ impl WaitQueues {
     /// Records that a lock is free, if an active client waits for it.
     pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u32) {
         let Some(queue) = self.queues.get(usize::from(lock.0)) else { return };
-        if queue.iter().any(|it| it.has_spoken && !it.is_silent(local_ms))
+        if queue.iter().any(|it| it.seen_since_restart && !it.is_silent(local_ms))
             && !self.idle_locks.contains(&lock)
         {
             self.idle_locks.push(lock);

@@ -15,13 +15,13 @@ impl Explainer<'_> {
     pub(super) fn clause(&self, record: &Record) -> Clause {
         let node = record.node;
         match record.kind {
-            RecordKind::Started => self.own(node, "starts"),
+            RecordKind::Started => self.node_clause(node, "starts"),
             RecordKind::Crashed { durable_through } => self.crash_clause(node, durable_through),
-            RecordKind::Restarted => self.own(node, "restarts"),
+            RecordKind::Restarted => self.node_clause(node, "restarts"),
             RecordKind::Paused { ms } => {
-                self.own(node, format!("is paused for {}", format_duration(ms.into())))
+                self.node_clause(node, format!("is paused for {}", format_duration(ms.into())))
             }
-            RecordKind::Resumed => self.own(node, "resumes"),
+            RecordKind::Resumed => self.node_clause(node, "resumes"),
             RecordKind::ClockJumped { ms } => self.clock_jump_clause(node, ms),
             RecordKind::ClockDrifted { ppm } => self.clause_of(node, "clock", clock_rate_text(ppm)),
             RecordKind::Cut { to } => self.link_clause(node, to, "is cut"),
@@ -32,8 +32,10 @@ impl Explainer<'_> {
                 self.clause_of(node, "disk", format!("slows down: each flush takes {delay} longer"))
             }
             RecordKind::FaultsEnded => self.faults_end_clause(),
-            RecordKind::Sent(packet) => self.own(node, self.sent_packet_text(node, packet)),
-            RecordKind::Arrived(packet) => self.own(node, self.received_packet_text(packet)),
+            RecordKind::Sent(packet) => self.node_clause(node, self.sent_packet_text(node, packet)),
+            RecordKind::Arrived(packet) => {
+                self.node_clause(node, self.received_packet_text(packet))
+            }
             RecordKind::Lost { packet, .. } => self.packet_clause(node, packet, "is lost"),
             RecordKind::Duplicated { packet, .. } => {
                 self.packet_clause(node, packet, "is duplicated by the network")
@@ -50,20 +52,21 @@ impl Explainer<'_> {
                 let tenures = pluralize(tenures, "lock");
                 let waits = pluralize(waits, "client");
                 let state = format!("{sessions}, {tenures} held, {waits} waiting");
-                self.own(node, format!("recovers from its log: {state}"))
+                self.node_clause(node, format!("recovers from its log: {state}"))
             }
             RecordKind::TenureRecovered { lock, client, token, .. } => {
                 let (client, lock) = (self.node_name(client), self.lock_name(lock));
-                let text = self.recovered_text(record);
-                self.own(node, format!("{text} that {client} holds {lock} under token {token}"))
+                let holding = format!("that {client} holds {lock} under token {token}");
+                self.node_clause(node, format!("{} {holding}", self.recovered_text(record)))
             }
             RecordKind::WaitRecovered { lock, client, .. } => {
                 let (client, lock) = (self.node_name(client), self.lock_name(lock));
                 let text = self.recovered_text(record);
-                self.own(node, format!("{text} that {client} waits for {lock}"))
+                self.node_clause(node, format!("{text} that {client} waits for {lock}"))
             }
             RecordKind::SessionOpened { client, session, .. } => {
-                self.own(node, format!("opens session {session} for {}", self.node_name(client)))
+                let client = self.node_name(client);
+                self.node_clause(node, format!("opens session {session} for {client}"))
             }
             RecordKind::SessionExpired { client, session, .. } => {
                 let action = format!("expired: {} ends session {session}", self.node_name(node));
@@ -71,35 +74,34 @@ impl Explainer<'_> {
             }
             RecordKind::SessionClosed { client, session, .. } => {
                 let client = self.node_name(client);
-                self.own(node, format!("closes session {session} at {client}'s request"))
+                self.node_clause(node, format!("closes session {session} at {client}'s request"))
             }
             RecordKind::LockQueued { lock, client, position, .. } => {
                 let lock = self.lock_name(lock);
-                self.own(client, format!("is queued for {lock}, position {position}"))
+                self.node_clause(client, format!("is queued for {lock}, position {position}"))
             }
             RecordKind::LockGranted { lock, client, token, .. } => {
                 let (lock, client) = (self.lock_name(lock), self.node_name(client));
-                self.own(node, format!("grants {lock} to {client} under token {token}"))
+                self.node_clause(node, format!("grants {lock} to {client} under token {token}"))
             }
             RecordKind::LockReleased { lock, client, token, cause, origin, .. } => {
                 let lock = format!("{} (token {token})", self.lock_name(lock));
-                self.own(
-                    node,
-                    format!("releases {lock}{}", self.release_text(client, cause, origin)),
-                )
+                let reason = self.release_text(client, cause, origin);
+                self.node_clause(node, format!("releases {lock}{reason}"))
             }
             RecordKind::WaitEnded { lock, client, cause, .. } => {
-                self.own(client, self.wait_end_text(lock, cause))
+                self.node_clause(client, self.wait_end_text(lock, cause))
             }
             RecordKind::FileAppended { lock, client, token, line, .. } => {
                 let (line, lock, client) = (line + 1, self.lock_name(lock), self.node_name(client));
-                self.own(
+                self.node_clause(
                     node,
                     format!("writes line {line} of {lock} for {client} under token {token}"),
                 )
             }
             RecordKind::RequestRefused { client, message, lock, token, current, code, .. } => {
-                let request = self.request_text(message, lock, 0);
+                let (client, request) =
+                    (self.node_name(client), self.request_text(message, lock, 0));
                 let reason = if code == RefusalCode::StaleToken && current == 0 {
                     format!("token {token} is stale (the lock is free)")
                 } else if code == RefusalCode::StaleToken {
@@ -107,65 +109,63 @@ impl Explainer<'_> {
                 } else {
                     refusal_text(code).to_owned()
                 };
-                self.own(node, format!("rejects {}'s {request}: {reason}", self.node_name(client)))
+                self.node_clause(node, format!("rejects {client}'s {request}: {reason}"))
             }
             RecordKind::LeaseRenewed { client, .. } => {
-                self.own(node, format!("renews {}'s lease", self.node_name(client)))
+                self.node_clause(node, format!("renews {}'s lease", self.node_name(client)))
             }
             RecordKind::DuplicateAnswered { client, message, .. } => {
                 let (client, (request, _)) =
                     (self.node_name(client), self.request_phrase(message, LockId::NONE, 0));
-                self.own(
-                    node,
-                    format!("repeats its reply to {client}: the {request} is a duplicate"),
-                )
+                let action = format!("repeats its reply to {client}: the {request} is a duplicate");
+                self.node_clause(node, action)
             }
             RecordKind::Durable { through } => {
                 self.clause_of(node, "log", format!("is durable through event {through}"))
             }
-            RecordKind::WriteFailed => self.own(node, "cannot write to its log: the disk is full"),
+            RecordKind::WriteFailed => {
+                self.node_clause(node, "cannot write to its log: the disk is full")
+            }
             RecordKind::FlushFailed => {
-                self.own(node, "stops: a flush failed, and the state of its disk is unknown")
+                let action = "stops: a flush failed, and the state of its disk is unknown";
+                self.node_clause(node, action)
             }
             RecordKind::CallStarted { message, lock, token } => {
-                self.own(node, self.call_text(message, lock, token))
+                self.node_clause(node, self.call_text(message, lock, token))
             }
             RecordKind::CallEnded { message, lock, token, outcome } => {
-                self.own(node, self.call_outcome_text(message, lock, token, outcome))
+                self.node_clause(node, self.call_outcome_text(message, lock, token, outcome))
             }
             RecordKind::Believed { lock, token, until } => {
-                let lock = self.lock_name(lock);
-                self.own(
-                    node,
-                    format!("may believe until {until} that it holds {lock} (token {token})"),
-                )
+                let holding = format!("that it holds {} (token {token})", self.lock_name(lock));
+                self.node_clause(node, format!("may believe until {until} {holding}"))
             }
             RecordKind::BeliefEnded { lock, cause, .. } => {
                 let (lock, cause) = (self.lock_name(lock), belief_end_text(cause));
-                self.own(node, format!("stops believing that it holds {lock}: {cause}"))
+                self.node_clause(node, format!("stops believing that it holds {lock}: {cause}"))
             }
             RecordKind::Checked { lock, holds } => {
                 let (lock, verb) =
                     (self.lock_name(lock), if holds { "believes" } else { "does not believe" });
-                self.own(node, format!("checks its lease: it {verb} that it holds {lock}"))
+                self.node_clause(node, format!("checks its lease: it {verb} that it holds {lock}"))
             }
             RecordKind::Working { ms } => {
-                self.own(node, format!("works for {}", format_duration(ms.into())))
+                self.node_clause(node, format!("works for {}", format_duration(ms.into())))
             }
-            RecordKind::SessionLost => self.own(node, "learns that its session has ended"),
-            RecordKind::Finished => self.own(node, "finishes"),
+            RecordKind::SessionLost => self.node_clause(node, "learns that its session has ended"),
+            RecordKind::Finished => self.node_clause(node, "finishes"),
             RecordKind::RunEnded => ("run".to_owned(), "ends".to_owned()),
             RecordKind::Gap { events: 0 } => ("recording".to_owned(), "starts here".to_owned()),
             RecordKind::Gap { events } => {
                 (format!("{events} events"), "are missing from the recording".to_owned())
             }
             RecordKind::FileRead { lock, lines, is_torn } => {
-                self.own(node, self.read_text(lock, lines, is_torn))
+                self.node_clause(node, self.read_text(lock, lines, is_torn))
             }
         }
     }
 
-    fn own(&self, node: NodeId, action: impl Into<String>) -> Clause {
+    fn node_clause(&self, node: NodeId, action: impl Into<String>) -> Clause {
         (self.node_name(node), action.into())
     }
 
@@ -203,7 +203,7 @@ impl Explainer<'_> {
         } else {
             String::new()
         };
-        self.own(node, format!("crashes and loses its memory{disk}"))
+        self.node_clause(node, format!("crashes and loses its memory{disk}"))
     }
 
     fn clock_jump_clause(&self, node: NodeId, ms: i32) -> Clause {

@@ -310,9 +310,9 @@ impl FoundViolation {
 fn first_fault_step(world: &World, known: usize) -> u32 {
     let mut world = world.clone();
     let faults = &world.run().interventions[known..];
-    let begins = faults.iter().filter_map(|it| it.at_ms).min().unwrap_or(0);
+    let first_fault_ms = faults.iter().filter_map(|it| it.at_ms).min().unwrap_or(0);
     let mut records = Vec::new();
-    while world.now().as_millis() < begins && world.step(&mut records) {
+    while world.now().as_millis() < first_fault_ms && world.step(&mut records) {
         records.clear();
     }
     world.steps()

@@ -227,8 +227,8 @@ impl BenchClient {
         now: ClockReading,
         counters: &mut Counters,
     ) -> Option<Completed> {
-        while let Some(notice) = self.lock_client.poll_notification() {
-            let completed = match notice {
+        while let Some(notification) = self.lock_client.poll_notification() {
+            let completed = match notification {
                 Notification::SessionOpened { .. } => self.opened(now, counters),
                 Notification::SessionRefused { refusal } => self.open_refused(&refusal),
                 Notification::Queued { call, .. } => self.queued(call),
@@ -412,9 +412,9 @@ impl BenchClient {
         None
     }
 
-    fn record_reply(&self, now: ClockReading, call: RequestKind, counters: &mut Counters) {
+    fn record_reply(&self, now: ClockReading, kind: RequestKind, counters: &mut Counters) {
         if let Some(pending) = &self.pending {
-            counters.record_request(call, pending.sent_at, now.instant);
+            counters.record_request(kind, pending.sent_at, now.instant);
         }
     }
 

@@ -108,8 +108,8 @@ impl Demo {
             }
         }
         let own_server = TemporaryServer::start(options.key_file.as_deref()).await?;
-        let absent = &options.server;
-        writeln!(io::stdout(), "no reply from {absent}; started a temporary server")?;
+        let server = &options.server;
+        writeln!(io::stdout(), "no reply from {server}; started a temporary server")?;
         self.options.select(own_server.udp.clone(), own_server.http.clone());
         Ok(Some(own_server))
     }

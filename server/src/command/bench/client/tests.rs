@@ -66,10 +66,10 @@ impl Harness {
         Some(self.client.receive(self.now(), reply, &mut self.counters)?.outcome)
     }
 
-    fn count(&self, call: RequestKind) -> u64 {
+    fn count(&self, kind: RequestKind) -> u64 {
         self.counters
             .requests
-            .get(&call)
+            .get(&kind)
             .map_or(0, crate::command::bench::counters::Latencies::count)
     }
 }
