@@ -29,3 +29,4 @@ pub(crate) mod search;
 pub(crate) mod selection;
 pub(crate) mod share;
 pub(crate) mod timeline;
+pub(crate) mod why;

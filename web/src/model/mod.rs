@@ -3,6 +3,7 @@
 //! - Nothing here performs I/O or touches the browser, so all of it is tested natively.
 //! - Nothing here names `picture` or `component`.
 
+pub(crate) mod cause_chain;
 pub(crate) mod comparison;
 pub(crate) mod event_category;
 pub(crate) mod fault_options;
