@@ -5,6 +5,7 @@
 
 pub(crate) mod cause_chain;
 pub(crate) mod comparison;
+mod correct_run;
 pub(crate) mod event_category;
 pub(crate) mod fault_options;
 pub(crate) mod file_views;

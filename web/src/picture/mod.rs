@@ -4,6 +4,7 @@ pub(crate) mod axis;
 pub(crate) mod gantt;
 mod lanes;
 pub(crate) mod presented_text;
+pub(crate) mod reconciler;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
 pub(crate) mod stage;
