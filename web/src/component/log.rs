@@ -6,6 +6,8 @@ use leasehold_sim::{Importance, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html};
 
 use super::figure::shape_view;
+use super::who::text_with_clients;
+use crate::model::client_names::ClientNames;
 use crate::model::log_rows::LogRow;
 
 /// The levels of the log: minimum importance and label.
@@ -18,6 +20,7 @@ const LEVELS: [(Importance, &str); 3] = [
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct LogProps {
     pub(crate) rows: Rc<Vec<LogRow>>,
+    pub(crate) clients: Rc<ClientNames>,
     pub(crate) has_more: bool,
     /// Whether any event has happened.
     pub(crate) has_past: bool,
@@ -46,7 +49,10 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     };
     // All rows have keys, so that a new row at the top does not update the others.
     let mut items: Vec<Html> =
-        rows.iter().map(|row| log_row(row, selected, (&props.onrecord, &props.onwhy))).collect();
+        rows
+        .iter()
+        .map(|row| log_row(row, selected, &props.clients, (&props.onrecord, &props.onwhy)))
+        .collect();
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
@@ -91,9 +97,11 @@ pub(crate) fn Log(props: &LogProps) -> Html {
 fn log_row(
     row: &LogRow,
     selected: Option<RecordId>,
+    clients: &ClientNames,
     (onrecord, onwhy): (&Callback<RecordId>, &Callback<RecordId>),
 ) -> Html {
     let record = row.record;
+    let with_clients = |text: &str| text_with_clients(text, clients);
     let go_to_record = |to: RecordId| onrecord.reform(move |_| to);
     let class = classes!(
         row.category.class(),
@@ -110,16 +118,16 @@ fn log_row(
                     { for row.category.shapes((8.0, 8.0), 5.4).iter().map(shape_view) }
                 </svg>
                 <span class="what">
-                    if !row.actor.is_empty() { <b>{ row.actor.clone() }</b>{ " " } }
-                    { row.action.clone() }
+                    if !row.actor.is_empty() { <b>{ with_clients(&row.actor) }</b>{ " " } }
+                    { with_clients(&row.action) }
                 </span>
             </button>
             { for row.violations.iter().map(|(invariant, explanation)| html! {
-                <p class="violation-text">{ format!("✕ {invariant} violated: {explanation}") }</p>
+                <p class="violation-text">{ with_clients(&format!("✕ {invariant} violated: {explanation}")) }</p>
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">
-                    { format!("because {reason}") }
+                    { with_clients(&format!("because {reason}")) }
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>

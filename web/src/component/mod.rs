@@ -31,4 +31,5 @@ mod stage_panel;
 mod strip;
 mod timeline_panel;
 mod toasts;
+mod who;
 mod why;

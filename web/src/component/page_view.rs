@@ -62,11 +62,11 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
             <main class="workspace">
                 <div class="left">
                     { pictures(state, on) }
-                    { caption_area(state) }
+                    { caption_area(state, &data) }
                 </div>
                 { panel_tabs(state, &on.tab) }
                 <div class="right">
-                    { side(state, on) }
+                    { side(state, &data, on) }
                     { panels(state, &data, on) }
                 </div>
             </main>
@@ -145,7 +145,7 @@ fn pictures(state: &PageState, on: &Callbacks) -> Html {
     </> }
 }
 
-fn caption_area(state: &PageState) -> Html {
+fn caption_area(state: &PageState, data: &PanelData) -> Html {
     let workspace = &state.workspace;
     let is_stale = state.is_stale();
     let is_at_rest = !workspace.player.is_playing && !workspace.is_following;
@@ -153,7 +153,8 @@ fn caption_area(state: &PageState) -> Html {
     let goal = workspace.goal_progress();
     html! {
         <div class="caption-area">
-            <Caption text={AttrValue::from(text)} is_warning={is_stale}
+            <Caption text={AttrValue::from(text)} clients={Rc::clone(&data.clients)}
+                is_warning={is_stale}
                 is_announced={is_stale || is_at_rest} />
             if let Some(goal) = goal {
                 <Goal text={AttrValue::from(goal.text)} is_reached={goal.is_reached} />
@@ -191,7 +192,7 @@ fn side_content(state: &PageState) -> SideContent {
 }
 
 /// The question, its answer or an explanation: beside the stage, where it covers nothing.
-fn side(state: &PageState, on: &Callbacks) -> Html {
+fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
     let quiz = &workspace.quiz;
     let question = &workspace.scenario.question;
@@ -199,11 +200,12 @@ fn side(state: &PageState, on: &Callbacks) -> Html {
     html! {
         <div id="question" class={classes!("side", is_open.then_some("question-open"))}>
             { match side_content(state) {
-                SideContent::Why => explanation(state, on),
+                SideContent::Why => explanation(state, data, on),
                 SideContent::Question => html! {
                     <Question question={AttrValue::from(question.text.clone())}
                         options={question.options.iter().map(|it| it.text.clone())
                             .collect::<Vec<_>>()}
+                        clients={Rc::clone(&data.clients)}
                         votes={quiz.votes.clone()} is_alone={!state.present.is_presenting}
                         vote={quiz.last_vote()} phase={quiz.phase} answer={quiz.answer()}
                         explanation={AttrValue::from(workspace.explanation())}
@@ -221,14 +223,15 @@ fn side(state: &PageState, on: &Callbacks) -> Html {
     }
 }
 
-fn explanation(state: &PageState, on: &Callbacks) -> Html {
+fn explanation(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
     let Some(chain) = state.why.chain() else { return Html::default() };
     let progress = chain.progress();
     let is_answer = state.workspace.quiz.is_shown() && state.workspace.quiz.answer().is_some();
     let is_last = progress.0 == progress.1;
     let conclusion = (is_answer && is_last).then(|| AttrValue::from(state.workspace.explanation()));
     html! {
-        <Why slide={chain.slide().clone()} {progress} {conclusion}
+        <Why slide={chain.slide().clone()} clients={Rc::clone(&data.clients)} {progress}
+            {conclusion}
             onstep={on.step_explanation.clone()} onclose={on.close_explanation.clone()} />
     }
 }
@@ -307,11 +310,11 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         _ => None,
     };
     html! { <>
-        <Inspector title={AttrValue::from(title)} fields={Rc::clone(&data.fields)}
+        <Inspector title={AttrValue::from(title)} clients={Rc::clone(&data.clients)} fields={Rc::clone(&data.fields)}
             faults={Rc::clone(&data.faults)} is_empty={workspace.selected.is_none()}
             onfault={on.fault.clone()} onmenu={on.menu.clone()}
             onfilter={on.filter_by_selection.clone()} />
-        <Log rows={Rc::clone(&data.rows)} has_more={data.has_more_rows}
+        <Log rows={Rc::clone(&data.rows)} clients={Rc::clone(&data.clients)} has_more={data.has_more_rows}
             has_past={!workspace.timeline().past().is_empty()}
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
             onrecord={on.record.clone()} onwhy={on.explain.clone()} onminimportance={on.min_importance.clone()}
@@ -319,7 +322,8 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
             onwitness={on.record.clone()} />
-        <Files files={Rc::clone(&data.files)} is_comparing={workspace.compares_files}
+        <Files files={Rc::clone(&data.files)} clients={Rc::clone(&data.clients)}
+            is_comparing={workspace.compares_files}
             can_compare={!workspace.timeline().run().without.is_empty()}
             oncompare={on.toggle_file_comparison.clone()}
             onrecord={on.record.clone()} onmore={on.more_rows.clone()} />

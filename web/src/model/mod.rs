@@ -4,6 +4,8 @@
 //! - Nothing here names `picture` or `component`.
 
 pub(crate) mod cause_chain;
+pub(crate) mod client_color;
+pub(crate) mod client_names;
 pub(crate) mod comparison;
 mod correct_run;
 pub(crate) mod event_category;
