@@ -14,6 +14,7 @@ use super::search::SearchMsg;
 use super::selection::SelectionMsg;
 use super::share::{ExportKind, ShareMsg};
 use super::timeline::TimelineMsg;
+use super::why::WhyMsg;
 use crate::model::shortcuts::Command;
 use crate::model::target::Target;
 
@@ -22,6 +23,7 @@ pub(crate) enum Msg {
     Player(PlayerMsg),
     Scenario(ScenarioMsg),
     Question(QuestionMsg),
+    Why(WhyMsg),
     Selection(SelectionMsg),
     Inject(InjectMsg),
     Timeline(TimelineMsg),
@@ -49,6 +51,7 @@ from_messages!(
     Player(PlayerMsg),
     Scenario(ScenarioMsg),
     Question(QuestionMsg),
+    Why(WhyMsg),
     Selection(SelectionMsg),
     Inject(InjectMsg),
     Timeline(TimelineMsg),
@@ -80,10 +83,14 @@ impl Msg {
             Command::Vote(option) => QuestionMsg::Vote(option).into(),
             Command::RetractVote => QuestionMsg::RetractVote.into(),
             Command::ToggleQuiz => QuestionMsg::ToggleEnabled.into(),
+            Command::StepExplanation { forward } => WhyMsg::Step { forward }.into(),
+            Command::CloseExplanation => WhyMsg::Close.into(),
             Command::Enter => SelectionMsg::Activate(focused).into(),
             Command::FocusItem { forward } => SelectionMsg::FocusNeighbour { forward }.into(),
             Command::InjectFault(key) => InjectMsg::InjectByKey(key).into(),
-            Command::ToggleProtection(index) => ScenarioMsg::ToggleProtectionByKey(index).into(),
+            Command::ToggleProtection(protection) => {
+                ScenarioMsg::ToggleProtection(protection).into()
+            }
             Command::Undo => ScenarioMsg::Undo.into(),
             Command::Redo => ScenarioMsg::Redo.into(),
             Command::ToggleComparison => CompareMsg::Toggle.into(),

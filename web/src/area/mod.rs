@@ -31,3 +31,4 @@ pub(crate) mod share;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timeline;
+pub(crate) mod why;

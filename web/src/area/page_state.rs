@@ -19,6 +19,7 @@ use super::search::SearchArea;
 use super::selection::SelectionArea;
 use super::share::ShareArea;
 use super::timeline::TimelineArea;
+use super::why::WhyArea;
 use crate::model::link::Link;
 use crate::model::shortcuts::View;
 use crate::model::workspace::Workspace;
@@ -33,6 +34,7 @@ pub(crate) struct PageState {
     pub(crate) player: PlayerArea,
     scenario: ScenarioArea,
     pub(crate) question: QuestionArea,
+    pub(crate) why: WhyArea,
     selection: SelectionArea,
     inject: InjectArea,
     timeline: TimelineArea,
@@ -79,6 +81,7 @@ impl PageState {
             player: PlayerArea::default(),
             scenario: ScenarioArea,
             question: QuestionArea::default(),
+            why: WhyArea::default(),
             selection: SelectionArea::default(),
             inject: InjectArea,
             timeline: TimelineArea::new(link.view.as_deref()),
@@ -107,6 +110,7 @@ impl PageState {
         while let Some(msg) = messages.pop_front() {
             redraw = redraw.max(self.route(msg, &mut messages, &mut effects));
         }
+        self.why.follow(&self.workspace);
         let new_arrangement = self.arrangement();
         if new_arrangement != arrangement {
             effects.push(Effect::Measure);
@@ -140,6 +144,7 @@ impl PageState {
             Msg::Player(msg) => self.player.update(msg, cx),
             Msg::Scenario(msg) => self.scenario.update(msg, cx),
             Msg::Question(msg) => self.question.update(msg, cx),
+            Msg::Why(msg) => self.why.update(msg, cx),
             Msg::Selection(msg) => self.selection.update(msg, cx),
             Msg::Inject(msg) => self.inject.update(msg, cx),
             Msg::Timeline(msg) => self.timeline.update(msg, cx),

@@ -14,8 +14,6 @@ pub(crate) enum ScenarioMsg {
     /// Opens a run that violates an invariant, shortly before the violation.
     OpenViolation(Box<Scenario>),
     ToggleProtection(Protection),
-    /// Toggles the protection of this number key, counted from 0.
-    ToggleProtectionByKey(usize),
     SetSeed(u64),
     Undo,
     Redo,
@@ -62,11 +60,6 @@ impl PageArea for ScenarioArea {
             }
             ScenarioMsg::ToggleProtection(protection) => {
                 cx.workspace.toggle_protection(protection);
-            }
-            ScenarioMsg::ToggleProtectionByKey(index) => {
-                if let Some(protection) = Protection::ALL.get(index) {
-                    cx.workspace.toggle_protection(*protection);
-                }
             }
             ScenarioMsg::SetSeed(seed) => cx.workspace.reseed(seed),
             ScenarioMsg::Undo => cx.workspace.undo(),

@@ -14,12 +14,14 @@ use crate::area::live::LiveMsg;
 use crate::area::message::Msg;
 use crate::area::panels::PanelsMsg;
 use crate::area::player::PlayerMsg;
+use crate::area::present::PresentMsg;
 use crate::area::question::QuestionMsg;
 use crate::area::scenario::ScenarioMsg;
 use crate::area::search::SearchMsg;
 use crate::area::selection::{PointerAction, SelectionMsg};
 use crate::area::share::{ExportKind, ShareMsg};
 use crate::area::timeline::TimelineMsg;
+use crate::area::why::WhyMsg;
 use crate::model::comparison::ComparisonMode;
 use crate::model::fault_options::FaultOption;
 use crate::model::shortcuts::{Command, View};
@@ -40,9 +42,13 @@ pub(super) struct Callbacks {
 
     pub(super) vote: Callback<usize>,
     pub(super) reveal: Callback<()>,
-    pub(super) explain: Callback<()>,
+    pub(super) explain_answer: Callback<()>,
     pub(super) close_answer: Callback<()>,
     pub(super) vote_timer: Callback<()>,
+    pub(super) explain: Callback<RecordId>,
+    pub(super) step_explanation: Callback<bool>,
+    pub(super) close_explanation: Callback<()>,
+    pub(super) close_view: Callback<()>,
 
     pub(super) point_stage: Callback<PointerAction>,
     pub(super) point_gantt: Callback<PointerAction>,
@@ -98,9 +104,13 @@ impl Callbacks {
             seed: link.callback(ScenarioMsg::SetSeed),
             vote: link.callback(QuestionMsg::Vote),
             reveal: link.callback(|()| QuestionMsg::Reveal),
-            explain: link.callback(|()| QuestionMsg::ShowExplanation),
+            explain_answer: link.callback(|()| WhyMsg::ExplainAnswer),
             close_answer: link.callback(|()| QuestionMsg::CloseAnswer),
             vote_timer: link.callback(|()| QuestionMsg::StartTimer),
+            explain: link.callback(WhyMsg::Explain),
+            step_explanation: link.callback(|forward| WhyMsg::Step { forward }),
+            close_explanation: link.callback(|()| WhyMsg::Close),
+            close_view: link.callback(|()| PresentMsg::CloseView),
             point_stage: point(View::Stage),
             point_gantt: point(View::Gantt),
             point_spacetime: point(View::SpaceTime),

@@ -26,6 +26,7 @@ pub(crate) struct LogProps {
     pub(crate) filtered_to: Option<String>,
     pub(crate) selected: Option<RecordId>,
     pub(crate) onrecord: Callback<RecordId>,
+    pub(crate) onwhy: Callback<RecordId>,
     pub(crate) onminimportance: Callback<Importance>,
     pub(crate) onclearfilter: Callback<()>,
     pub(crate) onmore: Callback<()>,
@@ -45,7 +46,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     };
     // All rows have keys, so that a new row at the top does not update the others.
     let mut items: Vec<Html> =
-        rows.iter().map(|row| log_row(row, selected, &props.onrecord)).collect();
+        rows.iter().map(|row| log_row(row, selected, (&props.onrecord, &props.onwhy))).collect();
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
@@ -87,7 +88,11 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     }
 }
 
-fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordId>) -> Html {
+fn log_row(
+    row: &LogRow,
+    selected: Option<RecordId>,
+    (onrecord, onwhy): (&Callback<RecordId>, &Callback<RecordId>),
+) -> Html {
     let record = row.record;
     let go_to_record = |to: RecordId| onrecord.reform(move |_| to);
     let class = classes!(
@@ -119,6 +124,8 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordI
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
+                    <button class="cause why-button" onclick={onwhy.reform(move |_| record)}
+                        title="Explain, from the first cause on">{ "Why?" }</button>
                 </p>
             }
         </li>

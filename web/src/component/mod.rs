@@ -28,5 +28,7 @@ mod painter;
 mod question;
 mod scenario_bar;
 mod stage_panel;
+mod strip;
 mod timeline_panel;
 mod toasts;
+mod why;

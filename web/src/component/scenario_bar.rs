@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use leasehold_sim::Protection;
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
-use crate::model::shortcuts::Command;
+use crate::model::shortcuts::{Command, protection_key};
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct ScenarioBarProps {
@@ -58,15 +58,15 @@ struct ProtectionTogglesProps {
 
 #[component]
 fn ProtectionToggles(props: &ProtectionTogglesProps) -> Html {
-    let chip = |(index, protection): (usize, Protection)| {
+    let chip = |(_, protection): (usize, Protection)| {
         let is_disabled = props.without.contains(&protection);
         let is_highlighted = props.switches.contains(&protection);
         let onclick = props.onprotection.reform(move |_| protection);
         let class =
             classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("highlighted"));
         let state = if is_disabled { "off" } else { "on" };
-        let key = if index < 9 { format!(" (Shift {})", index + 1) } else { String::new() };
-        let title = format!("{}. Currently {state}{key}", capitalized(protection.sentence()));
+        let key = protection_key(protection);
+        let title = format!("{}. Currently {state} ({key})", capitalized(protection.sentence()));
         html! {
             <button {class} {onclick} {title} key={protection.name()}
                 data-testid={format!("protection-{protection}")}

@@ -3,6 +3,7 @@
 //! - Nothing here performs I/O or touches the browser, so all of it is tested natively.
 //! - Nothing here names `picture` or `component`.
 
+pub(crate) mod cause_chain;
 pub(crate) mod client_color;
 pub(crate) mod comparison;
 mod correct_run;

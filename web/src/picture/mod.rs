@@ -11,6 +11,7 @@ mod lanes;
 pub(crate) mod load;
 #[cfg(test)]
 mod path_bounds;
+pub(crate) mod presented_text;
 pub(crate) mod reconciler;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
