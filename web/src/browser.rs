@@ -80,13 +80,33 @@ pub(crate) fn query() -> String {
     window().and_then(|window| window.location().search().ok()).unwrap_or_default()
 }
 
-/// Replaces the query of the URL without navigating.
-pub(crate) fn set_query(query: &str) {
+/// Sets the query of the URL without navigating, and the state of the entry in the browser's
+/// history. Adds an entry, or replaces the current one.
+pub(crate) fn set_address(query: &str, state: &str, is_new: bool) {
     let Some(window) = window() else { return };
     let Ok(path) = window.location().pathname() else { return };
-    if let Ok(history) = window.history() {
-        history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("{path}{query}"))).ok();
+    let Ok(history) = window.history() else { return };
+    let (state, url) = (JsValue::from_str(state), format!("{path}{query}"));
+    // Browsers refuse too many changes in a short time; the next change follows.
+    if is_new {
+        history.push_state_with_url(&state, "", Some(&url)).ok();
+    } else {
+        history.replace_state_with_url(&state, "", Some(&url)).ok();
     }
+}
+
+/// Returns the state of the current entry in the browser's history, if the page has set it.
+pub(crate) fn history_state() -> Option<String> {
+    window()?.history().ok()?.state().ok()?.as_string()
+}
+
+/// Returns a number that identifies this load of the page: when it started, in milliseconds.
+pub(crate) fn page_load() -> u64 {
+    let origin =
+        window().and_then(|window| window.performance()).map_or(0.0, |it| it.time_origin());
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a date")]
+    let millis = origin as u64;
+    millis
 }
 
 /// Returns the URL of the page with this query.

@@ -3,6 +3,7 @@
 use leasehold_core::id::{LogIndex, Name};
 use web_sys::File;
 
+use super::address::Address;
 use super::layout::Theme;
 use crate::feed::search_protocol::SearchRequest;
 use crate::picture::shape::Picture;
@@ -20,8 +21,8 @@ pub(crate) enum Effect {
     Measure,
     /// Measures the picture areas at once.
     MeasureNow,
-    /// Sets the query of the URL.
-    SetQuery(String),
+    /// Sets the URL, and the entry in the browser's history.
+    SetAddress(Address),
     SetTheme(Theme),
     /// Starts a timer with this delay in milliseconds. A timer that is already running starts
     /// again.
@@ -80,12 +81,14 @@ pub(crate) enum Timer {
     Vote,
     /// Checks the connection to the server, repeatedly.
     Connection,
+    /// Writes the moment into the address, once.
+    Moment,
 }
 
 impl Timer {
     pub(crate) const fn is_repeated(self) -> bool {
         match self {
-            Self::Toast | Self::LongPress => false,
+            Self::Toast | Self::LongPress | Self::Moment => false,
             Self::Vote | Self::Connection => true,
         }
     }

@@ -3,14 +3,16 @@
 use leasehold_sim::{Importance, Recording, RecordingHeader, Run, Scenario, mermaid, shiviz};
 use web_sys::File;
 
+use super::address::{MOMENT_INTERVAL_MS, Moment};
 use super::context::{Context, PageArea, Redraw};
-use super::effect::{Effect, PictureFormat};
+use super::effect::{Effect, PictureFormat, Timer};
 use super::layout::{LayoutMsg, OpenDialog};
 use super::live::LiveMsg;
 use super::present::PresentMsg;
 use super::scenario::ScenarioMsg;
 use crate::model::live_trace::LiveRecording;
 use crate::model::timeline::Timeline;
+use crate::model::workspace::Workspace;
 use crate::picture::workspace_pictures::WorkspacePictures;
 
 /// Imported traces with more records than this are not replayed to verify their fingerprint.
@@ -41,11 +43,17 @@ pub(crate) enum ShareMsg {
     /// The text of an imported file, unless it cannot be read.
     FileRead(Option<String>),
     LinkCopied(bool),
+    /// Writes the moment on the screen into the address.
+    SaveMoment,
 }
 
-/// Nothing yet: what is exported is in the workspace.
 #[derive(Default)]
-pub(crate) struct ShareArea;
+pub(crate) struct ShareArea {
+    /// The moment in the address.
+    saved_moment: Moment,
+    /// Whether the timer that writes the moment is running.
+    is_saving: bool,
+}
 
 impl PageArea for ShareArea {
     type Msg = ShareMsg;
@@ -58,6 +66,12 @@ impl PageArea for ShareArea {
                 return Redraw::Nothing;
             }
             ShareMsg::FileRead(text) => import(&text.unwrap_or_default(), cx),
+            ShareMsg::SaveMoment => {
+                self.is_saving = false;
+                self.saved_moment = Moment::of(cx.workspace);
+                cx.update_address();
+                return Redraw::Nothing;
+            }
             ShareMsg::LinkCopied(true) => cx.show_toast("Link copied"),
             ShareMsg::LinkCopied(false) => {
                 cx.send(LayoutMsg::Open(OpenDialog::Exports));
@@ -67,6 +81,21 @@ impl PageArea for ShareArea {
             }
         }
         Redraw::Page
+    }
+}
+
+impl ShareArea {
+    /// Notes which moment the address describes, because the page was opened with it.
+    pub(super) fn page_opened(&mut self, workspace: &Workspace) {
+        self.saved_moment = Moment::of(workspace);
+    }
+
+    /// Returns the effect that writes the moment into the address soon, if it has changed.
+    pub(super) fn moment_changed(&mut self, workspace: &Workspace) -> Option<Effect> {
+        let must_save =
+            !self.is_saving && !workspace.is_live && Moment::of(workspace) != self.saved_moment;
+        self.is_saving |= must_save;
+        must_save.then_some(Effect::StartTimer(Timer::Moment, MOMENT_INTERVAL_MS))
     }
 }
 

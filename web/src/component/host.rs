@@ -14,6 +14,7 @@ use yew::platform::spawn_local;
 use super::app::App;
 use super::keyboard::{self, PageKeys};
 use super::notes_window::{self, NotesChannel};
+use super::page_history::PageHistory;
 use super::painter::Painter;
 use crate::area::effect::{Effect, PictureFormat, Timer};
 use crate::area::layout::{LayoutMsg, Theme};
@@ -45,6 +46,7 @@ pub(super) struct Host {
     timers: BTreeMap<Timer, RunningTimer>,
     socket: Option<Socket>,
     search_worker: Option<SearchWorker>,
+    page_history: PageHistory,
     notes_channel: Option<NotesChannel>,
     painters: BTreeMap<&'static str, Painter>,
     /// The selectors of the element to focus after the next drawing.
@@ -66,14 +68,17 @@ enum RunningTimer {
 impl Host {
     pub(super) fn new(link: &Scope<App>) -> Self {
         let page_keys = Rc::default();
+        let (page_history, history_listener) = PageHistory::new(link);
         let mut listeners = keyboard::listeners(link, &page_keys);
         listeners.extend(window_listeners(link));
+        listeners.extend(history_listener);
         Self {
             link: link.clone(),
             frames: browser::Frames::new(link.callback(PlayerMsg::Frame)),
             timers: BTreeMap::new(),
             socket: None,
             search_worker: None,
+            page_history,
             notes_channel: NotesChannel::open(link.callback(PresentMsg::NotesWindow)),
             painters: BTreeMap::new(),
             focus_after_draw: None,
@@ -93,7 +98,7 @@ impl Host {
             }
             Effect::Measure => self.must_measure = true,
             Effect::MeasureNow => self.measure_now(),
-            Effect::SetQuery(query) => browser::set_query(&query),
+            Effect::SetAddress(address) => self.page_history.set(&address),
             Effect::SetTheme(theme) => set_theme(theme),
             Effect::StartTimer(timer, delay_ms) => self.start_timer(timer, delay_ms),
             Effect::StopTimer(timer) => {

@@ -385,6 +385,13 @@ impl Timeline {
         self.now = self.step_time();
     }
 
+    /// Advances the current time to `time`, which lies before the next step.
+    pub(crate) fn go_to_time_of_position(&mut self, time: VirtualTime) {
+        let next = self.trace().get(self.record_count_at(self.position()));
+        let latest = next.map_or(self.end(), |record| record.at);
+        self.now = time.max(self.now).min(latest.max(self.now));
+    }
+
     /// Returns the first position at which this record has happened.
     pub(crate) fn position_of(&self, record: RecordId) -> u32 {
         match &self.source {
