@@ -60,7 +60,8 @@ impl SavedBranch {
         if timeline.live_trace().is_some() {
             return Self::Observed(Box::new(Branch { timeline, label }));
         }
-        let (run, position, now) = (timeline.run().clone(), timeline.position(), timeline.now());
+        let (run, position) = (timeline.run().clone(), timeline.position());
+        let now = timeline.wanted_time();
         Self::Simulated { run: Box::new(run), position, now, label }
     }
 
@@ -69,9 +70,12 @@ impl SavedBranch {
             Self::Observed(branch) => *branch,
             Self::Simulated { run, position, now, label } => {
                 let mut timeline = Timeline::new(*run);
-                while timeline.end() < now && timeline.simulate_more() {}
-                timeline.go_to_position(position);
-                timeline.go_to_time_of_position(now);
+                // A time that is not simulated yet is reached later. Several steps can happen at
+                // one time.
+                timeline.go_to(now);
+                if !timeline.is_catching_up() && timeline.position() != position {
+                    timeline.go_to_position(position);
+                }
                 Branch { timeline, label }
             }
         }
@@ -195,6 +199,7 @@ impl Workspace {
     /// Resets what belongs to no run, and derives the rest again.
     fn run_replaced(&mut self) {
         (self.toast, self.comparison, self.play_until_position) = (None, None, None);
+        self.is_quiz_outdated = self.timeline().is_catching_up();
         self.row_limit = crate::model::log_rows::ROWS_PER_PAGE;
         self.refresh();
     }
