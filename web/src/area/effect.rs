@@ -37,6 +37,8 @@ pub(crate) enum Effect {
     /// Fetches the server's state, for a recording.
     FetchState,
 
+    /// Loads the worker that searches, so that it can search offline.
+    LoadSearch,
     /// Starts a search in a worker.
     StartSearch(Box<SearchRequest>),
     StopSearch,
@@ -83,12 +85,14 @@ pub(crate) enum Timer {
     Connection,
     /// Writes the moment into the address, once.
     Moment,
+    /// Loads what works offline later, once.
+    Preload,
 }
 
 impl Timer {
     pub(crate) const fn is_repeated(self) -> bool {
         match self {
-            Self::Toast | Self::LongPress | Self::Moment => false,
+            Self::Toast | Self::LongPress | Self::Moment | Self::Preload => false,
             Self::Vote | Self::Connection => true,
         }
     }

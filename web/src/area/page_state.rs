@@ -30,6 +30,9 @@ const TOAST_MS: u32 = 8_000;
 /// How long a toast is shown for each of its characters, in milliseconds.
 const READING_MS: u32 = 70;
 
+/// How long after the page the search is loaded, in milliseconds: after the first picture.
+const PRELOAD_MS: u32 = 1_500;
+
 pub(crate) struct PageState {
     pub(crate) workspace: Workspace,
     pub(crate) environment: Environment,
@@ -94,11 +97,12 @@ impl PageState {
             layout: LayoutArea::default(),
         };
         state.share.page_opened(&state.workspace);
-        let outcome = if link.is_live && environment.is_server_available {
+        let mut outcome = if link.is_live && environment.is_server_available {
             state.update(LiveMsg::Enter.into())
         } else {
             Outcome { redraw: Redraw::Page, effects: Vec::new() }
         };
+        outcome.effects.push(Effect::StartTimer(Timer::Preload, PRELOAD_MS));
         (state, outcome)
     }
 

@@ -17,6 +17,8 @@ const PLAY_BUTTON: &str = "[data-testid=search-play]";
 const OUTCOME: &str = "[data-testid=search-outcome]";
 
 pub(crate) enum SearchMsg {
+    /// Loads the worker, so that the search works offline later.
+    Preload,
     SetLimits(SearchLimits),
     Start,
     Stop,
@@ -43,6 +45,10 @@ impl PageArea for SearchArea {
 
     fn update(&mut self, msg: SearchMsg, cx: &mut Context<'_>) -> Redraw {
         match msg {
+            SearchMsg::Preload => {
+                cx.request(Effect::LoadSearch);
+                return Redraw::Nothing;
+            }
             SearchMsg::SetLimits(limits) => self.search.limits = limits,
             SearchMsg::Start => {
                 let workspace = &cx.workspace;
@@ -80,16 +86,21 @@ impl SearchArea {
         match event {
             WorkerEvent::Report(text) => match serde_json::from_str::<SearchReport>(&text) {
                 Ok(report) => self.search.update(report, now - self.last_report_at),
-                Err(error) => self.search.text = format!("Cannot read the search report: {error}"),
+                Err(error) => self.search.text = format!("The search sent an unreadable report: {error}. Reload the page."),
             },
             WorkerEvent::Failed => {
                 self.search.stop();
-                self.search.set_text("Cannot load the search worker");
+                self.search.set_text(
+                    "The search could not be loaded: the host of this page does not answer. \
+                    Search again as soon as it is reachable.",
+                );
             }
             WorkerEvent::Unavailable => {
                 self.search.stop();
-                self.search
-                    .set_text("Cannot start the search: the browser does not allow workers here");
+                self.search.set_text(
+                    "The search cannot run: the browser does not allow workers here. \
+                    Open the page from a web server, not from a file.",
+                );
             }
         }
         self.last_report_at = now;

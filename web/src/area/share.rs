@@ -1,6 +1,8 @@
 //! Export and import: links, pictures, traces, recordings, and Rust tests.
 
-use leasehold_sim::{Importance, Recording, RecordingHeader, Run, Scenario, mermaid, shiviz};
+use leasehold_sim::{
+    Importance, Invariant, Recording, RecordingHeader, Run, Scenario, mermaid, rust_test, shiviz,
+};
 use web_sys::File;
 
 use super::address::{MOMENT_INTERVAL_MS, Moment};
@@ -133,15 +135,17 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
             save_text(format!("{name}.shiviz.log"), "text/plain", log, cx);
         }
         ExportKind::Mermaid => {
-            let diagram = mermaid(&simulated_recording(timeline), Importance::Release);
+            let title = picture_title(cx.workspace);
+            let recording = simulated_recording(timeline);
+            let diagram = mermaid(&recording, &title.join(", "), Importance::Release);
             save_text(format!("{name}.mmd"), "text/plain", diagram, cx);
         }
         ExportKind::RustTest => {
-            let test = rust_test(timeline, &cx.workspace.scenario.name);
+            let test = rust_test_of(timeline, &cx.workspace.scenario.name);
             save_text(format!("{name}.rs"), "text/plain", test, cx);
         }
         ExportKind::FoundTest(run) => {
-            let test = rust_test(&Timeline::new(*run), "found");
+            let test = rust_test_of(&Timeline::new(*run), "found");
             save_text("found.rs".to_owned(), "text/plain", test, cx);
         }
     }
@@ -191,26 +195,11 @@ fn simulated_recording(timeline: &Timeline) -> Recording {
 }
 
 /// Returns the source of a Rust test that replays the run and expects its violations.
-fn rust_test(timeline: &Timeline, name: &str) -> String {
-    let run = serde_json::to_string_pretty(timeline.run()).unwrap_or_default();
-    let violated: Vec<String> =
-        timeline.violated().iter().map(|(it, _)| format!("Invariant::{it}")).collect();
-    let name = name.replace('-', "_");
-    format!(
-        "//! Replays a run that was exported from the page, and checks which invariants it \
-        violates.\n\n\
-         use leasehold_sim::{{Invariant, InvariantStatus, Run}};\n\n\
-         #[test]\nfn {name}() {{\n    \
-         let run: Run = serde_json::from_str(RUN).unwrap();\n    \
-         let is_violated = |it: &InvariantStatus| \
-         matches!(it, InvariantStatus::Violated {{ .. }});\n    \
-         let statuses = run.execute().statuses.into_iter();\n    \
-         let violated: Vec<Invariant> =\n        \
-         statuses.filter(|(_, it)| is_violated(it)).map(|(it, _)| it).collect();\n    \
-         assert_eq!(violated, [{}]);\n}}\n\n\
-         const RUN: &str = r#\"{run}\"#;\n",
-        violated.join(", ")
-    )
+fn rust_test_of(timeline: &Timeline, name: &str) -> String {
+    let mut violated: Vec<Invariant> = timeline.violated().iter().map(|(it, _)| *it).collect();
+    // The statuses of a run are in this order.
+    violated.sort_unstable();
+    rust_test(name, timeline.run(), &violated)
 }
 
 /// Opens the text of an imported file.

@@ -121,14 +121,18 @@ impl Host {
                 });
             }
             Effect::StartSearch(request) => {
-                let callback = self.link.callback(SearchMsg::Worker);
-                self.search_worker = browser::meta_content("leasehold-worker")
-                    .and_then(|script| SearchWorker::start(&script, &request, &callback));
-                if self.search_worker.is_none() {
-                    callback.emit(WorkerEvent::Unavailable);
+                self.load_search_worker();
+                match &self.search_worker {
+                    Some(worker) => worker.start(&request),
+                    None => self.link.send_message(SearchMsg::Worker(WorkerEvent::Unavailable)),
                 }
             }
-            Effect::StopSearch => self.search_worker = None,
+            Effect::StopSearch => {
+                if let Some(worker) = &self.search_worker {
+                    worker.stop();
+                }
+            }
+            Effect::LoadSearch => self.load_search_worker(),
             Effect::CopyLink(query) => {
                 let done = self.link.callback(ShareMsg::LinkCopied);
                 browser::copy_text(&browser::page_url(&query), done);
@@ -162,6 +166,15 @@ impl Host {
             RunningTimer::Once(Timeout::new(delay_ms, fire))
         };
         self.timers.insert(timer, running);
+    }
+
+    /// Loads the worker that searches, unless it is loaded.
+    fn load_search_worker(&mut self) {
+        if self.search_worker.as_ref().is_none_or(|worker| !worker.is_usable()) {
+            let callback = self.link.callback(SearchMsg::Worker);
+            self.search_worker = browser::meta_content("leasehold-worker")
+                .and_then(|script| SearchWorker::load(&script, &callback));
+        }
     }
 
     fn fetch_file(&self, name: Name) {

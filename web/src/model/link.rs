@@ -439,6 +439,7 @@ mod tests {
         let crash = Action::Crash { node: NodeId(2), keeps_unflushed: false };
         run.interventions.push(Intervention::at(1_234, crash));
         let mut link = Link::for_run(&scenario, &run, true);
+        link.without = Some(BTreeSet::new());
         link.time = Some(VirtualTime::from_micros(1_234_567));
         link.digest = Some(short_digest(0x0123_4567_89ab_cdef));
         let text = link.to_query();
