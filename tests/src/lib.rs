@@ -11,6 +11,7 @@
 pub mod browser;
 pub mod client;
 pub mod client_process;
+pub mod color;
 pub mod command;
 pub mod data_dir;
 pub mod datagram;
