@@ -230,8 +230,14 @@ fn sequence_diagram_shows_packets_losses_and_violations() {
 fn exported_rust_test_is_the_one_that_is_compiled_here() {
     let scenario = Scenario::from_name("gc-pause").unwrap();
     let run = scenario.run_without(&[Protection::Fencing].into());
-    let violated: Vec<Invariant> =
-        run.execute_within(200_000).unwrap().checkers().violations().iter().map(|it| it.0).collect();
+    let violated: Vec<Invariant> = run
+        .execute_within(200_000)
+        .unwrap()
+        .checkers()
+        .violations()
+        .iter()
+        .map(|it| it.0)
+        .collect();
     let source = rust_test("gc-pause", &run, &violated);
     if std::env::var_os("LEASEHOLD_BLESS").is_some() {
         std::fs::write("tests/exported_test.rs", &source).unwrap();

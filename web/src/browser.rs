@@ -136,6 +136,33 @@ pub(crate) fn copy_text(text: &str, done: Callback<bool>) {
     });
 }
 
+/// Returns a function of the browser's `navigator`, unless this browser does not have it.
+fn navigator_function(name: &str) -> Option<(JsValue, Function)> {
+    let navigator: JsValue = window()?.navigator().into();
+    let function = Reflect::get(&navigator, &name.into()).ok()?.dyn_into::<Function>().ok()?;
+    Some((navigator, function))
+}
+
+/// Whether the device has a share sheet, as phones have.
+pub(crate) fn has_share_sheet() -> bool {
+    navigator_function("share").is_some()
+}
+
+/// Opens the share sheet of the device.
+pub(crate) fn open_share_sheet(title: &str, url: &str) -> Option<()> {
+    let (navigator, share) = navigator_function("share")?;
+    let data = Object::new();
+    for (key, value) in [("title", title), ("url", url)] {
+        Reflect::set(&data, &key.into(), &value.into()).ok()?;
+    }
+    let promise = share.call1(&navigator, &data).ok()?.dyn_into::<Promise>().ok()?;
+    spawn_local(async move {
+        // The user may close the sheet.
+        wasm_bindgen_futures::JsFuture::from(promise).await.ok();
+    });
+    Some(())
+}
+
 /// Offers a file for download.
 pub(crate) fn download(name: &str, kind: &str, parts: &JsValue) -> Option<()> {
     let bag = BlobPropertyBag::new();

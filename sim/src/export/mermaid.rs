@@ -36,7 +36,7 @@ pub fn mermaid(recording: &Recording, title: &str, min_importance: Importance) -
     let violated = recording.violated();
     for (index, record) in (0_u32..).zip(records) {
         let id = RecordId(index);
-        let mut lines: Vec<String> = 
+        let mut lines: Vec<String> =
             diagram_line(&explainer, id, record, min_importance).into_iter().collect();
         for (invariant, _) in violated.iter().filter(|(_, witness)| *witness == id) {
             let (node, sentence) = (record.node.0, escape(invariant.sentence()));
@@ -65,7 +65,8 @@ fn diagram_line(
 ) -> Option<String> {
     let (NodeId(node), at) = (record.node, record.at);
     let importance = Importance::from_record(record);
-    if matches!(record.kind, RecordKind::Sent(_)) || importance < min_importance.min(Importance::Step)
+    if matches!(record.kind, RecordKind::Sent(_))
+        || importance < min_importance.min(Importance::Step)
     {
         return None;
     }

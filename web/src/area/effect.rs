@@ -45,6 +45,13 @@ pub(crate) enum Effect {
 
     /// Copies the URL with this query to the clipboard.
     CopyLink(String),
+    /// Copies a test to the clipboard.
+    CopyTest(String),
+    /// Opens the share sheet of the device, with the URL with this query.
+    OpenShareSheet {
+        title: String,
+        query: String,
+    },
     SaveText {
         file_name: String,
         media_type: &'static str,

@@ -5,7 +5,7 @@ use leasehold_sim::SearchLimits;
 use super::context::{Context, PageArea, Redraw};
 use super::effect::Effect;
 use super::scenario::ScenarioMsg;
-use super::share::{ExportKind, ShareMsg};
+use super::share::{Destination, ExportKind, ShareMsg};
 use crate::feed::search_protocol::{SearchReport, WorkerEvent};
 use crate::model::violation_search::{SearchResult, ViolationSearch};
 
@@ -24,8 +24,10 @@ pub(crate) enum SearchMsg {
     Stop,
     Worker(WorkerEvent),
     PlayResult,
-    /// Saves a Rust test that replays the result.
-    SaveTest,
+    /// Exports a Rust test that replays the result.
+    SaveTest(Destination),
+    /// Copies a link to the result.
+    ShareResult,
 }
 
 pub(crate) struct SearchArea {
@@ -69,10 +71,16 @@ impl PageArea for SearchArea {
                     cx.send(ScenarioMsg::OpenViolation(Box::new(scenario)));
                 }
             }
-            SearchMsg::SaveTest => {
+            SearchMsg::ShareResult => {
+                let found = self.search.found.as_ref().and_then(SearchResult::scenario);
+                if let Some(scenario) = found {
+                    cx.send(ShareMsg::Export(ExportKind::FoundLink(Box::new(scenario))));
+                }
+            }
+            SearchMsg::SaveTest(destination) => {
                 if let Some(found) = &self.search.found {
                     let run = Box::new(found.run.clone());
-                    cx.send(ShareMsg::Export(ExportKind::FoundTest(run)));
+                    cx.send(ShareMsg::Export(ExportKind::FoundTest(run, destination)));
                 }
             }
         }
@@ -86,7 +94,10 @@ impl SearchArea {
         match event {
             WorkerEvent::Report(text) => match serde_json::from_str::<SearchReport>(&text) {
                 Ok(report) => self.search.update(report, now - self.last_report_at),
-                Err(error) => self.search.text = format!("The search sent an unreadable report: {error}. Reload the page."),
+                Err(error) => {
+                    self.search.text =
+                        format!("The search sent an unreadable report: {error}. Reload the page.")
+                }
             },
             WorkerEvent::Failed => {
                 self.search.stop();

@@ -137,6 +137,12 @@ impl Host {
                 let done = self.link.callback(ShareMsg::LinkCopied);
                 browser::copy_text(&browser::page_url(&query), done);
             }
+            Effect::CopyTest(text) => {
+                browser::copy_text(&text, self.link.callback(ShareMsg::TestCopied));
+            }
+            Effect::OpenShareSheet { title, query } => {
+                browser::open_share_sheet(&title, &browser::page_url(&query));
+            }
             Effect::SaveText { file_name, media_type, text } => {
                 browser::download_text(&file_name, media_type, &text);
             }

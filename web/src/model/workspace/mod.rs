@@ -99,8 +99,14 @@ impl Workspace {
             .scenario
             .as_ref()
             .and_then(|name| library.iter().find(|scenario| scenario.name == *name));
-        let scenario = found.unwrap_or(&library[0]).clone();
-        let run = link.run(&scenario);
+        let named = found.unwrap_or(&library[0]);
+        let run = link.run(named);
+        // A run that is not in the library has no scenario of its own.
+        let is_own_run = link.config.is_some() && found.is_none();
+        let own_run = run.as_ref().ok().filter(|_| is_own_run);
+        let name = link.scenario.as_deref().unwrap_or("run");
+        let scenario =
+            own_run.map_or_else(|| named.clone(), |run| Scenario::for_any_run(name, run));
         let mut problems = Vec::new();
         if let Some(name) = &link.scenario
             && found.is_none()
@@ -134,7 +140,7 @@ impl Workspace {
             problems
                 .push("A recording is not part of its address. Import its file again.".to_owned());
         }
-        let mut quiz = Quiz::new(&scenario, &timeline, link.scenario.is_some());
+        let mut quiz = Quiz::new(&scenario, &timeline, link.scenario.is_some() && !is_own_run);
         // A link to the question opens it.
         if !timeline.is_catching_up() {
             quiz.position_reached(timeline.position(), true);
@@ -312,6 +318,18 @@ impl Workspace {
         link.digest = Some(super::link::short_digest(timeline.fingerprint()));
         // Named in any case, so that a link without them is known to be incomplete.
         link.without = Some(timeline.run().without.clone());
+        link
+    }
+
+    /// Returns a link to the start of a run that a search has found in this scenario.
+    pub(crate) fn link_to_found(&self, found: &Scenario) -> Link {
+        let run = found.resolve_run();
+        let is_library_scenario = self.is_library_scenario() && run.config == self.scenario.config;
+        let origin = if is_library_scenario { &*self.scenario } else { found };
+        let mut link = Link::for_run(origin, &run, is_library_scenario);
+        link.without = Some(run.without.clone());
+        let fingerprint = Timeline::new(run).fingerprint();
+        link.digest = Some(super::link::short_digest(fingerprint));
         link
     }
 
