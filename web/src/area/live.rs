@@ -18,13 +18,18 @@ use crate::model::workspace::{ToastAction, Workspace};
 /// The interval between checks of the connection, in milliseconds.
 const TICK_MS: u32 = 250;
 
+const NEEDS_SERVER: &str = "Live mode needs a lock server that serves this page. Start one with: \
+    leasehold serve";
+
 pub(crate) enum LiveMsg {
     /// Switches to the live view if this is set, or else to the simulation.
     Show(bool),
     /// Switches between the live view and the simulation. A live view that does not follow the
     /// present first returns to it.
     Toggle,
-    /// Switches to the simulation. The connection stays open.
+    /// Switches to the live view, without an entry in the browser's history.
+    Enter,
+    /// Switches to the simulation, likewise. The connection stays open.
     Leave,
     /// Returns to the present.
     Follow,
@@ -74,6 +79,8 @@ impl PageArea for LiveArea {
                     self.show(!cx.workspace.is_live, cx);
                 }
             }
+            LiveMsg::Enter if cx.environment.is_server_available => self.enter(cx),
+            LiveMsg::Enter => cx.show_toast(NEEDS_SERVER),
             LiveMsg::Leave => self.leave(cx),
             LiveMsg::Follow => cx.workspace.follow_live(),
             LiveMsg::Socket(SocketEvent::Message(text)) => {
@@ -151,14 +158,19 @@ impl LiveArea {
     }
 
     fn show(&mut self, is_live: bool, cx: &mut Context<'_>) {
+        let was_live = cx.workspace.is_live;
         if !is_live {
             self.leave(cx);
-            cx.update_address();
+            if was_live {
+                cx.push_address();
+            }
         } else if cx.environment.is_server_available {
             self.enter(cx);
-            cx.request(Effect::SetQuery("?mode=live".to_owned()));
+            if !was_live {
+                cx.push_address();
+            }
         } else {
-            cx.show_toast("Live mode needs a lock server. Start one with: leasehold serve");
+            cx.show_toast(NEEDS_SERVER);
         }
     }
 
@@ -302,8 +314,9 @@ impl LiveArea {
         match cx.workspace.for_recording(text) {
             Ok(workspace) => {
                 self.leave(cx);
-                *cx.workspace = workspace;
+                cx.workspace.open_workspace(workspace);
                 cx.workspace.show_toast(notice, actions);
+                cx.push_address();
                 cx.send(LayoutMsg::CloseDialog);
             }
             Err(error) => cx.show_toast(&format!("Cannot open the recording: {error}")),

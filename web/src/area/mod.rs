@@ -12,6 +12,7 @@
 //! *refreshes* what it derives from that, components and pictures are *drawn* from the result, and
 //! pictures are *painted* into the document.
 
+pub(crate) mod address;
 pub(crate) mod compare;
 pub(crate) mod context;
 pub(crate) mod effect;

@@ -28,6 +28,12 @@ use crate::picture::workspace_pictures::{PictureSettings, WorkspacePictures};
 /// How long a toast with actions is shown, in milliseconds. Other toasts are shown for half of it.
 const TOAST_MS: u32 = 8_000;
 
+/// How long a toast is shown for each of its characters, in milliseconds.
+const READING_MS: u32 = 70;
+
+/// How long after the page the search is loaded, in milliseconds: after the first picture.
+const PRELOAD_MS: u32 = 1_500;
+
 pub(crate) struct PageState {
     pub(crate) workspace: Workspace,
     pub(crate) environment: Environment,
@@ -89,15 +95,17 @@ impl PageState {
             live: LiveArea::default(),
             compare: CompareArea,
             search: SearchArea::default(),
-            share: ShareArea,
+            share: ShareArea::default(),
             present: PresentArea::default(),
             layout: LayoutArea::default(),
         };
-        let outcome = if link.is_live && environment.is_server_available {
-            state.update(LiveMsg::Show(true).into())
+        state.share.page_opened(&state.workspace);
+        let mut outcome = if link.is_live && environment.is_server_available {
+            state.update(LiveMsg::Enter.into())
         } else {
             Outcome { redraw: Redraw::Page, effects: Vec::new() }
         };
+        outcome.effects.push(Effect::StartTimer(Timer::Preload, PRELOAD_MS));
         (state, outcome)
     }
 
@@ -121,13 +129,17 @@ impl PageState {
         if self.workspace.toast != toast
             && let Some(toast) = &self.workspace.toast
         {
-            // Toasts with buttons stay longer, because users must read and click them.
+            // Toasts with buttons stay longer, because users must read and click them; so do
+            // long texts.
             let shown_ms = if toast.actions.is_empty() { TOAST_MS / 2 } else { TOAST_MS };
+            let reading_ms = u32::try_from(toast.text.len()).unwrap_or(0) * READING_MS;
+            let shown_ms = shown_ms.max(reading_ms);
             effects.push(Effect::StartTimer(Timer::Toast, shown_ms));
         }
         let seconds_left = self.seconds_left();
         let notes = self.present.changed_notes(&self.workspace, seconds_left);
         effects.extend(notes.map(Effect::PostNotes));
+        effects.extend(self.share.moment_changed(&self.workspace));
         Outcome { redraw, effects }
     }
 

@@ -19,7 +19,7 @@ use crate::area::question::QuestionMsg;
 use crate::area::scenario::ScenarioMsg;
 use crate::area::search::SearchMsg;
 use crate::area::selection::{PointerAction, SelectionMsg};
-use crate::area::share::{ExportKind, ShareMsg};
+use crate::area::share::{Destination, ExportKind, ShareMsg};
 use crate::area::timeline::TimelineMsg;
 use crate::area::why::WhyMsg;
 use crate::model::comparison::ComparisonMode;
@@ -79,6 +79,7 @@ pub(super) struct Callbacks {
     pub(super) stop_search: Callback<()>,
     pub(super) play_result: Callback<()>,
     pub(super) save_test: Callback<()>,
+    pub(super) share_result: Callback<()>,
 
     pub(super) export: Callback<ExportKind>,
     pub(super) import: Callback<File>,
@@ -134,7 +135,8 @@ impl Callbacks {
             start_search: link.callback(|()| SearchMsg::Start),
             stop_search: link.callback(|()| SearchMsg::Stop),
             play_result: link.callback(|()| SearchMsg::PlayResult),
-            save_test: link.callback(|()| SearchMsg::SaveTest),
+            save_test: link.callback(|()| SearchMsg::SaveTest(Destination::Clipboard)),
+            share_result: link.callback(|()| SearchMsg::ShareResult),
             export: link.callback(ShareMsg::Export),
             import: link.callback(ShareMsg::ImportFile),
             tab: link.callback(LayoutMsg::SelectTab),

@@ -23,6 +23,7 @@ mod keyboard;
 mod live_bar;
 mod log;
 pub(crate) mod notes_window;
+mod page_history;
 mod page_view;
 mod painter;
 mod question;

@@ -374,7 +374,8 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
             html! {
                 <ExportsDialog is_too_long={query.len() > LINK_LEN_MAX}
                     address={AttrValue::from(browser::page_url(&query))}
-                    pictures={state.pictures().names()} onexport={on.export.clone()}
+                    pictures={state.pictures().names()} has_stops={!workspace.quiz.stops.is_empty()}
+                    onexport={on.export.clone()}
                     onimport={on.import.clone()} {notice} {onclose} />
             }
         }
@@ -383,7 +384,9 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
                 run_title={AttrValue::from(run_title(workspace.timeline().run()))}
                 onlimits={on.limits.clone()} onsearch={on.start_search.clone()}
                 oncancel={on.stop_search.clone()} onplay={on.play_result.clone()}
-                ontest={on.save_test.clone()} {onclose} />
+                ontest={on.save_test.clone()} onshare={on.share_result.clone()}
+                notice={workspace.toast.as_ref().map(|it| AttrValue::from(it.text.clone()))}
+                {onclose} />
         },
     }
 }

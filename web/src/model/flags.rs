@@ -73,7 +73,10 @@ const fn in_words(invariant: Invariant) -> &'static str {
 enum Witness<'a> {
     Append(&'a Mark),
     Grant(&'a Tenure),
-    Belief { lock: LockId, client: NodeId },
+    Belief {
+        lock: LockId,
+        client: NodeId,
+    },
     /// The end of a tenure.
     End(&'a Tenure),
     Other,
@@ -108,9 +111,7 @@ impl<'a> Witness<'a> {
         match self {
             Self::Append(mark) => {
                 let earlier = intervals.marks.iter().filter(|it| {
-                    it.lock == mark.lock
-                        && it.kind == MarkKind::Appended
-                        && it.record < mark.record
+                    it.lock == mark.lock && it.kind == MarkKind::Appended && it.record < mark.record
                 });
                 let highest = earlier.map(|it| it.token).max();
                 match highest {
@@ -148,10 +149,7 @@ mod tests {
             .collect();
         let flags = flags(&violations, &intervals, |node| format!("client_{}", node.0));
         assert_eq!(flags.len(), 1, "one record violates both: {flags:#?}");
-        assert_eq!(
-            flags[0].titles,
-            ["S2 · token order broken", "S4 · written without the lock"]
-        );
+        assert_eq!(flags[0].titles, ["S2 · token order broken", "S4 · written without the lock"]);
         assert_eq!((&*flags[0].detail, &*flags[0].names()), ("#1 written after #2", "S2 S4"));
         assert_eq!(flags[0].subject, Some((LockId(0), NodeId(1))));
     }

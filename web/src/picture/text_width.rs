@@ -133,11 +133,9 @@ mod tests {
     /// The style sheets decide which texts are bold.
     #[test]
     fn bold_classes_are_those_of_the_style_sheets() {
-        let css = [
-            include_str!("../../style/picture.css"),
-            include_str!("../../style/timeline.css"),
-        ]
-        .concat();
+        let css =
+            [include_str!("../../style/picture.css"), include_str!("../../style/timeline.css")]
+                .concat();
         let mut found: Vec<&str> = Vec::new();
         for rule in css.split('}') {
             let Some((selectors, declarations)) = rule.split_once('{') else { continue };
