@@ -103,9 +103,9 @@ fn difference(shown: &[u8], next: &[u8], width: usize, delay: u16) -> Frame<'sta
     let (top, bottom) = (rows().min().unwrap_or(0), rows().max().unwrap_or(0));
     let mut buffer = Vec::with_capacity((right - left + 1) * (bottom - top + 1));
     for row in top..=bottom {
-        for at in row * width + left..=row * width + right {
-            buffer.push(if has_changed(at) { next[at] } else { UNCHANGED });
-        }
+        let row = row * width;
+        let inside = row + left..=row + right;
+        buffer.extend(inside.map(|at| if has_changed(at) { next[at] } else { UNCHANGED }));
     }
     let length = |from: usize, to: usize| u16::try_from(to - from + 1).unwrap_or(u16::MAX);
     Frame {

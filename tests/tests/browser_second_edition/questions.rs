@@ -53,11 +53,7 @@ fn a_question_and_its_answer_cover_no_view_and_move_none() {
             go_to_question(&browser);
             check("question");
             browser.press(Browser::ENTER);
-            wait_for("the answer", || {
-                let found =
-                    browser.run("return document.querySelector('.option.correct') !== null");
-                (found == json!(true)).then_some(())
-            });
+            wait_for_answer(&browser);
             check("answer");
             browser.press(Browser::ESCAPE);
             if is_presenting {
@@ -102,7 +98,7 @@ fn run_and_its_past(scenario: &Scenario, without: &BTreeSet<Protection>) -> (Str
     let run = scenario.run_without(without);
     let trace = run.execute().trace;
     let asked = scenario.question.at.find(&trace).expect("the question is asked");
-    let record = trace.iter().nth(usize::try_from(asked.0).unwrap()).unwrap();
+    let record = &trace[asked.index().unwrap()];
     let query = |ends_ms: u64| {
         let mut config = run.config.clone();
         config.ends_ms = ends_ms;
