@@ -8,6 +8,9 @@ use crate::model::link::LINK_LEN_MAX;
 use crate::model::workspace::Workspace;
 use crate::picture::workspace_pictures::PictureSettings;
 
+/// The query of the live view.
+pub(super) const LIVE_QUERY: &str = "?mode=live";
+
 /// A part of the page with state of its own.
 pub(crate) trait PageArea {
     /// The messages that the area handles.
@@ -37,6 +40,10 @@ pub(crate) struct Environment {
     pub(crate) is_narrow: fn() -> bool,
     /// Whether the user prefers reduced motion.
     pub(crate) reduced_motion: bool,
+    /// Returns the user's progress that was stored last, if the browser keeps it.
+    pub(crate) load_progress: fn() -> Option<String>,
+    /// Whether the user points with fingers, and has no keyboard at hand.
+    pub(crate) is_touch: bool,
     /// Whether a lock server has served the page.
     pub(crate) is_server_available: bool,
 }
@@ -80,6 +87,15 @@ impl Context<'_> {
         let query = link.to_query();
         if query.len() <= LINK_LEN_MAX {
             self.request(Effect::SetQuery(query));
+        }
+    }
+
+    /// Sets the query of the URL to what is shown under the start screen.
+    pub(crate) fn restore_address(&mut self) {
+        if self.workspace.is_live {
+            self.request(Effect::SetQuery(LIVE_QUERY.to_owned()));
+        } else {
+            self.update_address();
         }
     }
 }

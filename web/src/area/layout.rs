@@ -10,6 +10,7 @@ use super::scenario::ScenarioMsg;
 use super::search::START_BUTTON;
 use super::share::{ExportKind, ShareMsg};
 use super::timeline::TimelineMsg;
+use crate::model::glossary::Term;
 use crate::model::shortcuts::View;
 use crate::model::workspace::ToastAction;
 use crate::picture::workspace_pictures::Sizes;
@@ -18,6 +19,16 @@ use crate::picture::workspace_pictures::Sizes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenDialog {
     Scenarios,
+    /// All protections.
+    Protections,
+    /// What to do with the seed.
+    Seed,
+    /// Everything that the header offers, if the screen has no space for it.
+    Menu,
+    /// The glossary, at the term with this name.
+    Glossary(Option<&'static str>),
+    /// How to start a server for the live view.
+    StartServer,
     FaultMenu,
     Help,
     Legend,
@@ -130,8 +141,18 @@ impl LayoutArea {
         match dialog {
             OpenDialog::Search => cx.request(Effect::Focus(vec![START_BUTTON.to_owned()])),
             OpenDialog::FaultMenu => cx.workspace.player.is_playing = false,
-            OpenDialog::Scenarios | OpenDialog::Help | OpenDialog::Legend | OpenDialog::Exports => {
+            OpenDialog::Glossary(term) => {
+                let entry = term.and_then(Term::from_name).map(|term| format!("#{}", term.id()));
+                cx.request(Effect::Focus(entry.into_iter().collect()));
             }
+            OpenDialog::Scenarios
+            | OpenDialog::Protections
+            | OpenDialog::Seed
+            | OpenDialog::Menu
+            | OpenDialog::StartServer
+            | OpenDialog::Help
+            | OpenDialog::Legend
+            | OpenDialog::Exports => {}
         }
     }
 

@@ -5,10 +5,12 @@ use leasehold_core::id::Name;
 use leasehold_core::time::Time;
 use leasehold_sim::VirtualTime;
 
-use super::context::{Context, Environment, PageArea, Redraw};
+use super::context::{Context, Environment, LIVE_QUERY, PageArea, Redraw};
 use super::effect::{Effect, Timer};
-use super::layout::LayoutMsg;
+use super::layout::{LayoutMsg, OpenDialog};
+use super::start::StartMsg;
 use super::timeline::TimelineMsg;
+use super::tour::TourMsg;
 use crate::feed::connection::{Connection, ConnectionAction, ConnectionStatus, SocketEvent};
 use crate::feed::server_clock::ServerClock;
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
@@ -156,13 +158,15 @@ impl LiveArea {
             cx.update_address();
         } else if cx.environment.is_server_available {
             self.enter(cx);
-            cx.request(Effect::SetQuery("?mode=live".to_owned()));
+            cx.request(Effect::SetQuery(LIVE_QUERY.to_owned()));
         } else {
-            cx.show_toast("Live mode needs a lock server. Start one with: leasehold serve");
+            cx.send(LayoutMsg::Open(OpenDialog::StartServer));
         }
     }
 
     fn enter(&mut self, cx: &mut Context<'_>) {
+        cx.send(StartMsg::Hide);
+        cx.send(TourMsg::Abandon);
         if cx.workspace.is_live {
             return;
         }
@@ -303,6 +307,8 @@ impl LiveArea {
             Ok(workspace) => {
                 self.leave(cx);
                 *cx.workspace = workspace;
+                cx.send(StartMsg::Hide);
+                cx.send(TourMsg::Abandon);
                 cx.workspace.show_toast(notice, actions);
                 cx.send(LayoutMsg::CloseDialog);
             }

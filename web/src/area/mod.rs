@@ -28,4 +28,6 @@ pub(crate) mod scenario;
 pub(crate) mod search;
 pub(crate) mod selection;
 pub(crate) mod share;
+pub(crate) mod start;
 pub(crate) mod timeline;
+pub(crate) mod tour;

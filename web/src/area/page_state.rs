@@ -18,7 +18,9 @@ use super::scenario::ScenarioArea;
 use super::search::SearchArea;
 use super::selection::SelectionArea;
 use super::share::ShareArea;
+use super::start::StartArea;
 use super::timeline::TimelineArea;
+use super::tour::TourArea;
 use crate::model::link::Link;
 use crate::model::shortcuts::View;
 use crate::model::workspace::Workspace;
@@ -43,6 +45,8 @@ pub(crate) struct PageState {
     share: ShareArea,
     pub(crate) present: PresentArea,
     pub(crate) layout: LayoutArea,
+    pub(crate) start: StartArea,
+    pub(crate) tour: TourArea,
 }
 
 /// What follows from a message.
@@ -61,6 +65,7 @@ struct Arrangement {
     is_presenting: bool,
     is_live: bool,
     is_stale: bool,
+    is_start_shown: bool,
     /// The number of the shown run.
     scenario: *const (),
 }
@@ -69,10 +74,11 @@ impl PageState {
     /// Opens what a link describes. Returns the state, and what follows from opening it.
     pub(crate) fn open(link: &Link, environment: Environment) -> (Self, Outcome) {
         let mut workspace = Workspace::from_link(link);
-        // The default page starts to play.
-        let is_default_page = link.scenario.is_none() && link.config.is_none();
+        // Without a query, the start screen is shown. A query that names no scenario plays the first.
+        let shows_start = *link == Link::default();
+        let is_first_run = link.scenario.is_none() && link.config.is_none();
         workspace.player.is_playing =
-            is_default_page && !environment.reduced_motion && !link.is_live;
+            is_first_run && !shows_start && !environment.reduced_motion && !link.is_live;
         let mut state = Self {
             workspace,
             environment,
@@ -89,6 +95,8 @@ impl PageState {
             share: ShareArea,
             present: PresentArea::default(),
             layout: LayoutArea::default(),
+            start: StartArea::new(shows_start, &environment),
+            tour: TourArea::default(),
         };
         let outcome = if link.is_live && environment.is_server_available {
             state.update(LiveMsg::Show(true).into())
@@ -121,6 +129,7 @@ impl PageState {
             let shown_ms = if toast.actions.is_empty() { TOAST_MS / 2 } else { TOAST_MS };
             effects.push(Effect::StartTimer(Timer::Toast, shown_ms));
         }
+        effects.extend(self.start.observe(&self.workspace));
         let seconds_left = self.seconds_left();
         let notes = self.present.changed_notes(&self.workspace, seconds_left);
         effects.extend(notes.map(Effect::PostNotes));
@@ -150,6 +159,8 @@ impl PageState {
             Msg::Share(msg) => self.share.update(msg, cx),
             Msg::Present(msg) => self.present.update(msg, cx),
             Msg::Layout(msg) => self.layout.update(msg, cx),
+            Msg::Start(msg) => self.start.update(msg, cx),
+            Msg::Tour(msg) => self.tour.update(msg, cx),
         }
     }
 
@@ -175,6 +186,7 @@ impl PageState {
             is_presenting: self.present.is_presenting,
             is_live: self.workspace.is_live,
             is_stale: self.is_stale(),
+            is_start_shown: self.start.is_shown,
             scenario: Rc::as_ptr(&self.workspace.scenario).cast(),
         }
     }
@@ -191,7 +203,8 @@ impl PageState {
 
     /// Whether time advances.
     pub(crate) fn is_animating(&self) -> bool {
-        self.workspace.player.is_playing || (self.workspace.is_following && !self.is_stale())
+        let is_following = self.workspace.is_following && !self.is_stale();
+        !self.start.is_shown && (self.workspace.player.is_playing || is_following)
     }
 
     /// Whether animation frames are needed: while time advances, or the run is incomplete.

@@ -5,6 +5,8 @@ use leasehold_sim::{Protection, Scenario};
 use super::context::{Context, PageArea, Redraw};
 use super::layout::LayoutMsg;
 use super::live::LiveMsg;
+use super::start::StartMsg;
+use super::tour::TourMsg;
 
 pub(crate) enum ScenarioMsg {
     /// Opens the scenario with this index in the library.
@@ -46,19 +48,19 @@ impl PageArea for ScenarioArea {
                     cx.workspace.open_scenario(scenario);
                     cx.workspace.player.is_playing = !cx.environment.reduced_motion;
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenRun(scenario, notice) => {
                 cx.workspace.open_run(*scenario);
                 if let Some(notice) = notice {
                     cx.show_toast(&notice);
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenViolation(scenario) => {
                 cx.workspace.open_run(*scenario);
                 cx.workspace.replay_violation(!cx.environment.reduced_motion);
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::ToggleProtection(protection) => {
                 cx.workspace.toggle_protection(protection);
@@ -75,4 +77,11 @@ impl PageArea for ScenarioArea {
         cx.update_address();
         Redraw::Page
     }
+}
+
+/// Closes what covers the run.
+fn show_run(cx: &mut Context<'_>) {
+    cx.send(LayoutMsg::CloseDialog);
+    cx.send(StartMsg::Hide);
+    cx.send(TourMsg::Abandon);
 }

@@ -1,10 +1,13 @@
-//! The header: the run or the server, the mode, and the tools.
+//! The header: the way home, the run or the server, the mode, and the tools.
 
 use yew::{Callback, Html, Properties, component, html};
 
+use super::dialog::theme_label;
+use super::icon::icon;
 use super::live_bar::{LiveBar, LiveBarProps};
 use super::scenario_bar::{ScenarioBar, ScenarioBarProps};
-use crate::area::layout::Theme;
+use crate::area::layout::{OpenDialog, Theme};
+use crate::area::start::StartMsg;
 use crate::model::shortcuts::Command;
 
 /// What the header is about.
@@ -25,22 +28,32 @@ pub(crate) struct HeaderProps {
     pub(crate) oncommand: Callback<Command>,
     pub(crate) onlive: Callback<bool>,
     pub(crate) ontheme: Callback<()>,
+    pub(crate) onstart: Callback<StartMsg>,
+    pub(crate) onopen: Callback<OpenDialog>,
 }
 
 #[component]
 pub(crate) fn Header(props: &HeaderProps) -> Html {
     html! {
         <header class="bar" role="banner">
-            <h1 class="brand">{ "leasehold" }</h1>
+            <h1 class="brand">
+                <button data-testid="home" title="Start screen"
+                    onclick={props.onstart.reform(|_| StartMsg::Home)}>{ "Leasehold" }</button>
+            </h1>
             { match props.content.clone() {
                 HeaderContent::Scenario(props) => html! { <ScenarioBar ..props /> },
                 HeaderContent::Live(props) => html! { <LiveBar ..props /> },
             } }
+            <span class="spacer"></span>
             <ModeSwitch is_live={matches!(props.content, HeaderContent::Live(_))}
                 is_observed={props.is_observed} is_server_available={props.is_server_available}
                 onlive={props.onlive.clone()} />
             <Tools is_observed={props.is_observed} theme={props.theme}
                 oncommand={props.oncommand.clone()} ontheme={props.ontheme.clone()} />
+            <button class="header-button menu-button" data-testid="menu" aria-label="Menu"
+                aria-haspopup="dialog" onclick={props.onopen.reform(|_| OpenDialog::Menu)}>
+                { icon("menu") }
+            </button>
         </header>
     }
 }
@@ -53,6 +66,7 @@ struct ModeSwitchProps {
     onlive: Callback<bool>,
 }
 
+/// Chooses between simulation and live view. Hidden if there is nothing to choose.
 #[component]
 fn ModeSwitch(props: &ModeSwitchProps) -> Html {
     let is_live = props.is_live;
@@ -67,7 +81,8 @@ fn ModeSwitch(props: &ModeSwitchProps) -> Html {
         }
     };
     html! {
-        <div class="modes" role="group" aria-label="Mode">
+        <div class="modes" role="group" aria-label="Mode"
+            hidden={!props.is_server_available && !props.is_observed}>
             { button("mode-sim", "Simulated", false, is_simulated) }
             if props.is_server_available {
                 { button("mode-live", "Live", true, is_live) }
@@ -84,6 +99,7 @@ struct ToolsProps {
     ontheme: Callback<()>,
 }
 
+/// The tools. Where there is little space, each is an icon, and its name is a tooltip.
 #[component]
 fn Tools(props: &ToolsProps) -> Html {
     let button =
@@ -92,15 +108,11 @@ fn Tools(props: &ToolsProps) -> Html {
             html! {
                 <button class="quiet tool" data-testid={test_id} title={label} aria-label={label}
                     {onclick}>
-                    { text }
+                    { icon(test_id) }<span class="tool-name">{ text }</span>
                 </button>
             }
         };
-    let theme = match props.theme {
-        Theme::System => "Theme: system",
-        Theme::Light => "Theme: light",
-        Theme::Dark => "Theme: dark",
-    };
+    let theme = theme_label(props.theme);
     html! {
         <div class="tools" role="group" aria-label="Tools">
             if !props.is_observed {
@@ -112,9 +124,11 @@ fn Tools(props: &ToolsProps) -> Html {
             }
             { button(Command::Export, "Share and export (E)", "share", "Share") }
             { button(Command::TogglePresenting, "Present (P)", "present", "Present") }
-            <button class="quiet tool" title="Theme" aria-label={theme}
-                onclick={props.ontheme.reform(|_| ())}>{ "◐" }</button>
-            { button(Command::Help, "Keyboard shortcuts (?)", "help", "?") }
+            <button class="quiet tool symbol" data-testid="theme" title={theme} aria-label={theme}
+                onclick={props.ontheme.reform(|_| ())}>{ icon("theme") }</button>
+            <button class="quiet tool symbol" data-testid="help" title="Keyboard shortcuts (?)"
+                aria-label="Keyboard shortcuts (?)"
+                onclick={props.oncommand.reform(|_| Command::Help)}>{ icon("help") }</button>
         </div>
     }
 }

@@ -1,0 +1,82 @@
+//! The menu of a small screen: everything that the header offers where it has the space.
+
+use yew::{Callback, Html, Properties, component, html};
+
+use super::Dialog;
+use crate::area::layout::Theme;
+use crate::component::icon::icon;
+use crate::model::shortcuts::Command;
+
+/// An entry of the menu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MenuItem {
+    Home,
+    Command(Command),
+    Live(bool),
+    Protections,
+    Seed,
+    Glossary,
+    Theme,
+}
+
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct MenuProps {
+    pub(crate) is_live: bool,
+    /// Whether the trace is from a real server, so that there is nothing to change.
+    pub(crate) is_observed: bool,
+    pub(crate) seed: u64,
+    pub(crate) theme: Theme,
+    pub(crate) onchoose: Callback<MenuItem>,
+    pub(crate) onclose: Callback<()>,
+}
+
+#[component]
+pub(crate) fn MenuDialog(props: &MenuProps) -> Html {
+    let entry = |item: MenuItem, test_id: &'static str, name: &str, text: String| {
+        let onclick = props.onchoose.reform(move |_| item);
+        html! {
+            <li key={test_id}>
+                <button data-testid={test_id} {onclick}>{ icon(name) }<span>{ text }</span></button>
+            </li>
+        }
+    };
+    let command = |command: Command, test_id: &'static str, name: &str, text: &str| {
+        entry(MenuItem::Command(command), test_id, name, text.to_owned())
+    };
+    let live = if props.is_live || props.is_observed {
+        entry(MenuItem::Live(false), "menu-sim", "play", "Simulated runs".to_owned())
+    } else {
+        entry(MenuItem::Live(true), "menu-live", "live", "Live server".to_owned())
+    };
+    html! {
+        <Dialog title="Menu" class="menu page-menu" onclose={props.onclose.clone()}>
+            <ul>
+                { entry(MenuItem::Home, "menu-home", "home", "Start screen".to_owned()) }
+                { command(Command::Scenarios, "menu-scenarios", "book", "Scenarios") }
+                if !props.is_observed {
+                    { entry(MenuItem::Protections, "menu-protections", "shield",
+                        "Protections".to_owned()) }
+                    { entry(MenuItem::Seed, "menu-seed", "dice", format!("Seed {}", props.seed)) }
+                    { command(Command::ToggleComparison, "menu-compare", "compare", "Compare") }
+                    { command(Command::Search, "menu-search", "target", "Find a violation") }
+                }
+                { command(Command::Export, "menu-share", "share", "Share and export") }
+                { command(Command::TogglePresenting, "menu-present", "present", "Present") }
+                { live }
+                { entry(MenuItem::Glossary, "menu-glossary", "glossary", "Glossary".to_owned()) }
+                { command(Command::Legend, "menu-legend", "legend", "Legend") }
+                { entry(MenuItem::Theme, "menu-theme", "theme", theme_label(props.theme).into()) }
+                { command(Command::Help, "menu-help", "help", "Keyboard shortcuts") }
+            </ul>
+        </Dialog>
+    }
+}
+
+/// Returns the name of the theme, as a label.
+pub(crate) const fn theme_label(theme: Theme) -> &'static str {
+    match theme {
+        Theme::System => "Theme: as the system",
+        Theme::Light => "Theme: light",
+        Theme::Dark => "Theme: dark",
+    }
+}
