@@ -68,7 +68,6 @@ impl PageArea for StartArea {
             StartMsg::Home => {
                 (self.is_shown, self.can_return) = (true, true);
                 self.group = cx.workspace.scenario.group;
-                cx.workspace.player.is_playing = false;
                 cx.workspace.toast = None;
                 cx.send(TourMsg::Abandon);
                 cx.send(LayoutMsg::CloseDialog);

@@ -139,7 +139,7 @@ pub(crate) const TERMS: &[Term] = &[
         name: "Silent waiter",
         meaning: "A waiting client from which the server has not heard for 1.5 seconds. It keeps \
                   its position in the queue, but a free lock goes to the next one.",
-        words: &["silent waiter", "silent"],
+        words: &["silent waiter"],
     },
     Term {
         name: "Snapshot",

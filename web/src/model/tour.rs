@@ -127,7 +127,7 @@ impl TourStop {
             workspace.open_scenario(scenario);
         }
         workspace.quiz.is_enabled = false;
-        workspace.player.is_playing = false;
+        workspace.player.stop();
         workspace.toast = None;
         workspace.go_to(VirtualTime::from_millis(self.at_ms));
     }
