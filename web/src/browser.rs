@@ -92,13 +92,33 @@ pub(crate) fn query() -> String {
     window().and_then(|window| window.location().search().ok()).unwrap_or_default()
 }
 
-/// Replaces the query of the URL without navigating.
-pub(crate) fn set_query(query: &str) {
+/// Sets the query of the URL without navigating, and the state of the entry in the browser's
+/// history. Adds an entry, or replaces the current one.
+pub(crate) fn set_address(query: &str, state: &str, is_new: bool) {
     let Some(window) = window() else { return };
     let Ok(path) = window.location().pathname() else { return };
-    if let Ok(history) = window.history() {
-        history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("{path}{query}"))).ok();
+    let Ok(history) = window.history() else { return };
+    let (state, url) = (JsValue::from_str(state), format!("{path}{query}"));
+    // Browsers refuse too many changes in a short time; the next change follows.
+    if is_new {
+        history.push_state_with_url(&state, "", Some(&url)).ok();
+    } else {
+        history.replace_state_with_url(&state, "", Some(&url)).ok();
     }
+}
+
+/// Returns the state of the current entry in the browser's history, if the page has set it.
+pub(crate) fn history_state() -> Option<String> {
+    window()?.history().ok()?.state().ok()?.as_string()
+}
+
+/// Returns a number that identifies this load of the page: when it started, in milliseconds.
+pub(crate) fn page_load() -> u64 {
+    let origin =
+        window().and_then(|window| window.performance()).map_or(0.0, |it| it.time_origin());
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a date")]
+    let millis = origin as u64;
+    millis
 }
 
 /// Returns the URL of the page with this query.
@@ -126,6 +146,33 @@ pub(crate) fn copy_text(text: &str, done: Callback<bool>) {
     spawn_local(async move {
         done.emit(wasm_bindgen_futures::JsFuture::from(writing).await.is_ok());
     });
+}
+
+/// Returns a function of the browser's `navigator`, unless this browser does not have it.
+fn navigator_function(name: &str) -> Option<(JsValue, Function)> {
+    let navigator: JsValue = window()?.navigator().into();
+    let function = Reflect::get(&navigator, &name.into()).ok()?.dyn_into::<Function>().ok()?;
+    Some((navigator, function))
+}
+
+/// Whether the device has a share sheet, as phones have.
+pub(crate) fn has_share_sheet() -> bool {
+    navigator_function("share").is_some()
+}
+
+/// Opens the share sheet of the device.
+pub(crate) fn open_share_sheet(title: &str, url: &str) -> Option<()> {
+    let (navigator, share) = navigator_function("share")?;
+    let data = Object::new();
+    for (key, value) in [("title", title), ("url", url)] {
+        Reflect::set(&data, &key.into(), &value.into()).ok()?;
+    }
+    let promise = share.call1(&navigator, &data).ok()?.dyn_into::<Promise>().ok()?;
+    spawn_local(async move {
+        // The user may close the sheet.
+        wasm_bindgen_futures::JsFuture::from(promise).await.ok();
+    });
+    Some(())
 }
 
 /// Offers a file for download.

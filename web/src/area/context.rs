@@ -2,14 +2,11 @@
 
 use std::collections::VecDeque;
 
+use super::address::Address;
 use super::effect::Effect;
 use super::message::Msg;
-use crate::model::link::LINK_LEN_MAX;
 use crate::model::workspace::Workspace;
 use crate::picture::workspace_pictures::PictureSettings;
-
-/// The query of the live view.
-pub(super) const LIVE_QUERY: &str = "?mode=live";
 
 /// A part of the page with state of its own.
 pub(crate) trait PageArea {
@@ -52,6 +49,8 @@ pub(crate) struct Environment {
 pub(crate) struct Context<'a> {
     pub(crate) workspace: &'a mut Workspace,
     pub(crate) environment: &'a Environment,
+    /// Whether the start screen covers the run.
+    pub(crate) is_start_shown: bool,
     /// What the pictures show, according to the areas that decide it.
     pub(crate) settings: PictureSettings,
     pub(super) messages: &'a mut VecDeque<Msg>,
@@ -77,25 +76,15 @@ impl Context<'_> {
         self.workspace.show_toast(text, Vec::new());
     }
 
-    /// Updates the query of the URL, so that reloading the page opens the same run.
+    /// Updates the address, so that reloading the page shows the same moment of the same run.
     pub(crate) fn update_address(&mut self) {
-        if self.workspace.timeline().live_trace().is_some() {
-            return;
-        }
-        let mut link = self.workspace.link_to_now();
-        (link.time, link.position, link.digest) = (None, None, None);
-        let query = link.to_query();
-        if query.len() <= LINK_LEN_MAX {
-            self.request(Effect::SetQuery(query));
-        }
+        let address = Address::of(self.workspace, false);
+        self.request(Effect::SetAddress(address));
     }
 
-    /// Sets the query of the URL to what is shown under the start screen.
-    pub(crate) fn restore_address(&mut self) {
-        if self.workspace.is_live {
-            self.request(Effect::SetQuery(LIVE_QUERY.to_owned()));
-        } else {
-            self.update_address();
-        }
+    /// Adds the address to the browser's history, because another run is shown.
+    pub(crate) fn push_address(&mut self) {
+        let address = Address::of(self.workspace, true);
+        self.request(Effect::SetAddress(address));
     }
 }

@@ -6,6 +6,7 @@ use super::context::{Context, PageArea, Redraw};
 use super::effect::Effect;
 use super::message::Msg;
 use super::player::PlayerMsg;
+use super::present::PresentMsg;
 use super::scenario::ScenarioMsg;
 use super::search::START_BUTTON;
 use super::share::{ExportKind, ShareMsg};
@@ -96,6 +97,9 @@ impl PageArea for LayoutArea {
             }
             LayoutMsg::ShowView(view) => {
                 self.select_tab(view, cx);
+                if cx.settings.is_presenting {
+                    cx.send(PresentMsg::ShowView(view));
+                }
                 let panel = format!("#panel-{}", view.test_id());
                 cx.request(Effect::Focus(vec![
                     format!("{panel} :is([tabindex='0'], button)"),

@@ -12,6 +12,7 @@
 //! *refreshes* what it derives from that, components and pictures are *drawn* from the result, and
 //! pictures are *painted* into the document.
 
+pub(crate) mod address;
 pub(crate) mod compare;
 pub(crate) mod context;
 pub(crate) mod effect;
@@ -35,3 +36,4 @@ mod start_tests;
 mod tests;
 pub(crate) mod timeline;
 pub(crate) mod tour;
+pub(crate) mod why;

@@ -21,6 +21,7 @@ use super::share::ShareArea;
 use super::start::StartArea;
 use super::timeline::TimelineArea;
 use super::tour::TourArea;
+use super::why::WhyArea;
 use crate::model::link::Link;
 use crate::model::shortcuts::View;
 use crate::model::workspace::Workspace;
@@ -29,12 +30,19 @@ use crate::picture::workspace_pictures::{PictureSettings, WorkspacePictures};
 /// How long a toast with actions is shown, in milliseconds. Other toasts are shown for half of it.
 const TOAST_MS: u32 = 8_000;
 
+/// How long a toast is shown for each of its characters, in milliseconds.
+const READING_MS: u32 = 70;
+
+/// How long after the page the search is loaded, in milliseconds: after the first picture.
+const PRELOAD_MS: u32 = 1_500;
+
 pub(crate) struct PageState {
     pub(crate) workspace: Workspace,
     pub(crate) environment: Environment,
     pub(crate) player: PlayerArea,
     scenario: ScenarioArea,
     pub(crate) question: QuestionArea,
+    pub(crate) why: WhyArea,
     selection: SelectionArea,
     inject: InjectArea,
     timeline: TimelineArea,
@@ -85,6 +93,7 @@ impl PageState {
             player: PlayerArea::default(),
             scenario: ScenarioArea,
             question: QuestionArea::default(),
+            why: WhyArea::default(),
             selection: SelectionArea::default(),
             inject: InjectArea,
             timeline: TimelineArea::new(link.view.as_deref()),
@@ -92,17 +101,19 @@ impl PageState {
             live: LiveArea::default(),
             compare: CompareArea,
             search: SearchArea::default(),
-            share: ShareArea,
+            share: ShareArea::default(),
             present: PresentArea::default(),
             layout: LayoutArea::default(),
             start: StartArea::new(shows_start, &environment),
             tour: TourArea::default(),
         };
-        let outcome = if link.is_live && environment.is_server_available {
-            state.update(LiveMsg::Show(true).into())
+        state.share.page_opened(&state.workspace);
+        let mut outcome = if link.is_live && environment.is_server_available {
+            state.update(LiveMsg::Enter.into())
         } else {
             Outcome { redraw: Redraw::Page, effects: Vec::new() }
         };
+        outcome.effects.push(Effect::StartTimer(Timer::Preload, PRELOAD_MS));
         (state, outcome)
     }
 
@@ -115,6 +126,7 @@ impl PageState {
         while let Some(msg) = messages.pop_front() {
             redraw = redraw.max(self.route(msg, &mut messages, &mut effects));
         }
+        self.why.follow(&self.workspace);
         let new_arrangement = self.arrangement();
         if new_arrangement != arrangement {
             effects.push(Effect::Measure);
@@ -125,14 +137,20 @@ impl PageState {
         if self.workspace.toast != toast
             && let Some(toast) = &self.workspace.toast
         {
-            // Toasts with buttons stay longer, because users must read and click them.
+            // Toasts with buttons stay longer, because users must read and click them; so do
+            // long texts.
             let shown_ms = if toast.actions.is_empty() { TOAST_MS / 2 } else { TOAST_MS };
+            let reading_ms = u32::try_from(toast.text.len()).unwrap_or(0) * READING_MS;
+            let shown_ms = shown_ms.max(reading_ms);
             effects.push(Effect::StartTimer(Timer::Toast, shown_ms));
         }
         effects.extend(self.start.observe(&self.workspace));
         let seconds_left = self.seconds_left();
         let notes = self.present.changed_notes(&self.workspace, seconds_left);
         effects.extend(notes.map(Effect::PostNotes));
+        if !self.start.is_shown {
+            effects.extend(self.share.moment_changed(&self.workspace));
+        }
         Outcome { redraw, effects }
     }
 
@@ -144,11 +162,14 @@ impl PageState {
     ) -> Redraw {
         let settings = self.picture_settings();
         let (workspace, environment) = (&mut self.workspace, &self.environment);
-        let cx = &mut Context { workspace, environment, settings, messages, effects };
+        let is_start_shown = self.start.is_shown;
+        let cx =
+            &mut Context { workspace, environment, is_start_shown, settings, messages, effects };
         match msg {
             Msg::Player(msg) => self.player.update(msg, cx),
             Msg::Scenario(msg) => self.scenario.update(msg, cx),
             Msg::Question(msg) => self.question.update(msg, cx),
+            Msg::Why(msg) => self.why.update(msg, cx),
             Msg::Selection(msg) => self.selection.update(msg, cx),
             Msg::Inject(msg) => self.inject.update(msg, cx),
             Msg::Timeline(msg) => self.timeline.update(msg, cx),

@@ -2,6 +2,7 @@
 
 use leasehold_sim::ScenarioGroup;
 
+use super::address::Address;
 use super::context::{Context, Environment, PageArea, Redraw};
 use super::effect::Effect;
 use super::layout::{LayoutMsg, OpenDialog};
@@ -16,8 +17,10 @@ const PUZZLE: &str = "sandbox";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StartMsg {
-    /// Shows the start screen over the open run.
+    /// Shows the start screen over the open run, as a new entry of the browser's history.
     Home,
+    /// Shows the start screen over the open run, without an entry.
+    Show,
     /// Returns to the run that was open before the start screen was shown.
     Return,
     /// Closes the start screen, because something was opened.
@@ -47,10 +50,18 @@ impl StartArea {
         let stored = (environment.load_progress)().unwrap_or_default();
         Self {
             is_shown,
-            can_return: false,
+            can_return: !is_shown,
             group: ScenarioGroup::default(),
             progress: Progress::parse(&stored),
         }
+    }
+
+    fn show(&mut self, cx: &mut Context<'_>) {
+        self.is_shown = true;
+        self.group = cx.workspace.scenario.group;
+        cx.workspace.toast = None;
+        cx.send(TourMsg::Abandon);
+        cx.send(LayoutMsg::CloseDialog);
     }
 
     /// Notes what the user has achieved in the open run. Returns the effect that stores it.
@@ -66,21 +77,25 @@ impl PageArea for StartArea {
     fn update(&mut self, msg: StartMsg, cx: &mut Context<'_>) -> Redraw {
         match msg {
             StartMsg::Home => {
-                (self.is_shown, self.can_return) = (true, true);
-                self.group = cx.workspace.scenario.group;
-                cx.workspace.toast = None;
-                cx.send(TourMsg::Abandon);
-                cx.send(LayoutMsg::CloseDialog);
-                cx.request(Effect::SetQuery(String::new()));
+                cx.request(Effect::SetAddress(Address::of_start(cx.workspace)));
                 cx.request(Effect::Focus(vec!["[data-testid=start-play]".to_owned()]));
+                self.show(cx);
             }
+            StartMsg::Show => self.show(cx),
             StartMsg::Return => {
                 if self.is_shown && self.can_return {
                     self.is_shown = false;
-                    cx.restore_address();
+                    cx.push_address();
                 }
             }
-            StartMsg::Hide => self.is_shown = false,
+            StartMsg::Hide => {
+                let is_first = std::mem::take(&mut self.is_shown) && !self.can_return;
+                if is_first {
+                    // The user has not seen the run under the start screen.
+                    cx.workspace.forget_previous_runs();
+                }
+                self.can_return = true;
+            }
             StartMsg::Play => cx.send(ScenarioMsg::OpenFromLibrary(0)),
             StartMsg::StartTour => cx.send(TourMsg::Start),
             StartMsg::Live if cx.environment.is_server_available => cx.send(LiveMsg::Show(true)),

@@ -16,20 +16,28 @@ use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::Command;
 use crate::model::tour::TOUR;
 
-fn queries(effects: &[Effect]) -> Vec<&str> {
-    let query = |effect: &Effect| match effect {
-        Effect::SetQuery(query) => Some(query.as_str()),
-        _ => None,
-    };
-    effects.iter().filter_map(query).collect()
+/// Returns the queries of the new entries in the browser's history.
+fn new_entries(effects: &[Effect]) -> Vec<&str> {
+    let mut queries = Vec::new();
+    for effect in effects {
+        if let Effect::SetAddress(address) = effect
+            && address.is_new
+        {
+            queries.push(address.query.as_str());
+        }
+    }
+    queries
 }
 
+/// Returns the progress that is stored.
 fn stored(effects: &[Effect]) -> Vec<&str> {
-    let progress = |effect: &Effect| match effect {
-        Effect::StoreProgress(progress) => Some(progress.as_str()),
-        _ => None,
-    };
-    effects.iter().filter_map(progress).collect()
+    let mut stored = Vec::new();
+    for effect in effects {
+        if let Effect::StoreProgress(progress) = effect {
+            stored.push(progress.as_str());
+        }
+    }
+    stored
 }
 
 #[test]
@@ -71,15 +79,34 @@ fn home_is_undone_and_keeps_the_run() {
     let mut page = page("?scenario=gc-pause&t=9000");
     let before = page.workspace.timeline().now();
     let effects = send(&mut page, StartMsg::Home);
-    assert_eq!(queries(&effects), [""]);
+    assert_eq!(new_entries(&effects), [""]);
     assert!(page.start.is_shown && page.start.group == ScenarioGroup::ClientFaults);
     let effects = send(&mut page, StartMsg::Return);
     assert!(!page.start.is_shown && page.workspace.timeline().now() == before);
-    assert!(queries(&effects)[0].contains("scenario=gc-pause"));
+    assert!(new_entries(&effects)[0].contains("scenario=gc-pause"));
     // There is nothing to return to at first.
     let mut fresh = self::page("");
     send(&mut fresh, StartMsg::Return);
     assert!(fresh.start.is_shown);
+}
+
+#[test]
+fn browser_history_leads_to_the_start_screen_and_away_from_it() {
+    let mut page = page("");
+    let entry = new_entries(&send(&mut page, StartMsg::Play))[0].to_owned();
+    let run = page.workspace.run_id();
+    send(&mut page, ScenarioMsg::ShowEntry(None, String::new()));
+    assert!(page.start.is_shown);
+    send(&mut page, ScenarioMsg::ShowEntry(Some(run), entry));
+    assert!(!page.start.is_shown && page.workspace.run_id() == run);
+}
+
+#[test]
+fn run_that_was_never_shown_is_not_undone() {
+    let mut page = page("");
+    send(&mut page, ScenarioMsg::OpenFromLibrary(4));
+    send(&mut page, ScenarioMsg::Undo);
+    assert_eq!(page.workspace.scenario.name, "gc-pause");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::player::PlayerMsg;
 use super::scenario::ScenarioMsg;
 use super::search::SearchMsg;
 use super::selection::{PointerAction, SelectionMsg};
-use super::share::{ExportKind, ShareMsg};
+use super::share::{Destination, ExportKind, ShareMsg};
 use super::start::StartMsg;
 use crate::feed::connection::SocketEvent;
 use crate::feed::search_protocol::WorkerEvent;
@@ -119,8 +119,7 @@ fn scenario_that_is_chosen_in_the_dialog_plays() {
     assert_eq!(page.layout.open_dialog, None);
     assert_eq!(page.workspace.scenario.name, "lost-reply");
     assert!(page.workspace.player.is_playing);
-    let is_address =
-        |it: &Effect| matches!(it, Effect::SetQuery(query) if query.contains("lost-reply"));
+    let is_address = |it: &Effect| matches!(it, Effect::SetAddress(it) if it.query.contains("lost-reply") && it.is_new);
     assert!(effects.iter().any(is_address));
     assert!(effects.iter().any(|it| matches!(it, Effect::Measure)), "the header has changed");
 }
@@ -227,7 +226,7 @@ fn violation_that_is_found_opens_shortly_before_it() {
     let report = crate::feed::search_protocol::SearchReport::from_search(&search);
     let text = serde_json::to_string(&report).unwrap();
     send(&mut page, SearchMsg::Worker(WorkerEvent::Report(text)));
-    let effects = send(&mut page, SearchMsg::SaveTest);
+    let effects = send(&mut page, SearchMsg::SaveTest(Destination::File));
     assert!(matches!(&effects[0], Effect::SaveText { file_name, .. } if file_name == "found.rs"));
     send(&mut page, SearchMsg::PlayResult);
     assert_eq!(page.layout.open_dialog, None);

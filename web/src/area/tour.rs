@@ -35,10 +35,15 @@ impl TourArea {
     fn show(&mut self, index: usize, cx: &mut Context<'_>) {
         let Some(stop) = TOUR.get(index) else { return };
         self.stop = Some(index);
+        let run_before = cx.workspace.run_id();
         stop.show(cx.workspace);
         cx.send(LayoutMsg::SelectTab(stop.part.view()));
         cx.request(Effect::Focus(vec!["[data-testid=tour]".to_owned()]));
-        cx.update_address();
+        if cx.workspace.run_id() == run_before {
+            cx.update_address();
+        } else {
+            cx.push_address();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use yew::{Component, Context, Html};
 
 use super::callbacks::Callbacks;
 use super::host::{Host, PROGRESS_KEY};
+use super::page_history;
 use super::page_view::page_view;
 use crate::area::context::{Environment, Redraw};
 use crate::area::message::Msg;
@@ -38,7 +39,7 @@ impl Component for App {
             is_server_available: browser::meta_content("leasehold-server").as_deref()
                 == Some("live"),
         };
-        let link = Link::parse(&browser::query());
+        let link = Link::parse(&page_history::current_query());
         let (state, outcome) = PageState::open(&link, environment);
         let callbacks = Callbacks::new(ctx.link());
         let host = Host::new(ctx.link());

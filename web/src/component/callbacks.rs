@@ -15,14 +15,16 @@ use crate::area::live::LiveMsg;
 use crate::area::message::Msg;
 use crate::area::panels::PanelsMsg;
 use crate::area::player::PlayerMsg;
+use crate::area::present::PresentMsg;
 use crate::area::question::QuestionMsg;
 use crate::area::scenario::ScenarioMsg;
 use crate::area::search::SearchMsg;
 use crate::area::selection::{PointerAction, SelectionMsg};
-use crate::area::share::{ExportKind, ShareMsg};
+use crate::area::share::{Destination, ExportKind, ShareMsg};
 use crate::area::start::StartMsg;
 use crate::area::timeline::TimelineMsg;
 use crate::area::tour::TourMsg;
+use crate::area::why::WhyMsg;
 use crate::model::comparison::ComparisonMode;
 use crate::model::fault_options::FaultOption;
 use crate::model::shortcuts::{Command, View};
@@ -43,9 +45,13 @@ pub(super) struct Callbacks {
 
     pub(super) vote: Callback<usize>,
     pub(super) reveal: Callback<()>,
-    pub(super) explain: Callback<()>,
+    pub(super) explain_answer: Callback<()>,
     pub(super) close_answer: Callback<()>,
     pub(super) vote_timer: Callback<()>,
+    pub(super) explain: Callback<RecordId>,
+    pub(super) step_explanation: Callback<bool>,
+    pub(super) close_explanation: Callback<()>,
+    pub(super) close_view: Callback<()>,
 
     pub(super) point_stage: Callback<PointerAction>,
     pub(super) point_gantt: Callback<PointerAction>,
@@ -76,6 +82,7 @@ pub(super) struct Callbacks {
     pub(super) stop_search: Callback<()>,
     pub(super) play_result: Callback<()>,
     pub(super) save_test: Callback<()>,
+    pub(super) share_result: Callback<()>,
 
     pub(super) export: Callback<ExportKind>,
     pub(super) import: Callback<File>,
@@ -108,9 +115,13 @@ impl Callbacks {
             seed: link.callback(ScenarioMsg::SetSeed),
             vote: link.callback(QuestionMsg::Vote),
             reveal: link.callback(|()| QuestionMsg::Reveal),
-            explain: link.callback(|()| QuestionMsg::ShowExplanation),
+            explain_answer: link.callback(|()| WhyMsg::ExplainAnswer),
             close_answer: link.callback(|()| QuestionMsg::CloseAnswer),
             vote_timer: link.callback(|()| QuestionMsg::StartTimer),
+            explain: link.callback(WhyMsg::Explain),
+            step_explanation: link.callback(|forward| WhyMsg::Step { forward }),
+            close_explanation: link.callback(|()| WhyMsg::Close),
+            close_view: link.callback(|()| PresentMsg::CloseView),
             point_stage: point(View::Stage),
             point_gantt: point(View::Gantt),
             point_spacetime: point(View::SpaceTime),
@@ -134,7 +145,8 @@ impl Callbacks {
             start_search: link.callback(|()| SearchMsg::Start),
             stop_search: link.callback(|()| SearchMsg::Stop),
             play_result: link.callback(|()| SearchMsg::PlayResult),
-            save_test: link.callback(|()| SearchMsg::SaveTest),
+            save_test: link.callback(|()| SearchMsg::SaveTest(Destination::Clipboard)),
+            share_result: link.callback(|()| SearchMsg::ShareResult),
             export: link.callback(ShareMsg::Export),
             import: link.callback(ShareMsg::ImportFile),
             tab: link.callback(LayoutMsg::SelectTab),

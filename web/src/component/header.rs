@@ -3,12 +3,13 @@
 use yew::{Callback, Html, Properties, component, html};
 
 use super::dialog::theme_label;
-use super::icon::icon;
+use super::icon::drawn;
 use super::live_bar::{LiveBar, LiveBarProps};
 use super::scenario_bar::{ScenarioBar, ScenarioBarProps};
 use crate::area::layout::{OpenDialog, Theme};
 use crate::area::start::StartMsg;
 use crate::model::shortcuts::Command;
+use crate::picture::icon::Icon;
 
 /// What the header is about.
 #[derive(Clone, PartialEq)]
@@ -52,7 +53,7 @@ pub(crate) fn Header(props: &HeaderProps) -> Html {
                 oncommand={props.oncommand.clone()} ontheme={props.ontheme.clone()} />
             <button class="header-button menu-button" data-testid="menu" aria-label="Menu"
                 aria-haspopup="dialog" onclick={props.onopen.reform(|_| OpenDialog::Menu)}>
-                { icon("menu") }
+                { drawn(Icon::Menu) }
             </button>
         </header>
     }
@@ -103,12 +104,12 @@ struct ToolsProps {
 #[component]
 fn Tools(props: &ToolsProps) -> Html {
     let button =
-        |command: Command, label: &'static str, test_id: &'static str, text: &'static str| {
+        |command: Command, icon: Icon, label: &'static str, test_id: &'static str, text: &'static str| {
             let onclick = props.oncommand.reform(move |_| command);
             html! {
                 <button class="quiet tool" data-testid={test_id} title={label} aria-label={label}
                     {onclick}>
-                    { icon(test_id) }<span class="tool-name">{ text }</span>
+                    { drawn(icon) }<span class="tool-name">{ text }</span>
                 </button>
             }
         };
@@ -117,18 +118,18 @@ fn Tools(props: &ToolsProps) -> Html {
         <div class="tools" role="group" aria-label="Tools">
             if !props.is_observed {
                 { button(
-                    Command::ToggleComparison, "Compare with and without protections (M)",
+                    Command::ToggleComparison, Icon::Compare, "Compare with and without protections (M)",
                     "compare", "Compare",
                 ) }
-                { button(Command::Search, "Find a violation (V)", "search", "Find") }
+                { button(Command::Search, Icon::Target, "Find a violation (V)", "search", "Find") }
             }
-            { button(Command::Export, "Share and export (E)", "share", "Share") }
-            { button(Command::TogglePresenting, "Present (P)", "present", "Present") }
+            { button(Command::Export, Icon::Share, "Share and export (E)", "share", "Share") }
+            { button(Command::TogglePresenting, Icon::Present, "Present (P)", "present", "Present") }
             <button class="quiet tool symbol" data-testid="theme" title={theme} aria-label={theme}
-                onclick={props.ontheme.reform(|_| ())}>{ icon("theme") }</button>
+                onclick={props.ontheme.reform(|_| ())}>{ drawn(Icon::Theme) }</button>
             <button class="quiet tool symbol" data-testid="help" title="Keyboard shortcuts (?)"
                 aria-label="Keyboard shortcuts (?)"
-                onclick={props.oncommand.reform(|_| Command::Help)}>{ icon("help") }</button>
+                onclick={props.oncommand.reform(|_| Command::Help)}>{ drawn(Icon::Help) }</button>
         </div>
     }
 }

@@ -27,6 +27,7 @@ const PRESSABLE: &str = "button, a, label, summary";
 pub(super) struct PageKeys {
     is_dialog_open: bool,
     is_question_open: bool,
+    is_explaining: bool,
     is_presenting: bool,
     is_start_shown: bool,
     is_touring: bool,
@@ -39,6 +40,7 @@ impl PageKeys {
             is_dialog_open: state.layout.open_dialog.is_some(),
             is_question_open: state.workspace.quiz.is_enabled
                 && state.workspace.quiz.phase == QuizPhase::Open,
+            is_explaining: state.why.chain().is_some(),
             is_presenting: state.present.is_presenting,
             is_start_shown: state.start.is_shown,
             is_touring: state.tour.current().is_some(),
@@ -114,6 +116,7 @@ fn parse_key(event: &KeyboardEvent, page: PageKeys, focus_by_keyboard: bool) -> 
         on_time_axis: browser::focus_is_in("[data-time]"),
         in_picture: browser::focus_is_in("svg.picture"),
         is_question_open: page.is_question_open,
+        is_explaining: page.is_explaining,
         is_presenting: page.is_presenting,
         shortcuts_disabled: page.shortcuts_disabled,
     };

@@ -29,6 +29,7 @@ pub(crate) struct LogProps {
     pub(crate) onrecord: Callback<RecordId>,
     /// Receives the name of a term of the glossary.
     pub(crate) onterm: Callback<&'static str>,
+    pub(crate) onwhy: Callback<RecordId>,
     pub(crate) onminimportance: Callback<Importance>,
     pub(crate) onclearfilter: Callback<()>,
     pub(crate) onmore: Callback<()>,
@@ -122,6 +123,8 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
+                    <button class="cause why-button" onclick={onwhy.reform(move |_| record)}
+                        title="Explain, from the first cause on">{ "Why?" }</button>
                 </p>
             }
         </li>

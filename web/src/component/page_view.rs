@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use leasehold_sim::Invariant;
 use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::callbacks::Callbacks;
-use super::caption::{Caption, Goal, SourceBadge};
+use super::caption::{Caption, Goal};
 use super::comparison::ComparisonPanel;
 use super::controls::Controls;
 use super::dialog::{
@@ -22,9 +23,11 @@ use super::question::Question;
 use super::scenario_bar::ScenarioBarProps;
 use super::stage_panel::StagePanel;
 use super::start::Start;
+use super::strip::Strip;
 use super::timeline_panel::TimelinePanel;
 use super::toasts::Toasts;
 use super::tour::Tour;
+use super::why::Why;
 use crate::area::layout::OpenDialog;
 use crate::area::live::LiveStatus;
 use crate::area::page_state::PageState;
@@ -40,6 +43,7 @@ use crate::model::protection_labels::{capitalized, protection_labels};
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::{Command, View};
 use crate::model::target::Target;
+use crate::model::timeline::Timeline;
 
 pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
@@ -56,6 +60,7 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
         state.is_stale().then_some("connection-stale"),
         format!("tab-{}", state.layout.selected_tab.test_id()),
         tour.map(|(_, stop)| format!("touring tour-{}", stop.part.name())),
+        format!("side-{}", side_content(state).code()),
     );
     let data = workspace.panel_data();
     html! {
@@ -63,14 +68,17 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
             <button class="skip" onclick={on.command.reform(|_| Command::ShowView(View::Stage))}>
                 { "Skip to stage (1)" }
             </button>
-            { header(state, on) }
+            if state.present.is_presenting { { strip(state) } } else { { header(state, on) } }
             <main class="workspace">
                 <div class="left">
                     { pictures(state, on) }
-                    { caption_area(state, on) }
+                    { caption_area(state) }
                 </div>
                 { panel_tabs(state, &on.tab) }
-                <div class="right">{ panels(state, &data, on) }</div>
+                <div class="right">
+                    { side(state, on) }
+                    { panels(state, &data, on) }
+                </div>
             </main>
             { controls(state, &data, on) }
             <Toasts toast={workspace.toast.clone()} is_comparing={workspace.comparison.is_some()}
@@ -175,25 +183,62 @@ fn pictures(state: &PageState, on: &Callbacks) -> Html {
     </> }
 }
 
-fn caption_area(state: &PageState, on: &Callbacks) -> Html {
+fn caption_area(state: &PageState) -> Html {
     let workspace = &state.workspace;
-    let quiz = &workspace.quiz;
-    let question = &workspace.scenario.question;
     let is_stale = state.is_stale();
     let is_at_rest = !workspace.player.is_playing && !workspace.is_following;
     let text = stale_notice(state).unwrap_or_else(|| workspace.caption());
     let goal = workspace.goal_progress();
-    let is_open = quiz.phase == QuizPhase::Open;
     html! {
         <div class="caption-area">
-            if state.present.is_presenting { { source_badge(state) } }
             <Caption text={AttrValue::from(text)} is_warning={is_stale}
                 is_announced={is_stale || is_at_rest} />
             if let Some(goal) = goal {
                 <Goal text={AttrValue::from(goal.text)} is_reached={goal.is_reached} />
             }
-            <div id="question" class={classes!(is_open.then_some("question-open"))}>
-                if quiz.is_shown() {
+        </div>
+    }
+}
+
+/// What is shown beside the stage: in a presentation always one of these, otherwise only an
+/// explanation or a question, above the panels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SideContent {
+    Why,
+    Question,
+    Panel(View),
+}
+
+impl SideContent {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Why => "why",
+            Self::Question => "question",
+            Self::Panel(view) => view.test_id(),
+        }
+    }
+}
+
+fn side_content(state: &PageState) -> SideContent {
+    match state.present.view {
+        _ if state.why.chain().is_some() => SideContent::Why,
+        Some(view) => SideContent::Panel(view),
+        None if state.workspace.quiz.is_shown() => SideContent::Question,
+        None => SideContent::Panel(View::Log),
+    }
+}
+
+/// The question, its answer or an explanation: beside the stage, where it covers nothing.
+fn side(state: &PageState, on: &Callbacks) -> Html {
+    let workspace = &state.workspace;
+    let quiz = &workspace.quiz;
+    let question = &workspace.scenario.question;
+    let is_open = quiz.phase == QuizPhase::Open;
+    html! {
+        <div id="question" class={classes!("side", is_open.then_some("question-open"))}>
+            { match side_content(state) {
+                SideContent::Why => explanation(state, on),
+                SideContent::Question => html! {
                     <Question question={AttrValue::from(question.text.clone())}
                         options={question.options.iter().map(|it| it.text.clone())
                             .collect::<Vec<_>>()}
@@ -202,11 +247,46 @@ fn caption_area(state: &PageState, on: &Callbacks) -> Html {
                         explanation={AttrValue::from(workspace.explanation())}
                         seconds_left={state.seconds_left()} ontimer={on.vote_timer.clone()}
                         onvote={on.vote.clone()} onreveal={on.reveal.clone()}
-                        onexplain={on.explain.clone()} onclose={on.close_answer.clone()} />
-                }
-            </div>
+                        onexplain={on.explain_answer.clone()} onclose={on.close_answer.clone()} />
+                },
+                SideContent::Panel(_) if state.present.view.is_some() => html! {
+                    <button class="quiet close-view" data-testid="close-view" title="Close (Esc)"
+                        onclick={on.close_view.reform(|_| ())}>{ "Close" }</button>
+                },
+                SideContent::Panel(_) => Html::default(),
+            } }
         </div>
     }
+}
+
+fn explanation(state: &PageState, on: &Callbacks) -> Html {
+    let Some(chain) = state.why.chain() else { return Html::default() };
+    let progress = chain.progress();
+    let is_answer = state.workspace.quiz.is_shown() && state.workspace.quiz.answer().is_some();
+    let is_last = progress.0 == progress.1;
+    let conclusion = (is_answer && is_last).then(|| AttrValue::from(state.workspace.explanation()));
+    html! {
+        <Why slide={chain.slide().clone()} {progress} {conclusion}
+            onstep={on.step_explanation.clone()} onclose={on.close_explanation.clone()} />
+    }
+}
+
+/// Returns the state of the experiment, for presentations, which hide the header.
+fn strip(state: &PageState) -> Html {
+    let workspace = &state.workspace;
+    let index = workspace.library.iter().position(|it| it.name == workspace.scenario.name);
+    html! {
+        <Strip title={AttrValue::from(workspace.scenario.title.clone())}
+            number={index.map_or(0, |index| index + 1)} source={source(state)}
+            without={workspace.timeline().run().without.iter().copied().collect::<Vec<_>>()}
+            violated={violated_now(workspace.timeline())} />
+    }
+}
+
+/// Returns the invariants that are violated up to the current position.
+fn violated_now(timeline: &Timeline) -> Vec<Invariant> {
+    let statuses = timeline.statuses().into_iter();
+    statuses.filter(|(_, now, _)| now.witness().is_some()).map(|(it, ..)| it).collect()
 }
 
 /// Returns the notice that replaces the caption while the connection is not live.
@@ -221,18 +301,17 @@ fn stale_notice(state: &PageState) -> Option<String> {
     })
 }
 
-/// Returns the source of the trace, for presentations, which hide the header.
-fn source_badge(state: &PageState) -> Html {
-    let (code, text) = match state.live.status(&state.environment) {
+/// Returns the source of the trace, if it is from a real server: its code and its text.
+fn source(state: &PageState) -> Option<(&'static str, AttrValue)> {
+    match state.live.status(&state.environment) {
         Some(status) if state.workspace.is_live => {
             let code = status.connection.code();
             let suffix = if status.recorded_s.is_some() { ", recording" } else { "" };
-            (code, format!("{code}{suffix}"))
+            Some((code, AttrValue::from(format!("{code}{suffix}"))))
         }
-        _ if is_observed(state) => ("recorded", "recording".to_owned()),
-        _ => return Html::default(),
-    };
-    html! { <SourceBadge {code} text={AttrValue::from(text)} /> }
+        _ if is_observed(state) => Some(("recorded", AttrValue::from("recording"))),
+        _ => None,
+    }
 }
 
 /// Returns the buttons that choose a panel, if the screen has space for only one.
@@ -273,8 +352,8 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         <Log rows={Rc::clone(&data.rows)} has_more={data.has_more_rows}
             has_past={!workspace.timeline().past().is_empty()}
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
-            onrecord={on.record.clone()} onminimportance={on.min_importance.clone()}
-            onterm={on.term.clone()}
+            onrecord={on.record.clone()} onwhy={on.explain.clone()}
+            onminimportance={on.min_importance.clone()} onterm={on.term.clone()}
             onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
@@ -346,7 +425,8 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
             html! {
                 <ExportsDialog is_too_long={query.len() > LINK_LEN_MAX}
                     address={AttrValue::from(browser::page_url(&query))}
-                    pictures={state.pictures().names()} onexport={on.export.clone()}
+                    pictures={state.pictures().names()} has_stops={!workspace.quiz.stops.is_empty()}
+                    onexport={on.export.clone()}
                     onimport={on.import.clone()} {notice} {onclose} />
             }
         }
@@ -355,7 +435,9 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
                 run_title={AttrValue::from(run_title(workspace.timeline().run()))}
                 onlimits={on.limits.clone()} onsearch={on.start_search.clone()}
                 oncancel={on.stop_search.clone()} onplay={on.play_result.clone()}
-                ontest={on.save_test.clone()} {onclose} />
+                ontest={on.save_test.clone()} onshare={on.share_result.clone()}
+                notice={workspace.toast.as_ref().map(|it| AttrValue::from(it.text.clone()))}
+                {onclose} />
         },
     }
 }

@@ -6,9 +6,10 @@ use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 use leasehold_sim::Protection;
 
 use super::dropdown::Dropdown;
-use super::icon::icon;
+use super::icon::drawn;
 use crate::area::layout::OpenDialog;
 use crate::model::protection_labels::ProtectionLabel;
+use crate::picture::icon::Icon;
 
 /// The highest number that is a key together with Shift.
 const KEY_MAX: usize = 9;
@@ -38,7 +39,7 @@ pub(crate) fn Protections(props: &ProtectionsProps) -> Html {
             if others_off > 0 {
                 <span class="others-off">{ format!("{others_off} off") }</span>
             }
-            { icon("down") }
+            { drawn(Icon::ChevronDown) }
         </button>
         <Dropdown title="Protections" class="protections" anchor="protections"
             is_open={props.is_menu_open} onclose={props.onclose.clone()}>
@@ -63,7 +64,7 @@ fn chip(label: &ProtectionLabel, onprotection: &Callback<Protection>) -> Html {
             aria-pressed={label.is_on.to_string()}>
             <span class="number">{ label.number }</span>
             <span>{ label.name.clone() }</span>
-            if label.is_on { { icon("check") } } else { <span>{ "off" }</span> }
+            if label.is_on { { drawn(Icon::Check) } } else { <span>{ "off" }</span> }
         </button>
     }
 }

@@ -3,12 +3,13 @@
 use leasehold_sim::Protection;
 use yew::{AttrValue, Callback, Html, Properties, component, html};
 
-use super::icon::icon;
+use super::icon::drawn;
 use super::protections::Protections;
 use super::seed_menu::SeedMenu;
 use crate::area::layout::OpenDialog;
 use crate::model::protection_labels::ProtectionLabel;
 use crate::model::shortcuts::Command;
+use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct ScenarioBarProps {
@@ -41,7 +42,7 @@ pub(crate) fn ScenarioBar(props: &ScenarioBarProps) -> Html {
             aria-haspopup="dialog" title="Choose a scenario (O)">
             if number > 0 { <span class="number">{ number }</span> }
             <span class="title">{ title }</span>
-            { icon("down") }
+            { drawn(Icon::ChevronDown) }
         </button>
         if !props.is_observed {
             <Protections labels={props.protections.clone()}

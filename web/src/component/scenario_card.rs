@@ -5,9 +5,10 @@ use std::rc::Rc;
 use leasehold_sim::{Scenario, ScenarioGroup, groups_of};
 use yew::{Callback, Html, Properties, classes, component, html};
 
-use super::icon::icon;
+use super::icon::drawn;
 use super::thumbnail::Thumbnail;
 use crate::model::progress::{Achievement, Progress};
+use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct ScenarioCardProps {
@@ -47,7 +48,7 @@ fn achievement_view(achievement: Option<Achievement>) -> Html {
         None => html! { <span class="achievement new">{ "new" }</span> },
         Some(achievement) => html! {
             <span class={classes!("achievement", achievement.name())}>
-                { icon("check") }{ achievement.name() }
+                { drawn(Icon::Check) }{ achievement.name() }
             </span>
         },
     }

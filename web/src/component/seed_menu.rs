@@ -3,8 +3,9 @@
 use yew::{Callback, Html, Properties, component, html};
 
 use super::dropdown::Dropdown;
-use super::icon::icon;
+use super::icon::drawn;
 use crate::area::layout::OpenDialog;
+use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct SeedMenuProps {
@@ -26,7 +27,7 @@ pub(crate) fn SeedMenu(props: &SeedMenuProps) -> Html {
     html! { <>
         <button class="header-button seed" data-testid="seed" onclick={onopen}
             aria-haspopup="dialog" aria-expanded={is_open.to_string()}>
-            { "Seed " }<b>{ seed }</b>{ icon("down") }
+            { "Seed " }<b>{ seed }</b>{ drawn(Icon::ChevronDown) }
         </button>
         <Dropdown title={format!("Seed {seed}")} class="seed-menu" anchor="seed" {is_open}
             {onclose}>
@@ -36,15 +37,15 @@ pub(crate) fn SeedMenu(props: &SeedMenuProps) -> Html {
             </p>
             <ul>
                 <li><button data-testid="seed-repeat" onclick={props.onrepeat.reform(|_| ())}>
-                    { icon("start") }{ "Play this seed again" }
+                    { drawn(Icon::Play) }{ "Play this seed again" }
                 </button></li>
                 <li><button data-testid="seed-next" onclick={onseed.reform(move |_| seed + 1)}>
-                    { icon("dice") }{ format!("Another seed ({})", seed + 1) }
+                    { drawn(Icon::Dice) }{ format!("Another seed ({})", seed + 1) }
                 </button></li>
                 if seed != scenario_seed {
                     <li><button data-testid="seed-reset"
                         onclick={onseed.reform(move |_| scenario_seed)}>
-                        { icon("undo") }{ format!("Back to the scenario's seed ({scenario_seed})") }
+                        { drawn(Icon::Undo) }{ format!("Back to the scenario's seed ({scenario_seed})") }
                     </button></li>
                 }
             </ul>

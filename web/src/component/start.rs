@@ -7,12 +7,13 @@ use web_sys::KeyboardEvent;
 use yew::{Callback, Html, Properties, component, html};
 
 use super::dialog::ProgressLine;
-use super::icon::icon;
+use super::icon::drawn;
 use super::scenario_card::Cards;
 use super::terms::TermText;
 use super::thumbnail::Hero;
 use crate::area::start::{StartMsg, group_test_id};
 use crate::model::progress::Progress;
+use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct StartProps {
@@ -83,10 +84,10 @@ struct WaysProps {
 /// The buttons that lead into the project.
 #[component]
 fn Ways(props: &WaysProps) -> Html {
-    let way = |msg: StartMsg, test_id: &'static str, name: &str, text: &str, about: &str| {
+    let way = |msg: StartMsg, test_id: &'static str, icon: Icon, text: &str, about: &str| {
         html! {
             <button class="way" data-testid={test_id} onclick={props.onmsg.reform(move |_| msg)}>
-                { icon(name) }
+                { drawn(icon) }
                 <span class="name">{ text.to_owned() }</span>
                 <span class="about">{ about.to_owned() }</span>
             </button>
@@ -95,15 +96,15 @@ fn Ways(props: &WaysProps) -> Html {
     let live = if props.is_server_available { "this server, now" } else { "needs a server" };
     html! { <>
         <div class="ways">
-            { way(StartMsg::Play, "start-play", "play", "Play", "the first run") }
-            { way(StartMsg::StartTour, "start-tour", "tour", "Tour", "two minutes, five stops") }
-            { way(StartMsg::Live, "start-live", "live", "Live", live) }
-            { way(StartMsg::BreakIt, "start-break", "target", "Break it", "a puzzle: two faults") }
+            { way(StartMsg::Play, "start-play", Icon::Play, "Play", "the first run") }
+            { way(StartMsg::StartTour, "start-tour", Icon::Clock, "Tour", "two minutes, five stops") }
+            { way(StartMsg::Live, "start-live", Icon::Live, "Live", live) }
+            { way(StartMsg::BreakIt, "start-break", Icon::Target, "Break it", "a puzzle: two faults") }
         </div>
         if let Some(title) = &props.open_run {
             <button class="small-button start-return" data-testid="start-return"
                 onclick={props.onmsg.reform(|_| StartMsg::Return)}>
-                { icon("undo") }{ format!("Back to {title}") }<kbd>{ "U" }</kbd>
+                { drawn(Icon::Undo) }{ format!("Back to {title}") }<kbd>{ "U" }</kbd>
             </button>
         }
     </> }

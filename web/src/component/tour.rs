@@ -3,9 +3,10 @@
 
 use yew::{Callback, Html, Properties, component, html};
 
-use super::icon::icon;
+use super::icon::drawn;
 use crate::area::tour::TourMsg;
 use crate::model::tour::{TOUR, TourStop};
+use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct TourProps {
@@ -34,13 +35,13 @@ pub(crate) fn Tour(props: &TourProps) -> Html {
                 <span class="count">{ format!("{number} of {}", TOUR.len()) }</span>
                 <h2>{ stop.title }</h2>
                 <button class="quiet close" data-testid="tour-close" aria-label="Close the tour"
-                    onclick={send(TourMsg::Close)}>{ icon("close") }</button>
+                    onclick={send(TourMsg::Close)}>{ drawn(Icon::Close) }</button>
             </header>
             <div aria-live="polite">
                 <p>{ stop.text }</p>
                 if let Some(task) = task {
                     <p class={if is_done { "task done" } else { "task" }}>
-                        { icon(if is_done { "check" } else { "right" }) }<span>{ task }</span>
+                        { drawn(if is_done { Icon::Check } else { Icon::ArrowRight }) }<span>{ task }</span>
                     </p>
                 }
             </div>

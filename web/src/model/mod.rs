@@ -3,15 +3,19 @@
 //! - Nothing here performs I/O or touches the browser, so all of it is tested natively.
 //! - Nothing here names `picture` or `component`.
 
+pub(crate) mod cause_chain;
+pub(crate) mod client_color;
 pub(crate) mod comparison;
 mod correct_run;
 pub(crate) mod event_category;
 pub(crate) mod fault_options;
 pub(crate) mod file_views;
+pub(crate) mod flags;
 pub(crate) mod glossary;
 pub(crate) mod goal_progress;
 pub(crate) mod inspector;
 pub(crate) mod intervals;
+pub(crate) mod lease_view;
 pub(crate) mod link;
 pub(crate) mod live_trace;
 pub(crate) mod log_rows;
