@@ -6,6 +6,8 @@ use super::address;
 use super::context::{Context, PageArea, Redraw};
 use super::layout::LayoutMsg;
 use super::live::LiveMsg;
+use super::start::StartMsg;
+use super::tour::TourMsg;
 use crate::model::link::Link;
 use crate::model::workspace::RunId;
 
@@ -51,19 +53,19 @@ impl PageArea for ScenarioArea {
                     cx.workspace.open_scenario(scenario);
                     cx.workspace.player.is_playing = !cx.environment.reduced_motion;
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenRun(scenario, notice) => {
                 cx.workspace.open_run(*scenario);
                 if let Some(notice) = notice {
                     cx.show_toast(&notice);
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenViolation(scenario) => {
                 cx.workspace.open_run(*scenario);
                 cx.workspace.replay_violation(!cx.environment.reduced_motion);
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::ToggleProtection(protection) => {
                 cx.workspace.toggle_protection(protection);
@@ -84,6 +86,13 @@ impl PageArea for ScenarioArea {
         }
         Redraw::Page
     }
+}
+
+/// Closes what covers the run.
+fn show_run(cx: &mut Context<'_>) {
+    cx.send(LayoutMsg::CloseDialog);
+    cx.send(StartMsg::Hide);
+    cx.send(TourMsg::Abandon);
 }
 
 /// Whether the message shows an entry of the browser's history that is about the live view.

@@ -6,6 +6,7 @@ pub(crate) mod axis;
 pub(crate) mod card;
 pub(crate) mod exported;
 pub(crate) mod gantt;
+pub(crate) mod hero;
 pub(crate) mod icon;
 mod labels;
 mod lanes;
