@@ -1,6 +1,6 @@
-//! Leads the page through everything that it can show: each scenario at its stops, the question, the
-//! answer and the end; the other views and the dialogs; and crowds. Each of them in both themes, and
-//! while presenting.
+//! Leads the page through everything that it can show: each scenario at its stops, the question,
+//! the answer and the end; the other views and the dialogs; and crowds. Each of them in both
+//! themes, and while presenting.
 //!
 //! The page is loaded once for each scenario. Everything else is reached by keys, as a lecturer
 //! would.
