@@ -11,6 +11,7 @@
 pub mod browser;
 pub mod client;
 pub mod client_process;
+pub mod color;
 pub mod command;
 pub mod data_dir;
 pub mod datagram;
@@ -24,4 +25,6 @@ pub mod relay;
 pub mod rng;
 pub mod server;
 pub mod storm;
+#[cfg(feature = "browser")]
+pub mod visual_audit;
 pub mod wait;

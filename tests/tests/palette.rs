@@ -1,44 +1,35 @@
 //! The colours of the page, read from its design tokens: text and symbols have enough contrast with
-//! their background, and the six message colours differ for every kind of colour vision, in both
-//! themes.
-
-#![allow(clippy::many_single_char_names, reason = "the names of the formulas")]
+//! their background, and the hues of the clients differ from each other and from red for every kind
+//! of colour vision, in both themes.
 
 use std::fs;
 use std::path::Path;
 
+use leasehold_tests::color::{Color, VISIONS, contrast, difference, from_hex, simulate};
+
 /// The least contrast of text and symbols, by WCAG 2.
 const CONTRAST_MIN: f64 = 4.5;
 
-/// The least difference between two message colours, by CIEDE2000, in the light and the dark theme.
-const DIFFERENCE_MIN: [f64; 2] = [17.9, 20.9];
+/// The least difference between two hues by CIEDE2000, for colour blindness in the light and the
+/// dark theme. The number doubles the hue everywhere.
+const DIFFERENCE_MIN: [f64; 2] = [7.0, 9.5];
 
-/// The colours of packets and events.
-const MESSAGE_COLORS: [&str; 6] = ["acquire", "grant", "append", "release", "reject", "renew"];
+/// The least difference for normal vision.
+const DIFFERENCE_MIN_NORMAL: [f64; 2] = [11.7, 15.9];
 
-/// The transformations of linear RGB for normal, protanopic, deuteranopic and tritanopic vision.
-/// Source: Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color
-/// vision deficiency", IEEE TVCG 15(6), 2009, severity 1.
-const VISIONS: [[[f64; 3]; 3]; 4] = [
-    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-    [
-        [0.152_286, 1.052_583, -0.204_868],
-        [0.114_503, 0.786_281, 0.099_216],
-        [-0.003_882, -0.048_116, 1.051_998],
-    ],
-    [
-        [0.367_322, 0.860_646, -0.227_968],
-        [0.280_085, 0.672_501, 0.047_413],
-        [-0.011_820, 0.042_940, 0.968_881],
-    ],
-    [
-        [1.255_528, -0.076_749, -0.178_779],
-        [-0.078_411, 0.930_809, 0.147_602],
-        [0.004_733, 0.691_367, 0.303_900],
-    ],
+/// The hues of the clients, what has none, and red.
+const HUES: [&str; 10] = [
+    "client-1",
+    "client-2",
+    "client-3",
+    "client-4",
+    "client-5",
+    "client-6",
+    "client-7",
+    "client-8",
+    "client-other",
+    "reject",
 ];
-
-type Color = [f64; 3];
 
 /// Returns the colours of a token in the light and the dark theme, in linear RGB.
 fn token(name: &str) -> [Color; 2] {
@@ -48,112 +39,41 @@ fn token(name: &str) -> [Color; 2] {
     let line = line.unwrap_or_else(|| panic!("no token {name}"));
     let both = line.split("light-dark(").nth(1).and_then(|it| it.split(')').next());
     let (light, dark) = both.and_then(|it| it.split_once(',')).expect("light-dark(…, …)");
-    [linear(light.trim()), linear(dark.trim())]
-}
-
-fn linear(hex: &str) -> Color {
-    let channel = |index: usize| {
-        let byte =
-            u8::from_str_radix(&hex[1 + 2 * index..3 + 2 * index], 16).expect("two hex digits");
-        let share = f64::from(byte) / 255.0;
-        if share <= 0.040_45 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
-    };
-    [channel(0), channel(1), channel(2)]
-}
-
-fn luminance([r, g, b]: Color) -> f64 {
-    0.2126 * r + 0.7152 * g + 0.0722 * b
-}
-
-fn contrast(a: Color, b: Color) -> f64 {
-    let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
-    if a > b { a / b } else { b / a }
-}
-
-fn simulate(color: Color, vision: &[[f64; 3]; 3]) -> Color {
-    vision.map(|row| {
-        let sum = row[0] * color[0] + row[1] * color[1] + row[2] * color[2];
-        sum.clamp(0.0, 1.0)
-    })
-}
-
-/// Converts linear RGB to CIE L*a*b*, D65.
-fn lab([r, g, b]: Color) -> Color {
-    let x = (0.412_456 * r + 0.357_576 * g + 0.180_438 * b) / 0.950_47;
-    let y = 0.212_673 * r + 0.715_152 * g + 0.072_175 * b;
-    let z = (0.019_334 * r + 0.119_192 * g + 0.950_304 * b) / 1.088_83;
-    let f = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
-    [116.0 * f(y) - 16.0, 500.0 * (f(x) - f(y)), 200.0 * (f(y) - f(z))]
-}
-
-/// Computes CIEDE2000. Source: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color
-/// Research and Application 30(1), 2005.
-fn difference(one: Color, two: Color) -> f64 {
-    let ([l1, a1, b1], [l2, a2, b2]) = (lab(one), lab(two));
-    let seventh = |c: f64| (c.powi(7) / (c.powi(7) + 25_f64.powi(7))).sqrt();
-    let mean = f64::midpoint(a1.hypot(b1), a2.hypot(b2));
-    let stretch = 1.0 + 0.5 * (1.0 - seventh(mean));
-    let (a1, a2) = (a1 * stretch, a2 * stretch);
-    let (c1, c2) = (a1.hypot(b1), a2.hypot(b2));
-    let hue = |a: f64, b: f64| b.atan2(a).to_degrees().rem_euclid(360.0);
-    let (h1, h2) = (hue(a1, b1), hue(a2, b2));
-    let turn = match h2 - h1 {
-        turn if turn > 180.0 => turn - 360.0,
-        turn if turn < -180.0 => turn + 360.0,
-        turn => turn,
-    };
-    let (dl, dc) = (l2 - l1, c2 - c1);
-    let dh = 2.0 * (c1 * c2).sqrt() * (turn / 2.0).to_radians().sin();
-    let (l, c) = (f64::midpoint(l1, l2), f64::midpoint(c1, c2));
-    let h = if (h1 - h2).abs() > 180.0 { (h1 + h2 + 360.0) / 2.0 } else { f64::midpoint(h1, h2) };
-    let cos = |times: f64, off: f64| (times * h + off).to_radians().cos();
-    let t = 1.0 - 0.17 * cos(1.0, -30.0) + 0.24 * cos(2.0, 0.0) + 0.32 * cos(3.0, 6.0)
-        - 0.20 * cos(4.0, -63.0);
-    let sl = 1.0 + 0.015 * (l - 50.0).powi(2) / (20.0 + (l - 50.0).powi(2)).sqrt();
-    let (sc, sh) = (1.0 + 0.045 * c, 1.0 + 0.015 * c * t);
-    let bend = 30.0 * (-((h - 275.0) / 25.0).powi(2)).exp();
-    let rt = -2.0 * seventh(c) * (2.0 * bend).to_radians().sin();
-    let (l, c, h) = (dl / sl, dc / sc, dh / sh);
-    (l * l + c * c + h * h + rt * c * h).sqrt()
-}
-
-#[test]
-fn the_formula_agrees_with_published_examples() {
-    // Pure colours, whose difference is published with many implementations.
-    let [red, green] = [linear("#ff0000"), linear("#00ff00")];
-    assert!((difference(red, green) - 86.6).abs() < 0.1, "{}", difference(red, green));
-    assert!(difference(red, red) < 1e-9);
-    assert!((contrast(linear("#ffffff"), linear("#000000")) - 21.0).abs() < 1e-9);
+    [from_hex(light.trim()), from_hex(dark.trim())]
 }
 
 #[test]
 fn text_and_symbols_have_enough_contrast_with_their_background() {
     let text = ["ink", "ink-soft", "accent-text"];
     for theme in 0..2 {
-        for ground in ["surface", "accent-soft", "reject-soft"] {
-            let messages: &[&str] = if ground == "surface" { &MESSAGE_COLORS } else { &["reject"] };
-            for name in messages.iter().chain(&text) {
-                let found = contrast(token(name)[theme], token(ground)[theme]);
-                assert!(found >= CONTRAST_MIN, "{name} on {ground}, theme {theme}: {found:.2}");
-            }
+        let check = |name: &str, ground: &str| {
+            let found = contrast(token(name)[theme], token(ground)[theme]);
+            assert!(found >= CONTRAST_MIN, "{name} on {ground}, theme {theme}: {found:.2}");
+        };
+        for ground in ["surface", "accent-soft", "reject-soft", "frost"] {
+            text.iter().chain(&HUES).for_each(|name| check(name, ground));
         }
-        for name in ["ink", "ink-soft"] {
-            let found = contrast(token(name)[theme], token("ground")[theme]);
-            assert!(found >= CONTRAST_MIN, "{name} on ground, theme {theme}: {found:.2}");
+        for ground in ["ground", "raised"] {
+            ["ink", "ink-soft"].iter().chain(&HUES).for_each(|name| check(name, ground));
         }
-        let button = contrast(token("on-accent")[theme], token("accent")[theme]);
-        assert!(button >= CONTRAST_MIN, "a button, theme {theme}: {button:.2}");
+        // Text on a filled bar.
+        HUES[..9].iter().for_each(|name| check("on-client", name));
+        check("on-accent", "accent");
     }
 }
 
 #[test]
-fn the_message_colors_differ_for_every_kind_of_colour_vision() {
-    for (theme, least) in DIFFERENCE_MIN.into_iter().enumerate() {
+fn hues_of_clients_differ_from_each_other_and_from_red_for_every_kind_of_vision() {
+    for theme in 0..2 {
         for (kind, vision) in VISIONS.iter().enumerate() {
-            for (index, first) in MESSAGE_COLORS.iter().enumerate() {
-                for second in &MESSAGE_COLORS[..index] {
+            let least = if kind == 0 { DIFFERENCE_MIN_NORMAL } else { DIFFERENCE_MIN }[theme];
+            for (index, first) in HUES.iter().enumerate() {
+                for second in &HUES[..index] {
                     let colors = [first, second].map(|name| simulate(token(name)[theme], vision));
                     let found = difference(colors[0], colors[1]);
+                    // What has no hue only has to look different from what has one.
+                    let is_neutral = [first, second].iter().any(|it| **it == "client-other");
+                    let least = if is_neutral && kind == 0 { DIFFERENCE_MIN[theme] } else { least };
                     let what = format!("{first} and {second}, theme {theme}, vision {kind}");
                     assert!(found >= least - 0.05, "{what}: {found:.1}");
                 }

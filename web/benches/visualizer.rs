@@ -27,12 +27,14 @@ use leasehold_sim::{Scenario, VirtualTime};
 
 use busy::busy;
 use fixtures::LockCycles;
+use model::lease_view::LeaseView;
 use model::link::Link;
 use model::timeline::Timeline;
 use model::workspace::Workspace;
-use picture::gantt::{GanttInput, Names, gantt};
+use picture::gantt::{GanttInput, gantt};
 use picture::shape::Area;
-use picture::stage::{StageOptions, stage};
+use picture::stage::{StageInput, stage};
+use picture::thumbnail::Thumbnails;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -76,6 +78,23 @@ fn apply_messages(bencher: Bencher<'_, '_>, events: usize) {
         });
 }
 
+/// Collects what the leases show of a run, as each frame does.
+#[divan::bench(args = NODES)]
+fn view_leases(bencher: Bencher<'_, '_>, nodes: usize) {
+    let timeline = timeline_with_nodes(nodes);
+    bencher.bench_local(|| LeaseView::new(black_box(&timeline)));
+}
+
+/// Draws the thumbnails of all scenarios, as the start screen does once.
+#[divan::bench]
+fn draw_thumbnails(bencher: Bencher<'_, '_>) {
+    let scenarios = leasehold_sim::library();
+    bencher.bench_local(|| {
+        let mut thumbnails = Thumbnails::default();
+        scenarios.iter().map(|scenario| thumbnails.get(scenario).shapes.len()).sum::<usize>()
+    });
+}
+
 /// Goes to a random position in the middle third of a long run, and builds the scene.
 #[divan::bench]
 fn seek_long_run(bencher: Bencher<'_, '_>) {
@@ -107,27 +126,15 @@ fn timeline_with_nodes(nodes: usize) -> Timeline {
 fn draw_stage(bencher: Bencher<'_, '_>, nodes: usize) {
     let timeline = timeline_with_nodes(nodes);
     let scene = timeline.scene();
-    let picture = || stage(black_box(&scene), timeline.now(), AREA, StageOptions::default());
+    let picture = || stage(&StageInput::new(black_box(&scene), timeline.now()), AREA);
     bencher.counter(ItemsCount::new(picture().shapes.len())).bench_local(picture);
 }
 
 #[divan::bench(args = NODES)]
 fn draw_gantt(bencher: Bencher<'_, '_>, nodes: usize) {
     let timeline = timeline_with_nodes(nodes);
-    let (intervals, config) = (timeline.intervals(), &timeline.run().config);
-    let locks: Vec<String> = config.locks.iter().map(ToString::to_string).collect();
-    let mut names = vec!["server".to_owned()];
-    names.extend(config.clients.iter().map(|client| client.name.to_string()));
-    let input = GanttInput {
-        intervals: &intervals,
-        names: Names { locks: &locks, nodes: &names },
-        now: timeline.now(),
-        lease_us: 10_000_000,
-        violations: &[],
-        is_inferred: false,
-        overlay: None,
-        must_fit: false,
-    };
+    let view = LeaseView::new(&timeline);
+    let input = GanttInput::new(&view);
     let visible_range = (VirtualTime::START, timeline.now());
     let picture = || gantt(black_box(&input), visible_range, AREA, None);
     bencher.counter(ItemsCount::new(picture().shapes.len())).bench_local(picture);

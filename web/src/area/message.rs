@@ -13,7 +13,9 @@ use super::scenario::ScenarioMsg;
 use super::search::SearchMsg;
 use super::selection::SelectionMsg;
 use super::share::{ExportKind, ShareMsg};
+use super::start::StartMsg;
 use super::timeline::TimelineMsg;
+use super::tour::TourMsg;
 use super::why::WhyMsg;
 use crate::model::shortcuts::Command;
 use crate::model::target::Target;
@@ -34,6 +36,8 @@ pub(crate) enum Msg {
     Share(ShareMsg),
     Present(PresentMsg),
     Layout(LayoutMsg),
+    Start(StartMsg),
+    Tour(TourMsg),
 }
 
 /// Implements the conversion of an area's messages.
@@ -62,6 +66,8 @@ from_messages!(
     Share(ShareMsg),
     Present(PresentMsg),
     Layout(LayoutMsg),
+    Start(StartMsg),
+    Tour(TourMsg),
 );
 
 impl Msg {
@@ -121,6 +127,8 @@ impl Msg {
             Timer::LongPress => SelectionMsg::LongPressed.into(),
             Timer::Vote => QuestionMsg::TimerTick.into(),
             Timer::Connection => LiveMsg::Tick.into(),
+            Timer::Preload => SearchMsg::Preload.into(),
+            Timer::Moment => ShareMsg::SaveMoment.into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use leasehold_sim::{Invariant, InvariantStatus, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html, use_state};
 
-use super::scenario_bar::capitalized;
+use crate::model::protection_labels::capitalized;
 
 /// An invariant, with its status at the current position and at the end of the run.
 type Status = (Invariant, InvariantStatus, InvariantStatus);

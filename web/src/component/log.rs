@@ -6,6 +6,7 @@ use leasehold_sim::{Importance, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html};
 
 use super::figure::shape_view;
+use super::terms::TermText;
 use super::who::text_with_clients;
 use crate::model::client_names::ClientNames;
 use crate::model::log_rows::LogRow;
@@ -29,6 +30,8 @@ pub(crate) struct LogProps {
     pub(crate) filtered_to: Option<String>,
     pub(crate) selected: Option<RecordId>,
     pub(crate) onrecord: Callback<RecordId>,
+    /// Receives the name of a term of the glossary.
+    pub(crate) onterm: Callback<&'static str>,
     pub(crate) onwhy: Callback<RecordId>,
     pub(crate) onminimportance: Callback<Importance>,
     pub(crate) onclearfilter: Callback<()>,
@@ -48,11 +51,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         }
     };
     // All rows have keys, so that a new row at the top does not update the others.
-    let mut items: Vec<Html> =
-        rows
-        .iter()
-        .map(|row| log_row(row, selected, &props.clients, (&props.onrecord, &props.onwhy)))
-        .collect();
+    let mut items: Vec<Html> = rows.iter().map(|row| log_row(row, selected, props)).collect();
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
@@ -94,15 +93,10 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     }
 }
 
-fn log_row(
-    row: &LogRow,
-    selected: Option<RecordId>,
-    clients: &ClientNames,
-    (onrecord, onwhy): (&Callback<RecordId>, &Callback<RecordId>),
-) -> Html {
+fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
     let record = row.record;
-    let with_clients = |text: &str| text_with_clients(text, clients);
-    let go_to_record = |to: RecordId| onrecord.reform(move |_| to);
+    let with_clients = |text: &str| text_with_clients(text, &props.clients);
+    let go_to_record = |to: RecordId| props.onrecord.reform(move |_| to);
     let class = classes!(
         row.category.class(),
         row.is_current.then_some("current"),
@@ -127,12 +121,14 @@ fn log_row(
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">
-                    { with_clients(&format!("because {reason}")) }
+                    { "because " }
+                    <TermText text={reason.clone()} clients={Rc::clone(&props.clients)}
+                        onterm={props.onterm.clone()} />
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
-                    <button class="cause why-button" onclick={onwhy.reform(move |_| record)}
+                    <button class="cause why-button" onclick={props.onwhy.reform(move |_| record)}
                         title="Explain, from the first cause on">{ "Why?" }</button>
                 </p>
             }

@@ -10,7 +10,8 @@ use super::caption::{Caption, Goal};
 use super::comparison::ComparisonPanel;
 use super::controls::Controls;
 use super::dialog::{
-    ExportsDialog, FaultMenu, HelpDialog, LegendDialog, ScenariosDialog, SearchDialog,
+    ExportsDialog, FaultMenu, GlossaryDialog, HelpDialog, LegendDialog, MenuDialog,
+    ScenariosDialog, SearchDialog, StartServerDialog,
 };
 use super::files::Files;
 use super::header::{Header, HeaderContent};
@@ -19,15 +20,18 @@ use super::invariants::Invariants;
 use super::live_bar::LiveBarProps;
 use super::log::Log;
 use super::question::Question;
-use super::scenario_bar::{ScenarioBarProps, capitalized};
+use super::scenario_bar::ScenarioBarProps;
 use super::stage_panel::StagePanel;
+use super::start::Start;
 use super::strip::Strip;
 use super::timeline_panel::TimelinePanel;
 use super::toasts::Toasts;
+use super::tour::Tour;
 use super::why::Why;
 use crate::area::layout::OpenDialog;
 use crate::area::live::LiveStatus;
 use crate::area::page_state::PageState;
+use crate::area::start::StartMsg;
 use crate::browser;
 use crate::feed::connection::ConnectionStatus;
 use crate::model::comparison::run_title;
@@ -35,6 +39,7 @@ use crate::model::inspector;
 use crate::model::link::LINK_LEN_MAX;
 use crate::model::panel_data::PanelData;
 use crate::model::player::Speed;
+use crate::model::protection_labels::{capitalized, protection_labels};
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::{Command, View};
 use crate::model::target::Target;
@@ -42,6 +47,10 @@ use crate::model::timeline::Timeline;
 
 pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
+    if state.start.is_shown {
+        return start_view(state, on);
+    }
+    let tour = state.tour.current();
     let class = classes!(
         "page",
         state.present.is_presenting.then_some("presenting"),
@@ -50,6 +59,7 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
         workspace.comparison.is_some().then_some("comparing"),
         state.is_stale().then_some("connection-stale"),
         format!("tab-{}", state.layout.selected_tab.test_id()),
+        tour.map(|(_, stop)| format!("touring tour-{}", stop.part.name())),
         format!("side-{}", side_content(state).code()),
     );
     let data = workspace.panel_data();
@@ -74,7 +84,31 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
             <Toasts toast={workspace.toast.clone()} is_comparing={workspace.comparison.is_some()}
                 onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
             { dialog(state, on) }
+            if let Some((number, stop)) = tour {
+                <div class="tour-shade" aria-hidden="true"></div>
+                <Tour {number} {stop} is_done={stop.is_done(workspace)}
+                    is_touch={state.environment.is_touch} onmsg={on.tour.clone()} />
+            }
             if state.present.is_blank { <div class="blank" aria-hidden="true"></div> }
+        </div>
+    }
+}
+
+fn start_view(state: &PageState, on: &Callbacks) -> Html {
+    let workspace = &state.workspace;
+    let title = if workspace.is_live { "the live view" } else { &workspace.scenario.title };
+    html! {
+        <div id="page" class="page-start">
+            <Start library={Rc::clone(&workspace.library)} group={state.start.group}
+                progress={state.start.progress.clone()}
+                open_run={state.start.can_return.then(|| title.to_owned())}
+                is_server_available={state.environment.is_server_available}
+                onmsg={on.start.clone()} onchoose={on.scenario.clone()} onterm={on.term.clone()}
+                onglossary={on.open.reform(|()| OpenDialog::Glossary(None))}
+                ontheme={on.theme.clone()} />
+            <Toasts toast={workspace.toast.clone()} is_comparing={false}
+                onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
+            { dialog(state, on) }
         </div>
     }
 }
@@ -104,19 +138,23 @@ fn header(state: &PageState, on: &Callbacks) -> Html {
             title: AttrValue::from(workspace.scenario.title.clone()),
             number: index.map_or(0, |index| index + 1),
             seed: run.seed,
+            scenario_seed: workspace.scenario.seed,
             is_observed,
-            without: run.without.clone(),
-            switches: workspace.scenario.switches.clone(),
+            protections: protection_labels(&run.without, &workspace.scenario.switches),
+            open_dialog: state.layout.open_dialog,
             oncommand: on.command.clone(),
             onprotection: on.protection.clone(),
             onseed: on.seed.clone(),
+            onrepeat: on.repeat.clone(),
+            onopen: on.open.clone(),
+            onclose: on.close_dialog.clone(),
         })
     };
     html! {
         <Header {content} {is_observed} theme={state.layout.theme}
             is_server_available={state.environment.is_server_available}
             oncommand={on.command.clone()} onlive={on.show_live.clone()}
-            ontheme={on.theme.clone()} />
+            ontheme={on.theme.clone()} onstart={on.start.clone()} onopen={on.open.clone()} />
     }
 }
 
@@ -317,7 +355,8 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         <Log rows={Rc::clone(&data.rows)} clients={Rc::clone(&data.clients)} has_more={data.has_more_rows}
             has_past={!workspace.timeline().past().is_empty()}
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
-            onrecord={on.record.clone()} onwhy={on.explain.clone()} onminimportance={on.min_importance.clone()}
+            onrecord={on.record.clone()} onwhy={on.explain.clone()}
+            onminimportance={on.min_importance.clone()} onterm={on.term.clone()}
             onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
@@ -355,8 +394,18 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
         Some(OpenDialog::Scenarios) => html! {
             <ScenariosDialog library={Rc::clone(&workspace.library)}
                 current={AttrValue::from(workspace.scenario.name.clone())}
-                onchoose={on.scenario.clone()} {onclose} />
+                progress={state.start.progress.clone()} onchoose={on.scenario.clone()}
+                onreset={on.start.reform(|()| StartMsg::ResetProgress)} {onclose} />
         },
+        // These are below their buttons in the header.
+        Some(OpenDialog::Protections | OpenDialog::Seed) => Html::default(),
+        Some(OpenDialog::Menu) => html! {
+            <MenuDialog is_live={workspace.is_live} is_observed={is_observed(state)}
+                seed={workspace.timeline().run().seed} theme={state.layout.theme}
+                onchoose={on.menu_item.clone()} {onclose} />
+        },
+        Some(OpenDialog::Glossary(term)) => html! { <GlossaryDialog {term} {onclose} /> },
+        Some(OpenDialog::StartServer) => html! { <StartServerDialog {onclose} /> },
         Some(OpenDialog::FaultMenu) => {
             let title =
                 workspace.selected.map(|it| inspector::target_title(&workspace.scene(), it));
@@ -371,14 +420,17 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
             <HelpDialog shortcuts_disabled={state.layout.shortcuts_disabled}
                 ontoggle={on.toggle_shortcuts.clone()} {onclose} />
         },
-        Some(OpenDialog::Legend) => html! { <LegendDialog {onclose} /> },
+        Some(OpenDialog::Legend) => html! {
+            <LegendDialog onterm={on.term.clone()} {onclose} />
+        },
         Some(OpenDialog::Exports) => {
             let query = workspace.link_to_now().to_query();
             let notice = workspace.toast.as_ref().map(|it| AttrValue::from(it.text.clone()));
             html! {
                 <ExportsDialog is_too_long={query.len() > LINK_LEN_MAX}
                     address={AttrValue::from(browser::page_url(&query))}
-                    pictures={state.pictures().names()} onexport={on.export.clone()}
+                    pictures={state.pictures().names()} has_stops={!workspace.quiz.stops.is_empty()}
+                    onexport={on.export.clone()}
                     onimport={on.import.clone()} {notice} {onclose} />
             }
         }
@@ -387,7 +439,9 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
                 run_title={AttrValue::from(run_title(workspace.timeline().run()))}
                 onlimits={on.limits.clone()} onsearch={on.start_search.clone()}
                 oncancel={on.stop_search.clone()} onplay={on.play_result.clone()}
-                ontest={on.save_test.clone()} {onclose} />
+                ontest={on.save_test.clone()} onshare={on.share_result.clone()}
+                notice={workspace.toast.as_ref().map(|it| AttrValue::from(it.text.clone()))}
+                {onclose} />
         },
     }
 }

@@ -9,7 +9,8 @@ use leasehold_sim::NodeId;
 /// The number of clients that have a hue of their own.
 pub(crate) const HUES: usize = 8;
 
-const CLASSES: [&str; HUES] = ["who-1", "who-2", "who-3", "who-4", "who-5", "who-6", "who-7", "who-8"];
+const CLASSES: [&str; HUES] =
+    ["who-1", "who-2", "who-3", "who-4", "who-5", "who-6", "who-7", "who-8"];
 
 /// The class of everything that has no hue.
 pub(crate) const NEUTRAL: &str = "who-other";

@@ -3,6 +3,7 @@
 use leasehold_sim::VirtualTime;
 
 use super::shape::{Anchor, Shape, line, text};
+use super::text_width::text_width;
 
 /// Maps a range of time to a horizontal range of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,30 +44,49 @@ impl Axis {
         self.from + offset
     }
 
-    /// Returns lines and labels at round times.
+    /// Returns lines and labels at round times. No two labels touch, and none leaves the range by
+    /// more than half of its width.
     pub(crate) fn ticks(&self, top: f64, bottom: f64, em: f64) -> Vec<Shape> {
+        let size = em * 0.85;
         let length = self.to.as_micros() - self.from.as_micros();
-        let label_capacity = (self.right - self.left) / (em * 4.5);
-        let step = round_step_at_least(to_f64(length) / label_capacity.max(1.0));
+        let (step, label_width) = self.tick_step(length, size);
         let mut shapes = Vec::new();
         let mut at = self.from.as_micros().div_ceil(step) * step;
         while at <= self.to.as_micros() {
-            let time = VirtualTime::from_micros(at);
-            let x = self.x_of(time);
+            let x = self.x_of(VirtualTime::from_micros(at));
             shapes.push(line("tick", (x, top), (x, bottom)));
-            let tick_label = tick_label(at, step);
-            let anchor = if x < self.left + em { Anchor::Start } else { Anchor::Middle };
-            if x < self.right - em {
-                shapes.push(text("tick-label", (x, bottom + em), anchor, em * 0.8, tick_label));
+            if x + label_width / 2.0 <= self.right + em {
+                let label = tick_label(at, step);
+                shapes.push(text(
+                    "tick-label",
+                    (x, bottom + em * 1.1),
+                    Anchor::Middle,
+                    size,
+                    label,
+                ));
             }
             at += step;
         }
         shapes
     }
+
+    /// Returns the step between two labels, and the width of the widest label.
+    fn tick_step(&self, length: u64, size: f64) -> (u64, f64) {
+        let mut step = round_step_at_least(to_f64(length) / 400.0);
+        loop {
+            let last = self.to.as_micros() / step * step;
+            let width = text_width(&tick_label(last, step), size);
+            let pixels = (self.right - self.left) * to_f64(step) / to_f64(length.max(1));
+            if pixels >= width + size * 4.5 || step > length {
+                return (step, width);
+            }
+            step = round_step_at_least(to_f64(step) * 1.5);
+        }
+    }
 }
 
 /// Returns the smallest of 1, 2, 5 times a power of ten that is at least `minimum` (microseconds).
-fn round_step_at_least(minimum: f64) -> u64 {
+pub(crate) fn round_step_at_least(minimum: f64) -> u64 {
     let mut step = 1_000;
     loop {
         for factor in [1, 2, 5] {
@@ -123,7 +143,7 @@ mod tests {
                 },
             )
             .collect();
-        assert_eq!(labels, ["0 s", "10 s", "20 s", "30 s"]);
+        assert_eq!(labels, ["0 s", "10 s", "20 s", "30 s", "40 s"]);
         assert_eq!(
             (round_step_at_least(1_200.0), round_step_at_least(600_000.0)),
             (2_000, 1_000_000)

@@ -25,6 +25,21 @@ pub(crate) struct Area {
     pub(crate) em: f64,
 }
 
+impl Area {
+    /// Returns the area of a picture of this size, with a font size that is readable there: type
+    /// grows with the screen. While presenting, it is readable from the last row.
+    pub(crate) fn new((width, height): (f64, f64), is_presenting: bool) -> Self {
+        let (width, height) = (width.max(120.0), height.max(60.0));
+        let em = if is_presenting {
+            (height / 10.0).max(27.0).min(width / 26.0)
+        } else {
+            (width / 63.0).min(height / 17.0).min(48.0)
+        };
+        let em = em.max(12.0);
+        Self { width, height, em }
+    }
+}
+
 pub(crate) type Class = Cow<'static, str>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -130,34 +145,69 @@ pub(crate) fn text(
     Shape::Text { class: class.into(), x, y, anchor, size, text: text.into() }
 }
 
-/// Returns the approximate width of a text: sans-serif letters are on average 0.56 em wide.
-pub(crate) fn text_width(text: &str, size: f64) -> f64 {
-    0.56 * size * to_f64(text.chars().count())
+/// Hatches a rectangle with diagonal lines. The lines stay where they are if the rectangle grows.
+pub(crate) fn hatch(
+    class: impl Into<Class>,
+    (x, y): (f64, f64),
+    (width, height): (f64, f64),
+    spacing: f64,
+) -> Shape {
+    let mut spacing = spacing.max(1.0);
+    while width + height > spacing * HATCH_LINES_MAX {
+        spacing *= 2.0;
+    }
+    let (right, bottom) = (x + width, y + height);
+    let mut data = String::new();
+    let mut sum = ((x + y) / spacing).ceil() * spacing;
+    // Every point of a line has the same sum of coordinates.
+    while sum < right + bottom {
+        let (low_x, high_x) = ((sum - bottom).max(x), (sum - y).min(right));
+        if high_x - low_x > 0.5 {
+            let ends = [low_x, sum - low_x, high_x, sum - high_x];
+            data.push_str(&fill_numbers("M_ _L_ _", &ends));
+        }
+        sum += spacing;
+    }
+    path(class, data)
 }
 
-/// Returns the text, truncated with an ellipsis if it is wider than `width`.
-pub(crate) fn truncated_to_width(text: &str, size: f64, width: f64) -> String {
-    if text_width(text, size) <= width {
-        return text.to_owned();
-    }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
-    let letters = (width / (0.56 * size)).max(1.0) as usize;
-    let mut truncated: String = text.chars().take(letters.saturating_sub(1)).collect();
-    truncated.push('…');
-    truncated
-}
+/// The largest number of lines in a hatched rectangle.
+const HATCH_LINES_MAX: f64 = 160.0;
 
 /// Returns the path data of a circular arc, clockwise from the top. `from` and `fraction` are
 /// fractions of a turn, from 0 to 1.
 pub(crate) fn arc_path((x, y): (f64, f64), r: f64, from: f64, fraction: f64) -> String {
-    let fraction = clamp(fraction, 0.0, 0.9999);
+    let fraction = clamp(fraction, 0.0, 1.0);
     let point = |at: f64| {
         let (sine, cosine) = (at * TAU).sin_cos();
         (x + r * sine, y - r * cosine)
     };
-    let ((x1, y1), (x2, y2)) = (point(from), point(from + fraction));
-    let large = f64::from(u8::from(fraction > 0.5));
-    fill_numbers("M_ _A_ _ 0 _ 1 _ _", &[x1, y1, r, r, large, x2, y2])
+    let (start_x, start_y) = point(from);
+    let mut data = fill_numbers("M_ _", &[start_x, start_y]);
+    // Coordinates are rounded to tenths. An arc of at most a quarter of a turn keeps its centre
+    // nevertheless; the ends of a longer one can even coincide.
+    let parts = (fraction * 4.0).ceil().max(1.0);
+    let mut part = 1.0;
+    while part <= parts {
+        let (end_x, end_y) = point(from + fraction * part / parts);
+        data.push_str(&fill_numbers("A_ _ 0 0 1 _ _", &[r, r, end_x, end_y]));
+        part += 1.0;
+    }
+    data
+}
+
+/// Returns the head of an arrow.
+pub(crate) fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
+    let direction = (to.0 - from.0, to.1 - from.1);
+    let length = direction.0.hypot(direction.1).max(0.1);
+    let back = (-direction.0 / length * size, -direction.1 / length * size);
+    let side = |off: f64| {
+        let (sine, cosine) = (off * TAU).sin_cos();
+        (to.0 + back.0 * cosine - back.1 * sine, to.1 + back.0 * sine + back.1 * cosine)
+    };
+    let (a, b) = (side(0.064), side(-0.064));
+    let (x, y) = to;
+    path(format!("{class} head"), fill_numbers("M_ _L_ _L_ _Z", &[x, y, a.0, a.1, b.0, b.1]))
 }
 
 /// Replaces each `_` of the pattern by the next number.
@@ -211,7 +261,7 @@ impl Picture {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" {size} viewBox=\"{view_box}\" \
             class=\"picture\" role=\"img\" aria-label=\"{}\"><style>{style}</style>\
-            <rect class=\"paper\" {size}/>",
+            <rect class=\"background\" {size}/>",
             escaped(label),
         );
         for shape in shapes {
@@ -274,6 +324,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::path_bounds::{path_arcs, path_points};
 
     #[test]
     fn client_names_are_escaped() {
@@ -284,6 +335,15 @@ mod tests {
         assert!(svg.contains("aria-label=\"a&quot;b\""), "{svg}");
     }
 
+    /// A shape without a rule is black in an exported picture.
+    #[test]
+    fn background_of_exported_pictures_has_a_rule() {
+        let svg = Picture::default().to_svg("");
+        let class = svg.split("<rect class=\"").nth(1).and_then(|it| it.split('"').next()).unwrap();
+        let css = include_str!("../../style/picture.css");
+        assert!(css.contains(&format!(".picture .{class} {{")), "{class}");
+    }
+
     #[test]
     fn coordinates_have_one_decimal() {
         let shown = [0.0, 1.04, 1.05, -0.96, -0.04, 120.0].map(format_tenths);
@@ -291,15 +351,38 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_truncated_to_their_width() {
-        assert_eq!(truncated_to_width("client_1", 10.0, 100.0), "client_1");
-        let truncated = truncated_to_width("a_very_long_name_indeed", 10.0, 60.0);
-        assert!(truncated.ends_with('…') && text_width(&truncated, 10.0) <= 66.0, "{truncated}");
+    fn arc_runs_clockwise_from_the_top() {
+        assert_eq!(arc_path((0.0, 0.0), 10.0, 0.0, 0.25), "M0 -10A10 10 0 0 1 10 0");
+    }
+
+    /// Also where the ends of the arc are closer to each other than the rounding.
+    #[test]
+    fn arcs_of_every_size_have_their_centre_and_their_length() {
+        for radius in [5.0, 20.5, 47.3] {
+            for step in 1..=4_000 {
+                let fraction = f64::from(step) / 4_000.0;
+                // Shorter arcs are rounded up before they are drawn.
+                if fraction * TAU * radius < 0.4 {
+                    continue;
+                }
+                let data = arc_path((60.04, 59.97), radius, 0.1, fraction);
+                let length: f64 = path_arcs(&data).iter().map(|it| it.radius * it.sweep).sum();
+                let expected = fraction * TAU * radius;
+                assert!((length - expected).abs() < 0.7, "{fraction} of {radius}: {data}");
+                for (x, y) in path_points(&data) {
+                    let distance = (x - 60.0).hypot(y - 60.0);
+                    assert!((distance - radius).abs() < 0.35, "{fraction} of {radius}: {data}");
+                }
+            }
+        }
     }
 
     #[test]
-    fn arc_runs_clockwise_from_the_top() {
-        assert_eq!(arc_path((0.0, 0.0), 10.0, 0.0, 0.25), "M0 -10A10 10 0 0 1 10 0");
-        assert!(arc_path((0.0, 0.0), 10.0, 0.0, 0.75).contains(" 0 1 1 "));
+    fn hatching_stays_inside_its_rectangle() {
+        let Shape::Path { d, .. } = hatch("x", (10.0, 20.0), (57.0, 8.0), 6.0) else { panic!() };
+        assert!(d.matches('M').count() >= 10, "{d}");
+        for (x, y) in path_points(&d) {
+            assert!((10.0..=67.0).contains(&x) && (20.0..=28.0).contains(&y), "{x} {y}");
+        }
     }
 }

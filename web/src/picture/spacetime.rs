@@ -5,20 +5,22 @@
 //! drawn strong, its causal future in colour, and unrelated events are pale.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::f64::consts::TAU;
 
 use leasehold_sim::{
     Importance, Message, NodeId, PacketId, Record, RecordId, RecordKind, VirtualTime,
 };
 
-use super::gantt::Names;
+use super::labels::Labels;
 use super::lanes::Lanes;
 use super::shape::{
-    Anchor, Area, Group, Picture, Shape, clamp, fill_numbers, line, path, rect, text, to_f64,
-    truncated_to_width,
+    Anchor, Area, Group, Picture, Shape, arrow_head, clamp, hatch, line, rect, text, to_f64,
 };
+use super::text_width::Weight;
+use super::who::{chip, chip_radius};
+use crate::model::client_color::node_color;
 use crate::model::event_category::EventCategory;
-use crate::model::intervals::{Intervals, OutageKind};
+use crate::model::intervals::OutageKind;
+use crate::model::lease_view::LeaseView;
 use crate::model::target::Target;
 
 /// The minimum width of a column, in em, if the diagram is not to scale.
@@ -32,9 +34,7 @@ const RETRY_WINDOW: usize = 3_000;
 
 pub(crate) struct SpacetimeInput<'a> {
     pub(crate) past: &'a [Record],
-    pub(crate) intervals: &'a Intervals,
-    pub(crate) names: Names<'a>,
-    pub(crate) now: VirtualTime,
+    pub(crate) view: &'a LeaseView,
     /// Whether distances are proportional to time; otherwise all steps have the same width.
     pub(crate) is_to_scale: bool,
     pub(crate) selected_record: Option<RecordId>,
@@ -68,7 +68,7 @@ impl Columns {
 /// Draws the most recent part of the run that fits into the area.
 pub(crate) fn spacetime(input: &SpacetimeInput<'_>, area: Area) -> Picture {
     let em = area.em;
-    let nodes = input.names.nodes.len();
+    let nodes = input.view.nodes.len();
     let count = to_f64(nodes.saturating_sub(input.hidden_lanes.len()).max(1));
     let lane = clamp((area.height - em) / count, em * 1.6, em * 4.5);
     let lanes = Lanes { hidden: input.hidden_lanes, height: lane };
@@ -77,12 +77,12 @@ pub(crate) fn spacetime(input: &SpacetimeInput<'_>, area: Area) -> Picture {
     let columns = columns(input, &visible, area, left);
     let height = (lane * count + em).max(area.height);
     let mut shapes = lane_labels(input, area, &columns, &lanes);
-    shapes.extend(gap_marks(&columns, height, em));
+    shapes.extend(gap_marks(&columns, (area.width, height), em));
     let cones = input.selected_record.map(|selected| CausalCones::new(input.past, selected));
     shapes.extend(hidden_causes(input, &visible, &columns, &lanes, cones.as_ref()));
     shapes.extend(arrows(input, &visible, &columns, &lanes, cones.as_ref(), em));
     shapes.extend(event_marks(input, &visible, &columns, &lanes, cones.as_ref(), em));
-    let x = columns.x_of(input.now).min(area.width - 4.0);
+    let x = columns.x_of(input.view.now).min(area.width - 4.0);
     shapes.push(line("now", (x, 0.0), (x, height)));
     let label = format!("The last {} events of {nodes} nodes, with their packets", visible.len());
     Picture { width: area.width, height, label, shapes }
@@ -160,10 +160,10 @@ fn columns(
     at.dedup();
     let available_width = area.width - left - area.em * 1.5;
     if input.is_to_scale {
-        let from = at.first().copied().unwrap_or(input.now);
-        let from =
-            from.max(VirtualTime::from_micros(input.now.as_micros().saturating_sub(8_000_000)));
-        let length_us = input.now.as_micros().saturating_sub(from.as_micros()).max(1_000_000);
+        let from = at.first().copied().unwrap_or(input.view.now);
+        let from = from
+            .max(VirtualTime::from_micros(input.view.now.as_micros().saturating_sub(8_000_000)));
+        let length_us = input.view.now.as_micros().saturating_sub(from.as_micros()).max(1_000_000);
         #[allow(clippy::cast_precision_loss, reason = "some seconds")]
         let per_us = available_width / length_us as f64;
         return Columns { times: at, left, column_width: 0.0, time_scale: Some((from, per_us)) };
@@ -181,63 +181,79 @@ fn lane_labels(
 ) -> Vec<Shape> {
     let em = area.em;
     let from = columns.time_scale.map(|(from, _)| from).or(columns.times.first().copied());
-    let mut shapes = Vec::new();
-    for (node_index, name) in (0_u8..).zip(input.names.nodes) {
-        let node = NodeId(node_index);
+    let mut lines = Vec::new();
+    for (node, name) in (0..).map(NodeId).zip(&input.view.nodes) {
         if !lanes.is_visible(node) {
             continue;
         }
         let y = lanes.center_y(node);
         let hit_area = (columns.left, lanes.height.min(em * 2.0));
         let is_selected = input.selected_node == Some(node);
-        let title = truncated_to_width(name, em, columns.left - em);
-        shapes.push(Shape::Group(Group {
-            class: if is_selected { "row-label selected" } else { "row-label" }.into(),
+        let size = (em * 0.92).min(lanes.height * 0.72);
+        let mut shapes = vec![rect("hit-area", (0.0, hit_area.1 * -0.5), hit_area)];
+        let mut name_x = em * 0.4;
+        if !node.is_server() {
+            let r = chip_radius(size, lanes.height);
+            shapes.extend(chip(name, (name_x + r, 0.0), r));
+            name_x += r * 2.0 + size * 0.4;
+        }
+        let title = Weight::Regular.fit(name, size, columns.left - name_x - em * 0.2);
+        shapes.push(text("row-name", (name_x, size * 0.35), Anchor::Start, size, title));
+        let selection = if is_selected { " selected" } else { "" };
+        shapes = vec![Shape::Group(Group {
+            class: node_color(node).into(),
+            at: (0.0, 0.0),
+            target: None,
+            label: String::new(),
+            shapes,
+        })];
+        lines.push(Shape::Group(Group {
+            class: format!("row-label{selection}").into(),
             at: (0.0, y),
             target: Some(Target::Node(node)),
             label: format!("lane of {name}"),
-            shapes: vec![
-                rect("hit-area", (0.0, hit_area.1 * -0.5), hit_area),
-                text("name", (em * 0.4, em * 0.35), Anchor::Start, em, title),
-            ],
+            shapes,
         }));
-        shapes.push(line("lane", (columns.left, y), (area.width, y)));
+        let class = format!("client-lane {}", node_color(node));
+        lines.push(line(class, (columns.left, y), (area.width, y)));
     }
-    for outage in &input.intervals.outages {
-        let until = outage.until.unwrap_or(input.now).min(input.now);
+    for outage in &input.view.intervals.outages {
+        let until = outage.until.unwrap_or(input.view.now).min(input.view.now);
         let class = match outage.kind {
             OutageKind::Crashed => "outage crashed",
             OutageKind::Paused => "outage paused",
             OutageKind::Cut(_) | OutageKind::Gap => continue,
         };
-        let is_hidden = !lanes.is_visible(outage.node) || outage.from > input.now;
+        let is_hidden = !lanes.is_visible(outage.node) || outage.from > input.view.now;
         if is_hidden || from.is_none_or(|from| until < from) {
             continue;
         }
         let x1 = columns.x_of(outage.from).max(columns.left);
-        let width = columns.x_of(until) - x1;
-        shapes.push(rect(class, (x1, lanes.center_y(outage.node) - em * 0.5), (width, em)));
+        let width = (columns.x_of(until) - x1).max(1.0);
+        let at = (x1, lanes.center_y(outage.node) - em * 0.5);
+        lines.push(rect(class, at, (width, em)));
+        lines.push(hatch("outage-hatch", at, (width, em), em * 0.5));
     }
-    shapes
+    lines
 }
 
 /// Marks long gaps between columns.
-fn gap_marks(columns: &Columns, height: f64, em: f64) -> Vec<Shape> {
+fn gap_marks(columns: &Columns, (width, height): (f64, f64), em: f64) -> Vec<Shape> {
     if columns.time_scale.is_some() {
         return Vec::new();
     }
     let pairs = columns.times.windows(2).enumerate();
     let long_gaps = pairs.filter(|(_, pair)| pair[1].as_micros() - pair[0].as_micros() > GAP_US);
-    let marks = long_gaps.flat_map(|(index, pair)| {
+    let mut labels = Labels::new((columns.left, 0.0, width, height));
+    let mut marks = Vec::new();
+    for (index, pair) in long_gaps {
         let x = columns.left + columns.column_width * (to_f64(index) + 1.0);
         let skipped = VirtualTime::from_micros(pair[1].as_micros() - pair[0].as_micros());
-        let label = format!("≈ {skipped}");
-        [
-            line("gap-line", (x, 0.0), (x, height - em)),
-            text("small", (x, height - em * 0.2), Anchor::Middle, em * 0.75, label),
-        ]
-    });
-    marks.collect()
+        marks.push(line("gap-line", (x, 0.0), (x, height - em * 1.2)));
+        let places = [((x, height - em * 0.3), Anchor::Middle)];
+        marks.extend(labels.place("small", &format!("+{skipped}"), em * 0.8, &places));
+    }
+    marks
 }
 
 /// The causal past and future of an event.
@@ -316,7 +332,9 @@ fn arrows(
             ends.insert(packet.id, (record.at, has_arrived));
         }
     }
-    let mut shapes = Vec::new();
+    let (mut shapes, mut symbols) = (Vec::new(), Vec::new());
+    let sent = visible.iter().filter(|(_, record)| matches!(record.kind, RecordKind::Sent(_)));
+    let has_symbols = sent.count() <= SYMBOLS_MAX;
     for (id, record) in visible {
         // A copy is delivered independently.
         let (packet, id_in_flight) = if let RecordKind::Sent(packet) = record.kind {
@@ -332,35 +350,39 @@ fn arrows(
         let (from, to) =
             ((columns.x_of(record.at), lanes.center_y(record.node)), lanes.center_y(packet.peer));
         let category = EventCategory::from_message(packet.message);
-        let class = format!("arrow {} {}", category.class(), cone_class(cones, *id));
+        let client = if record.node.is_server() { packet.peer } else { record.node };
+        let who = node_color(client);
+        let class = format!("arrow {} {who} {}", category.class(), cone_class(cones, *id));
         let end = ends.get(&id_in_flight).copied();
         let (x, fraction, arrived) = match end {
             Some((at, arrived)) => (columns.x_of(at), if arrived { 1.0 } else { 0.55 }, arrived),
-            None => (columns.x_of(input.now), 0.8, false),
+            None => (columns.x_of(input.view.now), 0.8, false),
         };
         let end_point = (x, from.1 + (to - from.1) * fraction);
         shapes.push(line(class.clone(), from, end_point));
         if arrived {
             shapes.push(arrow_head(&class, from, end_point, em * 0.5));
         } else if end.is_some() {
-            shapes.extend(EventCategory::Reject.shapes(end_point, em * 0.36));
+            shapes.extend(EventCategory::cross(end_point, em * 0.36, "loss-mark"));
+        }
+        // The symbol says what it is, near its sender.
+        if has_symbols {
+            let at = (from.0 + (x - from.0) * 0.42, from.1 + (end_point.1 - from.1) * 0.42);
+            symbols.push(Shape::Group(Group {
+                class: cone_class(cones, *id).into(),
+                at,
+                target: None,
+                label: String::new(),
+                shapes: category.shapes((0.0, 0.0), (em * 0.4).max(5.5)),
+            }));
         }
     }
+    shapes.extend(symbols);
     shapes
 }
 
-fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f64) -> Shape {
-    let direction = (to.0 - from.0, to.1 - from.1);
-    let length = direction.0.hypot(direction.1).max(0.1);
-    let back = (-direction.0 / length * size, -direction.1 / length * size);
-    let side = |off: f64| {
-        let (sine, cosine) = (off * TAU).sin_cos();
-        (to.0 + back.0 * cosine - back.1 * sine, to.1 + back.0 * sine + back.1 * cosine)
-    };
-    let (a, b) = (side(0.064), side(-0.064));
-    let (x, y) = to;
-    path(format!("{class} head"), fill_numbers("M_ _L_ _L_ _Z", &[x, y, a.0, a.1, b.0, b.1]))
-}
+/// More packets than this are drawn without symbols.
+const SYMBOLS_MAX: usize = 60;
 
 /// Draws the events of each node as symbols on its lane.
 fn event_marks(
@@ -407,14 +429,9 @@ mod tests {
     use leasehold_sim::Scenario;
 
     fn picture(timeline: &Timeline, is_to_scale: bool, hidden: &BTreeSet<NodeId>) -> Picture {
-        let config = &timeline.run().config;
-        let mut nodes = vec!["server".to_owned()];
-        nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
         let input = SpacetimeInput {
             past: timeline.past(),
-            intervals: &timeline.intervals(),
-            names: Names { locks: &[], nodes: &nodes },
-            now: timeline.now(),
+            view: &LeaseView::new(timeline),
             is_to_scale,
             selected_record: None,
             selected_node: None,
@@ -431,7 +448,9 @@ mod tests {
         for is_to_scale in [false, true] {
             let mut last = 0.0;
             for shape in picture(&timeline, is_to_scale, &BTreeSet::new()).shapes {
-                if let Shape::Group(group) = shape {
+                if let Shape::Group(group) = shape
+                    && group.target.is_some()
+                {
                     assert!(group.at.0 >= last && group.at.0 <= 700.0, "{is_to_scale} {last}");
                     last = group.at.0;
                 }
@@ -452,13 +471,13 @@ mod tests {
             lines.count()
         };
         let all = picture(&timeline, true, &BTreeSet::new());
-        assert_eq!((lines(&all, "lane"), lines(&all, "hidden-cause")), (6, 0));
+        assert_eq!((lines(&all, "client-lane"), lines(&all, "hidden-cause")), (6, 0));
         assert!(lines(&all, "arrow") > 0);
         let server = picture(&timeline, true, &BTreeSet::from([NodeId::SERVER]));
-        assert_eq!((lines(&server, "lane"), lines(&server, "arrow")), (5, 0));
+        assert_eq!((lines(&server, "client-lane"), lines(&server, "arrow")), (5, 0));
         assert!(lines(&server, "hidden-cause") > 0, "a release causes the next grant");
         let client = picture(&timeline, true, &BTreeSet::from([NodeId(3)]));
-        assert_eq!(lines(&client, "lane"), 5);
+        assert_eq!(lines(&client, "client-lane"), 5);
         assert!((1..lines(&all, "arrow")).contains(&lines(&client, "arrow")));
     }
 

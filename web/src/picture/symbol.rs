@@ -1,11 +1,10 @@
-//! The symbols of events. Each has its own shape, letter and colour, so that colour is never the
-//! only sign.
+//! The symbols of events. Each has its own shape and letter, in ink: colour says who, not what.
 
-use super::shape::{Anchor, Shape, circle, fill_numbers, path, rounded, text};
+use super::shape::{Anchor, Class, Shape, circle, fill_numbers, path, rounded, text};
 use crate::model::event_category::EventCategory;
 
 impl EventCategory {
-    /// Returns the class that sets the colour.
+    /// Returns the class of the category.
     pub(crate) const fn class(self) -> &'static str {
         match self {
             Self::Acquire => "acquire",
@@ -64,28 +63,24 @@ impl EventCategory {
         }
     }
 
-    /// Draws the symbol around a point, with its letter inside if it fits.
-    pub(crate) fn shapes(self, (x, y): (f64, f64), r: f64) -> Vec<Shape> {
-        let class = self.symbol_class();
-        let outline = match self {
+    /// Draws a cross around a point.
+    pub(crate) fn cross(at: (f64, f64), r: f64, class: impl Into<Class>) -> Vec<Shape> {
+        vec![Self::Reject.outline(at, r / 0.85, class)]
+    }
+
+    /// Draws the shape of the symbol around a point.
+    pub(crate) fn outline(self, (x, y): (f64, f64), r: f64, class: impl Into<Class>) -> Shape {
+        match self {
             Self::Acquire => {
                 let (top, bottom) = (y - r * 1.15, y + r * 0.85);
-                path(
-                    class,
-                    fill_numbers(
-                        "M_ _L_ _L_ _Z",
-                        &[x, top, x + r * 1.1, bottom, x - r * 1.1, bottom],
-                    ),
-                )
+                let corners = [x, top, x + r * 1.1, bottom, x - r * 1.1, bottom];
+                path(class, fill_numbers("M_ _L_ _L_ _Z", &corners))
             }
             Self::Grant => circle(class, (x, y), r),
-            Self::Append => path(
-                class,
-                fill_numbers(
-                    "M_ _L_ _L_ _L_ _Z",
-                    &[x, y - r * 1.2, x + r * 1.2, y, x, y + r * 1.2, x - r * 1.2, y],
-                ),
-            ),
+            Self::Append => {
+                let corners = [x, y - r * 1.2, x + r * 1.2, y, x, y + r * 1.2, x - r * 1.2, y];
+                path(class, fill_numbers("M_ _L_ _L_ _L_ _Z", &corners))
+            }
             Self::Release => {
                 rounded(class, (x - r * 0.9, y - r * 0.9), (r * 1.8, r * 1.8), r * 0.15)
             }
@@ -102,17 +97,17 @@ impl EventCategory {
             }
             Self::Reject => {
                 let a = r * 0.85;
-                path(
-                    class,
-                    fill_numbers(
-                        "M_ _L_ _M_ _L_ _",
-                        &[x - a, y - a, x + a, y + a, x + a, y - a, x - a, y + a],
-                    ),
-                )
+                let ends = [x - a, y - a, x + a, y + a, x + a, y - a, x - a, y + a];
+                path(class, fill_numbers("M_ _L_ _M_ _L_ _", &ends))
             }
             Self::Renew => circle(class, (x, y), r * 0.6),
             Self::Other => circle(class, (x, y), r * 0.55),
-        };
+        }
+    }
+
+    /// Draws the symbol around a point, with its letter inside if it fits.
+    pub(crate) fn shapes(self, (x, y): (f64, f64), r: f64) -> Vec<Shape> {
+        let outline = self.outline((x, y), r, self.symbol_class());
         let has_letter =
             r >= 5.5 && matches!(self, Self::Acquire | Self::Grant | Self::Append | Self::Release);
         let mut shapes = vec![outline];

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_sim::{Invariant, LockId, RecordId, VirtualTime};
+use leasehold_sim::{Invariant, LockId, NodeId, RecordId, VirtualTime};
 
 use super::axis::Axis;
-use super::shape::{Area, Picture, Shape, fill_numbers, line, path, rect, to_f64};
+use super::shape::{Area, Class, Picture, Shape, fill_numbers, line, path, rect, to_f64};
+use crate::model::client_color::node_color;
 use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Intervals, MarkKind, TenureEnd};
 
@@ -90,21 +91,21 @@ fn draw_tenures(
 ) {
     let rows_height = (height - 16.0) * 0.55;
     let row = (rows_height / to_f64(input.locks.max(1))).clamp(1.5, 9.0);
-    let mut rows: BTreeMap<LockId, (Vec<Band>, Vec<u32>)> = BTreeMap::new();
+    let mut rows: BTreeMap<LockId, (Vec<Band>, Vec<NodeId>)> = BTreeMap::new();
     for tenure in input.intervals.tenures.iter().filter(|it| it.from <= visible_until) {
         let until = tenure.until.unwrap_or(input.end).min(visible_until);
-        let (bands, tokens) = rows.entry(tenure.lock).or_default();
+        let (bands, clients) = rows.entry(tenure.lock).or_default();
         merge_band(bands, (axis.x_of(tenure.from), axis.x_of(until)));
-        tokens.truncate(bands.len() - 1);
-        tokens.push(tenure.token);
+        clients.truncate(bands.len() - 1);
+        clients.push(tenure.client);
     }
-    for (lock, (bands, tokens)) in &rows {
+    for (lock, (bands, clients)) in &rows {
         let y = 8.0 + row * to_f64(usize::from(lock.0));
-        for (band, token) in bands.iter().zip(tokens) {
-            let class = match token % 2 {
-                _ if band.count > 1 => "tape-tenure aggregated",
-                0 => "tape-tenure",
-                _ => "tape-tenure alternate",
+        for (band, client) in bands.iter().zip(clients) {
+            let class: Class = if band.count > 1 {
+                "tape-tenure aggregated".into()
+            } else {
+                format!("tape-tenure {}", node_color(*client)).into()
             };
             let size = ((band.to - band.from - 0.8).max(1.0), (row - 1.0).max(1.0));
             shapes.push(rect(class, (band.from, y), size));

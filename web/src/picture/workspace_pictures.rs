@@ -2,13 +2,13 @@
 
 use leasehold_sim::{Importance, VirtualTime};
 
-use super::axis::Axis;
-use super::gantt::{self, Names, gantt, label_width};
-use super::shape::{Area, Picture, clamp, to_f64};
+use super::gantt::{GanttInput, gantt, lease_axis};
+use super::shape::{Area, Picture};
 use super::spacetime::{self, spacetime};
-use super::stage::{StageOptions, stage};
+use super::stage::{StageInput, stage};
 use super::tape::{TapeInput, tape};
 use crate::model::comparison::{Comparison, ComparisonMode};
+use crate::model::lease_view::LeaseView;
 use crate::model::shortcuts::View;
 use crate::model::target::Target;
 use crate::model::timeline::Timeline;
@@ -35,24 +35,15 @@ pub(crate) struct PictureSettings {
 
 impl PictureSettings {
     /// Returns the area of a picture of this size, with a font size that is readable there.
-    fn area(self, (width, height): (f64, f64)) -> Area {
-        let em = if self.is_presenting {
-            27.0
-        } else if width < 480.0 {
-            12.0
-        } else {
-            13.0
-        };
-        Area { width: width.max(120.0), height: height.max(60.0), em }
+    fn area(self, size: (f64, f64)) -> Area {
+        Area::new(size, self.is_presenting)
     }
 
     /// Returns the time at a horizontal position of a view, if the view has a time axis there.
     pub(crate) fn time_at(self, view: View, workspace: &Workspace, x: f64) -> Option<VirtualTime> {
         let area = self.area(self.sizes.lower);
-        let (from, to) = workspace.visible_range();
-        let left = label_width(area);
-        let axis = Axis { from, to, left, right: area.width - area.em };
-        (view == View::Gantt && x >= left).then(|| axis.time_at(x))
+        let axis = lease_axis(workspace.visible_range(), area);
+        (view == View::Gantt && x >= axis.left).then(|| axis.time_at(x))
     }
 }
 
@@ -108,28 +99,14 @@ impl<'a> WorkspacePictures<'a> {
     fn stage(&self) -> Picture {
         let workspace = self.workspace;
         let scene = workspace.scene();
-        let mut area = self.settings.area(self.settings.sizes.stage);
-        if self.settings.is_presenting {
-            // Each client has two lines of text, which must not overlap.
-            let lines = 2.1 * to_f64(scene.clients.len().max(1));
-            area.em = clamp(area.height / lines, 13.0, area.em);
-        }
-        let options = StageOptions {
+        let input = StageInput {
             selected: workspace.selected,
             marks_doomed_packets: workspace.quiz.hidden_after().is_none()
                 && !workspace.quiz.is_enabled,
             reduced_motion: self.settings.reduced_motion,
+            ..StageInput::new(&scene, workspace.timeline().now())
         };
-        stage(&scene, workspace.timeline().now(), area, options)
-    }
-
-    /// Returns the names of locks and nodes.
-    fn display_names(&self) -> (Vec<String>, Vec<String>) {
-        let config = &self.workspace.timeline().run().config;
-        let locks = config.locks.iter().map(ToString::to_string).collect();
-        let mut nodes = vec!["server".to_owned()];
-        nodes.extend(config.clients.iter().map(|client| client.name.to_string()));
-        (locks, nodes)
+        stage(&input, self.settings.area(self.settings.sizes.stage))
     }
 
     fn gantt(&self) -> Picture {
@@ -146,16 +123,11 @@ impl<'a> WorkspacePictures<'a> {
         selected: Option<Target>,
     ) -> Picture {
         let overlay = other.map(Timeline::intervals);
-        let (locks, nodes) = self.display_names();
-        let input = gantt::GanttInput {
-            intervals: &timeline.intervals(),
-            names: Names { locks: &locks, nodes: &nodes },
-            now: timeline.now(),
-            lease_us: timeline.run().config.lease_ms * 1_000,
-            violations: &timeline.violations(),
-            is_inferred: timeline.live_trace().is_some(),
+        let view = LeaseView::new(timeline);
+        let input = GanttInput {
             must_fit: self.settings.is_presenting,
             overlay: overlay.as_deref(),
+            ..GanttInput::new(&view)
         };
         gantt(&input, self.workspace.visible_range(), area, selected)
     }
@@ -163,16 +135,13 @@ impl<'a> WorkspacePictures<'a> {
     fn spacetime(&self) -> Picture {
         let workspace = self.workspace;
         let timeline = workspace.timeline();
-        let (locks, nodes) = self.display_names();
         let selected_record = match workspace.selected {
             Some(Target::Record(record)) => Some(record),
             _ => None,
         };
         let input = spacetime::SpacetimeInput {
             past: timeline.past(),
-            intervals: &timeline.intervals(),
-            names: Names { locks: &locks, nodes: &nodes },
-            now: timeline.now(),
+            view: &LeaseView::new(timeline),
             is_to_scale: self.settings.is_to_scale,
             selected_record,
             selected_node: workspace.selected_node(),

@@ -6,7 +6,7 @@
 
 use leasehold_sim::{LockId, NodeId, RecordId, VirtualTime};
 
-use super::{Belief, Intervals, MarkKind, Tenure, TenureEnd};
+use super::{Belief, Intervals, Load, MarkKind, Tenure, TenureEnd};
 
 /// The smallest distance between two marks of a row, in pixels.
 const MARK_SPACING_PX: u64 = 4;
@@ -57,7 +57,7 @@ impl Intervals {
         let mut tenures = Aggregator::new(viewport);
         for it in &self.tenures {
             let until = it.until.unwrap_or(VirtualTime::NEVER);
-            let is_exception = matches!(it.end, Some(TenureEnd::Expired | TenureEnd::Lost));
+            let is_exception = it.end.is_some_and(|end| end != TenureEnd::Released);
             let is_witness = witnesses.contains(&it.record);
             tenures.push((it.lock, None), (it.from, until), is_exception || is_witness);
         }
@@ -95,6 +95,7 @@ impl Intervals {
             beliefs: select(&self.beliefs, &is_single).cloned().collect(),
             marks,
             outages: self.outages.clone(),
+            load: Load::default(),
             records_applied: self.records_applied,
         };
         AggregatedIntervals { intervals, aggregates }

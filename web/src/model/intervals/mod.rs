@@ -4,8 +4,10 @@
 //! seen.
 
 mod aggregate;
+mod load;
 
 pub(crate) use aggregate::{Aggregate, AggregatedIntervals, Viewport};
+pub(crate) use load::{Load, LoadKind, LoadRate};
 
 use leasehold_core::event::ReleaseCause;
 use leasehold_sim::{
@@ -21,6 +23,8 @@ pub(crate) struct Intervals {
     pub(crate) marks: Vec<Mark>,
     /// When a node was paused, crashed or partitioned.
     pub(crate) outages: Vec<Outage>,
+    /// The requests over time.
+    pub(crate) load: Load,
     records_applied: u32,
 }
 
@@ -43,7 +47,10 @@ pub(crate) struct Tenure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TenureEnd {
     Released,
+    /// The lease expired.
     Expired,
+    /// The hold limit expired.
+    HoldLimit,
     /// The server crashed and did not recover it.
     Lost,
 }
@@ -54,6 +61,8 @@ pub(crate) struct Belief {
     pub(crate) lock: LockId,
     pub(crate) client: NodeId,
     pub(crate) token: u32,
+    /// The record that began it; [`RecordId::NONE`] if it is inferred.
+    pub(crate) record: RecordId,
     pub(crate) from: VirtualTime,
     /// The expected ends: each is the time from which it was believed, and the end.
     pub(crate) extensions: Vec<(VirtualTime, VirtualTime)>,
@@ -70,6 +79,8 @@ pub(crate) struct Mark {
     pub(crate) client: NodeId,
     pub(crate) token: u32,
     pub(crate) kind: MarkKind,
+    /// When the client sent the request, if the packet is visible.
+    pub(crate) sent_at: Option<VirtualTime>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +96,8 @@ pub(crate) enum MarkKind {
 pub(crate) struct Outage {
     pub(crate) node: NodeId,
     pub(crate) kind: OutageKind,
+    /// The record that began it; [`RecordId::NONE`] for a gap.
+    pub(crate) record: RecordId,
     pub(crate) from: VirtualTime,
     pub(crate) until: Option<VirtualTime>,
 }
@@ -119,23 +132,24 @@ impl Intervals {
         for record in &trace[from..] {
             let id = RecordId(self.records_applied);
             self.records_applied += 1;
-            self.apply_record(id, record);
+            self.load.add(record);
+            let sent_at = sent_time(trace, record);
+            self.apply_record(id, record, sent_at);
         }
     }
 
-    fn apply_record(&mut self, id: RecordId, record: &Record) {
+    fn apply_record(&mut self, id: RecordId, record: &Record, sent_at: Option<VirtualTime>) {
         let Record { at, node, .. } = *record;
         if Importance::from_record(record) == Importance::Fault {
-            let kind = MarkKind::Fault;
-            let mark = Mark { at, record: id, lock: LockId::NONE, client: node, token: 0, kind };
-            self.marks.push(mark);
+            let key = (LockId::NONE, node, 0);
+            self.add_mark((id, at), key, MarkKind::Fault, None);
         }
         match record.kind {
-            RecordKind::Crashed { .. } => self.begin_outage(node, OutageKind::Crashed, at),
+            RecordKind::Crashed { .. } => self.begin_outage(id, node, OutageKind::Crashed, at),
             RecordKind::Restarted => self.end_outage(node, OutageKind::Crashed, at),
-            RecordKind::Paused { .. } => self.begin_outage(node, OutageKind::Paused, at),
+            RecordKind::Paused { .. } => self.begin_outage(id, node, OutageKind::Paused, at),
             RecordKind::Resumed => self.end_outage(node, OutageKind::Paused, at),
-            RecordKind::Cut { to } => self.begin_outage(node, OutageKind::Cut(to), at),
+            RecordKind::Cut { to } => self.begin_outage(id, node, OutageKind::Cut(to), at),
             RecordKind::Healed { to } => self.end_outage(node, OutageKind::Cut(to), at),
             RecordKind::Recovered { .. } | RecordKind::Gap { .. } => self.lose_open_tenures(at),
             RecordKind::TenureRecovered { lock, client, token, .. } => {
@@ -148,19 +162,20 @@ impl Intervals {
             RecordKind::LockReleased { lock, cause, .. } => {
                 let end = match cause {
                     ReleaseCause::Released | ReleaseCause::Closed => TenureEnd::Released,
-                    ReleaseCause::LeaseExpired | ReleaseCause::HoldExpired => TenureEnd::Expired,
+                    ReleaseCause::LeaseExpired => TenureEnd::Expired,
+                    ReleaseCause::HoldExpired => TenureEnd::HoldLimit,
                 };
                 self.end_tenure(lock, at, end);
             }
             RecordKind::LeaseRenewed { client, .. } => self.renew_tenures(client, at),
             RecordKind::FileAppended { lock, client, token, .. } => {
                 self.renew_tenures(client, at);
-                self.add_mark(id, at, (lock, client, token), MarkKind::Appended);
+                self.add_mark((id, at), (lock, client, token), MarkKind::Appended, sent_at);
             }
             RecordKind::RequestRefused { lock, client, token, message, .. }
                 if lock != LockId::NONE && message == Message::AppendFile =>
             {
-                self.add_mark(id, at, (lock, client, token), MarkKind::Refused);
+                self.add_mark((id, at), (lock, client, token), MarkKind::Refused, sent_at);
             }
             RecordKind::CallEnded {
                 lock,
@@ -168,10 +183,10 @@ impl Intervals {
                 outcome: CallResult::Succeeded,
                 message: Message::AppendFile,
             } => {
-                self.add_mark(id, at, (lock, node, token), MarkKind::Acknowledged);
+                self.add_mark((id, at), (lock, node, token), MarkKind::Acknowledged, None);
             }
             RecordKind::Believed { lock, token, until } => {
-                self.extend_belief(at, (lock, node, token), until);
+                self.extend_recorded_belief(id, at, (lock, node, token), until);
             }
             RecordKind::BeliefEnded { lock, token, .. } => self.end_belief(at, (lock, node, token)),
             RecordKind::Started
@@ -210,15 +225,21 @@ impl Intervals {
     /// Adds a period in which the page was not connected.
     pub(crate) fn add_gap(&mut self, from: VirtualTime, until: VirtualTime) {
         let (node, kind) = (NodeId::SERVER, OutageKind::Gap);
-        self.outages.push(Outage { node, kind, from, until: Some(until) });
+        self.outages.push(Outage { node, kind, record: RecordId::NONE, from, until: Some(until) });
     }
 
-    fn begin_outage(&mut self, node: NodeId, kind: OutageKind, from: VirtualTime) {
+    fn begin_outage(
+        &mut self,
+        record: RecordId,
+        node: NodeId,
+        kind: OutageKind,
+        from: VirtualTime,
+    ) {
         // A crash ends a pause.
         if kind == OutageKind::Crashed {
             self.end_outage(node, OutageKind::Paused, from);
         }
-        self.outages.push(Outage { node, kind, from, until: None });
+        self.outages.push(Outage { node, kind, record, from, until: None });
     }
 
     fn end_outage(&mut self, node: NodeId, kind: OutageKind, at: VirtualTime) {
@@ -234,12 +255,12 @@ impl Intervals {
 
     fn add_mark(
         &mut self,
-        record: RecordId,
-        at: VirtualTime,
+        (record, at): (RecordId, VirtualTime),
         (lock, client, token): (LockId, NodeId, u32),
         kind: MarkKind,
+        sent_at: Option<VirtualTime>,
     ) {
-        self.marks.push(Mark { at, record, lock, client, token, kind });
+        self.marks.push(Mark { at, record, lock, client, token, kind, sent_at });
     }
 
     fn begin_tenure(
@@ -288,9 +309,19 @@ impl Intervals {
         }
     }
 
-    /// Starts or extends a belief, real or inferred.
+    /// Starts or extends an inferred belief.
     pub(crate) fn extend_belief(
         &mut self,
+        at: VirtualTime,
+        key: (LockId, NodeId, u32),
+        until: VirtualTime,
+    ) {
+        self.extend_recorded_belief(RecordId::NONE, at, key, until);
+    }
+
+    fn extend_recorded_belief(
+        &mut self,
+        record: RecordId,
         at: VirtualTime,
         key: (LockId, NodeId, u32),
         until: VirtualTime,
@@ -305,6 +336,7 @@ impl Intervals {
                     lock,
                     client,
                     token,
+                    record,
                     from: at,
                     extensions,
                     ended_at: None,
@@ -320,6 +352,17 @@ impl Intervals {
             belief.ended_at = Some(at);
         }
     }
+}
+
+/// Returns when the packet was sent that caused a record.
+fn sent_time(trace: &[Record], record: &Record) -> Option<VirtualTime> {
+    let (RecordKind::FileAppended { .. } | RecordKind::RequestRefused { .. }) = record.kind else {
+        return None;
+    };
+    let arrival = trace.get(record.causes.direct().index()?)?;
+    let RecordKind::Arrived(_) = arrival.kind else { return None };
+    let sent = trace.get(arrival.causes.direct().index()?)?;
+    matches!(sent.kind, RecordKind::Sent(_) | RecordKind::Duplicated { .. }).then_some(sent.at)
 }
 
 #[cfg(test)]
@@ -358,9 +401,11 @@ mod tests {
         assert!(
             intervals.outages.iter().any(|it| it.kind == OutageKind::Paused && it.until.is_some())
         );
-        assert!(
-            intervals.marks.iter().any(|it| it.kind == MarkKind::Refused && it.client == NodeId(1))
-        );
+        let mut marks = intervals.marks.iter();
+        let refused = marks.find(|it| it.kind == MarkKind::Refused && it.client == NodeId(1));
+        let resumed = intervals.outages.iter().find(|it| it.kind == OutageKind::Paused);
+        let (sent_at, resumed_at) = (refused.unwrap().sent_at, resumed.unwrap().until);
+        assert!(sent_at >= resumed_at && sent_at < refused.map(|it| it.at), "{sent_at:?}");
     }
 
     #[test]

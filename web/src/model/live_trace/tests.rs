@@ -76,7 +76,8 @@ fn earlier_states_can_be_shown() {
     assert!(scene.clients[0].belief.unwrap().is_inferred);
     assert_eq!(scene.locks[0].line_count, 0);
     timeline.go_to(VirtualTime::from_millis(250));
-    assert_eq!(timeline.scene().locks[0].last_lines, [(1, "ann".to_owned())]);
+    let last_lines = &timeline.scene().locks[0].last_lines;
+    assert_eq!((last_lines.len(), last_lines[0].token, &*last_lines[0].client), (1, 1, "ann"));
     let truth = timeline.scene().clients[0].server_lease.unwrap();
     assert_eq!(truth.until, VirtualTime::from_millis(5_200), "the append renewed the lease");
     timeline.go_to(timeline.end());

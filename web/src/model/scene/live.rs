@@ -23,7 +23,7 @@ const DECISION_SHOWN_US: u64 = 900_000;
 const ENDED_SHOWN_US: u64 = 8_000_000;
 
 /// Further clients are counted, not shown.
-const CLIENTS_SHOWN: usize = 60;
+const CLIENTS_SHOWN: usize = 300;
 
 impl Scene {
     /// Builds the scene after the first `records` records, at `now`.

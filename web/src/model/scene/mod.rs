@@ -18,7 +18,10 @@ use leasehold_sim::{
 use crate::model::event_category::EventCategory;
 
 /// The number of a file's last lines that the stage shows.
-const LINES_SHOWN: usize = 3;
+const LINES_SHOWN: usize = 5;
+
+/// The number of lines before a shown line that are searched for its faults.
+const LINES_COMPARED: usize = 64;
 
 /// A cluster at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -108,8 +111,25 @@ pub(crate) struct Lock {
     pub(crate) line_count: usize,
     /// Whether the contents from before the page connected are unknown.
     pub(crate) is_partial_count: bool,
-    /// The last lines: token and client.
-    pub(crate) last_lines: Vec<(u32, String)>,
+    pub(crate) last_lines: Vec<LastLine>,
+}
+
+/// One of the last lines of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LastLine {
+    pub(crate) token: u32,
+    pub(crate) client: String,
+    pub(crate) fault: LineFault,
+}
+
+/// What is wrong with a line of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineFault {
+    None,
+    /// A line with a higher token precedes it.
+    Stale,
+    /// The same request is in the file already.
+    Duplicate,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -262,8 +282,20 @@ fn lock_view(
         let client = usize::from(node.0).checked_sub(1).and_then(|it| run.config.clients.get(it));
         client.map_or_else(String::new, |client| client.name.to_string())
     };
-    let line_indices =
-        (new_lines.saturating_sub(LINES_SHOWN)..new_lines).filter_map(|at| lines?.get(at));
+    let last_line = |index: usize| {
+        let line = lines?.get(index)?;
+        let earlier = index.saturating_sub(LINES_COMPARED)..index;
+        let mut earlier = earlier.filter_map(|at| lines?.get(at));
+        let fault = if earlier.clone().any(|it| it.request == line.request) {
+            LineFault::Duplicate
+        } else if earlier.any(|it| it.token > line.token) {
+            LineFault::Stale
+        } else {
+            LineFault::None
+        };
+        Some(LastLine { token: line.token, client: client_name(line.client), fault })
+    };
+    let shown = new_lines.saturating_sub(LINES_SHOWN)..new_lines;
     Lock {
         id,
         name: name.clone(),
@@ -271,7 +303,7 @@ fn lock_view(
         wait_queue: wait_queue.map(|waiter| session_client(waiter.session_id)).collect(),
         line_count: new_lines + prefix_lines.unwrap_or(0),
         is_partial_count: prefix_lines.is_none(),
-        last_lines: line_indices.map(|line| (line.token, client_name(line.client))).collect(),
+        last_lines: shown.filter_map(last_line).collect(),
     }
 }
 

@@ -343,6 +343,13 @@ impl Workspace {
         }
     }
 
+    /// Enables stops and question, which are not asked again at a position before the current one.
+    pub(crate) fn enable_quiz(&mut self) {
+        self.quiz.is_enabled = true;
+        self.quiz.position_reached(self.timeline().position(), false);
+        self.refresh();
+    }
+
     pub(crate) fn toggle_quiz(&mut self) {
         self.quiz.is_enabled = !self.quiz.is_enabled;
         self.quiz.reset();

@@ -3,8 +3,10 @@
 use leasehold_sim::{LockId, NodeId, VirtualTime};
 
 use super::Drawing;
+use crate::model::client_color::{NEUTRAL, node_color};
 use crate::model::intervals::Aggregate;
-use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
+use crate::picture::shape::{Anchor, Group, Shape, rounded, text};
+use crate::picture::text_width::{Weight, first_that_fits};
 
 /// Whether a row shows only aggregates at this time.
 pub(super) fn is_aggregated(
@@ -23,7 +25,7 @@ impl Drawing<'_> {
         client: Option<NodeId>,
         (top, height): (f64, f64),
     ) {
-        let now = self.input.now;
+        let now = self.input.view.now;
         let row_aggregates =
             self.aggregates.iter().filter(|it| (it.lock, it.client) == (lock, client));
         for aggregate in row_aggregates.filter(|it| it.from <= now) {
@@ -31,25 +33,25 @@ impl Drawing<'_> {
                 (self.axis.x_of(aggregate.from), self.axis.x_of(aggregate.until.min(now)));
             let class = match client {
                 None => "aggregate",
-                Some(_) if self.input.is_inferred => "aggregate of-beliefs inferred",
+                Some(_) if self.input.view.is_inferred => "aggregate of-beliefs inferred",
                 Some(_) => "aggregate of-beliefs",
             };
             let mut shapes = vec![rounded(class, (x1, top), ((x2 - x1).max(2.0), height), 2.0)];
             let unit = if client.is_some() { "beliefs" } else { "tenures" };
-            let (full_label, short_label) =
-                (format!("{} {unit}", aggregate.count), format!("×{}", aggregate.count));
-            let size = (height * 0.66).min(self.text_em);
+            let full_label = format!("{} {unit}", aggregate.count);
+            let short_label = format!("×{}", aggregate.count);
+            let size = (height * 0.5).min(self.metrics.em);
             let available = x2 - x1 - size * 1.6;
             // The bars of clients are too low for labels, and carry the same information.
-            let mut label_candidates =
-                [&full_label, &short_label].into_iter().filter(|_| client.is_none());
-            let label = label_candidates.find(|it| text_width(it, size) <= available);
-            if let Some(label) = label {
-                let at = (x1.midpoint(x2), top + height / 2.0 + size * 0.35);
-                shapes.push(text("aggregate-label", at, Anchor::Middle, size, label.clone()));
+            let texts = [full_label.as_str(), short_label.as_str()];
+            let label = first_that_fits(Weight::Bold, &texts, size, available);
+            if let Some(label) = label.filter(|_| client.is_none()) {
+                let at =
+                    (x1.midpoint(x2), top + (height - self.metrics.em * 0.42) / 2.0 + size * 0.36);
+                shapes.push(text("aggregate-label", at, Anchor::Middle, size, label));
             }
             self.shapes.push(Shape::Group(Group {
-                class: "aggregate-group".into(),
+                class: format!("aggregate-group {}", client.map_or(NEUTRAL, node_color)).into(),
                 at: (0.0, 0.0),
                 target: None,
                 label: format!(

@@ -1,10 +1,10 @@
 //! The overlay of another run with the same seed: outlines of its intervals that differ.
 
 use super::aggregates::is_aggregated;
-use super::{BELIEF_ROW_EM, Drawing, LockRows, SERVER_ROW_EM};
+use super::{Drawing, LockRows};
 use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Belief, Intervals, MarkKind, Tenure};
-use crate::picture::shape::{Anchor, Group, Shape, rounded, text, text_width};
+use crate::picture::shape::{Anchor, Group, Shape, rounded};
 
 /// The vertical offset of an outline, in em, so that it does not cover the bar of this run.
 const OVERLAY_OFFSET: f64 = 0.28;
@@ -14,7 +14,7 @@ impl Drawing<'_> {
     pub(super) fn draw_overlay(&mut self, rows: &LockRows) {
         let Some(other) = self.input.overlay else { return };
         let (own_intervals, aggregates, now) =
-            (self.input.intervals, self.aggregates, self.input.now);
+            (self.input.intervals, self.aggregates, self.input.view.now);
         let axis = self.axis;
         // Inside an aggregate, only intervals of at least 5 pixels can be distinguished.
         let is_distinguishable = |client, from, until| {
@@ -26,12 +26,10 @@ impl Drawing<'_> {
             is_distinguishable(None, it.from, it.until.unwrap_or(now))
                 && !has_tenure(own_intervals, it)
         }) {
-            self.draw_overlay_tenure(tenure, rows.top);
+            self.draw_overlay_tenure(tenure, rows);
         }
         for (index, client) in rows.believers.iter().enumerate() {
-            let y = rows.top
-                + self.row_em
-                    * (SERVER_ROW_EM + BELIEF_ROW_EM * crate::picture::shape::to_f64(index));
+            let y = self.row_top(rows, index) + self.metrics.belief_y();
             let beliefs = other.beliefs.iter();
             let beliefs = beliefs.filter(|it| (it.lock, it.client) == (rows.lock, *client));
             for belief in beliefs.filter(|it| {
@@ -44,37 +42,36 @@ impl Drawing<'_> {
         self.draw_overlay_marks(rows, other);
     }
 
-    fn draw_overlay_tenure(&mut self, tenure: &Tenure, top: f64) {
-        let (em, now) = (self.row_em, self.input.now);
+    fn draw_overlay_tenure(&mut self, tenure: &Tenure, rows: &LockRows) {
+        let (metrics, now) = (self.metrics, self.input.view.now);
         let until = tenure.until.unwrap_or(now).min(now);
         if !self.axis.overlaps(tenure.from, until.max(tenure.from)) {
             return;
         }
-        let (x1, x2) = (self.axis.x_of(tenure.from), self.axis.x_of(until));
-        let top = top + em * OVERLAY_OFFSET;
-        self.shapes.push(rounded("overlay", (x1, top), ((x2 - x1).max(2.0), em * 1.35), 2.0));
-        let size = em * 0.75;
-        let name = format!("#{} {}", tenure.token, self.input.names.node(tenure.client));
-        if text_width(&name, size) < x2 - x1 {
-            let at = (x2 - em * 0.3, top + em * 1.25);
-            self.shapes.push(text("overlay-label", at, Anchor::End, size, name));
-        }
+        let (x1, x2) = self.span(tenure.from, until);
+        let top = rows.bar_top + metrics.em * OVERLAY_OFFSET;
+        self.shapes.push(rounded("overlay", (x1, top), (x2 - x1, metrics.bar), 2.0));
+        let name = format!("#{} {}", tenure.token, self.input.view.node_name(tenure.client));
+        let y = rows.bar_top - metrics.em * 0.28;
+        let places = [((x2, y), Anchor::End), ((x1, y), Anchor::Start)];
+        self.shapes.extend(self.labels.place("overlay-label", &name, metrics.em * 0.8, &places));
     }
 
     fn draw_overlay_belief(&mut self, belief: &Belief, y: f64) {
-        let Some(until) = belief.until(self.input.now) else { return };
-        let until = until.min(self.input.now);
+        let Some(until) = belief.until(self.input.view.now) else { return };
+        let until = until.min(self.input.view.now);
         if belief.from > until || !self.axis.overlaps(belief.from, until) {
             return;
         }
         let (x1, x2) = (self.axis.x_of(belief.from), self.axis.x_of(until));
-        let size = ((x2 - x1).max(2.0), self.row_em * 0.8);
-        let top = y + self.row_em * OVERLAY_OFFSET * 0.7;
+        let height = self.metrics.belief_width() * 1.8;
+        let size = ((x2 - x1).max(2.0), height);
+        let top = y - height / 2.0;
         self.shapes.push(rounded("overlay", (x1, top), size, 2.0));
     }
 
     fn draw_overlay_marks(&mut self, rows: &LockRows, other: &Intervals) {
-        let (own_intervals, now, em) = (self.input.intervals, self.input.now, self.row_em);
+        let (own_intervals, now, em) = (self.input.intervals, self.input.view.now, self.metrics.em);
         let marks = other.marks.iter().filter(|it| it.lock == rows.lock && it.at <= now);
         for mark in marks.filter(|it| self.axis.overlaps(it.at, it.at)) {
             let is_same = |it: &&crate::model::intervals::Mark| {
@@ -92,7 +89,10 @@ impl Drawing<'_> {
             }
             self.shapes.push(Shape::Group(Group {
                 class: "overlay-mark".into(),
-                at: (self.axis.x_of(mark.at), rows.top + em * (1.3 + OVERLAY_OFFSET)),
+                at: (
+                    self.axis.x_of(mark.at),
+                    rows.bar_top + self.metrics.bar + em * OVERLAY_OFFSET,
+                ),
                 target: None,
                 label: String::new(),
                 shapes: category.shapes((0.0, 0.0), (em * 0.42).min(7.5)),

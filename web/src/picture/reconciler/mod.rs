@@ -21,7 +21,7 @@
 mod tests;
 
 use super::shape::{Class, Group, Shape};
-use super::stage_packets::PACKETS_CROWDED;
+use super::stage::packets::PACKETS_CROWDED;
 use crate::model::target::Target;
 
 /// The number of an element. Numbers of removed elements are used again.
@@ -231,7 +231,7 @@ impl<F: FnMut(Operation<'_>)> Pass<'_, F> {
         (self.emit)(Operation::Create { element, tag: tag_name(shape) });
         if let Some(target) = target_of(shape) {
             self.set(element, "data-target", &target.key());
-            self.set(element, "role", "img");
+            self.set(element, "role", "button");
             self.set(element, "tabindex", "-1");
         }
         PaintedShape {
