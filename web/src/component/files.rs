@@ -24,7 +24,7 @@ pub(crate) struct FilesProps {
 /// The lines of the files.
 #[component]
 pub(crate) fn Files(props: &FilesProps) -> Html {
-    let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore } =
+    let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore, .. } =
         props.clone();
     html! {
         <section class="panel files" id="panel-files" data-testid="files" aria-label="Files">

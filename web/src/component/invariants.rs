@@ -5,6 +5,7 @@ use std::rc::Rc;
 use leasehold_sim::{Invariant, InvariantStatus, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html, use_state};
 
+use super::terms::TermText;
 use crate::model::protection_labels::capitalized;
 
 /// An invariant, with its status at the current position and at the end of the run.
@@ -16,6 +17,8 @@ pub(crate) struct InvariantsProps {
     /// Whether the status at the end may be shown.
     pub(crate) shows_whole_run: bool,
     pub(crate) onwitness: Callback<RecordId>,
+    /// Receives the name of a term of the glossary.
+    pub(crate) onterm: Callback<&'static str>,
 }
 
 /// The status of each invariant at the current position. A row expands to its meaning; that of a
@@ -69,7 +72,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
             </header>
             <ul class="invariants">{ for props.statuses.iter().map(row) }</ul>
             if let Some(status) = meaning {
-                { meaning_view(status, shows_whole_run, &props.onwitness) }
+                { meaning_view(status, props) }
             }
         </section>
     }
@@ -87,9 +90,9 @@ impl RowText {
     fn new((_, now, at_end): &Status, shows_whole_run: bool) -> Self {
         let code = match now {
             InvariantStatus::NotYet => InvariantStatus::Unchecked.code(),
-            InvariantStatus::Ok
-            | InvariantStatus::Violated { .. }
-            | InvariantStatus::Unchecked => now.code(),
+            InvariantStatus::Ok | InvariantStatus::Violated { .. } | InvariantStatus::Unchecked => {
+                now.code()
+            }
         };
         let mark = match now {
             InvariantStatus::Ok => "✓",
@@ -116,9 +119,9 @@ const fn status_text(status: InvariantStatus) -> &'static str {
 /// What the expanded invariant means, and its status.
 fn meaning_view(
     (invariant, now, at_end): &Status,
-    shows_whole_run: bool,
-    onwitness: &Callback<RecordId>,
+    InvariantsProps { shows_whole_run, onwitness, onterm, .. }: &InvariantsProps,
 ) -> Html {
+    let shows_whole_run = *shows_whole_run;
     let witness = now.witness().or(at_end.witness().filter(|_| shows_whole_run));
     let whole_run = match at_end {
         InvariantStatus::Ok => "holds",
@@ -127,7 +130,8 @@ fn meaning_view(
     };
     html! {
         <div class="invariant-meaning" data-testid="invariant-meaning" role="status">
-            <p><b>{ invariant.heading() }</b>{ ": " }{ invariant.sentence() }{ "." }</p>
+            <p><b>{ invariant.heading() }</b>{ ": " }
+                <TermText text={invariant.sentence()} onterm={onterm.clone()} />{ "." }</p>
             <p class="reason">
                 { format!("Now: {}.", status_text(*now)) }
                 if shows_whole_run { { format!(" Whole run: {whole_run}.") } }

@@ -170,14 +170,16 @@ fn pictures(state: &PageState, on: &Callbacks) -> Html {
     let settings = state.picture_settings();
     html! { <>
         <StagePanel has_no_clients={workspace.is_live && workspace.scene().clients.is_empty()}
-            onpoint={on.point_stage.clone()} onpress={on.press.clone()}
+            onpoint={on.point_stage.clone()} onhover={on.hover.clone()}
+            onpress={on.press.clone()}
             oncommand={on.command.clone()} />
         <TimelinePanel view={settings.timeline_view} has_spacetime={!is_observed(state)}
             is_to_scale={settings.is_to_scale}
             has_selected_node={workspace.selected_node().is_some()}
             has_hidden_lanes={!workspace.hidden_lanes.is_empty()}
             onview={on.timeline.clone()} ongantt={on.point_gantt.clone()}
-            onspacetime={on.point_spacetime.clone()} oncommand={on.command.clone()}
+            onspacetime={on.point_spacetime.clone()} onload={on.point_load.clone()}
+            onhover={on.hover.clone()} oncommand={on.command.clone()}
             onscale={on.toggle_scale.clone()} onhide={on.hide_lane.clone()}
             onshowall={on.show_all_lanes.clone()} />
     </> }
@@ -360,7 +362,7 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
-            onwitness={on.record.clone()} />
+            onwitness={on.record.clone()} onterm={on.term.clone()} />
         <Files files={Rc::clone(&data.files)} clients={Rc::clone(&data.clients)}
             is_comparing={workspace.compares_files}
             can_compare={!workspace.timeline().run().without.is_empty()}

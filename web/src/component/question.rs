@@ -126,6 +126,7 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
             (false, _) if votes_total > 0 => count.to_string(),
             (false, _) => String::new(),
         };
+        let unit = if count == 1 { " vote" } else { " votes" };
         html! {
             <li key={index}>
                 <button {class} {onclick} disabled={phase != QuizPhase::Open}
@@ -141,7 +142,12 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
                             <rect width={format_tenths(percent.round())} height="4" />
                         </svg>
                     }
-                    <span class="count" title={(!is_alone).then_some("Votes")}>{ vote_text }</span>
+                    <span class="count">
+                        { vote_text }
+                        if !is_alone && votes_total > 0 {
+                            <span class="unseen">{ unit }</span>
+                        }
+                    </span>
                 </button>
             </li>
         }

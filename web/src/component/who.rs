@@ -22,5 +22,5 @@ pub(crate) fn text_with_clients(text: &str, names: &ClientNames) -> Html {
         TextPart::Text(text) => html! { { text } },
         TextPart::Client(index, name) => client_view(index, name),
     };
-    html! { for names.parts(text).into_iter().map(view) }
+    html! { <>{ for names.parts(text).into_iter().map(view) }</> }
 }

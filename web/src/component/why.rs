@@ -24,7 +24,8 @@ pub(crate) struct WhyProps {
 
 #[component]
 pub(crate) fn Why(props: &WhyProps) -> Html {
-    let WhyProps { slide, progress: (number, count), conclusion, onstep, onclose } = props.clone();
+    let WhyProps { slide, progress: (number, count), conclusion, onstep, onclose, .. } =
+        props.clone();
     let with_clients = |text: &str| text_with_clients(text, &props.clients);
     let is_violation = !slide.violations.is_empty();
     let texts = [slide.reason.as_deref(), slide.led_to.as_deref(), conclusion.as_deref()];

@@ -81,10 +81,11 @@ pub(crate) enum View {
     Log,
     Invariants,
     Files,
+    Load,
 }
 
 impl View {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Stage,
         Self::SpaceTime,
         Self::Gantt,
@@ -92,6 +93,7 @@ impl View {
         Self::Log,
         Self::Invariants,
         Self::Files,
+        Self::Load,
     ];
 
     /// Returns the `data-testid` of its panel, which is also its id.
@@ -104,6 +106,7 @@ impl View {
             Self::Log => "log",
             Self::Invariants => "invariants",
             Self::Files => "files",
+            Self::Load => "load",
         }
     }
 
@@ -116,6 +119,7 @@ impl View {
             Self::Log => "Log",
             Self::Invariants => "Invariants",
             Self::Files => "Files",
+            Self::Load => "Load",
         }
     }
 }
@@ -186,7 +190,7 @@ pub(crate) const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
     (
         "Views",
         &[
-            ("1 – 7", "stage, space-time, leases, inspector, log, invariants, files"),
+            ("1 – 8", "stage, space-time, leases, inspector, log, invariants, files, load"),
             ("Tab, ↑ ↓", "focus a view; move between its items"),
             ("W S · A D · 0", "on a timeline: zoom, pan, fit"),
             ("M", "compare with the same run under other protections"),
@@ -277,11 +281,6 @@ fn named_key_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command
 /// their position on the keyboard, then letters that no other command uses.
 const PROTECTION_KEYS: [char; Protection::ALL.len()] =
     ['1', '2', '3', '4', '5', '6', '7', '8', '9', '0', 'A', 'S', 'W'];
-
-/// Returns the fixed number of a protection, counted from 1.
-pub(crate) fn protection_number(protection: Protection) -> usize {
-    protection as usize + 1
-}
 
 /// Returns the label of the key that disables and enables a protection, such as "Shift 1".
 pub(crate) fn protection_key(protection: Protection) -> String {
@@ -568,9 +567,10 @@ mod tests {
     #[test]
     fn protections_have_fixed_numbers_and_keys_of_their_own() {
         for (index, protection) in Protection::ALL.into_iter().enumerate() {
-            assert_eq!(protection_number(protection), index + 1);
+            assert_eq!(protection as usize, index);
             let key = PROTECTION_KEYS[index];
-            let code = if key.is_ascii_digit() { format!("Digit{key}") } else { format!("Key{key}") };
+            let code =
+                if key.is_ascii_digit() { format!("Digit{key}") } else { format!("Key{key}") };
             let key = key.to_string();
             let press = KeyPress { key: &key, code: &code, shift: true, ..KeyPress::default() };
             for context in all_contexts().into_iter().filter(|it| !it.in_text_field) {
