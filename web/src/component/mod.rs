@@ -32,6 +32,7 @@ mod question;
 mod scenario_bar;
 mod scenario_card;
 mod seed_menu;
+mod side_view;
 mod stage_panel;
 mod start;
 mod strip;
