@@ -156,9 +156,8 @@ fn write_crowd(writer: &Writer, clients: u8) {
     let scenario = Scenario::from_name("thundering-herd").expect("a scenario of the library");
     let mut config = scenario.config.clone();
     let template = config.clients[1].clone();
-    config.locks = ["file_0", "file_1", "file_2"]
-        .map(|name| Name::new(name).expect("a valid name"))
-        .to_vec();
+    config.locks =
+        ["file_0", "file_1", "file_2"].map(|name| Name::new(name).expect("a valid name")).to_vec();
     config.clients = (1..=clients)
         .map(|number| {
             let mut client = template.clone();
@@ -207,7 +206,13 @@ fn sheet(cells: Vec<(String, Vec<Shape>)>, (width, height): (f64, f64), columns:
         let x = picture::shape::to_f64(index % columns) * (width + 10.0) + 10.0;
         let y = picture::shape::to_f64(index / columns) * (height + 26.0) + 10.0;
         let label = (x, y + height + 12.0);
-        shapes.push(picture::shape::text("small", label, picture::shape::Anchor::Start, 9.0, title));
+        shapes.push(picture::shape::text(
+            "small",
+            label,
+            picture::shape::Anchor::Start,
+            9.0,
+            title,
+        ));
         shapes.push(Shape::Group(Group {
             class: "who-other".into(),
             at: (x, y),
@@ -231,8 +236,8 @@ fn icons() -> Picture {
 
 fn thumbnails() -> Picture {
     let mut thumbnails = Thumbnails::default();
-    let cells = library().into_iter().map(|scenario| {
-        (scenario.name.clone(), thumbnails.get(&scenario).shapes.clone())
-    });
+    let cells = library()
+        .into_iter()
+        .map(|scenario| (scenario.name.clone(), thumbnails.get(&scenario).shapes.clone()));
     sheet(cells.collect(), (230.0, 60.0), 4)
 }

@@ -1,5 +1,5 @@
-//! The colours of clients: eight hues, always doubled by the client's number. Further clients have a
-//! neutral colour.
+//! The colours of clients: eight hues, always doubled by the client's number. Further clients have
+//! a neutral colour.
 //!
 //! A class gives its element and the descendants the property `--who`, and shapes of pictures the
 //! current colour. Text on a filled shape has the colour `--on-client`.
@@ -9,7 +9,8 @@ use leasehold_sim::NodeId;
 /// The number of clients that have a hue of their own.
 pub(crate) const HUES: usize = 8;
 
-const CLASSES: [&str; HUES] = ["who-1", "who-2", "who-3", "who-4", "who-5", "who-6", "who-7", "who-8"];
+const CLASSES: [&str; HUES] =
+    ["who-1", "who-2", "who-3", "who-4", "who-5", "who-6", "who-7", "who-8"];
 
 /// The class of everything that has no hue.
 pub(crate) const NEUTRAL: &str = "who-other";

@@ -35,19 +35,18 @@ pub(crate) fn flags(
     let mut flags: Vec<Flag> = Vec::new();
     for (invariant, at, record) in violations {
         let title = format!("{invariant} · {}", in_words(*invariant));
-        match flags.iter_mut().find(|flag| flag.record == *record) {
-            Some(flag) => flag.titles.push(title),
-            None => {
-                let witness = Witness::new(intervals, *record, *at);
-                flags.push(Flag {
-                    at: *at,
-                    record: *record,
-                    titles: vec![title],
-                    detail: witness.detail(intervals, &name),
-                    subject: witness.subject(),
-                });
-            }
+        if let Some(flag) = flags.iter_mut().find(|flag| flag.record == *record) {
+            flag.titles.push(title);
+            continue;
         }
+        let witness = Witness::new(intervals, *record, *at);
+        flags.push(Flag {
+            at: *at,
+            record: *record,
+            titles: vec![title],
+            detail: witness.detail(intervals, &name),
+            subject: witness.subject(),
+        });
     }
     flags.sort_by_key(|flag| (flag.at, flag.record));
     flags
@@ -73,7 +72,10 @@ const fn in_words(invariant: Invariant) -> &'static str {
 enum Witness<'a> {
     Append(&'a Mark),
     Grant(&'a Tenure),
-    Belief { lock: LockId, client: NodeId },
+    Belief {
+        lock: LockId,
+        client: NodeId,
+    },
     /// The end of a tenure.
     End(&'a Tenure),
     Other,
@@ -108,9 +110,7 @@ impl<'a> Witness<'a> {
         match self {
             Self::Append(mark) => {
                 let earlier = intervals.marks.iter().filter(|it| {
-                    it.lock == mark.lock
-                        && it.kind == MarkKind::Appended
-                        && it.record < mark.record
+                    it.lock == mark.lock && it.kind == MarkKind::Appended && it.record < mark.record
                 });
                 let highest = earlier.map(|it| it.token).max();
                 match highest {
@@ -134,7 +134,7 @@ mod tests {
     use leasehold_sim::{Protection, Scenario};
 
     #[test]
-    fn stale_append_is_told_in_words() {
+    fn stale_append_is_described_in_words() {
         let scenario = Scenario::from_name("gc-pause").unwrap();
         let outcome = scenario.run_without(&[Protection::Fencing].into()).execute();
         let mut intervals = Intervals::default();
@@ -148,10 +148,7 @@ mod tests {
             .collect();
         let flags = flags(&violations, &intervals, |node| format!("client_{}", node.0));
         assert_eq!(flags.len(), 1, "one record violates both: {flags:#?}");
-        assert_eq!(
-            flags[0].titles,
-            ["S2 · token order broken", "S4 · written without the lock"]
-        );
+        assert_eq!(flags[0].titles, ["S2 · token order broken", "S4 · written without the lock"]);
         assert_eq!((&*flags[0].detail, &*flags[0].names()), ("#1 written after #2", "S2 S4"));
         assert_eq!(flags[0].subject, Some((LockId(0), NodeId(1))));
     }

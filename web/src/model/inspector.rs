@@ -230,6 +230,7 @@ fn step_text(step: &leasehold_sim::ScriptStep) -> String {
         }
         ScriptStep::Append { file, .. } => format!("append to {file}"),
         ScriptStep::Release { lock } => format!("release {lock}"),
+        ScriptStep::Read { file, .. } => format!("read {file}"),
         ScriptStep::Close => "close the session".to_owned(),
         ScriptStep::Repeat { .. } => "repeat from the start".to_owned(),
     }

@@ -46,9 +46,9 @@ fn place_all(shapes: &[Shape], (dx, dy): (f64, f64), found: &mut Vec<Placed>) {
             }
             Shape::Path { class, d } => {
                 let empty = (f64::MAX, f64::MAX, f64::MIN, f64::MIN);
-                let bounds = path_points(d).into_iter().fold(empty, |it, (x, y)| {
-                    (it.0.min(x), it.1.min(y), it.2.max(x), it.3.max(y))
-                });
+                let bounds = path_points(d)
+                    .into_iter()
+                    .fold(empty, |it, (x, y)| (it.0.min(x), it.1.min(y), it.2.max(x), it.3.max(y)));
                 (class, bounds, None)
             }
             Shape::Text { class, x, y, anchor, size, text } => {
@@ -107,7 +107,8 @@ pub(crate) fn complaints(picture: &Picture) -> Vec<String> {
             }
             if overlap(shrunk(one.bounds), shrunk(other.bounds)) {
                 let (a, b) = (&one.text, &other.text);
-                complaints.push(format!("overlap: {a:?} {b:?} at {:?} {:?}", one.bounds, other.bounds));
+                complaints
+                    .push(format!("overlap: {a:?} {b:?} at {:?} {:?}", one.bounds, other.bounds));
             }
         }
     }
@@ -160,13 +161,13 @@ fn for_each_step(mut check: impl FnMut(&str, &Timeline)) {
 fn rings_of_every_step_have_the_size_of_their_lease() {
     for_each_step(|what, timeline| {
         let scene = timeline.scene();
-        let picture = stage(&StageInput::new(&scene, timeline.now()), Area::new((824.0, 238.0), false));
+        let picture =
+            stage(&StageInput::new(&scene, timeline.now()), Area::new((824.0, 238.0), false));
         for client in &scene.clients {
-            let group = picture.shapes.iter().find_map(|shape| match shape {
-                Shape::Group(group) if group.target == Some(Target::Node(client.node)) => {
-                    Some(group)
-                }
-                _ => None,
+            let target = Some(Target::Node(client.node));
+            let group = picture.shapes.iter().find_map(|shape| {
+                if let Shape::Group(group) = shape { Some(group) } else { None }
+                    .filter(|group| group.target == target)
             });
             let group = group.unwrap_or_else(|| panic!("{what}: {} is missing", client.name));
             let now = timeline.now();
@@ -180,9 +181,9 @@ fn rings_of_every_step_have_the_size_of_their_lease() {
 
 #[track_caller]
 fn check_ring(what: &str, group: &Group, class_prefix: &str, fraction: f64) {
-    let ring = group.shapes.iter().find_map(|shape| match shape {
-        Shape::Path { class, d } if class.starts_with(class_prefix) => Some(d),
-        _ => None,
+    let ring = group.shapes.iter().find_map(|shape| {
+        let Shape::Path { class, d } = shape else { return None };
+        class.starts_with(class_prefix).then_some(d)
     });
     let Some(data) = ring else {
         assert!(fraction <= 0.0, "{what}: {class_prefix} is missing, {fraction} remains");

@@ -57,7 +57,13 @@ impl Axis {
             shapes.push(line("tick", (x, top), (x, bottom)));
             if x + label_width / 2.0 <= self.right + em {
                 let label = tick_label(at, step);
-                shapes.push(text("tick-label", (x, bottom + em * 1.1), Anchor::Middle, size, label));
+                shapes.push(text(
+                    "tick-label",
+                    (x, bottom + em * 1.1),
+                    Anchor::Middle,
+                    size,
+                    label,
+                ));
             }
             at += step;
         }

@@ -20,12 +20,7 @@ pub(crate) struct Labels {
 pub(crate) type Candidate = ((f64, f64), Anchor);
 
 /// Returns the rectangle of a text.
-pub(crate) fn text_bounds(
-    (x, y): (f64, f64),
-    anchor: Anchor,
-    size: f64,
-    width: f64,
-) -> Bounds {
+pub(crate) fn text_bounds((x, y): (f64, f64), anchor: Anchor, size: f64, width: f64) -> Bounds {
     let left = match anchor {
         Anchor::Start => x,
         Anchor::Middle => x - width / 2.0,

@@ -6,7 +6,8 @@ use leasehold_sim::VirtualTime;
 use super::axis::{Axis, round_step_at_least};
 use super::gantt::lease_axis;
 use super::shape::{
-    Anchor, Area, Group, Picture, Shape, circle, clamp, fill_numbers, line, path, rect, text, to_f64,
+    Anchor, Area, Group, Picture, Shape, circle, clamp, fill_numbers, line, path, rect, text,
+    to_f64,
 };
 use super::text_width::{Weight, first_that_fits, text_width};
 use crate::model::intervals::{LoadKind, LoadRate};
@@ -67,7 +68,11 @@ fn legend(axis: &Axis, em: f64, is_handled: bool, step_us: u64) -> Vec<Shape> {
     let size = em * 0.82;
     let (mut x, y) = (axis.left, em * 1.0);
     let every = VirtualTime::from_micros(step_us);
-    let unit = if step_us >= 100_000 { format!("per second, in steps of {every}") } else { "per second".to_owned() };
+    let unit = if step_us >= 100_000 {
+        format!("per second, in steps of {every}")
+    } else {
+        "per second".to_owned()
+    };
     let entries: &[(&str, &str)] = if is_handled {
         &[("load-bar", "handled by the server")]
     } else {
@@ -116,7 +121,9 @@ fn row_group(
     }
     shapes.push(line("rule", (axis.left, base), (axis.right, base)));
     let height = row * 0.86;
-    for (class, of) in [("load-bar", first_attempts as fn(&LoadRate) -> (f64, f64)), ("load-bar retries", retries)] {
+    for (class, of) in
+        [("load-bar", first_attempts as fn(&LoadRate) -> (f64, f64)), ("load-bar retries", retries)]
+    {
         let data = bars(rates, axis, step_us, |rate| {
             let (from, to) = of(rate);
             (base - height * from / scale_max, base - height * to / scale_max)

@@ -161,8 +161,8 @@ fn columns(
     let available_width = area.width - left - area.em * 1.5;
     if input.is_to_scale {
         let from = at.first().copied().unwrap_or(input.view.now);
-        let from =
-            from.max(VirtualTime::from_micros(input.view.now.as_micros().saturating_sub(8_000_000)));
+        let from = from
+            .max(VirtualTime::from_micros(input.view.now.as_micros().saturating_sub(8_000_000)));
         let length_us = input.view.now.as_micros().saturating_sub(from.as_micros()).max(1_000_000);
         #[allow(clippy::cast_precision_loss, reason = "some seconds")]
         let per_us = available_width / length_us as f64;

@@ -1,7 +1,8 @@
 //! The width of texts, so that nothing is clipped and nothing overlaps.
 //!
-//! The widths are those of DejaVu Sans, the last font of the page's list. It is wider than the fonts
-//! of the other systems, so a text needs at most the width that is computed here, in every browser.
+//! The widths are those of DejaVu Sans, the last font of the page's list. It is wider than the
+//! fonts of the other systems, so a text needs at most the width that is computed here, in every
+//! browser.
 
 /// The stroke weight of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,11 +134,9 @@ mod tests {
     /// The style sheets decide which texts are bold.
     #[test]
     fn bold_classes_are_those_of_the_style_sheets() {
-        let css = [
-            include_str!("../../style/picture.css"),
-            include_str!("../../style/timeline.css"),
-        ]
-        .concat();
+        let css =
+            [include_str!("../../style/picture.css"), include_str!("../../style/timeline.css")]
+                .concat();
         let mut found: Vec<&str> = Vec::new();
         for rule in css.split('}') {
             let Some((selectors, declarations)) = rule.split_once('{') else { continue };

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use leasehold_sim::{LockId, NodeId, Record, RecordId, Scenario, VirtualTime, World};
 
 use super::axis::Axis;
-use super::shape::{Area, Group, Picture, Shape, clamp, hatch, line, path, fill_numbers, rounded, to_f64};
+use super::shape::{
+    Area, Group, Picture, Shape, clamp, fill_numbers, hatch, line, path, rounded, to_f64,
+};
 use crate::model::client_color::node_color;
 use crate::model::event_category::EventCategory;
 use crate::model::intervals::{Intervals, MarkKind, OutageKind, TenureEnd};

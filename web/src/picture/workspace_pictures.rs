@@ -2,10 +2,12 @@
 
 use leasehold_sim::{Importance, VirtualTime};
 
-use super::gantt::{GanttInput, gantt, lease_axis};
+use super::card::Card;
+use super::gantt::{self, GanttInput, gantt, lease_axis};
+use super::load::load;
 use super::shape::{Area, Picture};
 use super::spacetime::{self, spacetime};
-use super::stage::{StageInput, stage};
+use super::stage::{self, StageInput, stage};
 use super::tape::{TapeInput, tape};
 use crate::model::comparison::{Comparison, ComparisonMode};
 use crate::model::lease_view::LeaseView;
@@ -81,7 +83,7 @@ impl<'a> WorkspacePictures<'a> {
     pub(crate) fn names(&self) -> Vec<&'static str> {
         // The trace of a real server contains no packets.
         let has_spacetime = self.workspace.timeline().live_trace().is_none();
-        let names = ["stage", "leases", "space-time", "tape"].into_iter();
+        let names = ["stage", "leases", "space-time", "load", "tape"].into_iter();
         names.filter(|name| has_spacetime || *name != "space-time").collect()
     }
 
@@ -91,6 +93,7 @@ impl<'a> WorkspacePictures<'a> {
             "stage" => Some(self.stage()),
             "leases" => Some(self.gantt()),
             "space-time" => Some(self.spacetime()),
+            "load" => Some(self.load()),
             "tape" => Some(self.tape()),
             _ => None,
         }
@@ -130,6 +133,25 @@ impl<'a> WorkspacePictures<'a> {
             ..GanttInput::new(&view)
         };
         gantt(&input, self.workspace.visible_range(), area, selected)
+    }
+
+    /// Returns the load on the axis of the leases.
+    pub(crate) fn load(&self) -> Picture {
+        let view = LeaseView::new(self.workspace.timeline());
+        let area = self.settings.area(self.settings.sizes.lower);
+        load(&view, self.workspace.visible_range(), area)
+    }
+
+    /// Returns what the card beside a mark says: on the stage, or on the leases.
+    #[allow(dead_code, reason = "the page shows it beside the pointer")]
+    pub(crate) fn card(&self, view: View, target: Target) -> Option<Card> {
+        let timeline = self.workspace.timeline();
+        if view == View::Stage {
+            let scene = self.workspace.scene();
+            return stage::card_for(&StageInput::new(&scene, timeline.now()), target);
+        }
+        let view = LeaseView::new(timeline);
+        gantt::card_for(&GanttInput::new(&view), target)
     }
 
     fn spacetime(&self) -> Picture {

@@ -46,7 +46,8 @@ impl Drawing<'_> {
             let texts = [full_label.as_str(), short_label.as_str()];
             let label = first_that_fits(Weight::Bold, &texts, size, available);
             if let Some(label) = label.filter(|_| client.is_none()) {
-                let at = (x1.midpoint(x2), top + (height - self.metrics.em * 0.42) / 2.0 + size * 0.36);
+                let at =
+                    (x1.midpoint(x2), top + (height - self.metrics.em * 0.42) / 2.0 + size * 0.36);
                 shapes.push(text("aggregate-label", at, Anchor::Middle, size, label));
             }
             self.shapes.push(Shape::Group(Group {

@@ -36,8 +36,7 @@ impl Drawing<'_> {
         }
         let size = (metrics.em * 1.05).min(height * 0.56);
         let client = self.input.view.node_name(tenure.client);
-        let texts =
-            [format!("#{} {client}", tenure.token), format!("#{}", tenure.token)];
+        let texts = [format!("#{} {client}", tenure.token), format!("#{}", tenure.token)];
         let texts = [texts[0].as_str(), texts[1].as_str()];
         let left = x1.max(self.axis.left) + metrics.em * 0.5;
         let available = x1 + width - left - metrics.em * 0.3;

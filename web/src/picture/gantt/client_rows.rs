@@ -195,13 +195,14 @@ impl Drawing<'_> {
             let until = outage.until.filter(|until| *until <= now);
             let (x1, x2) = self.span(outage.from, until.unwrap_or(now));
             if outage.kind == OutageKind::Crashed {
-                let symbol = EventCategory::cross((x1, zone + height / 2.0), em * 0.3, "crash-mark");
+                let symbol =
+                    EventCategory::cross((x1, zone + height / 2.0), em * 0.3, "crash-mark");
                 self.shapes.extend(symbol);
             }
             if let Some(until) = until.filter(|_| !matches!(outage.kind, OutageKind::Cut(_))) {
                 self.mark_end_of_outage(outage.kind, until, (zone, height, size));
             }
-            if self.is_second_direction(outage, &outages) {
+            if Self::is_second_direction(outage, &outages) {
                 continue;
             }
             let texts = self.outage_texts(outage, rows, until);
@@ -211,11 +212,15 @@ impl Drawing<'_> {
     }
 
     /// Whether both directions of a link are cut, and this one is the second.
-    fn is_second_direction(&self, outage: &Outage, outages: &[Outage]) -> bool {
+    fn is_second_direction(outage: &Outage, outages: &[Outage]) -> bool {
         let OutageKind::Cut(to) = outage.kind else { return false };
         let mut others = outages.iter();
         !to.is_server()
-            && others.any(|it| it.from == outage.from && matches!(it.kind, OutageKind::Cut(_)) && it.node != outage.node)
+            && others.any(|it| {
+                it.from == outage.from
+                    && matches!(it.kind, OutageKind::Cut(_))
+                    && it.node != outage.node
+            })
     }
 
     /// Returns the part of an outage that no belief covers. In a high row, they are apart.
@@ -299,7 +304,9 @@ impl Drawing<'_> {
             OutageKind::Cut(to) => {
                 let mut others = self.input.intervals.outages.iter();
                 let is_both = others.any(|it| {
-                    it.from == outage.from && it.node == to && it.kind == OutageKind::Cut(outage.node)
+                    it.from == outage.from
+                        && it.node == to
+                        && it.kind == OutageKind::Cut(outage.node)
                 });
                 match (is_both, to.is_server()) {
                     (true, _) => vec!["cut off".to_owned()],

@@ -47,7 +47,11 @@ impl Drawing<'_> {
             let full = full_lines(flag, lines_max);
             let width_of = |lines: &[String]| {
                 let widths = lines.iter().enumerate().map(|(index, line)| {
-                    if index < flag.titles.len() { bold_width(line, title) } else { text_width(line, detail) }
+                    if index < flag.titles.len() {
+                        bold_width(line, title)
+                    } else {
+                        text_width(line, detail)
+                    }
                 });
                 widths.fold(0.0, f64::max) + em
             };
@@ -93,7 +97,8 @@ impl Drawing<'_> {
             for (index, content) in placed.lines.iter().enumerate() {
                 let y = top + em * (0.9 + to_f64(index));
                 let is_title = index < placed.flag.titles.len();
-                let (class, size) = if is_title { ("flag-title", title) } else { ("flag-detail", detail) };
+                let (class, size) =
+                    if is_title { ("flag-title", title) } else { ("flag-detail", detail) };
                 let at = (left + em * 0.5, y);
                 shapes.push(text(class, at, Anchor::Start, size, content.clone()));
             }

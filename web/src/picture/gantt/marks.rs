@@ -47,7 +47,10 @@ impl Drawing<'_> {
             .iter()
             .filter(|it| {
                 let is_append = matches!(it.kind, MarkKind::Appended | MarkKind::Refused);
-                is_append && it.lock == rows.lock && it.at <= now && self.axis.overlaps(it.at, it.at)
+                is_append
+                    && it.lock == rows.lock
+                    && it.at <= now
+                    && self.axis.overlaps(it.at, it.at)
             })
             .collect();
         let shows_flights = visible.len() <= FLIGHTS_MAX && self.metrics.has_names();
@@ -111,8 +114,13 @@ impl Drawing<'_> {
             shapes.push(EventCategory::Append.outline(center, r * 1.1, class));
         }
         if is_alone && cluster.look != Look::Refused {
-            let letter = if cluster.count > 1 { cluster.count.min(99).to_string() } else { "W".to_owned() };
-            let class = if cluster.look == Look::Violating { "mark-letter alarm" } else { "mark-letter name" };
+            let letter =
+                if cluster.count > 1 { cluster.count.min(99).to_string() } else { "W".to_owned() };
+            let class = if cluster.look == Look::Violating {
+                "mark-letter alarm"
+            } else {
+                "mark-letter name"
+            };
             let size = r * if letter.len() > 1 { 0.95 } else { 1.15 };
             shapes.push(text(class, (0.0, size * 0.36), Anchor::Middle, size, letter));
         }
@@ -178,7 +186,12 @@ impl Drawing<'_> {
             ((x + size * 0.6, baseline), Anchor::Start),
             ((x - size * 0.6, baseline), Anchor::End),
         ];
-        self.shapes.extend(self.labels.place("outage-label outlined-text", &content, size, &places));
+        self.shapes.extend(self.labels.place(
+            "outage-label outlined-text",
+            &content,
+            size,
+            &places,
+        ));
     }
 
     /// Returns the height of the mark or interval that a record is drawn as.

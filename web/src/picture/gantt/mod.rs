@@ -2,8 +2,8 @@
 //! server as bars, below them a row for each client with what it believes, what happens to it and
 //! what it does, and the violations as flags.
 //!
-//! - Only the past is drawn; the remaining lease is an outline. Nothing depends on what comes later,
-//!   except the range of time.
+//! - Only the past is drawn; the remaining lease is an outline. Nothing depends on what comes
+//!   later, except the range of time.
 //! - Rows have the same order and height from the start of the run to its end.
 //! - No text covers another: see [`super::labels`].
 
@@ -21,9 +21,7 @@ use leasehold_sim::{NodeId, VirtualTime};
 
 use super::card::Card;
 use super::labels::{Labels, text_bounds};
-use super::shape::{
-    Anchor, Area, Group, Picture, Shape, circle, hatch, line, rect, text, to_f64,
-};
+use super::shape::{Anchor, Area, Group, Picture, Shape, circle, hatch, line, rect, text, to_f64};
 use super::text_width::{Weight, text_width};
 use crate::model::intervals::{
     Aggregate, AggregatedIntervals, Belief, Intervals, Mark, MarkKind, Outage, OutageKind, Tenure,
@@ -307,7 +305,9 @@ pub(crate) fn card_for(input: &GanttInput<'_>, target: Target) -> Option<Card> {
         .or_else(|| belief.map(|it| belief_card(input, it)))
         .or_else(|| outage.map(|it| outage_card(input, it)));
     if let Some(flag) = flag {
-        let card = card.get_or_insert_with(|| Card::new(&format!("Violation at {}", flag.at), None, Vec::new()));
+        let card = card.get_or_insert_with(|| {
+            Card::new(&format!("Violation at {}", flag.at), None, Vec::new())
+        });
         card.lines.extend(flag.titles.iter().cloned());
         card.lines.push(flag.detail.clone());
         card.lines.retain(|line| !line.is_empty());
@@ -359,7 +359,11 @@ fn belief_card(input: &GanttInput<'_>, belief: &Belief) -> Card {
         format!("{}, token {}", view.lock_name(belief.lock), belief.token),
         span,
         ended.map_or_else(String::new, |at| format!("wrong since {at}: its tenure ended")),
-        if view.is_inferred { "inferred from the server's replies".to_owned() } else { String::new() },
+        if view.is_inferred {
+            "inferred from the server's replies".to_owned()
+        } else {
+            String::new()
+        },
     ];
     Card::new(&title, Some(belief.client), lines)
 }

@@ -89,7 +89,10 @@ impl Drawing<'_> {
             }
             self.shapes.push(Shape::Group(Group {
                 class: "overlay-mark".into(),
-                at: (self.axis.x_of(mark.at), rows.bar_top + self.metrics.bar + em * OVERLAY_OFFSET),
+                at: (
+                    self.axis.x_of(mark.at),
+                    rows.bar_top + self.metrics.bar + em * OVERLAY_OFFSET,
+                ),
                 target: None,
                 label: String::new(),
                 shapes: category.shapes((0.0, 0.0), (em * 0.42).min(7.5)),

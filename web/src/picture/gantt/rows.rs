@@ -82,20 +82,15 @@ impl Metrics {
 
     /// Returns the height of the rows of these locks, each with its number of clients.
     fn total(&self, clients: &[usize]) -> f64 {
-        let locks = clients.iter().map(|count| {
-            self.strip + self.bar + self.gap * 2.0 + self.row * to_f64(*count)
-        });
+        let locks = clients
+            .iter()
+            .map(|count| self.strip + self.bar + self.gap * 2.0 + self.row * to_f64(*count));
         locks.sum::<f64>() + self.flags
     }
 
     /// Returns the heights that fill the available height best. `must_fit` forbids a higher
     /// picture.
-    pub(super) fn fitting(
-        clients: &[usize],
-        available: f64,
-        em: f64,
-        must_fit: bool,
-    ) -> Self {
+    pub(super) fn fitting(clients: &[usize], available: f64, em: f64, must_fit: bool) -> Self {
         let (least, most) = (Self::at(em, 0.0), Self::at(em, 1.0));
         let (low, high) = (least.total(clients), most.total(clients));
         if low <= available {

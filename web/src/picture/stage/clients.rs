@@ -11,7 +11,7 @@ use crate::model::client_color::{node_color, short_name};
 use crate::model::event_category::EventCategory;
 use crate::model::scene::{Client, Condition, clock_fault_text};
 use crate::model::target::Target;
-use crate::picture::shape::{Anchor, Group, Shape, arc_path, circle, path, rect, text};
+use crate::picture::shape::{Anchor, Group, Shape, arc_path, circle, path, rect, text, to_f64};
 use crate::picture::text_width::{Weight, bold_width, text_width};
 
 /// Draws a client.
@@ -52,8 +52,7 @@ pub(super) fn client_shape(
 
 fn full_activity(client: &Client) -> String {
     let clock_fault = clock_fault_text(client.clock.ahead_ms, client.clock.rate_ppm);
-    clock_fault
-        .map_or_else(|| client.activity.clone(), |it| format!("{} · {it}", client.activity))
+    clock_fault.map_or_else(|| client.activity.clone(), |it| format!("{} · {it}", client.activity))
 }
 
 /// Returns the activity in at most `lines_max` lines of this width.
@@ -79,7 +78,7 @@ fn text_beside(client: &Client, layout: &Layout) -> Vec<Shape> {
     let x = -layout.client_radius * EXTENT - em * 0.5;
     let name = Weight::Bold.fit(client.name.as_str(), em, width);
     let size = em * 0.85;
-    let step = layout.height / (layout.clients.len().max(1) as f64);
+    let step = layout.height / to_f64(layout.clients.len().max(1));
     let lines_max = if step >= em * 3.5 { 2 } else { 1 };
     let activity = activity_lines(client, size, width, lines_max);
     let top = if activity.len() > 1 { -em * 0.62 } else { -em * 0.12 };
@@ -129,7 +128,9 @@ fn text_in_cell(client: &Client, layout: &Layout, grid: &Grid) -> Vec<Shape> {
 fn brief_activity(client: &Client) -> String {
     let activity = full_activity(client);
     match activity.split_once(", position ") {
-        Some((_, position)) if activity.starts_with("queued for ") => format!("waits, no. {position}"),
+        Some((_, position)) if activity.starts_with("queued for ") => {
+            format!("waits, no. {position}")
+        }
         Some(_) | None => activity,
     }
 }
@@ -142,7 +143,13 @@ fn lease_arcs(client: &Client, r: f64, now: VirtualTime) -> Vec<Shape> {
     let server_fraction = client.server_lease.map_or(0.0, |lease| lease.remaining_fraction(now));
     let belief_fraction = client.belief.map_or(0.0, |belief| belief.term.remaining_fraction(now));
     let center = (0.0, 0.0);
-    let width = if r < 11.0 { " thin" } else if r > 24.0 { " thick" } else { "" };
+    let width = if r < 11.0 {
+        " thin"
+    } else if r > 24.0 {
+        " thick"
+    } else {
+        ""
+    };
     if server_fraction > 0.0 {
         let idle = if client.holds_lock { "" } else { " idle" };
         let class = format!("arc server-lease{idle}{width}");

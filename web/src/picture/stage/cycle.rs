@@ -17,7 +17,8 @@ pub(super) fn cycle_shapes(input: &StageInput<'_>, layout: &Layout) -> Vec<Shape
         let Some(index) = layout.index_of(*client) else { continue };
         let at = layout.clients.get(index).copied().unwrap_or_default();
         shapes.push(circle("cycle-ring", at, ring));
-        let is_column = matches!(layout.arrangement, Arrangement::Column | Arrangement::NarrowColumn);
+        let is_column =
+            matches!(layout.arrangement, Arrangement::Column | Arrangement::NarrowColumn);
         let (waiting, holder) = (at, cycle[(position + 1) % cycle.len()].0);
         let Some(lock_y) = lock_row_y(layout, usize::from(lock.0)).filter(|_| is_column) else {
             continue;

@@ -84,8 +84,9 @@ impl Columns {
         let gutter = (em * 6.0).min(area.width * 0.12);
         let end = cells_left - gutter;
         // Without enough room, the queue has only its cells.
-        let queue = if end - queue < em * 6.0 { end } else { queue };
-        let end = if queue == end { (holder + holder_width + em * 0.6).min(end) } else { end };
+        let has_queue = end - queue >= em * 6.0;
+        let queue = if has_queue { queue } else { end };
+        let end = if has_queue { end } else { (holder + holder_width + em * 0.6).min(end) };
         let cells = end + gutter;
         Self { name, holder, queue: queue.min(end), end, cells, right: area.width - em * 0.6 }
     }
@@ -237,8 +238,11 @@ fn heading(input: &StageInput<'_>, layout: &Layout, rows: &HeatRows) -> Shape {
     let state_left = columns.name + bold_width("Server", em) + em;
     let state = Weight::Regular.fit(&state, em * 0.85, columns.end - state_left - em * 0.5);
     shapes.push(text("small", (state_left, y), Anchor::Start, em * 0.85, state));
-    let legend = ["Holder first, then the queue; a darker cell has more of its lease left",
-        "Holder, then queue; darker: more lease left", "Holder, then queue"];
+    let legend = [
+        "Holder first, then the queue; a darker cell has more of its lease left",
+        "Holder, then queue; darker: more lease left",
+        "Holder, then queue",
+    ];
     let size = em * 0.8;
     let legend = legend.iter().find(|it| text_width(it, size) <= columns.right - columns.cells);
     if let Some(legend) = legend {
@@ -269,18 +273,15 @@ fn lock_group(
         text("name", (columns.name, y), Anchor::Start, size, name),
     ];
     let holder_width = columns.queue.min(columns.end) - columns.holder - em * 0.5;
-    match &lock.holder {
-        Some(holder) => {
-            let color = super::client_class(input.scene, &holder.client);
-            let holder = format!("#{} {}", holder.token, holder.client);
-            let holder = Weight::Bold.fit(&holder, size, holder_width);
-            let class = format!("held who-text {color}");
-            shapes.push(text(class, (columns.holder, y), Anchor::Start, size, holder));
-        }
-        None => {
-            let free = Weight::Regular.fit("free", size, holder_width);
-            shapes.push(text("small", (columns.holder, y), Anchor::Start, size, free));
-        }
+    if let Some(holder) = &lock.holder {
+        let color = super::client_class(input.scene, &holder.client);
+        let holder = format!("#{} {}", holder.token, holder.client);
+        let holder = Weight::Bold.fit(&holder, size, holder_width);
+        let class = format!("held who-text {color}");
+        shapes.push(text(class, (columns.holder, y), Anchor::Start, size, holder));
+    } else {
+        let free = Weight::Regular.fit("free", size, holder_width);
+        shapes.push(text("small", (columns.holder, y), Anchor::Start, size, free));
     }
     let width = columns.end - columns.queue - em * 0.5;
     if width > em * 3.0 {
@@ -311,7 +312,8 @@ pub(super) fn queue_text(queue: &[String], size: f64, width: f64) -> String {
         let suffix = if rest == 0 { String::new() } else { format!(" +{rest}") };
         if text_width(&format!("{next}{suffix}"), size) > width {
             let left = queue.len() - index;
-            let shortened = if index == 0 { format!("{left} waiting") } else { format!("{shown} +{left}") };
+            let shortened =
+                if index == 0 { format!("{left} waiting") } else { format!("{shown} +{left}") };
             return Weight::Regular.fit(&shortened, size, width);
         }
         shown = next;
@@ -348,8 +350,7 @@ fn cell(client: &Client, at: (f64, f64), size: f64, input: &StageInput<'_>) -> S
     let target = Target::Node(client.node);
     let half = size / 2.0;
     let class = cell_class(client, input.now);
-    let mut shapes =
-        vec![rounded(class, (-half, -half), (size, size), (size * 0.2).min(3.0))];
+    let mut shapes = vec![rounded(class, (-half, -half), (size, size), (size * 0.2).min(3.0))];
     match client.condition {
         Condition::Crashed => {
             let (a, b) = (half * 0.5, -half * 0.5);
@@ -365,7 +366,12 @@ fn cell(client: &Client, at: (f64, f64), size: f64, input: &StageInput<'_>) -> S
     }
     let base = if client.holds_lock { "node cell-node holds" } else { "node cell-node" };
     Shape::Group(Group {
-        class: format!("{} {}", selectable_class(base, target, input.selected), node_color(client.node)).into(),
+        class: format!(
+            "{} {}",
+            selectable_class(base, target, input.selected),
+            node_color(client.node)
+        )
+        .into(),
         at,
         target: Some(target),
         label: client_label(client, input.now),

@@ -8,7 +8,6 @@
 use leasehold_sim::NodeId;
 
 use super::heat::HeatRows;
-use crate::model::client_color::short_name;
 use crate::model::scene::Scene;
 use crate::picture::shape::{Area, clamp, to_f64};
 use crate::picture::text_width::bold_width;
@@ -33,16 +32,6 @@ pub(super) struct Rect {
     pub(super) top: f64,
     pub(super) width: f64,
     pub(super) height: f64,
-}
-
-impl Rect {
-    pub(super) fn right(&self) -> f64 {
-        self.left + self.width
-    }
-
-    pub(super) fn bottom(&self) -> f64 {
-        self.top + self.height
-    }
 }
 
 /// How the clients are arranged.
@@ -73,7 +62,6 @@ pub(super) struct Grid {
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     pub(super) em: f64,
-    pub(super) width: f64,
     pub(super) height: f64,
     pub(super) arrangement: Arrangement,
     pub(super) client_radius: f64,
@@ -110,9 +98,8 @@ impl Layout {
         } else {
             Self::column(area, count, locks)
         };
-        let layout = layout
-            .or_else(|| Self::grid(area, scene))
-            .unwrap_or_else(|| Self::heat(area, scene));
+        let layout =
+            layout.or_else(|| Self::grid(area, scene)).unwrap_or_else(|| Self::heat(area, scene));
         Self { nodes, ..layout }
     }
 
@@ -120,7 +107,6 @@ impl Layout {
     fn blank(area: Area, em: f64, arrangement: Arrangement) -> Self {
         Self {
             em,
-            width: area.width,
             height: area.height,
             arrangement,
             client_radius: 0.0,
@@ -302,7 +288,10 @@ impl Layout {
                 let (left, right, y) = rows.gutter(row);
                 let offset = self.packet_radius + 0.5;
                 let y = if is_from_server { y + offset } else { y - offset };
-                LinkPlace { at: (right + (left - right) * travelled, y), lane: (row, is_from_server) }
+                LinkPlace {
+                    at: (right + (left - right) * travelled, y),
+                    lane: (row, is_from_server),
+                }
             }
         })
     }
@@ -373,7 +362,8 @@ impl Layout {
 
 /// Returns the point at a fraction of the length of a line with corners.
 fn along(corners: &[(f64, f64)], fraction: f64) -> (f64, f64) {
-    let lengths = corners.windows(2).map(|pair| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1));
+    let lengths =
+        corners.windows(2).map(|pair| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1));
     let mut left = fraction * lengths.clone().sum::<f64>();
     for (pair, length) in corners.windows(2).zip(lengths) {
         if left <= length && length > 0.0 {
@@ -415,7 +405,11 @@ fn fitting_grid(scene: &Scene, (width, height): (f64, f64), em: f64) -> Option<G
         let columns = floor_count(width / needed).min(scene.clients.len());
         let rows = scene.clients.len().div_ceil(columns.max(1));
         let fits = columns > 0 && to_f64(rows) * grid.row_height <= height;
-        fits.then(|| Grid { columns, cell_width: (width / to_f64(columns)).min(needed * 1.35), ..grid })
+        fits.then(|| Grid {
+            columns,
+            cell_width: (width / to_f64(columns)).min(needed * 1.35),
+            ..grid
+        })
     });
     grids.next()
 }
@@ -439,9 +433,4 @@ pub(super) fn floor_count(number: f64) -> usize {
 /// Returns the centre of one of `count` equal parts of a length.
 pub(super) fn evenly_spaced(index: usize, count: usize, length: f64) -> f64 {
     length * (to_f64(index) + 0.5) / to_f64(count.max(1))
-}
-
-/// Returns the widest of the short names, in units of the font size.
-pub(super) fn widest_short_name(scene: &Scene) -> f64 {
-    scene.clients.iter().map(|it| bold_width(&short_name(it.name.as_str()), 1.0)).fold(0.0, f64::max)
 }

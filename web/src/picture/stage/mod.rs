@@ -62,7 +62,8 @@ pub(crate) fn stage(input: &StageInput<'_>, area: Area) -> Picture {
         shapes.extend(scene.clients.iter().map(|it| link_shape(&layout, it, input.selected)));
         shapes.push(server::server_shape(input, &layout));
         let files = scene.locks.iter().enumerate();
-        shapes.extend(files.filter_map(|(index, it)| server::file_sheet(input, &layout, index, it)));
+        shapes
+            .extend(files.filter_map(|(index, it)| server::file_sheet(input, &layout, index, it)));
         for (index, it) in scene.clients.iter().enumerate() {
             shapes.push(clients::client_shape(input, &layout, index, it));
         }

@@ -50,8 +50,7 @@ fn bundles<'a>(input: &StageInput<'a>, layout: &Layout) -> Vec<Bundle<'a>> {
         a.lane.cmp(&b.lane).then(a.at.0.total_cmp(&b.at.0)).then(a.at.1.total_cmp(&b.at.1))
     });
     // In a crowd, the number needs its own room.
-    let is_column =
-        matches!(layout.arrangement, Arrangement::Column | Arrangement::NarrowColumn);
+    let is_column = matches!(layout.arrangement, Arrangement::Column | Arrangement::NarrowColumn);
     let reach = layout.packet_radius * if is_column { 2.1 } else { 4.5 };
     let mut bundles: Vec<Bundle<'a>> = Vec::new();
     for (place, packet) in placed {
@@ -59,7 +58,9 @@ fn bundles<'a>(input: &StageInput<'a>, layout: &Layout) -> Vec<Bundle<'a>> {
         let category = EventCategory::from_message(packet.message);
         let will_be_lost = input.marks_doomed_packets && packet.will_be_lost;
         match bundles.last_mut() {
-            Some(last) if last.place.lane == place.lane && distance(last.place.at, place.at) < reach => {
+            Some(last)
+                if last.place.lane == place.lane && distance(last.place.at, place.at) < reach =>
+            {
                 last.count += 1;
                 last.is_selected |= is_selected;
                 last.will_be_lost |= will_be_lost;
@@ -123,7 +124,11 @@ fn bundle_shape(
         count => format!("{count} packets, {}", packet_label(bundle.first, input.scene)),
     };
     Shape::Group(Group {
-        class: if bundle.is_selected { "packet selected".into() } else { selectable_class("packet", target, input.selected) },
+        class: if bundle.is_selected {
+            "packet selected".into()
+        } else {
+            selectable_class("packet", target, input.selected)
+        },
         at: bundle.place.at,
         target: Some(target),
         label,
@@ -149,7 +154,8 @@ pub(super) fn trace_shapes(input: &StageInput<'_>, layout: &Layout) -> Vec<Shape
     let r = layout.packet_radius;
     let mut taken: Vec<LinkPlace> = Vec::new();
     let mut is_free = |place: LinkPlace| {
-        let is_taken = |it: &LinkPlace| it.lane == place.lane && distance(it.at, place.at) < r * 2.0;
+        let is_taken =
+            |it: &LinkPlace| it.lane == place.lane && distance(it.at, place.at) < r * 2.0;
         let is_free = !taken.iter().any(is_taken);
         taken.push(place);
         is_free

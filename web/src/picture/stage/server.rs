@@ -84,16 +84,17 @@ pub(super) fn lock_label(lock: &Lock) -> String {
     };
     match lock.wait_queue.len() {
         0 => format!("lock {}: {holder}", lock.name),
-        count => format!("lock {}: {holder}; {count} waiting: {}", lock.name, lock.wait_queue.join(", ")),
+        count => {
+            format!("lock {}: {holder}; {count} waiting: {}", lock.name, lock.wait_queue.join(", "))
+        }
     }
 }
 
 /// Returns the middle of the first line of a lock's row, or `None` if it has no row.
 pub(super) fn lock_row_y(layout: &Layout, index: usize) -> Option<f64> {
     let rows = crate::picture::shape::to_f64(index);
-    (index < layout.server_rows).then(|| {
-        layout.server.top + layout.em * 2.95 + rows * layout.server_row_height
-    })
+    (index < layout.server_rows)
+        .then_some(layout.server.top + layout.em * 2.95 + rows * layout.server_row_height)
 }
 
 fn lock_row_shapes(
@@ -128,7 +129,8 @@ fn lock_row_shapes(
     }
     if layout.has_queues {
         let queue_y = y + em * 1.08;
-        if layout.files.is_none() && matches!(layout.arrangement, super::Arrangement::NarrowColumn) {
+        if layout.files.is_none() && matches!(layout.arrangement, super::Arrangement::NarrowColumn)
+        {
             // Without file sheets, the row shows the number of lines.
             let count = line_count_text(lock.line_count, lock.is_partial_count);
             shapes.push(text("small", (right, queue_y + em * 1.05), Anchor::End, small, count));
@@ -207,8 +209,7 @@ fn file_line(
     let (x, y) = (left + em * 0.8, top + em * 0.86);
     let token = format!("#{}", written.token);
     let token_width = bold_width(&token, size);
-    let token_class =
-        if is_wrong { "alarm".to_owned() } else { format!("held who-text {color}") };
+    let token_class = if is_wrong { "alarm".to_owned() } else { format!("held who-text {color}") };
     shapes.push(text(token_class, (x, y), Anchor::Start, size, token));
     let name_x = x + token_width + size * 0.4;
     let rest = format!("{}{fault}", written.client);

@@ -70,7 +70,10 @@ fn crowd(clients: usize, locks: u8) -> Scene {
         .map(|id| Lock {
             id: LockId(id),
             name: Name::new(&format!("file_{id}")).unwrap(),
-            holder: Some(Holder { client: format!("client_{}", id + 1), token: 1_000 + u32::from(id) }),
+            holder: Some(Holder {
+                client: format!("client_{}", id + 1),
+                token: 1_000 + u32::from(id),
+            }),
             wait_queue: (usize::from(locks)..clients.min(250) * 3 / 4)
                 .filter(|index| index % usize::from(locks) == usize::from(id))
                 .map(|index| name(index).to_string())
