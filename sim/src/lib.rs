@@ -69,7 +69,7 @@ mod world;
 pub use check::{Checkers, Invariant, InvariantStatus};
 pub use event_recorder::{EventRecord, EventRecorder};
 pub use explain::{Description, Explainer, Violation};
-pub use export::{Recording, RecordingError, RecordingHeader, mermaid, shiviz};
+pub use export::{Recording, RecordingError, RecordingHeader, mermaid, rust_test, shiviz};
 pub use file_lines::{Line, Lines};
 pub use history::History;
 pub use importance::Importance;

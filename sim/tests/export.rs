@@ -131,20 +131,126 @@ fn vector_clocks_follow_the_packets() {
     assert!(clocks[0].starts_with("server {\"server\":1}"), "{}", clocks[0]);
 }
 
+/// One line of a sequence diagram.
+#[derive(Debug, PartialEq)]
+enum Statement {
+    Title,
+    Participant(String),
+    /// Arrow, sender, recipient and label.
+    Message(String, [String; 2], String),
+    Note(String),
+}
+
+/// Parses a line by the grammar of Mermaid, as far as exports use it: no statement contains `;` or
+/// `#`, apart from entities, because both end it.
+fn parse_statement(line: &str) -> Option<Statement> {
+    let line = line.strip_prefix("    ")?;
+    let is_id = |it: &str| it.len() >= 2 && it.starts_with('n') && it[1..].parse::<u32>().is_ok();
+    let is_text = |it: &str| {
+        let mut plain = it.to_owned();
+        for code in ["#35;", "#59;"] {
+            plain = plain.replace(code, "");
+        }
+        !it.trim().is_empty() && !plain.contains(['#', ';', '\n'])
+    };
+    if let Some(title) = line.strip_prefix("title ") {
+        return is_text(title).then_some(Statement::Title);
+    }
+    if let Some(participant) = line.strip_prefix("participant ") {
+        let (id, name) = participant.split_once(" as ")?;
+        return (is_id(id) && is_text(name)).then(|| Statement::Participant(id.to_owned()));
+    }
+    if let Some(note) = line.strip_prefix("Note over ") {
+        let (id, text) = note.split_once(": ")?;
+        return (is_id(id) && is_text(text)).then(|| Statement::Note(id.to_owned()));
+    }
+    let (ends, label) = line.split_once(": ")?;
+    // The longest arrow that matches, as in Mermaid's lexer.
+    let arrow = ["-->>", "->>", "--x", "-x"].into_iter().find(|arrow| ends.contains(arrow))?;
+    let (from, to) = ends.split_once(arrow)?;
+    let is_valid = is_id(from) && is_id(to) && is_text(label);
+    let ends = [from.to_owned(), to.to_owned()];
+    is_valid.then(|| Statement::Message(arrow.to_owned(), ends, label.to_owned()))
+}
+
+#[test]
+fn every_sequence_diagram_is_valid_and_has_an_arrow_for_each_packet() {
+    for recording in recordings() {
+        let text = mermaid(&recording, "A run; #7", Importance::Release);
+        assert!(text.len() < 50_000, "Mermaid rejects {} bytes", text.len());
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("sequenceDiagram"));
+        let (mut declared, mut arrows) = (BTreeSet::new(), 0);
+        for line in lines {
+            let statement = parse_statement(line).unwrap_or_else(|| panic!("invalid: {line}"));
+            let used = match statement {
+                Statement::Title => Vec::new(),
+                Statement::Participant(id) => {
+                    assert!(declared.insert(id), "{line}");
+                    Vec::new()
+                }
+                Statement::Message(arrow, ends, label) => {
+                    assert_eq!(arrow.ends_with('x'), label.ends_with(": lost"), "{line}");
+                    arrows += 1;
+                    ends.to_vec()
+                }
+                Statement::Note(id) => vec![id],
+            };
+            assert!(used.iter().all(|id| declared.contains(id)), "{line}");
+        }
+        assert_eq!(declared.len(), recording.run().config.clients.len() + 1);
+        let is_arrow = |it: &&Record| {
+            matches!(it.kind, RecordKind::Arrived(_) | RecordKind::Lost { .. })
+                && Importance::from_record(it) >= Importance::Step
+        };
+        let expected = recording.records().iter().filter(is_arrow).count();
+        assert!(arrows == expected || text.contains("the run continues after"), "{arrows}");
+        assert!(arrows > 0 || expected == 0);
+    }
+}
+
 #[test]
 fn sequence_diagram_shows_packets_losses_and_violations() {
     let scenario = Scenario::from_name("lost-reply").unwrap();
     let without = [Protection::Dedupe].into();
-    let text = mermaid(&Recording::record(scenario.run_without(&without)), Importance::Step);
-    assert!(text.starts_with(
-        "sequenceDiagram\n    participant n1 as client_1\n    participant n0 as server\n"
-    ));
+    let recording = Recording::record(scenario.run_without(&without));
+    let text = mermaid(&recording, "Lost reply, without dedupe", Importance::Release);
+    let head = "sequenceDiagram\n    title Lost reply, without dedupe\n    participant n1 as \
+        client_1\n    participant n0 as server\n";
+    assert!(text.starts_with(head), "{text}");
     assert!(text.contains("n1->>n0: "), "{text}");
     assert!(text.contains("n0-->>n1: "), "{text}");
-    assert!(text.contains("n0-xn1: ") && text.contains("appended file_0 #35;1: lost"), "{text}");
+    assert!(text.contains("n0--xn1: ") && text.contains("appended file_0 #35;1: lost"), "{text}");
     assert!(text.contains("✗ S3 violated"), "{text}");
-    for line in text.lines().skip(1) {
-        let after = line.split_once(": ").map_or("", |(_, label)| label);
-        assert!(!after.replace("#35;", "").replace("#59;", "").contains([';', '#']), "{line}");
+    assert!(text.contains("Note over n0: "), "decisions are notes: {text}");
+}
+
+/// The test next to this one is an export, so it is known to compile and to pass.
+#[test]
+fn exported_rust_test_is_the_one_that_is_compiled_here() {
+    let scenario = Scenario::from_name("gc-pause").unwrap();
+    let run = scenario.run_without(&[Protection::Fencing].into());
+    let violated: Vec<Invariant> = run
+        .execute_within(200_000)
+        .unwrap()
+        .checkers()
+        .violations()
+        .iter()
+        .map(|it| it.0)
+        .collect();
+    let source = rust_test("gc-pause", &run, &violated);
+    if std::env::var_os("LEASEHOLD_BLESS").is_some() {
+        std::fs::write("tests/exported_test.rs", &source).unwrap();
+    }
+    assert_eq!(source, include_str!("exported_test.rs"), "set LEASEHOLD_BLESS to update it");
+}
+
+#[test]
+fn exported_rust_test_of_any_name_has_a_valid_function_name() {
+    let run = Scenario::from_name("lost-reply").unwrap().resolve_run();
+    for (name, expected) in [("7 “x”", "fn replays_7__x_()"), ("", "fn replays_()")] {
+        let source = rust_test(name, &run, &[]);
+        assert!(source.contains(expected), "{source}");
+        assert!(source.contains("let expected: &[&str] = &[];"), "{source}");
     }
 }

@@ -32,6 +32,18 @@ pub(crate) fn random() -> f64 {
     js_sys::Math::random()
 }
 
+/// Returns the text that the browser has stored under this name, if it keeps any.
+pub(crate) fn load(name: &str) -> Option<String> {
+    window()?.local_storage().ok()??.get_item(name).ok()?
+}
+
+/// Stores a text under this name, if the browser allows it. In private windows some do not.
+pub(crate) fn store(name: &str, text: &str) {
+    if let Some(storage) = window().and_then(|window| window.local_storage().ok().flatten()) {
+        storage.set_item(name, text).ok();
+    }
+}
+
 /// Whether the media query matches, such as a preference for reduced motion.
 pub(crate) fn matches_media(query: &str) -> bool {
     let list = window().and_then(|window| window.match_media(query).ok().flatten());
@@ -80,13 +92,33 @@ pub(crate) fn query() -> String {
     window().and_then(|window| window.location().search().ok()).unwrap_or_default()
 }
 
-/// Replaces the query of the URL without navigating.
-pub(crate) fn set_query(query: &str) {
+/// Sets the query of the URL without navigating, and the state of the entry in the browser's
+/// history. Adds an entry, or replaces the current one.
+pub(crate) fn set_address(query: &str, state: &str, is_new: bool) {
     let Some(window) = window() else { return };
     let Ok(path) = window.location().pathname() else { return };
-    if let Ok(history) = window.history() {
-        history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("{path}{query}"))).ok();
+    let Ok(history) = window.history() else { return };
+    let (state, url) = (JsValue::from_str(state), format!("{path}{query}"));
+    // Browsers refuse too many changes in a short time; the next change follows.
+    if is_new {
+        history.push_state_with_url(&state, "", Some(&url)).ok();
+    } else {
+        history.replace_state_with_url(&state, "", Some(&url)).ok();
     }
+}
+
+/// Returns the state of the current entry in the browser's history, if the page has set it.
+pub(crate) fn history_state() -> Option<String> {
+    window()?.history().ok()?.state().ok()?.as_string()
+}
+
+/// Returns a number that identifies this load of the page: when it started, in milliseconds.
+pub(crate) fn page_load() -> u64 {
+    let origin =
+        window().and_then(|window| window.performance()).map_or(0.0, |it| it.time_origin());
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a date")]
+    let millis = origin as u64;
+    millis
 }
 
 /// Returns the URL of the page with this query.
@@ -114,6 +146,33 @@ pub(crate) fn copy_text(text: &str, done: Callback<bool>) {
     spawn_local(async move {
         done.emit(wasm_bindgen_futures::JsFuture::from(writing).await.is_ok());
     });
+}
+
+/// Returns a function of the browser's `navigator`, unless this browser does not have it.
+fn navigator_function(name: &str) -> Option<(JsValue, Function)> {
+    let navigator: JsValue = window()?.navigator().into();
+    let function = Reflect::get(&navigator, &name.into()).ok()?.dyn_into::<Function>().ok()?;
+    Some((navigator, function))
+}
+
+/// Whether the device has a share sheet, as phones have.
+pub(crate) fn has_share_sheet() -> bool {
+    navigator_function("share").is_some()
+}
+
+/// Opens the share sheet of the device.
+pub(crate) fn open_share_sheet(title: &str, url: &str) -> Option<()> {
+    let (navigator, share) = navigator_function("share")?;
+    let data = Object::new();
+    for (key, value) in [("title", title), ("url", url)] {
+        Reflect::set(&data, &key.into(), &value.into()).ok()?;
+    }
+    let promise = share.call1(&navigator, &data).ok()?.dyn_into::<Promise>().ok()?;
+    spawn_local(async move {
+        // The user may close the sheet.
+        wasm_bindgen_futures::JsFuture::from(promise).await.ok();
+    });
+    Some(())
 }
 
 /// Offers a file for download.
@@ -235,6 +294,16 @@ pub(crate) fn show_time(now: VirtualTime, end: VirtualTime) {
 pub(crate) fn inner_size(id: &str) -> Option<(f64, f64)> {
     let element = element(id)?;
     Some((f64::from(element.client_width()), f64::from(element.client_height())))
+}
+
+/// Places an element below the button with this `data-testid`, inside the window.
+pub(crate) fn place_below(element: &HtmlElement, test_id: &str) -> Option<()> {
+    let button = document()?.query_selector(&format!("[data-testid={test_id}]")).ok()??;
+    let rect = button.get_bounding_client_rect();
+    let style = element.style();
+    // The style sheet keeps the element inside the window.
+    style.set_property("--anchor-left", &format!("{}px", rect.left())).ok()?;
+    style.set_property("--anchor-bottom", &format!("{}px", rect.bottom())).ok()
 }
 
 /// Focuses the first element that matches one of the selectors, which are tried in order.

@@ -13,6 +13,12 @@ use crate::trace::{Record, RecordId};
 const RECORDS_MAX: u32 = 200_000;
 
 impl Scenario {
+    /// Returns a scenario for a run that has none. If the run violates an invariant, the violation
+    /// is the scenario's point.
+    pub fn for_any_run(name: &str, run: &Run) -> Self {
+        Self::from_violating_run(name, run).unwrap_or_else(|| Self::from_run(name, run))
+    }
+
     /// Returns a scenario that stops at the first violation of a run, and asks whether there is
     /// one.
     ///

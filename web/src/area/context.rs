@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::address::Address;
 use super::effect::Effect;
 use super::message::Msg;
-use crate::model::link::LINK_LEN_MAX;
 use crate::model::workspace::Workspace;
 use crate::picture::workspace_pictures::PictureSettings;
 
@@ -37,6 +37,10 @@ pub(crate) struct Environment {
     pub(crate) is_narrow: fn() -> bool,
     /// Whether the user prefers reduced motion.
     pub(crate) reduced_motion: bool,
+    /// Returns the user's progress that was stored last, if the browser keeps it.
+    pub(crate) load_progress: fn() -> Option<String>,
+    /// Whether the user points with fingers, and has no keyboard at hand.
+    pub(crate) is_touch: bool,
     /// Whether a lock server has served the page.
     pub(crate) is_server_available: bool,
 }
@@ -45,6 +49,8 @@ pub(crate) struct Environment {
 pub(crate) struct Context<'a> {
     pub(crate) workspace: &'a mut Workspace,
     pub(crate) environment: &'a Environment,
+    /// Whether the start screen covers the run.
+    pub(crate) is_start_shown: bool,
     /// What the pictures show, according to the areas that decide it.
     pub(crate) settings: PictureSettings,
     pub(super) messages: &'a mut VecDeque<Msg>,
@@ -70,16 +76,15 @@ impl Context<'_> {
         self.workspace.show_toast(text, Vec::new());
     }
 
-    /// Updates the query of the URL, so that reloading the page opens the same run.
+    /// Updates the address, so that reloading the page shows the same moment of the same run.
     pub(crate) fn update_address(&mut self) {
-        if self.workspace.timeline().live_trace().is_some() {
-            return;
-        }
-        let mut link = self.workspace.link_to_now();
-        (link.time, link.position, link.digest) = (None, None, None);
-        let query = link.to_query();
-        if query.len() <= LINK_LEN_MAX {
-            self.request(Effect::SetQuery(query));
-        }
+        let address = Address::of(self.workspace, false);
+        self.request(Effect::SetAddress(address));
+    }
+
+    /// Adds the address to the browser's history, because another run is shown.
+    pub(crate) fn push_address(&mut self) {
+        let address = Address::of(self.workspace, true);
+        self.request(Effect::SetAddress(address));
     }
 }

@@ -3,6 +3,7 @@
 use leasehold_core::id::{LogIndex, Name};
 use web_sys::File;
 
+use super::address::Address;
 use super::layout::Theme;
 use crate::feed::search_protocol::SearchRequest;
 use crate::picture::shape::Picture;
@@ -20,8 +21,8 @@ pub(crate) enum Effect {
     Measure,
     /// Measures the picture areas at once.
     MeasureNow,
-    /// Sets the query of the URL.
-    SetQuery(String),
+    /// Sets the URL, and the entry in the browser's history.
+    SetAddress(Address),
     SetTheme(Theme),
     /// Starts a timer with this delay in milliseconds. A timer that is already running starts
     /// again.
@@ -36,12 +37,21 @@ pub(crate) enum Effect {
     /// Fetches the server's state, for a recording.
     FetchState,
 
+    /// Loads the worker that searches, so that it can search offline.
+    LoadSearch,
     /// Starts a search in a worker.
     StartSearch(Box<SearchRequest>),
     StopSearch,
 
     /// Copies the URL with this query to the clipboard.
     CopyLink(String),
+    /// Copies a test to the clipboard.
+    CopyTest(String),
+    /// Opens the share sheet of the device, with the URL with this query.
+    OpenShareSheet {
+        title: String,
+        query: String,
+    },
     SaveText {
         file_name: String,
         media_type: &'static str,
@@ -58,6 +68,8 @@ pub(crate) enum Effect {
     /// Sends the notes to the notes window.
     PostNotes(String),
     ToggleFullScreen,
+    /// Stores the user's progress, if the browser allows it.
+    StoreProgress(String),
     /// Keeps the screen on.
     KeepAwake,
 }
@@ -80,12 +92,16 @@ pub(crate) enum Timer {
     Vote,
     /// Checks the connection to the server, repeatedly.
     Connection,
+    /// Writes the moment into the address, once.
+    Moment,
+    /// Loads what works offline later, once.
+    Preload,
 }
 
 impl Timer {
     pub(crate) const fn is_repeated(self) -> bool {
         match self {
-            Self::Toast | Self::LongPress => false,
+            Self::Toast | Self::LongPress | Self::Moment | Self::Preload => false,
             Self::Vote | Self::Connection => true,
         }
     }

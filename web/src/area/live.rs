@@ -7,8 +7,10 @@ use leasehold_sim::VirtualTime;
 
 use super::context::{Context, Environment, PageArea, Redraw};
 use super::effect::{Effect, Timer};
-use super::layout::LayoutMsg;
+use super::layout::{LayoutMsg, OpenDialog};
+use super::start::StartMsg;
 use super::timeline::TimelineMsg;
+use super::tour::TourMsg;
 use crate::feed::connection::{Connection, ConnectionAction, ConnectionStatus, SocketEvent};
 use crate::feed::server_clock::ServerClock;
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
@@ -24,7 +26,9 @@ pub(crate) enum LiveMsg {
     /// Switches between the live view and the simulation. A live view that does not follow the
     /// present first returns to it.
     Toggle,
-    /// Switches to the simulation. The connection stays open.
+    /// Switches to the live view, without an entry in the browser's history.
+    Enter,
+    /// Switches to the simulation, likewise. The connection stays open.
     Leave,
     /// Returns to the present.
     Follow,
@@ -74,6 +78,8 @@ impl PageArea for LiveArea {
                     self.show(!cx.workspace.is_live, cx);
                 }
             }
+            LiveMsg::Enter if cx.environment.is_server_available => self.enter(cx),
+            LiveMsg::Enter => cx.send(LayoutMsg::Open(OpenDialog::StartServer)),
             LiveMsg::Leave => self.leave(cx),
             LiveMsg::Follow => cx.workspace.follow_live(),
             LiveMsg::Socket(SocketEvent::Message(text)) => {
@@ -151,18 +157,25 @@ impl LiveArea {
     }
 
     fn show(&mut self, is_live: bool, cx: &mut Context<'_>) {
+        let was_live = cx.workspace.is_live;
         if !is_live {
             self.leave(cx);
-            cx.update_address();
+            if was_live {
+                cx.push_address();
+            }
         } else if cx.environment.is_server_available {
             self.enter(cx);
-            cx.request(Effect::SetQuery("?mode=live".to_owned()));
+            if !was_live {
+                cx.push_address();
+            }
         } else {
-            cx.show_toast("Live mode needs a lock server. Start one with: leasehold serve");
+            cx.send(LayoutMsg::Open(OpenDialog::StartServer));
         }
     }
 
     fn enter(&mut self, cx: &mut Context<'_>) {
+        cx.send(StartMsg::Hide);
+        cx.send(TourMsg::Abandon);
         if cx.workspace.is_live {
             return;
         }
@@ -302,8 +315,11 @@ impl LiveArea {
         match cx.workspace.for_recording(text) {
             Ok(workspace) => {
                 self.leave(cx);
-                *cx.workspace = workspace;
+                cx.workspace.open_workspace(workspace);
+                cx.send(StartMsg::Hide);
+                cx.send(TourMsg::Abandon);
                 cx.workspace.show_toast(notice, actions);
+                cx.push_address();
                 cx.send(LayoutMsg::CloseDialog);
             }
             Err(error) => cx.show_toast(&format!("Cannot open the recording: {error}")),

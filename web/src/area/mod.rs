@@ -12,6 +12,7 @@
 //! *refreshes* what it derives from that, components and pictures are *drawn* from the result, and
 //! pictures are *painted* into the document.
 
+pub(crate) mod address;
 pub(crate) mod compare;
 pub(crate) mod context;
 pub(crate) mod effect;
@@ -28,6 +29,11 @@ pub(crate) mod scenario;
 pub(crate) mod search;
 pub(crate) mod selection;
 pub(crate) mod share;
+pub(crate) mod start;
+#[cfg(test)]
+mod start_tests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timeline;
+pub(crate) mod tour;
+pub(crate) mod why;

@@ -18,7 +18,10 @@ use super::scenario::ScenarioArea;
 use super::search::SearchArea;
 use super::selection::SelectionArea;
 use super::share::ShareArea;
+use super::start::StartArea;
 use super::timeline::TimelineArea;
+use super::tour::TourArea;
+use super::why::WhyArea;
 use crate::model::link::Link;
 use crate::model::shortcuts::View;
 use crate::model::workspace::Workspace;
@@ -27,12 +30,19 @@ use crate::picture::workspace_pictures::{PictureSettings, WorkspacePictures};
 /// How long a toast with actions is shown, in milliseconds. Other toasts are shown for half of it.
 const TOAST_MS: u32 = 8_000;
 
+/// How long a toast is shown for each of its characters, in milliseconds.
+const READING_MS: u32 = 70;
+
+/// How long after the page the search is loaded, in milliseconds: after the first picture.
+const PRELOAD_MS: u32 = 1_500;
+
 pub(crate) struct PageState {
     pub(crate) workspace: Workspace,
     pub(crate) environment: Environment,
     pub(crate) player: PlayerArea,
     scenario: ScenarioArea,
     pub(crate) question: QuestionArea,
+    pub(crate) why: WhyArea,
     selection: SelectionArea,
     inject: InjectArea,
     timeline: TimelineArea,
@@ -43,6 +53,8 @@ pub(crate) struct PageState {
     share: ShareArea,
     pub(crate) present: PresentArea,
     pub(crate) layout: LayoutArea,
+    pub(crate) start: StartArea,
+    pub(crate) tour: TourArea,
 }
 
 /// What follows from a message.
@@ -61,6 +73,7 @@ struct Arrangement {
     is_presenting: bool,
     is_live: bool,
     is_stale: bool,
+    is_start_shown: bool,
     /// The number of the shown run.
     scenario: *const (),
 }
@@ -69,16 +82,18 @@ impl PageState {
     /// Opens what a link describes. Returns the state, and what follows from opening it.
     pub(crate) fn open(link: &Link, environment: Environment) -> (Self, Outcome) {
         let mut workspace = Workspace::from_link(link);
-        // The default page starts to play.
-        let is_default_page = link.scenario.is_none() && link.config.is_none();
+        // Without a query, the start screen is shown. A query that names no scenario plays the first.
+        let shows_start = *link == Link::default();
+        let is_first_run = link.scenario.is_none() && link.config.is_none();
         workspace.player.is_playing =
-            is_default_page && !environment.reduced_motion && !link.is_live;
+            is_first_run && !shows_start && !environment.reduced_motion && !link.is_live;
         let mut state = Self {
             workspace,
             environment,
             player: PlayerArea::default(),
             scenario: ScenarioArea,
             question: QuestionArea::default(),
+            why: WhyArea::default(),
             selection: SelectionArea::default(),
             inject: InjectArea,
             timeline: TimelineArea::new(link.view.as_deref()),
@@ -86,15 +101,19 @@ impl PageState {
             live: LiveArea::default(),
             compare: CompareArea,
             search: SearchArea::default(),
-            share: ShareArea,
+            share: ShareArea::default(),
             present: PresentArea::default(),
             layout: LayoutArea::default(),
+            start: StartArea::new(shows_start, &environment),
+            tour: TourArea::default(),
         };
-        let outcome = if link.is_live && environment.is_server_available {
-            state.update(LiveMsg::Show(true).into())
+        state.share.page_opened(&state.workspace);
+        let mut outcome = if link.is_live && environment.is_server_available {
+            state.update(LiveMsg::Enter.into())
         } else {
             Outcome { redraw: Redraw::Page, effects: Vec::new() }
         };
+        outcome.effects.push(Effect::StartTimer(Timer::Preload, PRELOAD_MS));
         (state, outcome)
     }
 
@@ -107,6 +126,7 @@ impl PageState {
         while let Some(msg) = messages.pop_front() {
             redraw = redraw.max(self.route(msg, &mut messages, &mut effects));
         }
+        self.why.follow(&self.workspace);
         let new_arrangement = self.arrangement();
         if new_arrangement != arrangement {
             effects.push(Effect::Measure);
@@ -117,13 +137,20 @@ impl PageState {
         if self.workspace.toast != toast
             && let Some(toast) = &self.workspace.toast
         {
-            // Toasts with buttons stay longer, because users must read and click them.
+            // Toasts with buttons stay longer, because users must read and click them; so do
+            // long texts.
             let shown_ms = if toast.actions.is_empty() { TOAST_MS / 2 } else { TOAST_MS };
+            let reading_ms = u32::try_from(toast.text.len()).unwrap_or(0) * READING_MS;
+            let shown_ms = shown_ms.max(reading_ms);
             effects.push(Effect::StartTimer(Timer::Toast, shown_ms));
         }
+        effects.extend(self.start.observe(&self.workspace));
         let seconds_left = self.seconds_left();
         let notes = self.present.changed_notes(&self.workspace, seconds_left);
         effects.extend(notes.map(Effect::PostNotes));
+        if !self.start.is_shown {
+            effects.extend(self.share.moment_changed(&self.workspace));
+        }
         Outcome { redraw, effects }
     }
 
@@ -135,11 +162,14 @@ impl PageState {
     ) -> Redraw {
         let settings = self.picture_settings();
         let (workspace, environment) = (&mut self.workspace, &self.environment);
-        let cx = &mut Context { workspace, environment, settings, messages, effects };
+        let is_start_shown = self.start.is_shown;
+        let cx =
+            &mut Context { workspace, environment, is_start_shown, settings, messages, effects };
         match msg {
             Msg::Player(msg) => self.player.update(msg, cx),
             Msg::Scenario(msg) => self.scenario.update(msg, cx),
             Msg::Question(msg) => self.question.update(msg, cx),
+            Msg::Why(msg) => self.why.update(msg, cx),
             Msg::Selection(msg) => self.selection.update(msg, cx),
             Msg::Inject(msg) => self.inject.update(msg, cx),
             Msg::Timeline(msg) => self.timeline.update(msg, cx),
@@ -150,6 +180,8 @@ impl PageState {
             Msg::Share(msg) => self.share.update(msg, cx),
             Msg::Present(msg) => self.present.update(msg, cx),
             Msg::Layout(msg) => self.layout.update(msg, cx),
+            Msg::Start(msg) => self.start.update(msg, cx),
+            Msg::Tour(msg) => self.tour.update(msg, cx),
         }
     }
 
@@ -175,6 +207,7 @@ impl PageState {
             is_presenting: self.present.is_presenting,
             is_live: self.workspace.is_live,
             is_stale: self.is_stale(),
+            is_start_shown: self.start.is_shown,
             scenario: Rc::as_ptr(&self.workspace.scenario).cast(),
         }
     }
@@ -191,7 +224,8 @@ impl PageState {
 
     /// Whether time advances.
     pub(crate) fn is_animating(&self) -> bool {
-        self.workspace.player.is_playing || (self.workspace.is_following && !self.is_stale())
+        let is_following = self.workspace.is_following && !self.is_stale();
+        !self.start.is_shown && (self.workspace.player.is_playing || is_following)
     }
 
     /// Whether animation frames are needed: while time advances, or a simulation is incomplete.

@@ -2,9 +2,14 @@
 
 use leasehold_sim::{Protection, Scenario};
 
+use super::address;
 use super::context::{Context, PageArea, Redraw};
 use super::layout::LayoutMsg;
 use super::live::LiveMsg;
+use super::start::StartMsg;
+use super::tour::TourMsg;
+use crate::model::link::Link;
+use crate::model::workspace::RunId;
 
 pub(crate) enum ScenarioMsg {
     /// Opens the scenario with this index in the library.
@@ -14,11 +19,11 @@ pub(crate) enum ScenarioMsg {
     /// Opens a run that violates an invariant, shortly before the violation.
     OpenViolation(Box<Scenario>),
     ToggleProtection(Protection),
-    /// Toggles the protection of this number key, counted from 0.
-    ToggleProtectionByKey(usize),
     SetSeed(u64),
     Undo,
     Redo,
+    /// Shows an entry of the browser's history: a run of this page, or else what a query describes.
+    ShowEntry(Option<RunId>, String),
 }
 
 /// Nothing yet: the workspace has the run and its branches.
@@ -29,12 +34,14 @@ impl PageArea for ScenarioArea {
     type Msg = ScenarioMsg;
 
     fn update(&mut self, msg: ScenarioMsg, cx: &mut Context<'_>) -> Redraw {
+        let run_before = cx.workspace.run_id();
         match msg {
             // Only the workspace of the simulation can open a scenario.
             ScenarioMsg::OpenFromLibrary(_)
             | ScenarioMsg::OpenRun(..)
             | ScenarioMsg::OpenViolation(_)
-                if cx.workspace.is_live =>
+            | ScenarioMsg::ShowEntry(..)
+                if cx.workspace.is_live && !is_live_entry(&msg) =>
             {
                 cx.send(LiveMsg::Leave);
                 cx.send(msg);
@@ -46,33 +53,49 @@ impl PageArea for ScenarioArea {
                     cx.workspace.open_scenario(scenario);
                     cx.workspace.player.is_playing = !cx.environment.reduced_motion;
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenRun(scenario, notice) => {
                 cx.workspace.open_run(*scenario);
                 if let Some(notice) = notice {
                     cx.show_toast(&notice);
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenViolation(scenario) => {
                 cx.workspace.open_run(*scenario);
                 cx.workspace.replay_violation(!cx.environment.reduced_motion);
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::ToggleProtection(protection) => {
                 cx.workspace.toggle_protection(protection);
             }
-            ScenarioMsg::ToggleProtectionByKey(index) => {
-                if let Some(protection) = Protection::ALL.get(index) {
-                    cx.workspace.toggle_protection(*protection);
-                }
-            }
             ScenarioMsg::SetSeed(seed) => cx.workspace.reseed(seed),
             ScenarioMsg::Undo => cx.workspace.undo(),
             ScenarioMsg::Redo => cx.workspace.redo(),
+            ScenarioMsg::ShowEntry(run, query) => {
+                cx.send(LayoutMsg::CloseDialog);
+                address::show_entry(run, &query, cx);
+                return Redraw::Page;
+            }
         }
-        cx.update_address();
+        if cx.workspace.run_id() == run_before {
+            cx.update_address();
+        } else {
+            cx.push_address();
+        }
         Redraw::Page
     }
+}
+
+/// Closes what covers the run.
+fn show_run(cx: &mut Context<'_>) {
+    cx.send(LayoutMsg::CloseDialog);
+    cx.send(StartMsg::Hide);
+    cx.send(TourMsg::Abandon);
+}
+
+/// Whether the message shows an entry of the browser's history that is about the live view.
+fn is_live_entry(msg: &ScenarioMsg) -> bool {
+    matches!(msg, ScenarioMsg::ShowEntry(_, query) if Link::parse(query).is_live)
 }

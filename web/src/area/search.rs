@@ -5,7 +5,7 @@ use leasehold_sim::SearchLimits;
 use super::context::{Context, PageArea, Redraw};
 use super::effect::Effect;
 use super::scenario::ScenarioMsg;
-use super::share::{ExportKind, ShareMsg};
+use super::share::{Destination, ExportKind, ShareMsg};
 use crate::feed::search_protocol::{SearchReport, WorkerEvent};
 use crate::model::violation_search::{SearchResult, ViolationSearch};
 
@@ -17,13 +17,17 @@ const PLAY_BUTTON: &str = "[data-testid=search-play]";
 const OUTCOME: &str = "[data-testid=search-outcome]";
 
 pub(crate) enum SearchMsg {
+    /// Loads the worker, so that the search works offline later.
+    Preload,
     SetLimits(SearchLimits),
     Start,
     Stop,
     Worker(WorkerEvent),
     PlayResult,
-    /// Saves a Rust test that replays the result.
-    SaveTest,
+    /// Exports a Rust test that replays the result.
+    SaveTest(Destination),
+    /// Copies a link to the result.
+    ShareResult,
 }
 
 pub(crate) struct SearchArea {
@@ -43,6 +47,10 @@ impl PageArea for SearchArea {
 
     fn update(&mut self, msg: SearchMsg, cx: &mut Context<'_>) -> Redraw {
         match msg {
+            SearchMsg::Preload => {
+                cx.request(Effect::LoadSearch);
+                return Redraw::Nothing;
+            }
             SearchMsg::SetLimits(limits) => self.search.limits = limits,
             SearchMsg::Start => {
                 let workspace = &cx.workspace;
@@ -63,10 +71,16 @@ impl PageArea for SearchArea {
                     cx.send(ScenarioMsg::OpenViolation(Box::new(scenario)));
                 }
             }
-            SearchMsg::SaveTest => {
+            SearchMsg::ShareResult => {
+                let found = self.search.found.as_ref().and_then(SearchResult::scenario);
+                if let Some(scenario) = found {
+                    cx.send(ShareMsg::Export(ExportKind::FoundLink(Box::new(scenario))));
+                }
+            }
+            SearchMsg::SaveTest(destination) => {
                 if let Some(found) = &self.search.found {
                     let run = Box::new(found.run.clone());
-                    cx.send(ShareMsg::Export(ExportKind::FoundTest(run)));
+                    cx.send(ShareMsg::Export(ExportKind::FoundTest(run, destination)));
                 }
             }
         }
@@ -80,16 +94,24 @@ impl SearchArea {
         match event {
             WorkerEvent::Report(text) => match serde_json::from_str::<SearchReport>(&text) {
                 Ok(report) => self.search.update(report, now - self.last_report_at),
-                Err(error) => self.search.text = format!("Cannot read the search report: {error}"),
+                Err(error) => {
+                    self.search.text =
+                        format!("The search sent an unreadable report: {error}. Reload the page.")
+                }
             },
             WorkerEvent::Failed => {
                 self.search.stop();
-                self.search.set_text("Cannot load the search worker");
+                self.search.set_text(
+                    "The search could not be loaded: the host of this page does not answer. \
+                    Search again as soon as it is reachable.",
+                );
             }
             WorkerEvent::Unavailable => {
                 self.search.stop();
-                self.search
-                    .set_text("Cannot start the search: the browser does not allow workers here");
+                self.search.set_text(
+                    "The search cannot run: the browser does not allow workers here. \
+                    Open the page from a web server, not from a file.",
+                );
             }
         }
         self.last_report_at = now;

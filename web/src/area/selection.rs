@@ -4,6 +4,7 @@ use super::context::{Context, PageArea, Redraw};
 use super::effect::{Effect, Timer};
 use super::layout::{LayoutMsg, OpenDialog};
 use super::question::QuestionMsg;
+use super::why::WhyMsg;
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::View;
 use crate::model::target::Target;
@@ -27,8 +28,8 @@ pub(crate) enum SelectionMsg {
     PressStarted(Option<Target>),
     /// The touch has lasted long enough to open the menu.
     LongPressed,
-    /// Reveals the answer of an open question, or else opens the menu of this target or of the
-    /// selected one.
+    /// Reveals the answer of an open question, or explains it if it is shown, or else opens the menu
+    /// of this target or of the selected one.
     Activate(Option<Target>),
     /// Opens the menu of the selected target.
     OpenMenu,
@@ -67,6 +68,10 @@ impl PageArea for SelectionArea {
             SelectionMsg::Activate(focused) => {
                 if cx.workspace.quiz.phase == QuizPhase::Open {
                     cx.send(QuestionMsg::Reveal);
+                } else if focused.is_none()
+                    && cx.workspace.quiz.answer().is_some_and(|_| cx.workspace.quiz.is_shown())
+                {
+                    cx.send(WhyMsg::ExplainAnswer);
                 } else if let Some(target) = focused.or(cx.workspace.selected) {
                     open_menu(target, cx);
                 }

@@ -1,16 +1,22 @@
 //! Export and import: links, pictures, traces, recordings, and Rust tests.
 
-use leasehold_sim::{Importance, Recording, RecordingHeader, Run, Scenario, mermaid, shiviz};
+use leasehold_sim::{
+    Importance, Invariant, Recording, RecordingHeader, Run, Scenario, mermaid, rust_test, shiviz,
+};
 use web_sys::File;
 
+use super::address::{MOMENT_INTERVAL_MS, Moment};
 use super::context::{Context, PageArea, Redraw};
-use super::effect::{Effect, PictureFormat};
+use super::effect::{Effect, PictureFormat, Timer};
 use super::layout::{LayoutMsg, OpenDialog};
 use super::live::LiveMsg;
 use super::present::PresentMsg;
 use super::scenario::ScenarioMsg;
+use super::search::SearchMsg;
 use crate::model::live_trace::LiveRecording;
 use crate::model::timeline::Timeline;
+use crate::model::workspace::Workspace;
+use crate::picture::exported::Frame;
 use crate::picture::workspace_pictures::WorkspacePictures;
 
 /// Imported traces with more records than this are not replayed to verify their fingerprint.
@@ -20,19 +26,30 @@ const RECORDS_CHECKED_MAX: u32 = 400_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ExportKind {
     Link,
+    /// The link, by the share sheet of the device.
+    ShareSheet,
+    /// The link to this run, which violates an invariant.
+    FoundLink(Box<Scenario>),
     /// The picture with this name.
     Picture(&'static str, PictureFormat),
     /// Numbered pictures of this name, one for each stop.
-    StopPictures(&'static str),
+    StopPictures(&'static str, PictureFormat),
     Trace,
     ShiViz,
     Mermaid,
     /// A Rust test that replays the run.
     RustTest,
-    /// A Rust test that replays this run, which violates an invariant.
-    FoundTest(Box<Run>),
+    /// A Rust test that replays this run, which violates an invariant; copied to the clipboard, or
+    /// else saved as a file.
+    FoundTest(Box<Run>, Destination),
     /// The presenter's notes, in a second window.
     Notes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    Clipboard,
+    File,
 }
 
 pub(crate) enum ShareMsg {
@@ -41,11 +58,18 @@ pub(crate) enum ShareMsg {
     /// The text of an imported file, unless it cannot be read.
     FileRead(Option<String>),
     LinkCopied(bool),
+    TestCopied(bool),
+    /// Writes the moment on the screen into the address.
+    SaveMoment,
 }
 
-/// Nothing yet: what is exported is in the workspace.
 #[derive(Default)]
-pub(crate) struct ShareArea;
+pub(crate) struct ShareArea {
+    /// The moment in the address.
+    saved_moment: Moment,
+    /// Whether the timer that writes the moment is running.
+    is_saving: bool,
+}
 
 impl PageArea for ShareArea {
     type Msg = ShareMsg;
@@ -58,15 +82,43 @@ impl PageArea for ShareArea {
                 return Redraw::Nothing;
             }
             ShareMsg::FileRead(text) => import(&text.unwrap_or_default(), cx),
-            ShareMsg::LinkCopied(true) => cx.show_toast("Link copied"),
+            ShareMsg::SaveMoment => {
+                self.is_saving = false;
+                self.saved_moment = Moment::of(cx.workspace);
+                if !cx.is_start_shown {
+                    cx.update_address();
+                }
+                return Redraw::Nothing;
+            }
+            ShareMsg::TestCopied(true) => {
+                cx.show_toast("Test copied. It belongs in a file in sim/tests.");
+            }
+            // The clipboard is not available; a file always is.
+            ShareMsg::TestCopied(false) => cx.send(SearchMsg::SaveTest(Destination::File)),
+            ShareMsg::LinkCopied(true) => cx.show_toast("Link copied."),
             ShareMsg::LinkCopied(false) => {
                 cx.send(LayoutMsg::Open(OpenDialog::Exports));
                 cx.show_toast(
-                    "The browser denied access to the clipboard. Copy the link from here.",
+                    "The browser denied access to the clipboard. Select the link here, and copy it.",
                 );
             }
         }
         Redraw::Page
+    }
+}
+
+impl ShareArea {
+    /// Notes which moment the address describes, because the page was opened with it.
+    pub(super) fn page_opened(&mut self, workspace: &Workspace) {
+        self.saved_moment = Moment::of(workspace);
+    }
+
+    /// Returns the effect that writes the moment into the address soon, if it has changed.
+    pub(super) fn moment_changed(&mut self, workspace: &Workspace) -> Option<Effect> {
+        let must_save =
+            !self.is_saving && !workspace.is_live && Moment::of(workspace) != self.saved_moment;
+        self.is_saving |= must_save;
+        must_save.then_some(Effect::StartTimer(Timer::Moment, MOMENT_INTERVAL_MS))
     }
 }
 
@@ -75,8 +127,20 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
     let is_observed = timeline.live_trace().is_some();
     let name = format!("{}-{}", cx.workspace.scenario.name, timeline.now().as_millis());
     match kind {
-        ExportKind::Link if is_observed => {
-            cx.show_toast("Live data cannot be shared as a link. Save a recording instead.");
+        ExportKind::Link | ExportKind::ShareSheet if is_observed => {
+            cx.show_toast(
+                "A link cannot contain live data. Record it, and share the recording as a file.",
+            );
+            return;
+        }
+        ExportKind::ShareSheet => {
+            let title = export_title(cx.workspace).join(", ");
+            let query = cx.workspace.link_to_now().to_query();
+            cx.request(Effect::OpenShareSheet { title, query });
+            return;
+        }
+        ExportKind::FoundLink(scenario) => {
+            cx.request(Effect::CopyLink(cx.workspace.link_to_found(&scenario).to_query()));
             return;
         }
         ExportKind::Link => {
@@ -88,11 +152,11 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
             return;
         }
         ExportKind::Trace if is_observed && cx.workspace.recording_json.is_none() => {
-            cx.show_toast("Nothing to save yet. Start a recording first.");
+            cx.show_toast("There is no recording yet. Record for a while, then save it.");
             return;
         }
         ExportKind::Picture(view, format) => save_picture(view, format, (&name, ""), cx),
-        ExportKind::StopPictures(view) => save_stop_pictures(view, cx),
+        ExportKind::StopPictures(view, format) => save_stop_pictures(view, format, cx),
         ExportKind::Trace => {
             let recorded = cx.workspace.recording_json.as_ref().filter(|_| is_observed);
             let json = recorded
@@ -104,19 +168,27 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
             save_text(format!("{name}.shiviz.log"), "text/plain", log, cx);
         }
         ExportKind::Mermaid => {
-            let diagram = mermaid(&simulated_recording(timeline), Importance::Release);
+            let title = export_title(cx.workspace);
+            let recording = simulated_recording(timeline);
+            let diagram = mermaid(&recording, &title.join(", "), Importance::Release);
             save_text(format!("{name}.mmd"), "text/plain", diagram, cx);
         }
         ExportKind::RustTest => {
-            let test = rust_test(timeline, &cx.workspace.scenario.name);
+            let test = rust_test_of(timeline, &cx.workspace.scenario.name);
             save_text(format!("{name}.rs"), "text/plain", test, cx);
         }
-        ExportKind::FoundTest(run) => {
-            let test = rust_test(&Timeline::new(*run), "found");
-            save_text("found.rs".to_owned(), "text/plain", test, cx);
+        ExportKind::FoundTest(run, destination) => {
+            let test = rust_test_of(&Timeline::new(*run), "found");
+            match destination {
+                Destination::Clipboard => {
+                    cx.request(Effect::CopyTest(test));
+                    return;
+                }
+                Destination::File => save_text("found.rs".to_owned(), "text/plain", test, cx),
+            }
         }
     }
-    cx.show_toast("Saved to your downloads");
+    cx.show_toast("Saved to your downloads.");
 }
 
 fn save_text(file_name: String, media_type: &'static str, text: String, cx: &mut Context<'_>) {
@@ -130,31 +202,79 @@ fn save_picture(
     (prefix, suffix): (&str, &str),
     cx: &mut Context<'_>,
 ) {
-    if let Some(picture) = WorkspacePictures::new(cx.workspace, cx.settings).named(view) {
+    let picture = WorkspacePictures::new(cx.workspace, cx.settings).named(view);
+    if let Some(picture) = picture {
         let ending = match format {
             PictureFormat::Svg => "svg".to_owned(),
             PictureFormat::Png(1) => "png".to_owned(),
             PictureFormat::Png(scale) => format!("{scale}x.png"),
         };
         let file_name = format!("{prefix}-{view}{suffix}.{ending}");
+        let frame = Frame { title: export_title(cx.workspace), axis: axis_label(view, cx) };
+        let picture = picture.framed(&frame);
         cx.request(Effect::SavePicture { file_name, picture, format });
     }
 }
 
+/// Returns the meaning of the horizontal axis of a picture, if it has one.
+fn axis_label(view: &str, cx: &Context<'_>) -> Option<&'static str> {
+    match view {
+        "stage" => None,
+        "space-time" if !cx.settings.is_to_scale => {
+            Some("Time, from event to event (not to scale)")
+        }
+        _ if cx.workspace.timeline().live_trace().is_some() => {
+            Some("Time since the server's start, in seconds")
+        }
+        _ => Some("Time since the start of the run, in seconds"),
+    }
+}
+
+/// Returns the title of an export, and the protections, seed and time that it shows.
+fn export_title(workspace: &Workspace) -> Vec<String> {
+    let timeline = workspace.timeline();
+    let scenario = &workspace.scenario;
+    let index = workspace.library.iter().position(|it| it.name == scenario.name);
+    let title = match index {
+        Some(index) => format!("{} · {}", index + 1, scenario.title),
+        None => scenario.title.clone(),
+    };
+    if timeline.live_trace().is_some() {
+        return vec![title, format!("At {}", timeline.now())];
+    }
+    let run = timeline.run();
+    let off: Vec<&str> = run.without.iter().map(|it| it.name()).collect();
+    let protections = if off.is_empty() {
+        "All protections on".to_owned()
+    } else {
+        format!("Protections off: {}", off.join(", "))
+    };
+    let faults =
+        run.interventions.len() - scenario.interventions.len().min(run.interventions.len());
+    let faults = match faults {
+        0 => String::new(),
+        1 => " · 1 fault added".to_owned(),
+        count => format!(" · {count} faults added"),
+    };
+    let moment = format!("Seed {} · at {}", run.seed, timeline.now());
+    vec![title, format!("{protections}{faults} · {moment}")]
+}
+
 /// Saves a numbered picture of each stop.
-fn save_stop_pictures(view: &str, cx: &mut Context<'_>) {
+fn save_stop_pictures(view: &str, format: PictureFormat, cx: &mut Context<'_>) {
     let position = cx.workspace.timeline().position();
     let now = cx.workspace.timeline().now();
-    let stops: Vec<u32> = cx.workspace.quiz.stops.iter().map(|stop| stop.position).collect();
-    for (number, stop) in (1..).zip(stops) {
+    let hidden_after = cx.workspace.quiz.hidden_after();
+    let stops = cx.workspace.quiz.stops.iter();
+    // What an open question hides is not exported either.
+    let shown = stops.filter(|stop| hidden_after.is_none_or(|hidden| stop.at <= hidden));
+    let positions: Vec<u32> = shown.map(|stop| stop.position).collect();
+    for (number, stop) in (1..).zip(positions) {
         cx.workspace.move_timeline(|timeline| timeline.go_to_position(stop));
         let name = cx.workspace.scenario.name.clone();
-        save_picture(view, PictureFormat::Svg, (&name, &format!("-{number}")), cx);
+        save_picture(view, format, (&name, &format!("-{number}")), cx);
     }
-    cx.workspace.move_timeline(|timeline| {
-        timeline.go_to_position(position);
-        timeline.go_to(now);
-    });
+    cx.workspace.move_timeline(|timeline| timeline.go_to_position_at(position, now));
 }
 
 fn simulated_recording(timeline: &Timeline) -> Recording {
@@ -162,26 +282,11 @@ fn simulated_recording(timeline: &Timeline) -> Recording {
 }
 
 /// Returns the source of a Rust test that replays the run and expects its violations.
-fn rust_test(timeline: &Timeline, name: &str) -> String {
-    let run = serde_json::to_string_pretty(timeline.run()).unwrap_or_default();
-    let violated: Vec<String> =
-        timeline.violated().iter().map(|(it, _)| format!("Invariant::{it}")).collect();
-    let name = name.replace('-', "_");
-    format!(
-        "//! Replays a run that was exported from the page, and checks which invariants it \
-        violates.\n\n\
-         use leasehold_sim::{{Invariant, InvariantStatus, Run}};\n\n\
-         #[test]\nfn {name}() {{\n    \
-         let run: Run = serde_json::from_str(RUN).unwrap();\n    \
-         let is_violated = |it: &InvariantStatus| \
-         matches!(it, InvariantStatus::Violated {{ .. }});\n    \
-         let statuses = run.execute().statuses.into_iter();\n    \
-         let violated: Vec<Invariant> =\n        \
-         statuses.filter(|(_, it)| is_violated(it)).map(|(it, _)| it).collect();\n    \
-         assert_eq!(violated, [{}]);\n}}\n\n\
-         const RUN: &str = r#\"{run}\"#;\n",
-        violated.join(", ")
-    )
+fn rust_test_of(timeline: &Timeline, name: &str) -> String {
+    let mut violated: Vec<Invariant> = timeline.violated().iter().map(|(it, _)| *it).collect();
+    // The statuses of a run are in this order.
+    violated.sort_unstable();
+    rust_test(name, timeline.run(), &violated)
 }
 
 /// Opens the text of an imported file.
@@ -207,7 +312,7 @@ fn read_trace(text: &str) -> Result<(Scenario, String), String> {
     }
     if let Ok(run) = serde_json::from_str::<Run>(text) {
         run.validate().map_err(|error| error.to_string())?;
-        return Ok((scenario_for_run("run", &run), "Opened a run at its start".to_owned()));
+        return Ok((Scenario::for_any_run("run", &run), "Opened a run at its start".to_owned()));
     }
     let trace = RecordingHeader::from_json(text)?;
     let fingerprint =
@@ -217,10 +322,5 @@ fn read_trace(text: &str) -> Result<(Scenario, String), String> {
         Some(false) => "Opened a trace; the replay in this version differs from the recording",
         None => "Opened a trace; it is too long to compare its replay with the recording",
     };
-    Ok((scenario_for_run("trace", &trace.run), note.to_owned()))
-}
-
-/// Returns a scenario for a run that has none; its violation becomes the scenario's point.
-fn scenario_for_run(name: &str, run: &Run) -> Scenario {
-    Scenario::from_violating_run(name, run).unwrap_or_else(|| Scenario::from_run(name, run))
+    Ok((Scenario::for_any_run("trace", &trace.run), note.to_owned()))
 }

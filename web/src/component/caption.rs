@@ -1,4 +1,4 @@
-//! The lines below the pictures: the source of the trace, the caption, and the goal.
+//! The lines below the pictures: the caption and the goal.
 
 use yew::{AttrValue, Html, Properties, classes, component, html};
 
@@ -34,22 +34,6 @@ pub(crate) struct GoalProps {
 pub(crate) fn Goal(props: &GoalProps) -> Html {
     html! {
         <p class={classes!("goal", props.is_reached.then_some("reached"))} data-testid="goal">
-            { props.text.clone() }
-        </p>
-    }
-}
-
-#[derive(Clone, PartialEq, Properties)]
-pub(crate) struct SourceBadgeProps {
-    pub(crate) code: &'static str,
-    pub(crate) text: AttrValue,
-}
-
-/// The source of the trace, for presentations, which hide the header.
-#[component]
-pub(crate) fn SourceBadge(props: &SourceBadgeProps) -> Html {
-    html! {
-        <p class="status source" data-status={props.code} data-testid="from">
             { props.text.clone() }
         </p>
     }

@@ -14,6 +14,7 @@ use yew::platform::spawn_local;
 use super::app::App;
 use super::keyboard::{self, PageKeys};
 use super::notes_window::{self, NotesChannel};
+use super::page_history::PageHistory;
 use super::painter::Painter;
 use crate::area::effect::{Effect, PictureFormat, Timer};
 use crate::area::layout::{LayoutMsg, Theme};
@@ -39,12 +40,16 @@ const MEASURE_INTERVAL_MS: u32 = 250;
 /// How long to wait for the browser's layout before measuring otherwise, in milliseconds.
 const LAYOUT_MS: u32 = 20;
 
+/// The name under which the browser stores the user's progress.
+pub(super) const PROGRESS_KEY: &str = "leasehold-progress";
+
 pub(super) struct Host {
     link: Scope<App>,
     frames: browser::Frames,
     timers: BTreeMap<Timer, RunningTimer>,
     socket: Option<Socket>,
     search_worker: Option<SearchWorker>,
+    page_history: PageHistory,
     notes_channel: Option<NotesChannel>,
     painters: BTreeMap<&'static str, Painter>,
     /// The selectors of the element to focus after the next drawing.
@@ -66,14 +71,17 @@ enum RunningTimer {
 impl Host {
     pub(super) fn new(link: &Scope<App>) -> Self {
         let page_keys = Rc::default();
+        let (page_history, history_listener) = PageHistory::new(link);
         let mut listeners = keyboard::listeners(link, &page_keys);
         listeners.extend(window_listeners(link));
+        listeners.extend(history_listener);
         Self {
             link: link.clone(),
             frames: browser::Frames::new(link.callback(PlayerMsg::Frame)),
             timers: BTreeMap::new(),
             socket: None,
             search_worker: None,
+            page_history,
             notes_channel: NotesChannel::open(link.callback(PresentMsg::NotesWindow)),
             painters: BTreeMap::new(),
             focus_after_draw: None,
@@ -93,7 +101,7 @@ impl Host {
             }
             Effect::Measure => self.must_measure = true,
             Effect::MeasureNow => self.measure_now(),
-            Effect::SetQuery(query) => browser::set_query(&query),
+            Effect::SetAddress(address) => self.page_history.set(&address),
             Effect::SetTheme(theme) => set_theme(theme),
             Effect::StartTimer(timer, delay_ms) => self.start_timer(timer, delay_ms),
             Effect::StopTimer(timer) => {
@@ -116,17 +124,27 @@ impl Host {
                 });
             }
             Effect::StartSearch(request) => {
-                let callback = self.link.callback(SearchMsg::Worker);
-                self.search_worker = browser::meta_content("leasehold-worker")
-                    .and_then(|script| SearchWorker::start(&script, &request, &callback));
-                if self.search_worker.is_none() {
-                    callback.emit(WorkerEvent::Unavailable);
+                self.load_search_worker();
+                match &self.search_worker {
+                    Some(worker) => worker.start(&request),
+                    None => self.link.send_message(SearchMsg::Worker(WorkerEvent::Unavailable)),
                 }
             }
-            Effect::StopSearch => self.search_worker = None,
+            Effect::StopSearch => {
+                if let Some(worker) = &self.search_worker {
+                    worker.stop();
+                }
+            }
+            Effect::LoadSearch => self.load_search_worker(),
             Effect::CopyLink(query) => {
                 let done = self.link.callback(ShareMsg::LinkCopied);
                 browser::copy_text(&browser::page_url(&query), done);
+            }
+            Effect::CopyTest(text) => {
+                browser::copy_text(&text, self.link.callback(ShareMsg::TestCopied));
+            }
+            Effect::OpenShareSheet { title, query } => {
+                browser::open_share_sheet(&title, &browser::page_url(&query));
             }
             Effect::SaveText { file_name, media_type, text } => {
                 browser::download_text(&file_name, media_type, &text);
@@ -145,6 +163,7 @@ impl Host {
             }
             Effect::ToggleFullScreen => browser::toggle_full_screen(),
             Effect::KeepAwake => browser::keep_awake(),
+            Effect::StoreProgress(progress) => browser::store(PROGRESS_KEY, &progress),
         }
     }
 
@@ -157,6 +176,15 @@ impl Host {
             RunningTimer::Once(Timeout::new(delay_ms, fire))
         };
         self.timers.insert(timer, running);
+    }
+
+    /// Loads the worker that searches, unless it is loaded.
+    fn load_search_worker(&mut self) {
+        if self.search_worker.as_ref().is_none_or(|worker| !worker.is_usable()) {
+            let callback = self.link.callback(SearchMsg::Worker);
+            self.search_worker = browser::meta_content("leasehold-worker")
+                .and_then(|script| SearchWorker::load(&script, &callback));
+        }
     }
 
     fn fetch_file(&self, name: Name) {
@@ -176,6 +204,9 @@ impl Host {
 
     /// Paints all pictures on the page, and updates the clock.
     pub(super) fn paint(&mut self, state: &PageState) {
+        if state.start.is_shown {
+            return;
+        }
         for (id, picture, focus) in state.pictures().shown() {
             if let Some(svg) = browser::element(id) {
                 let painter = self.painters.entry(id).or_default();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use leasehold_sim::{Invariant, InvariantStatus, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html};
 
-use super::scenario_bar::capitalized;
+use crate::model::protection_labels::capitalized;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InvariantsProps {

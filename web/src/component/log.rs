@@ -6,6 +6,7 @@ use leasehold_sim::{Importance, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html};
 
 use super::figure::shape_view;
+use super::terms::TermText;
 use crate::model::log_rows::LogRow;
 
 /// The levels of the log: minimum importance and label.
@@ -26,6 +27,9 @@ pub(crate) struct LogProps {
     pub(crate) filtered_to: Option<String>,
     pub(crate) selected: Option<RecordId>,
     pub(crate) onrecord: Callback<RecordId>,
+    /// Receives the name of a term of the glossary.
+    pub(crate) onterm: Callback<&'static str>,
+    pub(crate) onwhy: Callback<RecordId>,
     pub(crate) onminimportance: Callback<Importance>,
     pub(crate) onclearfilter: Callback<()>,
     pub(crate) onmore: Callback<()>,
@@ -44,8 +48,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         }
     };
     // All rows have keys, so that a new row at the top does not update the others.
-    let mut items: Vec<Html> =
-        rows.iter().map(|row| log_row(row, selected, &props.onrecord)).collect();
+    let mut items: Vec<Html> = rows.iter().map(|row| log_row(row, selected, props)).collect();
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
@@ -87,9 +90,9 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     }
 }
 
-fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordId>) -> Html {
+fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
     let record = row.record;
-    let go_to_record = |to: RecordId| onrecord.reform(move |_| to);
+    let go_to_record = |to: RecordId| props.onrecord.reform(move |_| to);
     let class = classes!(
         row.category.class(),
         row.is_current.then_some("current"),
@@ -114,11 +117,14 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordI
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">
-                    { format!("because {reason}") }
+                    { "because " }
+                    <TermText text={reason.clone()} onterm={props.onterm.clone()} />
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
+                    <button class="cause why-button" onclick={onwhy.reform(move |_| record)}
+                        title="Explain, from the first cause on">{ "Why?" }</button>
                 </p>
             }
         </li>

@@ -222,6 +222,9 @@ fn answer_text(answer: &Answer) -> String {
 fn step_text(step: &leasehold_sim::ScriptStep) -> String {
     use leasehold_sim::ScriptStep;
     match step {
+        ScriptStep::Acquire { lock, or_release: Some(other), .. } => {
+            format!("acquire {lock}, or release {other} and retry")
+        }
         ScriptStep::Acquire { lock, wait_ms: 0, .. } => format!("acquire {lock}, polling"),
         ScriptStep::Acquire { lock, .. } => format!("acquire {lock}"),
         ScriptStep::Work { ms } => format!("work for {}", VirtualTime::from_millis(*ms)),

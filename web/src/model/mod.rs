@@ -3,6 +3,7 @@
 //! - Nothing here performs I/O or touches the browser, so all of it is tested natively.
 //! - Nothing here names `picture` or `component`.
 
+pub(crate) mod cause_chain;
 pub(crate) mod client_color;
 pub(crate) mod comparison;
 mod correct_run;
@@ -10,6 +11,7 @@ pub(crate) mod event_category;
 pub(crate) mod fault_options;
 pub(crate) mod file_views;
 pub(crate) mod flags;
+pub(crate) mod glossary;
 pub(crate) mod goal_progress;
 pub(crate) mod inspector;
 pub(crate) mod intervals;
@@ -20,6 +22,8 @@ pub(crate) mod log_rows;
 pub(crate) mod notes;
 pub(crate) mod panel_data;
 pub(crate) mod player;
+pub(crate) mod progress;
+pub(crate) mod protection_labels;
 pub(crate) mod quiz;
 pub(crate) mod scene;
 pub(crate) mod shortcuts;
@@ -27,5 +31,6 @@ pub(crate) mod step_filter;
 pub(crate) mod stop_condition;
 pub(crate) mod target;
 pub(crate) mod timeline;
+pub(crate) mod tour;
 pub(crate) mod violation_search;
 pub(crate) mod workspace;

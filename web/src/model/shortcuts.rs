@@ -1,5 +1,7 @@
 //! Keyboard shortcuts: maps key presses to commands, depending on the focus.
 
+use leasehold_sim::Protection;
+
 /// An action that the user can invoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -30,11 +32,16 @@ pub(crate) enum Command {
     RetractVote,
     Enter,
     Escape,
+    /// Goes to the next or previous event of an explanation.
+    StepExplanation {
+        forward: bool,
+    },
+    CloseExplanation,
     /// Injects the fault that the menu of the selected target lists under this letter.
     InjectFault(char),
     Search,
     NextViolation,
-    ToggleProtection(usize),
+    ToggleProtection(Protection),
     ToggleComparison,
     Undo,
     Redo,
@@ -137,6 +144,8 @@ pub(crate) struct KeyContext {
     /// A picture with focusable items has the focus.
     pub(crate) in_picture: bool,
     pub(crate) is_question_open: bool,
+    /// The causes of an event are shown one after the other.
+    pub(crate) is_explaining: bool,
     pub(crate) is_presenting: bool,
     /// The user has disabled single-character shortcuts.
     pub(crate) shortcuts_disabled: bool,
@@ -167,7 +176,11 @@ pub(crate) const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
             ("X · Shift D · Y", "drop, duplicate or delay a packet"),
             ("Enter", "open the fault menu"),
             ("U · Shift U", "undo or redo"),
-            ("Shift 1 – 9", "disable or enable a protection"),
+            (
+                "Shift 1 – 9, Shift 0",
+                "disable or enable a protection (its number is on its button)",
+            ),
+            ("Shift A · S · W", "fifo, lock-order, read-lock"),
         ],
     ),
     (
@@ -188,8 +201,11 @@ pub(crate) const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
             ("O", "scenarios"),
             ("Q", "turn stops and question on or off"),
             ("1 – 4, Enter", "on a question: count a vote (presenting) or guess; reveal"),
+            ("Enter", "on an answer: explain it, one event for each key"),
+            ("→ ←, Esc", "in an explanation: next or previous event; close"),
             ("Backspace", "undo the last vote"),
             ("P · F", "presentation mode, full screen"),
+            ("4 – 7", "while presenting: show a panel beside the stage, or hide it"),
             ("J", "lecturer's notes in a second window"),
             ("B", "blank the screen (while presenting, also «.», as remotes send it)"),
             ("H", "highlight the pointer"),
@@ -208,8 +224,23 @@ pub(crate) fn command_for(press: KeyPress<'_>, context: KeyContext) -> Option<Co
     if press.alt || (press.control && !press.key.starts_with("Arrow")) {
         return None;
     }
-    named_key_command(press, context).or_else(|| {
+    let explanation = context.is_explaining.then(|| explanation_command(press, context)).flatten();
+    explanation.or_else(|| named_key_command(press, context)).or_else(|| {
         if context.shortcuts_disabled { None } else { character_command(press, context) }
+    })
+}
+
+/// Keys that go through an explanation.
+fn explanation_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command> {
+    if press.shift || press.control {
+        return None;
+    }
+    Some(match press.key {
+        "Enter" if context.on_button => return None,
+        "ArrowRight" | "PageDown" | "Enter" => Command::StepExplanation { forward: true },
+        "ArrowLeft" | "PageUp" => Command::StepExplanation { forward: false },
+        "Escape" => Command::CloseExplanation,
+        _ => return None,
     })
 }
 
@@ -242,15 +273,44 @@ fn named_key_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command
     })
 }
 
+/// The keys of the protections, in the order of [`Protection::ALL`], each with Shift: digits by
+/// their position on the keyboard, then letters that no other command uses.
+const PROTECTION_KEYS: [char; Protection::ALL.len()] =
+    ['1', '2', '3', '4', '5', '6', '7', '8', '9', '0', 'A', 'S', 'W'];
+
+/// Returns the fixed number of a protection, counted from 1.
+pub(crate) fn protection_number(protection: Protection) -> usize {
+    protection as usize + 1
+}
+
+/// Returns the label of the key that disables and enables a protection, such as "Shift 1".
+pub(crate) fn protection_key(protection: Protection) -> String {
+    format!("Shift {}", PROTECTION_KEYS[protection as usize])
+}
+
+fn protection_of_key(press: KeyPress<'_>) -> Option<Protection> {
+    let digit = press.code.strip_prefix("Digit").and_then(|digit| digit.chars().next());
+    let mut characters = press.key.chars();
+    let letter = characters.next().filter(|_| characters.next().is_none());
+    let key = digit.or(letter.filter(char::is_ascii_uppercase))?;
+    let index = PROTECTION_KEYS.iter().position(|it| *it == key)?;
+    Protection::ALL.get(index).copied()
+}
+
 /// Letters, digits and other characters.
 fn character_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command> {
     if let Some(digit) = press.code.strip_prefix("Digit").and_then(|it| it.parse::<usize>().ok()) {
         return match (digit, press.shift) {
-            (1.., true) => Some(Command::ToggleProtection(digit - 1)),
-            (0, _) => Some(Command::FitTime),
+            (_, true) => protection_of_key(press).map(Command::ToggleProtection),
+            (0, false) => Some(Command::FitTime),
             (1.., false) if context.is_question_open => Some(Command::Vote(digit - 1)),
             (1.., false) => View::ALL.get(digit - 1).copied().map(Command::ShowView),
         };
+    }
+    if press.shift
+        && let Some(protection) = protection_of_key(press)
+    {
+        return Some(Command::ToggleProtection(protection));
     }
     if context.on_time_axis && !press.shift {
         match press.code {
@@ -342,7 +402,10 @@ mod tests {
             Some(Command::ShowView(View::SpaceTime))
         );
         let shift = KeyPress { shift: true, ..press("\"", "Digit2") };
-        assert_eq!(command_for(shift, question_open), Some(Command::ToggleProtection(1)));
+        assert_eq!(
+            command_for(shift, question_open),
+            Some(Command::ToggleProtection(Protection::Dedupe))
+        );
         assert_eq!(
             command_for(press("Backspace", "Backspace"), question_open),
             Some(Command::RetractVote)

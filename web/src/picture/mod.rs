@@ -4,13 +4,16 @@
 mod audit;
 pub(crate) mod axis;
 pub(crate) mod card;
+pub(crate) mod exported;
 pub(crate) mod gantt;
+pub(crate) mod hero;
 pub(crate) mod icon;
 mod labels;
 mod lanes;
 pub(crate) mod load;
 #[cfg(test)]
 mod path_bounds;
+pub(crate) mod presented_text;
 pub(crate) mod reconciler;
 pub(crate) mod shape;
 pub(crate) mod spacetime;

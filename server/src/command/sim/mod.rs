@@ -116,7 +116,7 @@ impl Sim {
         } else if self.shiviz {
             shiviz(&Recording::record(run))
         } else if self.mermaid {
-            mermaid(&Recording::record(run), self.importance_min(Importance::Step))
+            mermaid(&Recording::record(run), &scenario.title, self.importance_min(Importance::Step))
         } else {
             let importance_min = self.importance_min(Importance::Release);
             report::report(&scenario, &run, importance_min, Style::for_stdout())

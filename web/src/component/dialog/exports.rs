@@ -7,6 +7,7 @@ use yew::{AttrValue, Callback, Html, Properties, component, html};
 use super::Dialog;
 use crate::area::effect::PictureFormat;
 use crate::area::share::ExportKind;
+use crate::browser;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct ExportsProps {
@@ -14,6 +15,8 @@ pub(crate) struct ExportsProps {
     pub(crate) is_too_long: bool,
     /// The names of the pictures.
     pub(crate) pictures: Vec<&'static str>,
+    /// Whether the run has stops to save pictures of.
+    pub(crate) has_stops: bool,
     pub(crate) onexport: Callback<ExportKind>,
     pub(crate) onimport: Callback<File>,
     /// The latest toast, such as the result of an import; the dialog covers the toast itself.
@@ -23,8 +26,9 @@ pub(crate) struct ExportsProps {
 
 #[component]
 pub(crate) fn ExportsDialog(props: &ExportsProps) -> Html {
-    let ExportsProps { address, is_too_long, pictures, onexport, notice, onclose, .. } =
-        props.clone();
+    let ExportsProps {
+        address, is_too_long, pictures, has_stops, onexport, notice, onclose, ..
+    } = props.clone();
     let button = |export: ExportKind, text: &'static str, test_id: &'static str| {
         let onclick = onexport.reform(move |_| export.clone());
         html! { <button class="small-button" data-testid={test_id} {onclick}>{ text }</button> }
@@ -40,16 +44,19 @@ pub(crate) fn ExportsDialog(props: &ExportsProps) -> Html {
                 <div class="row">
                     <input readonly=true value={address} aria-label="Link" data-testid="link" />
                     { button(ExportKind::Link, "Copy", "copy-link") }
+                    if browser::has_share_sheet() {
+                        { button(ExportKind::ShareSheet, "Share…", "share-sheet") }
+                    }
                 </div>
                 if is_too_long {
                     <p class="nothing">
-                        { "Some programs truncate links of this length. \
+                        { "Some mail programs shorten links of this length. \
                         Share the trace as a file instead." }
                     </p>
                 }
             </section>
             <section>
-                <h3>{ "Pictures as shown on the screen" }</h3>
+                <h3>{ "Pictures as on the screen, with title and legend" }</h3>
                 { for pictures.into_iter().map(|name| html! {
                     <div class="row" key={name}>
                         <span class="name">{ name }</span>
@@ -58,9 +65,16 @@ pub(crate) fn ExportsDialog(props: &ExportsProps) -> Html {
                         { button(
                             picture(name, PictureFormat::Png(2)), "PNG 2×", "export-png-2",
                         ) }
-                        { button(
-                            ExportKind::StopPictures(name), "SVG for each stop", "export-steps",
-                        ) }
+                        if has_stops {
+                            { button(
+                                ExportKind::StopPictures(name, PictureFormat::Png(2)),
+                                "PNG for each stop", "export-steps",
+                            ) }
+                            { button(
+                                ExportKind::StopPictures(name, PictureFormat::Svg),
+                                "SVG for each stop", "export-steps-svg",
+                            ) }
+                        }
                     </div>
                 }) }
             </section>

@@ -21,6 +21,9 @@ pub(crate) struct SearchDialogProps {
     pub(crate) oncancel: Callback<()>,
     pub(crate) onplay: Callback<()>,
     pub(crate) ontest: Callback<()>,
+    pub(crate) onshare: Callback<()>,
+    /// The latest toast, such as the result of copying a link; the dialog covers the toast itself.
+    pub(crate) notice: Option<AttrValue>,
     pub(crate) onclose: Callback<()>,
 }
 
@@ -75,7 +78,10 @@ pub(crate) fn SearchDialog(props: &SearchDialogProps) -> Html {
             fault, then with combinations of faults.") }</p>
             <SearchOutcome search={props.search.clone()} onsearch={props.onsearch.clone()}
                 oncancel={props.oncancel.clone()} onplay={props.onplay.clone()}
-                ontest={props.ontest.clone()} />
+                ontest={props.ontest.clone()} onshare={props.onshare.clone()} />
+            if let Some(notice) = props.notice.clone() {
+                <p class="notice" role="status">{ notice }</p>
+            }
             <fieldset><legend>{ "Invariants" }</legend>
                 { for Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2).map(invariant) }
             </fieldset>
@@ -107,6 +113,7 @@ struct SearchOutcomeProps {
     oncancel: Callback<()>,
     onplay: Callback<()>,
     ontest: Callback<()>,
+    onshare: Callback<()>,
 }
 
 /// The progress of the search, or its result.
@@ -128,13 +135,18 @@ fn SearchOutcome(props: &SearchOutcomeProps) -> Html {
                 if let Some(found) = &search.found {
                     <ol class="result-steps">{ for found.steps.iter().map(|step| html! { <li>
                         { step.clone() }</li> }) }</ol>
-                    <p class="nothing">{ found.why_minimal.clone() }</p>
                     <div class="row">
                         <button class="primary" data-testid="search-play"
                             onclick={props.onplay.reform(|_| ())}>{ "Play" }</button>
-                        <button class="small-button" onclick={props.ontest.reform(|_| ())}>
-                            { "Save as test" }</button>
+                        <button class="small-button" data-testid="search-share"
+                            onclick={props.onshare.reform(|_| ())}>{ "Share" }</button>
+                        <button class="small-button" data-testid="search-test"
+                            onclick={props.ontest.reform(|_| ())}>{ "Copy as test" }</button>
                     </div>
+                    <details data-testid="search-minimal" open=true>
+                        <summary>{ "Why minimal" }</summary>
+                        <p class="nothing">{ found.why_minimal.clone() }</p>
+                    </details>
                 }
                 <button class="primary" data-testid="search-start" onclick={onstart}>
                     { if search.found.is_some() { "Search again" } else { "Search" } }

@@ -101,6 +101,7 @@ impl Workspace {
 
     fn add_branch(&mut self, timeline: Timeline, label: String) {
         self.branches.truncate(self.current_branch + 1);
+        self.forget_next_runs();
         if self.branches.len() == BRANCHES_MAX {
             // The first branch is the original run, which is retained.
             self.branches.remove(1);
@@ -122,26 +123,33 @@ impl Workspace {
         self.refresh();
     }
 
+    /// Reverts the last change of the run; if it is unchanged, opens the previous run again.
     pub(crate) fn undo(&mut self) {
-        if self.current_branch == 0 {
-            self.show_toast("There is nothing to undo.", Vec::new());
-            return;
-        }
-        let label = self.branches[self.current_branch].label.clone();
-        self.switch_branch(self.current_branch - 1);
-        self.refresh_quiz();
-        self.show_toast(&format!("Undone: {label}."), Vec::new());
+        let text = if self.current_branch > 0 {
+            let label = self.branches[self.current_branch].label.clone();
+            self.switch_branch(self.current_branch - 1);
+            self.refresh_quiz();
+            format!("Undone: {label}.")
+        } else if self.reopen_previous() {
+            format!("Back in “{}”, where you left it.", self.scenario.title)
+        } else {
+            "There is nothing to undo.".to_owned()
+        };
+        self.show_toast(&text, Vec::new());
     }
 
+    /// Reverts the last undo.
     pub(crate) fn redo(&mut self) {
-        if self.current_branch + 1 == self.branches.len() {
-            self.show_toast("There is nothing to redo.", Vec::new());
-            return;
-        }
-        self.switch_branch(self.current_branch + 1);
-        self.refresh_quiz();
-        let label = self.branches[self.current_branch].label.clone();
-        self.show_toast(&format!("Redone: {label}."), Vec::new());
+        let text = if self.current_branch + 1 < self.branches.len() {
+            self.switch_branch(self.current_branch + 1);
+            self.refresh_quiz();
+            format!("Redone: {}.", self.branches[self.current_branch].label)
+        } else if self.reopen_next() {
+            format!("Back in “{}”, where you left it.", self.scenario.title)
+        } else {
+            "There is nothing to redo.".to_owned()
+        };
+        self.show_toast(&text, Vec::new());
     }
 
     /// Switches to another branch at the same time.

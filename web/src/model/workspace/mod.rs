@@ -1,12 +1,13 @@
 //! The workspace: the open scenario, its branches, the position, the selection, and the operations
 //! that keys and buttons perform on them.
 //!
-//! The operations are in the submodules: [`branches`] for faults and protections, [`navigation`]
-//! for playing and seeking, [`live`] for servers.
+//! The operations are in the submodules: [`branches`] for faults and protections, [`history`] for
+//! the runs that were open before, [`navigation`] for playing and seeking, [`live`] for servers.
 
 mod branches;
 #[cfg(test)]
 mod catch_up_tests;
+mod history;
 mod live;
 mod navigation;
 #[cfg(test)]
@@ -27,6 +28,9 @@ use super::quiz::Quiz;
 use super::scene::Scene;
 use super::timeline::Timeline;
 use crate::model::target::Target;
+use history::RunHistory;
+
+pub(crate) use history::RunId;
 
 #[allow(clippy::struct_excessive_bools, reason = "independent conditions")]
 pub(crate) struct Workspace {
@@ -35,6 +39,7 @@ pub(crate) struct Workspace {
     /// The branches of the run; `current_branch` is shown.
     branches: Vec<Branch>,
     current_branch: usize,
+    history: RunHistory,
     pub(crate) player: Player,
     pub(crate) quiz: Quiz,
     pub(crate) selected: Option<Target>,
@@ -94,36 +99,56 @@ impl Workspace {
             .scenario
             .as_ref()
             .and_then(|name| library.iter().find(|scenario| scenario.name == *name));
-        let unknown = link.scenario.is_some() && found.is_none() && link.config.is_none();
-        let scenario = found.unwrap_or(&library[0]).clone();
-        let run = link.run(&scenario);
-        let is_invalid = run.is_none();
-        let mut timeline = Timeline::new(run.unwrap_or_else(|| scenario.resolve_run()));
+        let named = found.unwrap_or(&library[0]);
+        let run = link.run(named);
+        // A run that is not in the library has no scenario of its own.
+        let is_own_run = link.config.is_some() && found.is_none();
+        let own_run = run.as_ref().ok().filter(|_| is_own_run);
+        let name = link.scenario.as_deref().unwrap_or("run");
+        let scenario =
+            own_run.map_or_else(|| named.clone(), |run| Scenario::for_any_run(name, run));
+        let mut problems = Vec::new();
+        if let Some(name) = &link.scenario
+            && found.is_none()
+            && link.config.is_none()
+        {
+            let shown = &scenario.title;
+            problems.push(format!("There is no scenario “{name}” (scenario). Showing “{shown}”."));
+        }
+        if let Err(error) = &run {
+            problems.push(format!(
+                "The link describes a run that is not valid: {error}. \
+                Showing the scenario's own run."
+            ));
+        }
+        let mut timeline = Timeline::new(run.unwrap_or_else(|_| scenario.resolve_run()));
         match (link.time, link.position) {
             (Some(at), Some(position)) => timeline.go_to_position_at(position, at),
             (Some(at), None) => timeline.go_to(at),
             (None, _) => {}
         }
-        let digest_differs = link
-            .digest
-            .as_ref()
-            .is_some_and(|digest| *digest != super::link::short_digest(timeline.fingerprint()));
-        let mut quiz = Quiz::new(&scenario, &timeline, link.scenario.is_some());
+        problems.extend(link.problems.iter().map(|it| it.sentence(timeline.run())));
+        let digest = super::link::short_digest(timeline.fingerprint());
+        if problems.is_empty() && link.digest.as_ref().is_some_and(|it| *it != digest) {
+            problems.push(
+                "This is not the run that was shared: the link was changed on its way, or this \
+                page has a newer model."
+                    .to_owned(),
+            );
+        }
+        if link.is_recording {
+            problems
+                .push("A recording is not part of its address. Import its file again.".to_owned());
+        }
+        let mut quiz = Quiz::new(&scenario, &timeline, link.scenario.is_some() && !is_own_run);
         // A link to the question opens it.
         if !timeline.is_catching_up() {
             quiz.position_reached(timeline.position(), true);
         }
         let mut workspace = Self::with_timeline(library, scenario, timeline, quiz);
-        let notice = if is_invalid {
-            Some("The link is not valid. Showing the original scenario.")
-        } else if unknown {
-            Some("Unknown scenario. Showing the first one.")
-        } else if digest_differs {
-            Some("Replayed with a newer model: the result differs from the shared run.")
-        } else {
-            None
-        };
-        workspace.toast = notice.map(|text| Toast { text: text.to_owned(), actions: Vec::new() });
+        if !problems.is_empty() {
+            workspace.show_toast(&problems.join(" "), Vec::new());
+        }
         workspace.refresh();
         workspace
     }
@@ -139,6 +164,7 @@ impl Workspace {
             scenario: Rc::new(scenario),
             branches: vec![Branch { timeline, label: String::new() }],
             current_branch: 0,
+            history: RunHistory::default(),
             player: Player::default(),
             quiz,
             selected: None,
@@ -204,17 +230,8 @@ impl Workspace {
     /// Opens a scenario at its beginning.
     pub(crate) fn open_scenario(&mut self, scenario: Scenario) {
         let timeline = Timeline::new(scenario.resolve_run());
-        self.quiz = Quiz::new(&scenario, &timeline, true);
-        self.scenario = Rc::new(scenario);
-        self.branches = vec![Branch { timeline, label: String::new() }];
-        self.current_branch = 0;
-        self.player = Player::default();
-        (self.selected, self.zoomed_range, self.toast, self.comparison) = (None, None, None, None);
-        (self.play_until_position, self.recording_json) = (None, None);
-        self.filter = LogFilter::default();
-        self.row_limit = ROWS_PER_PAGE;
-        self.hidden_lanes.clear();
-        self.refresh();
+        let quiz = Quiz::new(&scenario, &timeline, true);
+        self.replace_run(Rc::new(scenario), timeline, quiz);
     }
 
     pub(crate) fn is_library_scenario(&self) -> bool {
@@ -299,6 +316,35 @@ impl Workspace {
         let is_between = timeline.has_more_steps_now() && !timeline.is_catching_up();
         link.position = is_between.then(|| timeline.position());
         link.digest = Some(super::link::short_digest(timeline.fingerprint()));
+        // Named in any case, so that a link without them is known to be incomplete.
+        link.without = Some(timeline.run().without.clone());
         link
+    }
+
+    /// Returns a link to the start of a run that a search has found in this scenario.
+    pub(crate) fn link_to_found(&self, found: &Scenario) -> Link {
+        let run = found.resolve_run();
+        let is_library_scenario = self.is_library_scenario() && run.config == self.scenario.config;
+        let origin = if is_library_scenario { &*self.scenario } else { found };
+        let mut link = Link::for_run(origin, &run, is_library_scenario);
+        link.without = Some(run.without.clone());
+        let fingerprint = Timeline::new(run).fingerprint();
+        link.digest = Some(super::link::short_digest(fingerprint));
+        link
+    }
+
+    /// Returns the contents of the page's address.
+    pub(crate) fn address(&self) -> Link {
+        if self.is_live {
+            return Link { is_live: true, ..Link::default() };
+        }
+        if self.timeline().live_trace().is_some() {
+            return Link { is_recording: true, ..Link::default() };
+        }
+        let link = self.link_to_now();
+        let run = self.timeline().run();
+        let without =
+            link.without.filter(|_| run.without != self.scenario.without || link.config.is_some());
+        Link { digest: None, without, ..link }
     }
 }

@@ -1,6 +1,7 @@
 //! The workspace as lecturers and students use it.
 
 use super::*;
+use crate::model::live_trace::StreamRecorder;
 use crate::model::quiz::QuizPhase;
 use crate::model::target::Target;
 use leasehold_sim::{Action, Invariant, NodeId, Protection};
@@ -79,7 +80,8 @@ fn shared_link_opens_the_same_time() {
     let wrong_digest_link = format!("{run}&d={}", digest.chars().rev().collect::<String>());
     assert_ne!(wrong_digest_link, link);
     assert!(workspace(&wrong_digest_link).toast.unwrap().text.contains("newer model"));
-    assert_eq!(workspace(&link[..link.len() - 3]).toast, None, "a truncated digest is ignored");
+    let shortened = workspace(&link[..link.len() - 3]);
+    assert!(shortened.toast.unwrap().text.contains("incomplete"));
 }
 
 #[test]
@@ -216,4 +218,109 @@ fn run_plays_until_the_stop_condition() {
     assert_eq!(workspace.scene().locks[0].holder.as_ref().unwrap().client, "client_2");
     workspace.play_until(crate::model::stop_condition::StopCondition::Violation);
     assert!(!workspace.player.is_playing && workspace.toast.is_some());
+}
+
+#[test]
+fn undo_reaches_the_run_before_with_its_branches_position_and_question() {
+    let mut workspace = workspace("?scenario=gc-pause&seed=7");
+    workspace.toggle_protection(Protection::Fencing);
+    while workspace.quiz.phase != QuizPhase::Open {
+        workspace.go_to_stop(true);
+    }
+    workspace.quiz.vote(1, true);
+    workspace.filter.node = Some(NodeId(1));
+    let state = |workspace: &Workspace| {
+        let timeline = workspace.timeline();
+        (timeline.position(), timeline.now(), timeline.fingerprint(), workspace.quiz.clone())
+    };
+    let left = state(&workspace);
+    let library = Rc::clone(&workspace.library);
+    workspace.open_scenario(library[0].clone());
+    workspace.go_to(VirtualTime::from_millis(1_234));
+    let second = state(&workspace);
+    workspace.open_run(library[2].clone());
+
+    workspace.undo();
+    assert_eq!(state(&workspace), second, "between two steps too");
+    workspace.undo();
+    assert_eq!(state(&workspace), left);
+    assert_eq!(
+        (workspace.scenario.name.as_str(), workspace.filter.node),
+        ("gc-pause", Some(NodeId(1)))
+    );
+    workspace.undo();
+    assert!(workspace.timeline().run().without.is_empty(), "the protection is on again");
+    workspace.undo();
+    assert!(workspace.toast.as_ref().unwrap().text.contains("nothing to undo"));
+    for _ in 0..3 {
+        workspace.redo();
+    }
+    assert_eq!(workspace.scenario.name, library[2].name);
+    assert!(!workspace.quiz.is_enabled);
+}
+
+#[test]
+fn a_change_of_a_reopened_run_forgets_the_runs_after_it() {
+    let mut workspace = workspace("?scenario=gc-pause");
+    let (first, other) = (workspace.run_id(), workspace.library[0].clone());
+    workspace.open_scenario(other);
+    let second = workspace.run_id();
+    assert!(workspace.reopen(first) && workspace.reopen(second) && workspace.reopen(first));
+    workspace.reseed(9);
+    assert!(!workspace.reopen(second));
+    workspace.redo();
+    assert!(workspace.toast.as_ref().unwrap().text.contains("nothing to redo"));
+}
+
+/// Returns a recording of an idle server, one second long.
+fn recording() -> String {
+    let mut recorder = StreamRecorder::new(VirtualTime::START, None);
+    let state = serde_json::to_string(&leasehold_core::state::State::default()).unwrap();
+    recorder.set_initial_state(format!("{{\"state\":{state}}}"));
+    recorder.finish().unwrap()
+}
+
+#[test]
+fn imported_recording_can_be_undone_and_redone() {
+    let mut workspace = workspace("?scenario=gc-pause&t=3000");
+    let text = recording();
+    let recording = workspace.for_recording(&text).unwrap();
+    workspace.open_workspace(recording);
+    let end = workspace.timeline().end();
+    workspace.go_to(end);
+    workspace.undo();
+    assert_eq!(
+        (workspace.scenario.name.as_str(), workspace.timeline().now().as_millis()),
+        ("gc-pause", 3_000)
+    );
+    workspace.redo();
+    assert_eq!(workspace.timeline().now(), end);
+    assert!(workspace.recording_json.is_some());
+}
+
+#[test]
+fn address_leads_to_the_same_moment() {
+    let mut first = workspace("?scenario=gc-pause");
+    while first.quiz.phase != QuizPhase::Open {
+        first.go_to_stop(true);
+    }
+    let address = first.address();
+    assert_eq!(address.without, None, "short unless it must be long: {}", address.to_query());
+    let second = workspace(&address.to_query());
+    assert_eq!(second.timeline().position(), first.timeline().position());
+    assert_eq!((second.quiz.phase, second.toast), (QuizPhase::Open, None));
+}
+
+#[test]
+fn each_problem_of_a_link_is_a_sentence() {
+    let cases = [
+        ("?scenario=gc-paus", "There is no scenario “gc-paus” (scenario). Showing “Five clients"),
+        ("?scenario=gc-pause&without=fencng", "There is no protection “fencng” (without)"),
+        ("?scenario=gc-pause&seed=x&t=y", "Showing seed 7. The time “y” (t)"),
+        ("?mode=recording", "Import its file again"),
+    ];
+    for (link, expected) in cases {
+        let toast = workspace(link).toast.unwrap();
+        assert!(toast.text.contains(expected), "{}", toast.text);
+    }
 }
