@@ -126,6 +126,7 @@ impl PageState {
         while let Some(msg) = messages.pop_front() {
             redraw = redraw.max(self.route(msg, &mut messages, &mut effects));
         }
+        QuestionArea::follow(&mut self.workspace, self.environment.reduced_motion);
         self.why.follow(&self.workspace);
         let new_arrangement = self.arrangement();
         if new_arrangement != arrangement {
@@ -193,6 +194,7 @@ impl PageState {
             is_to_scale: self.timeline.is_to_scale,
             is_presenting: self.present.is_presenting,
             reduced_motion: self.environment.reduced_motion,
+            hovered: self.selection.hovered.map(|it| (it.view, it.target, it.at)),
         }
     }
 

@@ -84,7 +84,7 @@ impl PresentArea {
                 Some(view).filter(|_| self.view != Some(view))
             }
             View::Stage => None,
-            View::SpaceTime | View::Gantt => {
+            View::SpaceTime | View::Gantt | View::Load => {
                 cx.send(TimelineMsg::Show(view));
                 self.view
             }

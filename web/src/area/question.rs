@@ -3,6 +3,7 @@
 use super::context::{Context, PageArea, Redraw};
 use super::effect::{Effect, Timer};
 use crate::model::quiz::QuizPhase;
+use crate::model::workspace::Workspace;
 
 /// The duration of a vote, in milliseconds.
 const VOTE_MS: f64 = 30_000.0;
@@ -61,6 +62,13 @@ impl PageArea for QuestionArea {
 }
 
 impl QuestionArea {
+    /// Ends the fast-forward to the answer at once, if the user prefers reduced motion.
+    pub(super) fn follow(workspace: &mut Workspace, reduced_motion: bool) {
+        if reduced_motion && workspace.quiz.phase == QuizPhase::Revealing {
+            workspace.jump_to_answer();
+        }
+    }
+
     /// Returns the remaining seconds of the vote, rounded up, if its time is limited.
     pub(crate) fn seconds_left(&self, now: f64) -> Option<u32> {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]

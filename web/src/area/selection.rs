@@ -22,8 +22,19 @@ pub(crate) struct PointerAction {
     pub(crate) x: f64,
 }
 
+/// A target that the pointer or the focus is on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Hover {
+    pub(crate) view: View,
+    pub(crate) target: Target,
+    /// The position of the pointer or of the target in the picture, in CSS pixels.
+    pub(crate) at: (f64, f64),
+}
+
 pub(crate) enum SelectionMsg {
     Pointed(View, PointerAction),
+    /// The pointer or the focus is on a target, or has left it.
+    Hovered(Option<Hover>),
     /// A touch has started on this target, or has ended.
     PressStarted(Option<Target>),
     /// The touch has lasted long enough to open the menu.
@@ -45,6 +56,8 @@ pub(crate) enum SelectionMsg {
 pub(crate) struct SelectionArea {
     /// The target of a touch that has not ended yet.
     pressed: Option<Target>,
+    /// The target with a card beside it.
+    pub(super) hovered: Option<Hover>,
 }
 
 impl PageArea for SelectionArea {
@@ -55,6 +68,14 @@ impl PageArea for SelectionArea {
             SelectionMsg::Pointed(view, action) => {
                 self.press(None, cx);
                 point(view, action, cx);
+            }
+            SelectionMsg::Hovered(hovered) => {
+                let target = |hover: Option<Hover>| hover.map(|it| (it.view, it.target));
+                if target(self.hovered) == target(hovered) {
+                    return Redraw::Nothing;
+                }
+                self.hovered = hovered;
+                return Redraw::Pictures;
             }
             SelectionMsg::PressStarted(target) => {
                 self.press(target, cx);

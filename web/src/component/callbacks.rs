@@ -19,7 +19,7 @@ use crate::area::present::PresentMsg;
 use crate::area::question::QuestionMsg;
 use crate::area::scenario::ScenarioMsg;
 use crate::area::search::SearchMsg;
-use crate::area::selection::{PointerAction, SelectionMsg};
+use crate::area::selection::{Hover, PointerAction, SelectionMsg};
 use crate::area::share::{Destination, ExportKind, ShareMsg};
 use crate::area::start::StartMsg;
 use crate::area::timeline::TimelineMsg;
@@ -56,6 +56,8 @@ pub(super) struct Callbacks {
     pub(super) point_stage: Callback<PointerAction>,
     pub(super) point_gantt: Callback<PointerAction>,
     pub(super) point_spacetime: Callback<PointerAction>,
+    pub(super) point_load: Callback<PointerAction>,
+    pub(super) hover: Callback<Option<Hover>>,
     pub(super) press: Callback<Option<Target>>,
     pub(super) menu: Callback<()>,
     pub(super) fault: Callback<FaultOption>,
@@ -125,6 +127,8 @@ impl Callbacks {
             point_stage: point(View::Stage),
             point_gantt: point(View::Gantt),
             point_spacetime: point(View::SpaceTime),
+            point_load: point(View::Load),
+            hover: link.callback(SelectionMsg::Hovered),
             press: link.callback(SelectionMsg::PressStarted),
             menu: link.callback(|()| SelectionMsg::OpenMenu),
             fault: link.callback(InjectMsg::Inject),

@@ -7,6 +7,8 @@ use yew::{Callback, Html, Properties, classes, component, html};
 
 use super::figure::shape_view;
 use super::terms::TermText;
+use super::who::text_with_clients;
+use crate::model::client_names::ClientNames;
 use crate::model::log_rows::LogRow;
 
 /// The levels of the log: minimum importance and label.
@@ -19,6 +21,7 @@ const LEVELS: [(Importance, &str); 3] = [
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct LogProps {
     pub(crate) rows: Rc<Vec<LogRow>>,
+    pub(crate) clients: Rc<ClientNames>,
     pub(crate) has_more: bool,
     /// Whether any event has happened.
     pub(crate) has_past: bool,
@@ -92,6 +95,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
 
 fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
     let record = row.record;
+    let with_clients = |text: &str| text_with_clients(text, &props.clients);
     let go_to_record = |to: RecordId| props.onrecord.reform(move |_| to);
     let class = classes!(
         row.category.class(),
@@ -108,22 +112,23 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
                     { for row.category.shapes((8.0, 8.0), 5.4).iter().map(shape_view) }
                 </svg>
                 <span class="what">
-                    if !row.actor.is_empty() { <b>{ row.actor.clone() }</b>{ " " } }
-                    { row.action.clone() }
+                    if !row.actor.is_empty() { <b>{ with_clients(&row.actor) }</b>{ " " } }
+                    { with_clients(&row.action) }
                 </span>
             </button>
             { for row.violations.iter().map(|(invariant, explanation)| html! {
-                <p class="violation-text">{ format!("✕ {invariant} violated: {explanation}") }</p>
+                <p class="violation-text">{ with_clients(&format!("✕ {invariant} violated: {explanation}")) }</p>
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">
                     { "because " }
-                    <TermText text={reason.clone()} onterm={props.onterm.clone()} />
+                    <TermText text={reason.clone()} clients={Rc::clone(&props.clients)}
+                        onterm={props.onterm.clone()} />
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
-                    <button class="cause why-button" onclick={onwhy.reform(move |_| record)}
+                    <button class="cause why-button" onclick={props.onwhy.reform(move |_| record)}
                         title="Explain, from the first cause on">{ "Why?" }</button>
                 </p>
             }

@@ -40,4 +40,5 @@ mod thumbnail;
 mod timeline_panel;
 mod toasts;
 mod tour;
+mod who;
 mod why;

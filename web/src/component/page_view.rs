@@ -72,11 +72,11 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
             <main class="workspace">
                 <div class="left">
                     { pictures(state, on) }
-                    { caption_area(state) }
+                    { caption_area(state, &data) }
                 </div>
                 { panel_tabs(state, &on.tab) }
                 <div class="right">
-                    { side(state, on) }
+                    { side(state, &data, on) }
                     { panels(state, &data, on) }
                 </div>
             </main>
@@ -170,20 +170,22 @@ fn pictures(state: &PageState, on: &Callbacks) -> Html {
     let settings = state.picture_settings();
     html! { <>
         <StagePanel has_no_clients={workspace.is_live && workspace.scene().clients.is_empty()}
-            onpoint={on.point_stage.clone()} onpress={on.press.clone()}
+            onpoint={on.point_stage.clone()} onhover={on.hover.clone()}
+            onpress={on.press.clone()}
             oncommand={on.command.clone()} />
         <TimelinePanel view={settings.timeline_view} has_spacetime={!is_observed(state)}
             is_to_scale={settings.is_to_scale}
             has_selected_node={workspace.selected_node().is_some()}
             has_hidden_lanes={!workspace.hidden_lanes.is_empty()}
             onview={on.timeline.clone()} ongantt={on.point_gantt.clone()}
-            onspacetime={on.point_spacetime.clone()} oncommand={on.command.clone()}
+            onspacetime={on.point_spacetime.clone()} onload={on.point_load.clone()}
+            onhover={on.hover.clone()} oncommand={on.command.clone()}
             onscale={on.toggle_scale.clone()} onhide={on.hide_lane.clone()}
             onshowall={on.show_all_lanes.clone()} />
     </> }
 }
 
-fn caption_area(state: &PageState) -> Html {
+fn caption_area(state: &PageState, data: &PanelData) -> Html {
     let workspace = &state.workspace;
     let is_stale = state.is_stale();
     let is_at_rest = !workspace.player.is_playing && !workspace.is_following;
@@ -191,7 +193,8 @@ fn caption_area(state: &PageState) -> Html {
     let goal = workspace.goal_progress();
     html! {
         <div class="caption-area">
-            <Caption text={AttrValue::from(text)} is_warning={is_stale}
+            <Caption text={AttrValue::from(text)} clients={Rc::clone(&data.clients)}
+                is_warning={is_stale}
                 is_announced={is_stale || is_at_rest} />
             if let Some(goal) = goal {
                 <Goal text={AttrValue::from(goal.text)} is_reached={goal.is_reached} />
@@ -229,7 +232,7 @@ fn side_content(state: &PageState) -> SideContent {
 }
 
 /// The question, its answer or an explanation: beside the stage, where it covers nothing.
-fn side(state: &PageState, on: &Callbacks) -> Html {
+fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
     let quiz = &workspace.quiz;
     let question = &workspace.scenario.question;
@@ -237,11 +240,12 @@ fn side(state: &PageState, on: &Callbacks) -> Html {
     html! {
         <div id="question" class={classes!("side", is_open.then_some("question-open"))}>
             { match side_content(state) {
-                SideContent::Why => explanation(state, on),
+                SideContent::Why => explanation(state, data, on),
                 SideContent::Question => html! {
                     <Question question={AttrValue::from(question.text.clone())}
                         options={question.options.iter().map(|it| it.text.clone())
                             .collect::<Vec<_>>()}
+                        clients={Rc::clone(&data.clients)}
                         votes={quiz.votes.clone()} is_alone={!state.present.is_presenting}
                         vote={quiz.last_vote()} phase={quiz.phase} answer={quiz.answer()}
                         explanation={AttrValue::from(workspace.explanation())}
@@ -259,14 +263,15 @@ fn side(state: &PageState, on: &Callbacks) -> Html {
     }
 }
 
-fn explanation(state: &PageState, on: &Callbacks) -> Html {
+fn explanation(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
     let Some(chain) = state.why.chain() else { return Html::default() };
     let progress = chain.progress();
     let is_answer = state.workspace.quiz.is_shown() && state.workspace.quiz.answer().is_some();
     let is_last = progress.0 == progress.1;
     let conclusion = (is_answer && is_last).then(|| AttrValue::from(state.workspace.explanation()));
     html! {
-        <Why slide={chain.slide().clone()} {progress} {conclusion}
+        <Why slide={chain.slide().clone()} clients={Rc::clone(&data.clients)} {progress}
+            {conclusion}
             onstep={on.step_explanation.clone()} onclose={on.close_explanation.clone()} />
     }
 }
@@ -345,11 +350,11 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         _ => None,
     };
     html! { <>
-        <Inspector title={AttrValue::from(title)} fields={Rc::clone(&data.fields)}
+        <Inspector title={AttrValue::from(title)} clients={Rc::clone(&data.clients)} fields={Rc::clone(&data.fields)}
             faults={Rc::clone(&data.faults)} is_empty={workspace.selected.is_none()}
             onfault={on.fault.clone()} onmenu={on.menu.clone()}
             onfilter={on.filter_by_selection.clone()} />
-        <Log rows={Rc::clone(&data.rows)} has_more={data.has_more_rows}
+        <Log rows={Rc::clone(&data.rows)} clients={Rc::clone(&data.clients)} has_more={data.has_more_rows}
             has_past={!workspace.timeline().past().is_empty()}
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
             onrecord={on.record.clone()} onwhy={on.explain.clone()}
@@ -357,8 +362,9 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
-            onwitness={on.record.clone()} />
-        <Files files={Rc::clone(&data.files)} is_comparing={workspace.compares_files}
+            onwitness={on.record.clone()} onterm={on.term.clone()} />
+        <Files files={Rc::clone(&data.files)} clients={Rc::clone(&data.clients)}
+            is_comparing={workspace.compares_files}
             can_compare={!workspace.timeline().run().without.is_empty()}
             oncompare={on.toggle_file_comparison.clone()}
             onrecord={on.record.clone()} onmore={on.more_rows.clone()} />

@@ -9,10 +9,8 @@ use super::dropdown::Dropdown;
 use super::icon::drawn;
 use crate::area::layout::OpenDialog;
 use crate::model::protection_labels::ProtectionLabel;
+use crate::model::shortcuts::protection_key;
 use crate::picture::icon::Icon;
-
-/// The highest number that is a key together with Shift.
-const KEY_MAX: usize = 9;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct ProtectionsProps {
@@ -56,7 +54,7 @@ fn chip(label: &ProtectionLabel, onprotection: &Callback<Protection>) -> Html {
     let protection = label.protection;
     let onclick = onprotection.reform(move |_| protection);
     let state = if label.is_on { "on" } else { "off" };
-    let title = format!("{} Now {state}.{}", label.sentence, key_hint(label.number));
+    let title = format!("{} Now {state}.{}", label.sentence, key_hint(protection));
     html! {
         <button key={protection.name()} {onclick} {title}
             class={classes!("chip", (!label.is_on).then_some("off"))}
@@ -86,18 +84,12 @@ fn menu_row(label: &ProtectionLabel, onprotection: &Callback<Protection>) -> Htm
                 </span>
                 <span class="state">{ if label.is_on { "On" } else { "Off" } }</span>
                 <span class="sentence">{ label.sentence.clone() }</span>
-                if label.number <= KEY_MAX {
-                    <kbd aria-hidden="true">{ format!("Shift {}", label.number) }</kbd>
-                }
+                <kbd aria-hidden="true">{ protection_key(protection) }</kbd>
             </button>
         </li>
     }
 }
 
-fn key_hint(number: usize) -> AttrValue {
-    if number <= KEY_MAX {
-        AttrValue::from(format!(" Shift {number} switches it."))
-    } else {
-        AttrValue::Static("")
-    }
+fn key_hint(protection: Protection) -> AttrValue {
+    AttrValue::from(format!(" {} switches it.", protection_key(protection)))
 }

@@ -1,7 +1,11 @@
 //! The question and its answer. The audience votes first; then the run reveals the answer.
 
+use std::rc::Rc;
+
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
+use super::who::text_with_clients;
+use crate::model::client_names::ClientNames;
 use crate::model::quiz::QuizPhase;
 use crate::picture::presented_text::question_size;
 use crate::picture::shape::format_tenths;
@@ -10,6 +14,7 @@ use crate::picture::shape::format_tenths;
 pub(crate) struct QuestionProps {
     pub(crate) question: AttrValue,
     pub(crate) options: Vec<String>,
+    pub(crate) clients: Rc<ClientNames>,
     pub(crate) votes: Vec<u32>,
     /// Whether the page is not presenting: a single user has one vote.
     pub(crate) is_alone: bool,
@@ -121,13 +126,14 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
             (false, _) if votes_total > 0 => count.to_string(),
             (false, _) => String::new(),
         };
+        let unit = if count == 1 { " vote" } else { " votes" };
         html! {
             <li key={index}>
                 <button {class} {onclick} disabled={phase != QuizPhase::Open}
                     data-testid={format!("option-{}", index + 1)}>
                     <kbd>{ index + 1 }</kbd>
                     <span class="text">
-                        { text.clone() }
+                        { text_with_clients(text, &props.clients) }
                         if is_correct { <span class="tick" aria-label="correct">{ " ✓" }</span> }
                     </span>
                     if !is_alone {
@@ -136,7 +142,12 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
                             <rect width={format_tenths(percent.round())} height="4" />
                         </svg>
                     }
-                    <span class="count" title={(!is_alone).then_some("Votes")}>{ vote_text }</span>
+                    <span class="count">
+                        { vote_text }
+                        if !is_alone && votes_total > 0 {
+                            <span class="unseen">{ unit }</span>
+                        }
+                    </span>
                 </button>
             </li>
         }
@@ -150,7 +161,7 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
     );
     html! {
         <section data-testid="question" {class} aria-label="Question">
-            <h2>{ question }</h2>
+            <h2>{ text_with_clients(&question, &props.clients) }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
             <QuestionFooter {phase} {is_alone} {result} explanation={props.explanation.clone()}
                 seconds_left={props.seconds_left} ontimer={props.ontimer.clone()}

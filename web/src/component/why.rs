@@ -1,13 +1,18 @@
 //! The explanation of an event: one of its causes at a time. The pictures show the same event.
 
+use std::rc::Rc;
+
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
+use super::who::text_with_clients;
 use crate::model::cause_chain::CauseSlide;
+use crate::model::client_names::ClientNames;
 use crate::picture::presented_text::explanation_size;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct WhyProps {
     pub(crate) slide: CauseSlide,
+    pub(crate) clients: Rc<ClientNames>,
     /// The number of the event, counted from 1, and the number of events.
     pub(crate) progress: (usize, usize),
     /// What the whole chain shows; for the last event.
@@ -19,7 +24,9 @@ pub(crate) struct WhyProps {
 
 #[component]
 pub(crate) fn Why(props: &WhyProps) -> Html {
-    let WhyProps { slide, progress: (number, count), conclusion, onstep, onclose } = props.clone();
+    let WhyProps { slide, progress: (number, count), conclusion, onstep, onclose, .. } =
+        props.clone();
+    let with_clients = |text: &str| text_with_clients(text, &props.clients);
     let is_violation = !slide.violations.is_empty();
     let texts = [slide.reason.as_deref(), slide.led_to.as_deref(), conclusion.as_deref()];
     let texts = texts.into_iter().flatten().chain(slide.violations.iter().map(String::as_str));
@@ -35,18 +42,18 @@ pub(crate) fn Why(props: &WhyProps) -> Html {
             </header>
             <p class="at">{ slide.at.to_string() }</p>
             <p class="sentence" data-testid="why-sentence">
-                { slide.sentence.clone() }
+                { with_clients(&slide.sentence) }
             </p>
             { for slide.violations.iter().map(|text| html! {
-                <p class="violation-text">{ text.clone() }</p>
+                <p class="violation-text">{ with_clients(text) }</p>
             }) }
             if let Some(reason) = &slide.reason {
-                <p class="reason">{ format!("because {reason}") }</p>
+                <p class="reason">{ with_clients(&format!("because {reason}")) }</p>
             }
             if let Some(led_to) = &slide.led_to {
-                <p class="led-to"><b>{ "Led to " }</b>{ led_to.clone() }</p>
+                <p class="led-to"><b>{ "Led to " }</b>{ with_clients(led_to) }</p>
             }
-            if let Some(conclusion) = conclusion { <p class="conclusion">{ conclusion }</p> }
+            if let Some(conclusion) = conclusion { <p class="conclusion">{ with_clients(&conclusion) }</p> }
             <footer>
                 <button class="quiet" disabled={number == 1} data-testid="why-back"
                     onclick={onstep.reform(|_| false)}>

@@ -5,6 +5,7 @@
 
 pub(crate) mod cause_chain;
 pub(crate) mod client_color;
+pub(crate) mod client_names;
 pub(crate) mod comparison;
 mod correct_run;
 pub(crate) mod event_category;

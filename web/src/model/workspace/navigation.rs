@@ -350,6 +350,13 @@ impl Workspace {
         self.refresh();
     }
 
+    /// Goes to the position that shows the answer, instead of playing up to it.
+    pub(crate) fn jump_to_answer(&mut self) {
+        if let Some(position) = self.quiz.answer_position() {
+            self.jump_to_position(position);
+        }
+    }
+
     pub(crate) fn toggle_quiz(&mut self) {
         self.quiz.is_enabled = !self.quiz.is_enabled;
         self.quiz.reset();
