@@ -103,16 +103,19 @@ struct ToolsProps {
 /// The tools. Where there is little space, each is an icon, and its name is a tooltip.
 #[component]
 fn Tools(props: &ToolsProps) -> Html {
-    let button =
-        |command: Command, icon: Icon, label: &'static str, test_id: &'static str, text: &'static str| {
-            let onclick = props.oncommand.reform(move |_| command);
-            html! {
-                <button class="quiet tool" data-testid={test_id} title={label} aria-label={label}
-                    {onclick}>
-                    { drawn(icon) }<span class="tool-name">{ text }</span>
-                </button>
-            }
-        };
+    let button = |command: Command,
+                  icon: Icon,
+                  label: &'static str,
+                  test_id: &'static str,
+                  text: &'static str| {
+        let onclick = props.oncommand.reform(move |_| command);
+        html! {
+            <button class="quiet tool" data-testid={test_id} title={label} aria-label={label}
+                {onclick}>
+                { drawn(icon) }<span class="tool-name">{ text }</span>
+            </button>
+        }
+    };
     let theme = theme_label(props.theme);
     html! {
         <div class="tools" role="group" aria-label="Tools">

@@ -123,7 +123,7 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
-                    <button class="cause why-button" onclick={onwhy.reform(move |_| record)}
+                    <button class="cause why-button" onclick={props.onwhy.reform(move |_| record)}
                         title="Explain, from the first cause on">{ "Why?" }</button>
                 </p>
             }

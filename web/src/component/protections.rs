@@ -1,7 +1,7 @@
 //! The protections: those that the scenario is about as buttons in the header, and all of them in a
 //! menu.
 
-use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
+use yew::{Callback, Html, Properties, classes, component, html};
 
 use leasehold_sim::Protection;
 
@@ -10,9 +10,6 @@ use super::icon::drawn;
 use crate::area::layout::OpenDialog;
 use crate::model::protection_labels::ProtectionLabel;
 use crate::picture::icon::Icon;
-
-/// The highest number that is a key together with Shift.
-const KEY_MAX: usize = 9;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct ProtectionsProps {
@@ -56,7 +53,7 @@ fn chip(label: &ProtectionLabel, onprotection: &Callback<Protection>) -> Html {
     let protection = label.protection;
     let onclick = onprotection.reform(move |_| protection);
     let state = if label.is_on { "on" } else { "off" };
-    let title = format!("{} Now {state}.{}", label.sentence, key_hint(label.number));
+    let title = format!("{} Now {state} ({}).", label.sentence, label.key);
     html! {
         <button key={protection.name()} {onclick} {title}
             class={classes!("chip", (!label.is_on).then_some("off"))}
@@ -86,18 +83,8 @@ fn menu_row(label: &ProtectionLabel, onprotection: &Callback<Protection>) -> Htm
                 </span>
                 <span class="state">{ if label.is_on { "On" } else { "Off" } }</span>
                 <span class="sentence">{ label.sentence.clone() }</span>
-                if label.number <= KEY_MAX {
-                    <kbd aria-hidden="true">{ format!("Shift {}", label.number) }</kbd>
-                }
+                <kbd aria-hidden="true">{ label.key.clone() }</kbd>
             </button>
         </li>
-    }
-}
-
-fn key_hint(number: usize) -> AttrValue {
-    if number <= KEY_MAX {
-        AttrValue::from(format!(" Shift {number} switches it."))
-    } else {
-        AttrValue::Static("")
     }
 }

@@ -3,7 +3,7 @@
 use leasehold_sim::{Invariant, Protection};
 use yew::{AttrValue, Html, Properties, classes, component, html};
 
-use super::scenario_bar::capitalized;
+use crate::model::protection_labels::capitalized;
 use crate::picture::presented_text::strip_size;
 
 #[derive(Clone, PartialEq, Properties)]

@@ -235,7 +235,6 @@ fn step_text(step: &leasehold_sim::ScriptStep) -> String {
         ScriptStep::Release { lock } => format!("release {lock}"),
         ScriptStep::Read { file, .. } => format!("read {file}"),
         ScriptStep::Close => "close the session".to_owned(),
-        ScriptStep::Read { file, .. } => format!("read {file}"),
         ScriptStep::Repeat { .. } => "repeat from the start".to_owned(),
     }
 }

@@ -3,7 +3,8 @@
 //! Lengths are in hundredths of the width of the largest 16:9 picture that fits on the screen, as in
 //! present.css, which has the same numbers. On a screen with another shape there is more space.
 
-use super::shape::{text_width, to_f64};
+use super::shape::to_f64;
+use super::text_width::text_width;
 
 /// The normal font size.
 const SIZE: f64 = 2.11;
