@@ -1,5 +1,5 @@
-//! `cargo xtask screenshots`, `pictures` and `animation`: pictures of the page, made by a program of
-//! its own, so that a first `cargo xtask serve` does not wait for its dependencies.
+//! `cargo xtask screenshots`, `pictures` and `animation`: pictures of the page, made by a program
+//! of its own, so that a first `cargo xtask serve` does not wait for its dependencies.
 
 use crate::process::{cargo, run};
 use crate::{tools, web_page};

@@ -112,7 +112,9 @@ pub(crate) fn require_firefox() -> anyhow::Result<()> {
         require_program("firefox-esr", "firefox-esr")?;
     }
     if !is_installed("geckodriver", GECKODRIVER_VERSION) {
-        eprintln!("xtask: building geckodriver, the driver of Firefox (about a minute on two cores)");
+        eprintln!(
+            "xtask: building geckodriver, the driver of Firefox (about a minute on two cores)"
+        );
         install("geckodriver", GECKODRIVER_VERSION, &[])?;
         fs::remove_dir_all(build_folder()).ok();
     }

@@ -1,8 +1,9 @@
 //! The animation of the README: one run of the page, frame by frame.
 //!
-//! The page does not play in real time, because taking a picture takes longer than a frame: a script
-//! that runs before the page's own replaces its clock and its animation frames, and this program
-//! moves that clock by one frame before each picture. So the recording is smooth on any machine.
+//! The page does not play in real time, because taking a picture takes longer than a frame: a
+//! script that runs before the page's own replaces its clock and its animation frames, and this
+//! program moves that clock by one frame before each picture. So the recording is smooth on any
+//! machine.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Firefox: its settings, and what its driver does in its own way.
 //!
-//! The driver has no command for the messages of the console. They come as events of WebDriver BiDi,
-//! over a WebSocket beside the driver's commands.
+//! The driver has no command for the messages of the console. They come as events of WebDriver
+//! BiDi, over a WebSocket beside the driver's commands.
 
 use std::net::TcpStream;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! Leads the page through everything that it can show: each scenario at its stops, the question, the
-//! answer and the end; the other views and the dialogs; and crowds. Each of them in both themes, and
-//! while presenting.
+//! Leads the page through everything that it can show: each scenario at its stops, the question,
+//! the answer and the end; the other views and the dialogs; and crowds. Each of them in both
+//! themes, and while presenting.
 //!
 //! The page is loaded once for each scenario. Everything else is reached by keys, as a lecturer
 //! would.
@@ -95,6 +95,14 @@ const DIALOGS: [(&str, &[&str]); 6] = [
     ("exports", &["e"]),
     ("fault menu", &["1", Browser::DOWN, Browser::ENTER]),
 ];
+
+/// What a click on an element opens, if the size of the viewport shows the element: name and
+/// `data-testid`.
+const MENUS: [(&str, &str); 3] =
+    [("menu", "menu"), ("protections menu", "protections"), ("seed menu", "seed")];
+
+/// What is opened from the start screen.
+const START_MENUS: [(&str, &str); 2] = [("glossary", "start-glossary"), ("tour", "start-tour")];
 
 /// A browser that is led through the page.
 pub struct Walk<'a> {
@@ -207,6 +215,11 @@ impl Walk<'_> {
         });
         self.pause();
         self.visit_state(name, "answer", true);
+        if self.browser.text("show-why").is_some() {
+            self.browser.click("show-why");
+            self.visit_state(name, "why", true);
+            self.browser.press(Browser::ESCAPE);
+        }
     }
 
     /// Stops a run that is playing.
@@ -240,7 +253,37 @@ impl Walk<'_> {
         }
     }
 
+    /// Clicks an element and visits what that opens.
+    fn visit_click(&mut self, state: &str, id: &str) {
+        let is_visible = self.browser.run(&format!(
+            "return document.querySelector('[data-testid=\"{id}\"]')?.checkVisibility() ?? false"
+        ));
+        if is_visible == json!(true) {
+            self.browser.click(id);
+            self.browser.wait_until_settled();
+            self.visit_state(OTHER_VIEWS, state, false);
+        }
+    }
+
+    /// Visits the first screen, and what it opens.
+    fn visit_start(&mut self) {
+        self.browser.open(self.page);
+        self.browser.wait_for_text("start", |text| !text.is_empty());
+        self.browser.wait_until_settled();
+        self.visit_state(OTHER_VIEWS, "start", false);
+        for (state, id) in START_MENUS {
+            self.browser.open(self.page);
+            self.browser.wait_for_text("start", |text| !text.is_empty());
+            self.visit_click(state, id);
+        }
+    }
+
     fn visit_other_views(&mut self) {
+        self.visit_start();
+        for (state, id) in MENUS {
+            self.open("scenario=gc-pause&t=12000");
+            self.visit_click(state, id);
+        }
         for (state, query, keys) in VIEWS {
             self.open(query);
             keys.iter().for_each(|key| self.browser.press(key));

@@ -1,5 +1,5 @@
-//! The live view shows the numbers, times and files of a real server as they are, after restarts and
-//! after an accepted loss of data too.
+//! The live view shows the numbers, times and files of a real server as they are, after restarts
+//! and after an accepted loss of data too.
 
 use std::fs;
 

@@ -56,11 +56,15 @@ fn a_narrow_screen_offers_every_tool() {
     let (_page, browser) = open_page("scenario=gc-pause&t=12000");
     browser.resize(390, 844);
     browser.wait_until_settled();
-    if is_visible(&browser, "menu") {
+    let has_menu = is_visible(&browser, "menu");
+    if has_menu {
         browser.click("menu");
         browser.wait_until_settled();
     }
-    let tools = ["compare", "search", "share", "help", "present"];
-    let missing: Vec<&str> = tools.into_iter().filter(|id| !is_visible(&browser, id)).collect();
+    let tools = ["compare", "search", "share", "help", "present", "theme"];
+    let is_offered = |id: &str| {
+        is_visible(&browser, id) || has_menu && is_visible(&browser, &format!("menu-{id}"))
+    };
+    let missing: Vec<&str> = tools.into_iter().filter(|id| !is_offered(id)).collect();
     assert!(missing.is_empty(), "out of reach: {missing:?}");
 }

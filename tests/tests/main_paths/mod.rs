@@ -21,6 +21,8 @@ macro_rules! main_paths {
             presenting_moves_from_stop_to_stop,
             the_live_view_follows_a_server,
             a_trace_is_exported,
+            the_start_screen_leads_into_a_run,
+            the_menu_of_a_phone_opens_every_tool,
         }
     };
 }
@@ -185,5 +187,47 @@ pub(crate) fn a_trace_is_exported(kind: BrowserKind) {
     browser.wait_for_text("copy-link", |text| text == "Copy");
     browser.choose_file("import", "trace.json", &trace);
     browser.wait_for_text("toast", |text| text.contains("matches the recording exactly"));
+    expect_no_errors(&browser);
+}
+
+pub(crate) fn the_start_screen_leads_into_a_run(kind: BrowserKind) {
+    let page = PageHost::serve("page");
+    let browser = Browser::start_kind(kind, 1280, 720);
+    browser.open(&page.url());
+    browser.wait_for_text("start", |text| text.contains("lease") && text.contains("fencing token"));
+    for (width, height) in [(1280, 720), (390, 844)] {
+        browser.resize(width, height);
+        assert!(!browser.overflows_horizontally(), "at {width} by {height}");
+    }
+    browser.click("start-play");
+    browser.wait_for_text("time", |time| time.ends_with(" s") && !time.starts_with("0.0"));
+    assert_eq!(browser.text("start"), None);
+    browser.run("history.back()");
+    browser.wait_for_text("start", |text| text.contains("fencing token"));
+    browser.click("start-break");
+    browser.wait_for_text("goal", |text| !text.is_empty());
+    expect_no_errors(&browser);
+}
+
+pub(crate) fn the_menu_of_a_phone_opens_every_tool(kind: BrowserKind) {
+    let (_page, browser) = open_page(kind, "scenario=gc-pause&t=12000");
+    browser.resize(390, 844);
+    browser.wait_until_settled();
+    let is_open = || browser.run("return document.querySelector('dialog[open]') !== null");
+    for item in ["menu-scenarios", "menu-search", "menu-share", "menu-help", "menu-legend"] {
+        browser.click_with_mouse("menu");
+        browser.wait_for_text(item, |text| !text.is_empty());
+        browser.click_with_mouse(item);
+        browser.wait_until_settled();
+        assert_eq!(browser.text(item), None, "the menu closes");
+        assert_eq!(is_open(), json!(true), "{item} opens a dialog");
+        assert!(!browser.overflows_horizontally(), "{item}");
+        browser.press(Browser::ESCAPE);
+        wait_for("the dialog to close", || (is_open() == json!(false)).then_some(()));
+    }
+    browser.click_with_mouse("menu");
+    browser.wait_for_text("menu-compare", |text| !text.is_empty());
+    browser.click_with_mouse("menu-compare");
+    browser.wait_for_text("comparison", |text| !text.is_empty());
     expect_no_errors(&browser);
 }

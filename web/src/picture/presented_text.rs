@@ -4,7 +4,7 @@
 //! present.css, which has the same numbers. On a screen with another shape there is more space.
 
 use super::shape::to_f64;
-use super::text_width::text_width;
+use super::text_width::{bold_width, text_width};
 
 /// The normal font size.
 const SIZE: f64 = 2.11;
@@ -56,10 +56,8 @@ pub(crate) fn explanation_size(sentence: &str, others: &[&str]) -> &'static str 
 /// Returns the class of a title and chips that fit in one line.
 pub(crate) fn strip_size(title: &str, chips: &[String]) -> &'static str {
     largest_fitting(STRIP_WIDTH, |size| {
-        // Bold texts are wider.
-        let bold_width = |text: &str| text_width(text, size) * 1.1;
-        let chips = chips.iter().map(|it| bold_width(it) + size * 1.2 + 0.7);
-        bold_width(title) + 1.2 + chips.sum::<f64>()
+        let chips = chips.iter().map(|it| bold_width(it, size) + size * 1.2 + 0.7);
+        bold_width(title, size) + 1.2 + chips.sum::<f64>()
     })
 }
 
