@@ -185,25 +185,6 @@ impl<'a> WorkspacePictures<'a> {
         gantt(&input, self.workspace.visible_range(), area, selected)
     }
 
-    /// Returns the load on the axis of the leases.
-    pub(crate) fn load(&self) -> Picture {
-        let view = LeaseView::new(self.workspace.timeline());
-        let area = self.settings.area(self.settings.sizes.lower);
-        load(&view, self.workspace.visible_range(), area)
-    }
-
-    /// Returns what the card beside a mark says: on the stage, or on the leases.
-    #[allow(dead_code, reason = "the page shows it beside the pointer")]
-    pub(crate) fn card(&self, view: View, target: Target) -> Option<Card> {
-        let timeline = self.workspace.timeline();
-        if view == View::Stage {
-            let scene = self.workspace.scene();
-            return stage::card_for(&StageInput::new(&scene, timeline.now()), target);
-        }
-        let view = LeaseView::new(timeline);
-        gantt::card_for(&GanttInput::new(&view), target)
-    }
-
     fn spacetime(&self) -> Picture {
         let workspace = self.workspace;
         let timeline = workspace.timeline();
