@@ -3,8 +3,9 @@
 // array of [kind, element, detail]. While a dialog is open, it looks at the dialog alone.
 //
 // Deliberately not reported: what a scroll container hides (it can be scrolled into view), text
-// for screen readers only, text with an ellipsis whose whole text is in a title, and the size of
-// marks on a time axis, which their duration gives (the log has a row for each).
+// for screen readers only, text with an ellipsis whose whole text is in a title, the size of marks
+// on a time axis, which their duration gives (the log has a row for each), and that of the links
+// between nodes (the faults of a link are in the menu of its client too).
 
 (() => {
   const TOLERANCE = 1.5;
@@ -14,6 +15,7 @@
     + '[role=button], [role=tab], [role=slider], [data-target]';
   const PANELS = '.panel, dialog, [role=banner], footer, [data-testid=question], .toast';
   const TIME_AXES = '[data-testid=gantt], [data-testid=spacetime], [data-testid=tape], [data-testid=load]';
+  const LINKS = '[data-target^=link]';
   const NUMBERS = ['x', 'y', 'width', 'height', 'rx', 'ry', 'r', 'cx', 'cy', 'x1', 'y1', 'x2', 'y2',
     'd', 'points', 'transform', 'font-size', 'viewBox'];
   // Symbols that many fonts lack. Arrows that keys are labelled with are in all of them.
@@ -447,8 +449,8 @@
       // A crowd on a phone has no room for the size that a finger needs.
       const smallest = options.touch && !isSvg(control) ? 44 : 24;
       const isInline = control.localName === 'a' && style(control).display === 'inline';
-      const isOnTimeAxis = isSvg(control) && control.closest(TIME_AXES);
-      if (!isInline && !isOnTimeAxis && Math.min(width, height) < smallest - 0.5) {
+      const isExempt = isSvg(control) && control.closest(`${TIME_AXES}, ${LINKS}`);
+      if (!isInline && !isExempt && Math.min(width, height) < smallest - 0.5) {
         report('small_target', control, `${round(width)} by ${round(height)} px`);
       }
       if (!nameOf(control)) report('unnamed_control', control, control.outerHTML.slice(0, 80));

@@ -1,7 +1,7 @@
 //! The protections: those that the scenario is about as buttons in the header, and all of them in a
 //! menu.
 
-use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
+use yew::{Callback, Html, Properties, classes, component, html};
 
 use leasehold_sim::Protection;
 
@@ -9,7 +9,6 @@ use super::dropdown::Dropdown;
 use super::icon::drawn;
 use crate::area::layout::OpenDialog;
 use crate::model::protection_labels::ProtectionLabel;
-use crate::model::shortcuts::protection_key;
 use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
@@ -54,7 +53,7 @@ fn chip(label: &ProtectionLabel, onprotection: &Callback<Protection>) -> Html {
     let protection = label.protection;
     let onclick = onprotection.reform(move |_| protection);
     let state = if label.is_on { "on" } else { "off" };
-    let title = format!("{} Now {state}.{}", label.sentence, key_hint(protection));
+    let title = format!("{} Now {state} ({}).", label.sentence, label.key);
     html! {
         <button key={protection.name()} {onclick} {title}
             class={classes!("chip", (!label.is_on).then_some("off"))}
@@ -84,12 +83,8 @@ fn menu_row(label: &ProtectionLabel, onprotection: &Callback<Protection>) -> Htm
                 </span>
                 <span class="state">{ if label.is_on { "On" } else { "Off" } }</span>
                 <span class="sentence">{ label.sentence.clone() }</span>
-                <kbd aria-hidden="true">{ protection_key(protection) }</kbd>
+                <kbd aria-hidden="true">{ label.key.clone() }</kbd>
             </button>
         </li>
     }
-}
-
-fn key_hint(protection: Protection) -> AttrValue {
-    AttrValue::from(format!(" {} switches it.", protection_key(protection)))
 }

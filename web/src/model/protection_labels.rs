@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use leasehold_sim::Protection;
 
+use super::shortcuts::{protection_key, protection_number};
+
 /// A protection, as the header and the menu show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProtectionLabel {
@@ -16,6 +18,8 @@ pub(crate) struct ProtectionLabel {
     /// What it does, as a sentence with a full stop.
     pub(crate) sentence: String,
     pub(crate) is_on: bool,
+    /// The key that switches it, such as `Shift 1`.
+    pub(crate) key: String,
     /// Whether the scenario is about it.
     pub(crate) is_own: bool,
 }
@@ -25,15 +29,16 @@ pub(crate) fn protection_labels(
     without: &BTreeSet<Protection>,
     switches: &[Protection],
 ) -> Vec<ProtectionLabel> {
-    let label = |(number, protection): (usize, Protection)| ProtectionLabel {
+    let label = |protection: Protection| ProtectionLabel {
         protection,
-        number,
+        number: protection_number(protection),
+        key: protection_key(protection),
         name: capitalized(&protection.name().replace('-', " ")),
         sentence: format!("{}.", capitalized(protection.sentence())),
         is_on: !without.contains(&protection),
         is_own: switches.contains(&protection),
     };
-    (1..).zip(Protection::ALL).map(label).collect()
+    Protection::ALL.into_iter().map(label).collect()
 }
 
 /// Returns the sentence with its first letter capitalized. The sentences of this project begin with
@@ -68,6 +73,7 @@ mod tests {
         let labels = protection_labels(&[Protection::HolderCheck].into(), &[]);
         let label = &labels[2];
         assert_eq!((label.name.as_str(), label.is_on), ("Holder check", false));
+        assert_eq!((label.number, label.key.as_str()), (3, "Shift 3"));
         assert_eq!(label.sentence, "Only the holder can release a lock.");
     }
 }

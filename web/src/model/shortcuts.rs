@@ -282,6 +282,11 @@ fn named_key_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command
 const PROTECTION_KEYS: [char; Protection::ALL.len()] =
     ['1', '2', '3', '4', '5', '6', '7', '8', '9', '0', 'A', 'S', 'W'];
 
+/// Returns the fixed number of a protection, counted from 1.
+pub(crate) fn protection_number(protection: Protection) -> usize {
+    protection as usize + 1
+}
+
 /// Returns the label of the key that disables and enables a protection, such as "Shift 1".
 pub(crate) fn protection_key(protection: Protection) -> String {
     format!("Shift {}", PROTECTION_KEYS[protection as usize])
