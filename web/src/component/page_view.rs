@@ -88,7 +88,9 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
                 onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
             { dialog(state, on) }
             if let Some((number, stop)) = tour {
-                <div class="tour-shade" aria-hidden="true"></div>
+                if stop.task.is_none() || !stop.is_done(workspace) {
+                    <div class="tour-shade" aria-hidden="true"></div>
+                }
                 <Tour {number} {stop} is_done={stop.is_done(workspace)}
                     is_touch={state.environment.is_touch} onmsg={on.tour.clone()} />
             }
