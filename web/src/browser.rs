@@ -301,6 +301,11 @@ pub(crate) fn place_below(element: &HtmlElement, test_id: &str) -> Option<()> {
     let button = document()?.query_selector(&format!("[data-testid={test_id}]")).ok()??;
     let rect = button.get_bounding_client_rect();
     let style = element.style();
+    if rect.width() <= 0.0 {
+        // The button is hidden. The style sheet has a place for this case.
+        style.remove_property("--anchor-left").ok()?;
+        return style.remove_property("--anchor-bottom").ok().map(|_| ());
+    }
     // The style sheet keeps the element inside the window.
     style.set_property("--anchor-left", &format!("{}px", rect.left())).ok()?;
     style.set_property("--anchor-bottom", &format!("{}px", rect.bottom())).ok()

@@ -27,6 +27,7 @@ use crate::area::tour::TourMsg;
 use crate::area::why::WhyMsg;
 use crate::model::comparison::ComparisonMode;
 use crate::model::fault_options::FaultOption;
+use crate::model::next_steps::NextStep;
 use crate::model::shortcuts::{Command, View};
 use crate::model::target::Target;
 use crate::model::workspace::ToastAction;
@@ -42,6 +43,7 @@ pub(super) struct Callbacks {
     pub(super) scenario: Callback<usize>,
     pub(super) protection: Callback<Protection>,
     pub(super) seed: Callback<u64>,
+    pub(super) next_step: Callback<NextStep>,
 
     pub(super) vote: Callback<usize>,
     pub(super) reveal: Callback<()>,
@@ -115,6 +117,7 @@ impl Callbacks {
             scenario: link.callback(ScenarioMsg::OpenFromLibrary),
             protection: link.callback(ScenarioMsg::ToggleProtection),
             seed: link.callback(ScenarioMsg::SetSeed),
+            next_step: link.callback(ScenarioMsg::PerformNextStep),
             vote: link.callback(QuestionMsg::Vote),
             reveal: link.callback(|()| QuestionMsg::Reveal),
             explain_answer: link.callback(|()| WhyMsg::ExplainAnswer),

@@ -23,6 +23,7 @@ mod invariants;
 mod keyboard;
 mod live_bar;
 mod log;
+mod next_steps;
 pub(crate) mod notes_window;
 mod page_history;
 mod page_view;

@@ -19,6 +19,7 @@ use super::inspector::Inspector;
 use super::invariants::Invariants;
 use super::live_bar::LiveBarProps;
 use super::log::Log;
+use super::next_steps::{Hints, NextSteps};
 use super::question::Question;
 use super::scenario_bar::ScenarioBarProps;
 use super::stage_panel::StagePanel;
@@ -37,6 +38,7 @@ use crate::feed::connection::ConnectionStatus;
 use crate::model::comparison::run_title;
 use crate::model::inspector;
 use crate::model::link::LINK_LEN_MAX;
+use crate::model::next_steps::NextStep;
 use crate::model::panel_data::PanelData;
 use crate::model::player::Speed;
 use crate::model::protection_labels::{capitalized, protection_labels};
@@ -77,6 +79,7 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
                 { panel_tabs(state, &on.tab) }
                 <div class="right">
                     { side(state, &data, on) }
+                    { suggestions(state, on) }
                     { panels(state, &data, on) }
                 </div>
             </main>
@@ -85,7 +88,9 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
                 onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
             { dialog(state, on) }
             if let Some((number, stop)) = tour {
-                <div class="tour-shade" aria-hidden="true"></div>
+                if stop.task.is_none() || !stop.is_done(workspace) {
+                    <div class="tour-shade" aria-hidden="true"></div>
+                }
                 <Tour {number} {stop} is_done={stop.is_done(workspace)}
                     is_touch={state.environment.is_touch} onmsg={on.tour.clone()} />
             }
@@ -208,6 +213,7 @@ fn caption_area(state: &PageState, data: &PanelData) -> Html {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SideContent {
     Why,
+    NextSteps,
     Question,
     Panel(View),
 }
@@ -216,6 +222,7 @@ impl SideContent {
     const fn code(self) -> &'static str {
         match self {
             Self::Why => "why",
+            Self::NextSteps => "next",
             Self::Question => "question",
             Self::Panel(view) => view.test_id(),
         }
@@ -225,6 +232,7 @@ impl SideContent {
 fn side_content(state: &PageState) -> SideContent {
     match state.present.view {
         _ if state.why.chain().is_some() => SideContent::Why,
+        _ if state.present.is_presenting && !next_steps(state).is_empty() => SideContent::NextSteps,
         Some(view) => SideContent::Panel(view),
         None if state.workspace.quiz.is_shown() => SideContent::Question,
         None => SideContent::Panel(View::Log),
@@ -241,6 +249,9 @@ fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         <div id="question" class={classes!("side", is_open.then_some("question-open"))}>
             { match side_content(state) {
                 SideContent::Why => explanation(state, data, on),
+                SideContent::NextSteps => html! {
+                    <NextSteps steps={next_steps(state)} onstep={on.next_step.clone()} />
+                },
                 SideContent::Question => html! {
                     <Question question={AttrValue::from(question.text.clone())}
                         options={question.options.iter().map(|it| it.text.clone())
@@ -261,6 +272,29 @@ fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             } }
         </div>
     }
+}
+
+fn next_steps(state: &PageState) -> Vec<NextStep> {
+    state.scenario.next_steps(&state.workspace, state.present.is_presenting)
+}
+
+/// Returns what to do next, and the hints of a puzzle. A presentation has no space for them.
+fn suggestions(state: &PageState, on: &Callbacks) -> Html {
+    let workspace = &state.workspace;
+    if state.present.is_presenting || state.tour.current().is_some() {
+        return Html::default();
+    }
+    let steps = next_steps(state);
+    let has_hints = !workspace.scenario.hints.is_empty();
+    html! { <>
+        if !steps.is_empty() {
+            <NextSteps {steps} onstep={on.next_step.clone()} />
+        }
+        if has_hints {
+            <Hints shown={workspace.shown_hints().to_vec()} next={workspace.next_hint()}
+                onstep={on.next_step.clone()} />
+        }
+    </> }
 }
 
 fn explanation(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {

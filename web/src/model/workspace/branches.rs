@@ -1,6 +1,8 @@
 //! Branches of a run: each fault, and each change of protections or seed, creates a branch. Undo
 //! and redo switch between them.
 
+use std::collections::BTreeSet;
+
 use leasehold_sim::{Action, Protection, Run, Scenario, VirtualTime};
 
 use super::{Branch, ToastAction, Workspace};
@@ -87,6 +89,13 @@ impl Workspace {
             &format!("Seed {seed}. Same scenario, different timing."),
             vec![ToastAction::Undo],
         );
+    }
+
+    /// Repeats the run from its start with these protections disabled, in a new branch.
+    pub(in crate::model) fn repeat_without(&mut self, without: BTreeSet<Protection>, label: &str) {
+        self.rerun(|run| run.without = without, label);
+        self.go_to_start();
+        self.player.is_playing = true;
     }
 
     fn rerun(&mut self, change: impl FnOnce(&mut Run), label: &str) {

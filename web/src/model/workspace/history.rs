@@ -104,6 +104,7 @@ impl Workspace {
         self.quiz = quiz;
         self.player = Player::default();
         (self.selected, self.zoomed_range, self.recording_json) = (None, None, None);
+        self.hints_shown = 0;
         self.filter = LogFilter::default();
         self.hidden_lanes.clear();
         self.run_replaced();
@@ -204,6 +205,7 @@ impl Workspace {
     /// Resets what belongs to no run, and derives the rest again.
     fn run_replaced(&mut self) {
         (self.toast, self.comparison, self.play_until_position) = (None, None, None);
+        self.hints_shown = 0;
         self.is_quiz_outdated = self.timeline().is_catching_up();
         self.row_limit = crate::model::log_rows::ROWS_PER_PAGE;
         self.refresh();

@@ -57,6 +57,8 @@ pub(crate) struct Workspace {
     pub(crate) recording_json: Option<Rc<str>>,
     /// The position at which [`Self::play_until`] pauses.
     play_until_position: Option<u32>,
+    /// The number of hints of the puzzle that are shown.
+    pub(super) hints_shown: usize,
     pub(crate) toast: Option<Toast>,
     pub(crate) comparison: Option<Comparison>,
     scene: Rc<Scene>,
@@ -176,6 +178,7 @@ impl Workspace {
             is_following: false,
             recording_json: None,
             play_until_position: None,
+            hints_shown: 0,
             toast: None,
             comparison: None,
             scene: Rc::default(),
