@@ -13,6 +13,8 @@ pub(crate) enum Effect {
     /// Focuses the first element that matches one of these selectors, after the next drawing. The
     /// first selector is tried first.
     Focus(Vec<String>),
+    /// Scrolls the element that matches this selector into view, after the next drawing.
+    ScrollTo(&'static str),
     /// Moves the focus to the next or previous target in the same picture.
     FocusNeighbour {
         forward: bool,

@@ -92,6 +92,7 @@ impl Msg {
             Command::FitTime => TimelineMsg::Fit.into(),
             Command::ShowView(view) => LayoutMsg::ShowView(view).into(),
             Command::Scenarios => LayoutMsg::Open(OpenDialog::Scenarios).into(),
+            Command::SearchLog => LayoutMsg::SearchLog.into(),
             Command::Search => LayoutMsg::Open(OpenDialog::Search).into(),
             Command::Help => LayoutMsg::Open(OpenDialog::Help).into(),
             Command::Legend => LayoutMsg::Open(OpenDialog::Legend).into(),

@@ -51,6 +51,8 @@ pub(super) struct Host {
     painters: BTreeMap<&'static str, Painter>,
     /// The selectors of the element to focus after the next drawing.
     focus_after_draw: Option<Vec<String>>,
+    /// The selector of the element to scroll to after the next drawing.
+    scroll_after_draw: Option<&'static str>,
     must_measure: bool,
     /// The pending measurement of the picture areas, and its delay in milliseconds.
     pending_measurement: Option<(Timeout, u32)>,
@@ -82,6 +84,7 @@ impl Host {
             notes_channel: NotesChannel::open(link.callback(PresentMsg::NotesWindow)),
             painters: BTreeMap::new(),
             focus_after_draw: None,
+            scroll_after_draw: None,
             must_measure: true,
             pending_measurement: None,
             page_keys,
@@ -92,6 +95,7 @@ impl Host {
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Focus(selectors) => self.focus_after_draw = Some(selectors),
+            Effect::ScrollTo(selector) => self.scroll_after_draw = Some(selector),
             Effect::FocusNeighbour { forward } => {
                 browser::focus_neighbour(forward);
                 self.link.send_message(SelectionMsg::Focused(keyboard::focused_target()));
@@ -214,6 +218,9 @@ impl Host {
     pub(super) fn page_drawn(&mut self, state: &PageState) {
         if let Some(selectors) = self.focus_after_draw.take() {
             browser::focus_first(&selectors);
+        }
+        if let Some(selector) = self.scroll_after_draw.take() {
+            browser::scroll_into_view(selector);
         }
         // Opening or closing an element can resize the pictures. Unless that is known to have
         // happened, measure after the browser's layout: measuring now would force a second layout.

@@ -236,7 +236,9 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             has_past={!workspace.timeline().past().is_empty()}
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
             onrecord={on.record.clone()} onminimportance={on.min_importance.clone()}
-            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
+            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()}
+            search={workspace.log_search.clone()} matches={Rc::clone(&data.matches)}
+            onsearch={on.log_search.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
             onwitness={on.record.clone()} />

@@ -67,6 +67,15 @@ pub(crate) fn run_title(run: &Run) -> String {
     format!("without {}", names.join(", "))
 }
 
+/// Names a run by its protections, as a title.
+fn side_title(run: &Run) -> String {
+    if run.without.is_empty() {
+        return "All protections on".to_owned();
+    }
+    let names: Vec<&str> = run.without.iter().map(|it| it.name()).collect();
+    format!("Off: {}", names.join(", "))
+}
+
 impl Comparison {
     /// Compares a timeline with another run at the same time.
     pub(crate) fn new(timeline: &Timeline, other: Run) -> Self {
@@ -111,12 +120,12 @@ impl Comparison {
         let (only_here, only_there) = self.differences(current);
         let is_overlaid = self.mode == ComparisonMode::Overlaid;
         let legend = if is_overlaid { " (differences dashed)" } else { "" };
-        let other_title = format!("{}{legend}", self.title);
+        let other_title = format!("{}{legend}", side_title(self.other.run()));
         ComparisonView {
             mode: self.mode,
             divergence: self.divergence,
             now: current.now(),
-            left: ComparedRun::new(current, run_title(current.run()), only_here),
+            left: ComparedRun::new(current, side_title(current.run()), only_here),
             right: ComparedRun::new(&self.other, other_title, only_there),
         }
     }

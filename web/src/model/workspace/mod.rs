@@ -22,6 +22,7 @@ use super::comparison::Comparison;
 use super::correct_run::CorrectRun;
 use super::link::Link;
 use super::log_rows::{LogFilter, ROWS_PER_PAGE};
+use super::log_search::LogSearch;
 use super::panel_data::{PanelCache, PanelData};
 use super::player::Player;
 use super::quiz::Quiz;
@@ -46,6 +47,7 @@ pub(crate) struct Workspace {
     /// The part of the run that timelines show; all of it if unset.
     pub(crate) zoomed_range: Option<(VirtualTime, VirtualTime)>,
     pub(crate) filter: LogFilter,
+    pub(crate) log_search: LogSearch,
     pub(crate) row_limit: usize,
     /// The nodes that the space-time diagram omits.
     pub(crate) hidden_lanes: BTreeSet<NodeId>,
@@ -170,6 +172,7 @@ impl Workspace {
             selected: None,
             zoomed_range: None,
             filter: LogFilter::default(),
+            log_search: LogSearch::default(),
             row_limit: ROWS_PER_PAGE,
             hidden_lanes: BTreeSet::new(),
             is_live: false,
