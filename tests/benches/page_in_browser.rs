@@ -130,7 +130,8 @@ fn busy(clients: usize, latency_ms: u64, ends_ms: u64) -> Run {
                 lock: lock.clone(),
                 wait_ms: 60_000,
                 hold_ms: None,
-                give_up_ms: None, or_release: None
+                give_up_ms: None,
+                or_release: None,
             },
             ScriptStep::Append { file: lock.clone(), check: true, gap_ms: 0 },
             ScriptStep::Release { lock },

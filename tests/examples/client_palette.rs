@@ -97,7 +97,8 @@ fn candidates(theme: &Theme) -> Vec<Candidate> {
     let others = theme.others.map(|hex| see(from_hex(hex)));
     let levels = || (0..=255_u8).step_by(5);
     let mut found = Vec::new();
-    for (r, g, b) in levels().flat_map(|r| levels().flat_map(move |g| levels().map(move |b| (r, g, b))))
+    for (r, g, b) in
+        levels().flat_map(|r| levels().flat_map(move |g| levels().map(move |b| (r, g, b))))
     {
         let color = from_hex(&format!("#{r:02x}{g:02x}{b:02x}"));
         let [lightness, a, b] = to_lab(color);

@@ -119,6 +119,11 @@ impl RawClient {
         self.seq = Arc::new(AtomicU64::new(0));
     }
 
+    /// Continues with this sequence number, as a client that has sent as many requests would.
+    pub fn continue_at_seq(&mut self, seq: u64) {
+        self.seq.store(seq - 1, Ordering::Relaxed);
+    }
+
     /// Returns a new request of the session, with the next sequence number, without sending it.
     pub fn request(&mut self, op: &str, fields: &Value) -> Value {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;

@@ -45,8 +45,11 @@ pub fn from_hex(hex: &str) -> Color {
 /// Formats a colour as `#rrggbb`.
 pub fn to_hex(color: Color) -> String {
     let byte = |linear: f64| {
-        let share =
-            if linear <= 0.003_130_8 { linear * 12.92 } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 };
+        let share = if linear <= 0.003_130_8 {
+            linear * 12.92
+        } else {
+            1.055 * linear.powf(1.0 / 2.4) - 0.055
+        };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let byte = (share.clamp(0.0, 1.0) * 255.0).round() as u8;
         byte

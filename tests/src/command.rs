@@ -111,8 +111,9 @@ pub fn xtask_measure() -> Command {
 pub fn artifacts() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");
     let directory = test.parent().expect("a program is in a directory");
-    // Tests are in `target/debug/deps`, programs in `target/debug`.
-    let above = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    // Tests are in `target/debug/deps`, examples beside that, and programs in `target/debug`.
+    let is_below = directory.ends_with("deps") || directory.ends_with("examples");
+    let above = if is_below { directory.parent() } else { Some(directory) };
     above.expect("deps is in a directory").to_owned()
 }
 

@@ -25,4 +25,6 @@ pub mod relay;
 pub mod rng;
 pub mod server;
 pub mod storm;
+#[cfg(feature = "browser")]
+pub mod visual_audit;
 pub mod wait;

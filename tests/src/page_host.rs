@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// The policy that the lock server sends too: only files of the page may be run and loaded.
@@ -16,6 +18,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 pub struct PageHost {
     address: SocketAddr,
     path: String,
+    is_online: Arc<AtomicBool>,
 }
 
 impl PageHost {
@@ -30,13 +33,23 @@ impl PageHost {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let prefix = format!("/{path}/");
+        let is_online = Arc::new(AtomicBool::new(true));
+        let answers = Arc::clone(&is_online);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if !answers.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let (root, prefix) = (root.clone(), prefix.clone());
                 thread::spawn(move || respond(&stream, &root, &prefix));
             }
         });
-        Self { address, path: path.to_owned() }
+        Self { address, path: path.to_owned(), is_online }
+    }
+
+    /// Closes every connection from now on without an answer, as if the machine were offline.
+    pub fn go_offline(&self) {
+        self.is_online.store(false, Ordering::Relaxed);
     }
 
     /// Returns the URL of the page.

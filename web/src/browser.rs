@@ -32,6 +32,18 @@ pub(crate) fn random() -> f64 {
     js_sys::Math::random()
 }
 
+/// Returns the text that the browser has stored under this name, if it keeps any.
+pub(crate) fn load(name: &str) -> Option<String> {
+    window()?.local_storage().ok()??.get_item(name).ok()?
+}
+
+/// Stores a text under this name, if the browser allows it. In private windows some do not.
+pub(crate) fn store(name: &str, text: &str) {
+    if let Some(storage) = window().and_then(|window| window.local_storage().ok().flatten()) {
+        storage.set_item(name, text).ok();
+    }
+}
+
 /// Whether the media query matches, such as a preference for reduced motion.
 pub(crate) fn matches_media(query: &str) -> bool {
     let list = window().and_then(|window| window.match_media(query).ok().flatten());
@@ -282,6 +294,16 @@ pub(crate) fn show_time(now: VirtualTime, end: VirtualTime) {
 pub(crate) fn inner_size(id: &str) -> Option<(f64, f64)> {
     let element = element(id)?;
     Some((f64::from(element.client_width()), f64::from(element.client_height())))
+}
+
+/// Places an element below the button with this `data-testid`, inside the window.
+pub(crate) fn place_below(element: &HtmlElement, test_id: &str) -> Option<()> {
+    let button = document()?.query_selector(&format!("[data-testid={test_id}]")).ok()??;
+    let rect = button.get_bounding_client_rect();
+    let style = element.style();
+    // The style sheet keeps the element inside the window.
+    style.set_property("--anchor-left", &format!("{}px", rect.left())).ok()?;
+    style.set_property("--anchor-bottom", &format!("{}px", rect.bottom())).ok()
 }
 
 /// Focuses the first element that matches one of the selectors, which are tried in order.

@@ -2,6 +2,7 @@
 //! each task fetches what else it needs.
 
 mod compression;
+mod pictures;
 mod process;
 mod serve;
 mod test_steps;
@@ -39,6 +40,17 @@ enum Task {
         /// weight, first, frames, paused, million or live; all of them by default
         parts: Vec<String>,
     },
+    /// Takes a picture of every view of the page, for people to look at
+    Screenshots {
+        /// Options: `--filter TEXT` for some views only, such as `gc-pause` or `390x844`;
+        /// `--folder FOLDER` instead of target/screenshots
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Makes the pictures of the documents, in docs/images
+    Pictures,
+    /// Records the animation of the README, docs/images/gc-pause.gif
+    Animation,
     /// Builds the page into dist/, which any static host can serve
     BuildPage,
     /// Compares leasehold with other lock servers, and writes docs/performance.md
@@ -64,6 +76,9 @@ fn main() -> ExitCode {
         Task::Serve { demo, options } => serve::serve(demo, &options),
         Task::Test => Ok(test_steps::run_all()),
         Task::MeasurePage { parts } => succeed(test_steps::measure_page(&parts)),
+        Task::Screenshots { options } => succeed(pictures::make("screenshots", &options)),
+        Task::Pictures => succeed(pictures::make("pictures", &[])),
+        Task::Animation => succeed(pictures::make("animation", &[])),
         Task::BuildPage => succeed(web_page::build()),
         Task::Compare { options } => succeed(measure("compare", &options)),
         Task::Scale { options } => succeed(measure("scale", &options)),

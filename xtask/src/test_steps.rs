@@ -57,7 +57,7 @@ pub(crate) fn run_all() -> ExitCode {
 /// Measures the size and the speed of the page.
 pub(crate) fn measure_page(parts: &[String]) -> anyhow::Result<()> {
     web_page::build()?;
-    tools::require_browser()?;
+    tools::require_chromium()?;
     let bench = ["bench", "--package", "leasehold-tests", "--features", "measure"];
     run(cargo(&bench).args(["--bench", "page_in_browser", "--"]).args(parts))
 }
@@ -94,11 +94,12 @@ fn on_wasm() -> anyhow::Result<()> {
 
 /// Runs the tests of real processes, some of which need a browser, Python or the built page.
 fn end_to_end() -> anyhow::Result<()> {
-    tools::require_browser()?;
+    tools::require_chromium()?;
+    tools::require_firefox()?;
     tools::require_python()?;
     let axe = tools::require_axe()?;
     let tests = ["test", "--package", "leasehold-tests", "--features", "browser"];
-    run_tests(cargo(&tests).env("LEASEHOLD_AXE", axe))
+    run_tests(cargo(&tests).env("LEASEHOLD_AXE", axe).env("PATH", tools::path()))
 }
 
 /// Runs a test command.

@@ -12,6 +12,9 @@ use crate::process::{cargo, command, output, run, top};
 /// The bundler of the page.
 const TRUNK_VERSION: &str = "0.21.14";
 
+/// The driver of Firefox: the system's packages do not contain it.
+const GECKODRIVER_VERSION: &str = "0.37.1";
+
 /// The accessibility checker: a script that the browser's driver runs inside the page.
 const AXE: (&str, &str) = ("axe-core", "4.14.1");
 
@@ -97,10 +100,25 @@ fn locked_version(package: &str) -> anyhow::Result<String> {
     version.map(str::to_owned).with_context(|| format!("Cargo.lock does not contain {package}"))
 }
 
-/// Installs a browser and its driver if they are missing.
-pub(crate) fn require_browser() -> anyhow::Result<()> {
+/// Installs Chromium and its driver if they are missing.
+pub(crate) fn require_chromium() -> anyhow::Result<()> {
     require_program("chromium", "chromium")?;
     require_program("chromedriver", "chromium-driver")
+}
+
+/// Installs Firefox and its driver if they are missing.
+pub(crate) fn require_firefox() -> anyhow::Result<()> {
+    if output("firefox", &["--version"]).is_none() {
+        require_program("firefox-esr", "firefox-esr")?;
+    }
+    if !is_installed("geckodriver", GECKODRIVER_VERSION) {
+        eprintln!(
+            "xtask: building geckodriver, the driver of Firefox (about a minute on two cores)"
+        );
+        install("geckodriver", GECKODRIVER_VERSION, &[])?;
+        fs::remove_dir_all(build_folder()).ok();
+    }
+    Ok(())
 }
 
 /// Installs Python if it is missing.

@@ -5,6 +5,8 @@
 
 use super::context::Context;
 use super::live::LiveMsg;
+use super::start::StartMsg;
+use super::tour::TourMsg;
 use crate::model::link::{LINK_LEN_MAX, Link};
 use crate::model::workspace::{RunId, Workspace};
 
@@ -39,6 +41,14 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Returns the address of the start screen, as a new entry.
+    pub(super) fn of_start(workspace: &Workspace) -> Self {
+        let query = String::new();
+        Self { full_query: query.clone(), query, run: workspace.run_id(), is_new: true }
+    }
+}
+
 /// What identifies the moment on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moment {
@@ -60,6 +70,12 @@ impl Moment {
 /// Shows an entry of the browser's history. `run` is unset if another page load has made the entry.
 pub(super) fn show_entry(run: Option<RunId>, query: &str, cx: &mut Context<'_>) {
     let link = Link::parse(query);
+    cx.send(TourMsg::Abandon);
+    if link == Link::default() {
+        cx.send(StartMsg::Show);
+        return;
+    }
+    cx.send(StartMsg::Hide);
     if link.is_live {
         cx.send(LiveMsg::Enter);
         return;

@@ -37,6 +37,10 @@ pub(crate) struct Environment {
     pub(crate) is_narrow: fn() -> bool,
     /// Whether the user prefers reduced motion.
     pub(crate) reduced_motion: bool,
+    /// Returns the user's progress that was stored last, if the browser keeps it.
+    pub(crate) load_progress: fn() -> Option<String>,
+    /// Whether the user points with fingers, and has no keyboard at hand.
+    pub(crate) is_touch: bool,
     /// Whether a lock server has served the page.
     pub(crate) is_server_available: bool,
 }
@@ -45,6 +49,8 @@ pub(crate) struct Environment {
 pub(crate) struct Context<'a> {
     pub(crate) workspace: &'a mut Workspace,
     pub(crate) environment: &'a Environment,
+    /// Whether the start screen covers the run.
+    pub(crate) is_start_shown: bool,
     /// What the pictures show, according to the areas that decide it.
     pub(crate) settings: PictureSettings,
     pub(super) messages: &'a mut VecDeque<Msg>,

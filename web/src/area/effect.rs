@@ -70,6 +70,8 @@ pub(crate) enum Effect {
     /// Sends the notes to the notes window.
     PostNotes(String),
     ToggleFullScreen,
+    /// Stores the user's progress, if the browser allows it.
+    StoreProgress(String),
     /// Keeps the screen on.
     KeepAwake,
 }

@@ -7,10 +7,12 @@ use super::effect::Effect;
 use super::message::Msg;
 use super::panels::PanelsMsg;
 use super::player::PlayerMsg;
+use super::present::PresentMsg;
 use super::scenario::ScenarioMsg;
 use super::search::START_BUTTON;
 use super::share::{ExportKind, ShareMsg};
 use super::timeline::TimelineMsg;
+use crate::model::glossary::Term;
 use crate::model::shortcuts::View;
 use crate::model::workspace::ToastAction;
 use crate::picture::workspace_pictures::Sizes;
@@ -19,6 +21,16 @@ use crate::picture::workspace_pictures::Sizes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenDialog {
     Scenarios,
+    /// All protections.
+    Protections,
+    /// What to do with the seed.
+    Seed,
+    /// Everything that the header offers, if the screen has no space for it.
+    Menu,
+    /// The glossary, at the term with this name.
+    Glossary(Option<&'static str>),
+    /// How to start a server for the live view.
+    StartServer,
     FaultMenu,
     Help,
     Legend,
@@ -88,6 +100,9 @@ impl PageArea for LayoutArea {
             }
             LayoutMsg::ShowView(view) => {
                 self.select_tab(view, cx);
+                if cx.settings.is_presenting {
+                    cx.send(PresentMsg::ShowView(view));
+                }
                 let panel = format!("#panel-{}", view.test_id());
                 cx.request(Effect::Focus(vec![
                     format!("{panel} :is([tabindex='0'], button)"),
@@ -141,7 +156,15 @@ impl LayoutArea {
         cx.workspace.player.suspend();
         match dialog {
             OpenDialog::Search => cx.request(Effect::Focus(vec![START_BUTTON.to_owned()])),
+            OpenDialog::Glossary(term) => {
+                let entry = term.and_then(Term::from_name).map(|term| format!("#{}", term.id()));
+                cx.request(Effect::Focus(entry.into_iter().collect()));
+            }
             OpenDialog::Scenarios
+            | OpenDialog::Protections
+            | OpenDialog::Seed
+            | OpenDialog::Menu
+            | OpenDialog::StartServer
             | OpenDialog::FaultMenu
             | OpenDialog::Help
             | OpenDialog::Legend

@@ -7,8 +7,10 @@ use leasehold_sim::VirtualTime;
 
 use super::context::{Context, Environment, PageArea, Redraw};
 use super::effect::{Effect, Timer};
-use super::layout::LayoutMsg;
+use super::layout::{LayoutMsg, OpenDialog};
+use super::start::StartMsg;
 use super::timeline::TimelineMsg;
+use super::tour::TourMsg;
 use crate::feed::connection::{Connection, ConnectionAction, ConnectionStatus, SocketEvent};
 use crate::feed::server_clock::ServerClock;
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
@@ -17,9 +19,6 @@ use crate::model::workspace::{ToastAction, Workspace};
 
 /// The interval between checks of the connection, in milliseconds.
 const TICK_MS: u32 = 250;
-
-const NEEDS_SERVER: &str = "Live mode needs a lock server that serves this page. Start one with: \
-    leasehold serve";
 
 pub(crate) enum LiveMsg {
     /// Switches to the live view if this is set, or else to the simulation.
@@ -80,7 +79,7 @@ impl PageArea for LiveArea {
                 }
             }
             LiveMsg::Enter if cx.environment.is_server_available => self.enter(cx),
-            LiveMsg::Enter => cx.show_toast(NEEDS_SERVER),
+            LiveMsg::Enter => cx.send(LayoutMsg::Open(OpenDialog::StartServer)),
             LiveMsg::Leave => self.leave(cx),
             LiveMsg::Follow => cx.workspace.follow_live(),
             LiveMsg::Socket(SocketEvent::Message(text)) => {
@@ -170,11 +169,13 @@ impl LiveArea {
                 cx.push_address();
             }
         } else {
-            cx.show_toast(NEEDS_SERVER);
+            cx.send(LayoutMsg::Open(OpenDialog::StartServer));
         }
     }
 
     fn enter(&mut self, cx: &mut Context<'_>) {
+        cx.send(StartMsg::Hide);
+        cx.send(TourMsg::Abandon);
         if cx.workspace.is_live {
             return;
         }
@@ -315,6 +316,8 @@ impl LiveArea {
             Ok(workspace) => {
                 self.leave(cx);
                 cx.workspace.open_workspace(workspace);
+                cx.send(StartMsg::Hide);
+                cx.send(TourMsg::Abandon);
                 cx.workspace.show_toast(notice, actions);
                 cx.push_address();
                 cx.send(LayoutMsg::CloseDialog);

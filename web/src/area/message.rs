@@ -13,7 +13,10 @@ use super::scenario::ScenarioMsg;
 use super::search::SearchMsg;
 use super::selection::SelectionMsg;
 use super::share::{ExportKind, ShareMsg};
+use super::start::StartMsg;
 use super::timeline::TimelineMsg;
+use super::tour::TourMsg;
+use super::why::WhyMsg;
 use crate::model::shortcuts::Command;
 use crate::model::target::Target;
 
@@ -22,6 +25,7 @@ pub(crate) enum Msg {
     Player(PlayerMsg),
     Scenario(ScenarioMsg),
     Question(QuestionMsg),
+    Why(WhyMsg),
     Selection(SelectionMsg),
     Inject(InjectMsg),
     Timeline(TimelineMsg),
@@ -32,6 +36,8 @@ pub(crate) enum Msg {
     Share(ShareMsg),
     Present(PresentMsg),
     Layout(LayoutMsg),
+    Start(StartMsg),
+    Tour(TourMsg),
 }
 
 /// Implements the conversion of an area's messages.
@@ -49,6 +55,7 @@ from_messages!(
     Player(PlayerMsg),
     Scenario(ScenarioMsg),
     Question(QuestionMsg),
+    Why(WhyMsg),
     Selection(SelectionMsg),
     Inject(InjectMsg),
     Timeline(TimelineMsg),
@@ -59,6 +66,8 @@ from_messages!(
     Share(ShareMsg),
     Present(PresentMsg),
     Layout(LayoutMsg),
+    Start(StartMsg),
+    Tour(TourMsg),
 );
 
 impl Msg {
@@ -80,10 +89,14 @@ impl Msg {
             Command::Vote(option) => QuestionMsg::Vote(option).into(),
             Command::RetractVote => QuestionMsg::RetractVote.into(),
             Command::ToggleQuiz => QuestionMsg::ToggleEnabled.into(),
+            Command::StepExplanation { forward } => WhyMsg::Step { forward }.into(),
+            Command::CloseExplanation => WhyMsg::Close.into(),
             Command::Enter => SelectionMsg::Activate(focused).into(),
             Command::FocusItem { forward } => SelectionMsg::FocusNeighbour { forward }.into(),
             Command::InjectFault(key) => InjectMsg::InjectByKey(key).into(),
-            Command::ToggleProtection(index) => ScenarioMsg::ToggleProtectionByKey(index).into(),
+            Command::ToggleProtection(protection) => {
+                ScenarioMsg::ToggleProtection(protection).into()
+            }
             Command::Undo => ScenarioMsg::Undo.into(),
             Command::Redo => ScenarioMsg::Redo.into(),
             Command::ToggleComparison => CompareMsg::Toggle.into(),

@@ -29,6 +29,11 @@ pub(crate) mod scenario;
 pub(crate) mod search;
 pub(crate) mod selection;
 pub(crate) mod share;
+pub(crate) mod start;
+#[cfg(test)]
+mod start_tests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timeline;
+pub(crate) mod tour;
+pub(crate) mod why;

@@ -18,7 +18,10 @@ use super::scenario::ScenarioArea;
 use super::search::SearchArea;
 use super::selection::SelectionArea;
 use super::share::ShareArea;
+use super::start::StartArea;
 use super::timeline::TimelineArea;
+use super::tour::TourArea;
+use super::why::WhyArea;
 use crate::model::link::Link;
 use crate::model::shortcuts::View;
 use crate::model::workspace::Workspace;
@@ -39,6 +42,7 @@ pub(crate) struct PageState {
     pub(crate) player: PlayerArea,
     scenario: ScenarioArea,
     pub(crate) question: QuestionArea,
+    pub(crate) why: WhyArea,
     selection: SelectionArea,
     inject: InjectArea,
     timeline: TimelineArea,
@@ -49,6 +53,8 @@ pub(crate) struct PageState {
     share: ShareArea,
     pub(crate) present: PresentArea,
     pub(crate) layout: LayoutArea,
+    pub(crate) start: StartArea,
+    pub(crate) tour: TourArea,
 }
 
 /// What follows from a message.
@@ -67,6 +73,7 @@ struct Arrangement {
     is_presenting: bool,
     is_live: bool,
     is_stale: bool,
+    is_start_shown: bool,
     /// The number of the shown run.
     scenario: *const (),
 }
@@ -75,16 +82,18 @@ impl PageState {
     /// Opens what a link describes. Returns the state, and what follows from opening it.
     pub(crate) fn open(link: &Link, environment: Environment) -> (Self, Outcome) {
         let mut workspace = Workspace::from_link(link);
-        // The default page starts to play.
-        let is_default_page = link.scenario.is_none() && link.config.is_none();
+        // Without a query, the start screen is shown. A query that names no scenario plays the first.
+        let shows_start = *link == Link::default();
+        let is_first_run = link.scenario.is_none() && link.config.is_none();
         workspace.player.is_playing =
-            is_default_page && !environment.reduced_motion && !link.is_live;
+            is_first_run && !shows_start && !environment.reduced_motion && !link.is_live;
         let mut state = Self {
             workspace,
             environment,
             player: PlayerArea::default(),
             scenario: ScenarioArea,
             question: QuestionArea::default(),
+            why: WhyArea::default(),
             selection: SelectionArea::default(),
             inject: InjectArea,
             timeline: TimelineArea::new(link.view.as_deref()),
@@ -95,6 +104,8 @@ impl PageState {
             share: ShareArea::default(),
             present: PresentArea::default(),
             layout: LayoutArea::default(),
+            start: StartArea::new(shows_start, &environment),
+            tour: TourArea::default(),
         };
         state.share.page_opened(&state.workspace);
         let mut outcome = if link.is_live && environment.is_server_available {
@@ -115,6 +126,8 @@ impl PageState {
         while let Some(msg) = messages.pop_front() {
             redraw = redraw.max(self.route(msg, &mut messages, &mut effects));
         }
+        QuestionArea::follow(&mut self.workspace, self.environment.reduced_motion);
+        self.why.follow(&self.workspace);
         let new_arrangement = self.arrangement();
         if new_arrangement != arrangement {
             effects.push(Effect::Measure);
@@ -132,10 +145,13 @@ impl PageState {
             let shown_ms = shown_ms.max(reading_ms);
             effects.push(Effect::StartTimer(Timer::Toast, shown_ms));
         }
+        effects.extend(self.start.observe(&self.workspace));
         let seconds_left = self.seconds_left();
         let notes = self.present.changed_notes(&self.workspace, seconds_left);
         effects.extend(notes.map(Effect::PostNotes));
-        effects.extend(self.share.moment_changed(&self.workspace));
+        if !self.start.is_shown {
+            effects.extend(self.share.moment_changed(&self.workspace));
+        }
         Outcome { redraw, effects }
     }
 
@@ -147,11 +163,14 @@ impl PageState {
     ) -> Redraw {
         let settings = self.picture_settings();
         let (workspace, environment) = (&mut self.workspace, &self.environment);
-        let cx = &mut Context { workspace, environment, settings, messages, effects };
+        let is_start_shown = self.start.is_shown;
+        let cx =
+            &mut Context { workspace, environment, is_start_shown, settings, messages, effects };
         match msg {
             Msg::Player(msg) => self.player.update(msg, cx),
             Msg::Scenario(msg) => self.scenario.update(msg, cx),
             Msg::Question(msg) => self.question.update(msg, cx),
+            Msg::Why(msg) => self.why.update(msg, cx),
             Msg::Selection(msg) => self.selection.update(msg, cx),
             Msg::Inject(msg) => self.inject.update(msg, cx),
             Msg::Timeline(msg) => self.timeline.update(msg, cx),
@@ -162,6 +181,8 @@ impl PageState {
             Msg::Share(msg) => self.share.update(msg, cx),
             Msg::Present(msg) => self.present.update(msg, cx),
             Msg::Layout(msg) => self.layout.update(msg, cx),
+            Msg::Start(msg) => self.start.update(msg, cx),
+            Msg::Tour(msg) => self.tour.update(msg, cx),
         }
     }
 
@@ -173,6 +194,7 @@ impl PageState {
             is_to_scale: self.timeline.is_to_scale,
             is_presenting: self.present.is_presenting,
             reduced_motion: self.environment.reduced_motion,
+            hovered: self.selection.hovered.map(|it| (it.view, it.target, it.at)),
         }
     }
 
@@ -187,6 +209,7 @@ impl PageState {
             is_presenting: self.present.is_presenting,
             is_live: self.workspace.is_live,
             is_stale: self.is_stale(),
+            is_start_shown: self.start.is_shown,
             scenario: Rc::as_ptr(&self.workspace.scenario).cast(),
         }
     }
@@ -203,7 +226,8 @@ impl PageState {
 
     /// Whether time advances.
     pub(crate) fn is_animating(&self) -> bool {
-        self.workspace.player.is_playing || (self.workspace.is_following && !self.is_stale())
+        let is_following = self.workspace.is_following && !self.is_stale();
+        !self.start.is_shown && (self.workspace.player.is_playing || is_following)
     }
 
     /// Whether animation frames are needed: while time advances, or a simulation is incomplete.

@@ -4,7 +4,9 @@
 use super::context::{Context, PageArea, Redraw};
 use super::effect::Effect;
 use super::layout::{LayoutMsg, Theme};
+use super::timeline::TimelineMsg;
 use crate::model::notes::Notes;
+use crate::model::shortcuts::View;
 use crate::model::workspace::Workspace;
 
 /// The message that the notes window sends when it opens.
@@ -15,6 +17,9 @@ pub(crate) enum PresentMsg {
     ToggleBlank,
     TogglePointerHalo,
     ToggleFullScreen,
+    /// Shows a panel beside the stage, or hides it again.
+    ShowView(View),
+    CloseView,
     /// Closes the topmost thing that is open: what shows "Esc" first, then what covers the page.
     Escape,
     OpenNotes,
@@ -28,6 +33,8 @@ pub(crate) struct PresentArea {
     pub(crate) is_presenting: bool,
     pub(crate) is_blank: bool,
     pub(crate) has_pointer_halo: bool,
+    /// The panel that is shown beside the stage instead of the question.
+    pub(crate) view: Option<View>,
     /// Whether a notes window has announced itself.
     has_notes_window: bool,
     /// The notes that the window shows.
@@ -43,6 +50,8 @@ impl PageArea for PresentArea {
             PresentMsg::ToggleBlank => self.is_blank = !self.is_blank,
             PresentMsg::TogglePointerHalo => self.has_pointer_halo = !self.has_pointer_halo,
             PresentMsg::ToggleFullScreen => cx.request(Effect::ToggleFullScreen),
+            PresentMsg::ShowView(view) => self.show_view(view, cx),
+            PresentMsg::CloseView => self.view = None,
             PresentMsg::Escape => self.escape(cx),
             PresentMsg::OpenNotes => cx.request(Effect::OpenNotesWindow),
             PresentMsg::NotesWindow(text) => {
@@ -59,7 +68,7 @@ impl PageArea for PresentArea {
 
 impl PresentArea {
     fn toggle(&mut self, cx: &mut Context<'_>) {
-        self.is_presenting = !self.is_presenting;
+        (self.is_presenting, self.view) = (!self.is_presenting, None);
         if self.is_presenting {
             // A light background is easier to read on a projector.
             cx.send(LayoutMsg::SetTheme(Theme::Light));
@@ -69,9 +78,25 @@ impl PresentArea {
         }
     }
 
+    fn show_view(&mut self, view: View, cx: &mut Context<'_>) {
+        self.view = match view {
+            View::Inspector | View::Log | View::Invariants | View::Files => {
+                Some(view).filter(|_| self.view != Some(view))
+            }
+            View::Stage => None,
+            View::SpaceTime | View::Gantt | View::Load => {
+                cx.send(TimelineMsg::Show(view));
+                self.view
+            }
+        };
+    }
+
     fn escape(&mut self, cx: &mut Context<'_>) {
         if self.is_blank {
             self.is_blank = false;
+            return;
+        }
+        if self.view.take().is_some() {
             return;
         }
         let workspace = &mut *cx.workspace;

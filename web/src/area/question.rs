@@ -1,12 +1,9 @@
 //! The scenario's question: votes, the time for them, and the answer.
 
-use leasehold_sim::{Importance, RecordId};
-
 use super::context::{Context, PageArea, Redraw};
 use super::effect::{Effect, Timer};
-use super::layout::LayoutMsg;
 use crate::model::quiz::QuizPhase;
-use crate::model::shortcuts::View;
+use crate::model::workspace::Workspace;
 
 /// The duration of a vote, in milliseconds.
 const VOTE_MS: f64 = 30_000.0;
@@ -19,8 +16,6 @@ pub(crate) enum QuestionMsg {
     /// Removes the most recent vote.
     RetractVote,
     Reveal,
-    /// Goes to the event that explains the answer.
-    ShowExplanation,
     CloseAnswer,
     /// Limits the time for votes.
     StartTimer,
@@ -45,7 +40,6 @@ impl PageArea for QuestionArea {
             }
             QuestionMsg::RetractVote => cx.workspace.quiz.retract_vote(),
             QuestionMsg::Reveal => cx.workspace.reveal_answer(),
-            QuestionMsg::ShowExplanation => show_explanation(cx),
             QuestionMsg::CloseAnswer => {
                 cx.workspace.quiz.close_answer();
             }
@@ -68,27 +62,16 @@ impl PageArea for QuestionArea {
 }
 
 impl QuestionArea {
+    /// Ends the fast-forward to the answer at once, if the user prefers reduced motion.
+    pub(super) fn follow(workspace: &mut Workspace, reduced_motion: bool) {
+        if reduced_motion && workspace.quiz.phase == QuizPhase::Revealing {
+            workspace.jump_to_answer();
+        }
+    }
+
     /// Returns the remaining seconds of the vote, rounded up, if its time is limited.
     pub(crate) fn seconds_left(&self, now: f64) -> Option<u32> {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         self.ends_at.map(|ends_at| ((ends_at - now) / 1_000.0).ceil().clamp(0.0, 99.0) as u32)
-    }
-}
-
-/// Goes to the event that explains the answer.
-fn show_explanation(cx: &mut Context<'_>) {
-    if (cx.environment.is_narrow)() {
-        // A narrow screen shows either the log or the answer.
-        cx.workspace.quiz.close_answer();
-        cx.send(LayoutMsg::SelectTab(View::Log));
-    }
-    if let Some(position) = cx.workspace.quiz.answer_position() {
-        let timeline = cx.workspace.timeline();
-        let records = timeline.step_records(position);
-        let last =
-            records.iter().rposition(|it| Importance::from_record(it) >= Importance::Release);
-        let first = timeline.first_record_of_step(position);
-        let record = RecordId(first + u32::try_from(last.unwrap_or(0)).unwrap_or(0));
-        cx.workspace.go_to_record(record);
     }
 }

@@ -6,6 +6,8 @@ use super::address;
 use super::context::{Context, PageArea, Redraw};
 use super::layout::LayoutMsg;
 use super::live::LiveMsg;
+use super::start::StartMsg;
+use super::tour::TourMsg;
 use crate::model::link::Link;
 use crate::model::workspace::RunId;
 
@@ -17,8 +19,6 @@ pub(crate) enum ScenarioMsg {
     /// Opens a run that violates an invariant, shortly before the violation.
     OpenViolation(Box<Scenario>),
     ToggleProtection(Protection),
-    /// Toggles the protection of this number key, counted from 0.
-    ToggleProtectionByKey(usize),
     SetSeed(u64),
     Undo,
     Redo,
@@ -53,27 +53,22 @@ impl PageArea for ScenarioArea {
                     cx.workspace.open_scenario(scenario);
                     cx.workspace.player.is_playing = !cx.environment.reduced_motion;
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenRun(scenario, notice) => {
                 cx.workspace.open_run(*scenario);
                 if let Some(notice) = notice {
                     cx.show_toast(&notice);
                 }
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::OpenViolation(scenario) => {
                 cx.workspace.open_run(*scenario);
                 cx.workspace.replay_violation(!cx.environment.reduced_motion);
-                cx.send(LayoutMsg::CloseDialog);
+                show_run(cx);
             }
             ScenarioMsg::ToggleProtection(protection) => {
                 cx.workspace.toggle_protection(protection);
-            }
-            ScenarioMsg::ToggleProtectionByKey(index) => {
-                if let Some(protection) = Protection::ALL.get(index) {
-                    cx.workspace.toggle_protection(*protection);
-                }
             }
             ScenarioMsg::SetSeed(seed) => cx.workspace.reseed(seed),
             ScenarioMsg::Undo => cx.workspace.undo(),
@@ -91,6 +86,13 @@ impl PageArea for ScenarioArea {
         }
         Redraw::Page
     }
+}
+
+/// Closes what covers the run.
+fn show_run(cx: &mut Context<'_>) {
+    cx.send(LayoutMsg::CloseDialog);
+    cx.send(StartMsg::Hide);
+    cx.send(TourMsg::Abandon);
 }
 
 /// Whether the message shows an entry of the browser's history that is about the live view.

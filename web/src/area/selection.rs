@@ -4,6 +4,7 @@ use super::context::{Context, PageArea, Redraw};
 use super::effect::{Effect, Timer};
 use super::layout::{LayoutMsg, OpenDialog};
 use super::question::QuestionMsg;
+use super::why::WhyMsg;
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::View;
 use crate::model::target::Target;
@@ -21,14 +22,25 @@ pub(crate) struct PointerAction {
     pub(crate) x: f64,
 }
 
+/// A target that the pointer or the focus is on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Hover {
+    pub(crate) view: View,
+    pub(crate) target: Target,
+    /// The position of the pointer or of the target in the picture, in CSS pixels.
+    pub(crate) at: (f64, f64),
+}
+
 pub(crate) enum SelectionMsg {
     Pointed(View, PointerAction),
+    /// The pointer or the focus is on a target, or has left it.
+    Hovered(Option<Hover>),
     /// A touch has started on this target, or has ended.
     PressStarted(Option<Target>),
     /// The touch has lasted long enough to open the menu.
     LongPressed,
-    /// Reveals the answer of an open question, or else opens the menu of this target or of the
-    /// selected one.
+    /// Reveals the answer of an open question, or explains it if it is shown, or else opens the menu
+    /// of this target or of the selected one.
     Activate(Option<Target>),
     /// Opens the menu of the selected target.
     OpenMenu,
@@ -44,6 +56,8 @@ pub(crate) enum SelectionMsg {
 pub(crate) struct SelectionArea {
     /// The target of a touch that has not ended yet.
     pressed: Option<Target>,
+    /// The target with a card beside it.
+    pub(super) hovered: Option<Hover>,
 }
 
 impl PageArea for SelectionArea {
@@ -54,6 +68,14 @@ impl PageArea for SelectionArea {
             SelectionMsg::Pointed(view, action) => {
                 self.press(None, cx);
                 point(view, action, cx);
+            }
+            SelectionMsg::Hovered(hovered) => {
+                let target = |hover: Option<Hover>| hover.map(|it| (it.view, it.target));
+                if target(self.hovered) == target(hovered) {
+                    return Redraw::Nothing;
+                }
+                self.hovered = hovered;
+                return Redraw::Pictures;
             }
             SelectionMsg::PressStarted(target) => {
                 self.press(target, cx);
@@ -67,6 +89,10 @@ impl PageArea for SelectionArea {
             SelectionMsg::Activate(focused) => {
                 if cx.workspace.quiz.phase == QuizPhase::Open {
                     cx.send(QuestionMsg::Reveal);
+                } else if focused.is_none()
+                    && cx.workspace.quiz.answer().is_some_and(|_| cx.workspace.quiz.is_shown())
+                {
+                    cx.send(WhyMsg::ExplainAnswer);
                 } else if let Some(target) = focused.or(cx.workspace.selected) {
                     open_menu(target, cx);
                 }

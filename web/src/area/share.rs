@@ -85,7 +85,9 @@ impl PageArea for ShareArea {
             ShareMsg::SaveMoment => {
                 self.is_saving = false;
                 self.saved_moment = Moment::of(cx.workspace);
-                cx.update_address();
+                if !cx.is_start_shown {
+                    cx.update_address();
+                }
                 return Redraw::Nothing;
             }
             ShareMsg::TestCopied(true) => {

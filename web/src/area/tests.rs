@@ -15,6 +15,7 @@ use super::scenario::ScenarioMsg;
 use super::search::SearchMsg;
 use super::selection::{PointerAction, SelectionMsg};
 use super::share::{Destination, ExportKind, ShareMsg};
+use super::start::StartMsg;
 use crate::feed::connection::SocketEvent;
 use crate::feed::search_protocol::WorkerEvent;
 use crate::model::link::Link;
@@ -30,12 +31,14 @@ thread_local! {
 
 const SIZES: Sizes = Sizes { stage: (840.0, 260.0), lower: (840.0, 220.0), tape: (660.0, 52.0) };
 
-fn open_page(query: &str, is_server_available: bool) -> (PageState, Outcome) {
+pub(super) fn open_page(query: &str, is_server_available: bool) -> (PageState, Outcome) {
     let environment = Environment {
         clock: || NOW.get(),
         random: || 0.5,
         is_narrow: || false,
         reduced_motion: false,
+        load_progress: || None,
+        is_touch: false,
         is_server_available,
     };
     let (mut page, outcome) = PageState::open(&Link::parse(query), environment);
@@ -43,16 +46,23 @@ fn open_page(query: &str, is_server_available: bool) -> (PageState, Outcome) {
     (page, outcome)
 }
 
-fn page(query: &str) -> PageState {
+pub(super) fn page(query: &str) -> PageState {
     open_page(query, false).0
 }
 
+/// Opens the page at the start screen, and plays the first run.
+fn playing_page() -> PageState {
+    let mut page = page("");
+    send(&mut page, StartMsg::Play);
+    page
+}
+
 /// Sends a message, and returns its effects.
-fn send(page: &mut PageState, msg: impl Into<Msg>) -> Vec<Effect> {
+pub(super) fn send(page: &mut PageState, msg: impl Into<Msg>) -> Vec<Effect> {
     page.update(msg.into()).effects
 }
 
-fn press(page: &mut PageState, command: Command) -> Vec<Effect> {
+pub(super) fn press(page: &mut PageState, command: Command) -> Vec<Effect> {
     send(page, Msg::from_command(command, None))
 }
 
@@ -70,8 +80,8 @@ fn run_pauses_behind_every_dialog_and_continues_afterwards() {
         OpenDialog::Exports,
         OpenDialog::Search,
     ] {
-        let mut page = page("");
-        assert!(page.workspace.player.is_playing, "the default page plays");
+        let mut page = playing_page();
+        assert!(page.workspace.player.is_playing, "the first run plays");
         send(&mut page, LayoutMsg::Open(dialog));
         assert!(!page.workspace.player.is_playing, "{dialog:?}");
         send(&mut page, LayoutMsg::CloseDialog);
@@ -86,7 +96,7 @@ fn run_pauses_behind_every_dialog_and_continues_afterwards() {
 
 #[test]
 fn fault_that_is_chosen_in_the_menu_lets_the_run_continue() {
-    let mut page = page("");
+    let mut page = playing_page();
     send(&mut page, PlayerMsg::GoToTime(VirtualTime::from_millis(2_000)));
     press(&mut page, Command::PlayPause);
     let node = Target::Node(leasehold_sim::NodeId(1));
@@ -247,7 +257,7 @@ fn every_picture_is_saved_under_a_name_of_its_own() {
 
 #[test]
 fn frames_draw_the_pictures_and_sometimes_the_panels() {
-    let mut page = page("");
+    let mut page = playing_page();
     let (mut pictures, mut pages) = (0, 0);
     for frame in 0..200 {
         match page.update(PlayerMsg::Frame(f64::from(frame) * 16.0).into()).redraw {

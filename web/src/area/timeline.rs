@@ -30,6 +30,7 @@ impl TimelineArea {
     pub(super) fn new(view: Option<&str>) -> Self {
         let view = match view {
             Some("spacetime") => View::SpaceTime,
+            Some("load") => View::Load,
             _ => View::Gantt,
         };
         Self { view, is_to_scale: false }
@@ -42,7 +43,7 @@ impl PageArea for TimelineArea {
     fn update(&mut self, msg: TimelineMsg, cx: &mut Context<'_>) -> Redraw {
         match msg {
             TimelineMsg::Show(view) => match view {
-                View::Gantt | View::SpaceTime => self.view = view,
+                View::Gantt | View::SpaceTime | View::Load => self.view = view,
                 View::Stage | View::Inspector | View::Log | View::Invariants | View::Files => {}
             },
             TimelineMsg::Zoom { zoom_in } => cx.workspace.zoom(zoom_in),

@@ -4,7 +4,7 @@
 use yew::{Component, Context, Html};
 
 use super::callbacks::Callbacks;
-use super::host::Host;
+use super::host::{Host, PROGRESS_KEY};
 use super::page_history;
 use super::page_view::page_view;
 use crate::area::context::{Environment, Redraw};
@@ -34,6 +34,8 @@ impl Component for App {
             random: browser::random,
             is_narrow: || browser::matches_media(NARROW_SCREEN),
             reduced_motion: browser::matches_media("(prefers-reduced-motion: reduce)"),
+            load_progress: || browser::load(PROGRESS_KEY),
+            is_touch: browser::matches_media("(pointer: coarse)"),
             is_server_available: browser::meta_content("leasehold-server").as_deref()
                 == Some("live"),
         };

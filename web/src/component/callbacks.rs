@@ -7,20 +7,25 @@ use yew::Callback;
 use yew::html::Scope;
 
 use super::app::App;
+use super::dialog::MenuItem;
 use super::log_search::SearchAction;
 use crate::area::compare::CompareMsg;
 use crate::area::inject::InjectMsg;
-use crate::area::layout::LayoutMsg;
+use crate::area::layout::{LayoutMsg, OpenDialog};
 use crate::area::live::LiveMsg;
 use crate::area::message::Msg;
 use crate::area::panels::PanelsMsg;
 use crate::area::player::PlayerMsg;
+use crate::area::present::PresentMsg;
 use crate::area::question::QuestionMsg;
 use crate::area::scenario::ScenarioMsg;
 use crate::area::search::SearchMsg;
-use crate::area::selection::{PointerAction, SelectionMsg};
+use crate::area::selection::{Hover, PointerAction, SelectionMsg};
 use crate::area::share::{Destination, ExportKind, ShareMsg};
+use crate::area::start::StartMsg;
 use crate::area::timeline::TimelineMsg;
+use crate::area::tour::TourMsg;
+use crate::area::why::WhyMsg;
 use crate::model::comparison::ComparisonMode;
 use crate::model::fault_options::FaultOption;
 use crate::model::shortcuts::{Command, View};
@@ -41,13 +46,19 @@ pub(super) struct Callbacks {
 
     pub(super) vote: Callback<usize>,
     pub(super) reveal: Callback<()>,
-    pub(super) explain: Callback<()>,
+    pub(super) explain_answer: Callback<()>,
     pub(super) close_answer: Callback<()>,
     pub(super) vote_timer: Callback<()>,
+    pub(super) explain: Callback<RecordId>,
+    pub(super) step_explanation: Callback<bool>,
+    pub(super) close_explanation: Callback<()>,
+    pub(super) close_view: Callback<()>,
 
     pub(super) point_stage: Callback<PointerAction>,
     pub(super) point_gantt: Callback<PointerAction>,
     pub(super) point_spacetime: Callback<PointerAction>,
+    pub(super) point_load: Callback<PointerAction>,
+    pub(super) hover: Callback<Option<Hover>>,
     pub(super) press: Callback<Option<Target>>,
     pub(super) menu: Callback<()>,
     pub(super) fault: Callback<FaultOption>,
@@ -83,9 +94,16 @@ pub(super) struct Callbacks {
     pub(super) tab: Callback<View>,
     pub(super) theme: Callback<()>,
     pub(super) toggle_shortcuts: Callback<()>,
+    pub(super) open: Callback<OpenDialog>,
+    pub(super) term: Callback<&'static str>,
+    pub(super) menu_item: Callback<MenuItem>,
     pub(super) close_dialog: Callback<()>,
     pub(super) toast_action: Callback<ToastAction>,
     pub(super) dismiss_toast: Callback<()>,
+
+    pub(super) start: Callback<StartMsg>,
+    pub(super) repeat: Callback<()>,
+    pub(super) tour: Callback<TourMsg>,
 }
 
 impl Callbacks {
@@ -101,12 +119,18 @@ impl Callbacks {
             seed: link.callback(ScenarioMsg::SetSeed),
             vote: link.callback(QuestionMsg::Vote),
             reveal: link.callback(|()| QuestionMsg::Reveal),
-            explain: link.callback(|()| QuestionMsg::ShowExplanation),
+            explain_answer: link.callback(|()| WhyMsg::ExplainAnswer),
             close_answer: link.callback(|()| QuestionMsg::CloseAnswer),
             vote_timer: link.callback(|()| QuestionMsg::StartTimer),
+            explain: link.callback(WhyMsg::Explain),
+            step_explanation: link.callback(|forward| WhyMsg::Step { forward }),
+            close_explanation: link.callback(|()| WhyMsg::Close),
+            close_view: link.callback(|()| PresentMsg::CloseView),
             point_stage: point(View::Stage),
             point_gantt: point(View::Gantt),
             point_spacetime: point(View::SpaceTime),
+            point_load: point(View::Load),
+            hover: link.callback(SelectionMsg::Hovered),
             press: link.callback(SelectionMsg::PressStarted),
             menu: link.callback(|()| SelectionMsg::OpenMenu),
             fault: link.callback(InjectMsg::Inject),
@@ -140,9 +164,31 @@ impl Callbacks {
             tab: link.callback(LayoutMsg::SelectTab),
             theme: link.callback(|()| LayoutMsg::CycleTheme),
             toggle_shortcuts: link.callback(|()| LayoutMsg::ToggleShortcuts),
+            open: link.callback(LayoutMsg::Open),
+            term: link.callback(|term| LayoutMsg::Open(OpenDialog::Glossary(Some(term)))),
+            menu_item: link.batch_callback(menu_messages),
             close_dialog: link.callback(|()| LayoutMsg::CloseDialog),
             toast_action: link.callback(LayoutMsg::RunToastAction),
             dismiss_toast: link.callback(|()| LayoutMsg::DismissToast),
+            start: link.callback(|msg: StartMsg| msg),
+            repeat: link.batch_callback(|()| -> Vec<Msg> {
+                vec![LayoutMsg::CloseDialog.into(), PlayerMsg::PlayFromStart.into()]
+            }),
+            tour: link.callback(|msg: TourMsg| msg),
         }
     }
+}
+
+/// Returns the messages of an entry of the menu, which closes.
+fn menu_messages(item: MenuItem) -> Vec<Msg> {
+    let msg = match item {
+        MenuItem::Home => StartMsg::Home.into(),
+        MenuItem::Command(command) => Msg::from_command(command, None),
+        MenuItem::Live(is_live) => LiveMsg::Show(is_live).into(),
+        MenuItem::Protections => LayoutMsg::Open(OpenDialog::Protections).into(),
+        MenuItem::Seed => LayoutMsg::Open(OpenDialog::Seed).into(),
+        MenuItem::Glossary => LayoutMsg::Open(OpenDialog::Glossary(None)).into(),
+        MenuItem::Theme => LayoutMsg::CycleTheme.into(),
+    };
+    vec![LayoutMsg::CloseDialog.into(), msg]
 }

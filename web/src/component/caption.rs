@@ -1,10 +1,16 @@
-//! The lines below the pictures: the source of the trace, the caption, and the goal.
+//! The lines below the pictures: the caption and the goal.
+
+use std::rc::Rc;
 
 use yew::{AttrValue, Html, Properties, classes, component, html};
+
+use super::who::text_with_clients;
+use crate::model::client_names::ClientNames;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct CaptionProps {
     pub(crate) text: AttrValue,
+    pub(crate) clients: Rc<ClientNames>,
     /// Whether the caption is a warning.
     pub(crate) is_warning: bool,
     /// Whether screen readers announce the caption: at a stop, but not during playback.
@@ -18,7 +24,7 @@ pub(crate) fn Caption(props: &CaptionProps) -> Html {
     html! {
         <p class={classes!("caption", props.is_warning.then_some("alarm"))} data-testid="caption"
             role="status" aria-live={live}>
-            { props.text.clone() }
+            { text_with_clients(&props.text, &props.clients) }
         </p>
     }
 }
@@ -34,22 +40,6 @@ pub(crate) struct GoalProps {
 pub(crate) fn Goal(props: &GoalProps) -> Html {
     html! {
         <p class={classes!("goal", props.is_reached.then_some("reached"))} data-testid="goal">
-            { props.text.clone() }
-        </p>
-    }
-}
-
-#[derive(Clone, PartialEq, Properties)]
-pub(crate) struct SourceBadgeProps {
-    pub(crate) code: &'static str,
-    pub(crate) text: AttrValue,
-}
-
-/// The source of the trace, for presentations, which hide the header.
-#[component]
-pub(crate) fn SourceBadge(props: &SourceBadgeProps) -> Html {
-    html! {
-        <p class="status source" data-status={props.code} data-testid="from">
             { props.text.clone() }
         </p>
     }

@@ -2,10 +2,11 @@
 //! Their content is painted by [`super::painter`].
 
 use wasm_bindgen::JsCast as _;
-use web_sys::{Element, Event, MouseEvent};
+use web_sys::{Element, Event, FocusEvent, MouseEvent, PointerEvent};
 use yew::{AttrValue, Callback, Html, Properties, component, html};
 
-use crate::area::selection::PointerAction;
+use crate::area::selection::{Hover, PointerAction};
+use crate::model::shortcuts::View;
 use crate::model::target::Target;
 use crate::picture::shape::{Class, Shape, format_tenths};
 
@@ -13,8 +14,14 @@ use crate::picture::shape::{Class, Shape, format_tenths};
 pub(crate) struct FigureProps {
     /// The id of the picture, which the painter paints.
     pub(crate) id: &'static str,
+    /// The view that the picture shows; `None` if its targets have no cards.
+    #[prop_or_default]
+    pub(crate) view: Option<View>,
     #[prop_or_default]
     pub(crate) onpoint: Callback<PointerAction>,
+    /// The pointer or the focus is on a target, or has left it.
+    #[prop_or_default]
+    pub(crate) onhover: Callback<Option<Hover>>,
 }
 
 /// The empty element of a picture.
@@ -33,7 +40,37 @@ pub(crate) fn Figure(props: &FigureProps) -> Html {
             on_menu.emit(PointerAction { target, is_menu: true, x: 0.0 });
         }
     };
-    html! { <svg id={props.id} class="picture" role="group" {onclick} {oncontextmenu}></svg> }
+    let view = props.view;
+    let onpointerover = props.onhover.reform(move |event: PointerEvent| {
+        let client = (f64::from(event.client_x()), f64::from(event.client_y()));
+        hover_of(view, &event, Some(client))
+    });
+    let on_hover = props.onhover.clone();
+    let onpointerleave = move |event: PointerEvent| {
+        // A finger leaves when it is lifted; its card stays until the next tap.
+        if event.pointer_type() != "touch" {
+            on_hover.emit(None);
+        }
+    };
+    let onfocusin = props.onhover.reform(move |event: FocusEvent| hover_of(view, &event, None));
+    let onfocusout = props.onhover.reform(|_: FocusEvent| None);
+    html! {
+        <svg id={props.id} class="picture" role="group" {onclick} {oncontextmenu} {onpointerover}
+            {onpointerleave} {onfocusin} {onfocusout}></svg>
+    }
+}
+
+/// Returns the target of an event with its position in the picture: that of the pointer, or else that
+/// of the target.
+fn hover_of(view: Option<View>, event: &Event, pointer: Option<(f64, f64)>) -> Option<Hover> {
+    let target = target_of(event)?;
+    let element: Element = event.target()?.dyn_into().ok()?;
+    let picture = element.closest("svg.picture").ok()??.get_bounding_client_rect();
+    let (x, y) = pointer.unwrap_or_else(|| {
+        let bounds = element.get_bounding_client_rect();
+        (bounds.left() + bounds.width() / 2.0, bounds.top())
+    });
+    Some(Hover { view: view?, target, at: (x - picture.left(), y - picture.top()) })
 }
 
 /// Returns the target of an event.

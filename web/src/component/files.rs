@@ -5,11 +5,14 @@ use std::rc::Rc;
 use leasehold_sim::RecordId;
 use yew::{Callback, Html, Properties, classes, component, html};
 
+use crate::model::client_color::{NEUTRAL, client_color};
+use crate::model::client_names::ClientNames;
 use crate::model::file_views::{FileView, LineView, line_count_text};
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct FilesProps {
     pub(crate) files: Rc<Vec<FileView>>,
+    pub(crate) clients: Rc<ClientNames>,
     pub(crate) is_comparing: bool,
     /// Whether there is a correct run to compare with.
     pub(crate) can_compare: bool,
@@ -21,7 +24,7 @@ pub(crate) struct FilesProps {
 /// The lines of the files.
 #[component]
 pub(crate) fn Files(props: &FilesProps) -> Html {
-    let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore } =
+    let FilesProps { files, is_comparing, can_compare, oncompare, onrecord, onmore, .. } =
         props.clone();
     html! {
         <section class="panel files" id="panel-files" data-testid="files" aria-label="Files">
@@ -39,13 +42,20 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
                 <p class="nothing">{ "No files yet" }</p>
             }
             <div class="sheets">
-                { for files.iter().map(|file| file_sheet(file, &onrecord, &onmore)) }
+                { for files.iter().map(|file| {
+                    file_sheet(file, &props.clients, &onrecord, &onmore)
+                }) }
             </div>
         </section>
     }
 }
 
-fn file_sheet(file: &FileView, onrecord: &Callback<RecordId>, onmore: &Callback<()>) -> Html {
+fn file_sheet(
+    file: &FileView,
+    clients: &ClientNames,
+    onrecord: &Callback<RecordId>,
+    onmore: &Callback<()>,
+) -> Html {
     let mut lines: Vec<Html> = Vec::new();
     if file.has_more {
         lines.push(html! {
@@ -54,7 +64,7 @@ fn file_sheet(file: &FileView, onrecord: &Callback<RecordId>, onmore: &Callback<
             </li>
         });
     }
-    lines.extend(file.lines.iter().map(|line| line_item(line, onrecord)));
+    lines.extend(file.lines.iter().map(|line| line_item(line, clients, onrecord)));
     if lines.is_empty() {
         lines.push(html! { <li key="nothing" class="unobserved">{ "No lines yet" }</li> });
     }
@@ -72,12 +82,14 @@ fn file_sheet(file: &FileView, onrecord: &Callback<RecordId>, onmore: &Callback<
     }
 }
 
-fn line_item(line: &LineView, onrecord: &Callback<RecordId>) -> Html {
+fn line_item(line: &LineView, clients: &ClientNames, onrecord: &Callback<RecordId>) -> Html {
     let record = line.record;
     let onclick = onrecord.reform(move |_| record);
     let badges = line.badges();
+    // The margin has the colour of the writer.
+    let color = clients.index_of(&line.client).map_or(NEUTRAL, client_color);
     html! {
-        <li key={line.key.clone()} class={classes!(line.css_class())}>
+        <li key={line.key.clone()} class={classes!(line.css_class(), color)}>
             <button class="line" {onclick} title={line.hint()}>
                 <span class="token">{ line.token_text() }</span>
                 <span class="text">{ line.text.clone() }</span>

@@ -40,6 +40,9 @@ const MEASURE_INTERVAL_MS: u32 = 250;
 /// How long to wait for the browser's layout before measuring otherwise, in milliseconds.
 const LAYOUT_MS: u32 = 20;
 
+/// The name under which the browser stores the user's progress.
+pub(super) const PROGRESS_KEY: &str = "leasehold-progress";
+
 pub(super) struct Host {
     link: Scope<App>,
     frames: browser::Frames,
@@ -164,6 +167,7 @@ impl Host {
             }
             Effect::ToggleFullScreen => browser::toggle_full_screen(),
             Effect::KeepAwake => browser::keep_awake(),
+            Effect::StoreProgress(progress) => browser::store(PROGRESS_KEY, &progress),
         }
     }
 
@@ -204,6 +208,9 @@ impl Host {
 
     /// Paints all pictures on the page, and updates the clock.
     pub(super) fn paint(&mut self, state: &PageState) {
+        if state.start.is_shown {
+            return;
+        }
         for (id, picture, focus) in state.pictures().shown() {
             if let Some(svg) = browser::element(id) {
                 let painter = self.painters.entry(id).or_default();

@@ -4,12 +4,15 @@ use std::rc::Rc;
 
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
+use super::who::text_with_clients;
+use crate::model::client_names::ClientNames;
 use crate::model::fault_options::FaultOption;
 use crate::model::inspector::Field;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InspectorProps {
     pub(crate) title: AttrValue,
+    pub(crate) clients: Rc<ClientNames>,
     /// The fields, each with its previous value if that differs.
     pub(crate) fields: Rc<Vec<(Field, Option<String>)>>,
     pub(crate) faults: Rc<Vec<FaultOption>>,
@@ -28,7 +31,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
         <section class="panel inspector" id="panel-inspector" data-testid="inspector"
             aria-label="Inspector">
             <header class="panel-header">
-                <h2>{ title }</h2>
+                <h2>{ text_with_clients(&title, &props.clients) }</h2>
                 if is_empty {
                     <p class="nothing">{ "Select a node, link, packet or lock" }</p>
                 }
@@ -59,7 +62,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
                                 if let Some(previous) = previous {
                                     <s>{ previous.clone() }</s>{ " " }
                                 }
-                                { field.value.clone() }
+                                { text_with_clients(&field.value, &props.clients) }
                             </dd>
                         </div>
                     }) }

@@ -11,9 +11,11 @@ use yew::html::Scope;
 use super::app::App;
 use crate::area::message::Msg;
 use crate::area::page_state::PageState;
+use crate::area::start::StartMsg;
+use crate::area::tour::TourMsg;
 use crate::browser;
 use crate::model::quiz::QuizPhase;
-use crate::model::shortcuts::{KeyContext, KeyPress, command_for};
+use crate::model::shortcuts::{Command, KeyContext, KeyPress, command_for};
 use crate::model::target::Target;
 
 /// Elements that Enter and Space press if they have the keyboard focus.
@@ -25,7 +27,10 @@ const PRESSABLE: &str = "button, a, label, summary";
 pub(super) struct PageKeys {
     is_dialog_open: bool,
     is_question_open: bool,
+    is_explaining: bool,
     is_presenting: bool,
+    is_start_shown: bool,
+    is_touring: bool,
     shortcuts_disabled: bool,
 }
 
@@ -35,7 +40,10 @@ impl PageKeys {
             is_dialog_open: state.layout.open_dialog.is_some(),
             is_question_open: state.workspace.quiz.is_enabled
                 && state.workspace.quiz.phase == QuizPhase::Open,
+            is_explaining: state.why.chain().is_some(),
             is_presenting: state.present.is_presenting,
+            is_start_shown: state.start.is_shown,
+            is_touring: state.tour.current().is_some(),
             shortcuts_disabled: state.layout.shortcuts_disabled,
         }
     }
@@ -108,6 +116,7 @@ fn parse_key(event: &KeyboardEvent, page: PageKeys, focus_by_keyboard: bool) -> 
         on_time_axis: browser::focus_is_in("[data-time]"),
         in_picture: browser::focus_is_in("svg.picture"),
         is_question_open: page.is_question_open,
+        is_explaining: page.is_explaining,
         is_presenting: page.is_presenting,
         shortcuts_disabled: page.shortcuts_disabled,
     };
@@ -124,8 +133,38 @@ fn parse_key(event: &KeyboardEvent, page: PageKeys, focus_by_keyboard: bool) -> 
         return None;
     }
     let command = command_for(key_press, context)?;
+    let msg = if page.is_start_shown {
+        start_message(command)?
+    } else if let Some(msg) = tour_message(command).filter(|_| page.is_touring) {
+        msg.into()
+    } else {
+        Msg::from_command(command, focused_target())
+    };
     event.prevent_default();
-    Some(Msg::from_command(command, focused_target()))
+    Some(msg)
+}
+
+/// Returns the message of a command on the start screen, which knows only a few.
+fn start_message(command: Command) -> Option<Msg> {
+    Some(match command {
+        Command::PlayPause | Command::Enter => StartMsg::Play.into(),
+        Command::Undo | Command::Escape => StartMsg::Return.into(),
+        Command::ToggleLive => StartMsg::Live.into(),
+        Command::Scenarios | Command::Help => Msg::from_command(command, None),
+        _ => return None,
+    })
+}
+
+/// Returns the message of a command that means something else during the tour.
+fn tour_message(command: Command) -> Option<TourMsg> {
+    Some(match command {
+        Command::Step { forward: true } | Command::GoToStop { forward: true } | Command::Enter => {
+            TourMsg::Next
+        }
+        Command::Step { forward: false } | Command::GoToStop { forward: false } => TourMsg::Back,
+        Command::Escape => TourMsg::Close,
+        _ => return None,
+    })
 }
 
 /// Returns the target with the keyboard focus.

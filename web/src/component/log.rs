@@ -9,7 +9,10 @@ use super::figure::shape_view;
 use super::icon::drawn;
 use super::key_hint::by_pointer;
 use super::log_search::{LogSearchField, SearchAction};
+use super::terms::TermText;
+use super::who::text_with_clients;
 use crate::browser;
+use crate::model::client_names::ClientNames;
 use crate::model::log_rows::LogRow;
 use crate::model::log_search::{LogMatches, LogSearch};
 use crate::picture::icon::Icon;
@@ -24,6 +27,7 @@ const LEVELS: [(Importance, &str); 3] = [
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct LogProps {
     pub(crate) rows: Rc<Vec<LogRow>>,
+    pub(crate) clients: Rc<ClientNames>,
     pub(crate) has_more: bool,
     /// Whether any event has happened.
     pub(crate) has_past: bool,
@@ -32,6 +36,9 @@ pub(crate) struct LogProps {
     pub(crate) filtered_to: Option<String>,
     pub(crate) selected: Option<RecordId>,
     pub(crate) onrecord: Callback<RecordId>,
+    /// Receives the name of a term of the glossary.
+    pub(crate) onterm: Callback<&'static str>,
+    pub(crate) onwhy: Callback<RecordId>,
     pub(crate) onminimportance: Callback<Importance>,
     pub(crate) onclearfilter: Callback<()>,
     pub(crate) onmore: Callback<()>,
@@ -59,10 +66,8 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         }
     };
     // All rows have keys, so that a new row at the top does not update the others.
-    let mut items: Vec<Html> = rows
-        .iter()
-        .map(|row| log_row(row, selected, is_current_match(row), &props.onrecord))
-        .collect();
+    let mut items: Vec<Html> =
+        rows.iter().map(|row| log_row(row, selected, is_current_match(row), props)).collect();
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
@@ -122,10 +127,11 @@ fn log_row(
     row: &LogRow,
     selected: Option<RecordId>,
     is_current_match: bool,
-    onrecord: &Callback<RecordId>,
+    props: &LogProps,
 ) -> Html {
     let record = row.record;
-    let go_to_record = |to: RecordId| onrecord.reform(move |_| to);
+    let with_clients = |text: &str| text_with_clients(text, &props.clients);
+    let go_to_record = |to: RecordId| props.onrecord.reform(move |_| to);
     let class = classes!(
         row.category.class(),
         row.is_current.then_some("current"),
@@ -143,20 +149,24 @@ fn log_row(
                     { for row.category.shapes((8.0, 8.0), 5.4).iter().map(shape_view) }
                 </svg>
                 <span class="what">
-                    if !row.actor.is_empty() { <b>{ row.actor.clone() }</b>{ " " } }
-                    { row.action.clone() }
+                    if !row.actor.is_empty() { <b>{ with_clients(&row.actor) }</b>{ " " } }
+                    { with_clients(&row.action) }
                 </span>
             </button>
             { for row.violations.iter().map(|(invariant, explanation)| html! {
-                <p class="violation-text">{ format!("✕ {invariant} violated: {explanation}") }</p>
+                <p class="violation-text">{ with_clients(&format!("✕ {invariant} violated: {explanation}")) }</p>
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">
-                    { format!("because {reason}") }
+                    { "because " }
+                    <TermText text={reason.clone()} clients={Rc::clone(&props.clients)}
+                        onterm={props.onterm.clone()} />
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
                             title="Go to cause">{ format!("↩ {at}") }</button>
                     }) }
+                    <button class="cause why-button" onclick={props.onwhy.reform(move |_| record)}
+                        title="Explain, from the first cause on">{ "Why?" }</button>
                 </p>
             }
         </li>

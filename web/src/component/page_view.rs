@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
+use leasehold_sim::Invariant;
 use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::callbacks::Callbacks;
-use super::caption::{Caption, Goal, SourceBadge};
+use super::caption::{Caption, Goal};
 use super::comparison::ComparisonPanel;
 use super::controls::Controls;
 use super::dialog::{
-    ExportsDialog, FaultMenu, HelpDialog, LegendDialog, ScenariosDialog, SearchDialog,
+    ExportsDialog, FaultMenu, GlossaryDialog, HelpDialog, LegendDialog, MenuDialog,
+    ScenariosDialog, SearchDialog, StartServerDialog,
 };
 use super::files::Files;
 use super::header::{Header, HeaderContent};
@@ -18,13 +20,18 @@ use super::invariants::Invariants;
 use super::live_bar::LiveBarProps;
 use super::log::Log;
 use super::question::Question;
-use super::scenario_bar::{ScenarioBarProps, capitalized};
+use super::scenario_bar::ScenarioBarProps;
 use super::stage_panel::StagePanel;
+use super::start::Start;
+use super::strip::Strip;
 use super::timeline_panel::TimelinePanel;
 use super::toasts::Toasts;
+use super::tour::Tour;
+use super::why::Why;
 use crate::area::layout::OpenDialog;
 use crate::area::live::LiveStatus;
 use crate::area::page_state::PageState;
+use crate::area::start::StartMsg;
 use crate::browser;
 use crate::feed::connection::ConnectionStatus;
 use crate::model::comparison::run_title;
@@ -32,12 +39,18 @@ use crate::model::inspector;
 use crate::model::link::LINK_LEN_MAX;
 use crate::model::panel_data::PanelData;
 use crate::model::player::Speed;
+use crate::model::protection_labels::{capitalized, protection_labels};
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::{Command, View};
 use crate::model::target::Target;
+use crate::model::timeline::Timeline;
 
 pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
+    if state.start.is_shown {
+        return start_view(state, on);
+    }
+    let tour = state.tour.current();
     let class = classes!(
         "page",
         state.present.is_presenting.then_some("presenting"),
@@ -46,6 +59,8 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
         workspace.comparison.is_some().then_some("comparing"),
         state.is_stale().then_some("connection-stale"),
         format!("tab-{}", state.layout.selected_tab.test_id()),
+        tour.map(|(_, stop)| format!("touring tour-{}", stop.part.name())),
+        format!("side-{}", side_content(state).code()),
     );
     let data = workspace.panel_data();
     html! {
@@ -53,20 +68,47 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
             <button class="skip" onclick={on.command.reform(|_| Command::ShowView(View::Stage))}>
                 { "Skip to stage (1)" }
             </button>
-            { header(state, on) }
+            if state.present.is_presenting { { strip(state) } } else { { header(state, on) } }
             <main class="workspace">
                 <div class="left">
                     { pictures(state, on) }
-                    { caption_area(state, on) }
+                    { caption_area(state, &data) }
                 </div>
                 { panel_tabs(state, &on.tab) }
-                <div class="right">{ panels(state, &data, on) }</div>
+                <div class="right">
+                    { side(state, &data, on) }
+                    { panels(state, &data, on) }
+                </div>
             </main>
             { controls(state, &data, on) }
             <Toasts toast={workspace.toast.clone()} is_comparing={workspace.comparison.is_some()}
                 onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
             { dialog(state, on) }
+            if let Some((number, stop)) = tour {
+                <div class="tour-shade" aria-hidden="true"></div>
+                <Tour {number} {stop} is_done={stop.is_done(workspace)}
+                    is_touch={state.environment.is_touch} onmsg={on.tour.clone()} />
+            }
             if state.present.is_blank { <div class="blank" aria-hidden="true"></div> }
+        </div>
+    }
+}
+
+fn start_view(state: &PageState, on: &Callbacks) -> Html {
+    let workspace = &state.workspace;
+    let title = if workspace.is_live { "the live view" } else { &workspace.scenario.title };
+    html! {
+        <div id="page" class="page-start">
+            <Start library={Rc::clone(&workspace.library)} group={state.start.group}
+                progress={state.start.progress.clone()}
+                open_run={state.start.can_return.then(|| title.to_owned())}
+                is_server_available={state.environment.is_server_available}
+                onmsg={on.start.clone()} onchoose={on.scenario.clone()} onterm={on.term.clone()}
+                onglossary={on.open.reform(|()| OpenDialog::Glossary(None))}
+                ontheme={on.theme.clone()} />
+            <Toasts toast={workspace.toast.clone()} is_comparing={false}
+                onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
+            { dialog(state, on) }
         </div>
     }
 }
@@ -96,19 +138,23 @@ fn header(state: &PageState, on: &Callbacks) -> Html {
             title: AttrValue::from(workspace.scenario.title.clone()),
             number: index.map_or(0, |index| index + 1),
             seed: run.seed,
+            scenario_seed: workspace.scenario.seed,
             is_observed,
-            without: run.without.clone(),
-            switches: workspace.scenario.switches.clone(),
+            protections: protection_labels(&run.without, &workspace.scenario.switches),
+            open_dialog: state.layout.open_dialog,
             oncommand: on.command.clone(),
             onprotection: on.protection.clone(),
             onseed: on.seed.clone(),
+            onrepeat: on.repeat.clone(),
+            onopen: on.open.clone(),
+            onclose: on.close_dialog.clone(),
         })
     };
     html! {
         <Header {content} {is_observed} theme={state.layout.theme}
             is_server_available={state.environment.is_server_available}
             oncommand={on.command.clone()} onlive={on.show_live.clone()}
-            ontheme={on.theme.clone()} />
+            ontheme={on.theme.clone()} onstart={on.start.clone()} onopen={on.open.clone()} />
     }
 }
 
@@ -124,51 +170,128 @@ fn pictures(state: &PageState, on: &Callbacks) -> Html {
     let settings = state.picture_settings();
     html! { <>
         <StagePanel has_no_clients={workspace.is_live && workspace.scene().clients.is_empty()}
-            onpoint={on.point_stage.clone()} onpress={on.press.clone()}
+            onpoint={on.point_stage.clone()} onhover={on.hover.clone()}
+            onpress={on.press.clone()}
             oncommand={on.command.clone()} />
         <TimelinePanel view={settings.timeline_view} has_spacetime={!is_observed(state)}
             is_to_scale={settings.is_to_scale}
             has_selected_node={workspace.selected_node().is_some()}
             has_hidden_lanes={!workspace.hidden_lanes.is_empty()}
             onview={on.timeline.clone()} ongantt={on.point_gantt.clone()}
-            onspacetime={on.point_spacetime.clone()} oncommand={on.command.clone()}
+            onspacetime={on.point_spacetime.clone()} onload={on.point_load.clone()}
+            onhover={on.hover.clone()} oncommand={on.command.clone()}
             onscale={on.toggle_scale.clone()} onhide={on.hide_lane.clone()}
             onshowall={on.show_all_lanes.clone()} />
     </> }
 }
 
-fn caption_area(state: &PageState, on: &Callbacks) -> Html {
+fn caption_area(state: &PageState, data: &PanelData) -> Html {
     let workspace = &state.workspace;
-    let quiz = &workspace.quiz;
-    let question = &workspace.scenario.question;
     let is_stale = state.is_stale();
     let is_at_rest = !workspace.player.is_playing && !workspace.is_following;
     let text = stale_notice(state).unwrap_or_else(|| workspace.caption());
     let goal = workspace.goal_progress();
-    let is_open = quiz.phase == QuizPhase::Open;
     html! {
         <div class="caption-area">
-            if state.present.is_presenting { { source_badge(state) } }
-            <Caption text={AttrValue::from(text)} is_warning={is_stale}
+            <Caption text={AttrValue::from(text)} clients={Rc::clone(&data.clients)}
+                is_warning={is_stale}
                 is_announced={is_stale || is_at_rest} />
             if let Some(goal) = goal {
                 <Goal text={AttrValue::from(goal.text)} is_reached={goal.is_reached} />
             }
-            <div id="question" class={classes!(is_open.then_some("question-open"))}>
-                if quiz.is_shown() {
+        </div>
+    }
+}
+
+/// What is shown beside the stage: in a presentation always one of these, otherwise only an
+/// explanation or a question, above the panels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SideContent {
+    Why,
+    Question,
+    Panel(View),
+}
+
+impl SideContent {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Why => "why",
+            Self::Question => "question",
+            Self::Panel(view) => view.test_id(),
+        }
+    }
+}
+
+fn side_content(state: &PageState) -> SideContent {
+    match state.present.view {
+        _ if state.why.chain().is_some() => SideContent::Why,
+        Some(view) => SideContent::Panel(view),
+        None if state.workspace.quiz.is_shown() => SideContent::Question,
+        None => SideContent::Panel(View::Log),
+    }
+}
+
+/// The question, its answer or an explanation: beside the stage, where it covers nothing.
+fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
+    let workspace = &state.workspace;
+    let quiz = &workspace.quiz;
+    let question = &workspace.scenario.question;
+    let is_open = quiz.phase == QuizPhase::Open;
+    html! {
+        <div id="question" class={classes!("side", is_open.then_some("question-open"))}>
+            { match side_content(state) {
+                SideContent::Why => explanation(state, data, on),
+                SideContent::Question => html! {
                     <Question question={AttrValue::from(question.text.clone())}
                         options={question.options.iter().map(|it| it.text.clone())
                             .collect::<Vec<_>>()}
+                        clients={Rc::clone(&data.clients)}
                         votes={quiz.votes.clone()} is_alone={!state.present.is_presenting}
                         vote={quiz.last_vote()} phase={quiz.phase} answer={quiz.answer()}
                         explanation={AttrValue::from(workspace.explanation())}
                         seconds_left={state.seconds_left()} ontimer={on.vote_timer.clone()}
                         onvote={on.vote.clone()} onreveal={on.reveal.clone()}
-                        onexplain={on.explain.clone()} onclose={on.close_answer.clone()} />
-                }
-            </div>
+                        onexplain={on.explain_answer.clone()} onclose={on.close_answer.clone()} />
+                },
+                SideContent::Panel(_) if state.present.view.is_some() => html! {
+                    <button class="quiet close-view" data-testid="close-view" title="Close (Esc)"
+                        onclick={on.close_view.reform(|_| ())}>{ "Close" }</button>
+                },
+                SideContent::Panel(_) => Html::default(),
+            } }
         </div>
     }
+}
+
+fn explanation(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
+    let Some(chain) = state.why.chain() else { return Html::default() };
+    let progress = chain.progress();
+    let is_answer = state.workspace.quiz.is_shown() && state.workspace.quiz.answer().is_some();
+    let is_last = progress.0 == progress.1;
+    let conclusion = (is_answer && is_last).then(|| AttrValue::from(state.workspace.explanation()));
+    html! {
+        <Why slide={chain.slide().clone()} clients={Rc::clone(&data.clients)} {progress}
+            {conclusion}
+            onstep={on.step_explanation.clone()} onclose={on.close_explanation.clone()} />
+    }
+}
+
+/// Returns the state of the experiment, for presentations, which hide the header.
+fn strip(state: &PageState) -> Html {
+    let workspace = &state.workspace;
+    let index = workspace.library.iter().position(|it| it.name == workspace.scenario.name);
+    html! {
+        <Strip title={AttrValue::from(workspace.scenario.title.clone())}
+            number={index.map_or(0, |index| index + 1)} source={source(state)}
+            without={workspace.timeline().run().without.iter().copied().collect::<Vec<_>>()}
+            violated={violated_now(workspace.timeline())} />
+    }
+}
+
+/// Returns the invariants that are violated up to the current position.
+fn violated_now(timeline: &Timeline) -> Vec<Invariant> {
+    let statuses = timeline.statuses().into_iter();
+    statuses.filter(|(_, now, _)| now.witness().is_some()).map(|(it, ..)| it).collect()
 }
 
 /// Returns the notice that replaces the caption while the connection is not live.
@@ -183,18 +306,17 @@ fn stale_notice(state: &PageState) -> Option<String> {
     })
 }
 
-/// Returns the source of the trace, for presentations, which hide the header.
-fn source_badge(state: &PageState) -> Html {
-    let (code, text) = match state.live.status(&state.environment) {
+/// Returns the source of the trace, if it is from a real server: its code and its text.
+fn source(state: &PageState) -> Option<(&'static str, AttrValue)> {
+    match state.live.status(&state.environment) {
         Some(status) if state.workspace.is_live => {
             let code = status.connection.code();
             let suffix = if status.recorded_s.is_some() { ", recording" } else { "" };
-            (code, format!("{code}{suffix}"))
+            Some((code, AttrValue::from(format!("{code}{suffix}"))))
         }
-        _ if is_observed(state) => ("recorded", "recording".to_owned()),
-        _ => return Html::default(),
-    };
-    html! { <SourceBadge {code} text={AttrValue::from(text)} /> }
+        _ if is_observed(state) => Some(("recorded", AttrValue::from("recording"))),
+        _ => None,
+    }
 }
 
 /// Returns the buttons that choose a panel, if the screen has space for only one.
@@ -228,21 +350,23 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         _ => None,
     };
     html! { <>
-        <Inspector title={AttrValue::from(title)} fields={Rc::clone(&data.fields)}
+        <Inspector title={AttrValue::from(title)} clients={Rc::clone(&data.clients)} fields={Rc::clone(&data.fields)}
             faults={Rc::clone(&data.faults)} is_empty={workspace.selected.is_none()}
             onfault={on.fault.clone()} onmenu={on.menu.clone()}
             onfilter={on.filter_by_selection.clone()} />
-        <Log rows={Rc::clone(&data.rows)} has_more={data.has_more_rows}
+        <Log rows={Rc::clone(&data.rows)} clients={Rc::clone(&data.clients)} has_more={data.has_more_rows}
             has_past={!workspace.timeline().past().is_empty()}
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
-            onrecord={on.record.clone()} onminimportance={on.min_importance.clone()}
+            onrecord={on.record.clone()} onwhy={on.explain.clone()}
+            onminimportance={on.min_importance.clone()} onterm={on.term.clone()}
             onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()}
             search={workspace.log_search.clone()} matches={Rc::clone(&data.matches)}
             onsearch={on.log_search.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
-            onwitness={on.record.clone()} />
-        <Files files={Rc::clone(&data.files)} is_comparing={workspace.compares_files}
+            onwitness={on.record.clone()} onterm={on.term.clone()} />
+        <Files files={Rc::clone(&data.files)} clients={Rc::clone(&data.clients)}
+            is_comparing={workspace.compares_files}
             can_compare={!workspace.timeline().run().without.is_empty()}
             oncompare={on.toggle_file_comparison.clone()}
             onrecord={on.record.clone()} onmore={on.more_rows.clone()} />
@@ -274,8 +398,18 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
         Some(OpenDialog::Scenarios) => html! {
             <ScenariosDialog library={Rc::clone(&workspace.library)}
                 current={AttrValue::from(workspace.scenario.name.clone())}
-                onchoose={on.scenario.clone()} {onclose} />
+                progress={state.start.progress.clone()} onchoose={on.scenario.clone()}
+                onreset={on.start.reform(|()| StartMsg::ResetProgress)} {onclose} />
         },
+        // These are below their buttons in the header.
+        Some(OpenDialog::Protections | OpenDialog::Seed) => Html::default(),
+        Some(OpenDialog::Menu) => html! {
+            <MenuDialog is_live={workspace.is_live} is_observed={is_observed(state)}
+                seed={workspace.timeline().run().seed} theme={state.layout.theme}
+                onchoose={on.menu_item.clone()} {onclose} />
+        },
+        Some(OpenDialog::Glossary(term)) => html! { <GlossaryDialog {term} {onclose} /> },
+        Some(OpenDialog::StartServer) => html! { <StartServerDialog {onclose} /> },
         Some(OpenDialog::FaultMenu) => {
             let title =
                 workspace.selected.map(|it| inspector::target_title(&workspace.scene(), it));
@@ -290,7 +424,9 @@ fn dialog(state: &PageState, on: &Callbacks) -> Html {
             <HelpDialog shortcuts_disabled={state.layout.shortcuts_disabled}
                 ontoggle={on.toggle_shortcuts.clone()} {onclose} />
         },
-        Some(OpenDialog::Legend) => html! { <LegendDialog {onclose} /> },
+        Some(OpenDialog::Legend) => html! {
+            <LegendDialog onterm={on.term.clone()} {onclose} />
+        },
         Some(OpenDialog::Exports) => {
             let query = workspace.link_to_now().to_query();
             let notice = workspace.toast.as_ref().map(|it| AttrValue::from(it.text.clone()));

@@ -1,14 +1,20 @@
 //! The question and its answer. The audience votes first; then the run reveals the answer.
 
+use std::rc::Rc;
+
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
+use super::who::text_with_clients;
+use crate::model::client_names::ClientNames;
 use crate::model::quiz::QuizPhase;
+use crate::picture::presented_text::question_size;
 use crate::picture::shape::format_tenths;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct QuestionProps {
     pub(crate) question: AttrValue,
     pub(crate) options: Vec<String>,
+    pub(crate) clients: Rc<ClientNames>,
     pub(crate) votes: Vec<u32>,
     /// Whether the page is not presenting: a single user has one vote.
     pub(crate) is_alone: bool,
@@ -72,19 +78,24 @@ fn QuestionFooter(props: &QuestionFooterProps) -> Html {
                 if props.is_alone {
                     <p>{ "Choose an answer or press its number." }</p>
                 } else {
-                    <p>{ "Count votes with the number keys; Backspace removes the last one." }</p>
                     { timer_button(props.seconds_left, &props.ontimer) }
                 }
                 <button class="primary" data-testid="reveal"
-                    onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
+                    onclick={props.onreveal.reform(|_| ())}>{ "Reveal " }<kbd>{ "Enter" }</kbd>
+                </button>
             } else if phase == QuizPhase::Answered {
-                <p class="explanation" role="status">
-                    if let Some(result) = result { <b>{ result }</b>{ " " } }
-                    { explanation }
-                </p>
-                <button class="quiet" onclick={props.onexplain.reform(|_| ())}>{ "Show why" }
-                    </button>
-                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (Esc)" }
+                // In a presentation it follows after the last event of the explanation.
+                if props.is_alone {
+                    <p class="explanation" role="status">
+                        if let Some(result) = result { <b>{ result }</b>{ " " } }
+                        { explanation }
+                    </p>
+                }
+                <button class="primary" data-testid="show-why"
+                    onclick={props.onexplain.reform(|_| ())}>
+                    { "Show why " }<kbd>{ "Enter" }</kbd>
+                </button>
+                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close " }<kbd>{ "Esc" }</kbd>
                     </button>
             } else {
                 <p>{ "Watch…" }</p>
@@ -109,37 +120,48 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
             (is_answered && !is_correct).then_some("wrong")
         );
         let percent = f64::from(count) / f64::from(votes_total.max(1)) * 100.0;
-        let votes_text = if count == 1 { "1 vote".to_owned() } else { format!("{count} votes") };
         let vote_text = match (is_alone, props.vote == Some(index)) {
             (true, true) => "Your answer".to_owned(),
             (true, false) => String::new(),
-            (false, _) if votes_total > 0 => votes_text,
+            (false, _) if votes_total > 0 => count.to_string(),
             (false, _) => String::new(),
         };
+        let unit = if count == 1 { " vote" } else { " votes" };
         html! {
             <li key={index}>
                 <button {class} {onclick} disabled={phase != QuizPhase::Open}
                     data-testid={format!("option-{}", index + 1)}>
                     <kbd>{ index + 1 }</kbd>
-                    <span class="text">{ text.clone() }</span>
+                    <span class="text">
+                        { text_with_clients(text, &props.clients) }
+                        if is_correct { <span class="tick" aria-label="correct">{ " ✓" }</span> }
+                    </span>
                     if !is_alone {
                         <svg class="vote-bar" viewBox="0 0 100 4" preserveAspectRatio="none"
                             aria-hidden="true">
                             <rect width={format_tenths(percent.round())} height="4" />
                         </svg>
                     }
-                    <span class="count">{ vote_text }</span>
-                    if is_correct { <span class="tick">{ "✓" }</span> }
+                    <span class="count">
+                        { vote_text }
+                        if !is_alone && votes_total > 0 {
+                            <span class="unseen">{ unit }</span>
+                        }
+                    </span>
                 </button>
             </li>
         }
     };
     let result = vote_result(&options, props.vote.filter(|_| is_alone), answer);
-    let class =
-        classes!("question", is_answered.then_some("answered"), is_alone.then_some("single-user"));
+    let class = classes!(
+        "question",
+        question_size(&question, &options),
+        is_answered.then_some("answered"),
+        is_alone.then_some("single-user")
+    );
     html! {
         <section data-testid="question" {class} aria-label="Question">
-            <h2>{ question }</h2>
+            <h2>{ text_with_clients(&question, &props.clients) }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
             <QuestionFooter {phase} {is_alone} {result} explanation={props.explanation.clone()}
                 seconds_left={props.seconds_left} ontimer={props.ontimer.clone()}

@@ -3,8 +3,8 @@
 use yew::{Callback, Html, PointerEvent, Properties, component, html};
 
 use super::figure::{Figure, target_of};
-use crate::area::selection::PointerAction;
-use crate::model::shortcuts::Command;
+use crate::area::selection::{Hover, PointerAction};
+use crate::model::shortcuts::{Command, View};
 use crate::model::target::Target;
 
 #[derive(Clone, PartialEq, Properties)]
@@ -12,6 +12,8 @@ pub(crate) struct StagePanelProps {
     /// Whether to say how to start clients.
     pub(crate) has_no_clients: bool,
     pub(crate) onpoint: Callback<PointerAction>,
+    /// The pointer or the focus is on a target, or has left it.
+    pub(crate) onhover: Callback<Option<Hover>>,
     /// A touch has started on this target, or has ended.
     pub(crate) onpress: Callback<Option<Target>>,
     pub(crate) oncommand: Callback<Command>,
@@ -29,7 +31,8 @@ pub(crate) fn StagePanel(props: &StagePanelProps) -> Html {
             tabindex="-1">
             <div class="picture-area" id="stage" {onpointerdown}
                 onpointerup={press_ended.clone()} onpointercancel={press_ended}>
-                <Figure id="picture-stage" onpoint={props.onpoint.clone()} />
+                <Figure id="picture-stage" view={Some(View::Stage)} onpoint={props.onpoint.clone()}
+                    onhover={props.onhover.clone()} />
             </div>
             if props.has_no_clients {
                 <p class="empty">

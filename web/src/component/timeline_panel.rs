@@ -1,9 +1,9 @@
-//! The panel of the timelines below the stage: leases and space-time.
+//! The panel of the timelines below the stage: leases, space-time and load.
 
 use yew::{Callback, Html, Properties, component, html};
 
 use super::figure::Figure;
-use crate::area::selection::PointerAction;
+use crate::area::selection::{Hover, PointerAction};
 use crate::model::shortcuts::{Command, View};
 
 #[derive(Clone, PartialEq, Properties)]
@@ -20,6 +20,9 @@ pub(crate) struct TimelinePanelProps {
     pub(crate) onview: Callback<View>,
     pub(crate) ongantt: Callback<PointerAction>,
     pub(crate) onspacetime: Callback<PointerAction>,
+    pub(crate) onload: Callback<PointerAction>,
+    /// The pointer or the focus is on a target of a timeline, or has left it.
+    pub(crate) onhover: Callback<Option<Hover>>,
     pub(crate) oncommand: Callback<Command>,
     pub(crate) onscale: Callback<()>,
     pub(crate) onhide: Callback<()>,
@@ -44,7 +47,10 @@ pub(crate) fn TimelinePanel(props: &TimelinePanelProps) -> Html {
                 id={format!("panel-{}", view.test_id())}
                 hidden={shown_view != view} data-time="" role="region" tabindex="-1"
                 aria-label={view.title()}>
-                if shown_view == view { <Figure {id} onpoint={onpoint.clone()} /> }
+                if shown_view == view {
+                    <Figure {id} view={Some(view)} onpoint={onpoint.clone()}
+                        onhover={props.onhover.clone()} />
+                }
             </div>
         }
     };
@@ -54,9 +60,10 @@ pub(crate) fn TimelinePanel(props: &TimelinePanelProps) -> Html {
                 <div class="tabs" role="group" aria-label="View">
                     { tab(View::Gantt) }
                     if props.has_spacetime { { tab(View::SpaceTime) } }
+                    { tab(View::Load) }
                 </div>
                 <div class="zoom" role="group" aria-label="Zoom">
-                    if shown_view == View::Gantt {
+                    if shown_view != View::SpaceTime {
                         <ZoomButtons oncommand={props.oncommand.clone()} />
                     } else {
                         <LaneButtons is_to_scale={props.is_to_scale}
@@ -70,6 +77,7 @@ pub(crate) fn TimelinePanel(props: &TimelinePanelProps) -> Html {
             <div class="lower-area" id="lower">
                 { section(View::Gantt, "picture-gantt", &props.ongantt) }
                 { section(View::SpaceTime, "picture-spacetime", &props.onspacetime) }
+                { section(View::Load, "picture-load", &props.onload) }
             </div>
         </section>
     }

@@ -1,5 +1,5 @@
-//! The colours of clients: eight hues, always doubled by the client's number. Further clients have a
-//! neutral colour.
+//! The colours of clients: eight hues, always doubled by the client's number. Further clients have
+//! a neutral colour.
 //!
 //! A class gives its element and the descendants the property `--who`, and shapes of pictures the
 //! current colour. Text on a filled shape has the colour `--on-client`.

@@ -35,19 +35,18 @@ pub(crate) fn flags(
     let mut flags: Vec<Flag> = Vec::new();
     for (invariant, at, record) in violations {
         let title = format!("{invariant} · {}", in_words(*invariant));
-        match flags.iter_mut().find(|flag| flag.record == *record) {
-            Some(flag) => flag.titles.push(title),
-            None => {
-                let witness = Witness::new(intervals, *record, *at);
-                flags.push(Flag {
-                    at: *at,
-                    record: *record,
-                    titles: vec![title],
-                    detail: witness.detail(intervals, &name),
-                    subject: witness.subject(),
-                });
-            }
+        if let Some(flag) = flags.iter_mut().find(|flag| flag.record == *record) {
+            flag.titles.push(title);
+            continue;
         }
+        let witness = Witness::new(intervals, *record, *at);
+        flags.push(Flag {
+            at: *at,
+            record: *record,
+            titles: vec![title],
+            detail: witness.detail(intervals, &name),
+            subject: witness.subject(),
+        });
     }
     flags.sort_by_key(|flag| (flag.at, flag.record));
     flags
@@ -135,7 +134,7 @@ mod tests {
     use leasehold_sim::{Protection, Scenario};
 
     #[test]
-    fn stale_append_is_told_in_words() {
+    fn stale_append_is_described_in_words() {
         let scenario = Scenario::from_name("gc-pause").unwrap();
         let outcome = scenario.run_without(&[Protection::Fencing].into()).execute();
         let mut intervals = Intervals::default();

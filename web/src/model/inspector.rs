@@ -222,6 +222,9 @@ fn answer_text(answer: &Answer) -> String {
 fn step_text(step: &leasehold_sim::ScriptStep) -> String {
     use leasehold_sim::ScriptStep;
     match step {
+        ScriptStep::Acquire { lock, or_release: Some(other), .. } => {
+            format!("acquire {lock}, or release {other} and retry")
+        }
         ScriptStep::Acquire { lock, wait_ms: 0, .. } => format!("acquire {lock}, polling"),
         ScriptStep::Acquire { lock, .. } => format!("acquire {lock}"),
         ScriptStep::Work { ms } => format!("work for {}", VirtualTime::from_millis(*ms)),
@@ -230,8 +233,8 @@ fn step_text(step: &leasehold_sim::ScriptStep) -> String {
         }
         ScriptStep::Append { file, .. } => format!("append to {file}"),
         ScriptStep::Release { lock } => format!("release {lock}"),
-        ScriptStep::Close => "close the session".to_owned(),
         ScriptStep::Read { file, .. } => format!("read {file}"),
+        ScriptStep::Close => "close the session".to_owned(),
         ScriptStep::Repeat { .. } => "repeat from the start".to_owned(),
     }
 }

@@ -1,9 +1,8 @@
 //! The lecturer's notes, shown in a second window: the current position, the next step, and the
 //! answer that the audience does not see yet.
 
-use leasehold_sim::Protection;
-
 use super::quiz::QuizPhase;
+use super::shortcuts::protection_key;
 use super::workspace::Workspace;
 
 /// Separators of the encoded notes: between fields, and between the options of one field.
@@ -102,9 +101,8 @@ fn next_step_text(workspace: &Workspace, seconds_left: Option<u32>) -> String {
         workspace.scenario.switches.iter().find(|it| !timeline.run().without.contains(it));
     match enabled_protection {
         Some(protection) => {
-            let number = Protection::ALL.iter().position(|it| it == protection).unwrap_or(0) + 1;
-            let key = if number < 10 { format!(" (Shift {number})") } else { String::new() };
-            format!("Disable {protection}{key} and compare (M), or play to the end.")
+            let key = protection_key(*protection);
+            format!("Disable {protection} ({key}) and compare (M), or play to the end.")
         }
         None => "No more stops. Compare (M), or play to the end.".to_owned(),
     }
@@ -114,6 +112,7 @@ fn next_step_text(workspace: &Workspace, seconds_left: Option<u32>) -> String {
 mod tests {
     use super::*;
     use crate::model::link::Link;
+    use leasehold_sim::Protection;
 
     #[test]
     fn notes_show_the_answer_and_the_next_stop() {

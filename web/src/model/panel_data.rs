@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use leasehold_sim::{Invariant, InvariantStatus};
 
+use super::client_names::ClientNames;
 use super::fault_options::FaultOption;
 use super::file_views::FileView;
 use super::inspector::{Field, InspectorContext, inspector_fields, with_changes};
@@ -40,6 +41,7 @@ pub(crate) struct PanelData {
     pub(crate) matches: Rc<LogMatches>,
     pub(crate) statuses: Rc<Vec<(Invariant, InvariantStatus, InvariantStatus)>>,
     pub(crate) files: Rc<Vec<FileView>>,
+    pub(crate) clients: Rc<ClientNames>,
     /// The stop conditions: name and label.
     pub(crate) choices: Rc<Vec<(String, String)>>,
 }
@@ -117,6 +119,7 @@ impl PanelData {
             has_more_rows: has_more,
             matches: Rc::new(matches),
             statuses: Rc::new(timeline.statuses()),
+            clients: Rc::new(ClientNames::of_run(timeline.run())),
             files: Rc::new(file_views),
             choices: Rc::new(if timeline.live_trace().is_some() {
                 Vec::new()

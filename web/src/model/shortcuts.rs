@@ -1,5 +1,7 @@
 //! Keyboard shortcuts: maps key presses to commands, depending on the focus.
 
+use leasehold_sim::Protection;
+
 /// An action that the user can invoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -30,13 +32,18 @@ pub(crate) enum Command {
     RetractVote,
     Enter,
     Escape,
+    /// Goes to the next or previous event of an explanation.
+    StepExplanation {
+        forward: bool,
+    },
+    CloseExplanation,
     /// Injects the fault that the menu of the selected target lists under this letter.
     InjectFault(char),
     Search,
     /// Searches in the log.
     SearchLog,
     NextViolation,
-    ToggleProtection(usize),
+    ToggleProtection(Protection),
     ToggleComparison,
     Undo,
     Redo,
@@ -76,10 +83,11 @@ pub(crate) enum View {
     Log,
     Invariants,
     Files,
+    Load,
 }
 
 impl View {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Stage,
         Self::SpaceTime,
         Self::Gantt,
@@ -87,6 +95,7 @@ impl View {
         Self::Log,
         Self::Invariants,
         Self::Files,
+        Self::Load,
     ];
 
     /// Returns the `data-testid` of its panel, which is also its id.
@@ -99,6 +108,7 @@ impl View {
             Self::Log => "log",
             Self::Invariants => "invariants",
             Self::Files => "files",
+            Self::Load => "load",
         }
     }
 
@@ -111,6 +121,7 @@ impl View {
             Self::Log => "Log",
             Self::Invariants => "Invariants",
             Self::Files => "Files",
+            Self::Load => "Load",
         }
     }
 }
@@ -139,6 +150,8 @@ pub(crate) struct KeyContext {
     /// A picture with focusable items has the focus.
     pub(crate) in_picture: bool,
     pub(crate) is_question_open: bool,
+    /// The causes of an event are shown one after the other.
+    pub(crate) is_explaining: bool,
     pub(crate) is_presenting: bool,
     /// The user has disabled single-character shortcuts.
     pub(crate) shortcuts_disabled: bool,
@@ -169,13 +182,17 @@ pub(crate) const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
             ("X · Shift D · Y", "drop, duplicate or delay a packet"),
             ("Enter", "open the fault menu"),
             ("U · Shift U", "undo or redo"),
-            ("Shift 1 – 9", "disable or enable a protection"),
+            (
+                "Shift 1 – 9, Shift 0",
+                "disable or enable a protection (its number is on its button)",
+            ),
+            ("Shift A · S · W", "fifo, lock-order, read-lock"),
         ],
     ),
     (
         "Views",
         &[
-            ("1 – 7", "stage, space-time, leases, inspector, log, invariants, files"),
+            ("1 – 8", "stage, space-time, leases, inspector, log, invariants, files, load"),
             ("Tab, ↑ ↓", "focus a view; move between its items"),
             ("W S · A D · 0", "on a timeline: zoom, pan, fit"),
             ("M", "compare with the same run under other protections"),
@@ -191,8 +208,11 @@ pub(crate) const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
             ("O", "scenarios"),
             ("Q", "turn stops and question on or off"),
             ("1 – 4, Enter", "on a question: count a vote (presenting) or guess; reveal"),
+            ("Enter", "on an answer: explain it, one event for each key"),
+            ("→ ←, Esc", "in an explanation: next or previous event; close"),
             ("Backspace", "undo the last vote"),
             ("P · F", "presentation mode, full screen"),
+            ("4 – 7", "while presenting: show a panel beside the stage, or hide it"),
             ("J", "lecturer's notes in a second window"),
             ("B", "blank the screen (while presenting, also «.», as remotes send it)"),
             ("H", "highlight the pointer"),
@@ -211,8 +231,23 @@ pub(crate) fn command_for(press: KeyPress<'_>, context: KeyContext) -> Option<Co
     if press.alt || (press.control && !press.key.starts_with("Arrow")) {
         return None;
     }
-    named_key_command(press, context).or_else(|| {
+    let explanation = context.is_explaining.then(|| explanation_command(press, context)).flatten();
+    explanation.or_else(|| named_key_command(press, context)).or_else(|| {
         if context.shortcuts_disabled { None } else { character_command(press, context) }
+    })
+}
+
+/// Keys that go through an explanation.
+fn explanation_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command> {
+    if press.shift || press.control {
+        return None;
+    }
+    Some(match press.key {
+        "Enter" if context.on_button => return None,
+        "ArrowRight" | "PageDown" | "Enter" => Command::StepExplanation { forward: true },
+        "ArrowLeft" | "PageUp" => Command::StepExplanation { forward: false },
+        "Escape" => Command::CloseExplanation,
+        _ => return None,
     })
 }
 
@@ -245,15 +280,44 @@ fn named_key_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command
     })
 }
 
+/// The keys of the protections, in the order of [`Protection::ALL`], each with Shift: digits by
+/// their position on the keyboard, then letters that no other command uses.
+const PROTECTION_KEYS: [char; Protection::ALL.len()] =
+    ['1', '2', '3', '4', '5', '6', '7', '8', '9', '0', 'A', 'S', 'W'];
+
+/// Returns the fixed number of a protection, counted from 1.
+pub(crate) fn protection_number(protection: Protection) -> usize {
+    protection as usize + 1
+}
+
+/// Returns the label of the key that disables and enables a protection, such as "Shift 1".
+pub(crate) fn protection_key(protection: Protection) -> String {
+    format!("Shift {}", PROTECTION_KEYS[protection as usize])
+}
+
+fn protection_of_key(press: KeyPress<'_>) -> Option<Protection> {
+    let digit = press.code.strip_prefix("Digit").and_then(|digit| digit.chars().next());
+    let mut characters = press.key.chars();
+    let letter = characters.next().filter(|_| characters.next().is_none());
+    let key = digit.or(letter.filter(char::is_ascii_uppercase))?;
+    let index = PROTECTION_KEYS.iter().position(|it| *it == key)?;
+    Protection::ALL.get(index).copied()
+}
+
 /// Letters, digits and other characters.
 fn character_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command> {
     if let Some(digit) = press.code.strip_prefix("Digit").and_then(|it| it.parse::<usize>().ok()) {
         return match (digit, press.shift) {
-            (1.., true) => Some(Command::ToggleProtection(digit - 1)),
-            (0, _) => Some(Command::FitTime),
+            (_, true) => protection_of_key(press).map(Command::ToggleProtection),
+            (0, false) => Some(Command::FitTime),
             (1.., false) if context.is_question_open => Some(Command::Vote(digit - 1)),
             (1.., false) => View::ALL.get(digit - 1).copied().map(Command::ShowView),
         };
+    }
+    if press.shift
+        && let Some(protection) = protection_of_key(press)
+    {
+        return Some(Command::ToggleProtection(protection));
     }
     if context.on_time_axis && !press.shift {
         match press.code {
@@ -304,6 +368,8 @@ fn character_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn press<'a>(key: &'a str, code: &'a str) -> KeyPress<'a> {
@@ -346,7 +412,10 @@ mod tests {
             Some(Command::ShowView(View::SpaceTime))
         );
         let shift = KeyPress { shift: true, ..press("\"", "Digit2") };
-        assert_eq!(command_for(shift, question_open), Some(Command::ToggleProtection(1)));
+        assert_eq!(
+            command_for(shift, question_open),
+            Some(Command::ToggleProtection(Protection::Dedupe))
+        );
         assert_eq!(
             command_for(press("Backspace", "Backspace"), question_open),
             Some(Command::RetractVote)
@@ -374,5 +443,188 @@ mod tests {
         assert_eq!(command_for(press("Enter", "Enter"), on_button), None);
         let control = KeyPress { control: true, ..press("c", "KeyC") };
         assert_eq!(command_for(control, KeyContext::default()), None, "Control C still copies");
+    }
+
+    /// Returns a name for each kind of command. Exhaustive, so that a new command needs a name here,
+    /// and a key.
+    const fn name(command: Command) -> &'static str {
+        match command {
+            Command::PlayPause => "play",
+            Command::Step { .. } => "step",
+            Command::StepImportant { .. } => "key event",
+            Command::StepOfNode { .. } => "event of node",
+            Command::GoToStart => "start",
+            Command::GoToEnd => "end",
+            Command::Slower => "slower",
+            Command::Faster => "faster",
+            Command::AutoPace => "automatic speed",
+            Command::Nudge { .. } => "nudge",
+            Command::GoToStop { .. } => "stop",
+            Command::ShowView(_) => "view",
+            Command::Vote(_) => "vote",
+            Command::RetractVote => "retract vote",
+            Command::Enter => "enter",
+            Command::Escape => "escape",
+            Command::StepExplanation { .. } => "step explanation",
+            Command::CloseExplanation => "close explanation",
+            Command::InjectFault(_) => "fault",
+            Command::Search => "search",
+            Command::NextViolation => "next violation",
+            Command::ToggleProtection(_) => "protection",
+            Command::ToggleComparison => "compare",
+            Command::Undo => "undo",
+            Command::Redo => "redo",
+            Command::Scenarios => "scenarios",
+            Command::Zoom { .. } => "zoom",
+            Command::Pan { .. } => "pan",
+            Command::FitTime => "fit",
+            Command::TogglePresenting => "present",
+            Command::FullScreen => "full screen",
+            Command::ToggleBlankScreen => "blank",
+            Command::TogglePointerHalo => "halo",
+            Command::Legend => "legend",
+            Command::Export => "export",
+            Command::CopyLink => "copy link",
+            Command::ToggleLive => "live",
+            Command::ToggleQuiz => "quiz",
+            Command::Help => "help",
+            Command::Notes => "notes",
+            Command::FocusItem { .. } => "item",
+        }
+    }
+
+    /// The number of kinds of commands.
+    const COMMANDS: usize = 41;
+
+    const NAMED_KEYS: [&str; 13] = [
+        " ",
+        "Enter",
+        "Escape",
+        "Home",
+        "End",
+        "PageDown",
+        "PageUp",
+        "Backspace",
+        "ArrowUp",
+        "ArrowDown",
+        "ArrowLeft",
+        "ArrowRight",
+        "Tab",
+    ];
+
+    /// Returns all key presses of a keyboard with the American layout: key, code, Shift, Control.
+    fn all_presses() -> Vec<(String, String, bool, bool)> {
+        let mut keys: Vec<(String, String, bool)> = Vec::new();
+        for key in NAMED_KEYS {
+            keys.extend([false, true].map(|shift| (key.to_owned(), key.to_owned(), shift)));
+        }
+        for letter in 'A'..='Z' {
+            let code = format!("Key{letter}");
+            keys.push((letter.to_ascii_lowercase().to_string(), code.clone(), false));
+            keys.push((letter.to_string(), code, true));
+        }
+        for (digit, shifted) in ('0'..='9').zip(")!@#$%^&*(".chars()) {
+            keys.push((digit.to_string(), format!("Digit{digit}"), false));
+            keys.push((shifted.to_string(), format!("Digit{digit}"), true));
+        }
+        for (plain, shifted) in ["[{", "]}", "\\|", ",<", ".>", "/?", ";:", "'\"", "-_", "=+"]
+            .map(|it| (it.chars().next().unwrap(), it.chars().nth(1).unwrap()))
+        {
+            keys.push((plain.to_string(), "Other".to_owned(), false));
+            keys.push((shifted.to_string(), "Other".to_owned(), true));
+        }
+        let with_control = |(key, code, shift): (String, String, bool)| {
+            [false, true].map(|control| (key.clone(), code.clone(), shift, control))
+        };
+        keys.into_iter().flat_map(with_control).collect()
+    }
+
+    fn all_contexts() -> Vec<KeyContext> {
+        let context = |bits: u32| KeyContext {
+            in_text_field: bits & 1 != 0,
+            on_button: bits & 2 != 0,
+            on_time_axis: bits & 4 != 0,
+            in_picture: bits & 8 != 0,
+            is_question_open: bits & 16 != 0,
+            is_explaining: bits & 32 != 0,
+            is_presenting: bits & 64 != 0,
+            ..KeyContext::default()
+        };
+        (0..128).map(context).collect()
+    }
+
+    #[test]
+    fn every_command_has_a_key() {
+        let (mut names, mut protections, mut views) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (key, code, shift, control) in &all_presses() {
+            let press = KeyPress { key, code, shift: *shift, control: *control, alt: false };
+            for command in all_contexts().into_iter().filter_map(|it| command_for(press, it)) {
+                names.insert(name(command));
+                match command {
+                    Command::ToggleProtection(protection) => drop(protections.insert(protection)),
+                    Command::ShowView(view) => drop(views.insert(view.test_id())),
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(names.len(), COMMANDS, "{names:?}");
+        assert_eq!(protections.len(), Protection::ALL.len(), "{protections:?}");
+        assert_eq!(views.len(), View::ALL.len(), "{views:?}");
+    }
+
+    #[test]
+    fn protections_have_fixed_numbers_and_keys_of_their_own() {
+        for (index, protection) in Protection::ALL.into_iter().enumerate() {
+            assert_eq!(protection as usize, index);
+            let key = PROTECTION_KEYS[index];
+            let code =
+                if key.is_ascii_digit() { format!("Digit{key}") } else { format!("Key{key}") };
+            let key = key.to_string();
+            let press = KeyPress { key: &key, code: &code, shift: true, ..KeyPress::default() };
+            for context in all_contexts().into_iter().filter(|it| !it.in_text_field) {
+                let command = command_for(press, context);
+                assert_eq!(command, Some(Command::ToggleProtection(protection)), "{context:?}");
+            }
+            // With the caps lock the letter is not a shortcut.
+            if code.starts_with("Key") {
+                let press = KeyPress { shift: false, ..press };
+                assert_eq!(command_for(press, KeyContext::default()), None);
+            }
+        }
+    }
+
+    #[test]
+    fn help_lists_every_key() {
+        let listed: Vec<&str> = SHORTCUTS
+            .iter()
+            .flat_map(|(_, shortcuts)| *shortcuts)
+            .flat_map(|(keys, _)| keys.split([' ', ',']))
+            .collect();
+        for (key, _, shift, control) in &all_presses() {
+            let code = format!("Key{}", key.to_ascii_uppercase());
+            let is_letter = key.chars().all(|it| it.is_ascii_alphabetic()) && key.len() == 1;
+            let press = KeyPress {
+                key,
+                code: if is_letter { &code } else { "Other" },
+                shift: *shift,
+                control: *control,
+                alt: false,
+            };
+            let found = all_contexts().into_iter().any(|it| command_for(press, it).is_some());
+            let label = match key.as_str() {
+                " " => "Space".to_owned(),
+                "Escape" => "Esc".to_owned(),
+                "ArrowLeft" => "←".to_owned(),
+                "ArrowRight" => "→".to_owned(),
+                "ArrowUp" => "↑".to_owned(),
+                "ArrowDown" => "↓".to_owned(),
+                "PageUp" | "PageDown" => "Page".to_owned(),
+                "," => continue,
+                key if is_letter => key.to_ascii_uppercase(),
+                key => key.to_owned(),
+            };
+            assert!(!found || listed.contains(&label.as_str()), "{key} is not in the help");
+        }
     }
 }

@@ -164,11 +164,10 @@ fn rings_of_every_step_have_the_size_of_their_lease() {
         let picture =
             stage(&StageInput::new(&scene, timeline.now()), Area::new((824.0, 238.0), false));
         for client in &scene.clients {
-            let group = picture.shapes.iter().find_map(|shape| match shape {
-                Shape::Group(group) if group.target == Some(Target::Node(client.node)) => {
-                    Some(group)
-                }
-                _ => None,
+            let target = Some(Target::Node(client.node));
+            let group = picture.shapes.iter().find_map(|shape| {
+                if let Shape::Group(group) = shape { Some(group) } else { None }
+                    .filter(|group| group.target == target)
             });
             let group = group.unwrap_or_else(|| panic!("{what}: {} is missing", client.name));
             let now = timeline.now();
@@ -182,9 +181,9 @@ fn rings_of_every_step_have_the_size_of_their_lease() {
 
 #[track_caller]
 fn check_ring(what: &str, group: &Group, class_prefix: &str, fraction: f64) {
-    let ring = group.shapes.iter().find_map(|shape| match shape {
-        Shape::Path { class, d } if class.starts_with(class_prefix) => Some(d),
-        _ => None,
+    let ring = group.shapes.iter().find_map(|shape| {
+        let Shape::Path { class, d } = shape else { return None };
+        class.starts_with(class_prefix).then_some(d)
     });
     let Some(data) = ring else {
         assert!(fraction <= 0.0, "{what}: {class_prefix} is missing, {fraction} remains");

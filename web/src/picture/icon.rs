@@ -4,18 +4,21 @@
 use super::shape::{Shape, path};
 
 /// The width and height of the box of every icon.
+#[cfg(test)]
 pub(crate) const ICON_SIZE: f64 = 24.0;
 
 macro_rules! icons {
     ($($(#[$doc:meta])* $name:ident = $style:ident $d:literal,)*) => {
         /// A symbol of the page.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(dead_code, reason = "a complete set, of which the page uses what it needs")]
         pub(crate) enum Icon {
             $($(#[$doc])* $name,)*
         }
 
         impl Icon {
             /// All icons.
+            #[allow(dead_code, reason = "for tests and samples")]
             pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// Returns the path data, for a box of 24 by 24 units.
@@ -97,7 +100,8 @@ icons! {
     Settings = Outline "M4 7H10M15 7H20M4 17H9M14 17H20M12.5 4.5A2.5 2.5 0 1 1 12.5 9.5\
          A2.5 2.5 0 1 1 12.5 4.5ZM11.5 14.5A2.5 2.5 0 1 1 11.5 19.5A2.5 2.5 0 1 1 11.5 14.5Z",
     /// The seed of a run.
-    Dice = Outline "M4 4H20V20H4ZM8.5 8.4V8.6M15.5 8.4V8.6M12 11.9V12.1M8.5 15.4V15.6M15.5 15.4V15.6",
+    Dice = Outline "M4 4H20V20H4ZM8.5 8.4V8.6M15.5 8.4V8.6M12 11.9V12.1M8.5 15.4V15.6\
+         M15.5 15.4V15.6",
     Trash = Outline "M4 6.5H20M9 6.5V3.5H15V6.5M6 6.5L7 20.5H17L18 6.5M10 10.5V16.5M14 10.5V16.5",
     Upload = Outline "M12 15.5V4M7.5 8L12 3.5L16.5 8M4.5 16V20.5H19.5V16",
     FullScreen = Outline "M4 9V4H9M15 4H20V9M20 15V20H15M9 20H4V15",

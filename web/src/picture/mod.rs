@@ -6,12 +6,14 @@ pub(crate) mod axis;
 pub(crate) mod card;
 pub(crate) mod exported;
 pub(crate) mod gantt;
+pub(crate) mod hero;
 pub(crate) mod icon;
 mod labels;
 mod lanes;
 pub(crate) mod load;
 #[cfg(test)]
 mod path_bounds;
+pub(crate) mod presented_text;
 pub(crate) mod reconciler;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
@@ -19,6 +21,7 @@ pub(crate) mod stage;
 pub(crate) mod symbol;
 pub(crate) mod tape;
 pub(crate) mod text_width;
+#[allow(dead_code, reason = "the start screen shows them")]
 pub(crate) mod thumbnail;
 mod who;
 pub(crate) mod workspace_pictures;

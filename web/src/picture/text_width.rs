@@ -1,7 +1,8 @@
 //! The width of texts, so that nothing is clipped and nothing overlaps.
 //!
-//! The widths are those of DejaVu Sans, the last font of the page's list. It is wider than the fonts
-//! of the other systems, so a text needs at most the width that is computed here, in every browser.
+//! The widths are those of DejaVu Sans, the last font of the page's list. It is wider than the
+//! fonts of the other systems, so a text needs at most the width that is computed here, in every
+//! browser.
 
 /// The stroke weight of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

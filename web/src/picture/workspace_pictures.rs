@@ -2,10 +2,12 @@
 
 use leasehold_sim::{Importance, VirtualTime};
 
-use super::gantt::{GanttInput, gantt, lease_axis};
+use super::card::{Card, card_shape};
+use super::gantt::{self, GanttInput, gantt, lease_axis};
+use super::load::load;
 use super::shape::{Area, Picture};
 use super::spacetime::{self, spacetime};
-use super::stage::{StageInput, stage};
+use super::stage::{self, StageInput, stage};
 use super::tape::{TapeInput, tape};
 use crate::model::comparison::{Comparison, ComparisonMode};
 use crate::model::lease_view::LeaseView;
@@ -31,6 +33,8 @@ pub(crate) struct PictureSettings {
     pub(crate) is_to_scale: bool,
     pub(crate) is_presenting: bool,
     pub(crate) reduced_motion: bool,
+    /// The target that the pointer or the focus is on, and where.
+    pub(crate) hovered: Option<(View, Target, (f64, f64))>,
 }
 
 impl PictureSettings {
@@ -43,7 +47,7 @@ impl PictureSettings {
     pub(crate) fn time_at(self, view: View, workspace: &Workspace, x: f64) -> Option<VirtualTime> {
         let area = self.area(self.sizes.lower);
         let axis = lease_axis(workspace.visible_range(), area);
-        (view == View::Gantt && x >= axis.left).then(|| axis.time_at(x))
+        (matches!(view, View::Gantt | View::Load) && x >= axis.left).then(|| axis.time_at(x))
     }
 }
 
@@ -66,12 +70,20 @@ impl<'a> WorkspacePictures<'a> {
         if let Some(comparison) = &self.workspace.comparison {
             pictures.extend(self.comparison(comparison).into_iter().map(|(id, it)| (id, it, None)));
         } else {
-            pictures.push(("picture-stage", self.stage(), self.workspace.selected));
-            pictures.push(if self.settings.timeline_view == View::SpaceTime {
-                ("picture-spacetime", self.spacetime(), None)
-            } else {
-                ("picture-gantt", self.gantt(), None)
-            });
+            let stage = self.with_card(View::Stage, self.stage(), self.settings.sizes.stage);
+            pictures.push(("picture-stage", stage, self.workspace.selected));
+            let view = self.settings.timeline_view;
+            let (id, timeline) = match view {
+                View::SpaceTime => ("picture-spacetime", self.spacetime()),
+                View::Load => ("picture-load", self.load()),
+                View::Stage
+                | View::Gantt
+                | View::Inspector
+                | View::Log
+                | View::Invariants
+                | View::Files => ("picture-gantt", self.gantt()),
+            };
+            pictures.push((id, self.with_card(view, timeline, self.settings.sizes.lower), None));
         }
         pictures.push(("picture-tape", self.tape(), None));
         pictures
@@ -81,7 +93,7 @@ impl<'a> WorkspacePictures<'a> {
     pub(crate) fn names(&self) -> Vec<&'static str> {
         // The trace of a real server contains no packets.
         let has_spacetime = self.workspace.timeline().live_trace().is_none();
-        let names = ["stage", "leases", "space-time", "tape"].into_iter();
+        let names = ["stage", "leases", "space-time", "load", "tape"].into_iter();
         names.filter(|name| has_spacetime || *name != "space-time").collect()
     }
 
@@ -91,6 +103,7 @@ impl<'a> WorkspacePictures<'a> {
             "stage" => Some(self.stage()),
             "leases" => Some(self.gantt()),
             "space-time" => Some(self.spacetime()),
+            "load" => Some(self.load()),
             "tape" => Some(self.tape()),
             _ => None,
         }
@@ -107,6 +120,46 @@ impl<'a> WorkspacePictures<'a> {
             ..StageInput::new(&scene, workspace.timeline().now())
         };
         stage(&input, self.settings.area(self.settings.sizes.stage))
+    }
+
+    /// Adds the card of the target that the pointer or the focus is on, if it is in this picture.
+    fn with_card(&self, view: View, mut picture: Picture, size: (f64, f64)) -> Picture {
+        let hovered = self.settings.hovered.filter(|(hovered_view, ..)| *hovered_view == view);
+        if let Some((_, target, at)) = hovered
+            && let Some(card) = self.card(view, target)
+        {
+            let clients = &self.workspace.timeline().run().config.clients;
+            let name = card.client.and_then(|it| usize::from(it.0).checked_sub(1));
+            let name = name.and_then(|index| clients.get(index)).map(|it| it.name.as_str());
+            picture.shapes.push(card_shape(&card, name, at, self.settings.area(size)));
+        }
+        picture
+    }
+
+    /// Returns what the card beside a target says.
+    fn card(&self, view: View, target: Target) -> Option<Card> {
+        let timeline = self.workspace.timeline();
+        match (view, target) {
+            (View::Stage, _) => {
+                let scene = self.workspace.scene();
+                stage::card_for(&StageInput::new(&scene, timeline.now()), target)
+            }
+            (_, Target::Record(record)) if view != View::Gantt => Card::of_record(timeline, record),
+            (_, target) => {
+                let card = gantt::card_for(&GanttInput::new(&LeaseView::new(timeline)), target);
+                let of_record = || match target {
+                    Target::Record(record) => Card::of_record(timeline, record),
+                    Target::Node(_) | Target::Link(_) | Target::Packet(_) | Target::Lock(_) => None,
+                };
+                card.or_else(of_record)
+            }
+        }
+    }
+
+    fn load(&self) -> Picture {
+        let area = self.settings.area(self.settings.sizes.lower);
+        let view = LeaseView::new(self.workspace.timeline());
+        load(&view, self.workspace.visible_range(), area)
     }
 
     fn gantt(&self) -> Picture {

@@ -5,11 +5,14 @@ use yew::{AttrValue, Callback, Html, Properties, component, html};
 
 use super::Dialog;
 use crate::component::figure::shape_view;
-use crate::component::scenario_bar::capitalized;
+use crate::component::terms::TermText;
 use crate::model::event_category::EventCategory;
+use crate::model::protection_labels::capitalized;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct LegendProps {
+    /// Receives the name of a term of the glossary.
+    pub(crate) onterm: Callback<&'static str>,
     pub(crate) onclose: Callback<()>,
 }
 
@@ -41,7 +44,12 @@ pub(crate) fn LegendDialog(props: &LegendProps) -> Html {
         }
     };
     let legend_row = |symbol: &'static str, meaning: AttrValue| {
-        html! { <div><dt>{ symbol }</dt><dd>{ meaning }</dd></div> }
+        html! {
+            <div>
+                <dt>{ symbol }</dt>
+                <dd><TermText text={meaning} onterm={props.onterm.clone()} /></dd>
+            </div>
+        }
     };
     html! {
         <Dialog title="Legend" class="legend" onclose={props.onclose.clone()}>

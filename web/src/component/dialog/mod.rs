@@ -3,10 +3,13 @@
 
 mod exports;
 mod fault_menu;
+mod glossary;
 mod help;
 mod legend;
+mod menu;
 mod scenarios;
 mod search;
+mod start_server;
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlDialogElement, MouseEvent};
@@ -16,10 +19,13 @@ use yew::{
 
 pub(super) use exports::ExportsDialog;
 pub(super) use fault_menu::FaultMenu;
+pub(super) use glossary::GlossaryDialog;
 pub(super) use help::HelpDialog;
 pub(super) use legend::LegendDialog;
-pub(super) use scenarios::ScenariosDialog;
+pub(super) use menu::{MenuDialog, MenuItem, theme_label};
+pub(super) use scenarios::{ProgressLine, ScenariosDialog};
 pub(super) use search::SearchDialog;
+pub(super) use start_server::StartServerDialog;
 
 use super::icon::icon;
 

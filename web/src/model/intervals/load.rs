@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_core::event::ReleaseCause;
 use leasehold_sim::{Message, NodeId, Record, RecordKind, VirtualTime};
 
 use crate::model::event_category::EventCategory;
@@ -158,18 +159,26 @@ impl Load {
 
 /// Returns the kind of request that the server has handled with this record.
 fn handled_kind(kind: &RecordKind) -> Option<LoadKind> {
-    Some(match *kind {
-        RecordKind::LockQueued { .. } | RecordKind::LockGranted { from_queue: false, .. } => {
-            LoadKind::Acquire
-        }
-        RecordKind::FileAppended { .. } => LoadKind::Append,
-        RecordKind::LockReleased { seq, .. } if seq > 0 => LoadKind::Release,
-        RecordKind::LeaseRenewed { .. } => LoadKind::Heartbeat,
-        RecordKind::SessionOpened { .. } | RecordKind::SessionClosed { .. } => LoadKind::Session,
-        RecordKind::RequestRefused { message, .. }
-        | RecordKind::DuplicateAnswered { message, .. } => LoadKind::from_message(message),
-        _ => return None,
-    })
+    if let RecordKind::RequestRefused { message, .. }
+    | RecordKind::DuplicateAnswered { message, .. } = *kind
+    {
+        return Some(LoadKind::from_message(message));
+    }
+    let is_release = matches!(kind, RecordKind::LockReleased { cause: ReleaseCause::Released, .. });
+    let is_acquire = matches!(
+        kind,
+        RecordKind::LockQueued { .. } | RecordKind::LockGranted { from_queue: false, .. }
+    );
+    let is_session =
+        matches!(kind, RecordKind::SessionOpened { .. } | RecordKind::SessionClosed { .. });
+    let kinds = [
+        (is_acquire, LoadKind::Acquire),
+        (matches!(kind, RecordKind::FileAppended { .. }), LoadKind::Append),
+        (is_release, LoadKind::Release),
+        (matches!(kind, RecordKind::LeaseRenewed { .. }), LoadKind::Heartbeat),
+        (is_session, LoadKind::Session),
+    ];
+    kinds.into_iter().find(|(is_kind, _)| *is_kind).map(|(_, kind)| kind)
 }
 
 #[cfg(test)]
@@ -208,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_told_from_first_attempts() {
+    fn retries_are_distinguished_from_first_attempts() {
         let (all, retries) = total(&load("lost-reply", &[]), LoadKind::Append);
         assert!(retries >= 1.0 && retries < all, "{retries} of {all}");
     }

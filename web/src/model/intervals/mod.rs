@@ -133,6 +133,10 @@ impl Intervals {
             let id = RecordId(self.records_applied);
             self.records_applied += 1;
             self.load.add(record);
+            if Importance::from_record(record) == Importance::Fault {
+                let key = (LockId::NONE, record.node, 0);
+                self.add_mark((id, record.at), key, MarkKind::Fault, None);
+            }
             let sent_at = sent_time(trace, record);
             self.apply_record(id, record, sent_at);
         }
@@ -140,10 +144,6 @@ impl Intervals {
 
     fn apply_record(&mut self, id: RecordId, record: &Record, sent_at: Option<VirtualTime>) {
         let Record { at, node, .. } = *record;
-        if Importance::from_record(record) == Importance::Fault {
-            let key = (LockId::NONE, node, 0);
-            self.add_mark((id, at), key, MarkKind::Fault, None);
-        }
         match record.kind {
             RecordKind::Crashed { .. } => self.begin_outage(id, node, OutageKind::Crashed, at),
             RecordKind::Restarted => self.end_outage(node, OutageKind::Crashed, at),

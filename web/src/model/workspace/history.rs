@@ -159,6 +159,11 @@ impl Workspace {
         true
     }
 
+    /// Forgets the runs before the open one, because the user has not seen them.
+    pub(crate) fn forget_previous_runs(&mut self) {
+        self.history.past.clear();
+    }
+
     /// Forgets the runs after the open one, because the open one has changed.
     pub(super) fn forget_next_runs(&mut self) {
         self.history.future.clear();

@@ -193,6 +193,12 @@ impl Workspace {
         self.quiz.reset();
     }
 
+    /// Goes to a step at this time, which may be between two steps.
+    pub(crate) fn go_to_position_at(&mut self, position: u32, time: VirtualTime) {
+        self.jump_to_position(position);
+        self.move_timeline(|timeline| timeline.go_to_position_at(position, time));
+    }
+
     pub(crate) fn go_to_record(&mut self, record: RecordId) {
         let position = self.timeline().position_of(record);
         self.jump_to_position(position);
@@ -334,6 +340,20 @@ impl Workspace {
             self.player.speed = Speed::Auto;
             // The answer may show at the time of the question.
             self.quiz.position_reached(self.timeline().position(), false);
+        }
+    }
+
+    /// Enables stops and question, which are not asked again at a position before the current one.
+    pub(crate) fn enable_quiz(&mut self) {
+        self.quiz.is_enabled = true;
+        self.quiz.position_reached(self.timeline().position(), false);
+        self.refresh();
+    }
+
+    /// Goes to the position that shows the answer, instead of playing up to it.
+    pub(crate) fn jump_to_answer(&mut self) {
+        if let Some(position) = self.quiz.answer_position() {
+            self.jump_to_position(position);
         }
     }
 

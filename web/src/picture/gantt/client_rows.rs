@@ -202,7 +202,7 @@ impl Drawing<'_> {
             if let Some(until) = until.filter(|_| !matches!(outage.kind, OutageKind::Cut(_))) {
                 self.mark_end_of_outage(outage.kind, until, (zone, height, size));
             }
-            if self.is_second_direction(outage, &outages) {
+            if Self::is_second_direction(outage, &outages) {
                 continue;
             }
             let texts = self.outage_texts(outage, rows, until);
@@ -212,7 +212,7 @@ impl Drawing<'_> {
     }
 
     /// Whether both directions of a link are cut, and this one is the second.
-    fn is_second_direction(&self, outage: &Outage, outages: &[Outage]) -> bool {
+    fn is_second_direction(outage: &Outage, outages: &[Outage]) -> bool {
         let OutageKind::Cut(to) = outage.kind else { return false };
         let mut others = outages.iter();
         !to.is_server()

@@ -2,8 +2,8 @@
 //! server as bars, below them a row for each client with what it believes, what happens to it and
 //! what it does, and the violations as flags.
 //!
-//! - Only the past is drawn; the remaining lease is an outline. Nothing depends on what comes later,
-//!   except the range of time.
+//! - Only the past is drawn; the remaining lease is an outline. Nothing depends on what comes
+//!   later, except the range of time.
 //! - Rows have the same order and height from the start of the run to its end.
 //! - No text covers another: see [`super::labels`].
 

@@ -11,7 +11,7 @@ use crate::model::client_color::{node_color, short_name};
 use crate::model::event_category::EventCategory;
 use crate::model::scene::{Client, Condition, clock_fault_text};
 use crate::model::target::Target;
-use crate::picture::shape::{Anchor, Group, Shape, arc_path, circle, path, rect, text};
+use crate::picture::shape::{Anchor, Group, Shape, arc_path, circle, path, rect, text, to_f64};
 use crate::picture::text_width::{Weight, bold_width, text_width};
 
 /// Draws a client.
@@ -78,7 +78,7 @@ fn text_beside(client: &Client, layout: &Layout) -> Vec<Shape> {
     let x = -layout.client_radius * EXTENT - em * 0.5;
     let name = Weight::Bold.fit(client.name.as_str(), em, width);
     let size = em * 0.85;
-    let step = layout.height / (layout.clients.len().max(1) as f64);
+    let step = layout.height / to_f64(layout.clients.len().max(1));
     let lines_max = if step >= em * 3.5 { 2 } else { 1 };
     let activity = activity_lines(client, size, width, lines_max);
     let top = if activity.len() > 1 { -em * 0.62 } else { -em * 0.12 };

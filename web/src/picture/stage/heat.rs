@@ -84,8 +84,9 @@ impl Columns {
         let gutter = (em * 6.0).min(area.width * 0.12);
         let end = cells_left - gutter;
         // Without enough room, the queue has only its cells.
-        let queue = if end - queue < em * 6.0 { end } else { queue };
-        let end = if queue == end { (holder + holder_width + em * 0.6).min(end) } else { end };
+        let has_queue = end - queue >= em * 6.0;
+        let queue = if has_queue { queue } else { end };
+        let end = if has_queue { end } else { (holder + holder_width + em * 0.6).min(end) };
         let cells = end + gutter;
         Self { name, holder, queue: queue.min(end), end, cells, right: area.width - em * 0.6 }
     }
@@ -272,18 +273,15 @@ fn lock_group(
         text("name", (columns.name, y), Anchor::Start, size, name),
     ];
     let holder_width = columns.queue.min(columns.end) - columns.holder - em * 0.5;
-    match &lock.holder {
-        Some(holder) => {
-            let color = super::client_class(input.scene, &holder.client);
-            let holder = format!("#{} {}", holder.token, holder.client);
-            let holder = Weight::Bold.fit(&holder, size, holder_width);
-            let class = format!("held who-text {color}");
-            shapes.push(text(class, (columns.holder, y), Anchor::Start, size, holder));
-        }
-        None => {
-            let free = Weight::Regular.fit("free", size, holder_width);
-            shapes.push(text("small", (columns.holder, y), Anchor::Start, size, free));
-        }
+    if let Some(holder) = &lock.holder {
+        let color = super::client_class(input.scene, &holder.client);
+        let holder = format!("#{} {}", holder.token, holder.client);
+        let holder = Weight::Bold.fit(&holder, size, holder_width);
+        let class = format!("held who-text {color}");
+        shapes.push(text(class, (columns.holder, y), Anchor::Start, size, holder));
+    } else {
+        let free = Weight::Regular.fit("free", size, holder_width);
+        shapes.push(text("small", (columns.holder, y), Anchor::Start, size, free));
     }
     let width = columns.end - columns.queue - em * 0.5;
     if width > em * 3.0 {

@@ -8,7 +8,6 @@
 use leasehold_sim::NodeId;
 
 use super::heat::HeatRows;
-use crate::model::client_color::short_name;
 use crate::model::scene::Scene;
 use crate::picture::shape::{Area, clamp, to_f64};
 use crate::picture::text_width::bold_width;
@@ -33,16 +32,6 @@ pub(super) struct Rect {
     pub(super) top: f64,
     pub(super) width: f64,
     pub(super) height: f64,
-}
-
-impl Rect {
-    pub(super) fn right(&self) -> f64 {
-        self.left + self.width
-    }
-
-    pub(super) fn bottom(&self) -> f64 {
-        self.top + self.height
-    }
 }
 
 /// How the clients are arranged.
@@ -73,7 +62,6 @@ pub(super) struct Grid {
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     pub(super) em: f64,
-    pub(super) width: f64,
     pub(super) height: f64,
     pub(super) arrangement: Arrangement,
     pub(super) client_radius: f64,
@@ -119,7 +107,6 @@ impl Layout {
     fn blank(area: Area, em: f64, arrangement: Arrangement) -> Self {
         Self {
             em,
-            width: area.width,
             height: area.height,
             arrangement,
             client_radius: 0.0,
@@ -446,13 +433,4 @@ pub(super) fn floor_count(number: f64) -> usize {
 /// Returns the centre of one of `count` equal parts of a length.
 pub(super) fn evenly_spaced(index: usize, count: usize, length: f64) -> f64 {
     length * (to_f64(index) + 0.5) / to_f64(count.max(1))
-}
-
-/// Returns the widest of the short names, in units of the font size.
-pub(super) fn widest_short_name(scene: &Scene) -> f64 {
-    scene
-        .clients
-        .iter()
-        .map(|it| bold_width(&short_name(it.name.as_str()), 1.0))
-        .fold(0.0, f64::max)
 }

@@ -94,7 +94,7 @@ pub(super) fn lock_label(lock: &Lock) -> String {
 pub(super) fn lock_row_y(layout: &Layout, index: usize) -> Option<f64> {
     let rows = crate::picture::shape::to_f64(index);
     (index < layout.server_rows)
-        .then(|| layout.server.top + layout.em * 2.95 + rows * layout.server_row_height)
+        .then_some(layout.server.top + layout.em * 2.95 + rows * layout.server_row_height)
 }
 
 fn lock_row_shapes(

@@ -1,10 +1,19 @@
-//! A real browser: headless Chromium with a temporary profile, controlled through WebDriver.
+//! A real browser: headless Chromium or Firefox with a temporary profile, controlled through
+//! WebDriver.
+//!
+//! What only one of the two can do is in [`chromium`] and [`firefox`]; everything else works in
+//! both.
 
+mod chromium;
+mod firefox;
+
+use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
+use std::sync::MutexGuard;
 
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,46 +23,31 @@ use crate::log::log;
 use crate::process::Process;
 use crate::wait::wait_for;
 
-/// The command-line flags of the browser.
-const FLAGS: &[&str] = &[
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-];
+/// How many bytes of a URL are logged.
+const URL_LOGGED: usize = 120;
+
+/// The program that a [`Browser`] controls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrowserKind {
+    /// Chromium, with `chromedriver`.
+    Chromium,
+    /// Firefox, with `geckodriver`.
+    Firefox,
+}
 
 /// One tab of a browser. Elements are named by their `data-testid`.
 pub struct Browser {
+    kind: BrowserKind,
     runtime: Runtime,
     client: Client,
     _driver: Process,
     _profile: TempDir,
-}
-
-/// A command of Chromium's driver that is not part of the WebDriver standard.
-#[derive(Debug)]
-struct ChromeCommand {
-    path: &'static str,
-    body: Value,
-}
-
-impl WebDriverCompatibleCommand for ChromeCommand {
-    fn endpoint(
-        &self,
-        base: &url::Url,
-        session: Option<&str>,
-    ) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(self.body.to_string()))
-    }
+    /// The console, if its messages are events. Chromium's driver has a command for them.
+    console: RefCell<Option<firefox::Console>>,
+    has_reduced_motion: Cell<bool>,
+    is_dark: Cell<bool>,
+    /// Held while the browser runs, if there may be only one of its kind.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 // Keys, by the code points that WebDriver defines.
@@ -76,50 +70,103 @@ impl Browser {
     pub const HOME: &str = "\u{e011}";
     /// The key End.
     pub const END: &str = "\u{e010}";
+    /// The key Page Up.
+    pub const PAGE_UP: &str = "\u{e00e}";
+    /// The key Tab.
+    pub const TAB: &str = "\u{e004}";
+    /// The key Shift, which stays pressed for the keys that follow it in one call.
+    pub const SHIFT: &str = "\u{e008}";
+}
+
+impl BrowserKind {
+    /// Returns the name of the driver's program.
+    fn driver(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromedriver",
+            Self::Firefox => "geckodriver",
+        }
+    }
+
+    fn driver_arguments(self, port: u16) -> Vec<String> {
+        match self {
+            Self::Chromium => chromium::driver_arguments(port),
+            Self::Firefox => firefox::driver_arguments(port),
+        }
+    }
+
+    fn capabilities(self, profile: &Path) -> Value {
+        match self {
+            Self::Chromium => chromium::capabilities(profile),
+            Self::Firefox => firefox::capabilities(profile),
+        }
+    }
+
+    fn wait_for_turn(self) -> Option<MutexGuard<'static, ()>> {
+        match self {
+            Self::Chromium => None,
+            Self::Firefox => Some(firefox::wait_for_turn()),
+        }
+    }
 }
 
 impl Browser {
-    /// Starts a driver and a browser with a viewport of this size.
+    /// Starts Chromium with a viewport of this size.
     ///
     /// # Panics
     /// If `chromedriver` or the browser cannot be started.
     pub fn start(width: u32, height: u32) -> Self {
+        Self::start_kind(BrowserKind::Chromium, width, height)
+    }
+
+    /// Starts a driver and a browser of this kind with a viewport of this size.
+    ///
+    /// # Panics
+    /// If the driver or the browser cannot be started.
+    pub fn start_kind(kind: BrowserKind, width: u32, height: u32) -> Self {
+        let turn = kind.wait_for_turn();
         let port = free_port();
-        let mut command = Command::new("chromedriver");
-        let driver = Process::start("driver", command.arg(format!("--port={port}")));
+        let mut command = Command::new(kind.driver());
+        let driver = Process::start("driver", command.args(kind.driver_arguments(port)));
         let profile = TempDir::with_prefix("leasehold-browser-").expect("a temporary directory");
-        let mut flags: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
-        flags.push(format!("--user-data-dir={}", profile.path().display()));
-        let capabilities = json!({
-            "goog:chromeOptions": { "args": flags },
-            "goog:loggingPrefs": { "browser": "ALL" },
-        });
-        let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
+        let Value::Object(capabilities) = kind.capabilities(profile.path()) else {
+            unreachable!("an object")
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime");
         let address = format!("http://127.0.0.1:{port}");
-        let client = wait_for("the browser", || {
+        let client = wait_for(&format!("{kind:?}"), || {
             let mut builder = ClientBuilder::new(HttpConnector::new());
             let connecting = builder.capabilities(capabilities.clone()).connect(&address);
             runtime.block_on(connecting).ok()
         });
-        let browser = Self { runtime, client, _driver: driver, _profile: profile };
+        let capabilities = client.capabilities().cloned().unwrap_or_default();
+        let events = capabilities.get("webSocketUrl").and_then(Value::as_str);
+        let browser = Self {
+            kind,
+            runtime,
+            console: RefCell::new(events.map(firefox::Console::subscribe)),
+            client,
+            _driver: driver,
+            _profile: profile,
+            has_reduced_motion: Cell::new(false),
+            is_dark: Cell::new(false),
+            _turn: turn,
+        };
         browser.resize(width, height);
         browser
     }
 
-    /// Resizes the viewport.
-    pub fn resize(&self, width: u32, height: u32) {
-        let mobile = width < 500;
-        let size =
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile});
-        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+    /// Returns the kind of browser.
+    pub fn kind(&self) -> BrowserKind {
+        self.kind
     }
 
-    /// Sets the preferred color scheme: `light` or `dark`.
-    pub fn set_scheme(&self, scheme: &str) {
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        self.devtools("Emulation.setEmulatedMedia", &features);
+    /// Resizes the viewport.
+    pub fn resize(&self, width: u32, height: u32) {
+        match self.kind {
+            BrowserKind::Chromium => self.resize_chromium(width, height),
+            BrowserKind::Firefox => self.resize_firefox(width, height),
+        }
     }
 
     /// Opens a page.
@@ -127,7 +174,9 @@ impl Browser {
     /// # Panics
     /// If it does not load.
     pub fn open(&self, url: &str) {
-        log("browser", format!("opens {url}"));
+        // A link can contain a whole run.
+        let shown = url.get(..URL_LOGGED).map_or(url.to_owned(), |start| format!("{start}…"));
+        log("browser", format!("opens {shown}"));
         self.runtime.block_on(self.client.goto(url)).expect("the page loads");
     }
 
@@ -211,6 +260,18 @@ impl Browser {
         self.run(&format!("document.querySelector('[data-testid=\"{id}\"]').click()"));
     }
 
+    /// Clicks an element with the mouse: unlike [`Browser::click`], this moves the focus, and fails
+    /// if another element covers it.
+    ///
+    /// # Panics
+    /// If there is no such element, or it cannot be clicked.
+    pub fn click_with_mouse(&self, id: &str) {
+        let selector = format!("[data-testid=\"{id}\"]");
+        let element = self.runtime.block_on(self.client.find(Locator::Css(&selector)));
+        let element = element.unwrap_or_else(|error| panic!("{id}: {error}"));
+        self.runtime.block_on(element.click()).unwrap_or_else(|error| panic!("{id}: {error}"));
+    }
+
     /// Clicks the first button with this label.
     ///
     /// # Panics
@@ -266,33 +327,24 @@ impl Browser {
 
     /// Returns the warnings and errors that were logged to the console since the last call.
     pub fn console_errors(&self) -> Vec<String> {
-        let entries = self.chrome_command("se/log", json!({"type": "browser"}));
-        let entries = entries.as_array().cloned().unwrap_or_default();
-        let serious =
-            entries.iter().filter(|entry| entry["level"] != "INFO" && entry["level"] != "DEBUG");
-        serious.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+        match self.console.borrow_mut().as_mut() {
+            Some(console) => console.errors(),
+            None => self.console_errors_of_chromium(),
+        }
+    }
+
+    /// Returns a picture of the viewport, in the format PNG.
+    ///
+    /// # Panics
+    /// If the driver cannot take one.
+    pub fn screenshot(&self) -> Vec<u8> {
+        self.runtime.block_on(self.client.screenshot()).expect("the driver takes a picture")
     }
 
     /// Returns whether the page, once it has settled, is wider than the viewport.
     pub fn overflows_horizontally(&self) -> bool {
         self.wait_until_settled();
         self.run("return document.documentElement.scrollWidth > innerWidth") == json!(true)
-    }
-
-    /// Runs a script on every page from now on, before the page's own scripts.
-    pub fn run_on_every_page(&self, script: &str) {
-        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": script}));
-    }
-
-    /// Sends a command of the Chrome DevTools Protocol and returns its result.
-    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
-        self.chrome_command("goog/cdp/execute", json!({"cmd": command, "params": parameters}))
-    }
-
-    fn chrome_command(&self, path: &'static str, body: Value) -> Value {
-        let command = ChromeCommand { path, body };
-        let result = self.runtime.block_on(self.client.issue_cmd(command));
-        result.expect("the driver supports the command")
     }
 }
 
