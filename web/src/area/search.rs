@@ -96,7 +96,7 @@ impl SearchArea {
                 Ok(report) => self.search.update(report, now - self.last_report_at),
                 Err(error) => {
                     self.search.text =
-                        format!("The search sent an unreadable report: {error}. Reload the page.")
+                        format!("The search sent an unreadable report: {error}. Reload the page.");
                 }
             },
             WorkerEvent::Failed => {

@@ -136,10 +136,9 @@ fn toasts_close_after_a_while_and_their_buttons_work() {
     let with_actions = toast_ms(&effects).unwrap();
     send(&mut page, LayoutMsg::RunToastAction(ToastAction::Compare));
     assert!(page.workspace.comparison.is_some());
-    send(&mut page, LayoutMsg::RunToastAction(ToastAction::Undo));
+    let effects = send(&mut page, LayoutMsg::RunToastAction(ToastAction::Undo));
     assert!(page.workspace.timeline().run().without.is_empty());
-    let effects = press(&mut page, Command::ToggleLive);
-    assert!(toast(&page).contains("needs a lock server"), "{}", toast(&page));
+    assert_eq!(toast(&page), "Undone: fencing off.");
     assert!(toast_ms(&effects).unwrap() < with_actions);
     send(&mut page, Msg::from_timer(Timer::Toast));
     assert_eq!(toast(&page), "");
@@ -172,7 +171,7 @@ fn keys_of_views_show_and_focus_their_panels() {
         assert!(effects.iter().any(is_focus), "{view:?}");
         assert_eq!(page.layout.selected_tab, view);
     }
-    assert_eq!(page.picture_settings().timeline_view, View::Gantt, "the last timeline stays");
+    assert_eq!(page.picture_settings().timeline_view, View::Load, "the last timeline stays");
 }
 
 #[test]
@@ -250,14 +249,17 @@ fn every_picture_is_saved_under_a_name_of_its_own() {
         }
     }
     let count = file_names.len();
+    assert_eq!(count, 3 * page.pictures().names().len());
     file_names.sort_unstable();
     file_names.dedup();
-    assert_eq!((count, file_names.len()), (12, 12), "{file_names:#?}");
+    assert_eq!(file_names.len(), count, "{file_names:#?}");
 }
 
 #[test]
 fn frames_draw_the_pictures_and_sometimes_the_panels() {
     let mut page = playing_page();
+    // Playback must not pause at a stop.
+    press(&mut page, Command::ToggleQuiz);
     let (mut pictures, mut pages) = (0, 0);
     for frame in 0..200 {
         match page.update(PlayerMsg::Frame(f64::from(frame) * 16.0).into()).redraw {

@@ -561,10 +561,10 @@ mod tests {
             let press = KeyPress { key, code, shift: *shift, control: *control, alt: false };
             for command in all_contexts().into_iter().filter_map(|it| command_for(press, it)) {
                 names.insert(name(command));
-                match command {
-                    Command::ToggleProtection(protection) => drop(protections.insert(protection)),
-                    Command::ShowView(view) => drop(views.insert(view.test_id())),
-                    _ => {}
+                if let Command::ToggleProtection(protection) = command {
+                    protections.insert(protection);
+                } else if let Command::ShowView(view) = command {
+                    views.insert(view.test_id());
                 }
             }
         }

@@ -86,7 +86,7 @@ mod tests {
     fn long_text_has_a_smaller_size() {
         let options = ["it is written".to_owned(), "it is rejected".to_owned()];
         assert_eq!(question_size("What happens?", &options), "fit-0");
-        assert_eq!(question_size(&"What happens? ".repeat(20), &options), "fit-3");
+        assert_eq!(question_size(&"What happens? ".repeat(30), &options), "fit-3");
         assert_eq!(explanation_size("client_1 resumes", &["because it was paused"]), "fit-0");
     }
 
