@@ -96,14 +96,12 @@ pub(crate) enum Timer {
     Connection,
     /// Writes the moment into the address, once.
     Moment,
-    /// Loads what works offline later, once.
-    Preload,
 }
 
 impl Timer {
     pub(crate) const fn is_repeated(self) -> bool {
         match self {
-            Self::Toast | Self::LongPress | Self::Moment | Self::Preload => false,
+            Self::Toast | Self::LongPress | Self::Moment => false,
             Self::Vote | Self::Connection => true,
         }
     }

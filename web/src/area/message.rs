@@ -128,7 +128,6 @@ impl Msg {
             Timer::LongPress => SelectionMsg::LongPressed.into(),
             Timer::Vote => QuestionMsg::TimerTick.into(),
             Timer::Connection => LiveMsg::Tick.into(),
-            Timer::Preload => SearchMsg::Preload.into(),
             Timer::Moment => ShareMsg::SaveMoment.into(),
         }
     }

@@ -258,12 +258,15 @@ fn window_listeners(link: &Scope<App>) -> Vec<EventListener> {
         return Vec::new();
     };
     let resized = link.callback(|()| LayoutMsg::Resized);
+    // A reload of a playing run keeps the moment too.
+    let leaving = link.callback(|()| ShareMsg::SaveMoment);
     // Hints that a lost server may be reachable again.
     let retry = link.callback(|()| LiveMsg::RetryNow);
     let visible = retry.clone();
     vec![
         EventListener::new(&window, "resize", move |_| resized.emit(())),
         EventListener::new(&document, "visibilitychange", move |_| visible.emit(())),
+        EventListener::new(&window, "beforeunload", move |_| leaving.emit(())),
         EventListener::new(&window, "online", move |_| retry.emit(())),
     ]
 }

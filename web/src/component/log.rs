@@ -154,7 +154,10 @@ fn log_row(
                 </span>
             </button>
             { for row.violations.iter().map(|(invariant, explanation)| html! {
-                <p class="violation-text">{ with_clients(&format!("✕ {invariant} violated: {explanation}")) }</p>
+                <p class="violation-text">
+                    { drawn(Icon::Cross) }
+                    { with_clients(&format!("{invariant} violated: {explanation}")) }
+                </p>
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">
@@ -163,7 +166,7 @@ fn log_row(
                         onterm={props.onterm.clone()} />
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
-                            title="Go to cause">{ format!("↩ {at}") }</button>
+                            title="Go to cause">{ drawn(Icon::ArrowLeft) }{ at.clone() }</button>
                     }) }
                     <button class="cause why-button" onclick={props.onwhy.reform(move |_| record)}
                         title="Explain, from the first cause on">{ "Why?" }</button>

@@ -70,14 +70,19 @@ impl LineView {
         }
     }
 
+    /// Whether the line should not be there.
+    pub(crate) const fn is_wrong(&self) -> bool {
+        self.is_stale || self.is_duplicate
+    }
+
     /// Describes its marks.
     pub(crate) fn badges(&self) -> String {
         let mut badges = Vec::new();
         if self.is_stale {
-            badges.push("⚠ stale");
+            badges.push("stale");
         }
         if self.is_duplicate {
-            badges.push("⧉ duplicate");
+            badges.push("duplicate");
         }
         match self.diff {
             LineDiff::Extra => badges.push("+ only in this run"),

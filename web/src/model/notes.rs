@@ -31,7 +31,7 @@ impl Notes {
             (&workspace.scenario, &workspace.quiz, workspace.timeline());
         let question = &scenario.question;
         let options = question.options.iter().enumerate().map(|(index, option)| {
-            let mark = if quiz.correct_option() == Some(index) { "✓ " } else { "" };
+            let mark = if quiz.correct_option() == Some(index) { "Correct: " } else { "" };
             let votes = match quiz.votes.get(index) {
                 None | Some(0) => String::new(),
                 Some(1) => " · 1 vote".to_owned(),

@@ -29,7 +29,7 @@ use super::quiz::Quiz;
 use super::scene::Scene;
 use super::timeline::Timeline;
 use crate::model::target::Target;
-use history::RunHistory;
+use history::{BeforeStart, RunHistory};
 
 pub(crate) use history::RunId;
 
@@ -41,6 +41,7 @@ pub(crate) struct Workspace {
     branches: Vec<Branch>,
     current_branch: usize,
     history: RunHistory,
+    before_start: Option<BeforeStart>,
     pub(crate) player: Player,
     pub(crate) quiz: Quiz,
     pub(crate) selected: Option<Target>,
@@ -167,6 +168,7 @@ impl Workspace {
             branches: vec![Branch { timeline, label: String::new() }],
             current_branch: 0,
             history: RunHistory::default(),
+            before_start: None,
             player: Player::default(),
             quiz,
             selected: None,

@@ -260,6 +260,22 @@ fn undo_reaches_the_run_before_with_its_branches_position_and_question() {
 }
 
 #[test]
+fn undo_returns_from_the_start_with_the_question() {
+    let mut workspace = workspace("?scenario=gc-pause");
+    while workspace.quiz.phase != QuizPhase::Open {
+        workspace.go_to_stop(true);
+    }
+    workspace.quiz.vote(2, true);
+    let (position, quiz) = (workspace.timeline().position(), workspace.quiz.clone());
+    workspace.go_to_start();
+    assert_eq!(workspace.quiz.last_vote(), None);
+    workspace.undo();
+    assert_eq!((workspace.timeline().position(), &workspace.quiz), (position, &quiz));
+    workspace.undo();
+    assert!(workspace.toast.as_ref().unwrap().text.contains("nothing to undo"));
+}
+
+#[test]
 fn a_change_of_a_reopened_run_forgets_the_runs_after_it() {
     let mut workspace = workspace("?scenario=gc-pause");
     let (first, other) = (workspace.run_id(), workspace.library[0].clone());
