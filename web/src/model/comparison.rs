@@ -79,7 +79,7 @@ fn side_title(run: &Run) -> String {
 impl Comparison {
     /// Compares a timeline with another run at the same time.
     pub(crate) fn new(timeline: &Timeline, other: Run) -> Self {
-        let title = run_title(&other);
+        let title = side_title(&other);
         let other = timeline.with_run(other);
         let mode = ComparisonMode::SideBySide;
         let mut comparison = Self { other, title, divergence: None, shared_records: 0, mode };
@@ -120,7 +120,7 @@ impl Comparison {
         let (only_here, only_there) = self.differences(current);
         let is_overlaid = self.mode == ComparisonMode::Overlaid;
         let legend = if is_overlaid { " (differences dashed)" } else { "" };
-        let other_title = format!("{}{legend}", side_title(self.other.run()));
+        let other_title = format!("{}{legend}", self.title);
         ComparisonView {
             mode: self.mode,
             divergence: self.divergence,

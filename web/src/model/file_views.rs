@@ -290,13 +290,13 @@ mod tests {
         let without_fencing =
             simulated_file_views(&world("gc-pause", &[Protection::Fencing]), None, 60);
         assert!(
-            without_fencing[0].lines.iter().any(|line| line.badges() == "⚠ stale"),
+            without_fencing[0].lines.iter().any(|line| line.badges() == "stale"),
             "{without_fencing:#?}"
         );
         let without_dedupe =
             simulated_file_views(&world("lost-reply", &[Protection::Dedupe]), None, 60);
         assert!(
-            without_dedupe[0].lines.iter().any(|line| line.badges() == "⧉ duplicate"),
+            without_dedupe[0].lines.iter().any(|line| line.badges() == "duplicate"),
             "{without_dedupe:#?}"
         );
         let correct_run = simulated_file_views(&world("gc-pause", &[]), None, 60);

@@ -106,7 +106,6 @@ impl LogRow {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::model::link::Link;
     use crate::model::target::Target;
     use crate::model::workspace::Workspace;

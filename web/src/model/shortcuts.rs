@@ -469,6 +469,7 @@ mod tests {
             Command::CloseExplanation => "close explanation",
             Command::InjectFault(_) => "fault",
             Command::Search => "search",
+            Command::SearchLog => "search in the log",
             Command::NextViolation => "next violation",
             Command::ToggleProtection(_) => "protection",
             Command::ToggleComparison => "compare",
@@ -494,7 +495,7 @@ mod tests {
     }
 
     /// The number of kinds of commands.
-    const COMMANDS: usize = 41;
+    const COMMANDS: usize = 42;
 
     const NAMED_KEYS: [&str; 13] = [
         " ",

@@ -46,7 +46,7 @@ fn disabled_protection_takes_effect_at_once_and_can_be_undone() {
     workspace.redo();
     assert!(!workspace.timeline().violations().is_empty());
     workspace.toggle_comparison();
-    assert_eq!(workspace.comparison.as_ref().unwrap().title, "with all protections");
+    assert_eq!(workspace.comparison.as_ref().unwrap().title, "All protections on");
 }
 
 #[test]
