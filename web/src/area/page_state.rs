@@ -33,9 +33,6 @@ const TOAST_MS: u32 = 8_000;
 /// How long a toast is shown for each of its characters, in milliseconds.
 const READING_MS: u32 = 70;
 
-/// How long after the page the search is loaded, in milliseconds: after the first picture.
-const PRELOAD_MS: u32 = 1_500;
-
 pub(crate) struct PageState {
     pub(crate) workspace: Workspace,
     pub(crate) environment: Environment,
@@ -113,7 +110,8 @@ impl PageState {
         } else {
             Outcome { redraw: Redraw::Page, effects: Vec::new() }
         };
-        outcome.effects.push(Effect::StartTimer(Timer::Preload, PRELOAD_MS));
+        // At once, so that the search works if the host is gone from now on.
+        outcome.effects.push(Effect::LoadSearch);
         (state, outcome)
     }
 

@@ -8,6 +8,7 @@ use yew::html::Scope;
 
 use super::app::App;
 use super::dialog::MenuItem;
+use super::log_search::SearchAction;
 use crate::area::compare::CompareMsg;
 use crate::area::inject::InjectMsg;
 use crate::area::layout::{LayoutMsg, OpenDialog};
@@ -74,6 +75,7 @@ pub(super) struct Callbacks {
     pub(super) clear_filter: Callback<()>,
     pub(super) more_rows: Callback<()>,
     pub(super) toggle_file_comparison: Callback<()>,
+    pub(super) log_search: Callback<SearchAction>,
 
     pub(super) show_live: Callback<bool>,
     pub(super) follow: Callback<()>,
@@ -143,6 +145,12 @@ impl Callbacks {
             filter_by_selection: link.callback(|()| PanelsMsg::FilterBySelection),
             clear_filter: link.callback(|()| PanelsMsg::ClearFilter),
             more_rows: link.callback(|()| PanelsMsg::ShowMoreRows),
+            log_search: link.callback(|action| match action {
+                SearchAction::Open => PanelsMsg::OpenSearch,
+                SearchAction::Close => PanelsMsg::CloseSearch,
+                SearchAction::SetText(text) => PanelsMsg::SetSearchText(text),
+                SearchAction::GoTo { older } => PanelsMsg::GoToMatch { older },
+            }),
             toggle_file_comparison: link.callback(|()| PanelsMsg::ToggleFileComparison),
             show_live: link.callback(LiveMsg::Show),
             follow: link.callback(|()| LiveMsg::Follow),

@@ -393,7 +393,9 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
             onrecord={on.record.clone()} onwhy={on.explain.clone()}
             onminimportance={on.min_importance.clone()} onterm={on.term.clone()}
-            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
+            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()}
+            search={workspace.log_search.clone()} matches={Rc::clone(&data.matches)}
+            onsearch={on.log_search.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
             onwitness={on.record.clone()} onterm={on.term.clone()} />

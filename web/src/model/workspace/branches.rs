@@ -134,7 +134,9 @@ impl Workspace {
 
     /// Reverts the last change of the run; if it is unchanged, opens the previous run again.
     pub(crate) fn undo(&mut self) {
-        let text = if self.current_branch > 0 {
+        let text = if self.return_from_start() {
+            format!("Back at {}, before you went to the start.", self.timeline().now())
+        } else if self.current_branch > 0 {
             let label = self.branches[self.current_branch].label.clone();
             self.switch_branch(self.current_branch - 1);
             self.refresh_quiz();
