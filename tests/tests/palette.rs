@@ -64,16 +64,18 @@ fn text_and_symbols_have_enough_contrast_with_their_background() {
 
 #[test]
 fn hues_of_clients_differ_from_each_other_and_from_red_for_every_kind_of_vision() {
-    for theme in 0..2 {
+    for (theme, (least_normal, least_of_theme)) in
+        DIFFERENCE_MIN_NORMAL.iter().zip(DIFFERENCE_MIN).enumerate()
+    {
         for (kind, vision) in VISIONS.iter().enumerate() {
-            let least = if kind == 0 { DIFFERENCE_MIN_NORMAL } else { DIFFERENCE_MIN }[theme];
+            let least = if kind == 0 { *least_normal } else { least_of_theme };
             for (index, first) in HUES.iter().enumerate() {
                 for second in &HUES[..index] {
                     let colors = [first, second].map(|name| simulate(token(name)[theme], vision));
                     let found = difference(colors[0], colors[1]);
                     // What has no hue only has to look different from what has one.
                     let is_neutral = [first, second].iter().any(|it| **it == "client-other");
-                    let least = if is_neutral && kind == 0 { DIFFERENCE_MIN[theme] } else { least };
+                    let least = if is_neutral && kind == 0 { least_of_theme } else { least };
                     let what = format!("{first} and {second}, theme {theme}, vision {kind}");
                     assert!(found >= least - 0.05, "{what}: {found:.1}");
                 }

@@ -146,25 +146,27 @@ fn parse_key(event: &KeyboardEvent, page: PageKeys, focus_by_keyboard: bool) -> 
 
 /// Returns the message of a command on the start screen, which knows only a few.
 fn start_message(command: Command) -> Option<Msg> {
-    Some(match command {
-        Command::PlayPause | Command::Enter => StartMsg::Play.into(),
-        Command::Undo | Command::Escape => StartMsg::Return.into(),
-        Command::ToggleLive => StartMsg::Live.into(),
-        Command::Scenarios | Command::Help => Msg::from_command(command, None),
-        _ => return None,
-    })
+    if matches!(command, Command::PlayPause | Command::Enter) {
+        Some(StartMsg::Play.into())
+    } else if matches!(command, Command::Undo | Command::Escape) {
+        Some(StartMsg::Return.into())
+    } else if command == Command::ToggleLive {
+        Some(StartMsg::Live.into())
+    } else {
+        let has_dialog = matches!(command, Command::Scenarios | Command::Help);
+        has_dialog.then(|| Msg::from_command(command, None))
+    }
 }
 
 /// Returns the message of a command that means something else during the tour.
 fn tour_message(command: Command) -> Option<TourMsg> {
-    Some(match command {
-        Command::Step { forward: true } | Command::GoToStop { forward: true } | Command::Enter => {
-            TourMsg::Next
-        }
-        Command::Step { forward: false } | Command::GoToStop { forward: false } => TourMsg::Back,
-        Command::Escape => TourMsg::Close,
-        _ => return None,
-    })
+    if let Command::Step { forward } | Command::GoToStop { forward } = command {
+        Some(if forward { TourMsg::Next } else { TourMsg::Back })
+    } else if command == Command::Enter {
+        Some(TourMsg::Next)
+    } else {
+        (command == Command::Escape).then_some(TourMsg::Close)
+    }
 }
 
 /// Returns the target with the keyboard focus.

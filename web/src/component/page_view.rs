@@ -19,8 +19,9 @@ use super::inspector::Inspector;
 use super::invariants::Invariants;
 use super::live_bar::LiveBarProps;
 use super::log::Log;
+use super::next_steps::{Hints, NextSteps};
 use super::scenario_bar::ScenarioBarProps;
-use super::side_view::{side, side_content};
+use super::side_view::{next_steps, side, side_content};
 use super::stage_panel::StagePanel;
 use super::start::Start;
 use super::strip::Strip;
@@ -76,6 +77,7 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
                 { panel_tabs(state, &on.tab) }
                 <div class="right">
                     { side(state, &data, on) }
+                    { suggestions(state, on) }
                     { panels(state, &data, on) }
                 </div>
             </main>
@@ -84,7 +86,9 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
                 onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
             { dialog(state, on) }
             if let Some((number, stop)) = tour {
-                <div class="tour-shade" aria-hidden="true"></div>
+                if stop.task.is_none() || !stop.is_done(workspace) {
+                    <div class="tour-shade" aria-hidden="true"></div>
+                }
                 <Tour {number} {stop} is_done={stop.is_done(workspace)}
                     is_touch={state.environment.is_touch} onmsg={on.tour.clone()} />
             }
@@ -202,6 +206,25 @@ fn caption_area(state: &PageState, data: &PanelData) -> Html {
     }
 }
 
+/// Returns what to do next, and the hints of a puzzle. A presentation has no space for them.
+fn suggestions(state: &PageState, on: &Callbacks) -> Html {
+    let workspace = &state.workspace;
+    if state.present.is_presenting || state.tour.current().is_some() {
+        return Html::default();
+    }
+    let steps = next_steps(state);
+    let has_hints = !workspace.scenario.hints.is_empty();
+    html! { <>
+        if !steps.is_empty() {
+            <NextSteps {steps} onstep={on.next_step.clone()} />
+        }
+        if has_hints {
+            <Hints shown={workspace.shown_hints().to_vec()} next={workspace.next_hint()}
+                onstep={on.next_step.clone()} />
+        }
+    </> }
+}
+
 /// Returns the state of the experiment, for presentations, which hide the header.
 fn strip(state: &PageState) -> Html {
     let workspace = &state.workspace;
@@ -285,7 +308,9 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
             onrecord={on.record.clone()} onwhy={on.explain.clone()}
             onminimportance={on.min_importance.clone()} onterm={on.term.clone()}
-            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
+            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()}
+            search={workspace.log_search.clone()} matches={Rc::clone(&data.matches)}
+            onsearch={on.log_search.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
             onwitness={on.record.clone()} onterm={on.term.clone()} />

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use yew::{AttrValue, Html, classes, html};
 
 use super::callbacks::Callbacks;
+use super::next_steps::NextSteps;
 use super::question::Question;
 use super::why::Why;
 use crate::area::page_state::PageState;
+use crate::model::next_steps::NextStep;
 use crate::model::panel_data::PanelData;
 use crate::model::quiz::QuizPhase;
 use crate::model::shortcuts::View;
@@ -17,6 +19,7 @@ use crate::model::shortcuts::View;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum SideContent {
     Why,
+    NextSteps,
     Question,
     Panel(View),
 }
@@ -25,6 +28,7 @@ impl SideContent {
     pub(super) const fn code(self) -> &'static str {
         match self {
             Self::Why => "why",
+            Self::NextSteps => "next",
             Self::Question => "question",
             Self::Panel(view) => view.test_id(),
         }
@@ -34,6 +38,7 @@ impl SideContent {
 pub(super) fn side_content(state: &PageState) -> SideContent {
     match state.present.view {
         _ if state.why.chain().is_some() => SideContent::Why,
+        _ if state.present.is_presenting && !next_steps(state).is_empty() => SideContent::NextSteps,
         Some(view) => SideContent::Panel(view),
         None if state.workspace.quiz.is_shown() => SideContent::Question,
         None => SideContent::Panel(View::Log),
@@ -50,6 +55,9 @@ pub(super) fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html 
         <div id="question" class={classes!("side", is_open.then_some("question-open"))}>
             { match side_content(state) {
                 SideContent::Why => explanation(state, data, on),
+                SideContent::NextSteps => html! {
+                    <NextSteps steps={next_steps(state)} onstep={on.next_step.clone()} />
+                },
                 SideContent::Question => html! {
                     <Question question={AttrValue::from(question.text.clone())}
                         options={question.options.iter().map(|it| it.text.clone())
@@ -70,6 +78,11 @@ pub(super) fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html 
             } }
         </div>
     }
+}
+
+/// Returns the suggestions for the end of the run.
+pub(super) fn next_steps(state: &PageState) -> Vec<NextStep> {
+    state.scenario.next_steps(&state.workspace, state.present.is_presenting)
 }
 
 fn explanation(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {

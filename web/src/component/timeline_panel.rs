@@ -63,14 +63,14 @@ pub(crate) fn TimelinePanel(props: &TimelinePanelProps) -> Html {
                     { tab(View::Load) }
                 </div>
                 <div class="zoom" role="group" aria-label="Zoom">
-                    if shown_view != View::SpaceTime {
-                        <ZoomButtons oncommand={props.oncommand.clone()} />
-                    } else {
+                    if shown_view == View::SpaceTime {
                         <LaneButtons is_to_scale={props.is_to_scale}
                             has_selected_node={props.has_selected_node}
                             has_hidden_lanes={props.has_hidden_lanes}
                             onscale={props.onscale.clone()} onhide={props.onhide.clone()}
                             onshowall={props.onshowall.clone()} />
+                    } else {
+                        <ZoomButtons oncommand={props.oncommand.clone()} />
                     }
                 </div>
             </header>

@@ -1,4 +1,4 @@
-//! Why something happened: the causes of a record, direct and indirect, told forwards in time.
+//! Why something happened: the causes of a record, direct and indirect, in the order of time.
 //!
 //! Packets and steps of scripts are left out: the chain contains key events only, and each of them
 //! names the later event that it led to.

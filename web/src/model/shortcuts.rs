@@ -40,6 +40,8 @@ pub(crate) enum Command {
     /// Injects the fault that the menu of the selected target lists under this letter.
     InjectFault(char),
     Search,
+    /// Searches in the log.
+    SearchLog,
     NextViolation,
     ToggleProtection(Protection),
     ToggleComparison,
@@ -195,6 +197,7 @@ pub(crate) const SHORTCUTS: &[(&str, &[(&str, &str)])] = &[
             ("W S · A D · 0", "on a timeline: zoom, pan, fit"),
             ("M", "compare with the same run under other protections"),
             ("V", "search for a violation"),
+            ("/", "search in the log"),
             ("I", "legend"),
             ("Esc", "close, or clear the selection"),
         ],
@@ -334,6 +337,7 @@ fn character_command(press: KeyPress<'_>, context: KeyContext) -> Option<Command
         "." => Command::Nudge { forward: true },
         "," => Command::Nudge { forward: false },
         "?" => Command::Help,
+        "/" => Command::SearchLog,
         "U" => Command::Redo,
         "u" => Command::Undo,
         "E" => Command::CopyLink,

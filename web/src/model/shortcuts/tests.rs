@@ -101,6 +101,7 @@ const fn name(command: Command) -> &'static str {
         Command::CloseExplanation => "close explanation",
         Command::InjectFault(_) => "fault",
         Command::Search => "search",
+        Command::SearchLog => "search in the log",
         Command::NextViolation => "next violation",
         Command::ToggleProtection(_) => "protection",
         Command::ToggleComparison => "compare",
@@ -126,7 +127,7 @@ const fn name(command: Command) -> &'static str {
 }
 
 /// The number of kinds of commands.
-const COMMANDS: usize = 41;
+const COMMANDS: usize = 42;
 
 const NAMED_KEYS: [&str; 13] = [
     " ",
@@ -193,10 +194,10 @@ fn every_command_has_a_key() {
         let press = KeyPress { key, code, shift: *shift, control: *control, alt: false };
         for command in all_contexts().into_iter().filter_map(|it| command_for(press, it)) {
             names.insert(name(command));
-            match command {
-                Command::ToggleProtection(protection) => drop(protections.insert(protection)),
-                Command::ShowView(view) => drop(views.insert(view.test_id())),
-                _ => {}
+            if let Command::ToggleProtection(protection) = command {
+                protections.insert(protection);
+            } else if let Command::ShowView(view) = command {
+                views.insert(view.test_id());
             }
         }
     }
