@@ -99,7 +99,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "command",
         ],
     ),
-    ("web", &["browser", "feed", "model", "picture", "component"]),
+    ("web", &["browser", "feed", "model", "picture", "area", "component"]),
 ];
 
 /// Uses that the order of the layers would allow: crate, module, what it must not use, reason.

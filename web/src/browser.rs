@@ -9,7 +9,7 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{
     Blob, BlobPropertyBag, Document, Element, HtmlAnchorElement, HtmlElement, HtmlInputElement,
-    Url, Window,
+    SvgElement, Url, Window,
 };
 use yew::Callback;
 use yew::platform::spawn_local;
@@ -237,10 +237,20 @@ pub(crate) fn inner_size(id: &str) -> Option<(f64, f64)> {
     Some((f64::from(element.client_width()), f64::from(element.client_height())))
 }
 
-/// Focuses the first element that matches the selector.
-pub(crate) fn focus(selector: &str) {
-    let found = document().and_then(|document| document.query_selector(selector).ok().flatten());
-    if let Some(element) = found.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+/// Focuses the first element that matches one of the selectors, which are tried in order.
+pub(crate) fn focus_first(selectors: &[String]) {
+    let Some(document) = document() else { return };
+    let find = |selector: &String| document.query_selector(selector).ok().flatten();
+    if let Some(element) = selectors.iter().find_map(find) {
+        focus(&element);
+    }
+}
+
+/// Focuses an element of the page or of a picture. Only elements of the page are `HtmlElement`s.
+fn focus(element: &Element) {
+    if let Some(element) = element.dyn_ref::<HtmlElement>() {
+        element.focus().ok();
+    } else if let Some(element) = element.dyn_ref::<SvgElement>() {
         element.focus().ok();
     }
 }
@@ -266,9 +276,8 @@ fn move_focus(container: &str, item: &str, forward: bool) -> Option<()> {
         (Some(focused_index), false) => (focused_index + count.saturating_sub(1)) % count.max(1),
         (None, _) => 0,
     };
-    let item = items.item(next)?;
-    // Elements of pictures are focusable like HTML elements.
-    item.unchecked_ref::<HtmlElement>().focus().ok()
+    focus(items.item(next)?.dyn_ref()?);
+    Some(())
 }
 
 /// Returns the style rules of pictures with the current values of all colours, for exported

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "used only in a browser"))]
 
+mod area;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(target_arch = "wasm32")]

@@ -2,43 +2,25 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::{Invariant, InvariantStatus, RecordId, VirtualTime};
-use yew::{Callback, Html, classes, html};
+use leasehold_sim::RecordId;
+use yew::{Callback, Html, Properties, classes, component, html};
 
-use super::app::App;
-use super::figure::{PointerAction, figure};
-use crate::model::comparison::{Comparison, ComparisonMode, Difference, run_title};
-use crate::model::file_views::FileView;
-use crate::model::timeline::Timeline;
-use crate::picture::shape::Picture;
+use super::figure::Figure;
+use crate::model::comparison::{ComparedRun, ComparisonMode, ComparisonView};
+use crate::model::shortcuts::Command;
+use crate::picture::workspace_pictures::{ComparedSide, picture_id};
 
-/// The data that the comparison shows.
-#[derive(Clone, PartialEq)]
-pub(crate) struct ComparisonView {
-    mode: ComparisonMode,
-    divergence: Option<(RecordId, VirtualTime)>,
-    now: VirtualTime,
-    left: Side,
-    right: Side,
-}
-
-#[derive(Clone, PartialEq)]
-struct Side {
-    title: String,
-    files: Vec<FileView>,
-    violated: Vec<Invariant>,
-    differences: Vec<Difference>,
-}
-
-#[derive(Clone)]
-pub(crate) struct ComparisonProps {
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct ComparisonPanelProps {
     pub(crate) view: Rc<ComparisonView>,
     pub(crate) onmode: Callback<ComparisonMode>,
     pub(crate) onrecord: Callback<RecordId>,
-    pub(crate) onclose: Callback<()>,
+    pub(crate) oncommand: Callback<Command>,
 }
 
-pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
+/// Both runs.
+#[component]
+pub(crate) fn ComparisonPanel(props: &ComparisonPanelProps) -> Html {
     let view = &*props.view;
     let mode_button = |mode: ComparisonMode| {
         let onclick = props.onmode.reform(move |_| mode);
@@ -70,23 +52,16 @@ pub(crate) fn comparison_panel(props: &ComparisonProps) -> Html {
                         <button class="quiet" {onclick}>{ "Go to difference" }</button>
                     }
                 </p>
-                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close (M)" }
-                    </button>
+                <button class="quiet"
+                    onclick={props.oncommand.reform(|_| Command::ToggleComparison)}>
+                    { "Close (M)" }
+                </button>
             </header>
             <div class={classes!("sides", format!("mode-{}", mode_class(view.mode)))}>
-                { side_panel("A", &view.left, view.mode, Some(&props.onrecord)) }
-                { side_panel("B", &view.right, view.mode, None) }
+                { side_panel(ComparedSide::A, &view.left, view.mode, Some(&props.onrecord)) }
+                { side_panel(ComparedSide::B, &view.right, view.mode, None) }
             </div>
         </section>
-    }
-}
-
-/// Returns the id of a side's picture. Overlaid runs share one picture; the text mode has none.
-fn picture_id(letter: &str, mode: ComparisonMode) -> Option<&'static str> {
-    match (letter, mode) {
-        (_, ComparisonMode::Text) | ("B", ComparisonMode::Overlaid) => None,
-        ("A", _) => Some("picture-a"),
-        _ => Some("picture-b"),
     }
 }
 
@@ -100,11 +75,15 @@ const fn mode_class(mode: ComparisonMode) -> &'static str {
 }
 
 fn side_panel(
-    letter: &'static str,
-    side: &Side,
+    which: ComparedSide,
+    side: &ComparedRun,
     mode: ComparisonMode,
     onrecord: Option<&Callback<RecordId>>,
 ) -> Html {
+    let letter = match which {
+        ComparedSide::A => "A",
+        ComparedSide::B => "B",
+    };
     let has_violations = !side.violated.is_empty();
     let violated: Vec<String> = side.violated.iter().map(|it| format!("{it} ✕")).collect();
     let verdict =
@@ -138,9 +117,7 @@ fn side_panel(
                     }) }
                 </ol>
             } else {
-                if let Some(id) = picture_id(letter, mode) {
-                    { figure(id, &Callback::from(|_: PointerAction| {})) }
-                }
+                if let Some(id) = picture_id(which, mode) { <Figure {id} /> }
                 <div class="sheets">
                     { for side.files.iter().map(|file| html! {
                         <div class="sheet" key={file.name.clone()}>
@@ -157,62 +134,5 @@ fn side_panel(
                 </div>
             }
         </article>
-    }
-}
-
-impl App {
-    /// Returns both sides at the current time.
-    pub(crate) fn comparison_view(&self, comparison: &Comparison) -> ComparisonView {
-        let timeline = self.workspace.timeline();
-        let (only_here, only_there) = comparison.differences(timeline);
-        let is_overlaid = comparison.mode == ComparisonMode::Overlaid;
-        let legend = if is_overlaid { " (differences dashed)" } else { "" };
-        ComparisonView {
-            mode: comparison.mode,
-            divergence: comparison.divergence,
-            now: timeline.now(),
-            left: side_of(timeline, run_title(timeline.run()), only_here),
-            right: side_of(&comparison.other, format!("{}{legend}", comparison.title), only_there),
-        }
-    }
-
-    /// Returns the pictures of both runs with their ids.
-    pub(crate) fn comparison_pictures(
-        &self,
-        comparison: &Comparison,
-    ) -> Vec<(&'static str, Picture)> {
-        let timeline = self.workspace.timeline();
-        let (width, height) = self.sizes.stage;
-        let is_wide = comparison.mode == ComparisonMode::SideBySide && width > 700.0;
-        let width = if is_wide { width / 2.0 - 24.0 } else { width - 24.0 };
-        // Two stacked pictures and their files must fit.
-        let fraction =
-            if comparison.mode == ComparisonMode::Stacked || !is_wide { 0.3 } else { 0.55 };
-        let area = self.area((width.max(240.0), (height * fraction).clamp(110.0, 420.0)));
-        let other = &comparison.other;
-        let overlay = (comparison.mode == ComparisonMode::Overlaid).then_some(other);
-        let mut pictures = Vec::new();
-        if let Some(id) = picture_id("A", comparison.mode) {
-            pictures.push((id, self.lease_picture((timeline, overlay), area, None)));
-        }
-        if let Some(id) = picture_id("B", comparison.mode) {
-            pictures.push((id, self.lease_picture((other, None), area, None)));
-        }
-        pictures
-    }
-}
-
-/// The maximum number of lines of a file in a comparison.
-const LINES_COMPARED_MAX: usize = 60;
-
-fn side_of(timeline: &Timeline, title: String, differences: Vec<Difference>) -> Side {
-    let statuses = timeline.statuses().into_iter();
-    let violated =
-        statuses.filter(|(_, status, _)| matches!(status, InvariantStatus::Violated { .. }));
-    Side {
-        title,
-        files: timeline.file_views(None, LINES_COMPARED_MAX),
-        violated: violated.map(|(it, ..)| it).collect(),
-        differences,
     }
 }

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use leasehold_sim::VirtualTime;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement, HtmlSelectElement, InputEvent};
-use yew::{AttrValue, Callback, Html, classes, html};
+use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
-use super::figure::{PointerAction, figure};
+use super::figure::Figure;
+use super::icon::icon;
 use crate::model::link::short_digest;
 use crate::model::shortcuts::Command;
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Properties)]
 #[allow(clippy::struct_excessive_bools, reason = "independent states")]
 pub(crate) struct ControlsProps {
     pub(crate) is_playing: bool,
@@ -32,11 +33,11 @@ pub(crate) struct ControlsProps {
     pub(crate) onuntil: Callback<String>,
     pub(crate) oncommand: Callback<Command>,
     pub(crate) ontime: Callback<VirtualTime>,
-    pub(crate) onpoint: Callback<PointerAction>,
 }
 
-/// Returns the bar at the bottom of the page.
-pub(crate) fn controls(props: &ControlsProps) -> Html {
+/// The bar at the bottom of the page.
+#[component]
+pub(crate) fn Controls(props: &ControlsProps) -> Html {
     let ControlsProps { is_playing, is_question_open, speed, is_auto, end, oncommand, .. } =
         props.clone();
     let is_unstarted = props.is_unstarted && !is_playing;
@@ -86,9 +87,9 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
             if props.choices.is_empty() {
                 <span class="until-placeholder"></span>
             } else {
-                { until_picker(props) }
+                <UntilPicker choices={Rc::clone(&props.choices)} onuntil={props.onuntil.clone()} />
             }
-            { tape_view(props) }
+            <Tape start={props.start} {end} ontime={props.ontime.clone()} />
             <p class="clock">
                 <span data-testid="time" id="time"></span>
                 if !props.is_growing { <span class="duration">{ " / " }{ end.to_string() }</span> }
@@ -104,8 +105,16 @@ pub(crate) fn controls(props: &ControlsProps) -> Html {
     }
 }
 
-/// Returns the tape with its slider.
-fn tape_view(props: &ControlsProps) -> Html {
+#[derive(Clone, PartialEq, Properties)]
+struct TapeProps {
+    start: VirtualTime,
+    end: VirtualTime,
+    ontime: Callback<VirtualTime>,
+}
+
+/// The tape with its slider.
+#[component]
+fn Tape(props: &TapeProps) -> Html {
     let (start, end) = (props.start, props.end);
     let ontime = props.ontime.clone();
     let oninput = move |event: InputEvent| {
@@ -117,15 +126,23 @@ fn tape_view(props: &ControlsProps) -> Html {
     };
     html! {
         <div class="tape" id="tape" data-testid="tape">
-            { figure("picture-tape", &props.onpoint) }
+            <Figure id="picture-tape" />
             <input type="range" id="when" min={start.as_millis().to_string()}
                 max={end.as_millis().to_string()} step="1" {oninput} aria-label="Time" />
         </div>
     }
 }
 
-/// Returns the menu of stop conditions.
-fn until_picker(props: &ControlsProps) -> Html {
+#[derive(Clone, PartialEq, Properties)]
+struct UntilPickerProps {
+    /// The stop conditions: name and label.
+    choices: Rc<Vec<(String, String)>>,
+    onuntil: Callback<String>,
+}
+
+/// The menu of stop conditions.
+#[component]
+fn UntilPicker(props: &UntilPickerProps) -> Html {
     let onuntil = props.onuntil.clone();
     let onchange = move |event: Event| {
         let field = event.target().and_then(|it| it.dyn_into::<HtmlSelectElement>().ok());
@@ -143,24 +160,5 @@ fn until_picker(props: &ControlsProps) -> Html {
                 <option value={name.clone()}>{ text.clone() }</option>
             }) }
         </select>
-    }
-}
-
-/// Returns an icon. Icons are drawn, so that they look the same in every font.
-pub(crate) fn icon(name: &str) -> Html {
-    let d = match name {
-        "play" => "M5 3l12 7-12 7z",
-        "pause" => "M5 3h3.6v14H5zM11.4 3H15v14h-3.6z",
-        "step" => "M4 4l8 6-8 6zM13.5 4H16v12h-2.5z",
-        "back" => "M16 4l-8 6 8 6zM6.5 4H4v12h2.5z",
-        "start" => "M17 4l-6.5 6 6.5 6zM10 4l-6.5 6L10 16z",
-        "next" => "M3 4l6.5 6L3 16zM10 4l6.5 6-6.5 6z",
-        "menu" => "M3 5h14v2H3zM3 9h14v2H3zM3 13h14v2H3z",
-        _ => "M5 5l10 10M15 5L5 15",
-    };
-    html! {
-        <svg class="icon" viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
-            <path d={d} />
-        </svg>
     }
 }

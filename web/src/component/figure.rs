@@ -3,38 +3,37 @@
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event, MouseEvent};
-use yew::{AttrValue, Callback, Html, html};
+use yew::{AttrValue, Callback, Html, Properties, component, html};
 
+use crate::area::selection::PointerAction;
 use crate::model::target::Target;
 use crate::picture::shape::{Class, Shape, format_tenths};
 
-/// A click on a picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct PointerAction {
-    pub(crate) target: Option<Target>,
-    /// The position in the window of the menu, if one was requested.
-    pub(crate) menu: Option<(f64, f64)>,
-    /// The horizontal position in the picture, in CSS pixels.
-    pub(crate) x: f64,
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct FigureProps {
+    /// The id of the picture, which the painter paints.
+    pub(crate) id: &'static str,
+    #[prop_or_default]
+    pub(crate) onpoint: Callback<PointerAction>,
 }
 
-/// Returns the empty element of the picture with this id.
-pub(crate) fn figure(id: &'static str, onpoint: &Callback<PointerAction>) -> Html {
-    let on_click = onpoint.clone();
+/// The empty element of a picture.
+#[component]
+pub(crate) fn Figure(props: &FigureProps) -> Html {
+    let on_click = props.onpoint.clone();
     let onclick = move |event: MouseEvent| {
         let x = f64::from(event.offset_x());
-        on_click.emit(PointerAction { target: target_of(&event), menu: None, x });
+        on_click.emit(PointerAction { target: target_of(&event), is_menu: false, x });
     };
-    let onpoint = onpoint.clone();
+    let on_menu = props.onpoint.clone();
     let oncontextmenu = move |event: MouseEvent| {
         let target = target_of(&event);
         if target.is_some() {
             event.prevent_default();
-            let menu = Some((f64::from(event.client_x()), f64::from(event.client_y())));
-            onpoint.emit(PointerAction { target, menu, x: 0.0 });
+            on_menu.emit(PointerAction { target, is_menu: true, x: 0.0 });
         }
     };
-    html! { <svg key={id} {id} class="picture" role="group" {onclick} {oncontextmenu}></svg> }
+    html! { <svg id={props.id} class="picture" role="group" {onclick} {oncontextmenu}></svg> }
 }
 
 /// Returns the target of an event.

@@ -1,94 +1,120 @@
-//! The header of a simulated run: scenario, protections, and seed.
+//! The header: the run or the server, the mode, and the tools.
 
-use std::collections::BTreeSet;
+use yew::{Callback, Html, Properties, component, html};
 
-use leasehold_sim::Protection;
-use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
-
+use super::live_bar::{LiveBar, LiveBarProps};
+use super::scenario_bar::{ScenarioBar, ScenarioBarProps};
+use crate::area::layout::Theme;
 use crate::model::shortcuts::Command;
+
+/// What the header is about.
+#[derive(Clone, PartialEq)]
+pub(crate) enum HeaderContent {
+    Scenario(ScenarioBarProps),
+    Live(LiveBarProps),
+}
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct HeaderProps {
-    pub(crate) title: AttrValue,
-    /// The number of the scenario in the library, from 1; 0 if it is not in the library.
-    pub(crate) number: usize,
-    pub(crate) seed: u64,
-    /// Whether the trace is from a real server, which has nothing to switch.
+    pub(crate) content: HeaderContent,
+    /// Whether the trace is from a real server. A recording is neither simulated nor live.
     pub(crate) is_observed: bool,
-    pub(crate) without: BTreeSet<Protection>,
-    /// The protections that the scenario is about.
-    pub(crate) switches: Vec<Protection>,
+    /// Whether a lock server has served the page.
+    pub(crate) is_server_available: bool,
+    pub(crate) theme: Theme,
     pub(crate) oncommand: Callback<Command>,
-    pub(crate) onprotection: Callback<Protection>,
-    pub(crate) onseed: Callback<u64>,
+    pub(crate) onlive: Callback<bool>,
+    pub(crate) ontheme: Callback<()>,
 }
 
 #[component]
 pub(crate) fn Header(props: &HeaderProps) -> Html {
-    let HeaderProps { title, number, seed, oncommand, onseed, .. } = props.clone();
-    let scenarios = oncommand.reform(|_| Command::Scenarios);
-    let number_text = if number == 0 { "✦".to_owned() } else { number.to_string() };
-    let on_next_seed = onseed.reform(move |_| seed + 1);
-    html! { <>
-        <button class="picker" data-testid="scenario" onclick={scenarios}
-            aria-haspopup="dialog" title="Choose a scenario (O)">
-            <span class="number">{ number_text }</span>
-            <span class="title">{ title.clone() }</span>
-            <span class="more" aria-hidden="true">{ "▾" }</span>
-        </button>
-        if props.is_observed {
-            <span class="spacer"></span>
-        } else {
-            { protection_toggles(props) }
-            <button class="seed quiet" onclick={on_next_seed}
-                title="The seed determines all random choices. Click for the next seed">
-                { "seed " }<b>{ seed }</b>
-            </button>
-        }
-    </> }
+    html! {
+        <header class="bar" role="banner">
+            <h1 class="brand">{ "leasehold" }</h1>
+            { match props.content.clone() {
+                HeaderContent::Scenario(props) => html! { <ScenarioBar ..props /> },
+                HeaderContent::Live(props) => html! { <LiveBar ..props /> },
+            } }
+            <ModeSwitch is_live={matches!(props.content, HeaderContent::Live(_))}
+                is_observed={props.is_observed} is_server_available={props.is_server_available}
+                onlive={props.onlive.clone()} />
+            <Tools is_observed={props.is_observed} theme={props.theme}
+                oncommand={props.oncommand.clone()} ontheme={props.ontheme.clone()} />
+        </header>
+    }
 }
 
-fn protection_toggles(props: &HeaderProps) -> Html {
-    let chip = |(index, protection): (usize, Protection)| {
-        let is_disabled = props.without.contains(&protection);
-        let is_highlighted = props.switches.contains(&protection);
-        let onclick = props.onprotection.reform(move |_| protection);
-        let class =
-            classes!("chip", is_disabled.then_some("off"), is_highlighted.then_some("highlighted"));
-        let state = if is_disabled { "off" } else { "on" };
-        let key = if index < 9 { format!(" (Shift {})", index + 1) } else { String::new() };
-        let title = format!("{}. Currently {state}{key}", capitalized(protection.sentence()));
+#[derive(Clone, PartialEq, Properties)]
+struct ModeSwitchProps {
+    is_live: bool,
+    is_observed: bool,
+    is_server_available: bool,
+    onlive: Callback<bool>,
+}
+
+#[component]
+fn ModeSwitch(props: &ModeSwitchProps) -> Html {
+    let is_live = props.is_live;
+    let is_simulated = !is_live && !props.is_observed;
+    let button = |test_id: &'static str, text: &'static str, live: bool, is_pressed: bool| {
+        let onclick = props.onlive.reform(move |_| live);
         html! {
-            <button {class} {onclick} {title} key={protection.name()}
-                data-testid={format!("protection-{protection}")}
-                aria-pressed={(!is_disabled).to_string()}>
-                <span class="mark" aria-hidden="true">
-                    { if is_disabled { "✕" } else { "✓" } }
-                </span>
-                { display_name(protection) }
+            <button class="mode" data-testid={test_id} {onclick}
+                aria-pressed={is_pressed.to_string()}>
+                { text }
             </button>
         }
     };
-    // The protections that the scenario is about come first.
-    let mut all: Vec<(usize, Protection)> = Protection::ALL.into_iter().enumerate().collect();
-    all.sort_by_key(|(index, it)| (!props.switches.contains(it), *index));
     html! {
-        <div class="chips" role="group" aria-label="Protections" tabindex="-1">
-            { for all.into_iter().map(chip) }
+        <div class="modes" role="group" aria-label="Mode">
+            { button("mode-sim", "Simulated", false, is_simulated) }
+            if props.is_server_available {
+                { button("mode-live", "Live", true, is_live) }
+            }
         </div>
     }
 }
 
-fn display_name(protection: Protection) -> String {
-    protection.name().replace('-', " ")
+#[derive(Clone, PartialEq, Properties)]
+struct ToolsProps {
+    is_observed: bool,
+    theme: Theme,
+    oncommand: Callback<Command>,
+    ontheme: Callback<()>,
 }
 
-/// Returns the sentence with its first letter capitalized. The sentences of this project begin with
-/// ASCII letters, so the page does not need the Unicode tables.
-pub(crate) fn capitalized(sentence: &str) -> String {
-    let mut sentence = sentence.to_owned();
-    if let Some(first) = sentence.get_mut(..1) {
-        first.make_ascii_uppercase();
+#[component]
+fn Tools(props: &ToolsProps) -> Html {
+    let button =
+        |command: Command, label: &'static str, test_id: &'static str, text: &'static str| {
+            let onclick = props.oncommand.reform(move |_| command);
+            html! {
+                <button class="quiet tool" data-testid={test_id} title={label} aria-label={label}
+                    {onclick}>
+                    { text }
+                </button>
+            }
+        };
+    let theme = match props.theme {
+        Theme::System => "Theme: system",
+        Theme::Light => "Theme: light",
+        Theme::Dark => "Theme: dark",
+    };
+    html! {
+        <div class="tools" role="group" aria-label="Tools">
+            if !props.is_observed {
+                { button(
+                    Command::ToggleComparison, "Compare with and without protections (M)",
+                    "compare", "Compare",
+                ) }
+                { button(Command::Search, "Find a violation (V)", "search", "Find") }
+            }
+            { button(Command::Export, "Share and export (E)", "share", "Share") }
+            { button(Command::TogglePresenting, "Present (P)", "present", "Present") }
+            <button class="quiet tool" title="Theme" aria-label={theme}
+                onclick={props.ontheme.reform(|_| ())}>{ "◐" }</button>
+            { button(Command::Help, "Keyboard shortcuts (?)", "help", "?") }
+        </div>
     }
-    sentence
 }

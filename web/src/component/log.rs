@@ -66,23 +66,25 @@ pub(crate) fn Log(props: &LogProps) -> Html {
             </li>
         });
     }
-    html! { <>
-        <header class="panel-header">
-            <h2>{ "Log" }</h2>
-            <div class="tabs" role="group" aria-label="Events to show">
-                { for LEVELS.into_iter().map(level) }
-                if let Some(filtered_to) = filtered_to {
-                    <button class="tab log-filter" aria-pressed="true" title="Clear filter"
-                        onclick={props.onclearfilter.reform(|_| ())}>
-                        { format!("Only {filtered_to} ✕") }
-                    </button>
-                }
-            </div>
-        </header>
-        <ol class="log-rows" tabindex="0" aria-label="Log, newest first">
-            { for items }
-        </ol>
-    </> }
+    html! {
+        <section class="panel log" id="panel-log" data-testid="log" aria-label="Log">
+            <header class="panel-header">
+                <h2>{ "Log" }</h2>
+                <div class="tabs" role="group" aria-label="Events to show">
+                    { for LEVELS.into_iter().map(level) }
+                    if let Some(filtered_to) = filtered_to {
+                        <button class="tab log-filter" aria-pressed="true" title="Clear filter"
+                            onclick={props.onclearfilter.reform(|_| ())}>
+                            { format!("Only {filtered_to} ✕") }
+                        </button>
+                    }
+                </div>
+            </header>
+            <ol class="log-rows" tabindex="0" aria-label="Log, newest first">
+                { for items }
+            </ol>
+        </section>
+    }
 }
 
 fn log_row(row: &LogRow, selected: Option<RecordId>, onrecord: &Callback<RecordId>) -> Html {

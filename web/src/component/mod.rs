@@ -1,27 +1,32 @@
-//! The components of the page. They receive properties, hold no facts, and emit callbacks.
+//! The components of the page, and the painter of the pictures.
+//!
+//! - [`app`] owns the state of the page and passes it on; [`page_view`] draws it.
+//! - Every other component draws from properties that can be compared, holds no facts, and emits
+//!   callbacks. The callbacks are created once, so a component whose properties are unchanged is
+//!   not drawn again.
+//! - [`host`] performs the effects; [`keyboard`] parses keys; [`painter`] paints the pictures.
 
 pub(crate) mod app;
-mod commands;
+mod callbacks;
+mod caption;
 mod comparison;
 mod controls;
 mod dialog;
-mod dialogs;
-mod export;
 mod figure;
-mod handlers;
+mod files;
 mod header;
+mod host;
+mod icon;
+mod inspector;
+mod invariants;
 mod keyboard;
-mod layout;
-mod live_connection;
-mod live_header;
+mod live_bar;
 mod log;
-mod messages;
 pub(crate) mod notes_window;
-mod overlays;
+mod page_view;
 mod painter;
-mod panel_cache;
-mod panels;
-mod pictures;
 mod question;
-mod search_dialog;
-mod search_handlers;
+mod scenario_bar;
+mod stage_panel;
+mod timeline_panel;
+mod toasts;

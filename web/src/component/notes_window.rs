@@ -6,20 +6,15 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{BroadcastChannel, MessageEvent};
 use yew::{Callback, Component, Context, Html, html};
 
+use crate::area::present::NOTES_HELLO;
 use crate::browser;
 use crate::model::notes::Notes;
 
 const CHANNEL_NAME: &str = "leasehold-notes";
 
-/// The message that the second window sends when it opens.
-const HELLO: &str = "hello";
-
 /// One end of the channel.
 pub(crate) struct NotesChannel {
     channel: BroadcastChannel,
-    /// Whether a notes window has announced itself.
-    has_listener: bool,
-    last_sent: String,
     /// Retained, because dropping it removes the listener.
     _listener: EventListener,
 }
@@ -34,32 +29,12 @@ impl NotesChannel {
                 on_message.emit(text);
             }
         });
-        Some(Self { channel, has_listener: false, last_sent: String::new(), _listener: listener })
+        Some(Self { channel, _listener: listener })
     }
 
-    fn post(&self, text: &str) {
+    pub(crate) fn post(&self, text: &str) {
         // A failed post means that no window is listening.
         self.channel.post_message(&JsValue::from_str(text)).ok();
-    }
-
-    /// Handles a message of the other window.
-    pub(crate) fn message_received(&mut self, text: &str) {
-        if text == HELLO {
-            self.has_listener = true;
-            self.last_sent.clear();
-        }
-    }
-
-    /// Sends the notes to the other window, if there is one and they have changed.
-    pub(crate) fn publish(&mut self, notes: impl FnOnce() -> Notes) {
-        if !self.has_listener {
-            return;
-        }
-        let text = notes().encode();
-        if text != self.last_sent {
-            self.post(&text);
-            self.last_sent = text;
-        }
     }
 }
 
@@ -85,7 +60,7 @@ impl Component for NotesWindow {
     fn create(ctx: &Context<Self>) -> Self {
         let channel = NotesChannel::open(ctx.link().callback(|text| text));
         if let Some(channel) = &channel {
-            channel.post(HELLO);
+            channel.post(NOTES_HELLO);
         }
         Self { notes: None, _channel: channel }
     }

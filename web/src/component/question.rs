@@ -1,41 +1,14 @@
-//! The area below the pictures: the caption, the question, and its answer.
+//! The question and its answer. The audience votes first; then the run reveals the answer.
 
-use std::rc::Rc;
+use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
-use gloo_timers::callback::Interval;
-use yew::{AttrValue, Callback, Html, classes, html};
-
-use crate::browser;
 use crate::model::quiz::QuizPhase;
 use crate::picture::shape::format_tenths;
 
-/// The duration of a vote, in milliseconds.
-const VOTE_MS: f64 = 30_000.0;
-
-#[derive(Clone)]
-pub(crate) struct CaptionProps {
-    pub(crate) text: AttrValue,
-    /// Whether the caption is a warning.
-    pub(crate) is_warning: bool,
-    /// Whether screen readers announce the caption: at a stop, but not during playback.
-    pub(crate) is_announced: bool,
-}
-
-/// Returns the caption of the current step.
-pub(crate) fn caption(props: &CaptionProps) -> Html {
-    let live = if props.is_announced { "polite" } else { "off" };
-    html! {
-        <p class={classes!("caption", props.is_warning.then_some("alarm"))} data-testid="caption"
-            role="status" aria-live={live}>
-            { props.text.clone() }
-        </p>
-    }
-}
-
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Properties)]
 pub(crate) struct QuestionProps {
     pub(crate) question: AttrValue,
-    pub(crate) options: Rc<Vec<String>>,
+    pub(crate) options: Vec<String>,
     pub(crate) votes: Vec<u32>,
     /// Whether the page is not presenting: a single user has one vote.
     pub(crate) is_alone: bool,
@@ -52,45 +25,22 @@ pub(crate) struct QuestionProps {
     pub(crate) onclose: Callback<()>,
 }
 
-/// The time limit of a vote.
-pub(crate) struct VoteTimer {
-    ends_at: f64,
-    /// Retained, because dropping it stops the ticks.
-    _ticks: Interval,
-}
-
-impl VoteTimer {
-    pub(crate) fn start(on_tick: Callback<()>) -> Self {
-        let ends_at = browser::now() + VOTE_MS;
-        Self { ends_at, _ticks: Interval::new(250, move || on_tick.emit(())) }
-    }
-
-    /// Returns the remaining time, rounded up to seconds.
-    pub(crate) fn seconds_left(&self) -> u32 {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let seconds_left =
-            ((self.ends_at - browser::now()) / 1_000.0).ceil().clamp(0.0, 99.0) as u32;
-        seconds_left
-    }
-}
-
-fn timer_button(props: &QuestionProps) -> Html {
-    let text = match props.seconds_left {
+fn timer_button(seconds_left: Option<u32>, ontimer: &Callback<()>) -> Html {
+    let text = match seconds_left {
         None => "Start 30 s timer".to_owned(),
         Some(0) => "Time is up".to_owned(),
         Some(seconds_left) => format!("{seconds_left} s left"),
     };
-    let class = classes!("quiet", "timer", props.seconds_left.map(|_| "running"));
+    let class = classes!("quiet", "timer", seconds_left.map(|_| "running"));
     html! {
         <button {class} data-testid="timer" title="Give the audience 30 seconds"
-            onclick={props.ontimer.reform(|_| ())}>{ text }</button>
+            onclick={ontimer.reform(|_| ())}>{ text }</button>
     }
 }
 
 /// Returns the result of a single user's vote.
-fn vote_result(props: &QuestionProps) -> Option<String> {
-    let vote = props.options.get(props.vote.filter(|_| props.is_alone)?)?;
-    let answer = props.options.get(props.answer?)?;
+fn vote_result(options: &[String], vote: Option<usize>, answer: Option<usize>) -> Option<String> {
+    let (vote, answer) = (options.get(vote?)?, options.get(answer?)?);
     Some(if vote == answer {
         format!("Correct: {answer}.")
     } else {
@@ -98,9 +48,24 @@ fn vote_result(props: &QuestionProps) -> Option<String> {
     })
 }
 
-/// Returns the instructions, or the explanation of the answer.
-fn footer(props: &QuestionProps) -> Html {
-    let (phase, explanation) = (props.phase, props.explanation.clone());
+#[derive(Clone, PartialEq, Properties)]
+struct QuestionFooterProps {
+    phase: QuizPhase,
+    is_alone: bool,
+    /// The result of a single user's vote.
+    result: Option<String>,
+    explanation: AttrValue,
+    seconds_left: Option<u32>,
+    ontimer: Callback<()>,
+    onreveal: Callback<()>,
+    onexplain: Callback<()>,
+    onclose: Callback<()>,
+}
+
+/// The instructions, or the explanation of the answer.
+#[component]
+fn QuestionFooter(props: &QuestionFooterProps) -> Html {
+    let QuestionFooterProps { phase, explanation, result, .. } = props.clone();
     html! {
         <footer>
             if phase == QuizPhase::Open {
@@ -108,13 +73,13 @@ fn footer(props: &QuestionProps) -> Html {
                     <p>{ "Choose an answer or press its number." }</p>
                 } else {
                     <p>{ "Count votes with the number keys; Backspace removes the last one." }</p>
-                    { timer_button(props) }
+                    { timer_button(props.seconds_left, &props.ontimer) }
                 }
                 <button class="primary" data-testid="reveal"
                     onclick={props.onreveal.reform(|_| ())}>{ "Reveal (Enter)" }</button>
             } else if phase == QuizPhase::Answered {
                 <p class="explanation" role="status">
-                    if let Some(result) = vote_result(props) { <b>{ result }</b>{ " " } }
+                    if let Some(result) = result { <b>{ result }</b>{ " " } }
                     { explanation }
                 </p>
                 <button class="quiet" onclick={props.onexplain.reform(|_| ())}>{ "Show why" }
@@ -128,8 +93,9 @@ fn footer(props: &QuestionProps) -> Html {
     }
 }
 
-/// Returns the question. The audience votes first; then the run reveals the answer.
-pub(crate) fn question_view(props: &QuestionProps) -> Html {
+/// The question, its options, and the votes.
+#[component]
+pub(crate) fn Question(props: &QuestionProps) -> Html {
     let QuestionProps { question, options, votes, is_alone, phase, answer, .. } = props.clone();
     let is_answered = phase == QuizPhase::Answered;
     let votes_total: u32 = votes.iter().sum();
@@ -168,13 +134,17 @@ pub(crate) fn question_view(props: &QuestionProps) -> Html {
             </li>
         }
     };
+    let result = vote_result(&options, props.vote.filter(|_| is_alone), answer);
     let class =
         classes!("question", is_answered.then_some("answered"), is_alone.then_some("single-user"));
     html! {
         <section data-testid="question" {class} aria-label="Question">
             <h2>{ question }</h2>
             <ol>{ for options.iter().enumerate().map(option) }</ol>
-            { footer(props) }
+            <QuestionFooter {phase} {is_alone} {result} explanation={props.explanation.clone()}
+                seconds_left={props.seconds_left} ontimer={props.ontimer.clone()}
+                onreveal={props.onreveal.clone()} onexplain={props.onexplain.clone()}
+                onclose={props.onclose.clone()} />
         </section>
     }
 }

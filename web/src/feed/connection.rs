@@ -40,6 +40,13 @@ enum Phase {
     BackingOff { until: f64 },
 }
 
+/// An event of the WebSocket.
+pub(crate) enum SocketEvent {
+    Message(String),
+    /// The connection was closed, or could not be opened.
+    Closed,
+}
+
 /// What the caller must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionAction {

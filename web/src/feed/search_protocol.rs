@@ -23,6 +23,16 @@ pub(crate) struct SearchReport {
     pub(crate) found: Option<Run>,
 }
 
+/// What the page learns from the worker.
+pub(crate) enum WorkerEvent {
+    /// A [`SearchReport`] as JSON.
+    Report(String),
+    /// The worker could not be loaded, or sent something that is not text.
+    Failed,
+    /// The browser does not allow workers here.
+    Unavailable,
+}
+
 impl SearchReport {
     pub(crate) fn from_search(search: &Search) -> Self {
         let is_finished = search.stage() != SearchStage::Searching;

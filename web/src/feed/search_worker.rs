@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, Worker, WorkerOptions, WorkerType};
 use yew::Callback;
 
-use super::search_protocol::{SearchReport, SearchRequest};
+use super::search_protocol::{SearchReport, SearchRequest, WorkerEvent};
 
 /// The number of states between two reports.
 const STATES_PER_REPORT: u64 = 20_000;
@@ -22,14 +22,6 @@ const READY: &str = "ready";
 pub(crate) struct SearchWorker {
     worker: Worker,
     _listeners: [EventListener; 2],
-}
-
-/// A message from the worker.
-pub(crate) enum WorkerEvent {
-    /// A [`SearchReport`] as JSON.
-    Report(String),
-    /// The worker could not be loaded, or sent something that is not text.
-    Failed,
 }
 
 impl SearchWorker {

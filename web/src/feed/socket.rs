@@ -8,17 +8,13 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{MessageEvent, WebSocket};
 use yew::Callback;
 
+use super::connection::SocketEvent;
+
 /// A WebSocket. Dropping it closes it, and no more events follow.
 pub(crate) struct Socket {
     socket: WebSocket,
     /// Retained because the browser calls them.
     _listeners: [EventListener; 3],
-}
-
-pub(crate) enum SocketEvent {
-    Message(String),
-    /// The connection was closed, or could not be opened.
-    Closed,
 }
 
 impl Socket {

@@ -2,9 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use leasehold_sim::{Explainer, Importance, Protection, RecordId, Run, Scenario, VirtualTime};
+use leasehold_sim::{
+    Explainer, Importance, Invariant, InvariantStatus, Protection, RecordId, Run, Scenario,
+    VirtualTime,
+};
 
+use super::file_views::FileView;
 use super::timeline::Timeline;
+
+/// The maximum number of lines of a file in a comparison.
+const LINES_COMPARED_MAX: usize = 60;
 
 pub(crate) struct Comparison {
     pub(crate) other: Timeline,
@@ -67,10 +74,59 @@ impl Comparison {
         Self { other, title, divergence, mode: ComparisonMode::SideBySide }
     }
 
+    /// Returns both runs at the current time.
+    pub(crate) fn view(&self, current: &Timeline) -> ComparisonView {
+        let (only_here, only_there) = self.differences(current);
+        let is_overlaid = self.mode == ComparisonMode::Overlaid;
+        let legend = if is_overlaid { " (differences dashed)" } else { "" };
+        let other_title = format!("{}{legend}", self.title);
+        ComparisonView {
+            mode: self.mode,
+            divergence: self.divergence,
+            now: current.now(),
+            left: ComparedRun::new(current, run_title(current.run()), only_here),
+            right: ComparedRun::new(&self.other, other_title, only_there),
+        }
+    }
+
     /// Returns the important records up to now that only this run has, and those that only the
     /// other run has.
-    pub(crate) fn differences(&self, current: &Timeline) -> (Vec<Difference>, Vec<Difference>) {
+    fn differences(&self, current: &Timeline) -> (Vec<Difference>, Vec<Difference>) {
         (only_in(current, &self.other), only_in(&self.other, current))
+    }
+}
+
+/// What the page shows of a comparison, apart from pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ComparisonView {
+    pub(crate) mode: ComparisonMode,
+    /// The first record of this run that the other run does not have, and its time.
+    pub(crate) divergence: Option<(RecordId, VirtualTime)>,
+    pub(crate) now: VirtualTime,
+    pub(crate) left: ComparedRun,
+    pub(crate) right: ComparedRun,
+}
+
+/// One of the runs, at the current time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ComparedRun {
+    pub(crate) title: String,
+    pub(crate) files: Vec<FileView>,
+    pub(crate) violated: Vec<Invariant>,
+    pub(crate) differences: Vec<Difference>,
+}
+
+impl ComparedRun {
+    fn new(timeline: &Timeline, title: String, differences: Vec<Difference>) -> Self {
+        let statuses = timeline.statuses().into_iter();
+        let violated =
+            statuses.filter(|(_, status, _)| matches!(status, InvariantStatus::Violated { .. }));
+        Self {
+            title,
+            files: timeline.file_views(None, LINES_COMPARED_MAX),
+            violated: violated.map(|(it, ..)| it).collect(),
+            differences,
+        }
     }
 }
 

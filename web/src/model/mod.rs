@@ -14,6 +14,7 @@ pub(crate) mod link;
 pub(crate) mod live_trace;
 pub(crate) mod log_rows;
 pub(crate) mod notes;
+pub(crate) mod panel_data;
 pub(crate) mod player;
 pub(crate) mod quiz;
 pub(crate) mod scene;

@@ -10,3 +10,4 @@ mod stage_layout;
 pub(crate) mod stage_packets;
 pub(crate) mod symbol;
 pub(crate) mod tape;
+pub(crate) mod workspace_pictures;

@@ -31,7 +31,6 @@ use stream::{StreamMessage, StreamUpdate};
 
 pub(crate) use file_prefix::FilePrefix;
 pub(crate) use recording::LiveRecording;
-#[cfg(any(test, target_arch = "wasm32"))]
 pub(crate) use recording::StreamRecorder;
 
 /// The number of events that are retained.

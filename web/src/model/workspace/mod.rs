@@ -18,6 +18,7 @@ use leasehold_sim::{NodeId, Scenario, VirtualTime, library};
 use super::comparison::Comparison;
 use super::link::Link;
 use super::log_rows::{LogFilter, ROWS_PER_PAGE};
+use super::panel_data::{PanelCache, PanelData};
 use super::player::Player;
 use super::quiz::Quiz;
 use super::scene::Scene;
@@ -50,6 +51,7 @@ pub(crate) struct Workspace {
     pub(crate) toast: Option<Toast>,
     pub(crate) comparison: Option<Comparison>,
     scene: Rc<Scene>,
+    panel_cache: PanelCache,
     /// Increases whenever the position or the run changes.
     pub(crate) revision: u64,
 }
@@ -140,6 +142,7 @@ impl Workspace {
             toast: None,
             comparison: None,
             scene: Rc::default(),
+            panel_cache: PanelCache::default(),
             revision: 0,
         }
     }
@@ -154,6 +157,12 @@ impl Workspace {
 
     pub(crate) fn scene(&self) -> Rc<Scene> {
         Rc::clone(&self.scene)
+    }
+
+    /// Returns the data of the panels. It is computed again only if it can have changed.
+    /// `compares_files` requests the differences to a run with all protections.
+    pub(crate) fn panel_data(&self, compares_files: bool) -> PanelData {
+        self.panel_cache.get(self, compares_files)
     }
 
     /// Updates everything that is derived from the current position.

@@ -1,5 +1,12 @@
-//! A modal dialog: the browser's own, which keeps the focus inside, restores it afterwards, and
-//! closes with Esc.
+//! The dialogs. Each is a modal dialog of the browser, which keeps the focus inside, restores it
+//! afterwards, and closes with Esc.
+
+mod exports;
+mod fault_menu;
+mod help;
+mod legend;
+mod scenarios;
+mod search;
 
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlDialogElement, MouseEvent};
@@ -7,7 +14,14 @@ use yew::{
     AttrValue, Callback, Children, Html, Properties, component, html, use_effect_with, use_node_ref,
 };
 
-use super::controls::icon;
+pub(super) use exports::ExportsDialog;
+pub(super) use fault_menu::FaultMenu;
+pub(super) use help::HelpDialog;
+pub(super) use legend::LegendDialog;
+pub(super) use scenarios::ScenariosDialog;
+pub(super) use search::SearchDialog;
+
+use super::icon::icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct DialogProps {

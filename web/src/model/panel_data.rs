@@ -5,14 +5,15 @@ use std::rc::Rc;
 
 use leasehold_sim::{Invariant, InvariantStatus, World};
 
-use super::app::App;
-use crate::model::fault_options::FaultOption;
-use crate::model::file_views::FileView;
-use crate::model::inspector::{Field, InspectorContext, inspector_fields, with_changes};
-use crate::model::log_rows::{LogFilter, LogRow, log_rows, without_line_number};
-use crate::model::scene::Scene;
-use crate::model::stop_condition::StopCondition;
-use crate::model::target::Target;
+use super::fault_options::FaultOption;
+use super::file_views::FileView;
+use super::inspector::{Field, InspectorContext, inspector_fields, with_changes};
+use super::log_rows::{LogFilter, LogRow, log_rows, without_line_number};
+use super::scene::Scene;
+use super::stop_condition::StopCondition;
+use super::target::Target;
+use super::timeline::Timeline;
+use super::workspace::Workspace;
 
 /// Everything that the data depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,14 +49,14 @@ pub(crate) struct PanelCache {
 }
 
 impl PanelCache {
-    pub(crate) fn get(&self, app: &App) -> PanelData {
-        let workspace = &app.workspace;
+    /// Returns the data. `compares_files` requests the differences to a run with all protections.
+    pub(crate) fn get(&self, workspace: &Workspace, compares_files: bool) -> PanelData {
         let key = CacheKey {
             version: workspace.revision,
             selected: workspace.selected,
             filter: workspace.filter,
             row_limit: workspace.row_limit,
-            compares_files: app.ui.compares_files,
+            compares_files,
             tenth_of_second: workspace
                 .selected
                 .map_or(0, |_| workspace.timeline().now().as_millis() / 100),
@@ -65,13 +66,12 @@ impl PanelCache {
         {
             return data.clone();
         }
-        let data = self.compute(app);
+        let data = self.compute(workspace, compares_files);
         *self.last.borrow_mut() = Some((key, data.clone()));
         data
     }
 
-    fn compute(&self, app: &App) -> PanelData {
-        let workspace = &app.workspace;
+    fn compute(&self, workspace: &Workspace, compares_files: bool) -> PanelData {
         let timeline = workspace.timeline();
         let scene = workspace.scene();
         let past = timeline.past();
@@ -91,12 +91,12 @@ impl PanelCache {
         let (fields, faults) = match workspace.selected {
             Some(target) => {
                 let now = inspector_fields(timeline.inspector_context(), &scene, target);
-                let previous = previous_fields(app, target);
+                let previous = previous_fields(timeline, target);
                 (with_changes(now, &previous), workspace.available_faults(target))
             }
             None => (Vec::new(), Vec::new()),
         };
-        let correct_run = app.ui.compares_files.then(|| self.correct_run(app));
+        let correct_run = compares_files.then(|| self.correct_run(timeline));
         PanelData {
             fields: Rc::new(fields),
             faults: Rc::new(faults),
@@ -112,8 +112,7 @@ impl PanelCache {
         }
     }
 
-    fn correct_run(&self, app: &App) -> Rc<World> {
-        let timeline = app.workspace.timeline();
+    fn correct_run(&self, timeline: &Timeline) -> Rc<World> {
         if let Some((fingerprint, world)) = &*self.correct.borrow()
             && *fingerprint == timeline.fingerprint()
         {
@@ -134,8 +133,8 @@ impl PanelCache {
 }
 
 /// Returns the fields before the current step.
-fn previous_fields(app: &App, target: Target) -> Vec<Field> {
+fn previous_fields(timeline: &Timeline, target: Target) -> Vec<Field> {
     let inspect =
         |context: InspectorContext<'_>, scene: &Scene| inspector_fields(context, scene, target);
-    app.workspace.timeline().with_previous_step(inspect).unwrap_or_default()
+    timeline.with_previous_step(inspect).unwrap_or_default()
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use leasehold_sim::{FaultKind, Invariant, SearchLimits};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement};
-use yew::{AttrValue, Callback, Html, html};
+use yew::{AttrValue, Callback, Html, Properties, component, html};
 
-use super::dialog::Dialog;
+use super::Dialog;
 use crate::model::violation_search::ViolationSearch;
 use crate::picture::shape::format_tenths;
 
-#[derive(Clone)]
-pub(crate) struct SearchProps {
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct SearchDialogProps {
     pub(crate) search: ViolationSearch,
     /// A description of the run, with its disabled protections.
     pub(crate) run_title: AttrValue,
@@ -24,8 +24,9 @@ pub(crate) struct SearchProps {
     pub(crate) onclose: Callback<()>,
 }
 
-pub(crate) fn search_dialog(props: &SearchProps) -> Html {
-    let SearchProps { search, run_title, onlimits, .. } = props.clone();
+#[component]
+pub(crate) fn SearchDialog(props: &SearchDialogProps) -> Html {
+    let SearchDialogProps { search, run_title, onlimits, .. } = props.clone();
     let limits = search.limits.clone();
     let invariant = |it: Invariant| {
         let checked = limits.invariants.contains(&it);
@@ -72,7 +73,9 @@ pub(crate) fn search_dialog(props: &SearchProps) -> Html {
         <Dialog title="Find a violation" class="search" onclose={props.onclose.clone()}>
             <p>{ format!("Replays this run ({run_title}) without faults first, then with one \
             fault, then with combinations of faults.") }</p>
-            { search_outcome(props) }
+            <SearchOutcome search={props.search.clone()} onsearch={props.onsearch.clone()}
+                oncancel={props.oncancel.clone()} onplay={props.onplay.clone()}
+                ontest={props.ontest.clone()} />
             <fieldset><legend>{ "Invariants" }</legend>
                 { for Invariant::ALL.into_iter().filter(|it| *it != Invariant::L2).map(invariant) }
             </fieldset>
@@ -97,7 +100,18 @@ fn toggle<T: Ord + Clone>(set: &mut BTreeSet<T>, it: T) {
     }
 }
 
-fn search_outcome(props: &SearchProps) -> Html {
+#[derive(Clone, PartialEq, Properties)]
+struct SearchOutcomeProps {
+    search: ViolationSearch,
+    onsearch: Callback<()>,
+    oncancel: Callback<()>,
+    onplay: Callback<()>,
+    ontest: Callback<()>,
+}
+
+/// The progress of the search, or its result.
+#[component]
+fn SearchOutcome(props: &SearchOutcomeProps) -> Html {
     let search = &props.search;
     let onstart = props.onsearch.reform(|_| ());
     html! {

@@ -1,0 +1,56 @@
+//! The part of the header for the live view: connection status, counts, and recording.
+
+use yew::{Callback, Html, Properties, classes, component, html};
+
+use crate::feed::connection::ConnectionStatus;
+use crate::model::scene::Counts;
+
+#[derive(Clone, PartialEq, Properties)]
+pub(crate) struct LiveBarProps {
+    pub(crate) status: ConnectionStatus,
+    /// The number of events after the current position; `None` while the view follows the present.
+    pub(crate) events_behind: Option<u32>,
+    pub(crate) counts: Option<Counts>,
+    /// The length of the recording in seconds, if there is one.
+    pub(crate) recorded_s: Option<u64>,
+    pub(crate) onfollow: Callback<()>,
+    pub(crate) onrecord: Callback<()>,
+}
+
+#[component]
+pub(crate) fn LiveBar(props: &LiveBarProps) -> Html {
+    let LiveBarProps { status, events_behind, counts, recorded_s, .. } = props.clone();
+    let recording = recorded_s.map(|seconds| format!("■ {seconds} s"));
+    html! { <>
+        <p class={classes!("status", status.code())} data-testid="live-status"
+            data-status={status.code()} role="status">
+            { status.description() }
+        </p>
+        if let Some(events_behind) = events_behind {
+            <button class="events-behind" data-testid="live-return" title="Return to live (L)"
+                onclick={props.onfollow.reform(|_| ())}>
+                { format!("{events_behind} behind") }<kbd aria-hidden="true">{ "L" }</kbd>
+            </button>
+        }
+        if let Some(counts) = counts {
+            <dl class="counts">
+                { count_item("clients", &counts.sessions) }
+                { count_item("held", &counts.held) }
+                { count_item("waiting", &counts.waiting) }
+                { count_item("last token", &counts.last_token) }
+            </dl>
+        }
+        <span class="spacer"></span>
+        <button class={classes!("record", recording.is_some().then_some("on"))}
+            data-testid="record" onclick={props.onrecord.reform(|_| ())}
+            aria-pressed={recording.is_some().to_string()}
+            disabled={status == ConnectionStatus::Connecting}
+            title="Record events to replay or save them">
+            { recording.unwrap_or_else(|| "● Record".to_owned()) }
+        </button>
+    </> }
+}
+
+fn count_item(label: &'static str, number: &impl ToString) -> Html {
+    html! { <div><dt>{ label }</dt><dd>{ number.to_string() }</dd></div> }
+}
