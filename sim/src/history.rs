@@ -212,9 +212,10 @@ impl History {
 
     /// Returns an alternative history: the same run with one more intervention.
     ///
-    /// It shares the part before the intervention. Its current position is the same, or its last
-    /// simulated position if that is earlier. An intervention on a packet without a time can have
-    /// an effect at any step, so nothing is shared with it.
+    /// It shares the part before the intervention, so nothing is simulated. Its current position is
+    /// the same, or its last simulated position if that is earlier: if the intervention is not
+    /// later than the current position, up to the last snapshot before it. An intervention on a
+    /// packet without a time can have an effect at any step, so nothing is shared with it.
     #[must_use]
     pub fn fork(&self, intervention: Intervention) -> Self {
         let time = intervention.at_ms.map_or(VirtualTime::START, VirtualTime::from_millis);
@@ -222,7 +223,16 @@ impl History {
         let more = [intervention];
         let snapshots: Vec<World> =
             self.snapshots[..before].iter().map(|world| world.with_interventions(&more)).collect();
-        let head = snapshots[before - 1].clone();
+        let last_shared = &self.snapshots[before - 1];
+        // Usually the intervention follows the current position, which saves a simulation from the
+        // last snapshot up to it.
+        let continues_here =
+            self.current.now() < time && self.current.steps() > last_shared.steps();
+        let head = if continues_here {
+            self.current.with_interventions(&more)
+        } else {
+            snapshots[before - 1].clone()
+        };
         let steps = usize::try_from(head.steps()).unwrap_or(usize::MAX);
         let records = usize::try_from(head.record_count()).unwrap_or(usize::MAX);
         // The copies reserve memory for a fork of the same length.
@@ -234,9 +244,6 @@ impl History {
             head,
             snapshots,
         };
-        while fork.last_position() < self.position() && fork.head.now() < time && !fork.simulate(1)
-        {
-        }
         fork.seek(self.position().min(fork.last_position()));
         fork
     }

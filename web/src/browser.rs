@@ -340,3 +340,9 @@ pub(crate) fn focus_is_in(selector: &str) -> bool {
     let focused = document().and_then(|document| document.active_element());
     focused.is_some_and(|it| it.closest(selector).ok().flatten().is_some())
 }
+
+/// Whether the focused element itself matches the selector.
+pub(crate) fn focus_matches(selector: &str) -> bool {
+    let focused = document().and_then(|document| document.active_element());
+    focused.is_some_and(|it| it.matches(selector).unwrap_or(false))
+}

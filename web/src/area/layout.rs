@@ -79,7 +79,10 @@ impl PageArea for LayoutArea {
     fn update(&mut self, msg: LayoutMsg, cx: &mut Context<'_>) -> Redraw {
         match msg {
             LayoutMsg::Open(dialog) => self.open(dialog, cx),
-            LayoutMsg::CloseDialog => self.open_dialog = None,
+            LayoutMsg::CloseDialog => {
+                self.open_dialog = None;
+                cx.workspace.player.resume();
+            }
             LayoutMsg::ShowView(view) => {
                 self.select_tab(view, cx);
                 let panel = format!("#panel-{}", view.test_id());
@@ -125,13 +128,17 @@ impl PageArea for LayoutArea {
 }
 
 impl LayoutArea {
+    /// Opens a dialog. The run pauses behind it.
     fn open(&mut self, dialog: OpenDialog, cx: &mut Context<'_>) {
         self.open_dialog = Some(dialog);
+        cx.workspace.player.suspend();
         match dialog {
             OpenDialog::Search => cx.request(Effect::Focus(vec![START_BUTTON.to_owned()])),
-            OpenDialog::FaultMenu => cx.workspace.player.is_playing = false,
-            OpenDialog::Scenarios | OpenDialog::Help | OpenDialog::Legend | OpenDialog::Exports => {
-            }
+            OpenDialog::Scenarios
+            | OpenDialog::FaultMenu
+            | OpenDialog::Help
+            | OpenDialog::Legend
+            | OpenDialog::Exports => {}
         }
     }
 

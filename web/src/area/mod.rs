@@ -1,4 +1,4 @@
-//! The areas of the page: what each part of it can be told, what it knows, and how it changes.
+//! The areas of the page: the messages that each part of it handles, its state, and its changes.
 //!
 //! - Each area has an enum of messages, a struct of state, and one `update` that handles every
 //!   message of its enum. [`PageState`] owns the areas and routes messages to them.
@@ -28,4 +28,6 @@ pub(crate) mod scenario;
 pub(crate) mod search;
 pub(crate) mod selection;
 pub(crate) mod share;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timeline;

@@ -36,7 +36,7 @@ pub(crate) struct PageState {
     selection: SelectionArea,
     inject: InjectArea,
     timeline: TimelineArea,
-    pub(crate) panels: PanelsArea,
+    panels: PanelsArea,
     pub(crate) live: LiveArea,
     compare: CompareArea,
     pub(crate) search: SearchArea,
@@ -82,7 +82,7 @@ impl PageState {
             selection: SelectionArea::default(),
             inject: InjectArea,
             timeline: TimelineArea::new(link.view.as_deref()),
-            panels: PanelsArea::default(),
+            panels: PanelsArea,
             live: LiveArea::default(),
             compare: CompareArea,
             search: SearchArea::default(),
@@ -194,8 +194,8 @@ impl PageState {
         self.workspace.player.is_playing || (self.workspace.is_following && !self.is_stale())
     }
 
-    /// Whether animation frames are needed: while time advances, or the run is incomplete.
+    /// Whether animation frames are needed: while time advances, or a simulation is incomplete.
     pub(crate) fn needs_frames(&self) -> bool {
-        self.is_animating() || !self.workspace.timeline().is_complete()
+        self.is_animating() || self.workspace.is_simulating()
     }
 }

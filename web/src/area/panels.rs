@@ -14,11 +14,9 @@ pub(crate) enum PanelsMsg {
     ToggleFileComparison,
 }
 
+/// Nothing yet: the workspace has the filter, because the log belongs to its run.
 #[derive(Default)]
-pub(crate) struct PanelsArea {
-    /// Whether the files show the differences to a run with all protections.
-    pub(crate) compares_files: bool,
-}
+pub(crate) struct PanelsArea;
 
 impl PageArea for PanelsArea {
     type Msg = PanelsMsg;
@@ -32,7 +30,9 @@ impl PageArea for PanelsArea {
                 (workspace.filter.node, workspace.filter.lock) = (None, None);
             }
             PanelsMsg::ShowMoreRows => workspace.row_limit += ROWS_PER_PAGE,
-            PanelsMsg::ToggleFileComparison => self.compares_files = !self.compares_files,
+            PanelsMsg::ToggleFileComparison => {
+                workspace.compares_files = !workspace.compares_files;
+            }
         }
         Redraw::Page
     }

@@ -16,6 +16,9 @@ const FIRST_FRAME_MS: f64 = 16.0;
 /// The minimum interval between frames of the live view, in milliseconds: 30 frames a second.
 const LIVE_FRAME_MS: f64 = 32.0;
 
+/// How long a frame may simulate, in milliseconds. The rest of the frame is for drawing and input.
+const SLICE_MS: f64 = 6.0;
+
 pub(crate) enum PlayerMsg {
     PlayPause,
     Step {
@@ -132,12 +135,15 @@ impl PlayerArea {
     }
 
     fn advance(&mut self, frame_time: f64, elapsed_ms: f64, cx: &mut Context<'_>) -> Redraw {
-        let must_draw = cx.workspace.advance_frame(elapsed_ms);
+        let (clock, slice_ends_at) = (cx.environment.clock, cx.now() + SLICE_MS);
+        let mut has_time = || clock() < slice_ends_at;
+        let must_draw = cx.workspace.advance_frame_while(elapsed_ms, &mut has_time);
         let is_animating = cx.workspace.player.is_playing || cx.workspace.is_following;
         self.last_frame = is_animating.then_some(frame_time);
+        let is_moving = is_animating || cx.workspace.timeline().is_catching_up();
         if !must_draw {
             Redraw::Nothing
-        } else if !is_animating || self.must_draw_panels(frame_time, cx) {
+        } else if !is_moving || self.must_draw_panels(frame_time, cx) {
             Redraw::Page
         } else {
             Redraw::Pictures

@@ -26,6 +26,8 @@ pub(crate) struct ControlsProps {
     pub(crate) is_growing: bool,
     pub(crate) start: VirtualTime,
     pub(crate) end: VirtualTime,
+    /// How much of the way to a destination is simulated, in per cent, until it is reached.
+    pub(crate) catch_up_percent: Option<u64>,
     /// The fingerprints of the whole run and of the run so far; `None` for a live trace.
     pub(crate) digest: Option<(u64, u64)>,
     /// The stop conditions: name and label.
@@ -89,7 +91,8 @@ pub(crate) fn Controls(props: &ControlsProps) -> Html {
             } else {
                 <UntilPicker choices={Rc::clone(&props.choices)} onuntil={props.onuntil.clone()} />
             }
-            <Tape start={props.start} {end} ontime={props.ontime.clone()} />
+            <Tape start={props.start} {end} catch_up_percent={props.catch_up_percent}
+                ontime={props.ontime.clone()} />
             <p class="clock">
                 <span data-testid="time" id="time"></span>
                 if !props.is_growing { <span class="duration">{ " / " }{ end.to_string() }</span> }
@@ -109,6 +112,7 @@ pub(crate) fn Controls(props: &ControlsProps) -> Html {
 struct TapeProps {
     start: VirtualTime,
     end: VirtualTime,
+    catch_up_percent: Option<u64>,
     ontime: Callback<VirtualTime>,
 }
 
@@ -129,6 +133,11 @@ fn Tape(props: &TapeProps) -> Html {
             <Figure id="picture-tape" />
             <input type="range" id="when" min={start.as_millis().to_string()}
                 max={end.as_millis().to_string()} step="1" {oninput} aria-label="Time" />
+            if let Some(percent) = props.catch_up_percent {
+                <progress class="catch-up" data-testid="catch-up" max="100"
+                    value={percent.to_string()} aria-label="Simulating up to this time"
+                    title="Simulating up to this time" />
+            }
         </div>
     }
 }

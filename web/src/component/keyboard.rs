@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use gloo_events::{EventListener, EventListenerOptions};
 use wasm_bindgen::JsCast as _;
-use web_sys::KeyboardEvent;
+use web_sys::{Document, Event, KeyboardEvent};
 use yew::html::Scope;
 
 use super::app::App;
@@ -17,7 +17,7 @@ use crate::model::shortcuts::{KeyContext, KeyPress, command_for};
 use crate::model::target::Target;
 
 /// Elements that Enter and Space press if they have the keyboard focus.
-const PRESSABLE: &str = ":is(button, a, label, summary):focus-visible";
+const PRESSABLE: &str = "button, a, label, summary";
 
 /// What the meaning of a key depends on, apart from the focus.
 #[derive(Clone, Copy, Default)]
@@ -43,22 +43,55 @@ impl PageKeys {
 
 /// Registers the listeners. They are removed when they are dropped.
 pub(super) fn listeners(link: &Scope<App>, page_keys: &Rc<Cell<PageKeys>>) -> Vec<EventListener> {
-    let Some(window) = browser::window() else { return Vec::new() };
+    let (Some(window), Some(document)) = (browser::window(), browser::document()) else {
+        return Vec::new();
+    };
     let (link, page_keys) = (link.clone(), Rc::clone(page_keys));
-    let on_key = move |event: &web_sys::Event| {
-        if let Some(event) = event.dyn_ref::<KeyboardEvent>()
-            && let Some(msg) = parse_key(event, page_keys.get())
-        {
+    let focus_by_keyboard = Rc::new(Cell::new(false));
+    let is_space_consumed = Rc::new(Cell::new(false));
+    let mut listeners = focus_listeners(&document, &focus_by_keyboard);
+    let consumed = Rc::clone(&is_space_consumed);
+    let on_key_down = move |event: &Event| {
+        let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
+        let msg = parse_key(event, page_keys.get(), focus_by_keyboard.get());
+        if event.key() == " " {
+            consumed.set(msg.is_some());
+        }
+        if let Some(msg) = msg {
             link.send_message(msg);
         }
     };
-    let options = EventListenerOptions::enable_prevent_default();
-    vec![EventListener::new_with_options(&window, "keydown", options, on_key)]
+    let on_key_up = move |event: &Event| {
+        // Firefox clicks the focused button when Space is released, whatever became of the press.
+        let is_space = event.dyn_ref::<KeyboardEvent>().is_some_and(|event| event.key() == " ");
+        if is_space && is_space_consumed.take() {
+            event.prevent_default();
+        }
+    };
+    let options = EventListenerOptions::enable_prevent_default;
+    listeners.extend([
+        EventListener::new_with_options(&window, "keydown", options(), on_key_down),
+        EventListener::new_with_options(&window, "keyup", options(), on_key_up),
+    ]);
+    listeners
+}
+
+/// Registers the listeners that find out whether the focus was moved by the keyboard. The browser
+/// knows it when the focus moves, but may change its mind at the next key press.
+fn focus_listeners(document: &Document, by_keyboard: &Rc<Cell<bool>>) -> Vec<EventListener> {
+    let (by_focus, by_pointer) = (Rc::clone(by_keyboard), Rc::clone(by_keyboard));
+    let on_focus = move |_: &Event| by_focus.set(browser::focus_matches(":focus-visible"));
+    let on_pointer = move |_: &Event| by_pointer.set(false);
+    let options = EventListenerOptions::run_in_capture_phase;
+    vec![
+        EventListener::new_with_options(document, "pointerdown", options(), on_pointer),
+        EventListener::new_with_options(document, "focusin", options(), on_focus),
+    ]
 }
 
 /// Returns the message of a key. Prevents the browser's default action if it is a shortcut of the
 /// page.
-fn parse_key(event: &KeyboardEvent, page: PageKeys) -> Option<Msg> {
+fn parse_key(event: &KeyboardEvent, page: PageKeys, focus_by_keyboard: bool) -> Option<Msg> {
     let (key, code) = (event.key(), event.code());
     let key_press = KeyPress {
         key: &key,
@@ -71,7 +104,7 @@ fn parse_key(event: &KeyboardEvent, page: PageKeys) -> Option<Msg> {
     let context = KeyContext {
         in_text_field: browser::focus_is_in("input:not([type=range]), textarea, select"),
         // A clicked element also has the focus, but these keys are not meant for it.
-        on_button: browser::focus_is_in(PRESSABLE) && !on_range,
+        on_button: focus_by_keyboard && browser::focus_is_in(PRESSABLE) && !on_range,
         on_time_axis: browser::focus_is_in("[data-time]"),
         in_picture: browser::focus_is_in("svg.picture"),
         is_question_open: page.is_question_open,

@@ -47,7 +47,7 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
         state.is_stale().then_some("connection-stale"),
         format!("tab-{}", state.layout.selected_tab.test_id()),
     );
-    let data = workspace.panel_data(state.panels.compares_files);
+    let data = workspace.panel_data();
     html! {
         <div id="page" {class}>
             <button class="skip" onclick={on.command.reform(|_| Command::ShowView(View::Stage))}>
@@ -240,7 +240,7 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
             onwitness={on.record.clone()} />
-        <Files files={Rc::clone(&data.files)} is_comparing={state.panels.compares_files}
+        <Files files={Rc::clone(&data.files)} is_comparing={workspace.compares_files}
             can_compare={!workspace.timeline().run().without.is_empty()}
             oncompare={on.toggle_file_comparison.clone()}
             onrecord={on.record.clone()} onmore={on.more_rows.clone()} />
@@ -258,6 +258,7 @@ fn controls(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             speed={AttrValue::from(workspace.player.speed.label())}
             is_auto={workspace.player.speed == Speed::Auto} is_growing={workspace.is_following}
             start={timeline.start()} end={timeline.end()} {digest}
+            catch_up_percent={timeline.catch_up_percent()}
             choices={Rc::clone(&data.choices)} onuntil={on.until.clone()}
             oncommand={on.command.clone()} ontime={on.time.clone()} />
     }

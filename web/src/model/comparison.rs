@@ -19,6 +19,8 @@ pub(crate) struct Comparison {
     pub(crate) title: String,
     /// The first record of this run that the other run does not have, and its time.
     pub(crate) divergence: Option<(RecordId, VirtualTime)>,
+    /// The number of records that both runs are known to share.
+    shared_records: usize,
     pub(crate) mode: ComparisonMode,
 }
 
@@ -70,8 +72,38 @@ impl Comparison {
     pub(crate) fn new(timeline: &Timeline, other: Run) -> Self {
         let title = run_title(&other);
         let other = timeline.with_run(other);
-        let divergence = find_divergence(timeline, &other);
-        Self { other, title, divergence, mode: ComparisonMode::SideBySide }
+        let mode = ComparisonMode::SideBySide;
+        let mut comparison = Self { other, title, divergence: None, shared_records: 0, mode };
+        comparison.find_divergence(timeline);
+        comparison
+    }
+
+    /// Extends the simulation of the other run while `has_time` returns true, but at least by a few
+    /// steps. Returns whether anything has changed.
+    pub(crate) fn simulate_while(
+        &mut self,
+        current: &Timeline,
+        has_time: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let has_grown = self.other.simulate_while(has_time);
+        self.find_divergence(current);
+        has_grown
+    }
+
+    /// Continues to look for the first record that differs.
+    fn find_divergence(&mut self, current: &Timeline) {
+        if self.divergence.is_some() {
+            return;
+        }
+        let (here, there) = (current.trace(), self.other.trace());
+        let pairs = here.iter().zip(there).skip(self.shared_records);
+        self.shared_records += pairs.take_while(|(here, there)| here == there).count();
+        let index = self.shared_records;
+        if let (Some(record), Some(_), Ok(id)) =
+            (here.get(index), there.get(index), u32::try_from(index))
+        {
+            self.divergence = Some((RecordId(id), record.at));
+        }
     }
 
     /// Returns both runs at the current time.
@@ -136,12 +168,6 @@ pub(crate) struct Difference {
     pub(crate) record: RecordId,
     pub(crate) at: String,
     pub(crate) text: String,
-}
-
-fn find_divergence(a: &Timeline, b: &Timeline) -> Option<(RecordId, VirtualTime)> {
-    let mut pairs = a.trace().iter().zip(b.trace());
-    let index = pairs.position(|(a, b)| a != b)?;
-    Some((RecordId(u32::try_from(index).ok()?), a.trace()[index].at))
 }
 
 fn only_in(a: &Timeline, b: &Timeline) -> Vec<Difference> {

@@ -4,6 +4,7 @@
 //! - Nothing here names `picture` or `component`.
 
 pub(crate) mod comparison;
+mod correct_run;
 pub(crate) mod event_category;
 pub(crate) mod fault_options;
 pub(crate) mod file_views;

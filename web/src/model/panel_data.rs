@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use leasehold_sim::{Invariant, InvariantStatus, World};
+use leasehold_sim::{Invariant, InvariantStatus};
 
 use super::fault_options::FaultOption;
 use super::file_views::FileView;
@@ -44,19 +44,16 @@ pub(crate) struct PanelData {
 #[derive(Default)]
 pub(crate) struct PanelCache {
     last: RefCell<Option<(CacheKey, PanelData)>>,
-    /// The fingerprint of a run, and the final state of the same run with all protections.
-    correct: RefCell<Option<(u64, Rc<World>)>>,
 }
 
 impl PanelCache {
-    /// Returns the data. `compares_files` requests the differences to a run with all protections.
-    pub(crate) fn get(&self, workspace: &Workspace, compares_files: bool) -> PanelData {
+    pub(crate) fn get(&self, workspace: &Workspace) -> PanelData {
         let key = CacheKey {
             version: workspace.revision,
             selected: workspace.selected,
             filter: workspace.filter,
             row_limit: workspace.row_limit,
-            compares_files,
+            compares_files: workspace.compares_files,
             tenth_of_second: workspace
                 .selected
                 .map_or(0, |_| workspace.timeline().now().as_millis() / 100),
@@ -66,12 +63,14 @@ impl PanelCache {
         {
             return data.clone();
         }
-        let data = self.compute(workspace, compares_files);
+        let data = PanelData::new(workspace);
         *self.last.borrow_mut() = Some((key, data.clone()));
         data
     }
+}
 
-    fn compute(&self, workspace: &Workspace, compares_files: bool) -> PanelData {
+impl PanelData {
+    fn new(workspace: &Workspace) -> Self {
         let timeline = workspace.timeline();
         let scene = workspace.scene();
         let past = timeline.past();
@@ -96,39 +95,20 @@ impl PanelCache {
             }
             None => (Vec::new(), Vec::new()),
         };
-        let correct_run = compares_files.then(|| self.correct_run(timeline));
-        PanelData {
+        let file_views = timeline.file_views(workspace.correct_world(), workspace.row_limit / 2);
+        Self {
             fields: Rc::new(fields),
             faults: Rc::new(faults),
             rows: Rc::new(rows),
             has_more_rows: has_more,
             statuses: Rc::new(timeline.statuses()),
-            files: Rc::new(timeline.file_views(correct_run.as_deref(), workspace.row_limit / 2)),
+            files: Rc::new(file_views),
             choices: Rc::new(if timeline.live_trace().is_some() {
                 Vec::new()
             } else {
                 StopCondition::choices(timeline.run())
             }),
         }
-    }
-
-    fn correct_run(&self, timeline: &Timeline) -> Rc<World> {
-        if let Some((fingerprint, world)) = &*self.correct.borrow()
-            && *fingerprint == timeline.fingerprint()
-        {
-            return Rc::clone(world);
-        }
-        let mut run = timeline.run().clone();
-        run.without.clear();
-        let mut world = World::new(run);
-        let mut trace = Vec::new();
-        // Limits the time that this takes for a long run.
-        while world.steps() < 200_000 && world.step(&mut trace) {
-            trace.clear();
-        }
-        let world = Rc::new(world);
-        *self.correct.borrow_mut() = Some((timeline.fingerprint(), Rc::clone(&world)));
-        world
     }
 }
 

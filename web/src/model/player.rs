@@ -40,13 +40,15 @@ pub(crate) enum Speed {
 pub(crate) struct Player {
     pub(crate) is_playing: bool,
     pub(crate) speed: Speed,
+    /// Whether the playback continues when nothing covers the page any more.
+    is_suspended: bool,
     /// The pace of the last frame; the automatic pace changes gradually.
     pace: f64,
 }
 
 impl Default for Player {
     fn default() -> Self {
-        Self { is_playing: false, speed: Speed::Auto, pace: 0.5 }
+        Self { is_playing: false, speed: Speed::Auto, is_suspended: false, pace: 0.5 }
     }
 }
 
@@ -75,6 +77,21 @@ impl Player {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let micros = (frame_ms * 1_000.0 * pace).clamp(1.0, 1e12) as u64;
         micros
+    }
+
+    /// Pauses while something covers the page.
+    pub(crate) fn suspend(&mut self) {
+        self.is_suspended |= std::mem::take(&mut self.is_playing);
+    }
+
+    /// Continues if [`Self::suspend`] has paused the playback.
+    pub(crate) fn resume(&mut self) {
+        self.is_playing |= std::mem::take(&mut self.is_suspended);
+    }
+
+    /// Pauses until the user plays again.
+    pub(crate) fn stop(&mut self) {
+        (self.is_playing, self.is_suspended) = (false, false);
     }
 
     pub(crate) fn speed_up(&mut self) {

@@ -3,6 +3,7 @@
 pub(crate) mod axis;
 pub(crate) mod gantt;
 mod lanes;
+pub(crate) mod reconciler;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
 pub(crate) mod stage;

@@ -1,8 +1,6 @@
 //! Branches of a run: each fault, and each change of protections or seed, creates a branch. Undo
 //! and redo switch between them.
 
-use std::rc::Rc;
-
 use leasehold_sim::{Action, Protection, Run, Scenario, VirtualTime};
 
 use super::{Branch, ToastAction, Workspace};
@@ -45,6 +43,13 @@ impl Workspace {
     /// Injects a fault at the current time, in a new branch.
     pub(crate) fn inject_fault(&mut self, action: Action, text: &str) {
         let timeline = self.timeline();
+        if timeline.is_catching_up() {
+            self.show_toast(
+                &format!("The run is still being simulated up to {}.", timeline.wanted_time()),
+                Vec::new(),
+            );
+            return;
+        }
         let target = self.selected.map(|it| inspector::target_title(&self.scene, it));
         let label = format!("{text}: {}", target.unwrap_or_default());
         let at = timeline.now();
@@ -106,8 +111,14 @@ impl Workspace {
         self.refresh_quiz();
     }
 
+    /// Updates the question and everything else after another branch is shown.
     fn refresh_quiz(&mut self) {
-        self.quiz.update(&Rc::clone(&self.scenario), &self.branches[self.current_branch].timeline);
+        if self.timeline().is_catching_up() {
+            // The stops of the new run are not known yet.
+            self.is_quiz_outdated = true;
+        } else {
+            self.update_quiz();
+        }
         self.refresh();
     }
 

@@ -5,6 +5,8 @@
 //! for playing and seeking, [`live`] for servers.
 
 mod branches;
+#[cfg(test)]
+mod catch_up_tests;
 mod live;
 mod navigation;
 #[cfg(test)]
@@ -13,9 +15,10 @@ mod tests;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use leasehold_sim::{NodeId, Scenario, VirtualTime, library};
+use leasehold_sim::{NodeId, Scenario, VirtualTime, World, library};
 
 use super::comparison::Comparison;
+use super::correct_run::CorrectRun;
 use super::link::Link;
 use super::log_rows::{LogFilter, ROWS_PER_PAGE};
 use super::panel_data::{PanelCache, PanelData};
@@ -25,6 +28,7 @@ use super::scene::Scene;
 use super::timeline::Timeline;
 use crate::model::target::Target;
 
+#[allow(clippy::struct_excessive_bools, reason = "independent conditions")]
 pub(crate) struct Workspace {
     pub(crate) library: Rc<Vec<Scenario>>,
     pub(crate) scenario: Rc<Scenario>,
@@ -52,6 +56,11 @@ pub(crate) struct Workspace {
     pub(crate) comparison: Option<Comparison>,
     scene: Rc<Scene>,
     panel_cache: PanelCache,
+    /// Whether the files show the differences to a run with all protections.
+    pub(crate) compares_files: bool,
+    correct_run: CorrectRun,
+    /// Whether the run has changed since the question was updated.
+    is_quiz_outdated: bool,
     /// Increases whenever the position or the run changes.
     pub(crate) revision: u64,
 }
@@ -101,7 +110,9 @@ impl Workspace {
             .is_some_and(|digest| *digest != super::link::short_digest(timeline.fingerprint()));
         let mut quiz = Quiz::new(&scenario, &timeline, link.scenario.is_some());
         // A link to the question opens it.
-        quiz.position_reached(timeline.position(), true);
+        if !timeline.is_catching_up() {
+            quiz.position_reached(timeline.position(), true);
+        }
         let mut workspace = Self::with_timeline(library, scenario, timeline, quiz);
         let notice = if is_invalid {
             Some("The link is not valid. Showing the original scenario.")
@@ -143,6 +154,9 @@ impl Workspace {
             comparison: None,
             scene: Rc::default(),
             panel_cache: PanelCache::default(),
+            compares_files: false,
+            correct_run: CorrectRun::default(),
+            is_quiz_outdated: false,
             revision: 0,
         }
     }
@@ -160,9 +174,14 @@ impl Workspace {
     }
 
     /// Returns the data of the panels. It is computed again only if it can have changed.
-    /// `compares_files` requests the differences to a run with all protections.
-    pub(crate) fn panel_data(&self, compares_files: bool) -> PanelData {
-        self.panel_cache.get(self, compares_files)
+    pub(crate) fn panel_data(&self) -> PanelData {
+        self.panel_cache.get(self)
+    }
+
+    /// Returns the final state of the same run with all protections, if the files are compared with
+    /// it and it has been simulated.
+    pub(super) fn correct_world(&self) -> Option<&World> {
+        self.correct_run.world(self.timeline().run()).filter(|_| self.compares_files)
     }
 
     /// Updates everything that is derived from the current position.
@@ -171,6 +190,7 @@ impl Workspace {
         self.scene = Rc::new(timeline.scene());
         self.revision += 1;
         if let Some(Target::Packet(packet_id)) = self.selected
+            && !self.timeline().is_catching_up()
             && !self.scene.packets.iter().any(|packet| packet.id == packet_id)
         {
             self.selected = None;
@@ -274,9 +294,10 @@ impl Workspace {
     pub(crate) fn link_to_now(&self) -> Link {
         let timeline = self.timeline();
         let mut link = Link::for_run(&self.scenario, timeline.run(), self.is_library_scenario());
-        link.time = Some(timeline.now());
+        link.time = Some(timeline.wanted_time());
         // Several steps can happen at one time, for example at a question.
-        link.position = timeline.has_more_steps_now().then(|| timeline.position());
+        let is_between = timeline.has_more_steps_now() && !timeline.is_catching_up();
+        link.position = is_between.then(|| timeline.position());
         link.digest = Some(super::link::short_digest(timeline.fingerprint()));
         link
     }

@@ -33,23 +33,30 @@ impl Workspace {
         self.player.is_playing = !self.player.is_playing;
     }
 
-    /// Advances the playback by one frame. Returns whether the page must be drawn again.
+    /// Advances the playback by one frame, and the simulation by a slice with a fixed number of
+    /// steps. Returns whether the page must be drawn again.
+    #[cfg(any(test, not(target_arch = "wasm32")))]
     pub(crate) fn advance_frame(&mut self, frame_ms: f64) -> bool {
+        let mut batches = 0..100;
+        self.advance_frame_while(frame_ms, &mut || batches.next().is_some())
+    }
+
+    /// Advances the playback by one frame. The simulation is extended while `has_time` returns
+    /// true. Returns whether the page must be drawn again.
+    pub(crate) fn advance_frame_while(
+        &mut self,
+        frame_ms: f64,
+        has_time: &mut dyn FnMut() -> bool,
+    ) -> bool {
         if self.is_following {
             self.go_to_end();
             return true;
         }
-        let has_grown = self.timeline_mut().simulate_more();
-        if has_grown {
-            self.quiz
-                .update(&Rc::clone(&self.scenario), &self.branches[self.current_branch].timeline);
-            if self.timeline().is_truncated() {
-                let end = self.timeline().end();
-                self.show_toast(
-                    &format!("The run is too long. It is shown up to {end}."),
-                    Vec::new(),
-                );
-            }
+        let is_on_the_way = self.timeline().is_catching_up();
+        let has_grown = self.simulate_while(has_time);
+        // A destination that is not simulated yet comes first.
+        if is_on_the_way {
+            return true;
         }
         if !self.player.is_playing {
             return has_grown;
@@ -86,6 +93,58 @@ impl Workspace {
         true
     }
 
+    /// Whether a simulation is incomplete.
+    pub(crate) fn is_simulating(&self) -> bool {
+        let comparison = self.comparison.as_ref();
+        !self.timeline().is_complete()
+            || comparison.is_some_and(|comparison| !comparison.other.is_complete())
+            || self.compares_files && self.correct_run.world(self.timeline().run()).is_none()
+    }
+
+    /// Extends the simulations by a slice. Returns whether the page must be drawn again.
+    fn simulate_while(&mut self, has_time: &mut dyn FnMut() -> bool) -> bool {
+        let was_on_the_way = self.timeline().is_catching_up();
+        let was_complete = self.timeline().is_complete();
+        let mut has_changed = self.timeline_mut().simulate_while(has_time);
+        if was_on_the_way {
+            self.refresh();
+        }
+        if self.timeline().is_catching_up() {
+            return has_changed;
+        }
+        if has_changed {
+            self.update_quiz();
+            // A link to the question opens it, as soon as it is reached.
+            if was_on_the_way {
+                self.quiz.position_reached(self.timeline().position(), true);
+            }
+        }
+        if !was_complete && self.timeline().is_truncated() {
+            let end = self.timeline().end();
+            self.show_toast(&format!("The run is too long. It is shown up to {end}."), Vec::new());
+        }
+        if let Some(comparison) = &mut self.comparison {
+            let timeline = &self.branches[self.current_branch].timeline;
+            has_changed |= comparison.simulate_while(timeline, has_time);
+        }
+        if self.compares_files
+            && self
+                .correct_run
+                .simulate_while(self.branches[self.current_branch].timeline.run(), has_time)
+        {
+            self.revision += 1;
+            has_changed = true;
+        }
+        has_changed
+    }
+
+    /// Finds the stops and the answer again, after the run has changed or grown.
+    pub(super) fn update_quiz(&mut self) {
+        self.is_quiz_outdated = false;
+        let timeline = &self.branches[self.current_branch].timeline;
+        self.quiz.update(&self.scenario, timeline);
+    }
+
     /// Moves the timeline without changing playback or quiz.
     pub(crate) fn move_timeline(&mut self, move_to: impl FnOnce(&mut Timeline)) {
         let before = self.timeline().position();
@@ -102,17 +161,30 @@ impl Workspace {
 
     /// Goes to a position and stops the playback.
     fn jump_to_position(&mut self, position: u32) {
-        (self.player.is_playing, self.play_until_position, self.is_following) =
-            (false, None, false);
+        self.player.stop();
+        (self.play_until_position, self.is_following) = (None, false);
         self.move_timeline(|timeline| timeline.go_to_position(position));
-        self.quiz.position_reached(position, true);
+        self.position_reached(true);
+    }
+
+    /// Updates the question after a jump. `by_stepping` is set if the run may stop at the question
+    /// and ask it.
+    fn position_reached(&mut self, by_stepping: bool) {
+        if self.timeline().is_catching_up() {
+            self.is_quiz_outdated = true;
+            return;
+        }
+        if self.is_quiz_outdated {
+            self.update_quiz();
+        }
+        self.quiz.position_reached(self.timeline().position(), by_stepping);
     }
 
     pub(crate) fn go_to(&mut self, time: VirtualTime) {
-        (self.player.is_playing, self.play_until_position, self.is_following) =
-            (false, None, false);
+        self.player.stop();
+        (self.play_until_position, self.is_following) = (None, false);
         self.move_timeline(|timeline| timeline.go_to(time));
-        self.quiz.position_reached(self.timeline().position(), false);
+        self.position_reached(false);
     }
 
     /// Goes to the beginning and resets the quiz.
