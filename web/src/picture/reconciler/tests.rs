@@ -207,7 +207,11 @@ fn pictures() -> impl Strategy<Value = Vec<(Vec<Shape>, Option<Target>)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn sequence_of_pictures_shows_the_same_as_a_full_redraw(pictures in pictures()) {
