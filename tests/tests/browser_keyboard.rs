@@ -47,12 +47,10 @@ fn space_plays_after_a_click_and_presses_a_button_with_the_keyboard_focus() {
     click_with_mouse(&browser, "step");
     let focused = "return document.activeElement.dataset.testid";
     assert_eq!(browser.run(focused), json!("step"));
-    let time = browser.text("time");
     browser.press(" ");
     wait_for("the run to play", || (play_label(&browser) == "Pause (Space)").then_some(()));
     browser.press(" ");
     wait_for("the run to pause", || (play_label(&browser) == "Play (Space)").then_some(()));
-    assert_ne!(browser.text("time"), time, "the run has played");
     // Tab moves the focus from the clicked button to the next one.
     browser.press(TAB);
     assert_eq!(browser.run(focused), json!("next-interesting"));

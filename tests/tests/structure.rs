@@ -107,6 +107,9 @@ const FORBIDDEN: &[(&str, &str, &[&str], &str)] = &[
     ("core", "client", &["event", "state", "service"], "a client sees only replies"),
     ("core", "state", &["wire"], "the state knows nothing of datagrams"),
     ("core", "wire", &["event"], "datagrams know nothing of the log"),
+    ("web", "model", &["browser"], "the model is tested natively"),
+    ("web", "picture", &["browser", "feed"], "pictures are tested natively"),
+    ("web", "area", &["browser"], "areas return effects instead"),
     (
         "server",
         "http",
@@ -379,6 +382,31 @@ fn matches_on_own_enums_are_exhaustive() {
         }
     }
     expect_none(&complaints);
+}
+
+/// Returns the functions that return elements and take properties, but are not components: they
+/// would be called again even if the properties are unchanged.
+fn functions_of_properties(path: &str, text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let pairs = lines.windows(2).enumerate();
+    let of_properties = pairs.filter(|(_, pair)| {
+        pair[1].contains("fn ") && pair[1].contains("Props") && pair[0].trim() != "#[component]"
+    });
+    of_properties.map(|(line, _)| format!("{path}:{}: not a component", line + 2)).collect()
+}
+
+#[test]
+fn functions_of_properties_are_components() {
+    let mut complaints = Vec::new();
+    for (path, text) in files(".rs") {
+        if path.starts_with("web/src/component/") {
+            complaints.extend(functions_of_properties(&path, &text));
+        }
+    }
+    expect_none(&complaints);
+    let function = "\nfn tools(props: &HeaderProps) -> Html {";
+    assert_eq!(functions_of_properties("a.rs", function).len(), 1);
+    assert!(functions_of_properties("a.rs", &format!("\n#[component]{function}")).is_empty());
 }
 
 #[test]

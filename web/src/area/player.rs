@@ -17,7 +17,7 @@ const FIRST_FRAME_MS: f64 = 16.0;
 const LIVE_FRAME_MS: f64 = 32.0;
 
 /// How long a frame may simulate, in milliseconds. The rest of the frame is for drawing and input.
-const SLICE_MS: f64 = 6.0;
+const SLICE_MS: f64 = 8.0;
 
 pub(crate) enum PlayerMsg {
     PlayPause,
@@ -140,11 +140,14 @@ impl PlayerArea {
         let must_draw = cx.workspace.advance_frame_while(elapsed_ms, &mut has_time);
         let is_animating = cx.workspace.player.is_playing || cx.workspace.is_following;
         self.last_frame = is_animating.then_some(frame_time);
-        let is_moving = is_animating || cx.workspace.timeline().is_catching_up();
+        let is_catching_up = cx.workspace.timeline().is_catching_up();
         if !must_draw {
             Redraw::Nothing
-        } else if !is_moving || self.must_draw_panels(frame_time, cx) {
+        } else if !(is_animating || is_catching_up) || self.must_draw_panels(frame_time, cx) {
             Redraw::Page
+        } else if is_catching_up {
+            // Drawing less leaves more time for the simulation.
+            Redraw::Nothing
         } else {
             Redraw::Pictures
         }
