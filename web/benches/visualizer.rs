@@ -34,7 +34,7 @@ use model::workspace::Workspace;
 use picture::gantt::{GanttInput, gantt};
 use picture::shape::Area;
 use picture::stage::{StageInput, stage};
-use picture::thumbnail::Thumbnails;
+use picture::thumbnail::{THUMBNAIL_AREA, thumbnail};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -90,8 +90,8 @@ fn view_leases(bencher: Bencher<'_, '_>, nodes: usize) {
 fn draw_thumbnails(bencher: Bencher<'_, '_>) {
     let scenarios = leasehold_sim::library();
     bencher.bench_local(|| {
-        let mut thumbnails = Thumbnails::default();
-        scenarios.iter().map(|scenario| thumbnails.get(scenario).shapes.len()).sum::<usize>()
+        let pictures = scenarios.iter().map(|it| thumbnail(it, THUMBNAIL_AREA));
+        pictures.map(|picture| picture.shapes.len()).sum::<usize>()
     });
 }
 

@@ -30,7 +30,7 @@ use picture::shape::{Area, Group, Picture, Shape};
 use picture::spacetime::{SpacetimeInput, spacetime};
 use picture::stage::{StageInput, stage};
 use picture::tape::{TapeInput, tape};
-use picture::thumbnail::Thumbnails;
+use picture::thumbnail::{THUMBNAIL_AREA, thumbnail};
 
 const STYLE: &str = concat!(
     include_str!("../style/tokens.css"),
@@ -235,9 +235,8 @@ fn icons() -> Picture {
 }
 
 fn thumbnails() -> Picture {
-    let mut thumbnails = Thumbnails::default();
     let cells = library()
         .into_iter()
-        .map(|scenario| (scenario.name.clone(), thumbnails.get(&scenario).shapes.clone()));
+        .map(|scenario| (scenario.name.clone(), thumbnail(&scenario, THUMBNAIL_AREA).shapes));
     sheet(cells.collect(), (230.0, 60.0), 4)
 }

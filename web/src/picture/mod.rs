@@ -21,7 +21,6 @@ pub(crate) mod stage;
 pub(crate) mod symbol;
 pub(crate) mod tape;
 pub(crate) mod text_width;
-#[allow(dead_code, reason = "the start screen shows them")]
 pub(crate) mod thumbnail;
 mod who;
 pub(crate) mod workspace_pictures;
