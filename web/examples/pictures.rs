@@ -181,6 +181,7 @@ fn write_crowd(writer: &Writer, clients: u8) {
     run.interventions.clear();
     let mut timeline = Timeline::new(run);
     timeline.go_to(VirtualTime::from_millis(u64::from(clients) * 40 + 2_000));
+    while timeline.is_catching_up() && timeline.simulate_while(&mut || true) {}
     let scene = timeline.scene();
     let view = LeaseView::new(&timeline);
     for (area_name, size, is_presenting) in AREAS {
