@@ -18,6 +18,8 @@ pub(crate) mod reconciler;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
 pub(crate) mod stage;
+#[cfg(test)]
+mod styles;
 pub(crate) mod symbol;
 pub(crate) mod tape;
 pub(crate) mod text_width;
