@@ -82,7 +82,8 @@ fn keys_of_views_and_the_skip_link_focus_items_of_pictures() {
 
 #[test]
 fn run_pauses_behind_a_dialog() {
-    let (_page, browser) = open_page("");
+    let (_page, browser) = open_page("?scenario=five-clients");
+    browser.press(" ");
     wait_for("the run to play", || (play_label(&browser) == "Pause (Space)").then_some(()));
     browser.press("?");
     browser.wait_for_text("time", |_| play_label(&browser) == "Play (Space)");

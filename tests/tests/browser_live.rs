@@ -149,7 +149,7 @@ fn a_recording_can_be_replayed_saved_and_opened() {
     ann.acquire("before");
     browser.wait_for_text("caption", |caption| caption.contains("grants before to ann"));
     browser.click("record");
-    browser.wait_for_text("record", |text| text.starts_with('■'));
+    browser.wait_for_text("record", |text| text.ends_with("recorded"));
     let token = ann.acquire("ledger");
     let fields = json!({"file": "ledger", "token": token, "data": "one\n"});
     ann.call("append_file", &fields);

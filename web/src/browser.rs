@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use js_sys::{Array, Function, Object, Promise, Reflect};
+use js_sys::{Array, Function, Map, Object, Promise, Reflect};
 use leasehold_sim::VirtualTime;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -301,6 +301,11 @@ pub(crate) fn place_below(element: &HtmlElement, test_id: &str) -> Option<()> {
     let button = document()?.query_selector(&format!("[data-testid={test_id}]")).ok()??;
     let rect = button.get_bounding_client_rect();
     let style = element.style();
+    if rect.width() <= 0.0 {
+        // The button is hidden. The style sheet has a place for this case.
+        style.remove_property("--anchor-left").ok()?;
+        return style.remove_property("--anchor-bottom").ok().map(|_| ());
+    }
     // The style sheet keeps the element inside the window.
     style.set_property("--anchor-left", &format!("{}px", rect.left())).ok()?;
     style.set_property("--anchor-bottom", &format!("{}px", rect.bottom())).ok()
@@ -314,6 +319,60 @@ pub(crate) fn focus_first(selectors: &[String]) {
         focus(&element);
     }
 }
+
+/// Scrolls the list of the first element that matches the selector, so that the element is visible.
+/// The page itself does not scroll.
+pub(crate) fn scroll_into_view(selector: &str) -> Option<()> {
+    let element = document()?.query_selector(selector).ok()??;
+    let list = element.parent_element()?;
+    let (item, frame) = (element.get_bounding_client_rect(), list.get_bounding_client_rect());
+    if item.top() < frame.top() || item.bottom() > frame.bottom() {
+        #[allow(clippy::cast_possible_truncation, reason = "a distance on a screen")]
+        let distance = (item.top() - frame.top() - frame.height() / 3.0) as i32;
+        list.set_scroll_top(list.scroll_top() + distance);
+    }
+    Some(())
+}
+
+/// Marks each occurrence of a text in the elements that match the selector, without changing the
+/// document. Browsers that cannot do this show the rows of the matches only.
+pub(crate) fn highlight_text(name: &str, selector: &str, text: &str) -> Option<()> {
+    let css = Reflect::get(&js_sys::global(), &"CSS".into()).ok()?;
+    let highlights = Reflect::get(&css, &"highlights".into()).ok()?.dyn_into::<Map>().ok()?;
+    highlights.delete(&name.into());
+    if text.is_empty() {
+        return Some(());
+    }
+    let document = document()?;
+    let highlight: Function =
+        Reflect::get(&js_sys::global(), &"Highlight".into()).ok()?.dyn_into().ok()?;
+    let ranges = Array::new();
+    let rows = document.query_selector_all(selector).ok()?;
+    for index in 0..rows.length() {
+        let walker = document.create_tree_walker_with_what_to_show(&rows.item(index)?, SHOW_TEXT);
+        let walker = walker.ok()?;
+        while let Some(node) = walker.next_node().ok()? {
+            let content = node.text_content().unwrap_or_default().to_ascii_lowercase();
+            let mut end = 0;
+            while let Some(found) = content[end..].find(text) {
+                let start = end + found;
+                end = start + text.len();
+                // The browser counts in UTF-16.
+                let offset = |at: usize| content[..at].encode_utf16().count();
+                let range = document.create_range().ok()?;
+                range.set_start(&node, u32::try_from(offset(start)).ok()?).ok()?;
+                range.set_end(&node, u32::try_from(offset(end)).ok()?).ok()?;
+                ranges.push(&range);
+            }
+        }
+    }
+    let value = Reflect::construct(&highlight, &ranges).ok()?;
+    highlights.set(&name.into(), &value);
+    Some(())
+}
+
+/// Text nodes, for a walk through a document.
+const SHOW_TEXT: u32 = 4;
 
 /// Focuses an element of the page or of a picture. Only elements of the page are `HtmlElement`s.
 fn focus(element: &Element) {

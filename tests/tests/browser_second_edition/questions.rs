@@ -115,7 +115,7 @@ fn run_and_its_past(scenario: &Scenario, without: &BTreeSet<Protection>) -> (Str
 /// A run that ends at the question has no future, so that nothing of it can be shown.
 #[test]
 fn an_open_question_shows_nothing_of_the_future() {
-    let (page, browser) = open_page("");
+    let (page, browser) = open_page("scenario=five-clients");
     let mut leaks = Vec::new();
     for scenario in library() {
         let without = scenario.switches.iter().copied().collect();

@@ -150,7 +150,7 @@ pub(crate) fn presenting_moves_from_stop_to_stop(kind: BrowserKind) {
     }
     browser.wait_for_text("option-2", |text| text.contains("2 votes"));
     browser.press(Browser::ENTER);
-    browser.wait_for_text("option-2", |text| text.contains('✓'));
+    browser.wait_for_text("option-2", |text| text.contains("correct"));
     browser.press(Browser::ESCAPE);
     browser.press("p");
     assert!(!browser.overflows_horizontally());

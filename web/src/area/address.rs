@@ -10,9 +10,10 @@ use super::tour::TourMsg;
 use crate::model::link::{LINK_LEN_MAX, Link};
 use crate::model::workspace::{RunId, Workspace};
 
-/// The interval between two updates of the moment in the address, in milliseconds. Browsers limit
-/// their number.
-pub(super) const MOMENT_INTERVAL_MS: u32 = 500;
+/// How long after a change the moment is written into the address, in milliseconds: while the run
+/// is paused, and while it plays. Browsers limit the number of changes to about 20 a second.
+pub(super) const PAUSED_MOMENT_MS: u32 = 100;
+pub(super) const PLAYING_MOMENT_MS: u32 = 1_000;
 
 /// An entry of the browser's history.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,8 @@ pub(crate) enum Effect {
     /// Focuses the first element that matches one of these selectors, after the next drawing. The
     /// first selector is tried first.
     Focus(Vec<String>),
+    /// Scrolls the element that matches this selector into view, after the next drawing.
+    ScrollTo(&'static str),
     /// Moves the focus to the next or previous target in the same picture.
     FocusNeighbour {
         forward: bool,
@@ -94,14 +96,12 @@ pub(crate) enum Timer {
     Connection,
     /// Writes the moment into the address, once.
     Moment,
-    /// Loads what works offline later, once.
-    Preload,
 }
 
 impl Timer {
     pub(crate) const fn is_repeated(self) -> bool {
         match self {
-            Self::Toast | Self::LongPress | Self::Moment | Self::Preload => false,
+            Self::Toast | Self::LongPress | Self::Moment => false,
             Self::Vote | Self::Connection => true,
         }
     }

@@ -5,6 +5,7 @@ use super::compare::CompareMsg;
 use super::context::{Context, PageArea, Redraw};
 use super::effect::Effect;
 use super::message::Msg;
+use super::panels::PanelsMsg;
 use super::player::PlayerMsg;
 use super::present::PresentMsg;
 use super::scenario::ScenarioMsg;
@@ -49,6 +50,8 @@ pub(crate) enum LayoutMsg {
     CloseDialog,
     /// Shows a panel, and focuses it.
     ShowView(View),
+    /// Shows the log, and opens its search.
+    SearchLog,
     /// Shows a panel, if the screen has space for only one.
     SelectTab(View),
     /// Enables or disables single-letter shortcuts.
@@ -105,6 +108,10 @@ impl PageArea for LayoutArea {
                     format!("{panel} :is([tabindex='0'], button)"),
                     panel,
                 ]));
+            }
+            LayoutMsg::SearchLog => {
+                self.select_tab(View::Log, cx);
+                cx.send(PanelsMsg::OpenSearch);
             }
             LayoutMsg::SelectTab(view) => self.select_tab(view, cx),
             LayoutMsg::ToggleShortcuts => self.shortcuts_disabled = !self.shortcuts_disabled,

@@ -105,6 +105,7 @@ impl Msg {
             Command::FitTime => TimelineMsg::Fit.into(),
             Command::ShowView(view) => LayoutMsg::ShowView(view).into(),
             Command::Scenarios => LayoutMsg::Open(OpenDialog::Scenarios).into(),
+            Command::SearchLog => LayoutMsg::SearchLog.into(),
             Command::Search => LayoutMsg::Open(OpenDialog::Search).into(),
             Command::Help => LayoutMsg::Open(OpenDialog::Help).into(),
             Command::Legend => LayoutMsg::Open(OpenDialog::Legend).into(),
@@ -127,7 +128,6 @@ impl Msg {
             Timer::LongPress => SelectionMsg::LongPressed.into(),
             Timer::Vote => QuestionMsg::TimerTick.into(),
             Timer::Connection => LiveMsg::Tick.into(),
-            Timer::Preload => SearchMsg::Preload.into(),
             Timer::Moment => ShareMsg::SaveMoment.into(),
         }
     }

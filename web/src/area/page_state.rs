@@ -33,14 +33,11 @@ const TOAST_MS: u32 = 8_000;
 /// How long a toast is shown for each of its characters, in milliseconds.
 const READING_MS: u32 = 70;
 
-/// How long after the page the search is loaded, in milliseconds: after the first picture.
-const PRELOAD_MS: u32 = 1_500;
-
 pub(crate) struct PageState {
     pub(crate) workspace: Workspace,
     pub(crate) environment: Environment,
     pub(crate) player: PlayerArea,
-    scenario: ScenarioArea,
+    pub(crate) scenario: ScenarioArea,
     pub(crate) question: QuestionArea,
     pub(crate) why: WhyArea,
     selection: SelectionArea,
@@ -91,7 +88,7 @@ impl PageState {
             workspace,
             environment,
             player: PlayerArea::default(),
-            scenario: ScenarioArea,
+            scenario: ScenarioArea::default(),
             question: QuestionArea::default(),
             why: WhyArea::default(),
             selection: SelectionArea::default(),
@@ -113,7 +110,8 @@ impl PageState {
         } else {
             Outcome { redraw: Redraw::Page, effects: Vec::new() }
         };
-        outcome.effects.push(Effect::StartTimer(Timer::Preload, PRELOAD_MS));
+        // At once, so that the search works if the host is gone from now on.
+        outcome.effects.push(Effect::LoadSearch);
         (state, outcome)
     }
 

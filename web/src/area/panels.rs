@@ -3,6 +3,7 @@
 use leasehold_sim::Importance;
 
 use super::context::{Context, PageArea, Redraw};
+use super::effect::Effect;
 use crate::model::log_rows::ROWS_PER_PAGE;
 
 pub(crate) enum PanelsMsg {
@@ -12,7 +13,20 @@ pub(crate) enum PanelsMsg {
     ClearFilter,
     ShowMoreRows,
     ToggleFileComparison,
+    /// Opens the search in the log, and focuses its field.
+    OpenSearch,
+    CloseSearch,
+    SetSearchText(String),
+    /// Goes to the next older match, or to the next newer one.
+    GoToMatch {
+        older: bool,
+    },
 }
+
+/// The row of the current match.
+const CURRENT_MATCH: &str = ".log-rows .current-match";
+
+const SEARCH_FIELD: &str = "[data-testid=log-search]";
 
 /// Nothing yet: the workspace has the filter, because the log belongs to its run.
 #[derive(Default)]
@@ -30,6 +44,23 @@ impl PageArea for PanelsArea {
                 (workspace.filter.node, workspace.filter.lock) = (None, None);
             }
             PanelsMsg::ShowMoreRows => workspace.row_limit += ROWS_PER_PAGE,
+            PanelsMsg::OpenSearch => {
+                workspace.log_search.is_open = true;
+                cx.request(Effect::Focus(vec![SEARCH_FIELD.to_owned()]));
+            }
+            PanelsMsg::CloseSearch => {
+                workspace.log_search.close();
+                cx.request(Effect::Focus(vec!["[data-testid=log-search-open]".to_owned()]));
+            }
+            PanelsMsg::SetSearchText(text) => {
+                workspace.log_search.set_text(text);
+                cx.request(Effect::ScrollTo(CURRENT_MATCH));
+            }
+            PanelsMsg::GoToMatch { older } => {
+                let matches = workspace.panel_data().matches;
+                workspace.log_search.go_to_next(&matches, older);
+                cx.request(Effect::ScrollTo(CURRENT_MATCH));
+            }
             PanelsMsg::ToggleFileComparison => {
                 workspace.compares_files = !workspace.compares_files;
             }

@@ -4,6 +4,7 @@ use leasehold_sim::{RecordId, VirtualTime};
 
 use super::context::{Context, PageArea, Redraw};
 use super::live::LiveMsg;
+use super::scenario::ScenarioMsg;
 use crate::model::player::Speed;
 use crate::model::stop_condition::StopCondition;
 
@@ -82,6 +83,11 @@ impl PageArea for PlayerArea {
             PlayerMsg::GoToEnd => {
                 workspace.go_to(workspace.timeline().end());
                 workspace.is_following = workspace.is_live;
+            }
+            PlayerMsg::GoToStop { forward: true }
+                if cx.settings.is_presenting && workspace.timeline().is_at_end() =>
+            {
+                cx.send(ScenarioMsg::ShowNextSteps);
             }
             PlayerMsg::GoToStop { forward } => workspace.go_to_stop(forward),
             PlayerMsg::GoToTime(time) => workspace.go_to(time),

@@ -3,13 +3,15 @@
 use leasehold_sim::{Protection, Scenario};
 
 use super::address;
+use super::compare::CompareMsg;
 use super::context::{Context, PageArea, Redraw};
 use super::layout::LayoutMsg;
 use super::live::LiveMsg;
 use super::start::StartMsg;
 use super::tour::TourMsg;
 use crate::model::link::Link;
-use crate::model::workspace::RunId;
+use crate::model::next_steps::NextStep;
+use crate::model::workspace::{RunId, Workspace};
 
 pub(crate) enum ScenarioMsg {
     /// Opens the scenario with this index in the library.
@@ -20,15 +22,31 @@ pub(crate) enum ScenarioMsg {
     OpenViolation(Box<Scenario>),
     ToggleProtection(Protection),
     SetSeed(u64),
+    /// Performs a suggestion at the end of the run.
+    PerformNextStep(NextStep),
+    /// Shows the suggestions also while presenting.
+    ShowNextSteps,
     Undo,
     Redo,
     /// Shows an entry of the browser's history: a run of this page, or else what a query describes.
     ShowEntry(Option<RunId>, String),
 }
 
-/// Nothing yet: the workspace has the run and its branches.
 #[derive(Default)]
-pub(crate) struct ScenarioArea;
+pub(crate) struct ScenarioArea {
+    /// The revision of the workspace for which the presenter asked what comes next.
+    asked_at: Option<u64>,
+}
+
+impl ScenarioArea {
+    /// Returns the suggestions to show. A presenter must ask for them.
+    pub(crate) fn next_steps(&self, workspace: &Workspace, is_presenting: bool) -> Vec<NextStep> {
+        if is_presenting && self.asked_at != Some(workspace.revision) {
+            return Vec::new();
+        }
+        workspace.next_steps()
+    }
+}
 
 impl PageArea for ScenarioArea {
     type Msg = ScenarioMsg;
@@ -71,6 +89,8 @@ impl PageArea for ScenarioArea {
                 cx.workspace.toggle_protection(protection);
             }
             ScenarioMsg::SetSeed(seed) => cx.workspace.reseed(seed),
+            ScenarioMsg::PerformNextStep(step) => perform(&step, cx),
+            ScenarioMsg::ShowNextSteps => self.asked_at = Some(cx.workspace.revision),
             ScenarioMsg::Undo => cx.workspace.undo(),
             ScenarioMsg::Redo => cx.workspace.redo(),
             ScenarioMsg::ShowEntry(run, query) => {
@@ -85,6 +105,17 @@ impl PageArea for ScenarioArea {
             cx.push_address();
         }
         Redraw::Page
+    }
+}
+
+fn perform(step: &NextStep, cx: &mut Context<'_>) {
+    match step {
+        NextStep::OpenScenario { index, .. } => cx.send(ScenarioMsg::OpenFromLibrary(*index)),
+        NextStep::Compare => cx.send(CompareMsg::Restart),
+        NextStep::Disable(_) | NextStep::Restore | NextStep::ShowHint { .. } => {
+            cx.workspace.perform_next_step(step);
+            cx.workspace.player.is_playing &= !cx.environment.reduced_motion;
+        }
     }
 }
 

@@ -17,8 +17,6 @@ const PLAY_BUTTON: &str = "[data-testid=search-play]";
 const OUTCOME: &str = "[data-testid=search-outcome]";
 
 pub(crate) enum SearchMsg {
-    /// Loads the worker, so that the search works offline later.
-    Preload,
     SetLimits(SearchLimits),
     Start,
     Stop,
@@ -47,10 +45,6 @@ impl PageArea for SearchArea {
 
     fn update(&mut self, msg: SearchMsg, cx: &mut Context<'_>) -> Redraw {
         match msg {
-            SearchMsg::Preload => {
-                cx.request(Effect::LoadSearch);
-                return Redraw::Nothing;
-            }
             SearchMsg::SetLimits(limits) => self.search.limits = limits,
             SearchMsg::Start => {
                 let workspace = &cx.workspace;

@@ -5,7 +5,7 @@ use leasehold_sim::{
 };
 use web_sys::File;
 
-use super::address::{MOMENT_INTERVAL_MS, Moment};
+use super::address::{Moment, PAUSED_MOMENT_MS, PLAYING_MOMENT_MS};
 use super::context::{Context, PageArea, Redraw};
 use super::effect::{Effect, PictureFormat, Timer};
 use super::layout::{LayoutMsg, OpenDialog};
@@ -67,8 +67,8 @@ pub(crate) enum ShareMsg {
 pub(crate) struct ShareArea {
     /// The moment in the address.
     saved_moment: Moment,
-    /// Whether the timer that writes the moment is running.
-    is_saving: bool,
+    /// The delay of the timer that writes the moment, in milliseconds, while it is running.
+    saving_in_ms: Option<u32>,
 }
 
 impl PageArea for ShareArea {
@@ -83,7 +83,10 @@ impl PageArea for ShareArea {
             }
             ShareMsg::FileRead(text) => import(&text.unwrap_or_default(), cx),
             ShareMsg::SaveMoment => {
-                self.is_saving = false;
+                self.saving_in_ms = None;
+                if Moment::of(cx.workspace) == self.saved_moment {
+                    return Redraw::Nothing;
+                }
                 self.saved_moment = Moment::of(cx.workspace);
                 if !cx.is_start_shown {
                     cx.update_address();
@@ -115,10 +118,15 @@ impl ShareArea {
 
     /// Returns the effect that writes the moment into the address soon, if it has changed.
     pub(super) fn moment_changed(&mut self, workspace: &Workspace) -> Option<Effect> {
-        let must_save =
-            !self.is_saving && !workspace.is_live && Moment::of(workspace) != self.saved_moment;
-        self.is_saving |= must_save;
-        must_save.then_some(Effect::StartTimer(Timer::Moment, MOMENT_INTERVAL_MS))
+        let is_playing = workspace.player.is_playing;
+        let delay_ms = if is_playing { PLAYING_MOMENT_MS } else { PAUSED_MOMENT_MS };
+        // A run that has just been paused is not written as late as while it played.
+        let is_saving = self.saving_in_ms.is_some_and(|pending_ms| pending_ms <= delay_ms);
+        if is_saving || workspace.is_live || Moment::of(workspace) == self.saved_moment {
+            return None;
+        }
+        self.saving_in_ms = Some(delay_ms);
+        Some(Effect::StartTimer(Timer::Moment, delay_ms))
     }
 }
 

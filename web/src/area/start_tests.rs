@@ -192,3 +192,26 @@ fn menus_of_the_header_replace_each_other() {
     send(&mut page, LayoutMsg::CloseDialog);
     assert_eq!(page.layout.open_dialog, None);
 }
+
+#[test]
+fn end_of_a_run_offers_what_comes_next_and_a_presenter_asks_for_it() {
+    let mut page = page("?scenario=gc-pause");
+    let offered = |page: &PageState| {
+        page.scenario.next_steps(&page.workspace, page.present.is_presenting).len()
+    };
+    assert_eq!(offered(&page), 0);
+    send(&mut page, PlayerMsg::GoToEnd);
+    assert_eq!(offered(&page), 2);
+    press(&mut page, Command::TogglePresenting);
+    assert_eq!(offered(&page), 0);
+    press(&mut page, Command::GoToStop { forward: true });
+    assert_eq!(offered(&page), 2);
+    press(&mut page, Command::Step { forward: false });
+    assert_eq!(offered(&page), 0);
+    press(&mut page, Command::TogglePresenting);
+    send(&mut page, PlayerMsg::GoToEnd);
+    let first = page.workspace.next_steps().remove(0);
+    send(&mut page, ScenarioMsg::PerformNextStep(first));
+    assert!(page.workspace.timeline().run().without.contains(&Protection::Fencing));
+    assert!(page.workspace.player.is_playing);
+}

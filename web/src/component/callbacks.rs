@@ -8,6 +8,7 @@ use yew::html::Scope;
 
 use super::app::App;
 use super::dialog::MenuItem;
+use super::log_search::SearchAction;
 use crate::area::compare::CompareMsg;
 use crate::area::inject::InjectMsg;
 use crate::area::layout::{LayoutMsg, OpenDialog};
@@ -27,6 +28,7 @@ use crate::area::tour::TourMsg;
 use crate::area::why::WhyMsg;
 use crate::model::comparison::ComparisonMode;
 use crate::model::fault_options::FaultOption;
+use crate::model::next_steps::NextStep;
 use crate::model::shortcuts::{Command, View};
 use crate::model::target::Target;
 use crate::model::workspace::ToastAction;
@@ -42,6 +44,7 @@ pub(super) struct Callbacks {
     pub(super) scenario: Callback<usize>,
     pub(super) protection: Callback<Protection>,
     pub(super) seed: Callback<u64>,
+    pub(super) next_step: Callback<NextStep>,
 
     pub(super) vote: Callback<usize>,
     pub(super) reveal: Callback<()>,
@@ -72,6 +75,7 @@ pub(super) struct Callbacks {
     pub(super) clear_filter: Callback<()>,
     pub(super) more_rows: Callback<()>,
     pub(super) toggle_file_comparison: Callback<()>,
+    pub(super) log_search: Callback<SearchAction>,
 
     pub(super) show_live: Callback<bool>,
     pub(super) follow: Callback<()>,
@@ -115,6 +119,7 @@ impl Callbacks {
             scenario: link.callback(ScenarioMsg::OpenFromLibrary),
             protection: link.callback(ScenarioMsg::ToggleProtection),
             seed: link.callback(ScenarioMsg::SetSeed),
+            next_step: link.callback(ScenarioMsg::PerformNextStep),
             vote: link.callback(QuestionMsg::Vote),
             reveal: link.callback(|()| QuestionMsg::Reveal),
             explain_answer: link.callback(|()| WhyMsg::ExplainAnswer),
@@ -140,6 +145,12 @@ impl Callbacks {
             filter_by_selection: link.callback(|()| PanelsMsg::FilterBySelection),
             clear_filter: link.callback(|()| PanelsMsg::ClearFilter),
             more_rows: link.callback(|()| PanelsMsg::ShowMoreRows),
+            log_search: link.callback(|action| match action {
+                SearchAction::Open => PanelsMsg::OpenSearch,
+                SearchAction::Close => PanelsMsg::CloseSearch,
+                SearchAction::SetText(text) => PanelsMsg::SetSearchText(text),
+                SearchAction::GoTo { older } => PanelsMsg::GoToMatch { older },
+            }),
             toggle_file_comparison: link.callback(|()| PanelsMsg::ToggleFileComparison),
             show_live: link.callback(LiveMsg::Show),
             follow: link.callback(|()| LiveMsg::Follow),

@@ -6,8 +6,11 @@ use leasehold_sim::RecordId;
 use yew::{Callback, Html, Properties, classes, component, html};
 
 use super::figure::Figure;
+use super::icon::drawn;
+use super::key_hint::with_key;
 use crate::model::comparison::{ComparedRun, ComparisonMode, ComparisonView};
 use crate::model::shortcuts::Command;
+use crate::picture::icon::Icon;
 use crate::picture::workspace_pictures::{ComparedSide, picture_id};
 
 #[derive(Clone, PartialEq, Properties)]
@@ -54,7 +57,7 @@ pub(crate) fn ComparisonPanel(props: &ComparisonPanelProps) -> Html {
                 </p>
                 <button class="quiet"
                     onclick={props.oncommand.reform(|_| Command::ToggleComparison)}>
-                    { "Close (M)" }
+                    { with_key("Close", "M") }
                 </button>
             </header>
             <div class={classes!("sides", format!("mode-{}", mode_class(view.mode)))}>
@@ -85,14 +88,16 @@ fn side_panel(
         ComparedSide::B => "B",
     };
     let has_violations = !side.violated.is_empty();
-    let violated: Vec<String> = side.violated.iter().map(|it| format!("{it} ✕")).collect();
+    let violated: Vec<String> =
+        side.violated.iter().map(|it| format!("{it} {} violated", it.title())).collect();
     let verdict =
-        if violated.is_empty() { "No violations".to_owned() } else { violated.join("  ") };
+        if violated.is_empty() { "No violations".to_owned() } else { violated.join(", ") };
     html! {
         <article class={classes!("side", letter)} aria-label={format!("{letter}: {}", side.title)}>
             <header>
                 <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
                 <p class={classes!("result", has_violations.then_some("has-violations"))}>
+                    if has_violations { { drawn(Icon::Cross) } }
                     { verdict }
                 </p>
             </header>

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use leasehold_sim::RecordId;
 use yew::{Callback, Html, Properties, classes, component, html};
 
+use super::icon::drawn;
 use crate::model::client_color::{NEUTRAL, client_color};
 use crate::model::client_names::ClientNames;
 use crate::model::file_views::{FileView, LineView, line_count_text};
+use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct FilesProps {
@@ -93,7 +95,12 @@ fn line_item(line: &LineView, clients: &ClientNames, onrecord: &Callback<RecordI
             <button class="line" {onclick} title={line.hint()}>
                 <span class="token">{ line.token_text() }</span>
                 <span class="text">{ line.text.clone() }</span>
-                if !badges.is_empty() { <span class="badges">{ badges }</span> }
+                if !badges.is_empty() {
+                    <span class="badges">
+                        if line.is_wrong() { { drawn(Icon::Warning) } }
+                        { badges }
+                    </span>
+                }
             </button>
         </li>
     }

@@ -54,6 +54,8 @@ pub(super) struct Host {
     painters: BTreeMap<&'static str, Painter>,
     /// The selectors of the element to focus after the next drawing.
     focus_after_draw: Option<Vec<String>>,
+    /// The selector of the element to scroll to after the next drawing.
+    scroll_after_draw: Option<&'static str>,
     must_measure: bool,
     /// The pending measurement of the picture areas, and its delay in milliseconds.
     pending_measurement: Option<(Timeout, u32)>,
@@ -85,6 +87,7 @@ impl Host {
             notes_channel: NotesChannel::open(link.callback(PresentMsg::NotesWindow)),
             painters: BTreeMap::new(),
             focus_after_draw: None,
+            scroll_after_draw: None,
             must_measure: true,
             pending_measurement: None,
             page_keys,
@@ -95,6 +98,7 @@ impl Host {
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Focus(selectors) => self.focus_after_draw = Some(selectors),
+            Effect::ScrollTo(selector) => self.scroll_after_draw = Some(selector),
             Effect::FocusNeighbour { forward } => {
                 browser::focus_neighbour(forward);
                 self.link.send_message(SelectionMsg::Focused(keyboard::focused_target()));
@@ -222,6 +226,9 @@ impl Host {
         if let Some(selectors) = self.focus_after_draw.take() {
             browser::focus_first(&selectors);
         }
+        if let Some(selector) = self.scroll_after_draw.take() {
+            browser::scroll_into_view(selector);
+        }
         // Opening or closing an element can resize the pictures. Unless that is known to have
         // happened, measure after the browser's layout: measuring now would force a second layout.
         if self.must_measure {
@@ -251,12 +258,15 @@ fn window_listeners(link: &Scope<App>) -> Vec<EventListener> {
         return Vec::new();
     };
     let resized = link.callback(|()| LayoutMsg::Resized);
+    // A reload of a playing run keeps the moment too.
+    let leaving = link.callback(|()| ShareMsg::SaveMoment);
     // Hints that a lost server may be reachable again.
     let retry = link.callback(|()| LiveMsg::RetryNow);
     let visible = retry.clone();
     vec![
         EventListener::new(&window, "resize", move |_| resized.emit(())),
         EventListener::new(&document, "visibilitychange", move |_| visible.emit(())),
+        EventListener::new(&window, "beforeunload", move |_| leaving.emit(())),
         EventListener::new(&window, "online", move |_| retry.emit(())),
     ]
 }

@@ -4,10 +4,12 @@ use std::rc::Rc;
 
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
+use super::icon::drawn;
 use super::who::text_with_clients;
 use crate::model::client_names::ClientNames;
 use crate::model::fault_options::FaultOption;
 use crate::model::inspector::Field;
+use crate::picture::icon::Icon;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct InspectorProps {
@@ -42,7 +44,7 @@ pub(crate) fn Inspector(props: &InspectorProps) -> Html {
                 if !faults.is_empty() {
                     <button class="quiet" onclick={onmenu.reform(|_| ())}
                         title="All faults (Enter)">
-                        { "More ▾" }
+                        { "More" }{ drawn(Icon::ChevronDown) }
                     </button>
                 }
             </header>
@@ -87,5 +89,5 @@ fn fault_button(fault: &FaultOption, onfault: &Callback<FaultOption>) -> Html {
 
 /// Returns the label of a key.
 pub(crate) fn key_name(key: char) -> String {
-    if key == 'D' { "⇧D".to_owned() } else { key.to_string() }
+    if key == 'D' { "Shift D".to_owned() } else { key.to_string() }
 }

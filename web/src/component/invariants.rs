@@ -5,8 +5,10 @@ use std::rc::Rc;
 use leasehold_sim::{Invariant, InvariantStatus, RecordId};
 use yew::{Callback, Html, Properties, classes, component, html, use_state};
 
+use super::icon::drawn;
 use super::terms::TermText;
 use crate::model::protection_labels::capitalized;
+use crate::picture::icon::Icon;
 
 /// An invariant, with its status at the current position and at the end of the run.
 type Status = (Invariant, InvariantStatus, InvariantStatus);
@@ -50,11 +52,12 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
                     data-status={text.code} aria-expanded={is_expanded.to_string()}
                     aria-label={format!("{}: {}", invariant.heading(), text.now)}
                     title={capitalized(invariant.sentence())}>
-                    <span class="mark" aria-hidden="true">{ text.mark }</span>
+                    <span class="mark" aria-hidden="true">{ drawn(text.mark) }</span>
                     <b>{ invariant.name() }</b>
                     <span class="title">{ invariant.title() }</span>
                     if text.is_violated_later {
-                        <span class="violated-later" aria-hidden="true">{ "✕" }</span>
+                        <span class="violated-later" aria-hidden="true">
+                            { drawn(Icon::Cross) }</span>
                     }
                 </button>
             </li>
@@ -81,7 +84,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
 /// The texts of a row.
 struct RowText {
     code: &'static str,
-    mark: &'static str,
+    mark: Icon,
     now: String,
     is_violated_later: bool,
 }
@@ -95,10 +98,10 @@ impl RowText {
             }
         };
         let mark = match now {
-            InvariantStatus::Ok => "✓",
-            InvariantStatus::Violated { .. } => "✕",
-            InvariantStatus::NotYet => "·",
-            InvariantStatus::Unchecked => "–",
+            InvariantStatus::Ok => Icon::Check,
+            InvariantStatus::Violated { .. } => Icon::Cross,
+            InvariantStatus::NotYet => Icon::More,
+            InvariantStatus::Unchecked => Icon::Minus,
         };
         let is_violated_later =
             shows_whole_run && now.witness().is_none() && at_end.witness().is_some();

@@ -20,7 +20,7 @@ pub(crate) struct LiveBarProps {
 #[component]
 pub(crate) fn LiveBar(props: &LiveBarProps) -> Html {
     let LiveBarProps { status, events_behind, counts, recorded_s, .. } = props.clone();
-    let recording = recorded_s.map(|seconds| format!("■ {seconds} s"));
+    let recording = recorded_s.map(|seconds| format!("{seconds} s recorded"));
     html! { <>
         <p class={classes!("status", status.code())} data-testid="live-status"
             data-status={status.code()} role="status">
@@ -46,7 +46,8 @@ pub(crate) fn LiveBar(props: &LiveBarProps) -> Html {
             aria-pressed={recording.is_some().to_string()}
             disabled={status == ConnectionStatus::Connecting}
             title="Record events to replay or save them">
-            { recording.unwrap_or_else(|| "● Record".to_owned()) }
+            <span class="record-mark" aria-hidden="true"></span>
+            { recording.unwrap_or_else(|| "Record".to_owned()) }
         </button>
     </> }
 }

@@ -3,13 +3,19 @@
 use std::rc::Rc;
 
 use leasehold_sim::{Importance, RecordId};
-use yew::{Callback, Html, Properties, classes, component, html};
+use yew::{AttrValue, Callback, Html, Properties, classes, component, html, use_effect_with};
 
 use super::figure::shape_view;
+use super::icon::drawn;
+use super::key_hint::by_pointer;
+use super::log_search::{LogSearchField, SearchAction};
 use super::terms::TermText;
 use super::who::text_with_clients;
+use crate::browser;
 use crate::model::client_names::ClientNames;
 use crate::model::log_rows::LogRow;
+use crate::model::log_search::{LogMatches, LogSearch};
+use crate::picture::icon::Icon;
 
 /// The levels of the log: minimum importance and label.
 const LEVELS: [(Importance, &str); 3] = [
@@ -36,11 +42,20 @@ pub(crate) struct LogProps {
     pub(crate) onminimportance: Callback<Importance>,
     pub(crate) onclearfilter: Callback<()>,
     pub(crate) onmore: Callback<()>,
+    pub(crate) search: LogSearch,
+    pub(crate) matches: Rc<LogMatches>,
+    pub(crate) onsearch: Callback<SearchAction>,
 }
 
 #[component]
 pub(crate) fn Log(props: &LogProps) -> Html {
     let LogProps { rows, has_more, min_importance, filtered_to, selected, .. } = props.clone();
+    let search_text = props.search.text.trim().to_ascii_lowercase();
+    use_effect_with((Rc::clone(&rows), search_text), |(_, text)| {
+        browser::highlight_text("log-search", ".log-rows li.match", text);
+    });
+    let is_current_match =
+        |row: &LogRow| row.is_match && Some(row.record) == props.matches.current();
     let level = |(importance, title): (Importance, &'static str)| {
         let onclick = props.onminimportance.reform(move |_| importance);
         html! {
@@ -51,14 +66,18 @@ pub(crate) fn Log(props: &LogProps) -> Html {
         }
     };
     // All rows have keys, so that a new row at the top does not update the others.
-    let mut items: Vec<Html> = rows.iter().map(|row| log_row(row, selected, props)).collect();
+    let mut items: Vec<Html> =
+        rows.iter().map(|row| log_row(row, selected, is_current_match(row), props)).collect();
     if rows.is_empty() {
         items.push(html! {
             <li key="nothing" class="nothing">
                 if props.has_past {
-                    { "No matching events yet" }
+                    { "No event so far matches the filter. Clear it, or show all steps." }
                 } else {
-                    { "No events yet. Press Space to play or → to step." }
+                    { by_pointer(
+                        "No events yet. Press Space to play, or the right arrow to step.",
+                        "No events yet. Tap Play or Step below.",
+                    ) }
                 }
             </li>
         });
@@ -81,11 +100,22 @@ pub(crate) fn Log(props: &LogProps) -> Html {
                     if let Some(filtered_to) = filtered_to {
                         <button class="tab log-filter" aria-pressed="true" title="Clear filter"
                             onclick={props.onclearfilter.reform(|_| ())}>
-                            { format!("Only {filtered_to} ✕") }
+                            { format!("Only {filtered_to}") }{ drawn(Icon::Close) }
                         </button>
                     }
                 </div>
+                if !props.search.is_open {
+                    <button class="quiet search-open" data-testid="log-search-open"
+                        aria-label="Search in the log (/)" title="Search in the log (/)"
+                        onclick={props.onsearch.reform(|_| SearchAction::Open)}>
+                        { drawn(Icon::Search) }
+                    </button>
+                }
             </header>
+            if props.search.is_open {
+                <LogSearchField text={AttrValue::from(props.search.text.clone())}
+                    matches={Rc::clone(&props.matches)} onsearch={props.onsearch.clone()} />
+            }
             <ol class="log-rows" tabindex="0" aria-label="Log, newest first">
                 { for items }
             </ol>
@@ -93,13 +123,20 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     }
 }
 
-fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
+fn log_row(
+    row: &LogRow,
+    selected: Option<RecordId>,
+    is_current_match: bool,
+    props: &LogProps,
+) -> Html {
     let record = row.record;
     let with_clients = |text: &str| text_with_clients(text, &props.clients);
     let go_to_record = |to: RecordId| props.onrecord.reform(move |_| to);
     let class = classes!(
         row.category.class(),
         row.is_current.then_some("current"),
+        row.is_match.then_some("match"),
+        is_current_match.then_some("current-match"),
         (selected == Some(record)).then_some("selected"),
         (!row.violations.is_empty()).then_some("violating"),
     );
@@ -117,7 +154,10 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
                 </span>
             </button>
             { for row.violations.iter().map(|(invariant, explanation)| html! {
-                <p class="violation-text">{ with_clients(&format!("✕ {invariant} violated: {explanation}")) }</p>
+                <p class="violation-text">
+                    { drawn(Icon::Cross) }
+                    { with_clients(&format!("{invariant} violated: {explanation}")) }
+                </p>
             }) }
             if let Some(reason) = &row.reason {
                 <p class="reason">
@@ -126,7 +166,7 @@ fn log_row(row: &LogRow, selected: Option<RecordId>, props: &LogProps) -> Html {
                         onterm={props.onterm.clone()} />
                     { for row.causes.iter().map(|(cause, at)| html! {
                         <button key={cause.0} class="cause" onclick={go_to_record(*cause)}
-                            title="Go to cause">{ format!("↩ {at}") }</button>
+                            title="Go to cause">{ drawn(Icon::ArrowLeft) }{ at.clone() }</button>
                     }) }
                     <button class="cause why-button" onclick={props.onwhy.reform(move |_| record)}
                         title="Explain, from the first cause on">{ "Why?" }</button>

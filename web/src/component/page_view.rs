@@ -19,15 +19,15 @@ use super::inspector::Inspector;
 use super::invariants::Invariants;
 use super::live_bar::LiveBarProps;
 use super::log::Log;
-use super::question::Question;
+use super::next_steps::{Hints, NextSteps};
 use super::scenario_bar::ScenarioBarProps;
+use super::side_view::{next_steps, side, side_content};
 use super::stage_panel::StagePanel;
 use super::start::Start;
 use super::strip::Strip;
 use super::timeline_panel::TimelinePanel;
 use super::toasts::Toasts;
 use super::tour::Tour;
-use super::why::Why;
 use crate::area::layout::OpenDialog;
 use crate::area::live::LiveStatus;
 use crate::area::page_state::PageState;
@@ -77,6 +77,7 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
                 { panel_tabs(state, &on.tab) }
                 <div class="right">
                     { side(state, &data, on) }
+                    { suggestions(state, on) }
                     { panels(state, &data, on) }
                 </div>
             </main>
@@ -85,7 +86,9 @@ pub(super) fn page_view(state: &PageState, on: &Callbacks) -> Html {
                 onaction={on.toast_action.clone()} ondismiss={on.dismiss_toast.clone()} />
             { dialog(state, on) }
             if let Some((number, stop)) = tour {
-                <div class="tour-shade" aria-hidden="true"></div>
+                if stop.task.is_none() || !stop.is_done(workspace) {
+                    <div class="tour-shade" aria-hidden="true"></div>
+                }
                 <Tour {number} {stop} is_done={stop.is_done(workspace)}
                     is_touch={state.environment.is_touch} onmsg={on.tour.clone()} />
             }
@@ -203,77 +206,23 @@ fn caption_area(state: &PageState, data: &PanelData) -> Html {
     }
 }
 
-/// What is shown beside the stage: in a presentation always one of these, otherwise only an
-/// explanation or a question, above the panels.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum SideContent {
-    Why,
-    Question,
-    Panel(View),
-}
-
-impl SideContent {
-    const fn code(self) -> &'static str {
-        match self {
-            Self::Why => "why",
-            Self::Question => "question",
-            Self::Panel(view) => view.test_id(),
-        }
-    }
-}
-
-fn side_content(state: &PageState) -> SideContent {
-    match state.present.view {
-        _ if state.why.chain().is_some() => SideContent::Why,
-        Some(view) => SideContent::Panel(view),
-        None if state.workspace.quiz.is_shown() => SideContent::Question,
-        None => SideContent::Panel(View::Log),
-    }
-}
-
-/// The question, its answer or an explanation: beside the stage, where it covers nothing.
-fn side(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
+/// Returns what to do next, and the hints of a puzzle. A presentation has no space for them.
+fn suggestions(state: &PageState, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
-    let quiz = &workspace.quiz;
-    let question = &workspace.scenario.question;
-    let is_open = quiz.phase == QuizPhase::Open;
-    html! {
-        <div id="question" class={classes!("side", is_open.then_some("question-open"))}>
-            { match side_content(state) {
-                SideContent::Why => explanation(state, data, on),
-                SideContent::Question => html! {
-                    <Question question={AttrValue::from(question.text.clone())}
-                        options={question.options.iter().map(|it| it.text.clone())
-                            .collect::<Vec<_>>()}
-                        clients={Rc::clone(&data.clients)}
-                        votes={quiz.votes.clone()} is_alone={!state.present.is_presenting}
-                        vote={quiz.last_vote()} phase={quiz.phase} answer={quiz.answer()}
-                        explanation={AttrValue::from(workspace.explanation())}
-                        seconds_left={state.seconds_left()} ontimer={on.vote_timer.clone()}
-                        onvote={on.vote.clone()} onreveal={on.reveal.clone()}
-                        onexplain={on.explain_answer.clone()} onclose={on.close_answer.clone()} />
-                },
-                SideContent::Panel(_) if state.present.view.is_some() => html! {
-                    <button class="quiet close-view" data-testid="close-view" title="Close (Esc)"
-                        onclick={on.close_view.reform(|_| ())}>{ "Close" }</button>
-                },
-                SideContent::Panel(_) => Html::default(),
-            } }
-        </div>
+    if state.present.is_presenting || state.tour.current().is_some() {
+        return Html::default();
     }
-}
-
-fn explanation(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
-    let Some(chain) = state.why.chain() else { return Html::default() };
-    let progress = chain.progress();
-    let is_answer = state.workspace.quiz.is_shown() && state.workspace.quiz.answer().is_some();
-    let is_last = progress.0 == progress.1;
-    let conclusion = (is_answer && is_last).then(|| AttrValue::from(state.workspace.explanation()));
-    html! {
-        <Why slide={chain.slide().clone()} clients={Rc::clone(&data.clients)} {progress}
-            {conclusion}
-            onstep={on.step_explanation.clone()} onclose={on.close_explanation.clone()} />
-    }
+    let steps = next_steps(state);
+    let has_hints = !workspace.scenario.hints.is_empty();
+    html! { <>
+        if !steps.is_empty() {
+            <NextSteps {steps} onstep={on.next_step.clone()} />
+        }
+        if has_hints {
+            <Hints shown={workspace.shown_hints().to_vec()} next={workspace.next_hint()}
+                onstep={on.next_step.clone()} />
+        }
+    </> }
 }
 
 /// Returns the state of the experiment, for presentations, which hide the header.
@@ -359,7 +308,9 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
             onrecord={on.record.clone()} onwhy={on.explain.clone()}
             onminimportance={on.min_importance.clone()} onterm={on.term.clone()}
-            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()} />
+            onclearfilter={on.clear_filter.clone()} onmore={on.more_rows.clone()}
+            search={workspace.log_search.clone()} matches={Rc::clone(&data.matches)}
+            onsearch={on.log_search.clone()} />
         <Invariants statuses={Rc::clone(&data.statuses)}
             shows_whole_run={workspace.quiz.hidden_after().is_none()}
             onwitness={on.record.clone()} onterm={on.term.clone()} />

@@ -31,8 +31,11 @@ pub(crate) fn Protections(props: &ProtectionsProps) -> Html {
             { for own.map(|label| chip(label, &props.onprotection)) }
         </div>
         <button class="header-button" data-testid="protections" onclick={onopen}
-            aria-haspopup="dialog" aria-expanded={props.is_menu_open.to_string()}>
-            { format!("Protections ({})", props.labels.len()) }
+            aria-haspopup="dialog" aria-expanded={props.is_menu_open.to_string()}
+            aria-label={format!("All protections ({})", props.labels.len())}>
+            <span class="long">{ "Protections" }</span>
+            <span class="short">{ "All" }</span>
+            { format!("({})", props.labels.len()) }
             if others_off > 0 {
                 <span class="others-off">{ format!("{others_off} off") }</span>
             }

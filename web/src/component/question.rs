@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
+use super::icon::drawn;
 use super::who::text_with_clients;
 use crate::model::client_names::ClientNames;
 use crate::model::quiz::QuizPhase;
+use crate::picture::icon::Icon;
 use crate::picture::presented_text::question_size;
 use crate::picture::shape::format_tenths;
 
@@ -134,7 +136,10 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
                     <kbd>{ index + 1 }</kbd>
                     <span class="text">
                         { text_with_clients(text, &props.clients) }
-                        if is_correct { <span class="tick" aria-label="correct">{ " ✓" }</span> }
+                        if is_correct {
+                            <span class="tick">{ " " }{ drawn(Icon::Check) }
+                                <span class="unseen">{ "correct" }</span></span>
+                        }
                     </span>
                     if !is_alone {
                         <svg class="vote-bar" viewBox="0 0 100 4" preserveAspectRatio="none"

@@ -3,7 +3,9 @@
 use leasehold_sim::{Invariant, Protection};
 use yew::{AttrValue, Html, Properties, classes, component, html};
 
+use super::icon::drawn;
 use crate::model::protection_labels::capitalized;
+use crate::picture::icon::Icon;
 use crate::picture::presented_text::strip_size;
 
 #[derive(Clone, PartialEq, Properties)]
@@ -30,11 +32,8 @@ pub(crate) fn Strip(props: &StripProps) -> Html {
         .iter()
         .map(|it| (format!("strip-without-{it}"), capitalized(&format!("{} off", display(*it)))))
         .collect();
-    let violated: Vec<(String, String)> = props
-        .violated
-        .iter()
-        .map(|it| (format!("strip-violated-{it}"), format!("✕ {}", it.heading())))
-        .collect();
+    let violated: Vec<(String, String)> =
+        props.violated.iter().map(|it| (format!("strip-violated-{it}"), it.heading())).collect();
     let chips = without.iter().chain(&violated).map(|(_, text)| text.clone());
     let size = strip_size(&title, &chips.collect::<Vec<_>>());
     html! {
@@ -48,7 +47,8 @@ pub(crate) fn Strip(props: &StripProps) -> Html {
                     <li key={id.clone()} data-testid={id} class="strip-chip">{ text }</li>
                 }) }
                 { for violated.into_iter().map(|(id, text)| html! {
-                    <li key={id.clone()} data-testid={id} class="strip-chip violated">{ text }</li>
+                    <li key={id.clone()} data-testid={id} class="strip-chip violated">
+                        { drawn(Icon::Cross) }{ text }</li>
                 }) }
             </ul>
         </header>

@@ -3,6 +3,7 @@
 use yew::{Callback, Html, Properties, component, html};
 
 use super::icon::icon;
+use super::key_hint::with_key;
 use crate::model::workspace::{Toast, ToastAction};
 
 #[derive(Clone, PartialEq, Properties)]
@@ -18,10 +19,10 @@ pub(crate) struct ToastsProps {
 pub(crate) fn Toasts(props: &ToastsProps) -> Html {
     let button = |action: ToastAction| {
         let text = match action {
-            ToastAction::Undo => "Undo (U)",
-            ToastAction::Compare => "Compare (M)",
-            ToastAction::PlayFromStart => "Play from start",
-            ToastAction::SaveRecording => "Save",
+            ToastAction::Undo => with_key("Undo", "U"),
+            ToastAction::Compare => with_key("Compare", "M"),
+            ToastAction::PlayFromStart => html! { "Play from start" },
+            ToastAction::SaveRecording => html! { "Save" },
         };
         let onclick = props.onaction.reform(move |_| action);
         html! { <button class="small-button" {onclick}>{ text }</button> }

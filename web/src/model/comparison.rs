@@ -67,10 +67,19 @@ pub(crate) fn run_title(run: &Run) -> String {
     format!("without {}", names.join(", "))
 }
 
+/// Names a run by its protections, as a title.
+fn side_title(run: &Run) -> String {
+    if run.without.is_empty() {
+        return "All protections on".to_owned();
+    }
+    let names: Vec<&str> = run.without.iter().map(|it| it.name()).collect();
+    format!("Off: {}", names.join(", "))
+}
+
 impl Comparison {
     /// Compares a timeline with another run at the same time.
     pub(crate) fn new(timeline: &Timeline, other: Run) -> Self {
-        let title = run_title(&other);
+        let title = side_title(&other);
         let other = timeline.with_run(other);
         let mode = ComparisonMode::SideBySide;
         let mut comparison = Self { other, title, divergence: None, shared_records: 0, mode };
@@ -116,7 +125,7 @@ impl Comparison {
             mode: self.mode,
             divergence: self.divergence,
             now: current.now(),
-            left: ComparedRun::new(current, run_title(current.run()), only_here),
+            left: ComparedRun::new(current, side_title(current.run()), only_here),
             right: ComparedRun::new(&self.other, other_title, only_there),
         }
     }

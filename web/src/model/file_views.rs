@@ -70,14 +70,19 @@ impl LineView {
         }
     }
 
+    /// Whether the line should not be there.
+    pub(crate) const fn is_wrong(&self) -> bool {
+        self.is_stale || self.is_duplicate
+    }
+
     /// Describes its marks.
     pub(crate) fn badges(&self) -> String {
         let mut badges = Vec::new();
         if self.is_stale {
-            badges.push("⚠ stale");
+            badges.push("stale");
         }
         if self.is_duplicate {
-            badges.push("⧉ duplicate");
+            badges.push("duplicate");
         }
         match self.diff {
             LineDiff::Extra => badges.push("+ only in this run"),
@@ -285,13 +290,13 @@ mod tests {
         let without_fencing =
             simulated_file_views(&world("gc-pause", &[Protection::Fencing]), None, 60);
         assert!(
-            without_fencing[0].lines.iter().any(|line| line.badges() == "⚠ stale"),
+            without_fencing[0].lines.iter().any(|line| line.badges() == "stale"),
             "{without_fencing:#?}"
         );
         let without_dedupe =
             simulated_file_views(&world("lost-reply", &[Protection::Dedupe]), None, 60);
         assert!(
-            without_dedupe[0].lines.iter().any(|line| line.badges() == "⧉ duplicate"),
+            without_dedupe[0].lines.iter().any(|line| line.badges() == "duplicate"),
             "{without_dedupe:#?}"
         );
         let correct_run = simulated_file_views(&world("gc-pause", &[]), None, 60);

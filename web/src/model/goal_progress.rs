@@ -34,7 +34,7 @@ impl Workspace {
         let faults_left = faults_max.saturating_sub(fault_count);
         let text = if is_reached {
             format!(
-                "★ Solved: {target_invariant} is violated with {}.",
+                "Solved: {target_invariant} is violated with {}.",
                 fault_count_text(fault_count)
             )
         } else if !has_same_protections {

@@ -45,6 +45,8 @@ pub(crate) struct LogRow {
     pub(crate) violations: Vec<(Invariant, String)>,
     /// Whether the record belongs to the current step.
     pub(crate) is_current: bool,
+    /// Whether the user searches for this row.
+    pub(crate) is_match: bool,
 }
 
 /// Removes the line number from a sentence about a live server: the lines that were written before
@@ -116,6 +118,7 @@ pub(crate) fn log_rows(
                 })
                 .collect(),
             is_current,
+            is_match: false,
         });
     }
     (rows, false)

@@ -31,7 +31,7 @@ impl Notes {
             (&workspace.scenario, &workspace.quiz, workspace.timeline());
         let question = &scenario.question;
         let options = question.options.iter().enumerate().map(|(index, option)| {
-            let mark = if quiz.correct_option() == Some(index) { "✓ " } else { "" };
+            let mark = if quiz.correct_option() == Some(index) { "Correct: " } else { "" };
             let votes = match quiz.votes.get(index) {
                 None | Some(0) => String::new(),
                 Some(1) => " · 1 vote".to_owned(),
@@ -119,8 +119,8 @@ mod tests {
         let workspace = Workspace::from_link(&Link::parse("?scenario=gc-pause"));
         let notes = Notes::from_workspace(&workspace, None);
         assert!(notes.next.contains("client_1 is paused"), "{notes:#?}");
-        assert_eq!(notes.options.iter().filter(|it| it.starts_with('✓')).count(), 1);
-        assert!(notes.options[1].starts_with('✓'), "the append is refused: {notes:#?}");
+        assert_eq!(notes.options.iter().filter(|it| it.starts_with("Correct: ")).count(), 1);
+        assert!(notes.options[1].starts_with("Correct: "), "the append is refused: {notes:#?}");
         assert_eq!(Notes::decode(&notes.encode()), Some(notes));
         assert_eq!(Notes::decode("hello"), None);
     }
@@ -144,7 +144,7 @@ mod tests {
         workspace.toggle_protection(Protection::Fencing);
         let notes = Notes::from_workspace(&workspace, None);
         assert!(
-            notes.options[0].starts_with('✓')
+            notes.options[0].starts_with("Correct: ")
                 && notes.explanation != workspace.scenario.question.explanation
         );
         assert!(notes.explanation.contains("without fencing"), "{}", notes.explanation);

@@ -10,6 +10,7 @@ use super::fault_options::FaultOption;
 use super::file_views::FileView;
 use super::inspector::{Field, InspectorContext, inspector_fields, with_changes};
 use super::log_rows::{LogFilter, LogRow, log_rows, without_line_number};
+use super::log_search::{LogMatches, LogSearch, ROWS_SEARCHED_MAX};
 use super::scene::Scene;
 use super::stop_condition::StopCondition;
 use super::target::Target;
@@ -23,6 +24,7 @@ struct CacheKey {
     selected: Option<Target>,
     filter: LogFilter,
     row_limit: usize,
+    log_search: LogSearch,
     compares_files: bool,
     /// Fields that count down change ten times a second.
     tenth_of_second: u64,
@@ -35,6 +37,8 @@ pub(crate) struct PanelData {
     pub(crate) faults: Rc<Vec<FaultOption>>,
     pub(crate) rows: Rc<Vec<LogRow>>,
     pub(crate) has_more_rows: bool,
+    /// The rows that the user searches for.
+    pub(crate) matches: Rc<LogMatches>,
     pub(crate) statuses: Rc<Vec<(Invariant, InvariantStatus, InvariantStatus)>>,
     pub(crate) files: Rc<Vec<FileView>>,
     pub(crate) clients: Rc<ClientNames>,
@@ -55,6 +59,7 @@ impl PanelCache {
             selected: workspace.selected,
             filter: workspace.filter,
             row_limit: workspace.row_limit,
+            log_search: workspace.log_search.clone(),
             compares_files: workspace.compares_files,
             tenth_of_second: workspace
                 .selected
@@ -78,16 +83,25 @@ impl PanelData {
         let past = timeline.past();
         let current_step_start = past.len() - timeline.step_records(timeline.position()).len();
         let violated = timeline.violated();
-        let (mut rows, has_more) = log_rows(
+        let search = &workspace.log_search;
+        let limit = workspace.row_limit;
+        let (mut rows, mut has_more) = log_rows(
             timeline.run(),
             past,
             current_step_start,
             &violated,
             workspace.filter,
-            workspace.row_limit,
+            if search.is_active() { limit.max(ROWS_SEARCHED_MAX) } else { limit },
         );
         if timeline.live_trace().is_some() {
             rows.iter_mut().for_each(|row| row.action = without_line_number(&row.action));
+        }
+        let mut matches = LogMatches::default();
+        if search.is_active() {
+            matches = search.matches(&mut rows, has_more);
+            let shown = limit.max(matches.rows_needed(&rows));
+            has_more |= rows.len() > shown;
+            rows.truncate(shown);
         }
         let (fields, faults) = match workspace.selected {
             Some(target) => {
@@ -103,6 +117,7 @@ impl PanelData {
             faults: Rc::new(faults),
             rows: Rc::new(rows),
             has_more_rows: has_more,
+            matches: Rc::new(matches),
             statuses: Rc::new(timeline.statuses()),
             clients: Rc::new(ClientNames::of_run(timeline.run())),
             files: Rc::new(file_views),

@@ -90,7 +90,9 @@ pub(crate) fn ExportsDialog(props: &ExportsProps) -> Html {
             <section>
                 <h3>{ "Presenter" }</h3>
                 <div class="row">
-                    { button(ExportKind::Notes, "Open notes in a second window (J)", "open-notes") }
+                    { button(
+                        ExportKind::Notes, "Open notes in a second window", "open-notes",
+                    ) }
                 </div>
             </section>
             <ImportSection onimport={props.onimport.clone()} />

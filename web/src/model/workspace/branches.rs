@@ -1,6 +1,8 @@
 //! Branches of a run: each fault, and each change of protections or seed, creates a branch. Undo
 //! and redo switch between them.
 
+use std::collections::BTreeSet;
+
 use leasehold_sim::{Action, Protection, Run, Scenario, VirtualTime};
 
 use super::{Branch, ToastAction, Workspace};
@@ -89,6 +91,13 @@ impl Workspace {
         );
     }
 
+    /// Repeats the run from its start with these protections disabled, in a new branch.
+    pub(in crate::model) fn repeat_without(&mut self, without: BTreeSet<Protection>, label: &str) {
+        self.rerun(|run| run.without = without, label);
+        self.go_to_start();
+        self.player.is_playing = true;
+    }
+
     fn rerun(&mut self, change: impl FnOnce(&mut Run), label: &str) {
         if self.timeline().live_trace().is_some() {
             return;
@@ -125,7 +134,9 @@ impl Workspace {
 
     /// Reverts the last change of the run; if it is unchanged, opens the previous run again.
     pub(crate) fn undo(&mut self) {
-        let text = if self.current_branch > 0 {
+        let text = if self.return_from_start() {
+            format!("Back at {}, before you went to the start.", self.timeline().now())
+        } else if self.current_branch > 0 {
             let label = self.branches[self.current_branch].label.clone();
             self.switch_branch(self.current_branch - 1);
             self.refresh_quiz();

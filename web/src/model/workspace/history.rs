@@ -49,6 +49,14 @@ struct SavedRun {
     recording_json: Option<Rc<str>>,
 }
 
+/// The position and the question before the user went to the start of a branch.
+pub(super) struct BeforeStart {
+    branch: usize,
+    position: u32,
+    now: VirtualTime,
+    quiz: Quiz,
+}
+
 enum SavedBranch {
     Simulated { run: Box<Run>, position: u32, now: VirtualTime, label: String },
     Observed(Box<Branch>),
@@ -104,6 +112,7 @@ impl Workspace {
         self.quiz = quiz;
         self.player = Player::default();
         (self.selected, self.zoomed_range, self.recording_json) = (None, None, None);
+        self.hints_shown = 0;
         self.filter = LogFilter::default();
         self.hidden_lanes.clear();
         self.run_replaced();
@@ -164,6 +173,27 @@ impl Workspace {
         self.history.past.clear();
     }
 
+    /// Notes the position and the question, because the user goes to the start.
+    pub(super) fn note_before_start(&mut self) {
+        let timeline = self.timeline();
+        let (position, now) = (timeline.position(), timeline.now());
+        if position > 0 && !self.is_live && !timeline.is_catching_up() {
+            let (branch, quiz) = (self.current_branch, self.quiz.clone());
+            self.before_start = Some(BeforeStart { branch, position, now, quiz });
+        }
+    }
+
+    /// Returns to where the user was before going to the start of this branch. Returns whether the
+    /// user has done that.
+    pub(super) fn return_from_start(&mut self) -> bool {
+        let is_of_branch = |it: &mut BeforeStart| it.branch == self.current_branch;
+        let Some(before) = self.before_start.take_if(is_of_branch) else { return false };
+        self.player.is_playing = false;
+        self.move_timeline(|timeline| timeline.go_to_position_at(before.position, before.now));
+        self.quiz = before.quiz;
+        true
+    }
+
     /// Forgets the runs after the open one, because the open one has changed.
     pub(super) fn forget_next_runs(&mut self) {
         self.history.future.clear();
@@ -204,6 +234,9 @@ impl Workspace {
     /// Resets what belongs to no run, and derives the rest again.
     fn run_replaced(&mut self) {
         (self.toast, self.comparison, self.play_until_position) = (None, None, None);
+        self.hints_shown = 0;
+        self.log_search.close();
+        self.before_start = None;
         self.is_quiz_outdated = self.timeline().is_catching_up();
         self.row_limit = crate::model::log_rows::ROWS_PER_PAGE;
         self.refresh();

@@ -22,13 +22,14 @@ use super::comparison::Comparison;
 use super::correct_run::CorrectRun;
 use super::link::Link;
 use super::log_rows::{LogFilter, ROWS_PER_PAGE};
+use super::log_search::LogSearch;
 use super::panel_data::{PanelCache, PanelData};
 use super::player::Player;
 use super::quiz::Quiz;
 use super::scene::Scene;
 use super::timeline::Timeline;
 use crate::model::target::Target;
-use history::RunHistory;
+use history::{BeforeStart, RunHistory};
 
 pub(crate) use history::RunId;
 
@@ -40,12 +41,14 @@ pub(crate) struct Workspace {
     branches: Vec<Branch>,
     current_branch: usize,
     history: RunHistory,
+    before_start: Option<BeforeStart>,
     pub(crate) player: Player,
     pub(crate) quiz: Quiz,
     pub(crate) selected: Option<Target>,
     /// The part of the run that timelines show; all of it if unset.
     pub(crate) zoomed_range: Option<(VirtualTime, VirtualTime)>,
     pub(crate) filter: LogFilter,
+    pub(crate) log_search: LogSearch,
     pub(crate) row_limit: usize,
     /// The nodes that the space-time diagram omits.
     pub(crate) hidden_lanes: BTreeSet<NodeId>,
@@ -57,6 +60,8 @@ pub(crate) struct Workspace {
     pub(crate) recording_json: Option<Rc<str>>,
     /// The position at which [`Self::play_until`] pauses.
     play_until_position: Option<u32>,
+    /// The number of hints of the puzzle that are shown.
+    pub(super) hints_shown: usize,
     pub(crate) toast: Option<Toast>,
     pub(crate) comparison: Option<Comparison>,
     scene: Rc<Scene>,
@@ -165,17 +170,20 @@ impl Workspace {
             branches: vec![Branch { timeline, label: String::new() }],
             current_branch: 0,
             history: RunHistory::default(),
+            before_start: None,
             player: Player::default(),
             quiz,
             selected: None,
             zoomed_range: None,
             filter: LogFilter::default(),
+            log_search: LogSearch::default(),
             row_limit: ROWS_PER_PAGE,
             hidden_lanes: BTreeSet::new(),
             is_live: false,
             is_following: false,
             recording_json: None,
             play_until_position: None,
+            hints_shown: 0,
             toast: None,
             comparison: None,
             scene: Rc::default(),

@@ -187,8 +187,9 @@ impl Workspace {
         self.position_reached(false);
     }
 
-    /// Goes to the beginning and resets the quiz.
+    /// Goes to the beginning and resets the quiz, which undo reverts.
     pub(crate) fn go_to_start(&mut self) {
+        self.note_before_start();
         self.go_to(self.timeline().start());
         self.quiz.reset();
     }

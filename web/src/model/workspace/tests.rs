@@ -46,7 +46,7 @@ fn disabled_protection_takes_effect_at_once_and_can_be_undone() {
     workspace.redo();
     assert!(!workspace.timeline().violations().is_empty());
     workspace.toggle_comparison();
-    assert_eq!(workspace.comparison.as_ref().unwrap().title, "with all protections");
+    assert_eq!(workspace.comparison.as_ref().unwrap().title, "All protections on");
 }
 
 #[test]
@@ -257,6 +257,22 @@ fn undo_reaches_the_run_before_with_its_branches_position_and_question() {
     }
     assert_eq!(workspace.scenario.name, library[2].name);
     assert!(!workspace.quiz.is_enabled);
+}
+
+#[test]
+fn undo_returns_from_the_start_with_the_question() {
+    let mut workspace = workspace("?scenario=gc-pause");
+    while workspace.quiz.phase != QuizPhase::Open {
+        workspace.go_to_stop(true);
+    }
+    workspace.quiz.vote(2, true);
+    let (position, quiz) = (workspace.timeline().position(), workspace.quiz.clone());
+    workspace.go_to_start();
+    assert_eq!(workspace.quiz.last_vote(), None);
+    workspace.undo();
+    assert_eq!((workspace.timeline().position(), &workspace.quiz), (position, &quiz));
+    workspace.undo();
+    assert!(workspace.toast.as_ref().unwrap().text.contains("nothing to undo"));
 }
 
 #[test]
