@@ -17,6 +17,7 @@ use leasehold_sim::{History, Intervention, Record, RecordId, Run, VirtualTime, W
 use catch_up::Destination;
 use shown::Shown;
 
+use super::flags::FlagCache;
 use super::inspector::InspectorContext;
 use super::intervals::Intervals;
 use super::live_trace::LiveTrace;
@@ -45,6 +46,7 @@ pub(crate) struct Timeline {
     destination: Option<Destination>,
     /// What may be shown, if not everything.
     shown: Option<Shown>,
+    pub(super) flag_cache: FlagCache,
 }
 
 enum TraceSource {
@@ -72,6 +74,7 @@ impl Timeline {
             now,
             destination: None,
             shown: None,
+            flag_cache: FlagCache::default(),
         };
         timeline.simulate(INITIAL_STEPS);
         timeline
@@ -82,7 +85,8 @@ impl Timeline {
         let now = live_trace.start();
         let source = TraceSource::Observed(Box::new(ObservedTrace { live_trace, position: 0 }));
         let (intervals, destination, shown) = (Rc::new(intervals), None, None);
-        let mut timeline = Self { source, intervals, now, destination, shown };
+        let flag_cache = FlagCache::default();
+        let mut timeline = Self { source, intervals, now, destination, shown, flag_cache };
         timeline.go_to(now);
         timeline
     }

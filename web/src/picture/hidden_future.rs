@@ -74,7 +74,7 @@ fn panels(workspace: &Workspace, correct: &World) -> Texts {
     let mut notes = Notes::from_workspace(workspace, None);
     // The lecturer sees the answer in the notes.
     for option in &mut notes.options {
-        *option = option.trim_start_matches("✓ ").to_owned();
+        *option = option.trim_start_matches("Correct: ").to_owned();
     }
     notes.explanation.clear();
     texts.push(("notes".to_owned(), format!("{notes:#?}")));

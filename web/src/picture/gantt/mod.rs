@@ -308,9 +308,7 @@ pub(crate) fn card_for(input: &GanttInput<'_>, target: Target) -> Option<Card> {
         let card = card.get_or_insert_with(|| {
             Card::new(&format!("Violation at {}", flag.at), None, Vec::new())
         });
-        card.lines.extend(flag.titles.iter().cloned());
-        card.lines.push(flag.detail.clone());
-        card.lines.retain(|line| !line.is_empty());
+        card.lines.extend(flag.lines.iter().cloned());
     }
     card
 }

@@ -142,10 +142,8 @@ fn counted_symbol(category: EventCategory, count: usize, r: f64) -> Vec<Shape> {
     let label = count.to_string();
     let size = (r * 1.25).max(8.0);
     let number = text("letter", (0.0, size * 0.36), Anchor::Middle, size, label.clone());
-    let is_large = matches!(
-        category,
-        EventCategory::Grant | EventCategory::Append | EventCategory::Release
-    );
+    let is_large =
+        matches!(category, EventCategory::Grant | EventCategory::Append | EventCategory::Release);
     if is_large && count < 100 {
         return vec![category.outline((0.0, 0.0), size * 1.05, "symbol"), number];
     }
