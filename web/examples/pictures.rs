@@ -65,6 +65,10 @@ const RUNS: &[(&str, bool, u64)] = &[
     ("thundering-herd", true, 14_000),
     ("fair-waiting", true, 20_000),
     ("late-release", true, 20_000),
+    ("deadlock", true, 9_000),
+    ("livelock", true, 9_000),
+    ("heartbeat-burst", false, 14_000),
+    ("read-without-lock", true, 5_000),
 ];
 
 struct Writer {
