@@ -34,7 +34,7 @@ use model::workspace::Workspace;
 use picture::gantt::{GanttInput, gantt};
 use picture::shape::Area;
 use picture::stage::{StageInput, stage};
-use picture::thumbnail::Thumbnails;
+use picture::thumbnail::{THUMBNAIL_AREA, thumbnail};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -90,8 +90,8 @@ fn view_leases(bencher: Bencher<'_, '_>, nodes: usize) {
 fn draw_thumbnails(bencher: Bencher<'_, '_>) {
     let scenarios = leasehold_sim::library();
     bencher.bench_local(|| {
-        let mut thumbnails = Thumbnails::default();
-        scenarios.iter().map(|scenario| thumbnails.get(scenario).shapes.len()).sum::<usize>()
+        let pictures = scenarios.iter().map(|it| thumbnail(it, THUMBNAIL_AREA));
+        pictures.map(|picture| picture.shapes.len()).sum::<usize>()
     });
 }
 
@@ -118,6 +118,7 @@ fn seek_long_run(bencher: Bencher<'_, '_>) {
 fn timeline_with_nodes(nodes: usize) -> Timeline {
     let mut timeline = Timeline::new(busy(nodes - 1, 10));
     timeline.go_to(VirtualTime::from_millis(30_000));
+    while timeline.is_catching_up() && timeline.simulate_while(&mut || true) {}
     assert_eq!(timeline.now(), VirtualTime::from_millis(30_000), "the run lasts at least 30 s");
     timeline
 }

@@ -30,7 +30,7 @@ use picture::shape::{Area, Group, Picture, Shape};
 use picture::spacetime::{SpacetimeInput, spacetime};
 use picture::stage::{StageInput, stage};
 use picture::tape::{TapeInput, tape};
-use picture::thumbnail::Thumbnails;
+use picture::thumbnail::{THUMBNAIL_AREA, thumbnail};
 
 const STYLE: &str = concat!(
     include_str!("../style/tokens.css"),
@@ -65,6 +65,10 @@ const RUNS: &[(&str, bool, u64)] = &[
     ("thundering-herd", true, 14_000),
     ("fair-waiting", true, 20_000),
     ("late-release", true, 20_000),
+    ("deadlock", true, 9_000),
+    ("livelock", true, 9_000),
+    ("heartbeat-burst", false, 14_000),
+    ("read-without-lock", true, 5_000),
 ];
 
 struct Writer {
@@ -181,6 +185,7 @@ fn write_crowd(writer: &Writer, clients: u8) {
     run.interventions.clear();
     let mut timeline = Timeline::new(run);
     timeline.go_to(VirtualTime::from_millis(u64::from(clients) * 40 + 2_000));
+    while timeline.is_catching_up() && timeline.simulate_while(&mut || true) {}
     let scene = timeline.scene();
     let view = LeaseView::new(&timeline);
     for (area_name, size, is_presenting) in AREAS {
@@ -235,9 +240,8 @@ fn icons() -> Picture {
 }
 
 fn thumbnails() -> Picture {
-    let mut thumbnails = Thumbnails::default();
     let cells = library()
         .into_iter()
-        .map(|scenario| (scenario.name.clone(), thumbnails.get(&scenario).shapes.clone()));
+        .map(|scenario| (scenario.name.clone(), thumbnail(&scenario, THUMBNAIL_AREA).shapes));
     sheet(cells.collect(), (230.0, 60.0), 4)
 }

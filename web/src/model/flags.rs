@@ -1,8 +1,12 @@
 //! Violations in words, for the flags on the pictures.
 
-use leasehold_sim::{Invariant, LockId, NodeId, RecordId, VirtualTime};
+use std::cell::RefCell;
+use std::rc::Rc;
 
-use super::intervals::{Intervals, Mark, MarkKind, Tenure};
+use leasehold_sim::{Explainer, Invariant, LockId, NodeId, RecordId, VirtualTime};
+
+use super::intervals::Intervals;
+use super::timeline::Timeline;
 
 /// The violations that one record shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,122 +14,70 @@ pub(crate) struct Flag {
     pub(crate) at: VirtualTime,
     /// The witness.
     pub(crate) record: RecordId,
-    /// One line for each violated invariant, such as "S2 · token order broken".
-    pub(crate) titles: Vec<String>,
-    /// What happened, such as "#1 written after #2"; can be empty.
-    pub(crate) detail: String,
+    /// One line for each violated invariant, such as "S2 · token went backwards: 1 after 2".
+    pub(crate) lines: Vec<String>,
     /// The lock and the client that the witness is about, if it is about one.
     pub(crate) subject: Option<(LockId, NodeId)>,
 }
 
 impl Flag {
-    /// Returns the names of the invariants, such as "S2 S4".
+    /// Returns the names of the invariants, such as "S2, S4".
     pub(crate) fn names(&self) -> String {
-        let names = self.titles.iter().filter_map(|title| title.split(' ').next());
-        names.collect::<Vec<_>>().join(" ")
+        let names = self.lines.iter().filter_map(|line| line.split(' ').next());
+        names.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Returns the flags of violations, in the order of time. `name` returns the name of a node.
-pub(crate) fn flags(
-    violations: &[(Invariant, VirtualTime, RecordId)],
-    intervals: &Intervals,
-    name: impl Fn(NodeId) -> String,
-) -> Vec<Flag> {
-    let mut flags: Vec<Flag> = Vec::new();
-    for (invariant, at, record) in violations {
-        let title = format!("{invariant} · {}", in_words(*invariant));
-        if let Some(flag) = flags.iter_mut().find(|flag| flag.record == *record) {
-            flag.titles.push(title);
-            continue;
-        }
-        let witness = Witness::new(intervals, *record, *at);
-        flags.push(Flag {
-            at: *at,
-            record: *record,
-            titles: vec![title],
-            detail: witness.detail(intervals, &name),
-            subject: witness.subject(),
-        });
-    }
-    flags.sort_by_key(|flag| (flag.at, flag.record));
-    flags
-}
+/// The violated invariants with their witnesses.
+type Violated = Vec<(Invariant, RecordId)>;
 
-/// Returns what it means that the invariant is violated.
-const fn in_words(invariant: Invariant) -> &'static str {
-    match invariant {
-        Invariant::S1 => "two tenures at once",
-        Invariant::S2 => "token order broken",
-        Invariant::S3 => "not exactly once",
-        Invariant::S4 => "written without the lock",
-        Invariant::S5 => "acknowledged, then lost",
-        Invariant::S6 => "another client's release",
-        Invariant::S7 => "false belief",
-        Invariant::S8 => "queue order broken",
-        Invariant::L1 => "dead holder not freed",
-        Invariant::L2 => "a client waits for ever",
-    }
-}
+/// The flags of a timeline. Their words can depend on the whole trace, and pictures are drawn 60
+/// times a second, so they are computed again only after another violation.
+#[derive(Default)]
+pub(super) struct FlagCache(RefCell<(Violated, Rc<Vec<Flag>>)>);
 
-/// What a witness is, as far as the intervals show it.
-enum Witness<'a> {
-    Append(&'a Mark),
-    Grant(&'a Tenure),
-    Belief {
-        lock: LockId,
-        client: NodeId,
-    },
-    /// The end of a tenure.
-    End(&'a Tenure),
-    Other,
-}
-
-impl<'a> Witness<'a> {
-    fn new(intervals: &'a Intervals, record: RecordId, at: VirtualTime) -> Self {
-        let mark = intervals.marks.iter().rev().find(|it| it.record == record);
-        if let Some(mark) = mark.filter(|it| it.lock != LockId::NONE) {
-            return Self::Append(mark);
+impl Timeline {
+    /// Returns the flags of the violations that may be shown, in the order of time.
+    pub(crate) fn flags(&self) -> Rc<Vec<Flag>> {
+        let violated = self.violated();
+        let mut cache = self.flag_cache.0.borrow_mut();
+        if cache.0 != violated {
+            let flags = Rc::new(self.compute_flags(&violated));
+            *cache = (violated, flags);
         }
-        if let Some(tenure) = intervals.tenures.iter().rev().find(|it| it.record == record) {
-            return Self::Grant(tenure);
-        }
-        if let Some(belief) = intervals.beliefs.iter().rev().find(|it| it.record == record) {
-            return Self::Belief { lock: belief.lock, client: belief.client };
-        }
-        let ended = intervals.tenures.iter().rev().find(|it| it.until == Some(at));
-        ended.map_or(Self::Other, Self::End)
+        Rc::clone(&cache.1)
     }
 
-    fn subject(&self) -> Option<(LockId, NodeId)> {
-        match self {
-            Self::Append(mark) => Some((mark.lock, mark.client)),
-            Self::Grant(tenure) | Self::End(tenure) => Some((tenure.lock, tenure.client)),
-            Self::Belief { lock, client } => Some((*lock, *client)),
-            Self::Other => None,
-        }
-    }
-
-    fn detail(&self, intervals: &Intervals, name: &impl Fn(NodeId) -> String) -> String {
-        match self {
-            Self::Append(mark) => {
-                let earlier = intervals.marks.iter().filter(|it| {
-                    it.lock == mark.lock && it.kind == MarkKind::Appended && it.record < mark.record
-                });
-                let highest = earlier.map(|it| it.token).max();
-                match highest {
-                    Some(highest) if highest > mark.token => {
-                        format!("#{} written after #{highest}", mark.token)
-                    }
-                    Some(_) | None => format!("{} writes with #{}", name(mark.client), mark.token),
-                }
+    fn compute_flags(&self, violated: &[(Invariant, RecordId)]) -> Vec<Flag> {
+        let explainer = Explainer::new(self.run(), self.trace());
+        let intervals = self.intervals();
+        let mut flags: Vec<Flag> = Vec::new();
+        for (invariant, record) in violated.iter().copied() {
+            let line = explainer.flag(invariant, record);
+            if let Some(flag) = flags.iter_mut().find(|flag| flag.record == record) {
+                flag.lines.push(line);
+                continue;
             }
-            Self::Grant(tenure) => format!("#{} granted to {}", tenure.token, name(tenure.client)),
-            Self::Belief { client, .. } => name(*client),
-            Self::End(tenure) => format!("#{} of {} has ended", tenure.token, name(tenure.client)),
-            Self::Other => String::new(),
+            let Some(at) = explainer.record(record).map(|it| it.at) else { continue };
+            let subject = subject(&intervals, record, at);
+            flags.push(Flag { at, record, lines: vec![line], subject });
         }
+        flags.sort_by_key(|flag| (flag.at, flag.record));
+        flags
     }
+}
+
+/// Returns the lock and the client of the mark or interval that a record is drawn as.
+fn subject(intervals: &Intervals, record: RecordId, at: VirtualTime) -> Option<(LockId, NodeId)> {
+    let marks = intervals.marks.iter().rev().filter(|it| it.lock != LockId::NONE);
+    let mark = marks.map(|it| (it.record, (it.lock, it.client)));
+    let tenures = intervals.tenures.iter().rev();
+    let tenure = tenures.clone().map(|it| (it.record, (it.lock, it.client)));
+    let belief = intervals.beliefs.iter().rev().map(|it| (it.record, (it.lock, it.client)));
+    let drawn = mark.chain(tenure).chain(belief).find(|(it, _)| *it == record);
+    // Or else of the tenure that ends with it.
+    let ended = || tenures.clone().find(|it| it.until == Some(at)).map(|it| (it.lock, it.client));
+    drawn.map(|(_, subject)| subject).or_else(ended)
 }
 
 #[cfg(test)]
@@ -136,27 +88,13 @@ mod tests {
     #[test]
     fn stale_append_is_described_in_words() {
         let scenario = Scenario::from_name("gc-pause").unwrap();
-        let outcome = scenario.run_without(&[Protection::Fencing].into()).execute();
-        let mut intervals = Intervals::default();
-        intervals.extend_from(&outcome.trace);
-        let violations: Vec<_> = outcome
-            .violations()
-            .into_iter()
-            .map(|(invariant, record)| {
-                (invariant, outcome.trace[record.index().unwrap()].at, record)
-            })
-            .collect();
-        let flags = flags(&violations, &intervals, |node| format!("client_{}", node.0));
+        let timeline = Timeline::new(scenario.run_without(&[Protection::Fencing].into()));
+        let flags = timeline.flags();
         assert_eq!(flags.len(), 1, "one record violates both: {flags:#?}");
-        assert_eq!(flags[0].titles, ["S2 · token order broken", "S4 · written without the lock"]);
-        assert_eq!((&*flags[0].detail, &*flags[0].names()), ("#1 written after #2", "S2 S4"));
+        assert_eq!(flags[0].lines[0], "S2 · token went backwards: 1 after 2");
+        assert!(flags[0].lines[1].starts_with("S4 · "), "{flags:#?}");
+        assert_eq!(flags[0].names(), "S2, S4");
         assert_eq!(flags[0].subject, Some((LockId(0), NodeId(1))));
-    }
-
-    #[test]
-    fn titles_are_short() {
-        for invariant in Invariant::ALL {
-            assert!(format!("{invariant} · {}", in_words(invariant)).chars().count() <= 40);
-        }
+        assert!(Rc::ptr_eq(&flags, &timeline.flags()), "computed once");
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use leasehold_sim::{Config, LockId, NodeId, ScriptStep, VirtualTime};
 
-use super::flags::{Flag, flags};
+use super::flags::Flag;
 use super::intervals::Intervals;
 use super::timeline::Timeline;
 
@@ -33,11 +33,9 @@ impl LeaseView {
         let intervals = timeline.intervals();
         let (locks, nodes) = display_names(config);
         let is_inferred = timeline.live_trace().is_some();
-        let position = timeline.past().len();
-        let mut violations = timeline.violations();
-        violations.retain(|(.., record)| record.index().is_some_and(|index| index < position));
-        let name = |node: NodeId| nodes.get(usize::from(node.0)).cloned().unwrap_or_default();
-        let flags = flags(&violations, &intervals, name);
+        let past = timeline.past().len();
+        let is_past = |flag: &&Flag| flag.record.index().is_some_and(|index| index < past);
+        let flags = timeline.flags().iter().filter(is_past).cloned().collect();
         Self {
             intervals,
             believers: if is_inferred { Vec::new() } else { expected_believers(config) },

@@ -7,6 +7,8 @@ pub(crate) mod card;
 pub(crate) mod exported;
 pub(crate) mod gantt;
 pub(crate) mod hero;
+#[cfg(test)]
+mod hidden_future;
 pub(crate) mod icon;
 mod labels;
 mod lanes;
@@ -18,10 +20,11 @@ pub(crate) mod reconciler;
 pub(crate) mod shape;
 pub(crate) mod spacetime;
 pub(crate) mod stage;
+#[cfg(test)]
+mod styles;
 pub(crate) mod symbol;
 pub(crate) mod tape;
 pub(crate) mod text_width;
-#[allow(dead_code, reason = "the start screen shows them")]
 pub(crate) mod thumbnail;
 mod who;
 pub(crate) mod workspace_pictures;

@@ -212,12 +212,12 @@ pub(crate) fn arrow_head(class: &str, from: (f64, f64), to: (f64, f64), size: f6
 
 /// Replaces each `_` of the pattern by the next number.
 pub(crate) fn fill_numbers(pattern: &str, numbers: &[f64]) -> String {
+    let mut data = String::with_capacity(pattern.len() + numbers.len() * 5);
     let mut numbers = numbers.iter();
-    let mut data = String::new();
     for part in pattern.split_inclusive('_') {
         data.push_str(part.trim_end_matches('_'));
         if let (true, Some(number)) = (part.ends_with('_'), numbers.next()) {
-            data.push_str(&format_tenths(*number));
+            push_tenths(&mut data, *number);
         }
     }
     data
@@ -236,11 +236,22 @@ pub(crate) const fn clamp(value: f64, min: f64, max: f64) -> f64 {
 
 /// Formats a coordinate with at most one decimal; smaller differences are invisible.
 pub(crate) fn format_tenths(number: f64) -> String {
+    let mut text = String::new();
+    push_tenths(&mut text, number);
+    text
+}
+
+/// Appends a coordinate. A picture has thousands of them, so this allocates nothing.
+fn push_tenths(text: &mut String, number: f64) {
     #[allow(clippy::cast_possible_truncation, reason = "a coordinate on a screen")]
     let tenths = (number * 10.0).round() as i64;
     let (whole, rest) = (tenths.abs() / 10, tenths.abs() % 10);
     let sign = if tenths < 0 { "-" } else { "" };
-    if rest == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") }
+    // Writing to a string cannot fail.
+    write!(text, "{sign}{whole}").ok();
+    if rest > 0 {
+        write!(text, ".{rest}").ok();
+    }
 }
 
 impl Picture {

@@ -1,10 +1,9 @@
 //! A miniature of the leases of a scenario, for the start screen: bars, beliefs, and one red mark.
 //!
 //! It shows the run without the first protection of the scenario, because that is what the scenario
-//! is about. A run takes some milliseconds, so [`Thumbnails`] retains the pictures.
+//! is about. A run takes some milliseconds, so the page retains the pictures.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use leasehold_sim::{LockId, NodeId, Record, RecordId, Scenario, VirtualTime, World};
 
@@ -31,22 +30,6 @@ const LOCKS_MAX: usize = 2;
 const AFTER_US: u64 = 3_500_000;
 const SHOWN_MIN_US: u64 = 9_000_000;
 const SHOWN_MAX_US: u64 = 30_000_000;
-
-/// The thumbnails that have been drawn, by the name of the scenario.
-#[derive(Default)]
-pub(crate) struct Thumbnails(BTreeMap<String, Rc<Picture>>);
-
-impl Thumbnails {
-    /// Returns the thumbnail of a scenario, and draws it if it is needed for the first time.
-    pub(crate) fn get(&mut self, scenario: &Scenario) -> Rc<Picture> {
-        if let Some(known) = self.0.get(&scenario.name) {
-            return Rc::clone(known);
-        }
-        let picture = Rc::new(thumbnail(scenario, THUMBNAIL_AREA));
-        self.0.insert(scenario.name.clone(), Rc::clone(&picture));
-        picture
-    }
-}
 
 /// Draws the first seconds of a scenario.
 pub(crate) fn thumbnail(scenario: &Scenario, area: Area) -> Picture {
@@ -240,13 +223,11 @@ mod tests {
 
     #[test]
     fn every_scenario_has_a_picture_of_bars_and_beliefs() {
-        let mut thumbnails = Thumbnails::default();
         for scenario in library() {
-            let picture = format!("{:?}", thumbnails.get(&scenario));
+            let picture = format!("{:?}", thumbnail(&scenario, THUMBNAIL_AREA));
             for class in ["\"tenure who-1", "\"belief who-1"] {
                 assert!(picture.contains(class), "{}: {class}", scenario.name);
             }
-            assert!(Rc::ptr_eq(&thumbnails.get(&scenario), &thumbnails.get(&scenario)));
         }
     }
 

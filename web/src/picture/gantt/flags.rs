@@ -5,7 +5,10 @@ use super::rows::LockRows;
 use crate::model::flags::Flag;
 use crate::model::target::Target;
 use crate::picture::shape::{Anchor, Group, Shape, fill_numbers, path, rounded, text, to_f64};
-use crate::picture::text_width::{Weight, bold_width, text_width};
+use crate::picture::text_width::bold_width;
+
+/// The font size of the flags, in em.
+const FLAG_TEXT_EM: f64 = 0.88;
 
 /// A flag with its place.
 pub(super) struct PlacedFlag {
@@ -30,7 +33,7 @@ impl Drawing<'_> {
     /// rectangles of their connections.
     pub(super) fn place_flags(&mut self, rows: &[LockRows], lane: Lane) -> Vec<PlacedFlag> {
         let em = self.metrics.em;
-        let (title, detail) = (em * 0.88, em * 0.82);
+        let size = em * FLAG_TEXT_EM;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few lines")]
         let lines_max = ((lane.bottom - lane.top - em * 0.55) / em).max(1.0) as usize;
         let mut left_min = em * 0.4;
@@ -46,14 +49,7 @@ impl Drawing<'_> {
             self.labels.take((x - 2.0, y, x + 2.0, lane.bottom));
             let full = full_lines(flag, lines_max);
             let width_of = |lines: &[String]| {
-                let widths = lines.iter().enumerate().map(|(index, line)| {
-                    if index < flag.titles.len() {
-                        bold_width(line, title)
-                    } else {
-                        text_width(line, detail)
-                    }
-                });
-                widths.fold(0.0, f64::max) + em
+                lines.iter().map(|line| bold_width(line, size)).fold(0.0, f64::max) + em
             };
             let mut place = None;
             let mut lines = Vec::new();
@@ -88,23 +84,19 @@ impl Drawing<'_> {
 
     pub(super) fn draw_flags(&mut self, flags: &[PlacedFlag], lane: Lane) {
         let em = self.metrics.em;
-        let (title, detail) = (em * 0.88, em * 0.82);
+        let size = em * FLAG_TEXT_EM;
         for placed in flags {
             let Some((left, width)) = placed.place else { continue };
             let count = to_f64(placed.lines.len());
             let (top, height) = (lane.top + em * 0.3, em * (0.25 + count));
             let mut shapes = vec![rounded("flag-box", (left, top), (width, height), em * 0.3)];
             for (index, content) in placed.lines.iter().enumerate() {
-                let y = top + em * (0.9 + to_f64(index));
-                let is_title = index < placed.flag.titles.len();
-                let (class, size) =
-                    if is_title { ("flag-title", title) } else { ("flag-detail", detail) };
-                let at = (left + em * 0.5, y);
-                shapes.push(text(class, at, Anchor::Start, size, content.clone()));
+                let at = (left + em * 0.5, top + em * (0.9 + to_f64(index)));
+                shapes.push(text("flag-title", at, Anchor::Start, size, content.clone()));
             }
-            let (titles, detail_text) = (placed.flag.titles.join(", "), &placed.flag.detail);
             let names = placed.flag.names();
-            let label = format!("{names} violated at {}: {titles}: {detail_text}", placed.flag.at);
+            let label =
+                format!("{names} violated at {}: {}", placed.flag.at, placed.flag.lines.join("; "));
             self.shapes.push(Shape::Group(Group {
                 class: "flag".into(),
                 at: (0.0, 0.0),
@@ -116,17 +108,13 @@ impl Drawing<'_> {
     }
 }
 
-/// Returns the lines of a flag: the titles and the detail, at most `lines_max`.
+/// Returns the lines of a flag, at most `lines_max`. The last one names the rest.
 fn full_lines(flag: &Flag, lines_max: usize) -> Vec<String> {
-    let mut lines = flag.titles.clone();
-    if !flag.detail.is_empty() {
-        lines.push(flag.detail.clone());
+    let mut lines = flag.lines.clone();
+    if lines.len() > lines_max {
+        let rest = flag.lines[lines_max - 1..].iter().filter_map(|line| line.split(' ').next());
+        lines[lines_max - 1] = rest.collect::<Vec<_>>().join(", ");
+        lines.truncate(lines_max);
     }
-    if flag.titles.len() > lines_max {
-        let rest: Vec<&str> =
-            flag.titles[lines_max - 1..].iter().filter_map(|it| it.split(' ').next()).collect();
-        lines[lines_max - 1] = rest.join(", ");
-    }
-    lines.truncate(lines_max);
-    lines.into_iter().filter(|line| Weight::Regular.width(line, 1.0) > 0.0).collect()
+    lines
 }

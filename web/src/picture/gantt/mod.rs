@@ -308,9 +308,7 @@ pub(crate) fn card_for(input: &GanttInput<'_>, target: Target) -> Option<Card> {
         let card = card.get_or_insert_with(|| {
             Card::new(&format!("Violation at {}", flag.at), None, Vec::new())
         });
-        card.lines.extend(flag.titles.iter().cloned());
-        card.lines.push(flag.detail.clone());
-        card.lines.retain(|line| !line.is_empty());
+        card.lines.extend(flag.lines.iter().cloned());
     }
     card
 }
@@ -370,8 +368,15 @@ fn belief_card(input: &GanttInput<'_>, belief: &Belief) -> Card {
 
 fn mark_card(input: &GanttInput<'_>, mark: &Mark) -> Card {
     let client = input.view.node_name(mark.client);
-    let action = if mark.kind == MarkKind::Refused { "is refused" } else { "appends" };
-    let title = format!("{client} {action} with token {} at {}", mark.token, mark.at);
+    let title = match mark.kind {
+        MarkKind::TornRead => format!("{client} reads half of an update at {}", mark.at),
+        MarkKind::Refused => {
+            format!("{client} is refused with token {} at {}", mark.token, mark.at)
+        }
+        MarkKind::Appended | MarkKind::Acknowledged | MarkKind::Fault => {
+            format!("{client} appends with token {} at {}", mark.token, mark.at)
+        }
+    };
     let sent = mark.sent_at.map_or_else(String::new, |at| format!("sent at {at}"));
     Card::new(&title, Some(mark.client), vec![input.view.lock_name(mark.lock).to_owned(), sent])
 }

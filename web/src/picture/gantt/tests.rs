@@ -59,7 +59,9 @@ fn rows_keep_their_place_from_the_start_to_the_end() {
 #[test]
 fn violation_is_a_flag_in_words() {
     let shown = texts(&picture("gc-pause", &[Protection::Fencing], 30_000));
-    for expected in ["S2 · token order broken", "S4 · written without the lock"] {
+    for expected in
+        ["S2 · token went backwards: 1 after 2", "S4 · client_1 writes without the lock"]
+    {
         assert!(shown.iter().any(|it| it == expected), "{expected}: {shown:?}");
     }
     let before = texts(&picture("gc-pause", &[Protection::Fencing], 10_000));

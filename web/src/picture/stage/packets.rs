@@ -108,12 +108,13 @@ fn bundle_shape(
     if bundle.is_selected {
         shapes.push(circle("halo", (0.0, 0.0), r + 5.0));
     }
-    // Letters are unreadable in a crowd.
-    let shapes_shown = if is_crowded || bundle.count > 1 { 1 } else { usize::MAX };
-    let symbol = symbols.shapes_for(bundle.category, bundle.is_routine && bundle.count == 1, r);
-    shapes.extend(symbol.iter().take(shapes_shown).cloned());
     if bundle.count > 1 {
-        shapes.extend(count_badge(bundle.count, r));
+        shapes.extend(counted_symbol(bundle.category, bundle.count, r));
+    } else {
+        // Letters are unreadable in a crowd.
+        let shapes_shown = if is_crowded { 1 } else { usize::MAX };
+        let symbol = symbols.shapes_for(bundle.category, bundle.is_routine, r);
+        shapes.extend(symbol.iter().take(shapes_shown).cloned());
     }
     if bundle.will_be_lost {
         shapes.push(circle("will-be-lost", (0.0, 0.0), r + 3.0));
@@ -136,14 +137,23 @@ fn bundle_shape(
     })
 }
 
-/// Draws the number of packets of a bundle over its symbol.
-pub(super) fn count_badge(count: usize, r: f64) -> Vec<Shape> {
+/// Draws the symbol of a bundle with the number of its packets instead of a letter.
+fn counted_symbol(category: EventCategory, count: usize, r: f64) -> Vec<Shape> {
     let label = count.to_string();
-    let size = (r * 1.35).max(8.0);
+    let size = (r * 1.25).max(8.0);
+    let number = text("letter", (0.0, size * 0.36), Anchor::Middle, size, label.clone());
+    let is_large =
+        matches!(category, EventCategory::Grant | EventCategory::Append | EventCategory::Release);
+    if is_large && count < 100 {
+        return vec![category.outline((0.0, 0.0), size * 1.05, "symbol"), number];
+    }
+    // The number needs more room than the symbol has.
     let (width, height) = (bold_width(&label, size) + size * 0.5, size * 1.15);
+    let at = (-width / 2.0, -height / 2.0);
     vec![
-        rounded("count-badge", (-width / 2.0, -height / 2.0), (width, height), height / 2.0),
-        text("letter", (0.0, size * 0.36), Anchor::Middle, size, label),
+        category.outline((0.0, 0.0), size * 1.1, "symbol"),
+        rounded("count-badge", at, (width, height), height / 2.0),
+        number,
     ]
 }
 
