@@ -195,10 +195,10 @@ mod tests {
 
     #[test]
     fn acquires_of_a_block_are_sorted_with_lock_order() {
-        let given = r#"[{"do":"acquire","lock":"c"},{"do":"work","ms":5},{"do":"acquire","lock":"a"},
-            {"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
-        let sorted = r#"[{"do":"acquire","lock":"a"},{"do":"work","ms":5},{"do":"acquire","lock":"c"},
-            {"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
+        let given = r#"[{"do":"acquire","lock":"c"},{"do":"work","ms":5},
+            {"do":"acquire","lock":"a"},{"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
+        let sorted = r#"[{"do":"acquire","lock":"a"},{"do":"work","ms":5},
+            {"do":"acquire","lock":"c"},{"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
         check(given, &[], sorted);
         check(given, &[Protection::LockOrder], given);
         let backs_off = r#"[{"do":"acquire","lock":"c"},
