@@ -20,6 +20,7 @@ pub(crate) mod lease_view;
 pub(crate) mod link;
 pub(crate) mod live_trace;
 pub(crate) mod log_rows;
+pub(crate) mod next_steps;
 pub(crate) mod notes;
 pub(crate) mod panel_data;
 pub(crate) mod player;

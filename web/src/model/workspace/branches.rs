@@ -1,6 +1,8 @@
 //! Branches of a run: each fault, and each change of protections or seed, creates a branch. Undo
 //! and redo switch between them.
 
+use std::collections::BTreeSet;
+
 use leasehold_sim::{Action, Protection, Run, Scenario, VirtualTime};
 
 use super::{Branch, ToastAction, Workspace};
@@ -89,6 +91,14 @@ impl Workspace {
         );
     }
 
+    /// Repeats the run from its start with these protections disabled, in a new branch.
+    #[allow(dead_code, reason = "no panel shows the suggestions yet")]
+    pub(in crate::model) fn repeat_without(&mut self, without: BTreeSet<Protection>, label: &str) {
+        self.rerun(|run| run.without = without, label);
+        self.go_to_start();
+        self.player.is_playing = true;
+    }
+
     fn rerun(&mut self, change: impl FnOnce(&mut Run), label: &str) {
         if self.timeline().live_trace().is_some() {
             return;
@@ -167,7 +177,7 @@ impl Workspace {
     /// Opens a run that is not in the library, without its quiz.
     pub(crate) fn open_run(&mut self, scenario: Scenario) {
         self.open_scenario(scenario);
-        self.quiz.is_enabled = false;
+        self.set_quiz_enabled(false);
     }
 
     pub(crate) fn toggle_comparison(&mut self) {
@@ -181,6 +191,7 @@ impl Workspace {
         match counterpart(&self.scenario, self.timeline().run()) {
             Some(other) => {
                 self.comparison = Some(Comparison::new(self.timeline(), other));
+                self.apply_horizon();
                 // The answer would cover the comparison.
                 self.quiz.close_answer();
             }

@@ -204,6 +204,7 @@ impl Workspace {
     /// Resets what belongs to no run, and derives the rest again.
     fn run_replaced(&mut self) {
         (self.toast, self.comparison, self.play_until_position) = (None, None, None);
+        self.hints_shown = 0;
         self.is_quiz_outdated = self.timeline().is_catching_up();
         self.row_limit = crate::model::log_rows::ROWS_PER_PAGE;
         self.refresh();
