@@ -102,7 +102,7 @@ const READ_WAIT_MS: u64 = 60_000;
 /// global order.
 ///
 /// - With `lock-order`, acquires that only work separates are performed in the global order. A
-///   client that releases what it holds instead of waiting cannot deadlock, and keeps its own order.
+///   client that releases what it holds instead of waiting cannot deadlock: it keeps its order.
 /// - With `read-lock`, a client acquires the lock of a file before it reads the file, and releases
 ///   it afterwards, unless it holds the lock anyway.
 pub(super) fn performed_steps(

@@ -6,7 +6,7 @@
 use leasehold_core::state::Answer;
 use leasehold_sim::{
     ClientView, Explainer, LinkId, LockId, NodeId, Record, Run, ScriptActivity, ScriptStep,
-    VirtualTime, WaitEdge, World,
+    VirtualTime, World,
 };
 
 use super::scene::{Client, Condition, Scene, clock_fault_text};
@@ -286,12 +286,12 @@ fn server_fields(context: InspectorContext<'_>, scene: &Scene) -> Vec<Field> {
 }
 
 /// Describes a wait-for cycle, such as "client_1 waits for file_1, which client_2 holds; …".
-pub(crate) fn wait_cycle_text(scene: &Scene, cycle: &[WaitEdge<NodeId, LockId>]) -> String {
+pub(crate) fn wait_cycle_text(scene: &Scene, cycle: &[(NodeId, LockId)]) -> String {
     let client = |node: NodeId| scene.client(node).map_or("?", |client| client.name.as_str());
     let holders = cycle.iter().cycle().skip(1);
-    let waits = cycle.iter().zip(holders).map(|(edge, next)| {
-        let lock = scene.locks.get(usize::from(edge.lock.0)).map_or("?", |it| it.name.as_str());
-        format!("{} waits for {lock}, which {} holds", client(edge.waiter), client(next.waiter))
+    let waits = cycle.iter().zip(holders).map(|((waiter, lock), (holder, _))| {
+        let lock = scene.locks.get(usize::from(lock.0)).map_or("?", |it| it.name.as_str());
+        format!("{} waits for {lock}, which {} holds", client(*waiter), client(*holder))
     });
     waits.collect::<Vec<_>>().join("; ")
 }

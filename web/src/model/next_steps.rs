@@ -1,4 +1,4 @@
-//! What to do at the end of a run: repeat it without a protection, compare, or go on to the next
+//! What to do at the end of a run: repeat it without a protection, compare, or open the next
 //! scenario. And the hints of a puzzle.
 
 use leasehold_sim::{Protection, Scenario, next_in_teaching_order};

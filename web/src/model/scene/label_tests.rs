@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_core::client::LockClient;
 use leasehold_sim::{
     Explainer, LockId, NodeId, Protection, RecordId, RecordKind, Run, Scenario, ScriptActivity,
     VirtualTime, World, library,
@@ -44,7 +45,7 @@ fn check_session(client: &Client, world: &World, context: &str) {
     let has_no_session = ["no session", "opening a session"].contains(&activity.as_str());
     assert!(!has_no_session || server_lease.is_none(), "{context}, but it has a lease");
     if activity.contains("idle") {
-        let mut pending = view.client.into_iter().flat_map(|it| it.pending_requests());
+        let mut pending = view.client.into_iter().flat_map(LockClient::pending_requests);
         assert_eq!(view.activity, ScriptActivity::Inactive, "{context}");
         assert!(pending.next().is_none(), "{context}, but a request is pending");
     }
@@ -147,8 +148,8 @@ fn deadlock_is_part_of_the_scene_and_named_by_the_server() {
     let mut timeline = Timeline::new(scenario.run_without(&[Protection::LockOrder].into()));
     timeline.go_to(VirtualTime::from_millis(8_000));
     let scene = timeline.scene();
-    let edges: Vec<_> = scene.wait_cycles.iter().flatten().map(|it| (it.waiter, it.lock)).collect();
-    assert_eq!(edges, [(NodeId(1), LockId(1)), (NodeId(2), LockId(0))]);
+    let cycle = vec![(NodeId(1), LockId(1)), (NodeId(2), LockId(0))];
+    assert_eq!(scene.wait_cycles, [cycle]);
     assert_eq!(
         field(&timeline, &scene, Target::Node(NodeId::SERVER), "Deadlock").as_deref(),
         Some(

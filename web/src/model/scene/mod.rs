@@ -38,8 +38,8 @@ pub(crate) struct Scene {
     pub(crate) decisions: Vec<Decision>,
     /// The number of clients that are not shown.
     pub(crate) more_clients: usize,
-    /// Deadlocks: in each cycle, every client waits for a lock that the next one holds.
-    pub(crate) wait_cycles: Vec<Vec<WaitEdge<NodeId, LockId>>>,
+    /// Deadlocks: in each cycle, every client waits for its lock, which the next client holds.
+    pub(crate) wait_cycles: Vec<Vec<(NodeId, LockId)>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -261,15 +261,14 @@ fn wait_cycles(
     state: &State,
     run: &Run,
     client_of: impl Fn(SessionId) -> Option<NodeId>,
-) -> Vec<Vec<WaitEdge<NodeId, LockId>>> {
+) -> Vec<Vec<(NodeId, LockId)>> {
     let lock_id = |name: &Name| {
         let index = run.config.locks.iter().position(|it| it == name)?;
         u8::try_from(index).ok().map(LockId)
     };
     let edges = |cycle: Vec<WaitEdge<SessionId, &Name>>| {
-        let edges = cycle.into_iter().map(|edge| {
-            Some(WaitEdge { waiter: client_of(edge.waiter)?, lock: lock_id(edge.lock)? })
-        });
+        let edges =
+            cycle.into_iter().map(|edge| Some((client_of(edge.waiter)?, lock_id(edge.lock)?)));
         edges.collect::<Option<Vec<_>>>()
     };
     WaitGraph::from_state(state).cycles().into_iter().filter_map(edges).collect()
