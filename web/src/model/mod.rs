@@ -20,6 +20,7 @@ pub(crate) mod lease_view;
 pub(crate) mod link;
 pub(crate) mod live_trace;
 pub(crate) mod log_rows;
+#[allow(dead_code, reason = "no panel shows the suggestions yet")]
 pub(crate) mod next_steps;
 pub(crate) mod notes;
 pub(crate) mod panel_data;
