@@ -69,6 +69,12 @@ impl Timeline {
         Rc::clone(self.shown.as_ref().map_or(&self.intervals, |shown| &shown.intervals))
     }
 
+    /// Returns the fingerprint of the whole run, for machines: it identifies the run, and tells a
+    /// reader nothing. 0 for a live trace.
+    pub(crate) fn run_fingerprint(&self) -> u64 {
+        self.final_world().map_or(0, World::fingerprint)
+    }
+
     /// Returns the fingerprint of the run; 0 for a live trace. Unless the whole run may be shown,
     /// it is that of the run up to the current position.
     pub(crate) fn fingerprint(&self) -> u64 {
