@@ -125,7 +125,7 @@ impl TourStop {
         if *workspace.timeline().run() != scenario.resolve_run() || workspace.is_live {
             workspace.open_scenario(scenario);
         }
-        workspace.quiz.is_enabled = false;
+        workspace.set_quiz_enabled(false);
         workspace.player.stop();
         workspace.toast = None;
         workspace.go_to(VirtualTime::from_millis(self.at_ms));

@@ -207,7 +207,8 @@ impl<'a> WorkspacePictures<'a> {
     fn tape(&self) -> Picture {
         let workspace = self.workspace;
         let timeline = workspace.timeline();
-        let stops: Vec<VirtualTime> = workspace.quiz.stops.iter().map(|stop| stop.at).collect();
+        let stops = workspace.quiz.shown_stops(timeline.position()).map(|stop| stop.at);
+        let stops: Vec<VirtualTime> = stops.collect();
         let input = TapeInput {
             intervals: &timeline.intervals(),
             locks: timeline.run().config.locks.len(),
