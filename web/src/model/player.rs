@@ -94,7 +94,7 @@ impl Player {
     }
 
     /// Whether a fast-forward is in progress.
-    #[allow(dead_code, reason = "no button shows it yet")]
+    #[cfg(test)]
     pub(crate) fn is_fast_forwarding(&self) -> bool {
         !self.passages.is_empty()
     }
