@@ -67,7 +67,7 @@ impl PageArea for TourArea {
             (TourMsg::Back, Some(index)) => self.show(index.saturating_sub(1), cx),
             (TourMsg::Close, Some(_)) => {
                 self.stop = None;
-                cx.workspace.enable_quiz();
+                cx.workspace.set_quiz_enabled(true);
             }
             (TourMsg::Abandon, Some(_)) => self.stop = None,
             (TourMsg::Next | TourMsg::Back | TourMsg::Close | TourMsg::Abandon, None) => {

@@ -111,10 +111,15 @@ pub(crate) fn shape_view(shape: &Shape) -> Html {
                 { text.clone() }
             </text>
         },
-        Shape::Group(group) => html! {
-            <g class={class_of(&group.class)}>
-                { for group.shapes.iter().map(shape_view) }
-            </g>
-        },
+        Shape::Group(group) => {
+            let (x, y) = group.at;
+            let transform = (group.at != (0.0, 0.0))
+                .then(|| format!("translate({} {})", format_tenths(x), format_tenths(y)));
+            html! {
+                <g class={class_of(&group.class)} {transform}>
+                    { for group.shapes.iter().map(shape_view) }
+                </g>
+            }
+        }
     }
 }

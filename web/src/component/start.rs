@@ -97,9 +97,9 @@ fn Ways(props: &WaysProps) -> Html {
     html! { <>
         <div class="ways">
             { way(StartMsg::Play, "start-play", Icon::Play, "Play", "the first run") }
-            { way(StartMsg::StartTour, "start-tour", Icon::Clock, "Tour", "two minutes, five stops") }
+            { way(StartMsg::StartTour, "start-tour", Icon::Clock, "Tour", "two minutes") }
             { way(StartMsg::Live, "start-live", Icon::Live, "Live", live) }
-            { way(StartMsg::BreakIt, "start-break", Icon::Target, "Break it", "a puzzle: two faults") }
+            { way(StartMsg::BreakIt, "start-break", Icon::Target, "Break it", "a puzzle") }
         </div>
         if let Some(title) = &props.open_run {
             <button class="small-button start-return" data-testid="start-return"

@@ -31,6 +31,12 @@ pub(crate) const TERMS: &[Term] = &[
         words: &["claim"],
     },
     Term {
+        name: "Deadlock",
+        meaning: "Clients that each hold a lock and wait for one that another of them holds. Their \
+                  heartbeats keep their leases, so none of them ever gets further.",
+        words: &["deadlock"],
+    },
+    Term {
         name: "Drift bound",
         meaning: "The largest error of a clock's rate that the protocol tolerates, 1 %. A client \
                   shortens its belief by this much.",

@@ -71,9 +71,8 @@ const PLAYED_US: u64 = 3_500_000;
 pub(crate) const TOUR: [TourStop; 5] = [
     TourStop {
         title: "The stage",
-        text: "Clients on the left ask the lock server in the middle for locks. Only the holder \
-               of a lock may append to its file on the right; the letters on the packets say what \
-               they ask for.",
+        text: "Clients on the left ask the lock server for locks. Only the holder of a lock may \
+               append to its file; the letters on the packets say what they ask for.",
         part: TourPart::Stage,
         task: None,
         scenario: "five-clients",
@@ -126,7 +125,7 @@ impl TourStop {
         if *workspace.timeline().run() != scenario.resolve_run() || workspace.is_live {
             workspace.open_scenario(scenario);
         }
-        workspace.quiz.is_enabled = false;
+        workspace.set_quiz_enabled(false);
         workspace.player.stop();
         workspace.toast = None;
         workspace.go_to(VirtualTime::from_millis(self.at_ms));

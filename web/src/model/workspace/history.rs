@@ -191,6 +191,7 @@ impl Workspace {
         self.player.is_playing = false;
         self.move_timeline(|timeline| timeline.go_to_position_at(before.position, before.now));
         self.quiz = before.quiz;
+        self.apply_horizon();
         true
     }
 

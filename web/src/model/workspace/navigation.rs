@@ -369,6 +369,8 @@ impl Workspace {
         }
         // The answer may show at the time of the question.
         self.update_quiz_position(false);
+<<<<<<< HEAD
+=======
     }
 
     /// Turns stops and question on or off.
@@ -376,13 +378,14 @@ impl Workspace {
         self.quiz.is_enabled = is_enabled;
         self.quiz.reset();
         self.update_quiz_position(false);
+>>>>>>> p17b
     }
 
-    /// Enables stops and question, which are not asked again at a position before the current one.
-    pub(crate) fn enable_quiz(&mut self) {
-        self.quiz.is_enabled = true;
-        self.quiz.position_reached(self.timeline().position(), false);
-        self.refresh();
+    /// Turns stops and question on or off.
+    pub(crate) fn set_quiz_enabled(&mut self, is_enabled: bool) {
+        self.quiz.is_enabled = is_enabled;
+        self.quiz.reset();
+        self.update_quiz_position(false);
     }
 
     /// Goes to the position that shows the answer, instead of playing up to it.

@@ -146,7 +146,12 @@ fn perform_random_operation(workspace: &mut Workspace, rng: &mut Rng) {
         10 => workspace.undo(),
         11 => workspace.redo(),
         12 => workspace.toggle_comparison(),
-        13 => workspace.go_to_start(),
+        13 => {
+            workspace.go_to_start();
+            if rng.chance(500_000) {
+                workspace.undo();
+            }
+        }
         14 => workspace.go_to_important(rng.chance(700_000)),
         _ => {
             workspace.player.is_playing = true;
