@@ -14,7 +14,7 @@ const SCALES: [f64; 4] = [1.0, 0.85, 0.72, 0.6];
 
 /// The inside of the panel beside the stage.
 const PANEL_WIDTH: f64 = 40.5;
-const PANEL_HEIGHT: f64 = 21.2;
+const PANEL_HEIGHT: f64 = 20.4;
 
 /// The inside of the strip at the top.
 const STRIP_WIDTH: f64 = 97.0;
@@ -48,8 +48,18 @@ pub(crate) fn explanation_size(sentence: &str, others: &[&str]) -> &'static str 
     largest_fitting(PANEL_HEIGHT, |size| {
         let small = size * 0.85;
         let others = others.iter().map(|it| lines(it, small, PANEL_WIDTH) * small * LINE + 0.4);
-        let head = size * 0.85 * LINE * 2.0;
+        let head = size * 0.85 * LINE * 2.0 + 0.8;
         head + lines(sentence, size, PANEL_WIDTH) * size * LINE + others.sum::<f64>() + BUTTONS
+    })
+}
+
+/// Returns the class of a caption, which has one line at the full size, and two at a smaller one.
+pub(crate) fn caption_size(caption: &str) -> &'static str {
+    // One line of the full size, and two of the second size, have the same height.
+    let lines_max = |size: f64| if size < SIZE { 2.0 } else { 1.0 };
+    largest_fitting(0.0, |size| {
+        let needed = lines(caption, size * 1.1, STRIP_WIDTH);
+        (needed - lines_max(size)).max(0.0)
     })
 }
 
