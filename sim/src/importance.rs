@@ -110,13 +110,8 @@ impl Importance {
                 ReleaseCause::Released | ReleaseCause::Closed => Self::Release,
                 ReleaseCause::LeaseExpired | ReleaseCause::HoldExpired => Self::Expiry,
             },
-            RecordKind::FileAppended { .. } => Self::Append,
-            RecordKind::FileRead { is_torn, .. } => {
-                if is_torn {
-                    Self::Refusal
-                } else {
-                    Self::Append
-                }
+            RecordKind::FileAppended { .. } | RecordKind::FileRead { is_torn: false, .. } => {
+                Self::Append
             }
             RecordKind::LockGranted { .. } => Self::Grant,
             RecordKind::Crashed { .. }
@@ -135,7 +130,9 @@ impl Importance {
             | RecordKind::WriteFailed
             | RecordKind::FlushFailed => Self::Fault,
             RecordKind::SessionLost => Self::Expiry,
-            RecordKind::RequestRefused { .. } => Self::Refusal,
+            RecordKind::RequestRefused { .. } | RecordKind::FileRead { is_torn: true, .. } => {
+                Self::Refusal
+            }
         }
     }
 }

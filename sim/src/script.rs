@@ -102,7 +102,7 @@ const READ_WAIT_MS: u64 = 60_000;
 /// global order.
 ///
 /// - With `lock-order`, acquires that only work separates are performed in the global order. A
-///   client that releases what it holds instead of waiting cannot deadlock, and keeps its own order.
+///   client that releases what it holds instead of waiting cannot deadlock: it keeps its order.
 /// - With `read-lock`, a client acquires the lock of a file before it reads the file, and releases
 ///   it afterwards, unless it holds the lock anyway.
 pub(super) fn performed_steps(
@@ -195,10 +195,10 @@ mod tests {
 
     #[test]
     fn acquires_of_a_block_are_sorted_with_lock_order() {
-        let given = r#"[{"do":"acquire","lock":"c"},{"do":"work","ms":5},{"do":"acquire","lock":"a"},
-            {"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
-        let sorted = r#"[{"do":"acquire","lock":"a"},{"do":"work","ms":5},{"do":"acquire","lock":"c"},
-            {"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
+        let given = r#"[{"do":"acquire","lock":"c"},{"do":"work","ms":5},
+            {"do":"acquire","lock":"a"},{"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
+        let sorted = r#"[{"do":"acquire","lock":"a"},{"do":"work","ms":5},
+            {"do":"acquire","lock":"c"},{"do":"append","file":"a"},{"do":"acquire","lock":"b"}]"#;
         check(given, &[], sorted);
         check(given, &[Protection::LockOrder], given);
         let backs_off = r#"[{"do":"acquire","lock":"c"},

@@ -73,11 +73,7 @@ impl Explainer<'_> {
             // Whether leases are measured on this clock is not part of the reason: before the
             // first expiry, nothing shows it.
             RecordKind::ClockJumped { .. } => Reason::new("a fault set it"),
-            RecordKind::FileRead { is_torn: true, .. } => {
-                let tenure = self.tenure(record.causes.related())?;
-                let text = format!("the client read without the lock; {}", tenure.text);
-                Reason::with_evidence(text, tenure.evidence)
-            }
+            RecordKind::FileRead { is_torn: true, .. } => self.torn_read_reason(record),
             RecordKind::Started
             | RecordKind::Crashed { .. }
             | RecordKind::Restarted
@@ -130,10 +126,10 @@ impl Explainer<'_> {
         }
     }
 
-    /// Returns the fault that made the link from the sender to `to` lossy, if it lasts.
+    /// Returns the fault that made the link from the sender to `to` lossy when the packet was sent.
     fn degradation_reason(&self, record: &Record, to: NodeId) -> Option<Reason> {
-        let position = self.trace.iter().position(|it| std::ptr::eq(it, record))?;
-        let (id, kind, _) = find_last(&self.trace[..position], |it| {
+        let sent = record.causes.direct().index()?;
+        let (id, kind, _) = find_last(self.trace.get(..sent)?, |it| {
             let (RecordKind::Degraded { to: peer } | RecordKind::Healed { to: peer }) = it.kind
             else {
                 return None;
@@ -142,6 +138,12 @@ impl Explainer<'_> {
         })?;
         matches!(kind, RecordKind::Degraded { .. })
             .then(|| Reason { text: "the link is degraded".to_owned(), evidence: vec![id] })
+    }
+
+    fn torn_read_reason(&self, record: &Record) -> Option<Reason> {
+        let tenure = self.tenure(record.causes.related())?;
+        let text = format!("the client read without the lock; {}", tenure.text);
+        Reason::with_evidence(text, tenure.evidence)
     }
 
     /// Returns the tenure at a record of a grant or a release.

@@ -39,6 +39,8 @@ pub(super) struct ServerNode {
     timer_at: Option<VirtualTime>,
     pub(super) disk: DiskState,
     pub(super) recorder: EventRecorder,
+    /// The state in memory before the last crash.
+    last_state: Option<State>,
     input_count: u64,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct ServerNode {
 pub struct ServerView<'a> {
     /// The state in memory; `None` while the server is not running.
     pub state: Option<&'a State>,
+    /// The state in memory before the last crash, if the server has crashed.
+    pub last_state: Option<&'a State>,
     /// The durable state on disk.
     pub durable_state: &'a State,
     /// Whether the server is paused.
@@ -68,13 +72,16 @@ impl ServerNode {
             timer_at: None,
             disk: DiskState::default(),
             recorder: EventRecorder::new(&config.locks),
+            last_state: None,
             input_count: 0,
         }
     }
 
     /// Ends the process. Events that are written but not flushed survive only if `keeps_unflushed`.
     pub(super) fn crash(&mut self, keeps_unflushed: bool) {
-        self.process = None;
+        if let Some(process) = self.process.take() {
+            self.last_state = Some(process.state().clone());
+        }
         self.outbox = Outbox::default();
         self.timer_at = None;
         self.deferred.clear();
@@ -85,7 +92,6 @@ impl ServerNode {
         if keeps_unflushed {
             unflushed.iter().for_each(|event| self.disk.persist(event));
         }
-        self.recorder.discard_after(self.disk.state.applied_index());
     }
 }
 
@@ -94,6 +100,8 @@ impl World {
         let context = std::sync::Arc::clone(&self.context);
         let now = self.server.clock.read(self.now);
         self.server.start_count += 1;
+        // Until the restart, the files are as the server had them in memory.
+        self.server.recorder.discard_after(self.server.disk.state.applied_index());
         let disk = &mut self.server.disk;
         if !context.protections.core.durable_tokens {
             disk.state.reset_last_token();
@@ -231,6 +239,7 @@ impl World {
     pub fn server(&self) -> ServerView<'_> {
         ServerView {
             state: self.server.process.as_ref().map(LockServer::state),
+            last_state: self.server.last_state.as_ref(),
             durable_state: &self.server.disk.state,
             paused: self.server.paused,
             unflushed: self.server.disk.unflushed.len(),

@@ -47,6 +47,10 @@ impl PageArea for SearchArea {
         match msg {
             SearchMsg::SetLimits(limits) => self.search.limits = limits,
             SearchMsg::Start => {
+                if let Err(reason) = cx.workspace.whole_run() {
+                    self.search.set_text(reason);
+                    return Redraw::Page;
+                }
                 let workspace = &cx.workspace;
                 let request = self.search.start(workspace.timeline().run(), &workspace.scenario);
                 self.last_report_at = cx.now();

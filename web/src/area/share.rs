@@ -1,7 +1,8 @@
 //! Export and import: links, pictures, traces, recordings, and Rust tests.
 
 use leasehold_sim::{
-    Importance, Invariant, Recording, RecordingHeader, Run, Scenario, mermaid, rust_test, shiviz,
+    Importance, Invariant, RecordId, Recording, RecordingHeader, Run, Scenario, mermaid, rust_test,
+    shiviz,
 };
 use web_sys::File;
 
@@ -14,7 +15,6 @@ use super::present::PresentMsg;
 use super::scenario::ScenarioMsg;
 use super::search::SearchMsg;
 use crate::model::live_trace::LiveRecording;
-use crate::model::timeline::Timeline;
 use crate::model::workspace::Workspace;
 use crate::picture::exported::Frame;
 use crate::picture::workspace_pictures::WorkspacePictures;
@@ -131,6 +131,12 @@ impl ShareArea {
 }
 
 fn export(kind: ExportKind, cx: &mut Context<'_>) {
+    if covers_whole_run(&kind)
+        && let Err(reason) = cx.workspace.whole_run()
+    {
+        cx.show_toast(reason);
+        return;
+    }
     let timeline = cx.workspace.timeline();
     let is_observed = timeline.live_trace().is_some();
     let name = format!("{}-{}", cx.workspace.scenario.name, timeline.now().as_millis());
@@ -168,25 +174,26 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
         ExportKind::Trace => {
             let recorded = cx.workspace.recording_json.as_ref().filter(|_| is_observed);
             let json = recorded
-                .map_or_else(|| simulated_recording(timeline).to_json(), ToString::to_string);
+                .map_or_else(|| simulated_recording(cx.workspace).to_json(), ToString::to_string);
             save_text(format!("{name}.json"), "application/json", json, cx);
         }
         ExportKind::ShiViz => {
-            let log = shiviz(&simulated_recording(timeline));
+            let log = shiviz(&simulated_recording(cx.workspace));
             save_text(format!("{name}.shiviz.log"), "text/plain", log, cx);
         }
         ExportKind::Mermaid => {
             let title = export_title(cx.workspace);
-            let recording = simulated_recording(timeline);
+            let recording = simulated_recording(cx.workspace);
             let diagram = mermaid(&recording, &title.join(", "), Importance::Release);
             save_text(format!("{name}.mmd"), "text/plain", diagram, cx);
         }
         ExportKind::RustTest => {
-            let test = rust_test_of(timeline, &cx.workspace.scenario.name);
+            let test = rust_test_of(cx.workspace);
             save_text(format!("{name}.rs"), "text/plain", test, cx);
         }
         ExportKind::FoundTest(run, destination) => {
-            let test = rust_test_of(&Timeline::new(*run), "found");
+            let violated = run.execute().violations();
+            let test = rust_test_with(&run, violated, "found");
             match destination {
                 Destination::Clipboard => {
                     cx.request(Effect::CopyTest(test));
@@ -197,6 +204,20 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
         }
     }
     cx.show_toast("Saved to your downloads.");
+}
+
+/// Whether an export shows more than the present.
+const fn covers_whole_run(kind: &ExportKind) -> bool {
+    match kind {
+        ExportKind::Trace | ExportKind::ShiViz | ExportKind::Mermaid | ExportKind::RustTest => true,
+        ExportKind::Link
+        | ExportKind::ShareSheet
+        | ExportKind::FoundLink(_)
+        | ExportKind::Notes
+        | ExportKind::Picture(..)
+        | ExportKind::StopPictures(..)
+        | ExportKind::FoundTest(..) => false,
+    }
 }
 
 fn save_text(file_name: String, media_type: &'static str, text: String, cx: &mut Context<'_>) {
@@ -272,10 +293,8 @@ fn export_title(workspace: &Workspace) -> Vec<String> {
 fn save_stop_pictures(view: &str, format: PictureFormat, cx: &mut Context<'_>) {
     let position = cx.workspace.timeline().position();
     let now = cx.workspace.timeline().now();
-    let hidden_after = cx.workspace.quiz.hidden_after();
-    let stops = cx.workspace.quiz.stops.iter();
     // What an open question hides is not exported either.
-    let shown = stops.filter(|stop| hidden_after.is_none_or(|hidden| stop.at <= hidden));
+    let shown = cx.workspace.quiz.shown_stops(position);
     let positions: Vec<u32> = shown.map(|stop| stop.position).collect();
     for (number, stop) in (1..).zip(positions) {
         cx.workspace.move_timeline(|timeline| timeline.go_to_position(stop));
@@ -285,16 +304,23 @@ fn save_stop_pictures(view: &str, format: PictureFormat, cx: &mut Context<'_>) {
     cx.workspace.move_timeline(|timeline| timeline.go_to_position_at(position, now));
 }
 
-fn simulated_recording(timeline: &Timeline) -> Recording {
-    Recording::new(timeline.run().clone(), timeline.trace().to_vec())
+fn simulated_recording(workspace: &Workspace) -> Recording {
+    let trace = workspace.whole_run().map_or(workspace.timeline().trace(), |it| it.trace);
+    Recording::new(workspace.timeline().run().clone(), trace.to_vec())
 }
 
 /// Returns the source of a Rust test that replays the run and expects its violations.
-fn rust_test_of(timeline: &Timeline, name: &str) -> String {
-    let mut violated: Vec<Invariant> = timeline.violated().iter().map(|(it, _)| *it).collect();
+fn rust_test_of(workspace: &Workspace) -> String {
+    let name = &workspace.scenario.name;
+    let test = workspace.whole_run().map(|it| rust_test_with(it.run, it.violated, name));
+    test.unwrap_or_default()
+}
+
+fn rust_test_with(run: &Run, violated: Vec<(Invariant, RecordId)>, name: &str) -> String {
+    let mut violated: Vec<Invariant> = violated.into_iter().map(|(it, _)| it).collect();
     // The statuses of a run are in this order.
     violated.sort_unstable();
-    rust_test(name, timeline.run(), &violated)
+    rust_test(name, run, &violated)
 }
 
 /// Opens the text of an imported file.

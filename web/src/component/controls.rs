@@ -28,8 +28,9 @@ pub(crate) struct ControlsProps {
     pub(crate) end: VirtualTime,
     /// How much of the way to a destination is simulated, in per cent, until it is reached.
     pub(crate) catch_up_percent: Option<u64>,
-    /// The fingerprints of the whole run and of the run so far; `None` for a live trace.
-    pub(crate) digest: Option<(u64, u64)>,
+    /// The fingerprints of the whole run, of the run so far, and the one that is shown; `None` for a
+    /// live trace.
+    pub(crate) digest: Option<(u64, u64, u64)>,
     /// The stop conditions: name and label.
     pub(crate) choices: Rc<Vec<(String, String)>>,
     pub(crate) onuntil: Callback<String>,
@@ -96,11 +97,11 @@ pub(crate) fn Controls(props: &ControlsProps) -> Html {
             <p class="clock">
                 <span data-testid="time" id="time"></span>
                 if !props.is_growing { <span class="duration">{ " / " }{ end.to_string() }</span> }
-                if let Some((whole, here)) = props.digest {
+                if let Some((whole, here, shown)) = props.digest {
                     <output class="digest" data-testid="digest"
                         data-digest={format!("{whole:016x}")} data-here={format!("{here:016x}")}
                         title="Fingerprint of this run; identical on every machine">
-                        { format!("run {}", short_digest(whole)) }
+                        { format!("run {}", short_digest(shown)) }
                     </output>
                 }
             </p>

@@ -325,7 +325,9 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
 fn controls(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
     let timeline = workspace.timeline();
-    let digest = timeline.world().map(|world| (timeline.fingerprint(), world.fingerprint()));
+    let digest = timeline
+        .world()
+        .map(|world| (timeline.run_fingerprint(), world.fingerprint(), timeline.fingerprint()));
     html! {
         <Controls is_playing={state.is_animating()}
             is_unstarted={timeline.past().is_empty() && !workspace.is_live}

@@ -17,8 +17,11 @@ pub(crate) struct Comparison {
     pub(crate) other: Timeline,
     /// Describes the protections of the other run.
     pub(crate) title: String,
-    /// The first record of this run that the other run does not have, and its time.
+    /// The first record of this run that the other run does not have, and its time, if it may be
+    /// shown.
     pub(crate) divergence: Option<(RecordId, VirtualTime)>,
+    /// The same, whatever may be shown.
+    full_divergence: Option<(RecordId, VirtualTime)>,
     /// The number of records that both runs are known to share.
     shared_records: usize,
     pub(crate) mode: ComparisonMode,
@@ -82,8 +85,11 @@ impl Comparison {
         let title = side_title(&other);
         let other = timeline.with_run(other);
         let mode = ComparisonMode::SideBySide;
-        let mut comparison = Self { other, title, divergence: None, shared_records: 0, mode };
+        let (divergence, full_divergence) = (None, None);
+        let mut comparison =
+            Self { other, title, divergence, full_divergence, shared_records: 0, mode };
         comparison.find_divergence(timeline);
+        comparison.apply_horizon(timeline);
         comparison
     }
 
@@ -96,22 +102,36 @@ impl Comparison {
     ) -> bool {
         let has_grown = self.other.simulate_while(has_time);
         self.find_divergence(current);
-        has_grown
+        self.apply_horizon(current) | has_grown
+    }
+
+    /// Hides from the other run what `timeline` hides. Returns whether this changes what is shown.
+    pub(super) fn apply_horizon(&mut self, timeline: &Timeline) -> bool {
+        let divergence = self.full_divergence.filter(|(record, _)| timeline.is_shown(*record));
+        let has_changed = std::mem::replace(&mut self.divergence, divergence) != divergence;
+        let horizon = timeline.horizon().map(|horizon| {
+            // The runs are identical up to the divergence.
+            let is_shared = self
+                .full_divergence
+                .is_none_or(|(record, _)| timeline.position_of(record) > horizon);
+            if is_shared { horizon } else { self.other.position() }
+        });
+        self.other.set_horizon(horizon) | has_changed
     }
 
     /// Continues to look for the first record that differs.
     fn find_divergence(&mut self, current: &Timeline) {
-        if self.divergence.is_some() {
+        if self.full_divergence.is_some() {
             return;
         }
-        let (here, there) = (current.trace(), self.other.trace());
+        let (here, there) = (current.full_trace(), self.other.full_trace());
         let pairs = here.iter().zip(there).skip(self.shared_records);
         self.shared_records += pairs.take_while(|(here, there)| here == there).count();
         let index = self.shared_records;
         if let (Some(record), Some(_), Ok(id)) =
             (here.get(index), there.get(index), u32::try_from(index))
         {
-            self.divergence = Some((RecordId(id), record.at));
+            self.full_divergence = Some((RecordId(id), record.at));
         }
     }
 
@@ -181,7 +201,7 @@ pub(crate) struct Difference {
 
 fn only_in(a: &Timeline, b: &Timeline) -> Vec<Difference> {
     let important_records = |timeline: &Timeline| {
-        let explainer = Explainer::new(timeline.run(), timeline.trace());
+        let explainer = Explainer::new(timeline.run(), timeline.past());
         let past = timeline.past().iter().enumerate();
         let important =
             past.filter(|(_, record)| Importance::from_record(record) >= Importance::Release);

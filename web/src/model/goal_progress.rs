@@ -37,6 +37,8 @@ impl Workspace {
                 "Solved: {target_invariant} is violated with {}.",
                 fault_count_text(fault_count)
             )
+        } else if let Some(protection) = self.scenario.without.difference(&run.without).next() {
+            format!("Not possible with {protection}. Disable it again (U).")
         } else if !has_same_protections {
             "Too easy. Enable the other protections again (U).".to_owned()
         } else if fault_count > faults_max {

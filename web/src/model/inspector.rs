@@ -4,7 +4,10 @@
 //! changes.
 
 use leasehold_core::state::Answer;
-use leasehold_sim::{Explainer, LockId, NodeId, Record, Run, VirtualTime, World};
+use leasehold_sim::{
+    ClientView, Explainer, LinkId, LockId, NodeId, Record, Run, ScriptActivity, ScriptStep,
+    VirtualTime, World,
+};
 
 use super::scene::{Client, Condition, Scene, clock_fault_text};
 use crate::model::target::Target;
@@ -109,10 +112,19 @@ fn client_fields(
     let lock_name = |lock: LockId| {
         scene.locks.get(usize::from(lock.0)).map_or_else(String::new, |it| it.name.to_string())
     };
-    let own_view = client.belief.map_or_else(
-        || "nothing".to_owned(),
-        |belief| format!("{} #{}", lock_name(belief.lock), belief.token),
-    );
+    let believed = |(lock, token): (LockId, u32)| format!("{} #{token}", lock_name(lock));
+    let own_view =
+        match context.world.and_then(|world| Some((world, world.client_view(client.node)?))) {
+            Some((world, view)) => {
+                let current = view
+                    .beliefs
+                    .iter()
+                    .filter(|it| world.time_of_reading(client.node, it.until) > world.now());
+                current.map(|it| believed((it.lock, it.token))).collect::<Vec<_>>()
+            }
+            None => client.belief.iter().map(|it| believed((it.lock, it.token))).collect(),
+        };
+    let own_view = if own_view.is_empty() { "nothing".to_owned() } else { own_view.join(", ") };
     let held = scene.locks.iter().filter_map(|lock| {
         let holder = lock.holder.as_ref().filter(|it| it.client == client.name.as_str())?;
         Some(format!("{} #{}", lock.name, holder.token))
@@ -143,14 +155,12 @@ fn client_fields(
     if let Some(world) = context.world {
         fields.extend(client_library_fields(world, client, now));
     }
-    let view = context.world.and_then(|world| world.client_view(client.node));
-    let script = context.run.config.clients.get(usize::from(client.node.0) - 1);
-    if let (Some(view), Some(config)) = (view, script) {
-        let step = config.script.get(view.script_step).map_or("–".to_owned(), step_text);
-        let count = config.script.len();
+    if let Some(view) = context.world.and_then(|world| world.client_view(client.node)) {
+        let (index, count) = (current_step(view), view.steps.len());
+        let step = view.steps.get(index).map_or("–".to_owned(), step_text);
         fields.push(text_field(
             "Script step",
-            format!("{} of {count}: {step}", (view.script_step + 1).min(count)),
+            format!("{} of {count}: {step}", (index + 1).min(count)),
         ));
     }
     fields.extend(
@@ -219,8 +229,18 @@ fn answer_text(answer: &Answer) -> String {
     }
 }
 
-fn step_text(step: &leasehold_sim::ScriptStep) -> String {
-    use leasehold_sim::ScriptStep;
+/// Returns the index of the step that the client performs. While it works, its script is already at
+/// the next step.
+fn current_step(view: ClientView<'_>) -> usize {
+    let previous = view.script_step.checked_sub(1);
+    let is_work = |index: &usize| {
+        matches!(view.activity, ScriptActivity::Working(_))
+            && matches!(view.steps.get(*index), Some(ScriptStep::Work { .. }))
+    };
+    previous.filter(is_work).unwrap_or(view.script_step)
+}
+
+fn step_text(step: &ScriptStep) -> String {
     match step {
         ScriptStep::Acquire { lock, or_release: Some(other), .. } => {
             format!("acquire {lock}, or release {other} and retry")
@@ -250,6 +270,9 @@ fn server_fields(context: InspectorContext<'_>, scene: &Scene) -> Vec<Field> {
             text_field("Log index", counts.index.to_string()),
         ]);
     }
+    fields.extend(
+        scene.wait_cycles.iter().map(|cycle| text_field("Deadlock", wait_cycle_text(scene, cycle))),
+    );
     if let Some(world) = context.world {
         let view = world.server();
         fields
@@ -262,9 +285,28 @@ fn server_fields(context: InspectorContext<'_>, scene: &Scene) -> Vec<Field> {
     fields
 }
 
+/// Describes a wait-for cycle, such as "client_1 waits for file_1, which client_2 holds; …".
+pub(crate) fn wait_cycle_text(scene: &Scene, cycle: &[(NodeId, LockId)]) -> String {
+    let client = |node: NodeId| scene.client(node).map_or("?", |client| client.name.as_str());
+    let holders = cycle.iter().cycle().skip(1);
+    let waits = cycle.iter().zip(holders).map(|((waiter, lock), (holder, _))| {
+        let lock = scene.locks.get(usize::from(lock.0)).map_or("?", |it| it.name.as_str());
+        format!("{} waits for {lock}, which {} holds", client(*waiter), client(*holder))
+    });
+    waits.collect::<Vec<_>>().join("; ")
+}
+
 fn link_fields(context: InspectorContext<'_>, scene: &Scene, node: NodeId) -> Vec<Field> {
-    let Some(client) = scene.client(node) else { return Vec::new() };
-    let direction_state = |is_cut| if is_cut { "cut" } else { "up" };
+    let direction_state = |from, to| {
+        let link = context.world.map(|world| world.link(LinkId { from, to })).unwrap_or_default();
+        let (loss, delay_ms) = (link.loss_ppm / 10_000, link.delay_us / 1_000);
+        match (link.is_cut, loss, delay_ms) {
+            (true, ..) => "cut".to_owned(),
+            (false, 0, 0) => "up".to_owned(),
+            (false, _, 0) => format!("degraded: {loss} % of packets lost"),
+            (false, _, _) => format!("degraded: {loss} % of packets lost, {delay_ms} ms slower"),
+        }
+    };
     let packets_on_link = scene.packets.iter().filter(|packet| {
         let link = packet.selector.link;
         link.from == node || link.to == node
@@ -275,8 +317,8 @@ fn link_fields(context: InspectorContext<'_>, scene: &Scene, node: NodeId) -> Ve
     let network = context.run.config.network;
     let (min, max) = (network.latency_min_us / 1_000, network.latency_max_us / 1_000);
     vec![
-        text_field("To the server", direction_state(client.is_cut_off.0)),
-        text_field("To the client", direction_state(client.is_cut_off.1)),
+        text_field("To the server", direction_state(node, NodeId::SERVER)),
+        text_field("To the client", direction_state(NodeId::SERVER, node)),
         text_field("Packets in flight", packets_on_link.count().to_string()),
         text_field("Latency", format!("{min} to {max} ms")),
     ]

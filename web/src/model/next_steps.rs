@@ -42,10 +42,7 @@ impl Workspace {
     /// before the end, or while a question hides it.
     pub(crate) fn next_steps(&self) -> Vec<NextStep> {
         let timeline = self.timeline();
-        if self.quiz.hidden_after().is_some()
-            || !timeline.is_at_end()
-            || !self.is_library_scenario()
-        {
+        if timeline.horizon().is_some() || !timeline.is_at_end() || !self.is_library_scenario() {
             return Vec::new();
         }
         let without = &timeline.run().without;

@@ -1,5 +1,8 @@
 //! The lecturer's notes, shown in a second window: the current position, the next step, and the
 //! answer that the audience does not see yet.
+//!
+//! The marks of the options and the explanation are the only texts of the page that contain the
+//! answer of an open question. They are in a window of their own, which the lecturer opens.
 
 use super::quiz::QuizPhase;
 use super::shortcuts::protection_key;

@@ -1,7 +1,7 @@
 //! Playback speed. The automatic speed adapts to the run: messages move slowly enough to follow,
 //! and idle time passes quickly. A fixed speed can be chosen instead.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use leasehold_core::id::Name;
 use leasehold_sim::{Importance, Message, PacketView, VirtualTime, World};
@@ -24,6 +24,16 @@ const AUTO_MAX: f64 = 8.0;
 /// it was.
 const FRAME_MAX_MS: f64 = 250.0;
 
+/// The longest time on the screen of a fast-forward, before its lead-in, in milliseconds.
+pub(crate) const FAST_FORWARD_MS: f64 = 2_000.0;
+
+/// The end of a fast-forward that is played slowly: the flight of a packet of the library, in
+/// microseconds of virtual time.
+const LEAD_IN_US: u64 = 400_000;
+
+/// The time that the lead-in takes on the screen, in milliseconds.
+pub(crate) const LEAD_IN_MS: f64 = 1_800.0;
+
 /// The fixed speeds, in virtual seconds per real second.
 const SPEEDS: [f64; 13] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
@@ -44,24 +54,69 @@ pub(crate) struct Player {
     is_suspended: bool,
     /// The pace of the last frame; the automatic pace changes gradually.
     pace: f64,
+    /// Parts of the run whose time on the screen is fixed, in order.
+    passages: VecDeque<Passage>,
+}
+
+/// A part of the run that takes a fixed time on the screen, however long it is.
+#[derive(Clone, Copy, Debug)]
+struct Passage {
+    until: VirtualTime,
+    remaining_ms: f64,
 }
 
 impl Default for Player {
     fn default() -> Self {
-        Self { is_playing: false, speed: Speed::Auto, is_suspended: false, pace: 0.5 }
+        Self {
+            is_playing: false,
+            speed: Speed::Auto,
+            is_suspended: false,
+            pace: 0.5,
+            passages: VecDeque::new(),
+        }
     }
 }
 
 impl Player {
-    /// Returns the virtual time of a frame, in microseconds. `next` is the time of the next record
-    /// of at least [`AUTO_PACE_IMPORTANCE`].
+    /// Passes over the run from `now` to `to` in at most [`FAST_FORWARD_MS`] plus
+    /// [`LEAD_IN_MS`] on the screen, however far it is. The end is slow enough to follow.
+    pub(crate) fn fast_forward(&mut self, now: VirtualTime, to: VirtualTime) {
+        let lead_in_from = to.as_micros().saturating_sub(LEAD_IN_US).max(now.as_micros());
+        let skipped_ms = millis(lead_in_from - now.as_micros());
+        self.passages.clear();
+        if skipped_ms > 0.0 {
+            self.passages.push_back(Passage {
+                until: VirtualTime::from_micros(lead_in_from),
+                remaining_ms: skipped_ms.min(FAST_FORWARD_MS),
+            });
+        }
+        self.passages.push_back(Passage { until: to, remaining_ms: LEAD_IN_MS });
+    }
+
+    /// Whether a fast-forward is in progress.
+    #[allow(dead_code, reason = "no button shows it yet")]
+    pub(crate) fn is_fast_forwarding(&self) -> bool {
+        !self.passages.is_empty()
+    }
+
+    /// Ends a fast-forward: the user has moved to another position.
+    pub(crate) fn cancel_fast_forward(&mut self) {
+        self.passages.clear();
+    }
+
+    /// Returns the virtual time of a frame at `now`, in microseconds. `next` is the time of the
+    /// next record of at least [`AUTO_PACE_IMPORTANCE`].
     pub(crate) fn advance(
         &mut self,
         frame_ms: f64,
+        now: VirtualTime,
         world: Option<&World>,
         next: Option<VirtualTime>,
     ) -> u64 {
         let frame_ms = frame_ms.clamp(0.0, FRAME_MAX_MS);
+        if let Some(micros) = self.advance_passage(frame_ms, now) {
+            return micros;
+        }
         let pace = match self.speed {
             Speed::Fixed(pace) => pace,
             // A live trace plays in real time.
@@ -79,6 +134,20 @@ impl Player {
         micros
     }
 
+    /// Returns the virtual time of a frame in the current passage, if there is one.
+    fn advance_passage(&mut self, frame_ms: f64, now: VirtualTime) -> Option<u64> {
+        while self.passages.front().is_some_and(|passage| passage.until <= now) {
+            self.passages.pop_front();
+        }
+        let Passage { until, remaining_ms } = self.passages.front_mut()?;
+        let remaining_us = until.as_micros() - now.as_micros();
+        let fraction = (frame_ms / remaining_ms.max(frame_ms)).min(1.0);
+        *remaining_ms -= frame_ms;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
+        let micros = (millis(remaining_us) * 1_000.0 * fraction).ceil() as u64;
+        Some(micros.clamp(1, remaining_us))
+    }
+
     /// Pauses while something covers the page.
     pub(crate) fn suspend(&mut self) {
         self.is_suspended |= std::mem::take(&mut self.is_playing);
@@ -89,9 +158,10 @@ impl Player {
         self.is_playing |= std::mem::take(&mut self.is_suspended);
     }
 
-    /// Pauses until the user plays again.
+    /// Pauses until the user plays again. Ends a fast-forward.
     pub(crate) fn stop(&mut self) {
         (self.is_playing, self.is_suspended) = (false, false);
+        self.passages.clear();
     }
 
     pub(crate) fn speed_up(&mut self) {
@@ -221,12 +291,12 @@ mod tests {
         }
         let mut player = Player::default();
         for _ in 0..20 {
-            player.advance(16.0, Some(&world), None);
+            player.advance(16.0, world.now(), Some(&world), None);
         }
         let travel_time =
             world.packets().next().map(|it| it.arrives_at.as_micros() - it.sent_at.as_micros());
         let frames = millis(travel_time.unwrap()) * 1_000.0
-            / millis(player.advance(16.0, Some(&world), None))
+            / millis(player.advance(16.0, world.now(), Some(&world), None))
             / 1e3;
         assert!((40.0..80.0).contains(&frames), "{frames} frames of 16 ms");
         while world.packets().count() > 0 {
@@ -234,16 +304,16 @@ mod tests {
         }
         let next = Some(world.now() + 8_000_000);
         for _ in 0..100 {
-            player.advance(16.0, Some(&world), next);
+            player.advance(16.0, world.now(), Some(&world), next);
         }
-        assert!(player.advance(100.0, Some(&world), next) > 500_000);
+        assert!(player.advance(100.0, world.now(), Some(&world), next) > 500_000);
     }
 
     #[test]
     fn long_frame_does_not_skip_time() {
         let world = World::new(Scenario::from_name("gc-pause").unwrap().resolve_run());
         let mut player = Player { speed: Speed::Fixed(1.0), ..Player::default() };
-        assert_eq!(player.advance(60_000.0, Some(&world), None), 250_000);
+        assert_eq!(player.advance(60_000.0, world.now(), Some(&world), None), 250_000);
     }
 
     #[test]
@@ -258,5 +328,34 @@ mod tests {
             player.slow_down();
         }
         assert_eq!(player.speed, Speed::Fixed(0.01));
+    }
+
+    /// Returns the time on the screen that a fast-forward takes, in milliseconds.
+    fn fast_forward_ms(distance_ms: u64, frame_ms: f64) -> f64 {
+        let (mut player, to) = (Player::default(), VirtualTime::from_millis(distance_ms));
+        let (mut now, mut frames) = (VirtualTime::START, 0_u32);
+        player.fast_forward(now, to);
+        while now < to {
+            now = now + player.advance(frame_ms, now, None, None);
+            frames += 1;
+        }
+        assert_eq!(now, to);
+        assert_eq!(player.advance_passage(frame_ms, now), None);
+        assert!(!player.is_fast_forwarding());
+        f64::from(frames) * frame_ms
+    }
+
+    #[test]
+    fn fast_forward_takes_the_same_time_whatever_the_distance() {
+        for distance_ms in [3_000, 60_000, 86_400_000] {
+            for frame_ms in [4.0, 16.0, 200.0] {
+                let taken_ms = fast_forward_ms(distance_ms, frame_ms);
+                let expected_ms = FAST_FORWARD_MS + LEAD_IN_MS;
+                let difference_ms = (taken_ms - expected_ms).abs();
+                assert!(difference_ms <= 2.0 * frame_ms, "{distance_ms} ms: {taken_ms} ms");
+            }
+        }
+        assert!(fast_forward_ms(600, 16.0) <= LEAD_IN_MS + 250.0);
+        assert!((fast_forward_ms(150, 16.0) - LEAD_IN_MS).abs() <= 32.0);
     }
 }

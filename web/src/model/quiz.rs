@@ -2,8 +2,11 @@
 //! see.
 //! - The answer is computed from the current run, so it stays correct after faults and other
 //!   changes.
-//! - Nothing after the question is shown until the answer is revealed.
+//! - Nothing after the question is shown until the run has reached the record that shows the
+//!   answer: see [`Quiz::horizon`].
 //! - Votes stay on this page.
+
+use std::cmp::Ordering;
 
 use leasehold_sim::{Question, Scenario, Value, VirtualTime};
 
@@ -26,7 +29,7 @@ pub(crate) struct Quiz {
     /// Whether the user has closed the answer.
     is_closed: bool,
     question_position: Option<u32>,
-    /// The position at which the run shows the answer.
+    /// The position at which the run shows the answer; unset until the whole run is simulated.
     answer_position: Option<u32>,
     correct_option: Option<usize>,
 }
@@ -70,7 +73,7 @@ impl Quiz {
 
     /// Finds the stops again after the run has changed.
     pub(crate) fn update(&mut self, scenario: &Scenario, timeline: &Timeline) {
-        let trace = timeline.trace();
+        let trace = timeline.full_trace();
         let found_stops = scenario.stops.iter().filter_map(|stop| {
             let record = stop.at.find(trace)?;
             Some((timeline.position_of(record), time_of(trace, record)?, stop.caption.clone()))
@@ -89,10 +92,12 @@ impl Quiz {
         if let (Some(record), Some(position), Some(world)) =
             (question_record, self.question_position, timeline.final_world())
         {
-            let value = question.measure.evaluate_trace(world, trace, record);
-            let answer_record = question.measure.determined_at(world, trace, record);
-            self.answer_position = Some(timeline.position_of(answer_record).max(position));
-            self.correct_option = find_correct_option(question, &value);
+            if timeline.is_complete() {
+                let value = question.measure.evaluate_trace(world, trace, record);
+                let answer_record = question.revealed_at(world, trace, record);
+                self.answer_position = Some(timeline.position_of(answer_record).max(position));
+                self.correct_option = find_correct_option(question, &value);
+            }
             let at = time_of(trace, record).unwrap_or_default();
             if let Some(stop) = stops.iter_mut().find(|stop| stop.position == position) {
                 stop.is_question = true;
@@ -105,7 +110,7 @@ impl Quiz {
         self.stops = stops;
         // In the changed run, the question may lie in the future or in the past.
         let was_open = self.phase == QuizPhase::Open;
-        if self.phase != QuizPhase::Answered || question_record.is_none() {
+        if was_open || question_record.is_none() {
             self.phase = QuizPhase::NotReached;
         }
         self.position_reached(timeline.position(), was_open);
@@ -117,25 +122,32 @@ impl Quiz {
         let Some(question_position) = self.question_position.filter(|_| self.is_enabled) else {
             return;
         };
-        let answer_position = self.answer_position.unwrap_or(question_position);
+        let has_answer = self.answer_position.is_some_and(|answer| position >= answer);
+        self.phase = match (self.phase, position.cmp(&question_position)) {
+            (QuizPhase::Answered, _) => QuizPhase::Answered,
+            (_, Ordering::Less) => QuizPhase::NotReached,
+            // Moving past the question begins to reveal the answer.
+            (_, Ordering::Greater) if has_answer => QuizPhase::Answered,
+            (_, Ordering::Greater) => QuizPhase::Revealing,
+            (_, Ordering::Equal) if by_playing => {
+                (self.was_opened, self.is_closed) = (true, false);
+                QuizPhase::Open
+            }
+            (QuizPhase::Revealing, Ordering::Equal) if has_answer => QuizPhase::Answered,
+            (phase @ (QuizPhase::NotReached | QuizPhase::Open | QuizPhase::Revealing), _) => phase,
+        };
+    }
+
+    /// Returns the last position of which anything may be shown, in any text, label, picture or
+    /// file; `None` if there is no limit. Everything that the page derives from a run goes through
+    /// [`Timeline`], which ends there.
+    pub(crate) fn horizon(&self, position: u32) -> Option<u32> {
+        let question_position = self.question_position.filter(|_| self.is_enabled)?;
         match self.phase {
-            QuizPhase::NotReached if position == question_position && by_playing => {
-                (self.phase, self.was_opened, self.is_closed) = (QuizPhase::Open, true, false);
+            QuizPhase::NotReached | QuizPhase::Open | QuizPhase::Revealing => {
+                Some(question_position.max(position))
             }
-            // Moving past the question reveals the answer.
-            QuizPhase::NotReached if position > question_position => {
-                self.phase = QuizPhase::Answered;
-            }
-            QuizPhase::Open if position > question_position => self.phase = QuizPhase::Answered,
-            QuizPhase::Open if position < question_position => self.phase = QuizPhase::NotReached,
-            QuizPhase::Revealing if position >= answer_position => self.phase = QuizPhase::Answered,
-            QuizPhase::Revealing if position < question_position => {
-                self.phase = QuizPhase::NotReached;
-            }
-            QuizPhase::NotReached
-            | QuizPhase::Open
-            | QuizPhase::Revealing
-            | QuizPhase::Answered => {}
+            QuizPhase::Answered => None,
         }
     }
 
@@ -180,7 +192,7 @@ impl Quiz {
         let is_answered = self.was_opened && !self.is_closed;
         match self.phase {
             QuizPhase::NotReached => false,
-            QuizPhase::Open | QuizPhase::Revealing => self.is_enabled,
+            QuizPhase::Open | QuizPhase::Revealing => self.is_enabled && self.was_opened,
             QuizPhase::Answered => self.is_enabled && is_answered,
         }
     }
@@ -204,7 +216,7 @@ impl Quiz {
         if !self.is_enabled {
             return None;
         }
-        if self.phase == QuizPhase::Revealing {
+        if self.phase == QuizPhase::Revealing && self.was_opened {
             return self.answer_position;
         }
         self.stops.iter().map(|stop| stop.position).find(|stop| *stop > position)
@@ -224,10 +236,15 @@ impl Quiz {
         }
     }
 
+    /// Returns the stops that may be shown at this position.
+    pub(crate) fn shown_stops(&self, position: u32) -> impl Iterator<Item = &Stop> {
+        let horizon = self.horizon(position).unwrap_or(u32::MAX);
+        self.stops.iter().filter(move |stop| stop.position <= horizon)
+    }
+
     /// Returns the time of the question while everything after it is hidden.
     pub(crate) fn hidden_after(&self) -> Option<VirtualTime> {
-        let is_hidden =
-            self.is_enabled && matches!(self.phase, QuizPhase::NotReached | QuizPhase::Open);
+        let is_hidden = self.is_enabled && self.phase != QuizPhase::Answered;
         let question = self.stops.iter().find(|stop| stop.is_question)?;
         is_hidden.then_some(question.at)
     }

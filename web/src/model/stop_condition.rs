@@ -57,12 +57,13 @@ impl StopCondition {
         })
     }
 
-    /// Returns the position of the next step that matches.
+    /// Returns the position of the next step that matches, among those that may be shown.
     pub(crate) fn next_position(self, timeline: &Timeline) -> Option<u32> {
         if self == Self::Violation {
             return timeline.find_position(true, StepFilter::Violation);
         }
-        let mut positions = timeline.position() + 1..=timeline.last_position();
+        let last = timeline.horizon().unwrap_or_else(|| timeline.last_position());
+        let mut positions = timeline.position() + 1..=last;
         positions.find(|position| {
             timeline.step_records(*position).iter().any(|record| self.matches(record))
         })

@@ -4,16 +4,18 @@
 //! - The current time is that of the last step, or lies between two steps.
 //! - Long simulations grow in slices: see [`Timeline::simulate_while`]. A destination that is not
 //!   simulated yet is reached later. Until then, the position is at the end of what is simulated.
+//! - While a question is open, nothing after its horizon leaves this module, except to the model
+//!   itself, which needs it to play and to compute the answer.
 
 mod catch_up;
+mod shown;
 
 use std::rc::Rc;
 
-use leasehold_sim::{
-    History, Intervention, Invariant, InvariantStatus, Record, RecordId, Run, VirtualTime, World,
-};
+use leasehold_sim::{History, Intervention, Record, RecordId, Run, VirtualTime, World};
 
 use catch_up::Destination;
+use shown::Shown;
 
 use super::inspector::InspectorContext;
 use super::intervals::Intervals;
@@ -41,6 +43,8 @@ pub(crate) struct Timeline {
     now: VirtualTime,
     /// Where to go as soon as it is simulated.
     destination: Option<Destination>,
+    /// What may be shown, if not everything.
+    shown: Option<Shown>,
 }
 
 enum TraceSource {
@@ -67,6 +71,7 @@ impl Timeline {
             intervals: Rc::default(),
             now,
             destination: None,
+            shown: None,
         };
         timeline.simulate(INITIAL_STEPS);
         timeline
@@ -76,7 +81,8 @@ impl Timeline {
     pub(crate) fn from_live_trace(live_trace: LiveTrace, intervals: Intervals) -> Self {
         let now = live_trace.start();
         let source = TraceSource::Observed(Box::new(ObservedTrace { live_trace, position: 0 }));
-        let mut timeline = Self { source, intervals: Rc::new(intervals), now, destination: None };
+        let (intervals, destination, shown) = (Rc::new(intervals), None, None);
+        let mut timeline = Self { source, intervals, now, destination, shown };
         timeline.go_to(now);
         timeline
     }
@@ -165,21 +171,14 @@ impl Timeline {
         self.history().map(History::world)
     }
 
-    /// Returns the simulated world at the end of the trace.
-    pub(crate) fn final_world(&self) -> Option<&World> {
+    /// Returns the simulated world at the end of the trace, whatever may be shown.
+    pub(super) fn final_world(&self) -> Option<&World> {
         self.history().map(History::head)
-    }
-
-    pub(crate) fn trace(&self) -> &[Record] {
-        match &self.source {
-            TraceSource::Simulated(history) => history.trace(),
-            TraceSource::Observed(observed) => observed.live_trace.records(),
-        }
     }
 
     /// Returns the records up to the current position.
     pub(crate) fn past(&self) -> &[Record] {
-        &self.trace()[..self.record_count_at(self.position())]
+        &self.full_trace()[..self.record_count_at(self.position())]
     }
 
     /// Returns the number of records up to a position.
@@ -216,7 +215,7 @@ impl Timeline {
         inspect: impl FnOnce(InspectorContext<'_>, &Scene) -> T,
     ) -> Option<T> {
         let previous = self.position().checked_sub(1)?;
-        let trace = &self.trace()[..self.record_count_at(previous)];
+        let trace = &self.full_trace()[..self.record_count_at(previous)];
         let run = self.run();
         Some(match &self.source {
             TraceSource::Simulated(history) => {
@@ -239,10 +238,6 @@ impl Timeline {
     pub(crate) fn first_record_of_step(&self, position: u32) -> u32 {
         let from = if position == 0 { 0 } else { self.record_count_at(position - 1) };
         u32::try_from(from).unwrap_or(u32::MAX)
-    }
-
-    pub(crate) fn intervals(&self) -> Rc<Intervals> {
-        Rc::clone(&self.intervals)
     }
 
     pub(crate) fn position(&self) -> u32 {
@@ -285,51 +280,12 @@ impl Timeline {
 
     /// Returns whether more steps follow at the current time.
     pub(crate) fn has_more_steps_now(&self) -> bool {
-        let next = self.trace().get(self.record_count_at(self.position()));
+        let next = self.full_trace().get(self.record_count_at(self.position()));
         next.is_some_and(|record| record.at == self.now)
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_complete() && self.position() == self.last_position() && self.now >= self.end()
-    }
-
-    /// Returns the fingerprint of the whole run; 0 for a live trace.
-    pub(crate) fn fingerprint(&self) -> u64 {
-        self.final_world().map_or(0, World::fingerprint)
-    }
-
-    /// Returns the status of each invariant at the current position, and at the end of the trace.
-    pub(crate) fn statuses(&self) -> Vec<(Invariant, InvariantStatus, InvariantStatus)> {
-        match &self.source {
-            TraceSource::Simulated(history) => {
-                let final_world = history.head();
-                let current = history.world().statuses().into_iter();
-                current
-                    .map(|(it, status)| (it, status, final_world.checkers().status(it)))
-                    .collect()
-            }
-            TraceSource::Observed(observed) => {
-                let status = |it, position| observed.live_trace.status(it, position);
-                let all = Invariant::ALL.into_iter();
-                all.map(|it| (it, status(it, observed.position), status(it, u32::MAX))).collect()
-            }
-        }
-    }
-
-    /// Returns the violated invariants with their witnesses, in the order of the witnesses.
-    pub(crate) fn violated(&self) -> Vec<(Invariant, RecordId)> {
-        match &self.source {
-            TraceSource::Simulated(history) => history.head().checkers().violations(),
-            TraceSource::Observed(observed) => observed.live_trace.violated().to_vec(),
-        }
-    }
-
-    /// Like [`Self::violated`], with the time of each witness.
-    pub(crate) fn violations(&self) -> Vec<(Invariant, VirtualTime, RecordId)> {
-        let violated = self.violated().into_iter();
-        violated
-            .filter_map(|(it, witness)| Some((it, time_of(self.trace(), witness)?, witness)))
-            .collect()
     }
 
     /// Goes to a time, or to the end of what is simulated if that is earlier.
@@ -372,7 +328,7 @@ impl Timeline {
     /// Returns the records of the step that leads to a position.
     pub(crate) fn step_records(&self, position: u32) -> &[Record] {
         let from = if position == 0 { 0 } else { self.record_count_at(position - 1) };
-        &self.trace()[from..self.record_count_at(position)]
+        &self.full_trace()[from..self.record_count_at(position)]
     }
 }
 

@@ -7,6 +7,8 @@ pub(crate) mod card;
 pub(crate) mod exported;
 pub(crate) mod gantt;
 pub(crate) mod hero;
+#[cfg(test)]
+mod hidden_future;
 pub(crate) mod icon;
 mod labels;
 mod lanes;

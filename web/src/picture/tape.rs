@@ -127,7 +127,7 @@ fn draw_marks(
     });
     let marks = input.intervals.marks.iter().filter_map(|mark| match mark.kind {
         MarkKind::Appended => Some((mark.at, EventCategory::Append)),
-        MarkKind::Refused => Some((mark.at, EventCategory::Reject)),
+        MarkKind::Refused | MarkKind::TornRead => Some((mark.at, EventCategory::Reject)),
         MarkKind::Fault => Some((mark.at, EventCategory::Fault)),
         MarkKind::Acknowledged => None,
     });

@@ -1,6 +1,6 @@
 //! The pictures of a workspace, in the sizes of their areas on the page.
 
-use leasehold_sim::{Importance, VirtualTime};
+use leasehold_sim::{Importance, LockId, NodeId, VirtualTime};
 
 use super::card::{Card, card_shape};
 use super::gantt::{self, GanttInput, gantt, lease_axis};
@@ -11,6 +11,7 @@ use super::stage::{self, StageInput, stage};
 use super::tape::{TapeInput, tape};
 use crate::model::comparison::{Comparison, ComparisonMode};
 use crate::model::lease_view::LeaseView;
+use crate::model::scene::Scene;
 use crate::model::shortcuts::View;
 use crate::model::target::Target;
 use crate::model::timeline::Timeline;
@@ -112,7 +113,9 @@ impl<'a> WorkspacePictures<'a> {
     fn stage(&self) -> Picture {
         let workspace = self.workspace;
         let scene = workspace.scene();
+        let cycle = wait_cycle(&scene);
         let input = StageInput {
+            wait_cycle: &cycle,
             selected: workspace.selected,
             marks_doomed_packets: workspace.quiz.hidden_after().is_none()
                 && !workspace.quiz.is_enabled,
@@ -207,7 +210,8 @@ impl<'a> WorkspacePictures<'a> {
     fn tape(&self) -> Picture {
         let workspace = self.workspace;
         let timeline = workspace.timeline();
-        let stops: Vec<VirtualTime> = workspace.quiz.stops.iter().map(|stop| stop.at).collect();
+        let stops = workspace.quiz.shown_stops(timeline.position()).map(|stop| stop.at);
+        let stops: Vec<VirtualTime> = stops.collect();
         let input = TapeInput {
             intervals: &timeline.intervals(),
             locks: timeline.run().config.locks.len(),
@@ -243,6 +247,12 @@ impl<'a> WorkspacePictures<'a> {
         }
         pictures
     }
+}
+
+/// Returns the first deadlock: each client waits for the lock that the next client holds.
+fn wait_cycle(scene: &Scene) -> Vec<(NodeId, LockId)> {
+    let first = scene.wait_cycles.first().into_iter().flatten();
+    first.map(|edge| (edge.waiter, edge.lock)).collect()
 }
 
 /// A side of a comparison: A is the current run.

@@ -67,7 +67,7 @@ fn invariant_line(
     explainer: &Explainer<'_>,
     style: Style,
 ) -> String {
-    let sentence = invariant.sentence();
+    let (heading, sentence) = (invariant.heading(), invariant.sentence());
     let (sign, remark) = match status {
         InvariantStatus::Ok => ("✓", String::new()),
         InvariantStatus::Violated { witness } => {
@@ -77,7 +77,7 @@ fn invariant_line(
         InvariantStatus::NotYet => ("·", "  (not applicable yet)".to_owned()),
         InvariantStatus::Unchecked => ("·", "  (not checked)".to_owned()),
     };
-    let line = format!("{sign} {invariant}  {sentence}{remark}");
+    let line = format!("{sign} {heading}: {sentence}{remark}");
     let line = match status {
         InvariantStatus::Ok => line,
         InvariantStatus::Violated { .. } => style.error(&line),

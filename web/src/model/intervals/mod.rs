@@ -89,6 +89,8 @@ pub(crate) enum MarkKind {
     Refused,
     Acknowledged,
     Fault,
+    /// A client has read half of an update.
+    TornRead,
 }
 
 /// A period in which a node was impaired.
@@ -133,7 +135,9 @@ impl Intervals {
             let id = RecordId(self.records_applied);
             self.records_applied += 1;
             self.load.add(record);
-            if Importance::from_record(record) == Importance::Fault {
+            // The end of all faults is no fault, and a run without any has it too.
+            let is_fault = Importance::from_record(record) == Importance::Fault;
+            if is_fault && record.kind != RecordKind::FaultsEnded {
                 let key = (LockId::NONE, record.node, 0);
                 self.add_mark((id, record.at), key, MarkKind::Fault, None);
             }
@@ -185,6 +189,9 @@ impl Intervals {
             } => {
                 self.add_mark((id, at), (lock, node, token), MarkKind::Acknowledged, None);
             }
+            RecordKind::FileRead { lock, is_torn: true, .. } => {
+                self.add_mark((id, at), (lock, node, 0), MarkKind::TornRead, None);
+            }
             RecordKind::Believed { lock, token, until } => {
                 self.extend_recorded_belief(id, at, (lock, node, token), until);
             }
@@ -218,7 +225,7 @@ impl Intervals {
             | RecordKind::SessionLost
             | RecordKind::Finished
             | RecordKind::RunEnded
-            | RecordKind::FileRead { .. } => {}
+            | RecordKind::FileRead { is_torn: false, .. } => {}
         }
     }
 

@@ -11,7 +11,7 @@ use leasehold_sim::{
 
 use super::{
     Client, ClientBelief, Condition, Counts, Decision, LeaseTerm, Scene, Server, lock_view,
-    waiting_text,
+    wait_cycles, waiting_text,
 };
 use crate::model::event_category::EventCategory;
 use crate::model::live_trace::{FilePrefix, LiveTrace};
@@ -59,6 +59,10 @@ impl Scene {
             locks: locks.collect(),
             decisions: recent_decisions(past, now),
             more_clients,
+            wait_cycles: wait_cycles(&state, run, |session_id| {
+                let node = live_trace.event_recorder().owner(session_id);
+                (node != NodeId::UNKNOWN && !node.is_server()).then_some(node)
+            }),
             ..Self::default()
         }
     }

@@ -4,6 +4,8 @@
 //! - Leases, tenures and queues are those of the server's own state.
 //! - Beliefs are those of the simulated clients. For a live server they are inferred.
 
+#[cfg(test)]
+mod label_tests;
 mod live;
 mod simulated;
 
@@ -13,6 +15,7 @@ use leasehold_core::id::{Name, SessionId};
 use leasehold_core::state::{Session, State};
 use leasehold_sim::{
     ClockView, Lines, LinkId, LockId, Message, NodeId, PacketId, PacketSelector, Run, VirtualTime,
+    WaitEdge, WaitGraph,
 };
 
 use crate::model::event_category::EventCategory;
@@ -35,6 +38,8 @@ pub(crate) struct Scene {
     pub(crate) decisions: Vec<Decision>,
     /// The number of clients that are not shown.
     pub(crate) more_clients: usize,
+    /// Deadlocks: in each cycle, every client waits for its lock, which the next client holds.
+    pub(crate) wait_cycles: Vec<Vec<(NodeId, LockId)>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -249,6 +254,24 @@ pub(crate) fn latest_session<'a>(
 ) -> Option<(SessionId, &'a Session)> {
     let mut sessions = state.sessions().iter().filter(|(_, session)| session.client == *client);
     sessions.next_back().map(|(session_id, session)| (*session_id, session.as_ref()))
+}
+
+/// Returns the deadlocks in a state. `client_of` returns the client of a session.
+fn wait_cycles(
+    state: &State,
+    run: &Run,
+    client_of: impl Fn(SessionId) -> Option<NodeId>,
+) -> Vec<Vec<(NodeId, LockId)>> {
+    let lock_id = |name: &Name| {
+        let index = run.config.locks.iter().position(|it| it == name)?;
+        u8::try_from(index).ok().map(LockId)
+    };
+    let edges = |cycle: Vec<WaitEdge<SessionId, &Name>>| {
+        let edges =
+            cycle.into_iter().map(|edge| Some((client_of(edge.waiter)?, lock_id(edge.lock)?)));
+        edges.collect::<Option<Vec<_>>>()
+    };
+    WaitGraph::from_state(state).cycles().into_iter().filter_map(edges).collect()
 }
 
 /// Describes the first wait of a session, if it has one.

@@ -1,15 +1,16 @@
 //! Builds the scene of a simulated world.
 
-use leasehold_core::id::Name;
+use leasehold_core::id::{Name, SessionId};
 use leasehold_core::op::Op;
 use leasehold_core::state::{Session, State};
 use leasehold_sim::{
-    ClientView, Lines, LinkId, LockId, LossCause, NodeId, Record, RecordKind, VirtualTime, World,
+    Belief, ClientView, Lines, LinkId, LockId, LossCause, Message, NodeId, Record, RecordKind,
+    ScriptActivity, VirtualTime, World,
 };
 
 use super::{
     Client, ClientBelief, Condition, Counts, LeaseTerm, LostPacket, Packet, Scene, Server,
-    latest_session, lock_view, waiting_text,
+    latest_session, lock_view, wait_cycles, waiting_text,
 };
 use crate::model::player::RoutineTraffic;
 
@@ -25,7 +26,8 @@ impl Scene {
             Some(_) if server.paused => Condition::Paused,
             Some(_) => Condition::Running,
         };
-        let state = server.state.unwrap_or(server.durable_state);
+        // What a crashed server has on its disk is seen when it restarts.
+        let state = server.state.or(server.last_state).unwrap_or(server.durable_state);
         let config = &world.run().config;
         let nodes = (1..).zip(&config.clients);
         let clients = nodes.filter_map(|(index, client)| {
@@ -49,6 +51,9 @@ impl Scene {
                 .collect(),
             packets: packets_in_flight(world),
             losses: recent_losses(past, world.now()),
+            wait_cycles: server.state.map_or_else(Vec::new, |state| {
+                wait_cycles(state, world.run(), |session_id| client_of_session(world, session_id))
+            }),
             ..Self::default()
         }
     }
@@ -80,10 +85,7 @@ fn client_view(
         token: belief.token,
         is_inferred: false,
     });
-    // The client checks its clock only when it runs, so it may not have noticed the expiry.
-    let had_belief = belief.is_some();
     let belief = belief.filter(|it| it.term.until > world.now());
-    let has_expired_unnoticed = had_belief && belief.is_none() && condition == Condition::Running;
     let is_cut = |from, to| world.link(LinkId { from, to }).is_cut;
     let session = latest_session.map(|(_, session)| session);
     Client {
@@ -94,60 +96,125 @@ fn client_view(
         clock: world.clock_view(node),
         server_lease,
         belief,
-        activity: if has_expired_unnoticed {
-            "unaware that its lease has expired".to_owned()
-        } else {
-            activity(condition, world, state, session, view)
-        },
+        activity: activity((node, condition), world, state, session, view),
         holds_lock: session.is_some_and(|session| !session.held.is_empty()),
     }
 }
 
+/// Returns a phrase that follows the client's name: what it holds and waits for, or what it does.
 fn activity(
-    condition: Condition,
+    (node, condition): (NodeId, Condition),
     world: &World,
     state: &State,
     session: Option<&Session>,
     view: ClientView<'_>,
 ) -> String {
-    let locks = &world.run().config.locks;
-    let name = |lock: LockId| locks.get(usize::from(lock.0)).map_or("", Name::as_str);
-    let held = session.and_then(|session| session.held.first());
-    let believed = view.beliefs.first();
     match condition {
         Condition::NotStarted => return "not started yet".to_owned(),
         Condition::Crashed => return "crashed".to_owned(),
         Condition::Paused => return "paused".to_owned(),
         Condition::Running | Condition::Finished => {}
     }
-    if let Some(belief) = believed {
-        let lock = name(belief.lock);
-        let is_held = session.is_some_and(|it| it.held.iter().any(|held| held.as_str() == lock));
-        return if is_held { format!("holds {lock}") } else { format!("believes it holds {lock}") };
+    let is_current = |belief: &&Belief| world.time_of_reading(node, belief.until) > world.now();
+    // The client checks its clock only when it runs, so it may not have noticed the end.
+    if !view.beliefs.is_empty() && !view.beliefs.iter().any(|belief| is_current(&belief)) {
+        return "unaware that its belief has ended".to_owned();
     }
-    if let Some(lock) = held {
-        let is_requesting = view.client.is_some_and(|it| {
-            it.pending_requests().any(|it| {
-                it.operation.op() == Op::AcquireLock && it.operation.resource_name() == Some(lock)
-            })
-        });
-        // The reply is in flight, or the client has abandoned the request and the server does not
-        // know.
-        return if is_requesting {
-            format!("granted {lock}, not notified yet")
-        } else {
-            format!("no longer uses {lock}")
-        };
+    let locks = &world.run().config.locks;
+    let believed = view.beliefs.iter().filter(is_current);
+    let believed = believed.filter_map(|belief| locks.get(usize::from(belief.lock.0)));
+    let held_by_server = session.map(|session| &session.held);
+    let is_held = |lock: &&Name| held_by_server.is_some_and(|held| held.contains(*lock));
+    let (held, unfounded): (Vec<&Name>, Vec<&Name>) = believed.partition(is_held);
+    let unnoticed = held_by_server.into_iter().flatten().find(|lock| !held.contains(lock));
+    let mut phrases = Vec::new();
+    if !held.is_empty() {
+        phrases.push(format!("holds {}", joined(&held)));
     }
+    if !unfounded.is_empty() {
+        phrases.push(format!("believes it holds {}", joined(&unfounded)));
+    }
+    phrases.extend(unnoticed.map(|lock| unnoticed_tenure_text(lock, view)));
     if let Some(waiting) = session.and_then(|session| waiting_text(state, session)) {
-        return waiting;
+        phrases.push(waiting);
     }
-    let text = match (condition, view.session_open) {
-        (Condition::Finished, _) => "finished",
-        (_, true) => "idle",
-        (_, false) => "no session",
-    };
-    text.to_owned()
+    if phrases.is_empty() {
+        phrases.push(script_text(world, condition, session.is_some(), view));
+    }
+    phrases.join(", ")
+}
+
+fn joined(locks: &[&Name]) -> String {
+    locks.iter().map(|lock| lock.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Describes a tenure that the client does not believe in.
+fn unnoticed_tenure_text(lock: &Name, view: ClientView<'_>) -> String {
+    let is_requesting = view.client.is_some_and(|it| {
+        it.pending_requests().any(|it| {
+            it.operation.op() == Op::AcquireLock && it.operation.resource_name() == Some(lock)
+        })
+    });
+    // The reply is in flight, or the client has abandoned the request and the server does not know.
+    if is_requesting {
+        format!("granted {lock}, not notified yet")
+    } else {
+        format!("no longer uses {lock}")
+    }
+}
+
+/// Describes what a client without locks and waits does.
+fn script_text(
+    world: &World,
+    condition: Condition,
+    has_session_at_server: bool,
+    view: ClientView<'_>,
+) -> String {
+    let locks = &world.run().config.locks;
+    let name = |lock: LockId| locks.get(usize::from(lock.0)).map_or("", Name::as_str);
+    if condition == Condition::Finished {
+        return "finished".to_owned();
+    }
+    match view.activity {
+        ScriptActivity::Working(_) => "working".to_owned(),
+        ScriptActivity::BackingOff(_) => "backing off before a retry".to_owned(),
+        ScriptActivity::Calling(..) if !view.session_open => {
+            let old = if has_session_at_server { " (the server has one)" } else { "" };
+            format!("opening a session{old}")
+        }
+        ScriptActivity::Calling(message, lock) => match message {
+            Message::AcquireLock => format!("requesting {}", name(lock)),
+            Message::AppendFile => format!("appending to {}", name(lock)),
+            Message::ReleaseLock => format!("releasing {}", name(lock)),
+            Message::Close => "closing its session".to_owned(),
+            Message::Hello
+            | Message::CancelAcquire
+            | Message::AppendOutcome
+            | Message::Heartbeat
+            | Message::Welcome
+            | Message::Retry
+            | Message::Granted
+            | Message::Queued
+            | Message::Cancelled
+            | Message::Released
+            | Message::Appended
+            | Message::Outcome
+            | Message::Alive
+            | Message::Closed
+            | Message::Refused => "waiting for a reply".to_owned(),
+        },
+        ScriptActivity::Inactive if view.session_open => "idle".to_owned(),
+        ScriptActivity::Inactive if has_session_at_server => {
+            "unaware of its session at the server".to_owned()
+        }
+        ScriptActivity::Inactive => "no session".to_owned(),
+    }
+}
+
+fn client_of_session(world: &World, session_id: SessionId) -> Option<NodeId> {
+    let name = &world.server().state?.session(session_id)?.client;
+    let index = world.run().config.clients.iter().position(|it| it.name == *name)?;
+    u8::try_from(index + 1).ok().map(NodeId)
 }
 
 fn packets_in_flight(world: &World) -> Vec<Packet> {

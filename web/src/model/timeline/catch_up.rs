@@ -34,7 +34,8 @@ impl Timeline {
         if self.destination.is_some() {
             self.destination =
                 Some(Destination { time: Some(other.now), position: Some(other.position()) });
-        } else if self.position() != other.position() && self.trace().starts_with(other.past()) {
+        } else if self.position() != other.position() && self.full_trace().starts_with(other.past())
+        {
             self.go_to_position_at(other.position(), other.now);
         }
     }

@@ -178,7 +178,7 @@ impl Workspace {
     /// Opens a run that is not in the library, without its quiz.
     pub(crate) fn open_run(&mut self, scenario: Scenario) {
         self.open_scenario(scenario);
-        self.quiz.is_enabled = false;
+        self.set_quiz_enabled(false);
     }
 
     pub(crate) fn toggle_comparison(&mut self) {
@@ -192,6 +192,7 @@ impl Workspace {
         match counterpart(&self.scenario, self.timeline().run()) {
             Some(other) => {
                 self.comparison = Some(Comparison::new(self.timeline(), other));
+                self.apply_horizon();
                 // The answer would cover the comparison.
                 self.quiz.close_answer();
             }

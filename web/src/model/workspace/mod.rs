@@ -11,21 +11,25 @@ mod history;
 mod live;
 mod navigation;
 #[cfg(test)]
+mod question_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use leasehold_sim::{NodeId, Scenario, VirtualTime, World, library};
+use leasehold_sim::{
+    Invariant, NodeId, Record, RecordId, Run, Scenario, VirtualTime, World, library,
+};
 
 use super::comparison::Comparison;
 use super::correct_run::CorrectRun;
-use super::link::Link;
+use super::link::{Link, short_digest};
 use super::log_rows::{LogFilter, ROWS_PER_PAGE};
 use super::log_search::LogSearch;
 use super::panel_data::{PanelCache, PanelData};
 use super::player::Player;
-use super::quiz::Quiz;
+use super::quiz::{Quiz, QuizPhase};
 use super::scene::Scene;
 use super::timeline::Timeline;
 use crate::model::target::Target;
@@ -73,6 +77,13 @@ pub(crate) struct Workspace {
     is_quiz_outdated: bool,
     /// Increases whenever the position or the run changes.
     pub(crate) revision: u64,
+}
+
+/// A run with its whole trace, whatever may be shown.
+pub(crate) struct WholeRun<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) trace: &'a [Record],
+    pub(crate) violated: Vec<(Invariant, RecordId)>,
 }
 
 struct Branch {
@@ -133,8 +144,10 @@ impl Workspace {
             (None, _) => {}
         }
         problems.extend(link.problems.iter().map(|it| it.sentence(timeline.run())));
-        let digest = super::link::short_digest(timeline.fingerprint());
-        if problems.is_empty() && link.digest.as_ref().is_some_and(|it| *it != digest) {
+        // While a question is open, the digest is that of the run up to the position.
+        let worlds = [timeline.final_world(), timeline.world()].into_iter().flatten();
+        let digests: Vec<String> = worlds.map(|world| short_digest(world.fingerprint())).collect();
+        if problems.is_empty() && link.digest.as_ref().is_some_and(|it| !digests.contains(it)) {
             problems.push(
                 "This is not the run that was shared: the link was changed on its way, or this \
                 page has a newer model."
@@ -218,6 +231,36 @@ impl Workspace {
         self.correct_run.world(self.timeline().run()).filter(|_| self.compares_files)
     }
 
+    /// Hides everything after the horizon of the question from the page. Called whenever the
+    /// position, the run, or the state of the question changes.
+    fn apply_horizon(&mut self) {
+        let timeline = &mut self.branches[self.current_branch].timeline;
+        let horizon = self.quiz.horizon(timeline.position());
+        let mut has_changed = timeline.set_horizon(horizon);
+        if let Some(comparison) = &mut self.comparison {
+            has_changed |= comparison.apply_horizon(timeline);
+        }
+        self.revision += u64::from(has_changed);
+    }
+
+    /// Returns the whole run, for exports and searches that the user asks for.
+    ///
+    /// # Errors
+    ///
+    /// If the question is on the page and not answered: returns what to do.
+    pub(crate) fn whole_run(&self) -> Result<WholeRun<'_>, &'static str> {
+        if self.quiz.is_shown() && self.quiz.phase != QuizPhase::Answered {
+            return Err("Reveal the answer first: this covers the whole run.");
+        }
+        let timeline = self.timeline();
+        let violated = timeline.final_world().map(|world| world.checkers().violations());
+        Ok(WholeRun {
+            run: timeline.run(),
+            trace: timeline.full_trace(),
+            violated: violated.unwrap_or_else(|| timeline.violated()),
+        })
+    }
+
     /// Updates everything that is derived from the current position.
     fn refresh(&mut self) {
         let timeline = self.timeline();
@@ -233,6 +276,7 @@ impl Workspace {
         if let Some(comparison) = &mut self.comparison {
             comparison.other.go_to(now);
         }
+        self.apply_horizon();
     }
 
     /// Opens a scenario at its beginning.
@@ -320,10 +364,12 @@ impl Workspace {
         let timeline = self.timeline();
         let mut link = Link::for_run(&self.scenario, timeline.run(), self.is_library_scenario());
         link.time = Some(timeline.wanted_time());
-        // Several steps can happen at one time, for example at a question.
-        let is_between = timeline.has_more_steps_now() && !timeline.is_catching_up();
+        // Several steps can happen at one time, for example at a question. Whether they do is part
+        // of what an open question hides.
+        let may_be_between = timeline.horizon().is_some() || timeline.has_more_steps_now();
+        let is_between = may_be_between && !timeline.is_catching_up();
         link.position = is_between.then(|| timeline.position());
-        link.digest = Some(super::link::short_digest(timeline.fingerprint()));
+        link.digest = Some(short_digest(timeline.fingerprint()));
         // Named in any case, so that a link without them is known to be incomplete.
         link.without = Some(timeline.run().without.clone());
         link
@@ -337,7 +383,7 @@ impl Workspace {
         let mut link = Link::for_run(origin, &run, is_library_scenario);
         link.without = Some(run.without.clone());
         let fingerprint = Timeline::new(run).fingerprint();
-        link.digest = Some(super::link::short_digest(fingerprint));
+        link.digest = Some(short_digest(fingerprint));
         link
     }
 

@@ -12,9 +12,6 @@ use crate::model::stop_condition::StopCondition;
 use crate::model::target::Target;
 use crate::model::timeline::Timeline;
 
-/// The longest time that revealing an answer may take, in milliseconds.
-const REVEAL_MS: f64 = 6_000.0;
-
 /// How long before a violation its replay starts, in microseconds of virtual time.
 const REPLAY_LEAD_US: u64 = 4_000_000;
 
@@ -68,25 +65,24 @@ impl Workspace {
             .min();
         let pause_at =
             next.and_then(|position| Some((position, timeline.step_records(position).first()?.at)));
-        let remaining_records = timeline.trace()[timeline.past().len()..].iter();
+        let remaining_records = timeline.full_trace()[timeline.past().len()..].iter();
         let mut next_important = remaining_records
             .filter(|record| Importance::from_record(record) >= AUTO_PACE_IMPORTANCE);
         let next_important = next_important.next().map(|record| record.at);
-        let mut micros = self.player.advance(frame_ms, timeline.world(), next_important);
-        if let (QuizPhase::Revealing, Some((_, at))) = (self.quiz.phase, pause_at) {
-            micros = micros.max(reveal_step_micros(timeline.now(), at, frame_ms));
-        }
+        let (now, world) = (timeline.now(), timeline.world());
+        let micros = self.player.advance(frame_ms, now, world, next_important);
         let target = timeline.now() + micros;
         if let Some((position, _)) = pause_at.filter(|(_, at)| *at <= target) {
             self.player.is_playing = false;
+            self.player.cancel_fast_forward();
             self.play_until_position =
                 self.play_until_position.filter(|stop_position| *stop_position > position);
             self.move_timeline(|timeline| timeline.go_to_position(position));
-            self.quiz.position_reached(position, true);
+            self.update_quiz_position(true);
             return true;
         }
         self.move_timeline(|timeline| timeline.go_to(target));
-        self.quiz.position_reached(self.timeline().position(), false);
+        self.update_quiz_position(false);
         if self.timeline().is_at_end() {
             (self.player.is_playing, self.is_following) = (false, self.is_live);
         }
@@ -116,7 +112,7 @@ impl Workspace {
             self.update_quiz();
             // A link to the question opens it, as soon as it is reached.
             if was_on_the_way {
-                self.quiz.position_reached(self.timeline().position(), true);
+                self.update_quiz_position(true);
             }
         }
         if !was_complete && self.timeline().is_truncated() {
@@ -143,6 +139,13 @@ impl Workspace {
         self.is_quiz_outdated = false;
         let timeline = &self.branches[self.current_branch].timeline;
         self.quiz.update(&self.scenario, timeline);
+        self.apply_horizon();
+    }
+
+    /// Updates the state of the question for the current position, and what may be shown.
+    fn update_quiz_position(&mut self, by_playing: bool) {
+        self.quiz.position_reached(self.timeline().position(), by_playing);
+        self.apply_horizon();
     }
 
     /// Moves the timeline without changing playback or quiz.
@@ -177,7 +180,7 @@ impl Workspace {
         if self.is_quiz_outdated {
             self.update_quiz();
         }
-        self.quiz.position_reached(self.timeline().position(), by_stepping);
+        self.update_quiz_position(by_stepping);
     }
 
     pub(crate) fn go_to(&mut self, time: VirtualTime) {
@@ -192,6 +195,18 @@ impl Workspace {
         self.note_before_start();
         self.go_to(self.timeline().start());
         self.quiz.reset();
+        self.apply_horizon();
+    }
+
+    /// Plays to a position in a few seconds, however far it is, and pauses there.
+    pub(crate) fn fast_forward_to(&mut self, position: u32) {
+        let timeline = self.timeline();
+        let Some(to) = timeline.step_records(position).first().map(|record| record.at) else {
+            return;
+        };
+        let now = timeline.now();
+        self.player.fast_forward(now, to);
+        (self.player.is_playing, self.play_until_position) = (true, Some(position));
     }
 
     /// Goes to a step at this time, which may be between two steps.
@@ -241,7 +256,12 @@ impl Workspace {
 
     pub(crate) fn go_to_next_violation(&mut self) {
         if self.timeline().violated().is_empty() {
-            self.show_toast("No invariant is violated in this run.", Vec::new());
+            let text = if self.timeline().horizon().is_some() {
+                "No invariant is violated up to the question."
+            } else {
+                "No invariant is violated in this run."
+            };
+            self.show_toast(text, Vec::new());
         } else if self.timeline().find_position(true, StepFilter::Violation).is_some() {
             self.go_to_next(true, StepFilter::Violation);
         } else {
@@ -255,6 +275,8 @@ impl Workspace {
         self.play_until_position = condition.next_position(self.timeline());
         if self.play_until_position.is_some() {
             self.player.is_playing = true;
+        } else if self.timeline().horizon().is_some() {
+            self.show_toast("That does not happen before the question is answered.", Vec::new());
         } else {
             self.show_toast("That does not happen in the rest of this run.", Vec::new());
         }
@@ -336,12 +358,24 @@ impl Workspace {
     }
 
     pub(crate) fn reveal_answer(&mut self) {
-        if self.quiz.start_revealing() {
-            self.player.is_playing = true;
-            self.player.speed = Speed::Auto;
-            // The answer may show at the time of the question.
-            self.quiz.position_reached(self.timeline().position(), false);
+        if !self.quiz.start_revealing() {
+            return;
         }
+        self.player.speed = Speed::Auto;
+        match self.quiz.answer_position() {
+            Some(position) => self.fast_forward_to(position),
+            // The run is still being simulated.
+            None => self.player.is_playing = true,
+        }
+        // The answer may show at the time of the question.
+        self.update_quiz_position(false);
+    }
+
+    /// Turns stops and question on or off.
+    pub(super) fn set_quiz_enabled(&mut self, is_enabled: bool) {
+        self.quiz.is_enabled = is_enabled;
+        self.quiz.reset();
+        self.update_quiz_position(false);
     }
 
     /// Enables stops and question, which are not asked again at a position before the current one.
@@ -359,23 +393,9 @@ impl Workspace {
     }
 
     pub(crate) fn toggle_quiz(&mut self) {
-        self.quiz.is_enabled = !self.quiz.is_enabled;
-        self.quiz.reset();
-        self.quiz.position_reached(self.timeline().position(), false);
+        self.set_quiz_enabled(!self.quiz.is_enabled);
         let text =
             if self.quiz.is_enabled { "Stops and question on." } else { "Stops and question off." };
         self.show_toast(text, Vec::new());
     }
-}
-
-fn reveal_step_micros(now: VirtualTime, at: VirtualTime, frame_ms: f64) -> u64 {
-    let remaining_us = at.as_micros().saturating_sub(now.as_micros());
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a few seconds"
-    )]
-    let micros = (remaining_us as f64 * (frame_ms / REVEAL_MS).min(1.0)) as u64;
-    micros
 }

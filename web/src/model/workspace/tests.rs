@@ -52,17 +52,19 @@ fn disabled_protection_takes_effect_at_once_and_can_be_undone() {
 #[test]
 fn fault_creates_a_branch_and_keeps_the_old_one() {
     let mut workspace = workspace("?scenario=five-clients&t=700");
-    let before = workspace.timeline().fingerprint();
+    let fingerprint =
+        |workspace: &Workspace| workspace.timeline().final_world().unwrap().fingerprint();
+    let before = fingerprint(&workspace);
     workspace.inject_fault_by_key('C');
     assert!(workspace.toast.as_ref().unwrap().text.starts_with("Select"));
     workspace.selected = Some(Target::Node(NodeId(1)));
     workspace.inject_fault_by_key('C');
-    assert_ne!(workspace.timeline().fingerprint(), before);
+    assert_ne!(fingerprint(&workspace), before);
     workspace.step(true);
     workspace.inject_fault_by_key('C');
     assert!(workspace.toast.as_ref().unwrap().text.contains("restart it first"));
     workspace.undo();
-    assert_eq!(workspace.timeline().fingerprint(), before);
+    assert_eq!(fingerprint(&workspace), before);
 }
 
 #[test]
@@ -133,6 +135,8 @@ fn sandbox_goal_is_reached_by_violating_it() {
     );
     workspace.toggle_protection(Protection::Dedupe);
     assert!(workspace.goal_progress().unwrap().text.starts_with("Too easy"));
+    workspace.toggle_protection(Protection::Fencing);
+    assert!(workspace.goal_progress().unwrap().text.starts_with("Not possible with fencing"));
 }
 
 /// Several steps happen at the time of the question, so the link contains the position.
@@ -209,7 +213,7 @@ fn zoom_keeps_the_current_time_in_view() {
 #[test]
 fn run_plays_until_the_stop_condition() {
     let mut workspace = workspace("?scenario=gc-pause&t=1000");
-    workspace.quiz.is_enabled = false;
+    workspace.set_quiz_enabled(false);
     workspace
         .play_until(crate::model::stop_condition::StopCondition::from_name("holds-2-0").unwrap());
     while workspace.player.is_playing {

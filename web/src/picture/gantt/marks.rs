@@ -38,7 +38,7 @@ impl Drawing<'_> {
         (self.metrics.em * 0.52).min(self.metrics.bar * 0.34)
     }
 
-    /// Draws the accepted and refused appends of a lock's file.
+    /// Draws the accepted and refused appends of a lock's file, and torn reads.
     pub(super) fn draw_marks(&mut self, rows: &LockRows) {
         let now = self.input.view.now;
         let intervals = self.input.intervals;
@@ -46,8 +46,9 @@ impl Drawing<'_> {
             .marks
             .iter()
             .filter(|it| {
-                let is_append = matches!(it.kind, MarkKind::Appended | MarkKind::Refused);
-                is_append
+                let concerns_file =
+                    matches!(it.kind, MarkKind::Appended | MarkKind::Refused | MarkKind::TornRead);
+                concerns_file
                     && it.lock == rows.lock
                     && it.at <= now
                     && self.axis.overlaps(it.at, it.at)
@@ -79,7 +80,7 @@ impl Drawing<'_> {
         let mut witnesses = self.input.view.flags.iter();
         if witnesses.any(|flag| flag.record == mark.record) {
             Look::Violating
-        } else if mark.kind == MarkKind::Refused {
+        } else if matches!(mark.kind, MarkKind::Refused | MarkKind::TornRead) {
             Look::Refused
         } else {
             Look::Accepted

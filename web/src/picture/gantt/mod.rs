@@ -370,8 +370,15 @@ fn belief_card(input: &GanttInput<'_>, belief: &Belief) -> Card {
 
 fn mark_card(input: &GanttInput<'_>, mark: &Mark) -> Card {
     let client = input.view.node_name(mark.client);
-    let action = if mark.kind == MarkKind::Refused { "is refused" } else { "appends" };
-    let title = format!("{client} {action} with token {} at {}", mark.token, mark.at);
+    let title = match mark.kind {
+        MarkKind::TornRead => format!("{client} reads half of an update at {}", mark.at),
+        MarkKind::Refused => {
+            format!("{client} is refused with token {} at {}", mark.token, mark.at)
+        }
+        MarkKind::Appended | MarkKind::Acknowledged | MarkKind::Fault => {
+            format!("{client} appends with token {} at {}", mark.token, mark.at)
+        }
+    };
     let sent = mark.sent_at.map_or_else(String::new, |at| format!("sent at {at}"));
     Card::new(&title, Some(mark.client), vec![input.view.lock_name(mark.lock).to_owned(), sent])
 }

@@ -79,7 +79,7 @@ impl Drawing<'_> {
             };
             let category = match mark.kind {
                 MarkKind::Appended => EventCategory::Append,
-                MarkKind::Refused => EventCategory::Reject,
+                MarkKind::Refused | MarkKind::TornRead => EventCategory::Reject,
                 MarkKind::Acknowledged | MarkKind::Fault => continue,
             };
             let is_aggregated = mark.kind == MarkKind::Appended

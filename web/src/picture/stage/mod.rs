@@ -36,14 +36,14 @@ pub(crate) struct StageInput<'a> {
 
 impl<'a> StageInput<'a> {
     /// Returns the input for a scene, with nothing selected.
-    pub(crate) const fn new(scene: &'a Scene, now: VirtualTime) -> Self {
+    pub(crate) fn new(scene: &'a Scene, now: VirtualTime) -> Self {
         Self {
             scene,
             now,
             selected: None,
             marks_doomed_packets: false,
             reduced_motion: false,
-            wait_cycle: &[],
+            wait_cycle: scene.wait_cycles.first().map_or(&[], Vec::as_slice),
         }
     }
 }
