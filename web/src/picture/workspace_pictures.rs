@@ -1,6 +1,6 @@
 //! The pictures of a workspace, in the sizes of their areas on the page.
 
-use leasehold_sim::{Importance, LockId, NodeId, VirtualTime};
+use leasehold_sim::{Importance, VirtualTime};
 
 use super::card::{Card, card_shape};
 use super::gantt::{self, GanttInput, gantt, lease_axis};
@@ -11,7 +11,6 @@ use super::stage::{self, StageInput, stage};
 use super::tape::{TapeInput, tape};
 use crate::model::comparison::{Comparison, ComparisonMode};
 use crate::model::lease_view::LeaseView;
-use crate::model::scene::Scene;
 use crate::model::shortcuts::View;
 use crate::model::target::Target;
 use crate::model::timeline::Timeline;
@@ -113,9 +112,7 @@ impl<'a> WorkspacePictures<'a> {
     fn stage(&self) -> Picture {
         let workspace = self.workspace;
         let scene = workspace.scene();
-        let cycle = wait_cycle(&scene);
         let input = StageInput {
-            wait_cycle: &cycle,
             selected: workspace.selected,
             marks_doomed_packets: workspace.quiz.hidden_after().is_none()
                 && !workspace.quiz.is_enabled,
@@ -247,12 +244,6 @@ impl<'a> WorkspacePictures<'a> {
         }
         pictures
     }
-}
-
-/// Returns the first deadlock: each client waits for the lock that the next client holds.
-fn wait_cycle(scene: &Scene) -> Vec<(NodeId, LockId)> {
-    let first = scene.wait_cycles.first().into_iter().flatten();
-    first.map(|edge| (edge.waiter, edge.lock)).collect()
 }
 
 /// A side of a comparison: A is the current run.
