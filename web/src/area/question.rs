@@ -64,7 +64,10 @@ impl PageArea for QuestionArea {
 impl QuestionArea {
     /// Ends the fast-forward to the answer at once, if the user prefers reduced motion.
     pub(super) fn follow(workspace: &mut Workspace, reduced_motion: bool) {
-        if reduced_motion && workspace.quiz.phase == QuizPhase::Revealing {
+        if reduced_motion
+            && workspace.quiz.phase == QuizPhase::Revealing
+            && workspace.player.is_fast_forwarding()
+        {
             workspace.jump_to_answer();
         }
     }

@@ -6,6 +6,7 @@ use yew::{AttrValue, Html, Properties, classes, component, html};
 
 use super::who::text_with_clients;
 use crate::model::client_names::ClientNames;
+use crate::picture::presented_text::caption_size;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct CaptionProps {
@@ -22,7 +23,8 @@ pub(crate) struct CaptionProps {
 pub(crate) fn Caption(props: &CaptionProps) -> Html {
     let live = if props.is_announced { "polite" } else { "off" };
     html! {
-        <p class={classes!("caption", props.is_warning.then_some("alarm"))} data-testid="caption"
+        <p class={classes!("caption", caption_size(&props.text),
+            props.is_warning.then_some("alarm"))} data-testid="caption"
             role="status" aria-live={live}>
             { text_with_clients(&props.text, &props.clients) }
         </p>

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use yew::{AttrValue, Callback, Html, Properties, classes, component, html};
 
 use super::icon::drawn;
+use super::key_hint::by_pointer;
 use super::who::text_with_clients;
 use crate::model::client_names::ClientNames;
 use crate::model::quiz::QuizPhase;
@@ -78,7 +79,10 @@ fn QuestionFooter(props: &QuestionFooterProps) -> Html {
         <footer>
             if phase == QuizPhase::Open {
                 if props.is_alone {
-                    <p>{ "Choose an answer or press its number." }</p>
+                    <p>{ by_pointer(
+                        "Choose an answer or press its number.",
+                        "Tap your answer.",
+                    ) }</p>
                 } else {
                     { timer_button(props.seconds_left, &props.ontimer) }
                 }

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use leasehold_sim::{Explainer, Importance, Invariant, NodeId, RecordId, Run, VirtualTime};
+use leasehold_sim::{
+    Explainer, Importance, Invariant, NodeId, RecordId, RecordKind, Run, VirtualTime,
+};
 
 use super::timeline::Timeline;
 
@@ -100,6 +102,15 @@ fn client_of(run: &Run, explainer: &Explainer<'_>, record: RecordId) -> Option<N
     client.filter(|node| !node.is_server() && usize::from(node.0) <= run.config.clients.len())
 }
 
+/// Whether the server hears nothing from a client with such a record.
+const fn begins_silence(kind: RecordKind) -> bool {
+    matches!(kind, RecordKind::Paused { .. } | RecordKind::Crashed { .. } | RecordKind::Cut { .. })
+}
+
+const fn ends_silence(kind: RecordKind) -> bool {
+    matches!(kind, RecordKind::Resumed | RecordKind::Restarted | RecordKind::Healed { .. })
+}
+
 /// Finds the key events that led to a record.
 struct CauseFinder<'a> {
     explainer: Explainer<'a>,
@@ -111,9 +122,29 @@ impl CauseFinder<'_> {
     fn causes(&self, of: RecordId) -> Vec<RecordId> {
         let description = self.explainer.describe(of);
         let mut causes = description.map(|it| it.causes).unwrap_or_default();
+        causes.extend(self.silencing_fault(of));
         // A record later than its effect is not a cause.
         causes.retain(|cause| *cause < of);
         causes
+    }
+
+    /// Returns the fault that made the server hear nothing from a client, if a record says that the
+    /// client's lease has expired.
+    fn silencing_fault(&self, expiry: RecordId) -> Option<RecordId> {
+        let record = self.explainer.record(expiry)?;
+        let client = record.kind.subject().client?;
+        let is_expiry = matches!(record.kind, RecordKind::SessionExpired { .. })
+            || (record.node.is_server() && Importance::from_record(record) == Importance::Expiry);
+        if !is_expiry {
+            return None;
+        }
+        let mut earlier = (0..expiry.0).rev().map(RecordId);
+        let kind = |id: RecordId| self.explainer.record(id).map(|record| record.kind);
+        let last = earlier.find(|id| {
+            let is_client = self.explainer.record(*id).is_some_and(|it| it.node == client);
+            is_client && kind(*id).is_some_and(|kind| begins_silence(kind) || ends_silence(kind))
+        });
+        last.filter(|id| kind(*id).is_some_and(begins_silence))
     }
 
     fn is_key_event(&self, record: RecordId) -> bool {
@@ -211,14 +242,15 @@ mod tests {
     }
 
     #[test]
-    fn stale_append_is_explained_from_the_grant_on() {
+    fn stale_append_is_explained_from_the_pause_on() {
         let scenario = Scenario::from_name("gc-pause").unwrap();
         let timeline = timeline_at_end(&scenario, &[Protection::Fencing]);
         let (_, witness) = timeline.violated()[0];
         let mut chain = CauseChain::new(&timeline, witness).unwrap();
         let sentences: Vec<&str> = chain.slides.iter().map(|it| it.sentence.as_str()).collect();
         let story = sentences.join("\n");
-        for part in ["grants file_0 to client_1", "lease expired", "grants file_0 to client_2"] {
+        for part in ["client_1 is paused", "client_1's lease expired", "grants file_0 to client_2"]
+        {
             assert!(story.contains(part), "{part} is missing:\n{story}");
         }
         assert!(chain.slides.last().unwrap().violations[0].starts_with("S2 Token order: "));

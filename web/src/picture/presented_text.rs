@@ -14,7 +14,7 @@ const SCALES: [f64; 4] = [1.0, 0.85, 0.72, 0.6];
 
 /// The inside of the panel beside the stage.
 const PANEL_WIDTH: f64 = 40.5;
-const PANEL_HEIGHT: f64 = 21.2;
+const PANEL_HEIGHT: f64 = 20.4;
 
 /// The inside of the strip at the top.
 const STRIP_WIDTH: f64 = 97.0;
@@ -39,7 +39,7 @@ pub(crate) fn question_size(question: &str, options: &[String]) -> &'static str 
         let options = options
             .iter()
             .map(|it| lines(it, size, option_width) * size * LINE + 0.45 * size + 0.3);
-        lines(question, size, PANEL_WIDTH) * size * LINE + 0.5 + options.sum::<f64>() + BUTTONS
+        bold_lines(question, size, PANEL_WIDTH) * size * LINE + 0.5 + options.sum::<f64>() + BUTTONS
     })
 }
 
@@ -48,8 +48,20 @@ pub(crate) fn explanation_size(sentence: &str, others: &[&str]) -> &'static str 
     largest_fitting(PANEL_HEIGHT, |size| {
         let small = size * 0.85;
         let others = others.iter().map(|it| lines(it, small, PANEL_WIDTH) * small * LINE + 0.4);
-        let head = size * 0.85 * LINE * 2.0;
-        head + lines(sentence, size, PANEL_WIDTH) * size * LINE + others.sum::<f64>() + BUTTONS
+        let head = size * 0.85 * LINE * 2.0 + 0.8;
+        head + bold_lines(sentence, size * 1.06, PANEL_WIDTH) * size * LINE
+            + others.sum::<f64>()
+            + BUTTONS
+    })
+}
+
+/// Returns the class of a caption, which has one line at the full size, and two at a smaller one.
+pub(crate) fn caption_size(caption: &str) -> &'static str {
+    // One line of the full size, and two of the second size, have the same height.
+    let lines_max = |size: f64| if size < SIZE { 2.0 } else { 1.0 };
+    largest_fitting(0.0, |size| {
+        let needed = bold_lines(caption, size * 1.05, STRIP_WIDTH);
+        (needed - lines_max(size)).max(0.0)
     })
 }
 
@@ -63,10 +75,21 @@ pub(crate) fn strip_size(title: &str, chips: &[String]) -> &'static str {
 
 /// Returns the number of lines of a wrapped text.
 fn lines(text: &str, size: f64, width: f64) -> f64 {
+    wrapped_lines(text, size, width, text_width)
+}
+
+/// Returns the number of lines of a wrapped bold text.
+fn bold_lines(text: &str, size: f64, width: f64) -> f64 {
+    wrapped_lines(text, size, width, bold_width)
+}
+
+fn wrapped_lines(text: &str, size: f64, width: f64, measure: fn(&str, f64) -> f64) -> f64 {
     let (mut count, mut used) = (1, 0.0);
     for word in text.split(' ') {
-        let space = if used > 0.0 { text_width(" ", size) } else { 0.0 };
-        let word = text_width(word, size);
+        let space = if used > 0.0 { measure(" ", size) } else { 0.0 };
+        // A client has a disc before its name, and a name usually has an underscore.
+        let disc = if word.contains('_') { size * 1.4 } else { 0.0 };
+        let word = measure(word, size) + disc;
         if used + space + word > width && used > 0.0 {
             count += 1;
             used = word;

@@ -18,6 +18,9 @@ const NARROW_PX: f64 = 480.0;
 /// The smallest font size of names, in pixels.
 const TEXT_MIN_PX: f64 = 10.0;
 
+/// The width of a column layout with short lines, in em.
+const COMPACT_EMS: f64 = 44.0;
+
 /// How far left of the server the links of a narrow picture bend, in em. Before, they are level, so
 /// that packets do not cover the names below.
 const NARROW_BEND_EM: f64 = 2.2;
@@ -126,13 +129,17 @@ impl Layout {
     fn column(area: Area, count: usize, locks: usize) -> Option<Self> {
         let Area { width, height, .. } = area;
         let step = height / to_f64(count.max(1));
-        let target = area.em.min(width / 56.0);
+        // While presenting, large type matters more than long lines.
+        let is_compact = area.em * COMPACT_EMS > width;
+        let (ems, names, server, files) =
+            if is_compact { (COMPACT_EMS, 9.0, 12.5, 9.5) } else { (56.0, 12.5, 15.0, 10.5) };
+        let target = area.em.min(width / ems);
         let em = target.min(step / 2.75);
         if count > 0 && em < (target * 0.78).max(TEXT_MIN_PX) {
             return None;
         }
         let r = ((step / 2.0 - 2.0) / EXTENT).min(em * 1.55);
-        let name_width = clamp(width * 0.25, em * 12.5, em * 19.0);
+        let name_width = clamp(width * if is_compact { 0.2 } else { 0.25 }, em * names, em * 19.0);
         let x = name_width + em * 0.8 + r * EXTENT;
         let bulge = if count > 2 { (width * 0.03).min(em * 2.0) } else { 0.0 };
         let clients = (0..count).map(|index| {
@@ -140,9 +147,9 @@ impl Layout {
             let distance = (y / height - 0.5) * 2.0;
             (x + bulge * (0.7 - distance * distance), y)
         });
-        let file_width = clamp(width * 0.19, em * 10.5, em * 14.0);
+        let file_width = clamp(width * 0.19, em * files, em * 14.0);
         let file_left = width - file_width - em * 0.8;
-        let server_width = em * 15.0;
+        let server_width = em * server;
         let right = file_left - em * 1.8;
         let layout = Self {
             client_radius: r,
