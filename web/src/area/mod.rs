@@ -24,6 +24,8 @@ pub(crate) mod page_state;
 pub(crate) mod panels;
 pub(crate) mod player;
 pub(crate) mod present;
+#[cfg(test)]
+mod present_tests;
 pub(crate) mod question;
 pub(crate) mod scenario;
 pub(crate) mod search;

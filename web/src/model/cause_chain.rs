@@ -178,44 +178,60 @@ impl CauseFinder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_sim::{Protection, library};
+    use leasehold_sim::{Protection, Scenario, library};
 
-    fn chain_to_end(
-        scenario: &leasehold_sim::Scenario,
-        without: &[Protection],
-    ) -> (Timeline, Vec<RecordId>) {
-        let mut timeline = Timeline::new(scenario.run_without(&without.iter().copied().collect()));
+    fn timeline_at_end(scenario: &Scenario, without: &[Protection]) -> Timeline {
+        let without = without.iter().copied().collect();
+        let mut timeline = Timeline::new(scenario.run_without(&without));
         timeline.go_to(timeline.end());
-        let important = timeline
-            .past()
-            .iter()
-            .enumerate()
-            .filter(|(_, record)| Importance::from_record(record) >= Importance::Release);
-        let ids = important.map(|(index, _)| RecordId(u32::try_from(index).unwrap())).collect();
-        (timeline, ids)
+        timeline
     }
 
     #[test]
-    fn print_chains() {
+    fn every_key_event_has_a_chain_that_ends_with_it() {
         for scenario in library() {
-            let without: Vec<Protection> = scenario.switches.iter().take(1).copied().collect();
-            let (timeline, ids) = chain_to_end(&scenario, &without);
-            let target =
-                timeline.violated().first().map(|it| it.1).or(ids.iter().rev().nth(2).copied());
-            let Some(target) = target else { continue };
-            let chain = CauseChain::new(&timeline, target).unwrap();
-            println!("== {} {:?}", scenario.name, without);
-            for slide in &chain.slides {
-                println!(
-                    "  {} {:?} {} | because {:?} | led to {:?} {:?}",
-                    slide.at,
-                    slide.client,
-                    slide.sentence,
-                    slide.reason,
-                    slide.led_to,
-                    slide.violations
-                );
+            let switch: Vec<Protection> = scenario.switches.iter().take(1).copied().collect();
+            let timeline = timeline_at_end(&scenario, &switch);
+            let violations = timeline.violated().into_iter().map(|(_, witness)| witness);
+            let key_events = timeline
+                .past()
+                .iter()
+                .zip(0..)
+                .filter(|(record, _)| Importance::from_record(record) >= Importance::Refusal);
+            let targets = key_events.map(|(_, id)| RecordId(id)).take(5).chain(violations);
+            for target in targets {
+                let chain = CauseChain::new(&timeline, target).unwrap();
+                let records: Vec<RecordId> = chain.slides.iter().map(|it| it.record).collect();
+                assert!(records.is_sorted() && records.len() <= EVENTS_MAX, "{records:?}");
+                assert_eq!(records.last(), Some(&target), "{}", scenario.name);
+                let (last, causes) = chain.slides.split_last().unwrap();
+                assert!(last.led_to.is_none() && causes.iter().all(|it| it.led_to.is_some()));
             }
         }
+    }
+
+    #[test]
+    fn stale_append_is_explained_from_the_grant_on() {
+        let scenario = Scenario::from_name("gc-pause").unwrap();
+        let timeline = timeline_at_end(&scenario, &[Protection::Fencing]);
+        let (_, witness) = timeline.violated()[0];
+        let mut chain = CauseChain::new(&timeline, witness).unwrap();
+        let sentences: Vec<&str> = chain.slides.iter().map(|it| it.sentence.as_str()).collect();
+        let story = sentences.join("\n");
+        for part in ["grants file_0 to client_1", "lease expired", "grants file_0 to client_2"] {
+            assert!(story.contains(part), "{part} is missing:\n{story}");
+        }
+        assert!(chain.slides.last().unwrap().violations[0].starts_with("S2 Token order: "));
+        assert_eq!(chain.progress().0, 1);
+        assert!(!chain.step(false));
+        while chain.step(true) {}
+        assert_eq!(chain.slide().record, witness);
+        assert_eq!(chain.progress().0, chain.progress().1);
+    }
+
+    #[test]
+    fn the_future_has_no_explanation() {
+        let timeline = Timeline::new(Scenario::from_name("gc-pause").unwrap().resolve_run());
+        assert_eq!(CauseChain::new(&timeline, RecordId(50)), None);
     }
 }
