@@ -1,6 +1,7 @@
 // Looks at the page as a user sees it and reports what is wrong with the picture: `visualAudit`
 // walks the visible elements and the shapes of all SVG pictures and returns its findings as an
-// array of [kind, element, detail]. While a dialog is open, it looks at the dialog alone.
+// array of [kind, element, detail]. While a dialog is open, it looks at the dialog alone: what a
+// dialog covers is covered on purpose.
 //
 // Deliberately not reported: what a scroll container hides (it can be scrolled into view), text
 // for screen readers only, text with an ellipsis whose whole text is in a title, the size of marks
@@ -506,7 +507,7 @@
   window.visualAudit = given => {
     options = given;
     [styles, rects, colors, findings] = [new Map(), new Map(), new Map(), []];
-    scope = [...document.querySelectorAll('dialog:modal')].at(-1) ?? document.body;
+    scope = [...document.querySelectorAll('dialog:modal, [role=dialog]')].at(-1) ?? document.body;
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
     try {
       const all = texts();

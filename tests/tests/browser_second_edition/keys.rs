@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::{open, open_page};
 
+/// The keys that switch protections while Shift is pressed, from the first protection to the last.
+const PROTECTION_KEYS: &str = "1234567890ASW";
+
 #[test]
 fn every_protection_can_be_switched_by_a_key() {
     let (page, browser) = open_page("scenario=five-clients");
@@ -16,12 +19,12 @@ fn every_protection_can_be_switched_by_a_key() {
         ("thundering-herd", "backoff"),
         ("client-crash", "heartbeats"),
     ] {
-        let is_switched = (1..=9).any(|digit: u32| {
+        let is_switched = PROTECTION_KEYS.chars().any(|key| {
             open(&page, &browser, &format!("scenario={scenario}"));
             let id = format!("protection-{protection}");
             let state = || browser.attribute(&id, "aria-pressed");
             let before = state();
-            browser.press(&format!("{}{digit}", Browser::SHIFT));
+            browser.press(&format!("{}{key}", Browser::SHIFT));
             browser.wait_until_settled();
             state() != before
         });

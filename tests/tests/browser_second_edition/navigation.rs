@@ -70,6 +70,15 @@ fn a_reload_keeps_the_time() {
     }
     browser.wait_until_settled();
     let (time, state) = (browser.text("time"), browser.attribute("digest", "data-here"));
+    // The address follows at a limited rate.
+    wait_for("the address", || {
+        let tenths = browser.run(
+            "const query = new URLSearchParams(location.search);
+             const ms = Number(query.get('t') ?? query.get('us') / 1000);
+             return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`",
+        );
+        (tenths.as_str() == time.as_deref()).then_some(())
+    });
     browser.run("window.isOld = true; location.reload()");
     wait_for("the reload", || (browser.run("return window.isOld ?? null").is_null()).then_some(()));
     browser.wait_for_text("time", |it| it.ends_with(" s"));

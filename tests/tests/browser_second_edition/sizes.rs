@@ -7,25 +7,29 @@ use crate::{is_visible, open_page};
 #[test]
 fn type_is_larger_on_a_larger_screen() {
     let (_page, browser) = open_page("scenario=gc-pause&t=12000");
-    let sizes = || {
+    let sizes = |selectors: &[&str]| -> Vec<f64> {
         browser.wait_until_settled();
-        browser.run(
-            "return ['[data-testid=caption]', '#stage text.name', '[data-testid=time]',
-                '[data-testid=gantt] text']
-                .map(it => parseFloat(getComputedStyle(document.querySelector(it)).fontSize))",
-        )
+        let size = |selector: &&str| {
+            let size = browser.run(&format!(
+                "return parseFloat(getComputedStyle(document.querySelector('{selector}')).fontSize)"
+            ));
+            size.as_f64().unwrap_or_default()
+        };
+        selectors.iter().map(size).collect()
     };
+    let pictures = ["#stage text.name", "[data-testid=gantt] text"];
+    let presented = ["[data-testid=caption]", "[data-testid=time]"];
     for is_presenting in [false, true] {
         if is_presenting {
             browser.press("p");
         }
+        let texts = if is_presenting { [pictures, presented].concat() } else { pictures.to_vec() };
         browser.resize(1280, 720);
-        let small = sizes();
+        let small = sizes(&texts);
         browser.resize(1920, 1080);
-        let large = sizes();
-        for (index, small) in small.as_array().unwrap().iter().enumerate() {
-            let (small, large) = (small.as_f64().unwrap(), large[index].as_f64().unwrap());
-            let text = format!("text {index}, presenting: {is_presenting}");
+        let large = sizes(&texts);
+        for ((text, small), large) in texts.iter().zip(small).zip(large) {
+            let text = format!("{text}, presenting: {is_presenting}");
             assert!(large >= small * 1.2, "{text}: {large} px at 1920, {small} px at 1280");
         }
     }
