@@ -94,11 +94,7 @@ impl Player {
     }
 
     /// Whether a fast-forward is in progress.
-<<<<<<< HEAD
-    #[allow(dead_code, reason = "no button shows it yet")]
-=======
     #[cfg(test)]
->>>>>>> p17b
     pub(crate) fn is_fast_forwarding(&self) -> bool {
         !self.passages.is_empty()
     }

@@ -369,16 +369,6 @@ impl Workspace {
         }
         // The answer may show at the time of the question.
         self.update_quiz_position(false);
-<<<<<<< HEAD
-=======
-    }
-
-    /// Turns stops and question on or off.
-    pub(super) fn set_quiz_enabled(&mut self, is_enabled: bool) {
-        self.quiz.is_enabled = is_enabled;
-        self.quiz.reset();
-        self.update_quiz_position(false);
->>>>>>> p17b
     }
 
     /// Turns stops and question on or off.
