@@ -94,7 +94,6 @@ impl Player {
     }
 
     /// Whether a fast-forward is in progress.
-    #[cfg(test)]
     pub(crate) fn is_fast_forwarding(&self) -> bool {
         !self.passages.is_empty()
     }
