@@ -81,9 +81,11 @@ const RECORD_KINDS: &[&str] = &[
     r#"{"kind":"wait_ended","lock":0,"client":1,"session":2,"seq":3,"cause":"timeout","index":5}"#,
     r#"{"kind":"file_appended","lock":0,"client":1,"session":2,"seq":3,"token":4,"line":5,"index":6}"#,
     r#"{"kind":"request_refused","client":1,"message":"append_file","lock":0,"token":3,"current":4,"code":"stale_token","seq":5}"#,
+    r#"{"kind":"file_appended","lock":0,"client":1,"session":4294967296,"seq":9007199254740993,"token":18446744073709551614,"line":70000,"index":2147483648}"#,
     r#"{"kind":"lease_renewed","client":1,"session":2,"seq":3}"#,
     r#"{"kind":"duplicate_answered","client":1,"message":"append_file","session":2,"seq":3}"#,
     r#"{"kind":"stored","through":9}"#,
+    r#"{"kind":"stored","through":18446744073709551615}"#,
     r#"{"kind":"write_failed"}"#,
     r#"{"kind":"flush_failed"}"#,
     r#"{"kind":"called","message":"append_file","lock":0,"token":1}"#,
@@ -95,6 +97,8 @@ const RECORD_KINDS: &[&str] = &[
     r#"{"kind":"session_lost"}"#,
     r#"{"kind":"finished"}"#,
     r#"{"kind":"ended"}"#,
+    r#"{"kind":"unseen","events":1000000000000}"#,
+    r#"{"kind":"unseen","events":null}"#,
 ];
 
 #[test]
@@ -102,7 +106,7 @@ fn every_variant_survives_a_json_round_trip() {
     check_round_trip::<Action>("action", 16, ACTIONS);
     check_round_trip::<ScriptStep>("do", 6, STEPS);
     check_round_trip::<Measure>("of", 9, MEASURES);
-    check_round_trip::<RecordKind>("kind", 43, RECORD_KINDS);
+    check_round_trip::<RecordKind>("kind", 44, RECORD_KINDS);
 }
 
 /// The JSON of a variant is flattened into an object with other fields.
@@ -118,7 +122,7 @@ fn flattened_variants_keep_the_fields_of_the_outer_object() {
     for causes in ["[]", "[3]", "[3,4]", "[null,4]"] {
         check_round_trip::<Record>(
             "kind",
-            43,
+            44,
             &wrap(prefix, RECORD_KINDS, &format!(r#","causes":{causes}"#)),
         );
     }
@@ -194,7 +198,7 @@ fn errors_in_runs_name_the_field() {
             "missing field `kept`",
         ),
         (
-            r#"{"at_us":1,"local_ms":1,"node":0,"kind":"working","ms":4294967296,"causes":[]}"#,
+            r#"{"at_us":1,"local_ms":1,"node":0,"kind":"working","ms":-1,"causes":[]}"#,
             "invalid value: integer",
         ),
     ]);

@@ -23,16 +23,16 @@ pub(super) struct AppendCalls {
 struct ClientCalls {
     /// The last append calls, numbered from 1.
     appends: Recent<Append, CAPACITY>,
-    count: u32,
+    count: u64,
     /// Sequence number of each request, and number of its call.
-    sent: Recent<(u32, u32), CAPACITY>,
+    sent: Recent<(u64, u64), CAPACITY>,
     /// The largest of these sequence numbers.
-    highest: u32,
+    highest: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Append {
-    number: u32,
+    number: u64,
     line: LineState,
     /// Whether the call has returned that the line is not written.
     is_reported_failed: bool,
@@ -54,7 +54,7 @@ enum RefusalState {
 enum LineState {
     Absent,
     /// In the file, by the event at this log index.
-    Written(u32),
+    Written(u64),
     /// Lost in a crash. Whether that violates S5 is checked elsewhere.
     Lost,
 }
@@ -71,7 +71,7 @@ impl AppendCalls {
         calls.appends.push(Append { number, line, is_reported_failed: false, refusal });
     }
 
-    pub(super) fn observe_request(&mut self, client: NodeId, seq: u32) {
+    pub(super) fn observe_request(&mut self, client: NodeId, seq: u64) {
         let Some(calls) = self.client_calls(client) else { return };
         // The search is skipped for new requests, which is nearly every one.
         if seq > calls.highest || calls.sent.index_of(seq).is_none() {
@@ -81,7 +81,7 @@ impl AppendCalls {
     }
 
     /// Records a refusal for a failed disk.
-    pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: u32) {
+    pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: u64) {
         if let Some(append) = self.append_for_request(client, seq) {
             append.refusal = RefusalState::Volatile;
             self.has_volatile_refusals = true;
@@ -109,7 +109,7 @@ impl AppendCalls {
 
     /// Records that a line is written, and returns whether it is the first one of its call and the
     /// call has not returned a failure.
-    pub(super) fn observe_write(&mut self, client: NodeId, seq: u32, index: u32) -> bool {
+    pub(super) fn observe_write(&mut self, client: NodeId, seq: u64, index: u64) -> bool {
         let Some(append) = self.append_for_request(client, seq) else { return true };
         let is_first = !matches!(append.line, LineState::Written(_));
         append.line = LineState::Written(index);
@@ -131,7 +131,7 @@ impl AppendCalls {
         }
     }
 
-    pub(super) fn recover(&mut self, through: u32) {
+    pub(super) fn recover(&mut self, through: u64) {
         for append in self.clients.iter_mut().flat_map(|calls| calls.appends.as_mut_slice()) {
             if matches!(append.line, LineState::Written(index) if index > through) {
                 append.line = LineState::Lost;
@@ -144,14 +144,14 @@ impl AppendCalls {
     }
 
     /// Returns the append that was sent with this sequence number.
-    fn append_for_request(&mut self, client: NodeId, seq: u32) -> Option<&mut Append> {
+    fn append_for_request(&mut self, client: NodeId, seq: u64) -> Option<&mut Append> {
         let calls = self.client_calls(client)?;
         calls.append(calls.sent.index_of(seq)?)
     }
 }
 
 impl ClientCalls {
-    fn append(&mut self, number: u32) -> Option<&mut Append> {
+    fn append(&mut self, number: u64) -> Option<&mut Append> {
         self.appends.as_mut_slice().iter_mut().rev().find(|append| append.number == number)
     }
 }

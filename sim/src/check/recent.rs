@@ -46,9 +46,9 @@ impl<T, const CAPACITY: usize> Recent<T, CAPACITY> {
     }
 }
 
-impl<const CAPACITY: usize> Recent<(u32, u32), CAPACITY> {
+impl<const CAPACITY: usize> Recent<(u64, u64), CAPACITY> {
     /// Returns the value of the last entry with this key.
-    pub(super) fn index_of(&self, number: u32) -> Option<u32> {
+    pub(super) fn index_of(&self, number: u64) -> Option<u64> {
         self.as_slice().iter().rev().find(|(key, _)| *key == number).map(|(_, index)| *index)
     }
 }

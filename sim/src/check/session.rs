@@ -8,32 +8,32 @@ const HEARTBEATS_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     /// The log index of the event that opened the session.
-    pub(super) opened_at: u32,
-    pub(super) renewed_ms: u32,
+    pub(super) opened_at: u64,
+    pub(super) renewed_ms: u64,
     /// Executed requests: sequence number and log index.
-    executed: Recent<(u32, u32)>,
+    executed: Recent<(u64, u64)>,
     /// The smallest and the largest sequence number that was executed.
-    seq_range: (u32, u32),
+    seq_range: (u64, u64),
     /// Sequence numbers of requests that only renewed the lease, and the largest of them. The
     /// server does not log these, so a crash discards them.
-    heartbeats: Recent<u32, HEARTBEATS_MAX>,
-    highest_heartbeat: u32,
+    heartbeats: Recent<u64, HEARTBEATS_MAX>,
+    highest_heartbeat: u64,
 }
 
 impl Session {
-    pub(super) fn new(opened_at: u32, renewed_ms: u32) -> Self {
+    pub(super) fn new(opened_at: u64, renewed_ms: u64) -> Self {
         Self {
             opened_at,
             renewed_ms,
             executed: Recent::default(),
-            seq_range: (u32::MAX, 0),
+            seq_range: (u64::MAX, 0),
             heartbeats: Recent::default(),
             highest_heartbeat: 0,
         }
     }
 
     /// Records an execution, and returns whether it is the first one of the request.
-    pub(super) fn record_execution(&mut self, seq: u32, index: u32) -> bool {
+    pub(super) fn record_execution(&mut self, seq: u64, index: u64) -> bool {
         let is_first = self.executed_at(seq).is_none();
         let (smallest, largest) = self.seq_range;
         self.seq_range = (smallest.min(seq), largest.max(seq));
@@ -42,7 +42,7 @@ impl Session {
     }
 
     /// Records a renewal, and returns whether it is the first one of the request.
-    pub(super) fn record_heartbeat(&mut self, seq: u32) -> bool {
+    pub(super) fn record_heartbeat(&mut self, seq: u64) -> bool {
         // The search is skipped for new requests, which is nearly every one.
         let is_first = seq > self.highest_heartbeat || !self.heartbeats.as_slice().contains(&seq);
         self.highest_heartbeat = self.highest_heartbeat.max(seq);
@@ -50,13 +50,13 @@ impl Session {
         is_first
     }
 
-    pub(super) fn recover(&mut self, through: u32) {
+    pub(super) fn recover(&mut self, through: u64) {
         self.executed.retain(|(_, index)| *index <= through);
         self.heartbeats = Recent::default();
     }
 
     /// Returns the log index at which a request was executed.
-    pub(super) fn executed_at(&self, seq: u32) -> Option<u32> {
+    pub(super) fn executed_at(&self, seq: u64) -> Option<u64> {
         // The search is skipped for new requests and for those of other sessions.
         let (smallest, largest) = self.seq_range;
         if seq < smallest || seq > largest {

@@ -16,17 +16,17 @@ pub(super) struct WaitQueues {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
-    session: u32,
-    seq: u32,
-    heard_ms: u32,
+    session: u64,
+    seq: u64,
+    heard_ms: u64,
     /// Whether it has sent a request since the last start of the server. Until then the server
     /// cannot distinguish it from a crashed client.
     has_spoken: bool,
 }
 
 impl Waiter {
-    const fn is_silent(self, local_ms: u32) -> bool {
-        local_ms.saturating_sub(self.heard_ms) as u64 >= SILENCE_MAX.as_millis()
+    const fn is_silent(self, local_ms: u64) -> bool {
+        local_ms.saturating_sub(self.heard_ms) >= SILENCE_MAX.as_millis()
     }
 }
 
@@ -39,20 +39,20 @@ impl WaitQueues {
         }
     }
 
-    pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u32, u32), heard_ms: u32) {
+    pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u64, u64), heard_ms: u64) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
             queue.push(Waiter { session, seq, heard_ms, has_spoken: true });
         }
     }
 
     /// Restores a waiter from the log. Its silence is measured from now.
-    pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u32, u32), heard_ms: u32) {
+    pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u64, u64), heard_ms: u64) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
             queue.push(Waiter { session, seq, heard_ms, has_spoken: false });
         }
     }
 
-    pub(super) fn dequeue(&mut self, lock: LockId, (session, seq): (u32, u32)) {
+    pub(super) fn dequeue(&mut self, lock: LockId, (session, seq): (u64, u64)) {
         let Some(queue) = self.queues.get_mut(usize::from(lock.0)) else { return };
         queue.retain(|it| (it.session, it.seq) != (session, seq));
         if queue.is_empty() {
@@ -63,9 +63,9 @@ impl WaitQueues {
     /// Records a retry of a waiting request, and returns its lock.
     pub(super) fn observe_retry(
         &mut self,
-        session: u32,
-        seq: u32,
-        local_ms: u32,
+        session: u64,
+        seq: u64,
+        local_ms: u64,
     ) -> Option<LockId> {
         for (id, queue) in (0_u8..).zip(&mut self.queues) {
             let mut waiters = queue.iter_mut();
@@ -81,8 +81,8 @@ impl WaitQueues {
     pub(super) fn would_pass_over(
         &self,
         lock: LockId,
-        (session, seq): (u32, u32),
-        local_ms: u32,
+        (session, seq): (u64, u64),
+        local_ms: u64,
     ) -> Option<bool> {
         let queue = self.queues.get(usize::from(lock.0)).filter(|queue| !queue.is_empty())?;
         let position = queue.iter().position(|it| (it.session, it.seq) == (session, seq));
@@ -91,7 +91,7 @@ impl WaitQueues {
     }
 
     /// Records that a lock is free, if an active client waits for it.
-    pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u32) {
+    pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u64) {
         let Some(queue) = self.queues.get(usize::from(lock.0)) else { return };
         if queue.iter().any(|it| it.has_spoken && !it.is_silent(local_ms))
             && !self.idle_locks.contains(&lock)

@@ -3,9 +3,9 @@
 use leasehold_core::event::{ReleaseCause, WaitEndCause};
 
 use super::Explainer;
-use super::phrases::{format_duration, percent, pluralize, refusal_text};
+use super::phrases::{format_duration, format_millis, percent, pluralize, refusal_text};
 use crate::message::RefusalCode;
-use crate::trace::{BeliefEndCause, LockId, NodeId, Record, RecordKind};
+use crate::trace::{BeliefEndCause, LockId, NodeId, Number, Record, RecordKind};
 
 /// The actor of a sentence, and its action.
 pub(super) type Clause = (String, String);
@@ -19,7 +19,7 @@ impl Explainer<'_> {
             RecordKind::Crashed { durable_through } => self.crash_clause(node, durable_through),
             RecordKind::Restarted => self.own(node, "restarts"),
             RecordKind::Paused { ms } => {
-                self.own(node, format!("is paused for {}", format_duration(ms.into())))
+                self.own(node, format!("is paused for {}", format_millis(ms)))
             }
             RecordKind::Resumed => self.own(node, "resumes"),
             RecordKind::ClockJumped { ms } => self.clock_jump_clause(node, ms),
@@ -28,7 +28,7 @@ impl Explainer<'_> {
             RecordKind::Healed { to } => self.link_clause(node, to, "is restored"),
             RecordKind::Degraded { to } => self.link_clause(node, to, "is degraded"),
             RecordKind::DiskSlowed { by_ms } => {
-                let delay = format_duration(by_ms.into());
+                let delay = format_millis(by_ms);
                 self.clause_of(node, "disk", format!("slows down: each flush takes {delay} longer"))
             }
             RecordKind::FaultsEnded => ("all faults".to_owned(), "end".to_owned()),
@@ -99,7 +99,7 @@ impl Explainer<'_> {
                 )
             }
             RecordKind::RequestRefused { client, message, lock, token, current, code, .. } => {
-                let request = self.request_text(message, lock, 0);
+                let request = self.request_text(message, lock, Number::ZERO);
                 let reason = if code == RefusalCode::StaleToken {
                     format!("token {token} is stale (current: {current})")
                 } else {
@@ -112,7 +112,7 @@ impl Explainer<'_> {
             }
             RecordKind::DuplicateAnswered { client, message, .. } => {
                 let (client, (request, _)) =
-                    (self.node_name(client), self.request_phrase(message, LockId::NONE, 0));
+                    (self.node_name(client), self.request_phrase(message, LockId::NONE, Number::ZERO));
                 self.own(
                     node,
                     format!("repeats its reply to {client}: the {request} is a duplicate"),
@@ -132,7 +132,7 @@ impl Explainer<'_> {
                 self.own(node, self.call_outcome_text(message, lock, token, outcome))
             }
             RecordKind::Believed { lock, token, until } => {
-                let lock = self.lock_name(lock);
+                let (lock, until) = (self.lock_name(lock), self.time_label(until));
                 self.own(
                     node,
                     format!("may believe until {until} that it holds {lock} (token {token})"),
@@ -148,15 +148,12 @@ impl Explainer<'_> {
                 self.own(node, format!("checks its lease: it {verb} that it holds {lock}"))
             }
             RecordKind::Working { ms } => {
-                self.own(node, format!("works for {}", format_duration(ms.into())))
+                self.own(node, format!("works for {}", format_millis(ms)))
             }
             RecordKind::SessionLost => self.own(node, "learns that its session has ended"),
             RecordKind::Finished => self.own(node, "finishes"),
             RecordKind::RunEnded => ("run".to_owned(), "ends".to_owned()),
-            RecordKind::Gap { events: 0 } => ("recording".to_owned(), "starts here".to_owned()),
-            RecordKind::Gap { events } => {
-                (format!("{events} events"), "are missing from the recording".to_owned())
-            }
+            RecordKind::Gap { events } => gap_clause(events),
         }
     }
 
@@ -173,7 +170,7 @@ impl Explainer<'_> {
         self.clause_of(from, "link", format!("to {} {action}", self.node_name(to)))
     }
 
-    fn crash_clause(&self, node: NodeId, durable_through: u32) -> Clause {
+    fn crash_clause(&self, node: NodeId, durable_through: Number) -> Clause {
         let disk = if node.is_server() {
             format!("; its disk holds the events through {durable_through}")
         } else {
@@ -219,6 +216,16 @@ impl Explainer<'_> {
             WaitEndCause::SessionEnded => "its session ended",
         };
         format!("leaves the wait queue for {}: {explanation}", self.lock_name(lock))
+    }
+}
+
+fn gap_clause(events: Number) -> Clause {
+    let are_missing = "are missing from the recording";
+    match events.get() {
+        Some(0) => ("recording".to_owned(), "starts here".to_owned()),
+        Some(1) => ("1 event".to_owned(), "is missing from the recording".to_owned()),
+        Some(events) => (format!("{events} events"), are_missing.to_owned()),
+        None => ("events before this".to_owned(), are_missing.replace("are", "may be")),
     }
 }
 

@@ -6,8 +6,7 @@ use super::Explainer;
 use super::phrases::format_duration;
 use crate::message::RefusalCode;
 use crate::protection::Protection;
-use crate::trace::{BeliefEndCause, LockId, LossCause, NodeId, Record, RecordId, RecordKind};
-use crate::virtual_time::VirtualTime;
+use crate::trace::{BeliefEndCause, LockId, LossCause, NodeId, Number, Record, RecordId, RecordKind};
 
 /// A reason, as a clause that follows "because", and the records that it refers to.
 pub(super) struct Reason {
@@ -125,7 +124,8 @@ impl Explainer<'_> {
     fn tenure(&self, related: RecordId) -> Option<Tenure> {
         let record = self.record(related)?;
         if let RecordKind::LockGranted { lock, client, token, .. } = record.kind {
-            let (client, lock, at) = (self.node_name(client), self.lock_name(lock), record.at);
+            let (client, lock) = (self.node_name(client), self.lock_name(lock));
+            let at = self.time_label(record.at);
             let text = format!("{client} has held {lock} under token {token} since {at}");
             let mut evidence = vec![related];
             let before = self.tenure_end(record.causes.related());
@@ -148,7 +148,8 @@ impl Explainer<'_> {
     fn tenure_end(&self, related: RecordId) -> Option<Reason> {
         let record = self.record(related)?;
         let RecordKind::LockReleased { lock, client, cause, .. } = record.kind else { return None };
-        let (client, lock, at) = (self.node_name(client), self.lock_name(lock), record.at);
+        let (client, lock) = (self.node_name(client), self.lock_name(lock));
+        let at = self.time_label(record.at);
         let text = match cause {
             ReleaseCause::Released => format!("{client} released {lock} at {at}"),
             ReleaseCause::Closed => format!("{client} closed its session at {at}"),
@@ -158,7 +159,7 @@ impl Explainer<'_> {
         Reason::with_evidence(text, vec![related])
     }
 
-    fn recovery_reason(&self, record: &Record, through: u32) -> Option<Reason> {
+    fn recovery_reason(&self, record: &Record, through: Number) -> Option<Reason> {
         let lost_event = self.lost_event_reason(record, through);
         if lost_event.is_some() {
             return lost_event;
@@ -171,7 +172,7 @@ impl Explainer<'_> {
     }
 
     /// Returns the first event since the last restart that the log does not contain.
-    fn lost_event_reason(&self, record: &Record, through: u32) -> Option<Reason> {
+    fn lost_event_reason(&self, record: &Record, through: Number) -> Option<Reason> {
         let position = self.trace.iter().position(|it| std::ptr::eq(it, record))?;
         let earlier = self.trace[..position].iter().enumerate();
         // Log indexes before the last recovery may have been used again after it.
@@ -186,14 +187,15 @@ impl Explainer<'_> {
                 if index > through)
         })?;
         let (_, action) = self.clause(lost_record);
-        let text = format!("its log lacks an event of {}: {action}", lost_record.at);
+        let at = self.time_label(lost_record.at);
+        let text = format!("its log lacks an event of {at}: {action}");
         Reason::with_evidence(text, vec![RecordId(u32::try_from(lost_at).ok()?)])
     }
 
     fn grant_reason(
         &self,
         record: &Record,
-        (lock, client, token): (LockId, NodeId, u32),
+        (lock, client, token): (LockId, NodeId, Number),
         from_queue: bool,
     ) -> Option<Reason> {
         let related = record.causes.related();
@@ -204,7 +206,7 @@ impl Explainer<'_> {
         };
         if let RecordKind::LockGranted { client, token: held_token, .. } = before.kind {
             // Only a server without a protection grants a lock that is held.
-            let (holder, at) = (self.node_name(client), before.at);
+            let (holder, at) = (self.node_name(client), self.time_label(before.at));
             let text = format!(
                 "the server has forgotten its grant to {holder} (token {held_token}, {at})"
             );
@@ -255,8 +257,8 @@ impl Explainer<'_> {
         } else {
             (id, last)
         };
-        let client = self.node_name(client);
-        let mut text = format!("the server last heard from {client} at {}", last.at);
+        let (client, at) = (self.node_name(client), self.time_label(last.at));
+        let mut text = format!("the server last heard from {client} at {at}");
         // 0 in recordings of real servers, whose sessions have leases of different lengths.
         if let Some(lease) = self.run.config.lease_ms.try_into().ok().filter(|ms| *ms > 0) {
             text = format!("{text}; its lease is {}", format_duration(lease));
@@ -264,7 +266,7 @@ impl Explainer<'_> {
         Reason::with_evidence(text, vec![id])
     }
 
-    fn append_reason(&self, record: &Record, token: u32) -> Option<Reason> {
+    fn append_reason(&self, record: &Record, token: Number) -> Option<Reason> {
         let related = record.causes.related();
         let tenure = self.record(related).map(|it| it.kind);
         let (text, evidence) = match tenure {
@@ -284,7 +286,7 @@ impl Explainer<'_> {
         Reason::with_evidence(format!("the server does not compare tokens; {text}"), evidence)
     }
 
-    fn refusal_reason(&self, record: &Record, token: u32, code: RefusalCode) -> Option<Reason> {
+    fn refusal_reason(&self, record: &Record, token: Number, code: RefusalCode) -> Option<Reason> {
         let tenure = self.tenure(record.causes.related());
         let (holder, previous_end, evidence) = match tenure {
             Some(tenure) => (Some(tenure.text), tenure.previous_end, tenure.evidence),
@@ -337,13 +339,13 @@ impl Explainer<'_> {
             return Reason::new("it measures its lease from when the reply arrived");
         }
         let request = self.last_request(record, packet.seq)?;
-        let sent_at: VirtualTime = self.record(request)?.at;
+        let sent_at = self.time_label(self.record(request)?.at);
         let text = format!("it measures its lease from {sent_at}, when it sent the request");
         Reason::with_evidence(text, vec![request])
     }
 
     /// Returns the last transmission of a request before a record.
-    fn last_request(&self, record: &Record, seq: u32) -> Option<RecordId> {
+    fn last_request(&self, record: &Record, seq: Number) -> Option<RecordId> {
         let until = record.causes.direct().index()?;
         let position = self.trace[..until].iter().rposition(|it| {
             let RecordKind::Sent(packet) = it.kind else { return false };

@@ -8,7 +8,7 @@ use crate::check::Invariant;
 use crate::file_lines::Lines;
 use crate::message::Message;
 use crate::run::Run;
-use crate::trace::{LockId, LossCause, NodeId, Record, RecordId, RecordKind};
+use crate::trace::{LockId, LossCause, NodeId, Number, Record, RecordId, RecordKind};
 use crate::world::World;
 
 /// A value to compute from a run and the record after which the question is asked.
@@ -117,7 +117,7 @@ impl Measure {
             }
             Self::NextToken { lock } => {
                 let grant = after.iter().find_map(|record| grant_of(record, lock));
-                Value::Number(u64::from(grant.map_or(0, |(_, token)| token)))
+                Value::Number(grant.and_then(|(_, token)| token.get()).unwrap_or(0))
             }
             Self::Violated { invariant } => {
                 let violated = world.checkers().status(invariant).witness().is_some();
@@ -169,7 +169,7 @@ fn next_holder(run: &Run, after: &[Record], lock: LockId) -> String {
 }
 
 /// Returns client and token if a record grants this lock.
-fn grant_of(record: &Record, wanted: LockId) -> Option<(NodeId, u32)> {
+fn grant_of(record: &Record, wanted: LockId) -> Option<(NodeId, Number)> {
     let RecordKind::LockGranted { lock, client, token, .. } = record.kind else { return None };
     (lock == wanted).then_some((client, token))
 }

@@ -22,6 +22,9 @@ const RETRY_DELAY_US: u64 = 400_000;
 /// work.
 const LOSSES_MAX: u32 = 2;
 
+/// The token in records of calls that have none.
+const NO_TOKEN: Token = Token::new(0);
+
 /// The key of random numbers for retry delays. No link has this key.
 const RETRY_RNG_KEY: u64 = 0xa9 << 56;
 
@@ -39,7 +42,7 @@ pub(super) struct ScriptState {
     pending_call: Option<PendingCall>,
     call_result: Option<CallResult>,
     /// The granted tokens. The script uses them even if the lock is lost.
-    tokens: Vec<(LockId, u32)>,
+    tokens: Vec<(LockId, Token)>,
     lines_written: u32,
     losses: u32,
     repeats: u32,
@@ -51,13 +54,13 @@ struct PendingCall {
     id: CallId,
     message: Message,
     lock: LockId,
-    token: u32,
+    token: Token,
     gives_up_at: VirtualTime,
 }
 
 impl ScriptState {
     /// Returns the details of the pending call, if it has this id.
-    pub(super) fn call_details(&self, id: CallId) -> Option<(Message, LockId, u32)> {
+    pub(super) fn call_details(&self, id: CallId) -> Option<(Message, LockId, Token)> {
         let call = self.pending_call.filter(|call| call.id == id)?;
         Some((call.message, call.lock, call.token))
     }
@@ -67,7 +70,7 @@ impl ScriptState {
         &mut self,
         id: CallId,
         message: Message,
-        token: u32,
+        token: Token,
         outcome: CallResult,
     ) {
         let Some(call) = self.pending_call.filter(|call| call.id == id) else { return };
@@ -91,7 +94,7 @@ impl ScriptState {
         }
     }
 
-    fn token(&self, lock: LockId) -> Option<u32> {
+    fn token(&self, lock: LockId) -> Option<Token> {
         self.tokens.iter().find(|(held_lock, _)| *held_lock == lock).map(|(_, token)| *token)
     }
 
@@ -129,10 +132,10 @@ impl World {
                 self.script_acquire(node, lock, (wait, hold, *give_up_ms), writer)
             }
             Some(ScriptStep::Work { ms }) => {
-                let ms32 = u32::try_from(*ms).unwrap_or(u32::MAX);
-                self.record_as_cause(writer, node, RecordKind::Working { ms: ms32 });
+                let kind = RecordKind::Working { ms: (*ms).into() };
+                self.record_as_cause(writer, node, kind);
                 self.update_script_state(node, ScriptState::advance);
-                self.sleep(node, ms * 1_000);
+                self.sleep(node, ms.saturating_mul(1_000));
                 false
             }
             Some(ScriptStep::Append { file, check, gap_ms }) => {
@@ -207,14 +210,14 @@ impl World {
             }
             None => {
                 let lock = self.lock_id(name);
-                self.record_call(node, Message::AcquireLock, lock, 0, writer);
+                self.record_call(node, Message::AcquireLock, lock, NO_TOKEN, writer);
                 let now = self.local_time(node);
                 let deadline = now + wait + CALL_TIMEOUT;
                 let process = self.client_mut(node).and_then(|client| client.process.as_mut());
                 let Some(process) = process else { return false };
                 let id = process.acquire(now, name.clone(), wait, hold, deadline);
-                let gives_up_at = give_up_ms.map_or(VirtualTime::NEVER, |ms| self.now + ms * 1_000);
-                self.wait_for_call(node, id, (Message::AcquireLock, lock, 0), gives_up_at)
+                let gives_up_at = give_up_ms.map_or(VirtualTime::NEVER, |ms| self.now + ms.saturating_mul(1_000));
+                self.wait_for_call(node, id, (Message::AcquireLock, lock, NO_TOKEN), gives_up_at)
             }
         }
     }
@@ -223,7 +226,7 @@ impl World {
     fn holds(&self, node: NodeId, name: &Name) -> bool {
         let (lock, now) = (self.lock_id(name), self.local_time(node));
         self.client(node).is_some_and(|client| {
-            let token = client.script_state.token(lock).map(|token| Token::new(u64::from(token)));
+            let token = client.script_state.token(lock);
             let process = client.process.as_ref();
             token.is_some_and(|token| {
                 process.is_some_and(|process| process.believes(now, name, token))
@@ -235,7 +238,7 @@ impl World {
         &mut self,
         node: NodeId,
         id: CallId,
-        (message, lock, token): (Message, LockId, u32),
+        (message, lock, token): (Message, LockId, Token),
         gives_up_at: VirtualTime,
     ) -> bool {
         let Some(client) = self.client_mut(node) else { return false };
@@ -284,15 +287,14 @@ impl World {
         let lock = self.lock_id(file);
         let now = self.local_time(node);
         let Some(client) = self.client_mut(node) else { return false };
-        let token = client.script_state.token(lock).unwrap_or(0);
-        let typed_token = Token::new(u64::from(token));
+        let token = client.script_state.token(lock).unwrap_or(NO_TOKEN);
         if !client.script_state.checked {
             client.script_state.checked = true;
             if check {
                 let holds = client
                     .process
                     .as_ref()
-                    .is_some_and(|process| process.believes(now, file, typed_token));
+                    .is_some_and(|process| process.believes(now, file, token));
                 self.record_as_cause(writer, node, RecordKind::Checked { lock, holds });
                 if !holds {
                     self.restart_from_acquire(node, script, file);
@@ -300,7 +302,7 @@ impl World {
                 }
             }
             if gap_ms > 0 {
-                self.sleep(node, gap_ms * 1_000);
+                self.sleep(node, gap_ms.saturating_mul(1_000));
                 return false;
             }
         }
@@ -313,7 +315,7 @@ impl World {
             format!("{client_name} wrote this, entry {}\n", client.script_state.lines_written);
         let Some(process) = &mut client.process else { return false };
         let data = Data::new(text.as_bytes());
-        let id = process.append(now, file.clone(), typed_token, data, now + CALL_TIMEOUT);
+        let id = process.append(now, file.clone(), token, data, now + CALL_TIMEOUT);
         self.wait_for_call(node, id, (Message::AppendFile, lock, token), VirtualTime::NEVER)
     }
 
@@ -351,8 +353,7 @@ impl World {
         let now = self.local_time(node);
         let process = self.client_mut(node).and_then(|client| client.process.as_mut());
         let Some(process) = process else { return false };
-        let typed_token = Token::new(u64::from(token));
-        let id = process.release(now, name.clone(), typed_token, now + CALL_TIMEOUT);
+        let id = process.release(now, name.clone(), token, now + CALL_TIMEOUT);
         self.wait_for_call(node, id, (Message::ReleaseLock, lock, token), VirtualTime::NEVER)
     }
 
@@ -361,12 +362,12 @@ impl World {
             self.update_script_state(node, ScriptState::advance);
             return true;
         }
-        self.record_call(node, Message::Close, LockId::NONE, 0, writer);
+        self.record_call(node, Message::Close, LockId::NONE, NO_TOKEN, writer);
         let now: Time = self.local_time(node);
         let process = self.client_mut(node).and_then(|client| client.process.as_mut());
         let Some(process) = process else { return false };
         let id = process.close(now, now + CALL_TIMEOUT);
-        self.wait_for_call(node, id, (Message::Close, LockId::NONE, 0), VirtualTime::NEVER)
+        self.wait_for_call(node, id, (Message::Close, LockId::NONE, NO_TOKEN), VirtualTime::NEVER)
     }
 
     fn take_result(&mut self, node: NodeId) -> Option<CallResult> {
