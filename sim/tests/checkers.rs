@@ -269,7 +269,8 @@ fn acknowledged_cancellation_lost_in_a_crash_violates_s5() {
             unreachable!()
         };
         let (_, queued) = find_reply(trace, BOB, Message::Queued);
-        let request = PacketSummary { message: Message::CancelAcquire, seq: after(seq, 9), ..queued };
+        let request =
+            PacketSummary { message: Message::CancelAcquire, seq: after(seq, 9), ..queued };
         let reply = PacketSummary { message: Message::Cancelled, ..request };
         let (cause, index) = (WaitEndCause::Cancelled, after(index, 1));
         let wait_ended = RecordKind::WaitEnded { lock, client, session, seq, cause, index };

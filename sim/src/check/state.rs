@@ -152,8 +152,9 @@ impl CheckerState {
                 self.renew(session, local_ms);
             }
             RecordKind::WaitRecovered { lock, session, seq, .. } => {
-                let session = session.get()?;
-                self.wait_queues.restore(lock, (session, seq.get()?), local_ms);
+                let (session, seq) = (session.get()?, seq.get()?);
+                let heard_ms = self.recovering.then_some(local_ms);
+                self.wait_queues.restore(lock, (session, seq), heard_ms);
                 self.renew(session, local_ms);
             }
             RecordKind::SessionOpened { client, session, index } => {
@@ -235,6 +236,11 @@ impl CheckerState {
         {
             self.recovering = false;
             self.check_all_beliefs(id, record.at, findings);
+        }
+        // What a server did before a restart or a gap need not have been observed.
+        let is_gap = matches!(record.kind, RecordKind::Gap { .. } | RecordKind::Restarted);
+        if is_gap && record.node.is_server() {
+            self.wait_queues.clear_idle();
         }
         if self.wait_queues.has_overdue_lock(record.at) {
             findings.record_violation(Invariant::S8, id);

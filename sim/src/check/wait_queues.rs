@@ -18,15 +18,17 @@ pub(super) struct WaitQueues {
 struct Waiter {
     session: u64,
     seq: u64,
-    heard_ms: u64,
+    /// When the server last received its request; `None` if that was before the observer began.
+    heard_ms: Option<u64>,
     /// Whether it has sent a request since the last start of the server. Until then the server
     /// cannot distinguish it from a crashed client.
     has_spoken: bool,
 }
 
 impl Waiter {
-    const fn is_silent(self, local_ms: u64) -> bool {
-        local_ms.saturating_sub(self.heard_ms) >= SILENCE_MAX.as_millis()
+    /// Whether the server may pass over it. A waiter about which too little is known may be silent.
+    fn may_be_silent(self, local_ms: u64) -> bool {
+        self.heard_ms.is_none_or(|heard| local_ms.saturating_sub(heard) >= SILENCE_MAX.as_millis())
     }
 }
 
@@ -41,12 +43,18 @@ impl WaitQueues {
 
     pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u64, u64), heard_ms: u64) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
-            queue.push(Waiter { session, seq, heard_ms, has_spoken: true });
+            queue.push(Waiter { session, seq, heard_ms: Some(heard_ms), has_spoken: true });
         }
     }
 
-    /// Restores a waiter from the log. Its silence is measured from now.
-    pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u64, u64), heard_ms: u64) {
+    /// Restores a waiter: from the log of a server that starts at `heard_ms` and measures its silence
+    /// from then on, or from the state of a running server.
+    pub(super) fn restore(
+        &mut self,
+        lock: LockId,
+        (session, seq): (u64, u64),
+        heard_ms: Option<u64>,
+    ) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
             queue.push(Waiter { session, seq, heard_ms, has_spoken: false });
         }
@@ -70,7 +78,7 @@ impl WaitQueues {
         for (id, queue) in (0_u8..).zip(&mut self.queues) {
             let mut waiters = queue.iter_mut();
             if let Some(waiter) = waiters.find(|it| (it.session, it.seq) == (session, seq)) {
-                (waiter.heard_ms, waiter.has_spoken) = (local_ms, true);
+                (waiter.heard_ms, waiter.has_spoken) = (Some(local_ms), true);
                 return Some(LockId(id));
             }
         }
@@ -87,13 +95,13 @@ impl WaitQueues {
         let queue = self.queues.get(usize::from(lock.0)).filter(|queue| !queue.is_empty())?;
         let position = queue.iter().position(|it| (it.session, it.seq) == (session, seq));
         let before = &queue[..position.unwrap_or(queue.len())];
-        Some(before.iter().any(|it| it.session != session && !it.is_silent(local_ms)))
+        Some(before.iter().any(|it| it.session != session && !it.may_be_silent(local_ms)))
     }
 
     /// Records that a lock is free, if an active client waits for it.
     pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u64) {
         let Some(queue) = self.queues.get(usize::from(lock.0)) else { return };
-        if queue.iter().any(|it| it.has_spoken && !it.is_silent(local_ms))
+        if queue.iter().any(|it| it.has_spoken && !it.may_be_silent(local_ms))
             && !self.idle_locks.contains(&lock)
         {
             self.idle_locks.push(lock);
@@ -110,7 +118,8 @@ impl WaitQueues {
         !self.idle_locks.is_empty() && self.idle_since < at
     }
 
-    /// Discards the free locks after a crash: the server cannot grant before clients contact it.
+    /// Discards the free locks: after a crash the server cannot grant before clients contact it, and
+    /// after a gap the grant may not have been observed.
     pub(super) fn clear_idle(&mut self) {
         self.idle_locks.clear();
     }

@@ -111,8 +111,10 @@ impl Explainer<'_> {
                 self.own(node, format!("renews {}'s lease", self.node_name(client)))
             }
             RecordKind::DuplicateAnswered { client, message, .. } => {
-                let (client, (request, _)) =
-                    (self.node_name(client), self.request_phrase(message, LockId::NONE, Number::ZERO));
+                let (client, (request, _)) = (
+                    self.node_name(client),
+                    self.request_phrase(message, LockId::NONE, Number::ZERO),
+                );
                 self.own(
                     node,
                     format!("repeats its reply to {client}: the {request} is a duplicate"),

@@ -6,7 +6,9 @@ use super::Explainer;
 use super::phrases::format_duration;
 use crate::message::RefusalCode;
 use crate::protection::Protection;
-use crate::trace::{BeliefEndCause, LockId, LossCause, NodeId, Number, Record, RecordId, RecordKind};
+use crate::trace::{
+    BeliefEndCause, LockId, LossCause, NodeId, Number, Record, RecordId, RecordKind,
+};
 
 /// A reason, as a clause that follows "because", and the records that it refers to.
 pub(super) struct Reason {

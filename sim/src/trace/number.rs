@@ -200,8 +200,8 @@ impl Visitor<'_> for NumberVisitor {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
-        let value = u64::try_from(value)
-            .map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))?;
+        let value =
+            u64::try_from(value).map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))?;
         Ok(Number::from(value))
     }
 
@@ -221,10 +221,7 @@ struct PageTable<const CHUNKS: usize> {
 
 impl<const CHUNKS: usize> PageTable<CHUNKS> {
     const fn new() -> Self {
-        Self {
-            chunks: [const { OnceLock::new() }; CHUNKS],
-            indices: Mutex::new(BTreeMap::new()),
-        }
+        Self { chunks: [const { OnceLock::new() }; CHUNKS], indices: Mutex::new(BTreeMap::new()) }
     }
 
     /// Returns the index of a page, and adds the page if it is new. Returns `None` if the table is
@@ -241,9 +238,10 @@ impl<const CHUNKS: usize> PageTable<CHUNKS> {
         if index == CHUNKS * CHUNK_LEN - 1 {
             return None;
         }
-        let chunk = self.chunks.get(index / CHUNK_LEN)?.get_or_init(|| {
-            (0..CHUNK_LEN).map(|_| AtomicU64::new(0)).collect()
-        });
+        let chunk = self
+            .chunks
+            .get(index / CHUNK_LEN)?
+            .get_or_init(|| (0..CHUNK_LEN).map(|_| AtomicU64::new(0)).collect());
         chunk.get(index % CHUNK_LEN)?.store(page, Memory::Release);
         let index = u32::try_from(index).ok()?;
         indices.insert(page, index);

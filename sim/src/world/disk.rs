@@ -117,8 +117,9 @@ impl World {
         disk.flush_in_progress = Some((last, flush_id));
         let config = self.context.run.config.disk;
         let mut rng = Rng::with_stream(self.context.run.seed, FLUSH_RNG_KEY | u64::from(flush_id));
-        let mut duration_us =
-            rng.between(config.flush_min_us, config.flush_max_us).saturating_add(disk.extra_delay_us);
+        let mut duration_us = rng
+            .between(config.flush_min_us, config.flush_max_us)
+            .saturating_add(disk.extra_delay_us);
         if !self.context.protections.durable_replies {
             duration_us = duration_us.saturating_add(config.write_back_ms.saturating_mul(1_000));
         }

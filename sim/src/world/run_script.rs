@@ -216,7 +216,8 @@ impl World {
                 let process = self.client_mut(node).and_then(|client| client.process.as_mut());
                 let Some(process) = process else { return false };
                 let id = process.acquire(now, name.clone(), wait, hold, deadline);
-                let gives_up_at = give_up_ms.map_or(VirtualTime::NEVER, |ms| self.now + ms.saturating_mul(1_000));
+                let gives_up_at =
+                    give_up_ms.map_or(VirtualTime::NEVER, |ms| self.now + ms.saturating_mul(1_000));
                 self.wait_for_call(node, id, (Message::AcquireLock, lock, NO_TOKEN), gives_up_at)
             }
         }

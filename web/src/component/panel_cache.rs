@@ -82,8 +82,8 @@ impl PanelCache {
             past,
             current_step_start,
             &violated,
-            workspace.filter,
-            workspace.row_limit,
+            (workspace.filter, workspace.row_limit),
+            timeline.time_display(),
         );
         if timeline.live_trace().is_some() {
             rows.iter_mut().for_each(|row| row.action = without_line_number(&row.action));

@@ -21,6 +21,7 @@ pub(crate) mod shortcuts;
 pub(crate) mod step_filter;
 pub(crate) mod stop_condition;
 pub(crate) mod target;
+pub(crate) mod time_display;
 pub(crate) mod timeline;
 pub(crate) mod violation_search;
 pub(crate) mod workspace;

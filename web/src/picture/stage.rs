@@ -212,9 +212,10 @@ fn file_sheet(layout: &Layout, index: usize, lock: &Lock) -> Option<Shape> {
     let count = format!("{plus}{}", lock.line_count);
     shapes.push(text("small", (right - em * 1.1, y), Anchor::End, em * 0.8, count));
     let skipped = lock.last_lines.len().saturating_sub(rows);
-    for (token, client) in &lock.last_lines[skipped..] {
+    for line in &lock.last_lines[skipped..] {
         y += em * 1.15;
-        let written = truncated_to_width(&format!("#{token} {client}"), em * 0.8, width - em);
+        let token = line.token.map_or_else(|| "·".to_owned(), |token| format!("#{token}"));
+        let written = truncated_to_width(&format!("{token} {}", line.text), em * 0.8, width - em);
         shapes.push(text("written", (inner_left, y), Anchor::Start, em * 0.8, written));
     }
     let target = Target::Lock(lock.id);

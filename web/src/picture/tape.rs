@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_sim::{Invariant, LockId, RecordId, VirtualTime};
+use leasehold_sim::{Invariant, LockId, Number, RecordId, VirtualTime};
 
 use super::axis::Axis;
 use super::shape::{Area, Picture, Shape, fill_numbers, line, path, rect, to_f64};
@@ -90,7 +90,7 @@ fn draw_tenures(
 ) {
     let rows_height = (height - 16.0) * 0.55;
     let row = (rows_height / to_f64(input.locks.max(1))).clamp(1.5, 9.0);
-    let mut rows: BTreeMap<LockId, (Vec<Band>, Vec<u32>)> = BTreeMap::new();
+    let mut rows: BTreeMap<LockId, (Vec<Band>, Vec<Number>)> = BTreeMap::new();
     for tenure in input.intervals.tenures.iter().filter(|it| it.from <= visible_until) {
         let until = tenure.until.unwrap_or(input.end).min(visible_until);
         let (bands, tokens) = rows.entry(tenure.lock).or_default();
@@ -101,9 +101,9 @@ fn draw_tenures(
     for (lock, (bands, tokens)) in &rows {
         let y = 8.0 + row * to_f64(usize::from(lock.0));
         for (band, token) in bands.iter().zip(tokens) {
-            let class = match token % 2 {
+            let class = match token.get().map(|it| it % 2) {
                 _ if band.count > 1 => "tape-tenure aggregated",
-                0 => "tape-tenure",
+                Some(0) => "tape-tenure",
                 _ => "tape-tenure alternate",
             };
             let size = ((band.to - band.from - 0.8).max(1.0), (row - 1.0).max(1.0));

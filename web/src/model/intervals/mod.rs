@@ -9,7 +9,8 @@ pub(crate) use aggregate::{Aggregate, AggregatedIntervals, Viewport};
 
 use leasehold_core::event::ReleaseCause;
 use leasehold_sim::{
-    CallResult, Importance, LockId, Message, NodeId, Record, RecordId, RecordKind, VirtualTime,
+    CallResult, Importance, LockId, Message, NodeId, Number, Record, RecordId, RecordKind,
+    VirtualTime,
 };
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +30,7 @@ pub(crate) struct Intervals {
 pub(crate) struct Tenure {
     pub(crate) lock: LockId,
     pub(crate) client: NodeId,
-    pub(crate) token: u32,
+    pub(crate) token: Number,
     pub(crate) record: RecordId,
     pub(crate) from: VirtualTime,
     /// Unset while it lasts.
@@ -46,6 +47,8 @@ pub(crate) enum TenureEnd {
     Expired,
     /// The server crashed and did not recover it.
     Lost,
+    /// It ended while the server was not observed: when and how is unknown.
+    Unobserved,
 }
 
 /// A client's belief that it holds a lock.
@@ -53,7 +56,7 @@ pub(crate) enum TenureEnd {
 pub(crate) struct Belief {
     pub(crate) lock: LockId,
     pub(crate) client: NodeId,
-    pub(crate) token: u32,
+    pub(crate) token: Number,
     pub(crate) from: VirtualTime,
     /// The expected ends: each is the time from which it was believed, and the end.
     pub(crate) extensions: Vec<(VirtualTime, VirtualTime)>,
@@ -68,7 +71,7 @@ pub(crate) struct Mark {
     pub(crate) record: RecordId,
     pub(crate) lock: LockId,
     pub(crate) client: NodeId,
-    pub(crate) token: u32,
+    pub(crate) token: Number,
     pub(crate) kind: MarkKind,
 }
 
@@ -127,7 +130,8 @@ impl Intervals {
         let Record { at, node, .. } = *record;
         if Importance::from_record(record) == Importance::Fault {
             let kind = MarkKind::Fault;
-            let mark = Mark { at, record: id, lock: LockId::NONE, client: node, token: 0, kind };
+            let (lock, token) = (LockId::NONE, Number::ZERO);
+            let mark = Mark { at, record: id, lock, client: node, token, kind };
             self.marks.push(mark);
         }
         match record.kind {
@@ -137,7 +141,8 @@ impl Intervals {
             RecordKind::Resumed => self.end_outage(node, OutageKind::Paused, at),
             RecordKind::Cut { to } => self.begin_outage(node, OutageKind::Cut(to), at),
             RecordKind::Healed { to } => self.end_outage(node, OutageKind::Cut(to), at),
-            RecordKind::Recovered { .. } | RecordKind::Gap { .. } => self.lose_open_tenures(at),
+            RecordKind::Recovered { .. } => self.end_open_tenures(at, TenureEnd::Lost),
+            RecordKind::Gap { .. } => self.end_open_tenures(at, TenureEnd::Unobserved),
             RecordKind::TenureRecovered { lock, client, token, .. } => {
                 self.recover_tenure(id, at, (lock, client, token));
             }
@@ -235,9 +240,12 @@ impl Intervals {
         &mut self,
         record: RecordId,
         at: VirtualTime,
-        (lock, client, token): (LockId, NodeId, u32),
+        (lock, client, token): (LockId, NodeId, Number),
         kind: MarkKind,
     ) {
+        if lock == LockId::NONE {
+            return;
+        }
         self.marks.push(Mark { at, record, lock, client, token, kind });
     }
 
@@ -245,8 +253,12 @@ impl Intervals {
         &mut self,
         record: RecordId,
         from: VirtualTime,
-        (lock, client, token): (LockId, NodeId, u32),
+        (lock, client, token): (LockId, NodeId, Number),
     ) {
+        // Nothing is drawn for a lock without a number.
+        if lock == LockId::NONE {
+            return;
+        }
         let renewals = Vec::new();
         let tenure = Tenure { lock, client, token, record, from, until: None, end: None, renewals };
         self.tenures.push(tenure);
@@ -261,18 +273,18 @@ impl Intervals {
         }
     }
 
-    /// Marks open tenures as lost: the server restarted, and those in its log are recovered next.
-    fn lose_open_tenures(&mut self, at: VirtualTime) {
+    /// Ends open tenures: the server restarted, or was not observed. Those that continue follow.
+    fn end_open_tenures(&mut self, at: VirtualTime, end: TenureEnd) {
         for tenure in self.tenures.iter_mut().filter(|it| it.until.is_none()) {
-            (tenure.until, tenure.end) = (Some(at), Some(TenureEnd::Lost));
+            (tenure.until, tenure.end) = (Some(at), Some(end));
         }
     }
 
-    /// Reopens a tenure that the server recovered from its log: it was never interrupted.
-    fn recover_tenure(&mut self, id: RecordId, at: VirtualTime, key: (LockId, NodeId, u32)) {
+    /// Reopens a tenure that continues after a restart or a gap: it was never interrupted.
+    fn recover_tenure(&mut self, id: RecordId, at: VirtualTime, key: (LockId, NodeId, Number)) {
         let known = self.tenures.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         match known {
-            Some(tenure) if tenure.end == Some(TenureEnd::Lost) => {
+            Some(tenure) if matches!(tenure.end, Some(TenureEnd::Lost | TenureEnd::Unobserved)) => {
                 (tenure.until, tenure.end) = (None, None);
                 tenure.renewals.push(at);
             }
@@ -281,6 +293,10 @@ impl Intervals {
     }
 
     fn renew_tenures(&mut self, client: NodeId, at: VirtualTime) {
+        // Clients without a number cannot be told apart.
+        if client == NodeId::UNKNOWN {
+            return;
+        }
         let recent = self.tenures.iter_mut().rev().take(64);
         for tenure in recent.filter(|it| it.client == client && it.until.is_none()) {
             tenure.renewals.push(at);
@@ -291,7 +307,7 @@ impl Intervals {
     pub(crate) fn extend_belief(
         &mut self,
         at: VirtualTime,
-        key: (LockId, NodeId, u32),
+        key: (LockId, NodeId, Number),
         until: VirtualTime,
     ) {
         let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
@@ -313,7 +329,7 @@ impl Intervals {
     }
 
     /// Ends a belief before its expected end.
-    pub(crate) fn end_belief(&mut self, at: VirtualTime, key: (LockId, NodeId, u32)) {
+    pub(crate) fn end_belief(&mut self, at: VirtualTime, key: (LockId, NodeId, Number)) {
         let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         if let Some(belief) = known {
             belief.ended_at = Some(at);
@@ -340,7 +356,7 @@ mod tests {
         let first_tenure = &intervals.tenures[0];
         assert_eq!(
             (first_tenure.client, first_tenure.token, first_tenure.end),
-            (NodeId(1), 1, Some(TenureEnd::Expired))
+            (NodeId(1), Number::from(1_u32), Some(TenureEnd::Expired))
         );
         let second_tenure = &intervals.tenures[1];
         assert_eq!(

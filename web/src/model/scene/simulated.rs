@@ -8,8 +8,8 @@ use leasehold_sim::{
 };
 
 use super::{
-    Client, ClientBelief, Condition, Counts, LeaseTerm, LostPacket, Packet, Scene, Server,
-    latest_session, lock_view, waiting_text,
+    Client, ClientBelief, Condition, Counts, FileLine, FileSummary, LINES_SHOWN, LeaseTerm,
+    LostPacket, Packet, Scene, Server, latest_session, lock_view, waiting_text,
 };
 use crate::model::player::RoutineTraffic;
 
@@ -183,6 +183,16 @@ fn recent_losses(past: &[Record], now: VirtualTime) -> Vec<LostPacket> {
 }
 
 fn lock_view_of_world(world: &World, state: &State, id: LockId, name: &Name) -> super::Lock {
+    let run = world.run();
     let lines = world.file(id);
-    lock_view(state, world.run(), (id, name), (lines, lines.map_or(0, Lines::len), Some(0)))
+    let line_count = lines.map_or(0, Lines::len);
+    let last = (line_count.saturating_sub(LINES_SHOWN)..line_count).filter_map(|it| lines?.get(it));
+    let last_lines = last.map(|line| FileLine::observed(line, run)).collect();
+    let node_of = |_, session: &Session| {
+        let clients = (1_u8..).zip(&run.config.clients);
+        let mut nodes = clients.filter(|(_, client)| client.name == session.client);
+        nodes.next().map_or(NodeId::UNKNOWN, |(node, _)| NodeId(node))
+    };
+    let file = FileSummary { line_count, is_partial: false, last_lines };
+    lock_view(state, (id, name), node_of, file)
 }

@@ -215,6 +215,7 @@ impl Drawing<'_> {
                 format!("until its lease expired at {}", tenure.until.unwrap_or(now))
             }
             Some(TenureEnd::Lost) => "until the server lost its state".to_owned(),
+            Some(TenureEnd::Unobserved) => "and ended while the server was not observed".to_owned(),
         };
         let label = format!(
             "{client} holds the lock with token {} from {} {end_text}",
