@@ -11,6 +11,7 @@ use yew::platform::spawn_local;
 use super::app::App;
 use crate::browser::{self, now as monotonic, random};
 use crate::feed::connection::{Connection, ConnectionAction, ConnectionStatus};
+use crate::feed::resume_point::ResumePoint;
 use crate::feed::server_clock::ServerClock;
 use crate::feed::socket::{self, Socket, SocketEvent};
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
@@ -154,12 +155,14 @@ impl App {
     }
 
     fn connect(&mut self, ctx: &Context<Self>) {
-        let index = self.live_workspace().and_then(|workspace| workspace.last_log_index());
+        let last_event = self.live_workspace().and_then(|workspace| workspace.last_event());
+        let resume_point =
+            last_event.map(|(index, started_unix_ms)| ResumePoint { index, started_unix_ms });
         let Some(live) = &mut self.live else { return };
         // Close the old socket first, so that none of its messages arrive in between.
         live.socket = None;
         let on_socket_event = ctx.link().callback(LiveMsg::Socket);
-        live.socket = Socket::open(index, &on_socket_event);
+        live.socket = Socket::open(resume_point, &on_socket_event);
         if live.socket.is_none() {
             live.disconnect();
         }

@@ -1,5 +1,6 @@
 //! The header of the live view: connection status, counts, and recording.
 
+use leasehold_sim::TimeLabels as _;
 use yew::{Context, Html, classes, html};
 
 use super::app::App;
@@ -53,7 +54,8 @@ impl App {
     /// Returns the notice that replaces the caption while the connection is not live.
     pub(super) fn stale_notice(&self) -> Option<String> {
         let status = self.live.as_ref().filter(|_| self.is_stale())?.status();
-        let last_update = self.workspace.timeline().now();
+        let timeline = self.workspace.timeline();
+        let last_update = timeline.time_display().label(timeline.now());
         Some(match status {
             ConnectionStatus::Connecting => "Connecting to the server…".to_owned(),
             ConnectionStatus::Live

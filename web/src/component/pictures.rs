@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::{Importance, VirtualTime};
+use leasehold_sim::{Importance, TimeLabels as _, VirtualTime};
 
 use super::app::{App, Pictures};
 use crate::browser;
@@ -135,7 +135,8 @@ impl App {
         }
         paint("picture-tape", self.tape_picture(), None);
         let timeline = self.workspace.timeline();
-        browser::show_time(timeline.now(), timeline.end());
+        let labels = [timeline.now(), timeline.end()].map(|at| timeline.time_display().label(at));
+        browser::show_time(timeline.now(), &labels[0], &labels[1]);
     }
 
     /// Returns the pictures that can be exported.

@@ -16,6 +16,7 @@ pub(crate) enum TimeReading {
     #[default]
     SinceStart,
     /// The wall clock of the server. In a simulated run, which has none, as `SinceStart`.
+    #[allow(dead_code, reason = "no control selects it yet")]
     WallClock,
 }
 
@@ -55,11 +56,13 @@ impl TimeDisplay {
     }
 
     /// Returns what times are measured by.
+    #[allow(dead_code, reason = "no control shows it yet")]
     pub(crate) const fn reading(&self) -> TimeReading {
         self.reading
     }
 
     /// Whether the trace has a wall clock to display.
+    #[allow(dead_code, reason = "no control depends on it yet")]
     pub(crate) const fn has_wall_clock(&self) -> bool {
         !self.epochs.is_empty()
     }

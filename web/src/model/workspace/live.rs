@@ -53,9 +53,12 @@ impl Workspace {
         workspace
     }
 
-    /// Returns the index of the last event received.
-    pub(crate) fn last_log_index(&self) -> Option<LogIndex> {
-        self.timeline().live_trace().and_then(LiveTrace::last_log_index)
+    /// Returns the index of the last event received, and when the server was started that sent it,
+    /// in milliseconds since 1970.
+    pub(crate) fn last_event(&self) -> Option<(LogIndex, Option<u64>)> {
+        let live_trace = self.timeline().live_trace()?;
+        let started_unix_ms = live_trace.server_start().map(|start| start.unix_ms);
+        Some((live_trace.last_log_index()?, started_unix_ms))
     }
 
     /// Applies a message of the event stream that arrived at `now`.
@@ -102,6 +105,7 @@ impl Workspace {
     }
 
     /// Sets how times are displayed. `utc_offset_minutes` is how far local time is ahead of UTC.
+    #[allow(dead_code, reason = "no control selects it yet")]
     pub(crate) fn set_time_reading(&mut self, reading: TimeReading, utc_offset_minutes: i32) {
         for branch in &mut self.branches {
             branch.timeline.set_time_reading(reading, utc_offset_minutes);
