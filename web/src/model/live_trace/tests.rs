@@ -2,6 +2,7 @@
 
 mod honesty;
 mod numbers;
+mod real_server;
 mod restarts;
 
 use leasehold_core::id::{SessionId, Token};
