@@ -22,11 +22,9 @@ const NUMBER_FIELDS: [&str; 8] =
 /// client, all others soon after the start.
 fn shifted(run: &Run, boundary: u64) -> Run {
     let (_, trace) = execute(run);
-    let first_seq = trace.iter().find_map(|record| match record.kind {
-        RecordKind::Sent(packet) if record.node == NodeId(1) && !packet.seq.is_zero() => {
-            packet.seq.get()
-        }
-        _ => None,
+    let first_seq = trace.iter().find_map(|record| {
+        let RecordKind::Sent(packet) = record.kind else { return None };
+        packet.seq.get().filter(|seq| record.node == NodeId(1) && *seq > 0)
     });
     let mut run = run.clone();
     run.config.numbers_used = NumbersUsed {
@@ -201,9 +199,9 @@ fn token_that_decreases_by_one_above_2_to_the_53_violates_s2() {
     let run = two_tenures();
     let (_, mut trace) = execute(&run);
     assert!(Checkers::from_trace(&run, &trace).is_clean());
-    let mut appends = trace.iter_mut().filter_map(|record| match &mut record.kind {
-        RecordKind::FileAppended { token, .. } => Some(token),
-        _ => None,
+    let mut appends = trace.iter_mut().filter_map(|record| {
+        let RecordKind::FileAppended { token, .. } = &mut record.kind else { return None };
+        Some(token)
     });
     let (first, second) = (appends.next().unwrap(), appends.next().unwrap());
     std::mem::swap(first, second);
@@ -222,9 +220,9 @@ fn token_that_decreases_by_one_above_2_to_the_53_violates_s2() {
 fn checkers_stop_at_an_unknown_number() {
     let run = two_tenures();
     let (_, mut trace) = execute(&run);
-    let grant = trace.iter_mut().find_map(|record| match &mut record.kind {
-        RecordKind::LockGranted { token, .. } => Some(token),
-        _ => None,
+    let grant = trace.iter_mut().find_map(|record| {
+        let RecordKind::LockGranted { token, .. } = &mut record.kind else { return None };
+        Some(token)
     });
     *grant.unwrap() = Number::UNKNOWN;
     let checkers = Checkers::from_trace(&run, &trace);

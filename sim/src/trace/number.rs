@@ -14,6 +14,12 @@
 //!   [`Number::UNKNOWN`]: they are displayed as `?`, they are `null` in JSON, and the checkers stop
 //!   at the first one. A number is never wrong.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a run has one thread, but runs on several threads share the table"
+)]
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,14 +79,14 @@ impl Number {
         }
         let reference = u64::from(self.0 - DIRECT_END);
         let page = TABLE.page(usize::try_from(reference >> POSITION_BITS).ok()?)?;
-        Some(page << POSITION_BITS | reference % PAGE_LEN)
+        Some((page << POSITION_BITS) | (reference % PAGE_LEN))
     }
 
     #[cold]
     fn from_large(value: u64) -> Self {
         let Some(index) = TABLE.index_of(value >> POSITION_BITS) else { return Self::UNKNOWN };
         let position = u32::try_from(value % PAGE_LEN);
-        position.map_or(Self::UNKNOWN, |it| Self(DIRECT_END | index << POSITION_BITS | it))
+        position.map_or(Self::UNKNOWN, |it| Self(DIRECT_END | (index << POSITION_BITS) | it))
     }
 }
 
