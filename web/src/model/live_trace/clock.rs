@@ -86,14 +86,13 @@ mod tests {
 
     const MS: fn(u64) -> VirtualTime = VirtualTime::from_millis;
 
-    fn start(at: u64) -> Option<ServerStart> {
-        Some(ServerStart { at: Time::from_millis(at), unix_ms: 1_000_000 + at })
-    }
+    const START: Option<ServerStart> =
+        Some(ServerStart { at: Time::from_millis(50_000), unix_ms: 1_000_000 });
 
     #[test]
     fn times_count_from_the_start_of_the_server() {
         let reading = Time::from_millis(90_000);
-        let clock = ServerClock::first(start(50_000), (reading, MS(3)));
+        let clock = ServerClock::first(START, (reading, MS(3)));
         assert_eq!(clock.to_virtual_time(reading), MS(40_000));
         assert_eq!(clock.to_virtual_time(Time::from_millis(49_000)), VirtualTime::START);
         let unknown = ServerClock::first(None, (reading, MS(3)));
@@ -104,10 +103,10 @@ mod tests {
     #[test]
     fn axis_continues_after_a_restart() {
         let reading = Time::from_millis(52_000);
-        let clock = ServerClock::restarted(start(50_000), (reading, MS(40_000)), MS(30_000));
+        let clock = ServerClock::restarted(START, (reading, MS(40_000)), MS(30_000));
         assert_eq!((clock.started_at(), clock.to_virtual_time(reading)), (MS(38_000), MS(40_000)));
         // Never before what has already been observed.
-        let clock = ServerClock::restarted(start(50_000), (reading, MS(40_000)), MS(39_500));
+        let clock = ServerClock::restarted(START, (reading, MS(40_000)), MS(39_500));
         assert_eq!(clock.to_virtual_time(reading), MS(41_500));
     }
 }
