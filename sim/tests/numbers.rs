@@ -92,7 +92,7 @@ fn check_text(small: &str, large: &str, used: NumbersUsed) -> bool {
 }
 
 #[test]
-fn storms_with_large_numbers_violate_nothing_and_are_told_exactly() {
+fn storms_with_large_numbers_violate_nothing_and_have_exact_texts() {
     for boundary in BOUNDARIES {
         let mut texts_with_large_numbers = 0;
         for seed in 0..12 {

@@ -63,6 +63,7 @@ impl Number {
     pub const UNKNOWN: Self = Self(u32::MAX);
 
     /// Returns the value, or `None` if it is not known.
+    #[inline]
     pub fn get(self) -> Option<u64> {
         if self.0 < DIRECT_END { Some(u64::from(self.0)) } else { self.get_large() }
     }
@@ -91,6 +92,7 @@ impl Number {
 }
 
 impl From<u64> for Number {
+    #[inline]
     fn from(value: u64) -> Self {
         match u32::try_from(value) {
             Ok(direct) if direct < DIRECT_END => Self(direct),

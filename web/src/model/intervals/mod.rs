@@ -293,7 +293,7 @@ impl Intervals {
     }
 
     fn renew_tenures(&mut self, client: NodeId, at: VirtualTime) {
-        // Clients without a number cannot be told apart.
+        // Clients without a number cannot be distinguished.
         if client == NodeId::UNKNOWN {
             return;
         }

@@ -4,7 +4,7 @@
 //! - A file only grows, so what was observed stays in it, also after a restart of the server. At
 //!   each snapshot, the length of a file shows how much was appended unobserved.
 //! - The unobserved parts are fetched, unless the file is long.
-//! - A file that is shorter than what was observed is another file: its lines are observed anew.
+//! - A file that is shorter than what was observed is another file: its lines begin again.
 //! - Everything is known for earlier times as well: parts belong to the time at which they were
 //!   noticed.
 

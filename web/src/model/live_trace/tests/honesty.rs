@@ -244,7 +244,7 @@ fn released_by_claim() -> String {
 
 /// Two clients of one name are two clients, and only one of them holds the lock.
 #[test]
-fn clients_with_equal_names_are_told_apart() {
+fn clients_with_equal_names_are_distinguished() {
     let mut trace = new_trace();
     for session in [1, 2] {
         apply(&mut trace, &event(session, 5_000, &opened(session, "ann", 60_000)));
