@@ -47,8 +47,8 @@ impl WaitQueues {
         }
     }
 
-    /// Restores a waiter: from the log of a server that starts at `heard_ms` and measures its silence
-    /// from then on, or from the state of a running server.
+    /// Restores a waiter: from the log of a server that starts at `heard_ms` and measures its
+    /// silence from then on, or from the state of a running server.
     pub(super) fn restore(
         &mut self,
         lock: LockId,
@@ -118,8 +118,8 @@ impl WaitQueues {
         !self.idle_locks.is_empty() && self.idle_since < at
     }
 
-    /// Discards the free locks: after a crash the server cannot grant before clients contact it, and
-    /// after a gap the grant may not have been observed.
+    /// Discards the free locks: after a crash the server cannot grant before clients contact it,
+    /// and after a gap the grant may not have been observed.
     pub(super) fn clear_idle(&mut self) {
         self.idle_locks.clear();
     }

@@ -45,8 +45,8 @@ impl TimeDisplay {
         self.epochs = epochs;
     }
 
-    /// Sets what times are measured by. `utc_offset_minutes` is how far the local time of the viewer
-    /// is ahead of UTC.
+    /// Sets what times are measured by. `utc_offset_minutes` is how far the local time of the
+    /// viewer is ahead of UTC.
     pub(super) const fn set_reading(&mut self, reading: TimeReading, utc_offset_minutes: i32) {
         (self.reading, self.utc_offset_minutes) = (reading, utc_offset_minutes);
     }

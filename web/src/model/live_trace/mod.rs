@@ -68,8 +68,8 @@ pub(crate) struct LiveTrace {
     /// The violated invariants, with their witnesses.
     violated: Vec<(Invariant, RecordId)>,
     end: VirtualTime,
-    /// When the first snapshot arrived, by the clock of [`Self::apply_message`], and the time of the
-    /// trace then.
+    /// When the first snapshot arrived, by the clock of [`Self::apply_message`], and the time of
+    /// the trace then.
     first_arrival: (VirtualTime, VirtualTime),
     /// The number of events that were dropped because there were too many.
     dropped_events: u64,

@@ -113,7 +113,8 @@ fn gap_is_marked_and_tenures_continue_after_it() {
     let kinds: Vec<RecordKind> = live_trace.records().iter().map(|record| record.kind).collect();
     assert_eq!(kinds[3], RecordKind::Gap { events: Number::from(3_u32) });
     assert!(
-        matches!(kinds[4], RecordKind::TenureRecovered { token, client: NodeId(1), .. } if token == 1),
+        matches!(kinds[4], RecordKind::TenureRecovered { token, client, .. }
+            if (token, client) == (Number::from(1_u32), NodeId(1))),
         "{kinds:?}"
     );
     assert_eq!(intervals.tenures.len(), 1, "the tenure was never interrupted");

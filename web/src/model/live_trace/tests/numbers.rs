@@ -37,7 +37,12 @@ fn story(first: First) -> Vec<String> {
     let request = |seq: u64| json!({"seq": q + seq, "attempt": 0});
     let renewed = json!({"type": "lease_renewed", "op": "heartbeat"});
     let granted = json!({"type": "lock_granted", "lock": "a"});
-    let appended = |offset: u64| json!({"type": "file_appended", "file": "a", "offset": offset, "data": "one\n"});
+    let appended = |offset: u64| {
+        let content = json!({"offset": offset, "data": "one\n"});
+        let mut event = json!({"type": "file_appended", "file": "a"});
+        event.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+        event
+    };
     let opened = json!({"type": "session_opened", "lease_ms": 5000});
     let tokens =
         [json!({"token": t, "from_queue": false}), json!({"token": t + 1, "from_queue": true})];
