@@ -7,7 +7,7 @@
 //!   that was refused for a failed disk, if the server crashed before the refusal was durable.
 
 use super::recent::Recent;
-use crate::trace::{CallResult, NodeId};
+use crate::trace::{CallResult, NodeId, Number};
 
 /// The number of calls that are retained for each client. A client makes one call at a time.
 const CAPACITY: usize = 32;
@@ -23,16 +23,16 @@ pub(super) struct AppendCalls {
 struct ClientCalls {
     /// The last append calls, numbered from 1.
     appends: Recent<Append, CAPACITY>,
-    count: u64,
+    count: u32,
     /// Sequence number of each request, and number of its call.
-    sent: Recent<(u64, u64), CAPACITY>,
+    sent: Recent<(Number, u32), CAPACITY>,
     /// The largest of these sequence numbers.
-    highest: u64,
+    highest: Number,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Append {
-    number: u64,
+    number: u32,
     line: LineState,
     /// Whether the call has returned that the line is not written.
     is_reported_failed: bool,
@@ -54,7 +54,7 @@ enum RefusalState {
 enum LineState {
     Absent,
     /// In the file, by the event at this log index.
-    Written(u64),
+    Written(Number),
     /// Lost in a crash. Whether that violates S5 is checked elsewhere.
     Lost,
 }
@@ -71,17 +71,17 @@ impl AppendCalls {
         calls.appends.push(Append { number, line, is_reported_failed: false, refusal });
     }
 
-    pub(super) fn observe_request(&mut self, client: NodeId, seq: u64) {
+    pub(super) fn observe_request(&mut self, client: NodeId, seq: Number) {
         let Some(calls) = self.client_calls(client) else { return };
         // The search is skipped for new requests, which is nearly every one.
-        if seq > calls.highest || calls.sent.index_of(seq).is_none() {
+        if seq > calls.highest || calls.sent.find_last(seq).is_none() {
             calls.sent.push((seq, calls.count));
             calls.highest = calls.highest.max(seq);
         }
     }
 
     /// Records a refusal for a failed disk.
-    pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: u64) {
+    pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: Number) {
         if let Some(append) = self.append_for_request(client, seq) {
             append.refusal = RefusalState::Volatile;
             self.has_volatile_refusals = true;
@@ -109,7 +109,7 @@ impl AppendCalls {
 
     /// Records that a line is written, and returns whether it is the first one of its call and the
     /// call has not returned a failure.
-    pub(super) fn observe_write(&mut self, client: NodeId, seq: u64, index: u64) -> bool {
+    pub(super) fn observe_write(&mut self, client: NodeId, seq: Number, index: Number) -> bool {
         let Some(append) = self.append_for_request(client, seq) else { return true };
         let is_first = !matches!(append.line, LineState::Written(_));
         append.line = LineState::Written(index);
@@ -131,7 +131,7 @@ impl AppendCalls {
         }
     }
 
-    pub(super) fn recover(&mut self, through: u64) {
+    pub(super) fn recover(&mut self, through: Number) {
         for append in self.clients.iter_mut().flat_map(|calls| calls.appends.as_mut_slice()) {
             if matches!(append.line, LineState::Written(index) if index > through) {
                 append.line = LineState::Lost;
@@ -144,14 +144,14 @@ impl AppendCalls {
     }
 
     /// Returns the append that was sent with this sequence number.
-    fn append_for_request(&mut self, client: NodeId, seq: u64) -> Option<&mut Append> {
+    fn append_for_request(&mut self, client: NodeId, seq: Number) -> Option<&mut Append> {
         let calls = self.client_calls(client)?;
-        calls.append(calls.sent.index_of(seq)?)
+        calls.append(calls.sent.find_last(seq)?)
     }
 }
 
 impl ClientCalls {
-    fn append(&mut self, number: u64) -> Option<&mut Append> {
+    fn append(&mut self, number: u32) -> Option<&mut Append> {
         self.appends.as_mut_slice().iter_mut().rev().find(|append| append.number == number)
     }
 }

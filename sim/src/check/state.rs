@@ -18,7 +18,7 @@ use super::session::Session;
 use super::wait_queues::WaitQueues;
 use super::{Findings, Invariant};
 use crate::message::{Message, RefusalCode};
-use crate::trace::{PacketSummary, Record, RecordId, RecordKind};
+use crate::trace::{Number, PacketSummary, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
 #[derive(Clone, Debug)]
@@ -31,12 +31,12 @@ pub(super) struct CheckerState {
     /// The last appends of each file.
     appends: Vec<Recent<Append>>,
     /// The last sessions that were opened: session number and log index.
-    opened: Recent<(u64, u64)>,
+    opened: Recent<(Number, Number)>,
     /// The last grants: token and log index.
-    granted: Recent<(u64, u64)>,
+    granted: Recent<(Number, Number)>,
     /// The last ends of tenures: token and log index.
-    released: Recent<(u64, u64)>,
-    sessions: BTreeMap<u64, Session>,
+    released: Recent<(Number, Number)>,
+    sessions: BTreeMap<Number, Session>,
     /// No tenure is overdue while the server's clock is at or before this time.
     earliest_deadline_ms: u64,
     /// The status of each node; the first one is the server.
@@ -45,23 +45,23 @@ pub(super) struct CheckerState {
     answers: AnswerHistory,
     append_calls: AppendCalls,
     /// The largest log index that a reply has acknowledged.
-    promised_through: u64,
+    promised_through: Number,
     /// Set between a recovery and the first record that does not report recovered state.
     recovering: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Tenure {
-    session: u64,
-    token: u64,
+    session: Number,
+    token: Number,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Append {
     /// The number of the line in its file, from 1.
-    line: u64,
-    index: u64,
-    token: u64,
+    line: Number,
+    index: Number,
+    token: Number,
 }
 
 impl CheckerState {
@@ -81,7 +81,7 @@ impl CheckerState {
             beliefs: Beliefs::new(clients),
             answers: AnswerHistory::new(clients),
             append_calls: AppendCalls::new(clients),
-            promised_through: 0,
+            promised_through: Number::ZERO,
             recovering: false,
         }
     }
@@ -111,7 +111,7 @@ impl CheckerState {
             RecordKind::Arrived(packet) => {
                 if record.node.is_server() {
                     let PacketSummary { peer, message, seq, .. } = packet;
-                    self.answers.observe_request(peer, message, seq.get()?);
+                    self.answers.observe_request(peer, message, seq.known()?);
                 }
             }
             RecordKind::CallStarted { message, .. } => {
@@ -132,10 +132,10 @@ impl CheckerState {
             RecordKind::Resumed => self.update_node(record, |node| node.paused = false),
             RecordKind::Finished => self.update_node(record, |node| node.finished = true),
             RecordKind::Believed { lock, token, until } => {
-                self.observe_belief(id, record, (lock, token.get()?, until), findings);
+                self.observe_belief(id, record, (lock, token.known()?, until), findings);
             }
             RecordKind::BeliefEnded { lock, token, .. } => {
-                self.beliefs.remove(record.node, lock, token.get()?);
+                self.beliefs.remove(record.node, lock, token.known()?);
             }
             RecordKind::Durable { .. } => {
                 self.answers.mark_durable();
@@ -143,53 +143,53 @@ impl CheckerState {
             }
             RecordKind::RunEnded => self.check_end_of_run(id, record.at, local_ms, findings),
             RecordKind::Recovered { through, .. } => {
-                self.observe_recovery(id, through.get()?, findings);
+                self.observe_recovery(id, through.known()?, findings);
             }
             RecordKind::Gap { .. } => self.reset(),
             RecordKind::TenureRecovered { lock, session, token, .. } => {
-                let (session, token) = (session.get()?, token.get()?);
+                let (session, token) = (session.known()?, token.known()?);
                 self.set_tenure(lock, Some(Tenure { session, token }));
                 self.renew(session, local_ms);
             }
             RecordKind::WaitRecovered { lock, session, seq, .. } => {
-                let (session, seq) = (session.get()?, seq.get()?);
+                let (session, seq) = (session.known()?, seq.known()?);
                 let heard_ms = self.recovering.then_some(local_ms);
                 self.wait_queues.restore(lock, (session, seq), heard_ms);
                 self.renew(session, local_ms);
             }
             RecordKind::SessionOpened { client, session, index } => {
-                self.open(session.get()?, index.get()?, local_ms);
+                self.open(session.known()?, index.known()?, local_ms);
                 self.answers.open_session(client);
             }
             RecordKind::SessionExpired { client, session, index } => {
                 findings.record_holds(Invariant::L1);
-                self.sessions.remove(&session.get()?);
-                self.answers.end_session(client, index.get()?);
+                self.sessions.remove(&session.known()?);
+                self.answers.end_session(client, index.known()?);
             }
             RecordKind::SessionClosed { client, session, index } => {
-                self.sessions.remove(&session.get()?);
-                self.answers.end_session(client, index.get()?);
+                self.sessions.remove(&session.known()?);
+                self.answers.end_session(client, index.known()?);
             }
             RecordKind::LeaseRenewed { client, session, seq } => {
-                let (session, seq) = (session.get()?, seq.get()?);
+                let (session, seq) = (session.known()?, seq.known()?);
                 let is_first = self.renew_by_heartbeat(session, seq, local_ms);
                 let is_refused = self.answers.is_refused(client, seq);
                 findings.violate_if(Invariant::S3, id, !is_first || is_refused);
                 self.check_leases(id, local_ms, findings);
             }
             RecordKind::RequestRefused { client, code, token, seq, .. } => {
-                let released = self.released.index_of(token.get()?);
-                self.answers.record_refusal(client, seq.get()?, code, released);
+                let released = self.released.find_last(token.known()?);
+                self.answers.record_refusal(client, seq.known()?, code, released);
                 self.check_leases(id, local_ms, findings);
             }
             RecordKind::DuplicateAnswered { session, seq, .. } => {
-                let (session, seq) = (session.get()?, seq.get()?);
+                let (session, seq) = (session.known()?, seq.known()?);
                 if let Some(lock) = self.wait_queues.observe_retry(session, seq, local_ms) {
                     self.mark_idle_if_free(lock, record.at, local_ms);
                 }
             }
             RecordKind::LockQueued { lock, client, session, seq, .. } => {
-                let (session, seq) = (session.get()?, seq.get()?);
+                let (session, seq) = (session.known()?, seq.known()?);
                 findings.violate_if(Invariant::S3, id, self.answers.is_refused(client, seq));
                 self.renew(session, local_ms);
                 self.wait_queues.enqueue(lock, (session, seq), local_ms);
@@ -197,10 +197,10 @@ impl CheckerState {
                 self.check_leases(id, local_ms, findings);
             }
             RecordKind::WaitEnded { lock, client, session, seq, cause, index } => {
-                let session = session.get()?;
-                self.wait_queues.dequeue(lock, (session, seq.get()?));
+                let session = session.known()?;
+                self.wait_queues.dequeue(lock, (session, seq.known()?));
                 if cause == WaitEndCause::Cancelled {
-                    self.answers.record_effect(client, Message::CancelAcquire, index.get()?);
+                    self.answers.record_effect(client, Message::CancelAcquire, index.known()?);
                     self.renew(session, local_ms);
                 }
             }
@@ -256,7 +256,7 @@ impl CheckerState {
     ) -> Option<()> {
         if !record.node.is_server() {
             if packet.message == Message::AppendFile {
-                self.append_calls.observe_request(record.node, packet.seq.get()?);
+                self.append_calls.observe_request(record.node, packet.seq.known()?);
             }
         } else if !matches!(packet.message, Message::Alive | Message::Queued) {
             // These two are the most frequent replies, and acknowledge no event.
@@ -280,13 +280,13 @@ impl CheckerState {
         }
     }
 
-    fn open(&mut self, session: u64, opened: u64, renewed_ms: u64) {
+    fn open(&mut self, session: Number, opened: Number, renewed_ms: u64) {
         self.sessions.insert(session, Session::new(opened, renewed_ms));
         self.earliest_deadline_ms = self.earliest_deadline_ms.min(self.lease_deadline_ms(session));
         self.opened.push((session, opened));
     }
 
-    fn renew(&mut self, session: u64, local_ms: u64) {
+    fn renew(&mut self, session: Number, local_ms: u64) {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.renewed_ms = local_ms;
             // The deadline is earlier than before if the clock was set back.
@@ -297,7 +297,7 @@ impl CheckerState {
 
     /// Records a request that only renews a lease, and returns whether it is the first one with
     /// this sequence number.
-    fn renew_by_heartbeat(&mut self, session: u64, seq: u64, local_ms: u64) -> bool {
+    fn renew_by_heartbeat(&mut self, session: Number, seq: Number, local_ms: u64) -> bool {
         let Some(session) = self.sessions.get_mut(&session) else { return true };
         session.renewed_ms = local_ms;
         self.earliest_deadline_ms =
@@ -306,7 +306,7 @@ impl CheckerState {
     }
 
     /// Records an execution, and returns whether it is the first one of the request.
-    fn execute(&mut self, session: u64, seq: u64, index: u64) -> bool {
+    fn execute(&mut self, session: Number, seq: Number, index: Number) -> bool {
         self.sessions.get_mut(&session).is_none_or(|session| session.record_execution(seq, index))
     }
 
@@ -317,8 +317,8 @@ impl CheckerState {
         packet: PacketSummary,
         findings: &mut Findings,
     ) -> Option<()> {
-        let seq = packet.seq.get()?;
-        self.record_promise(packet, seq, packet.value.get()?);
+        let seq = packet.seq.known()?;
+        self.record_promise(packet, seq, packet.value.known()?);
         let has_executed = |it: &Session| it.executed_at(seq).is_some();
         let is_session_alive = || self.sessions.values().any(has_executed);
         let is_consistent = self.answers.check_reply(packet, seq, is_session_alive);
@@ -330,10 +330,10 @@ impl CheckerState {
     }
 
     /// Records the log index that a reply acknowledges: it must survive every crash.
-    fn record_promise(&mut self, packet: PacketSummary, seq: u64, value: u64) {
+    fn record_promise(&mut self, packet: PacketSummary, seq: Number, value: Number) {
         let index = match packet.message {
-            Message::Welcome => self.opened.index_of(value),
-            Message::Granted => self.granted.index_of(value),
+            Message::Welcome => self.opened.find_last(value),
+            Message::Granted => self.granted.find_last(value),
             Message::Appended | Message::Outcome => {
                 self.appends.get(usize::from(packet.lock.0)).and_then(|appends| {
                     let lines = appends.as_slice();
@@ -357,10 +357,10 @@ impl CheckerState {
             | Message::Queued
             | Message::Alive => None,
         };
-        self.promised_through = self.promised_through.max(index.unwrap_or(0));
+        self.promised_through = self.promised_through.max(index.unwrap_or(Number::ZERO));
     }
 
-    fn observe_recovery(&mut self, id: RecordId, through: u64, findings: &mut Findings) {
+    fn observe_recovery(&mut self, id: RecordId, through: Number, findings: &mut Findings) {
         findings.check(Invariant::S5, id, self.promised_through <= through);
         self.answers.recover(through, self.promised_through > through);
         self.append_calls.recover(through);

@@ -3,7 +3,7 @@
 
 use leasehold_core::limits::SILENCE_MAX;
 
-use crate::trace::LockId;
+use crate::trace::{LockId, Number};
 use crate::virtual_time::VirtualTime;
 
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub(super) struct WaitQueues {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
-    session: u64,
-    seq: u64,
+    session: Number,
+    seq: Number,
     /// When the server last received its request; `None` if that was before the observer began.
     heard_ms: Option<u64>,
     /// Whether it has sent a request since the last start of the server. Until then the server
@@ -41,7 +41,12 @@ impl WaitQueues {
         }
     }
 
-    pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u64, u64), heard_ms: u64) {
+    pub(super) fn enqueue(
+        &mut self,
+        lock: LockId,
+        (session, seq): (Number, Number),
+        heard_ms: u64,
+    ) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
             queue.push(Waiter { session, seq, heard_ms: Some(heard_ms), has_spoken: true });
         }
@@ -52,7 +57,7 @@ impl WaitQueues {
     pub(super) fn restore(
         &mut self,
         lock: LockId,
-        (session, seq): (u64, u64),
+        (session, seq): (Number, Number),
         heard_ms: Option<u64>,
     ) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
@@ -60,7 +65,7 @@ impl WaitQueues {
         }
     }
 
-    pub(super) fn dequeue(&mut self, lock: LockId, (session, seq): (u64, u64)) {
+    pub(super) fn dequeue(&mut self, lock: LockId, (session, seq): (Number, Number)) {
         let Some(queue) = self.queues.get_mut(usize::from(lock.0)) else { return };
         queue.retain(|it| (it.session, it.seq) != (session, seq));
         if queue.is_empty() {
@@ -71,8 +76,8 @@ impl WaitQueues {
     /// Records a retry of a waiting request, and returns its lock.
     pub(super) fn observe_retry(
         &mut self,
-        session: u64,
-        seq: u64,
+        session: Number,
+        seq: Number,
         local_ms: u64,
     ) -> Option<LockId> {
         for (id, queue) in (0_u8..).zip(&mut self.queues) {
@@ -89,7 +94,7 @@ impl WaitQueues {
     pub(super) fn would_pass_over(
         &self,
         lock: LockId,
-        (session, seq): (u64, u64),
+        (session, seq): (Number, Number),
         local_ms: u64,
     ) -> Option<bool> {
         let queue = self.queues.get(usize::from(lock.0)).filter(|queue| !queue.is_empty())?;

@@ -68,6 +68,12 @@ impl Number {
         if self.0 < DIRECT_END { Some(u64::from(self.0)) } else { self.get_large() }
     }
 
+    /// Returns the number, or `None` if it is not known.
+    #[inline]
+    pub fn known(self) -> Option<Self> {
+        (self != Self::UNKNOWN).then_some(self)
+    }
+
     /// Whether the number is zero, which stands for "none" in most fields.
     pub const fn is_zero(self) -> bool {
         self.0 == 0

@@ -4,7 +4,7 @@ use leasehold_core::event::ReleaseCause;
 
 use super::{Append, CheckerState, Tenure};
 use crate::check::{Findings, Invariant};
-use crate::trace::{LockId, Record, RecordId, RecordKind};
+use crate::trace::{LockId, Number, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
 impl CheckerState {
@@ -20,8 +20,8 @@ impl CheckerState {
         else {
             return Some(());
         };
-        let (session, seq) = (session.get()?, seq.get()?);
-        let (token, index) = (token.get()?, index.get()?);
+        let (session, seq) = (session.known()?, seq.known()?);
+        let (token, index) = (token.known()?, index.known()?);
         if self.is_tracked(lock) {
             findings.check(Invariant::S1, id, self.tenure(lock).is_none());
         }
@@ -53,12 +53,12 @@ impl CheckerState {
         else {
             return Some(());
         };
-        let (session, seq) = (session.get()?, seq.get()?);
-        let (token, index) = (token.get()?, index.get()?);
+        let (session, seq) = (session.known()?, seq.known()?);
+        let (token, index) = (token.known()?, index.known()?);
         if cause == ReleaseCause::Released {
             findings.check(Invariant::S6, id, origin == client);
             self.renew(session, local_ms);
-            if seq > 0 {
+            if !seq.is_zero() {
                 let is_first =
                     self.execute(session, seq, index) && !self.answers.is_refused(origin, seq);
                 findings.check(Invariant::S3, id, is_first);
@@ -83,8 +83,8 @@ impl CheckerState {
         else {
             return Some(());
         };
-        let (session, seq) = (session.get()?, seq.get()?);
-        let (token, index) = (token.get()?, index.get()?);
+        let (session, seq) = (session.known()?, seq.known()?);
+        let (token, index) = (token.known()?, index.known()?);
         let is_first = self.execute(session, seq, index) && !self.answers.is_refused(client, seq);
         let is_only_write = self.append_calls.observe_write(client, seq, index);
         findings.check(Invariant::S3, id, is_first && is_only_write);
@@ -94,20 +94,21 @@ impl CheckerState {
         findings.check(Invariant::S4, id, (by_holder || !self.is_tracked(lock)) && in_time);
         self.renew(session, local_ms);
         if let Some(appends) = self.appends.get_mut(usize::from(lock.0)) {
-            let last = appends.as_slice().last().map_or(0, |append| append.token);
+            let last = appends.as_slice().last().map_or(Number::ZERO, |append| append.token);
             findings.check(Invariant::S2, id, last <= token);
-            appends.push(Append { line: u64::from(line) + 1, index, token });
+            let line = Number::from(u64::from(line) + 1);
+            appends.push(Append { line, index, token });
         }
         self.check_leases(id, local_ms, findings);
         Some(())
     }
 
-    fn is_overdue(&self, session: u64, local_ms: u64) -> bool {
+    fn is_overdue(&self, session: Number, local_ms: u64) -> bool {
         local_ms > self.lease_deadline_ms(session)
     }
 
     /// Returns when a session's lease expires; never if the session is unknown.
-    pub(super) fn lease_deadline_ms(&self, session: u64) -> u64 {
+    pub(super) fn lease_deadline_ms(&self, session: Number) -> u64 {
         let session = self.sessions.get(&session);
         session.map_or(u64::MAX, |it| it.renewed_ms.saturating_add(self.lease_ms))
     }
@@ -129,7 +130,7 @@ impl CheckerState {
         &mut self,
         id: RecordId,
         record: &Record,
-        belief: (LockId, u64, VirtualTime),
+        belief: (LockId, Number, VirtualTime),
         findings: &mut Findings,
     ) {
         let (lock, token, until) = belief;
@@ -144,7 +145,7 @@ impl CheckerState {
         id: RecordId,
         at: VirtualTime,
         lock: LockId,
-        token: u64,
+        token: Number,
         findings: &mut Findings,
     ) {
         let is_believed = self.beliefs.active_at(at).any(|it| (it.0, it.1) == (lock, token));
