@@ -164,6 +164,25 @@ fn returning_viewer_continues_where_it_left_off() {
 }
 
 #[test]
+fn viewer_of_an_earlier_run_of_the_server_gets_a_snapshot() {
+    let server = TestHttpServer::start();
+    server.publish([lease_renewed(2), lease_renewed(3)]);
+    let snapshot = server.open_stream_from_snapshot().expect_snapshot();
+    let started = snapshot["started_unix_ms"].as_u64().unwrap();
+    assert!(snapshot["started_at_ms"].as_u64() <= snapshot["at_ms"].as_u64());
+    let state = server.get("/api/state").json();
+    for field in ["started_at_ms", "started_unix_ms"] {
+        assert_eq!(state[field], snapshot[field], "every viewer counts from the same time");
+    }
+    let mut returning = server.open_stream(&format!("?from=2&started={started}"), &[]).unwrap();
+    assert_eq!(expect_events_through(&mut returning, 2, 3).len(), 1);
+    // An earlier run may have used the same index for an event that was lost.
+    let earlier = format!("?from=2&started={}", started - 1);
+    let snapshot = server.open_stream(&earlier, &[]).unwrap().expect_snapshot();
+    assert_eq!((&snapshot["index"], &snapshot["missed"]), (&3.into(), &Value::Null));
+}
+
+#[test]
 fn viewer_restarts_from_a_snapshot_after_failed_events() {
     let server = TestHttpServer::start();
     let mut stream = server.open_stream_from_snapshot();

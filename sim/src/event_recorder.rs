@@ -17,7 +17,7 @@ use leasehold_core::state::{Lock, State};
 
 use super::file_lines::{Line, Lines};
 use super::message::{Message, RefusalCode};
-use super::trace::{LockId, NodeId, RecordId, RecordKind, saturating_u32};
+use super::trace::{LockId, NodeId, Number, RecordId, RecordKind};
 
 /// Converts events into records.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +133,8 @@ impl EventRecorder {
                 let kind = RecordKind::TenureRecovered {
                     lock,
                     client: self.owner(tenure.session_id),
-                    session: saturating_u32(tenure.session_id.number()),
-                    token: saturating_u32(tenure.token.number()),
+                    session: tenure.session_id.into(),
+                    token: tenure.token.into(),
                 };
                 records.push((kind, self.tenure_record(lock)));
             }
@@ -142,8 +142,8 @@ impl EventRecorder {
                 let kind = RecordKind::WaitRecovered {
                     lock,
                     client: self.owner(waiter.session_id),
-                    session: saturating_u32(waiter.session_id.number()),
-                    seq: saturating_u32(waiter.seq.number()),
+                    session: waiter.session_id.into(),
+                    seq: waiter.seq.into(),
                 };
                 records.push((kind, RecordId::NONE));
             }
@@ -183,9 +183,10 @@ impl EventRecorder {
                     record,
                     index: event.index,
                     client: self.append_author(*session_id, origin),
-                    request: (saturating_u32(session_id.number()), seq_number(request_id)),
-                    token: saturating_u32(token.number()),
+                    request: (*session_id, request_id.seq),
+                    token: *token,
                     offset: *offset,
+                    len: data.len(),
                     text: data.text().unwrap_or("(bytes)").trim_end().to_owned(),
                 };
                 let file_index = usize::from(self.lock_id(file).0);
@@ -208,8 +209,9 @@ impl EventRecorder {
         if origin.is_server() { self.owner(session_id) } else { origin }
     }
 
-    fn line_count(&self, lock: LockId) -> u16 {
-        u16::try_from(self.file(lock).map_or(0, Lines::len)).unwrap_or(u16::MAX)
+    /// Returns the number of lines of a file. Each has a record, and so 32 bits are enough.
+    fn line_count(&self, lock: LockId) -> u32 {
+        u32::try_from(self.file(lock).map_or(0, Lines::len)).unwrap_or(u32::MAX)
     }
 
     /// Converts an event caused by `origin` into a record, or returns `None` if it is not recorded.
@@ -222,10 +224,10 @@ impl EventRecorder {
         origin: NodeId,
         state: Option<&State>,
     ) -> Option<EventRecord> {
-        let index = saturating_u32(event.index.number());
+        let index = Number::from(event.index);
         let session_id = event.kind.session_id();
         let client = session_id.map_or(origin, |session_id| self.owner(session_id));
-        let session = session_id.map_or(0, |session_id| saturating_u32(session_id.number()));
+        let session = session_id.map_or(Number::ZERO, Number::from);
         Some(match &event.kind {
             EventKind::ServerStarted { .. }
             | EventKind::ServerStopped
@@ -261,7 +263,7 @@ impl EventRecorder {
                     client,
                     session,
                     seq: seq_number(request_id),
-                    token: saturating_u32(token.number()),
+                    token: (*token).into(),
                     from_queue: *from_queue,
                     index,
                 };
@@ -274,8 +276,8 @@ impl EventRecorder {
                     lock,
                     client,
                     session,
-                    seq: request_id.as_ref().map_or(0, seq_number),
-                    token: saturating_u32(token.number()),
+                    seq: request_id.as_ref().map_or(Number::ZERO, seq_number),
+                    token: (*token).into(),
                     cause: *cause,
                     origin: if by_request { origin } else { client },
                     index,
@@ -289,7 +291,7 @@ impl EventRecorder {
                 (kind, related)
             }
             EventKind::WaitEnded { lock, wait_seq, cause, .. } => {
-                let (lock, seq) = (self.lock_id(lock), saturating_u32(wait_seq.number()));
+                let (lock, seq) = (self.lock_id(lock), Number::from(*wait_seq));
                 let cause = *cause;
                 let kind = RecordKind::WaitEnded { lock, client, session, seq, cause, index };
                 (kind, RecordId::NONE)
@@ -301,7 +303,7 @@ impl EventRecorder {
                     client: self.append_author(*session_id, origin),
                     session,
                     seq: seq_number(request_id),
-                    token: saturating_u32(token.number()),
+                    token: (*token).into(),
                     line: self.line_count(lock),
                     index,
                 };
@@ -314,7 +316,7 @@ impl EventRecorder {
                     client,
                     message: Message::from_op(*op),
                     lock,
-                    token: token.map_or(0, |token| saturating_u32(token.number())),
+                    token: token.map_or(Number::ZERO, Number::from),
                     current,
                     code: RefusalCode::from_refusal(refusal),
                     seq: seq_number(request_id),
@@ -325,26 +327,26 @@ impl EventRecorder {
     }
 }
 
-fn seq_number(request_id: &RequestId) -> u32 {
-    saturating_u32(request_id.seq.number())
+fn seq_number(request_id: &RequestId) -> Number {
+    request_id.seq.into()
 }
 
 /// Returns the position of a session in the wait queue of a lock, counted from 1; 0 if it does not
 /// wait.
-fn queue_position(lock: &Name, session_id: SessionId, state: Option<&State>) -> u16 {
+fn queue_position(lock: &Name, session_id: SessionId, state: Option<&State>) -> u32 {
     let lock = state.and_then(|state| state.locks().get(lock));
     let mut waiters = lock.into_iter().flat_map(Lock::wait_queue);
     let ahead = waiters.position(|waiter| waiter.session_id == session_id);
-    ahead.map_or(0, |ahead| u16::try_from(ahead + 1).unwrap_or(u16::MAX))
+    ahead.map_or(0, |ahead| u32::try_from(ahead + 1).unwrap_or(u32::MAX))
 }
 
 /// Returns the token that a refusal reveals, or 0, and whether the current tenure caused the
 /// refusal.
-fn deciding_tenure(refusal: &Refusal) -> (u32, bool) {
+fn deciding_tenure(refusal: &Refusal) -> (Number, bool) {
     match refusal {
-        Refusal::StaleToken { current } => (saturating_u32(current.number()), true),
-        Refusal::AlreadyHeld { token } => (saturating_u32(token.number()), true),
-        Refusal::NotHolder | Refusal::LockHeld { .. } => (0, true),
+        Refusal::StaleToken { current } => ((*current).into(), true),
+        Refusal::AlreadyHeld { token } => ((*token).into(), true),
+        Refusal::NotHolder | Refusal::LockHeld { .. } => (Number::ZERO, true),
         Refusal::BadRequest { .. }
         | Refusal::TooLarge { .. }
         | Refusal::BadName
@@ -356,6 +358,6 @@ fn deciding_tenure(refusal: &Refusal) -> (u32, bool) {
         | Refusal::RateLimited { .. }
         | Refusal::StorageFailed
         | Refusal::WaitTimeout
-        | Refusal::NotWaiting => (0, false),
+        | Refusal::NotWaiting => (Number::ZERO, false),
     }
 }

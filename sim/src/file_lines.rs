@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use leasehold_core::chunked_queue::ChunkedQueue;
-use leasehold_core::id::LogIndex;
+use leasehold_core::id::{LogIndex, Seq, SessionId, Token};
 
 use crate::trace::{NodeId, RecordId};
 
@@ -17,11 +17,13 @@ pub struct Line {
     /// The client that appended it.
     pub client: NodeId,
     /// The session id and the sequence number of the request.
-    pub request: (u32, u32),
+    pub request: (SessionId, Seq),
     /// The fencing token of the request.
-    pub token: u32,
+    pub token: Token,
     /// The offset of its first byte in the file.
     pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
     /// The appended bytes as text.
     pub text: String,
 }
@@ -89,9 +91,10 @@ mod tests {
                 record: RecordId(0),
                 index: LogIndex::new(number),
                 client: NodeId(1),
-                request: (1, 1),
-                token: 1,
+                request: (SessionId::new(1), Seq::new(1)),
+                token: Token::new(1),
                 offset: number * 10,
+                len: 10,
                 text: String::new(),
             });
         }

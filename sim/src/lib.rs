@@ -68,7 +68,7 @@ mod world;
 
 pub use check::{Checkers, Invariant, InvariantStatus};
 pub use event_recorder::{EventRecord, EventRecorder};
-pub use explain::{Description, Explainer, Violation};
+pub use explain::{Description, Explainer, TimeLabels, Violation};
 pub use export::{Recording, RecordingError, RecordingHeader, mermaid, rust_test, shiviz};
 pub use file_lines::{Line, Lines};
 pub use history::History;
@@ -76,8 +76,8 @@ pub use importance::Importance;
 pub use message::{Message, RefusalCode};
 pub use protection::Protection;
 pub use run::{
-    Action, ClientConfig, Config, Disk, Intervention, MODEL_VERSION, Network, PacketAction,
-    PacketSelector, Run,
+    Action, ClientConfig, Config, Disk, Intervention, MODEL_VERSION, Network, NumbersUsed,
+    PacketAction, PacketSelector, Run,
 };
 pub use scenario::{
     Choice, Expected, Goal, Measure, Question, RecordSelector, Scenario, ScenarioGroup, Stop,
@@ -90,8 +90,8 @@ pub use storm::{RunOutcome, generate_conditions, storm};
 pub use story::{Story, StoryEntry};
 pub use subject::Subject;
 pub use trace::{
-    BeliefEndCause, CallResult, Causes, LinkId, LockId, LossCause, NodeId, PacketId, PacketSummary,
-    Record, RecordId, RecordKind,
+    BeliefEndCause, CallResult, Causes, LinkId, LockId, LossCause, NodeId, Number, PacketId,
+    PacketSummary, Record, RecordId, RecordKind,
 };
 pub use validate::InvalidRun;
 pub use virtual_time::VirtualTime;

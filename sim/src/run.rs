@@ -63,11 +63,37 @@ pub struct Config {
     /// Whether datagrams carry an authentication trailer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub authenticated: bool,
+    /// The numbers that were used before the run.
+    #[serde(skip_serializing_if = "NumbersUsed::is_none")]
+    pub numbers_used: NumbersUsed,
     /// When all faults end. If set, the liveness invariants are checked after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub faults_end_ms: Option<u64>,
     /// When the run ends.
     pub ends_ms: u64,
+}
+
+/// How many numbers were used before the run: it begins as if server and clients had already run
+/// for long. The numbers of the protocol have 64 bits, and a run must not depend on how large they
+/// are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NumbersUsed {
+    /// The session ids.
+    pub sessions: u64,
+    /// The fencing tokens.
+    pub tokens: u64,
+    /// The sequence numbers of each client, in addition to the random ones that it skips.
+    pub seqs: u64,
+    /// The log indices.
+    pub indices: u64,
+}
+
+impl NumbersUsed {
+    /// Whether no numbers were used.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One client.
@@ -285,6 +311,7 @@ impl Default for Config {
             file_len_max: 1 << 20,
             cookies: false,
             authenticated: false,
+            numbers_used: NumbersUsed::default(),
             faults_end_ms: None,
             ends_ms: 60_000,
         }

@@ -6,6 +6,7 @@
 
 mod causes;
 mod ids;
+mod number;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -19,11 +20,7 @@ use super::virtual_time::VirtualTime;
 
 pub use causes::Causes;
 pub use ids::{LinkId, LockId, NodeId, PacketId, RecordId};
-
-/// Shortens a number of the server to the 32 bits that a record has for it.
-pub(super) fn saturating_u32(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
+pub use number::Number;
 
 /// One entry of the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +29,7 @@ pub struct Record {
     #[serde(rename = "at_us")]
     pub at: VirtualTime,
     /// The reading of the node's own clock, in milliseconds.
-    pub local_ms: u32,
+    pub local_ms: Number,
     /// The node on which it happened.
     pub node: NodeId,
     /// What happened.
@@ -57,9 +54,9 @@ pub struct PacketSummary {
     /// The fencing token that the packet names, or 0. For `welcome`: the session id. For
     /// `appended`: the number of the line in its file, counted from 1.
     #[serde(rename = "number")]
-    pub value: u32,
+    pub value: Number,
     /// The sequence number of the request, or of the request that a reply answers.
-    pub seq: u32,
+    pub seq: Number,
     /// The reason, if the packet is a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<RefusalCode>,
@@ -134,12 +131,12 @@ pub enum RecordKind {
     /// A node crashes. For the server: the log contains the events up to `durable_through`.
     Crashed {
         #[serde(rename = "kept")]
-        durable_through: u32,
+        durable_through: Number,
     },
     /// A crashed node starts again.
     Restarted,
     Paused {
-        ms: u32,
+        ms: Number,
     },
     Resumed,
     ClockJumped {
@@ -158,7 +155,7 @@ pub enum RecordKind {
         to: NodeId,
     },
     DiskSlowed {
-        by_ms: u32,
+        by_ms: Number,
     },
     /// All faults end.
     #[serde(rename = "calmed")]
@@ -189,115 +186,115 @@ pub enum RecordKind {
 
     /// The server has recovered its state from the log, up to the event `through`.
     Recovered {
-        through: u32,
-        sessions: u16,
-        tenures: u16,
-        waits: u16,
+        through: Number,
+        sessions: u32,
+        tenures: u32,
+        waits: u32,
     },
     /// A tenure in the recovered state.
     #[serde(rename = "kept")]
     TenureRecovered {
         lock: LockId,
         client: NodeId,
-        session: u32,
-        token: u32,
+        session: Number,
+        token: Number,
     },
     /// A waiter in the recovered state.
     #[serde(rename = "kept_wait")]
     WaitRecovered {
         lock: LockId,
         client: NodeId,
-        session: u32,
-        seq: u32,
+        session: Number,
+        seq: Number,
     },
     SessionOpened {
         client: NodeId,
-        session: u32,
-        index: u32,
+        session: Number,
+        index: Number,
     },
     SessionExpired {
         client: NodeId,
-        session: u32,
-        index: u32,
+        session: Number,
+        index: Number,
     },
     SessionClosed {
         client: NodeId,
-        session: u32,
-        index: u32,
+        session: Number,
+        index: Number,
     },
     LockQueued {
         lock: LockId,
         client: NodeId,
-        session: u32,
-        seq: u32,
-        position: u16,
-        index: u32,
+        session: Number,
+        seq: Number,
+        position: u32,
+        index: Number,
     },
     LockGranted {
         lock: LockId,
         client: NodeId,
-        session: u32,
-        seq: u32,
-        token: u32,
+        session: Number,
+        seq: Number,
+        token: Number,
         from_queue: bool,
-        index: u32,
+        index: Number,
     },
     /// `origin` is the client that requested the release, and `seq` is that request. If no client
     /// did, they are the holder and 0.
     LockReleased {
         lock: LockId,
         client: NodeId,
-        session: u32,
-        seq: u32,
-        token: u32,
+        session: Number,
+        seq: Number,
+        token: Number,
         cause: ReleaseCause,
         #[serde(rename = "by")]
         origin: NodeId,
-        index: u32,
+        index: Number,
     },
     WaitEnded {
         lock: LockId,
         client: NodeId,
-        session: u32,
-        seq: u32,
+        session: Number,
+        seq: Number,
         cause: WaitEndCause,
-        index: u32,
+        index: Number,
     },
     /// `line` is the index of the line in the file, counted from 0.
     FileAppended {
         lock: LockId,
         client: NodeId,
-        session: u32,
-        seq: u32,
-        token: u32,
-        line: u16,
-        index: u32,
+        session: Number,
+        seq: Number,
+        token: Number,
+        line: u32,
+        index: Number,
     },
     RequestRefused {
         client: NodeId,
         message: Message,
         lock: LockId,
-        token: u32,
+        token: Number,
         /// The token of the current tenure, if the refusal depends on it.
-        current: u32,
+        current: Number,
         code: RefusalCode,
-        seq: u32,
+        seq: Number,
     },
     LeaseRenewed {
         client: NodeId,
-        session: u32,
-        seq: u32,
+        session: Number,
+        seq: Number,
     },
     DuplicateAnswered {
         client: NodeId,
         message: Message,
-        session: u32,
-        seq: u32,
+        session: Number,
+        seq: Number,
     },
     /// The log has made the events up to `through` durable.
     #[serde(rename = "stored")]
     Durable {
-        through: u32,
+        through: Number,
     },
     WriteFailed,
     FlushFailed,
@@ -307,14 +304,14 @@ pub enum RecordKind {
     CallStarted {
         message: Message,
         lock: LockId,
-        token: u32,
+        token: Number,
     },
     /// The call has ended.
     #[serde(rename = "answered")]
     CallEnded {
         message: Message,
         lock: LockId,
-        token: u32,
+        token: Number,
         #[serde(rename = "end")]
         outcome: CallResult,
     },
@@ -322,14 +319,14 @@ pub enum RecordKind {
     /// ended.
     Believed {
         lock: LockId,
-        token: u32,
+        token: Number,
         #[serde(rename = "until_us")]
         until: VirtualTime,
     },
     #[serde(rename = "disbelieved")]
     BeliefEnded {
         lock: LockId,
-        token: u32,
+        token: Number,
         cause: BeliefEndCause,
     },
     /// A client checked whether it still holds the lock.
@@ -338,7 +335,7 @@ pub enum RecordKind {
         holds: bool,
     },
     Working {
-        ms: u32,
+        ms: Number,
     },
     SessionLost,
     /// A client has completed its script.
@@ -346,10 +343,11 @@ pub enum RecordKind {
     /// The run has ended.
     #[serde(rename = "ended")]
     RunEnded,
-    /// The observer missed this many events of the server. Records of the state after them follow.
+    /// The observer missed this many events of the server; the number is unknown if the server was
+    /// restarted meanwhile. Records of the state after them follow.
     #[serde(rename = "unseen")]
     Gap {
-        events: u32,
+        events: Number,
     },
     /// A client has read a file with this many lines. A torn read sees an unfinished update.
     FileRead {
@@ -482,7 +480,7 @@ impl Record {
         let Record { at, local_ms, node, kind, causes } = self;
         let mut hash = Fingerprint::new();
         hash.add(at.as_micros());
-        hash.add(u64::from(*local_ms) << 8 | u64::from(node.0));
+        hash.add(local_ms.get().unwrap_or(u64::MAX) << 8 | u64::from(node.0));
         hash.add(u64::from(causes.direct().0) << 32 | u64::from(causes.related().0));
         kind.hash(&mut hash);
         hash.0

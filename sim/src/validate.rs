@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::run::{Action, ClientConfig, Config, Intervention, Run};
+use super::run::{
+    Action, ClientConfig, Config, Disk, Intervention, Network, NumbersUsed, PacketAction, Run,
+};
 use super::trace::NodeId;
 
 /// The maximum number of clients: node ids have eight bits, and one is the server's.
@@ -16,6 +18,14 @@ const STEPS_MAX: usize = 10_000;
 
 /// The maximum duration of a run, in milliseconds: one day.
 const ENDS_MAX_MS: u64 = 86_400_000;
+
+/// The maximum change of a time by an intervention, in milliseconds: records of such changes have
+/// 32 bits, and longer ones would have no effect within a day.
+const CHANGE_MAX_MS: u64 = 2_000_000_000;
+
+/// The largest number of the protocol that may be used before a run: server and clients need higher
+/// ones for the run.
+const NUMBER_USED_MAX: u64 = u64::MAX - (1 << 40);
 
 /// The maximum deviation of a clock's rate, in parts per million. A clock must not stop.
 const RATE_MAX_PPM: u64 = 900_000;
@@ -56,6 +66,31 @@ impl Run {
         if intervention.at_ms.unwrap_or(0) > ENDS_MAX_MS {
             return invalid("an intervention is later than one day after the start");
         }
+        let changes_ms = match intervention.action {
+            Action::Skew { ms, .. } => ms.unsigned_abs(),
+            Action::Degrade { delay_us, .. } => delay_us / 1_000,
+            Action::SlowDisk { by_ms } => by_ms,
+            Action::Packet { packet_action, .. } => match packet_action {
+                PacketAction::Duplicate { after_ms } => after_ms,
+                PacketAction::Delay { by_ms } => by_ms,
+                PacketAction::Drop | PacketAction::Deliver => 0,
+            },
+            Action::Crash { .. }
+            | Action::Restart { .. }
+            | Action::Pause { .. }
+            | Action::Resume { .. }
+            | Action::Cut { .. }
+            | Action::Heal { .. }
+            | Action::Isolate { .. }
+            | Action::Rejoin { .. }
+            | Action::Drift { .. }
+            | Action::FailFlush { .. }
+            | Action::FailWrites { .. }
+            | Action::EndFaults => 0,
+        };
+        if changes_ms > CHANGE_MAX_MS {
+            return invalid(format!("an intervention changes a time by {changes_ms} ms"));
+        }
         Ok(())
     }
 }
@@ -77,6 +112,21 @@ impl Config {
             if ms == 0 || ms > ENDS_MAX_MS {
                 return invalid(format!("{field} is {ms}, not between 1 and {ENDS_MAX_MS}"));
             }
+        }
+        let Network { latency_max_us, late_max_us, .. } = self.network;
+        let Disk { flush_max_us, write_back_ms, .. } = self.disk;
+        let delays = [
+            ("latency_max_us", latency_max_us / 1_000),
+            ("late_max_us", late_max_us / 1_000),
+            ("flush_max_us", flush_max_us / 1_000),
+            ("write_back_ms", write_back_ms),
+        ];
+        if let Some((field, _)) = delays.into_iter().find(|(_, ms)| *ms > ENDS_MAX_MS) {
+            return invalid(format!("{field} is longer than one day"));
+        }
+        let NumbersUsed { sessions, tokens, seqs, indices } = self.numbers_used;
+        if [sessions, tokens, seqs, indices].into_iter().any(|used| used > NUMBER_USED_MAX) {
+            return invalid(format!("a number in numbers_used exceeds {NUMBER_USED_MAX}"));
         }
         if self.network.latency_min_us > self.network.latency_max_us {
             return invalid("latency_min_us is greater than latency_max_us");

@@ -95,8 +95,13 @@ fn insert_after(trace: &mut Vec<Record>, position: usize, kind: RecordKind) {
 }
 
 const fn refusal_record(reply: PacketSummary, code: RefusalCode) -> RecordKind {
-    let (message, refusal) = (Message::Refused, Some(code));
-    RecordKind::Sent(PacketSummary { message, lock: LockId::NONE, value: 0, refusal, ..reply })
+    let (message, lock, value) = (Message::Refused, LockId::NONE, Number::ZERO);
+    RecordKind::Sent(PacketSummary { message, lock, value, refusal: Some(code), ..reply })
+}
+
+/// Returns the number that is larger by `distance`.
+fn after(number: Number, distance: u64) -> Number {
+    Number::from(number.get().expect("the number is known") + distance)
 }
 
 fn is_append(record: &Record) -> bool {
@@ -115,7 +120,7 @@ fn heartbeat_that_renews_a_lease_twice_violates_s3() {
 fn line_written_again_under_another_sequence_number_violates_s3() {
     check(Invariant::S3, "this line was already written at 4.7 s", |trace| {
         let (position, request) = find_sent(trace, Message::AppendFile, |_| true);
-        let seq = request.seq + 9;
+        let seq = after(request.seq, 9);
         insert_after(trace, position, RecordKind::Sent(PacketSummary { seq, ..request }));
         let position = find(trace, 0, is_append);
         let RecordKind::FileAppended { lock, client, session, token, index, .. } =
@@ -158,7 +163,7 @@ fn contradictory_replies_violate_s3() {
 fn wait_that_continues_after_its_cancellation_violates_s3() {
     check(Invariant::S3, "the server confirms a cancellation, but bob is still queued", |trace| {
         let (position, queued) = find_reply(trace, BOB, Message::Queued);
-        let (message, seq) = (Message::Cancelled, queued.seq + 9);
+        let (message, seq) = (Message::Cancelled, after(queued.seq, 9));
         let reply = PacketSummary { message, seq, ..queued };
         insert_after(trace, position, RecordKind::Sent(reply));
     });
@@ -210,8 +215,9 @@ fn free_lock_with_an_active_waiter_violates_s8() {
 }
 
 /// Inserts a restart of the server with a log that ends before `index`.
-fn insert_amnesiac_restart(trace: &mut Vec<Record>, position: usize, index: u32) {
-    let (through, sessions, tenures, waits) = (index - 1, 0, 0, 0);
+fn insert_amnesiac_restart(trace: &mut Vec<Record>, position: usize, index: Number) {
+    let through = Number::from(index.get().expect("the number is known") - 1);
+    let (sessions, tenures, waits) = (0, 0, 0);
     let recovered = RecordKind::Recovered { through, sessions, tenures, waits };
     insert_after(trace, position, recovered);
     insert_after(trace, position, RecordKind::Restarted);
@@ -219,7 +225,7 @@ fn insert_amnesiac_restart(trace: &mut Vec<Record>, position: usize, index: u32)
 }
 
 /// Returns the log index at which ann's session is closed.
-fn session_end_index(trace: &[Record]) -> u32 {
+fn session_end_index(trace: &[Record]) -> Number {
     let mut ends = trace.iter().filter_map(|it| {
         let RecordKind::SessionClosed { client: ANN, index, .. } = it.kind else { return None };
         Some(index)
@@ -239,13 +245,13 @@ fn acknowledged_session_end_lost_in_a_crash_violates_s5() {
     check(Invariant::S5, expected_text, |trace| {
         let (position, closed) = find_reply(trace, ANN, Message::Closed);
         let index = session_end_index(trace);
-        let (code, seq) = (RefusalCode::UnknownSession, closed.seq + 9);
+        let (code, seq) = (RefusalCode::UnknownSession, after(closed.seq, 9));
         trace[position].kind = RecordKind::RequestRefused {
             client: ANN,
             message: Message::Heartbeat,
             lock: LockId::NONE,
-            token: 0,
-            current: 0,
+            token: Number::ZERO,
+            current: Number::ZERO,
             code,
             seq,
         };
@@ -264,9 +270,10 @@ fn acknowledged_cancellation_lost_in_a_crash_violates_s5() {
             unreachable!()
         };
         let (_, queued) = find_reply(trace, BOB, Message::Queued);
-        let request = PacketSummary { message: Message::CancelAcquire, seq: seq + 9, ..queued };
+        let request =
+            PacketSummary { message: Message::CancelAcquire, seq: after(seq, 9), ..queued };
         let reply = PacketSummary { message: Message::Cancelled, ..request };
-        let (cause, index) = (WaitEndCause::Cancelled, index + 1);
+        let (cause, index) = (WaitEndCause::Cancelled, after(index, 1));
         let wait_ended = RecordKind::WaitEnded { lock, client, session, seq, cause, index };
         insert_after(trace, position, RecordKind::Sent(reply));
         insert_after(trace, position, wait_ended);
@@ -281,8 +288,8 @@ fn acknowledged_append_outcome_lost_in_a_crash_violates_s5() {
         let position = find(trace, 0, is_append);
         let RecordKind::FileAppended { index, .. } = trace[position].kind else { unreachable!() };
         let (_, appended) = find_reply(trace, ANN, Message::Appended);
-        assert_eq!((appended.lock, appended.value), (LEDGER, 1));
-        let (message, seq) = (Message::Outcome, appended.seq + 9);
+        assert_eq!((appended.lock, appended.value), (LEDGER, Number::from(1_u32)));
+        let (message, seq) = (Message::Outcome, after(appended.seq, 9));
         let reply = PacketSummary { message, seq, ..appended };
         insert_after(trace, position, RecordKind::Sent(reply));
         insert_amnesiac_restart(trace, position + 1, index);
@@ -295,7 +302,7 @@ fn lock_held_after_its_lease_expired_violates_l1() {
         let granted = find(trace, 0, |it| matches!(it.kind, RecordKind::LockGranted { .. }));
         let mut last_record = *trace.last().unwrap();
         trace.truncate(granted + 1);
-        last_record.local_ms = trace[granted].local_ms + 10_000;
+        last_record.local_ms = after(trace[granted].local_ms, 10_000);
         last_record.causes = Causes::NONE;
         trace.push(last_record);
     });

@@ -86,9 +86,11 @@ const RECORD_KINDS: &[&str] = &[
     r#"{"kind":"wait_ended","lock":0,"client":1,"session":2,"seq":3,"cause":"timeout","index":5}"#,
     r#"{"kind":"file_appended","lock":0,"client":1,"session":2,"seq":3,"token":4,"line":5,"index":6}"#,
     r#"{"kind":"request_refused","client":1,"message":"append_file","lock":0,"token":3,"current":4,"code":"stale_token","seq":5}"#,
+    r#"{"kind":"file_appended","lock":0,"client":1,"session":4294967296,"seq":9007199254740993,"token":18446744073709551614,"line":70000,"index":2147483648}"#,
     r#"{"kind":"lease_renewed","client":1,"session":2,"seq":3}"#,
     r#"{"kind":"duplicate_answered","client":1,"message":"append_file","session":2,"seq":3}"#,
     r#"{"kind":"stored","through":9}"#,
+    r#"{"kind":"stored","through":18446744073709551615}"#,
     r#"{"kind":"write_failed"}"#,
     r#"{"kind":"flush_failed"}"#,
     r#"{"kind":"called","message":"append_file","lock":0,"token":1}"#,
@@ -100,7 +102,8 @@ const RECORD_KINDS: &[&str] = &[
     r#"{"kind":"session_lost"}"#,
     r#"{"kind":"finished"}"#,
     r#"{"kind":"ended"}"#,
-    r#"{"kind":"unseen","events":7}"#,
+    r#"{"kind":"unseen","events":1000000000000}"#,
+    r#"{"kind":"unseen","events":null}"#,
     r#"{"kind":"file_read","lock":0,"lines":1,"torn":true}"#,
 ];
 
@@ -202,7 +205,7 @@ fn errors_in_runs_name_the_field() {
             "missing field `kept`",
         ),
         (
-            r#"{"at_us":1,"local_ms":1,"node":0,"kind":"working","ms":4294967296,"causes":[]}"#,
+            r#"{"at_us":1,"local_ms":1,"node":0,"kind":"working","ms":-1,"causes":[]}"#,
             "invalid value: integer",
         ),
     ]);

@@ -6,18 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_sim::{
-    CallResult, Lines, LockId, Message, NodeId, Protection, Record, RecordKind, Run, World, storm,
+    CallResult, Lines, LockId, Message, NodeId, Number, Protection, Record, RecordKind, Run, World,
+    storm,
 };
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
 /// A line: its client, its number among the lines of that client, and its token.
-type Line = (NodeId, u32, u32);
+type Line = (NodeId, u32, Number);
 
 /// The sequential specification: a lock and its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Guarded {
     /// The token of the last grant.
-    token: u32,
+    token: Number,
     lines: Vec<Line>,
 }
 
@@ -30,7 +31,7 @@ enum Op {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ret {
-    Granted(u32),
+    Granted(Number),
     Written,
     Refused,
     Lines(Vec<Line>),
@@ -168,7 +169,9 @@ fn is_linearizable(run: &Run) -> bool {
     let locks = u8::try_from(run.config.locks.len()).unwrap();
     (0..locks).map(LockId).all(|lock| {
         let lines = world.file(lock).into_iter().flat_map(Lines::iter);
-        let lines = lines.map(|line| (line.client, line_number(&line.text), line.token)).collect();
+        let lines = lines
+            .map(|line| (line.client, line_number(&line.text), Number::from(line.token)))
+            .collect();
         is_linearizable_at(&trace, lock, lines)
     })
 }

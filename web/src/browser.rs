@@ -276,17 +276,16 @@ pub(crate) fn element(id: &str) -> Option<Element> {
 }
 
 /// Updates the clock and the slider of the tape.
-pub(crate) fn show_time(now: VirtualTime, end: VirtualTime) {
-    let text = now.to_string();
-    if let Some(clock) = element("time").filter(|it| it.text_content().as_ref() != Some(&text)) {
-        clock.set_text_content(Some(&text));
+pub(crate) fn show_time(now: VirtualTime, label: &str, end_label: &str) {
+    if let Some(clock) = element("time").filter(|it| it.text_content().as_deref() != Some(label)) {
+        clock.set_text_content(Some(label));
     }
     let range = element("when").and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
     let value = now.as_millis().to_string();
     if let Some(range) = range.filter(|range| range.value() != value) {
         range.set_value(&value);
         // Cannot fail: the attribute's name is well formed.
-        range.set_attribute("aria-valuetext", &format!("{text} of {end}")).ok();
+        range.set_attribute("aria-valuetext", &format!("{label} of {end_label}")).ok();
     }
 }
 

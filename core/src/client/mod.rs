@@ -154,6 +154,12 @@ impl LockClient {
         }
     }
 
+    /// Skips sequence numbers, for the simulator: as if this many requests had been sent before.
+    #[doc(hidden)]
+    pub const fn skip_seqs(&mut self, count: u64) {
+        self.last_seq = Seq::new(self.last_seq.number().saturating_add(count));
+    }
+
     /// Opens a session, if there is none.
     pub fn open(&mut self, now: Time) {
         if matches!(self.phase, Phase::Closed) {

@@ -1,11 +1,18 @@
-//! Changes to the state that only the simulator makes, when it disables a protection. No native
-//! program uses them.
+//! Changes to the state that only the simulator makes: when it disables a protection, or starts a
+//! server that has already used many numbers. No native program uses them.
 
 use super::State;
-use crate::id::{SessionId, Token};
+use crate::id::{LogIndex, SessionId, Token};
 use crate::time::Time;
 
 impl State {
+    /// Returns the state of a server without sessions, locks and files that has used these numbers
+    /// and all below them.
+    #[doc(hidden)]
+    pub fn after_numbers(index: LogIndex, last_token: Token, last_session_id: SessionId) -> Self {
+        Self { applied_index: index, last_token, last_session_id, ..Self::default() }
+    }
+
     /// Returns the state with fencing disabled: also appends of ended sessions are applied.
     #[doc(hidden)]
     #[must_use]

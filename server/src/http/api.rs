@@ -24,11 +24,13 @@ use crate::published::PublisherStopped;
 /// The number of bytes of a file that are in memory at once for each request.
 const CHUNK_LEN: usize = 64 * 1024;
 
-/// The contents of `server_state.json` without the secrets.
+/// The contents of `server_state.json` without the secrets, and when the server was started.
 #[derive(Serialize)]
 struct StateResponse {
     format: u32,
     unix_ms: u64,
+    started_at_ms: u64,
+    started_unix_ms: u64,
     index: LogIndex,
     last_token: Token,
     state: State,
@@ -56,7 +58,16 @@ pub(super) async fn state(Shared(app): Shared<AppState>) -> Result<Response, Pub
     let _permit = app.state_permits.acquire().await.map_err(|_| PublisherStopped)?;
     let state = app.published.inspect(State::clone).await?;
     let (index, last_token) = (state.applied_index(), state.last_token());
-    let response = StateResponse { format: 1, unix_ms: unix_millis(), index, last_token, state };
+    let start = app.published.server_start();
+    let response = StateResponse {
+        format: 1,
+        unix_ms: unix_millis(),
+        started_at_ms: start.at.as_millis(),
+        started_unix_ms: start.unix_ms,
+        index,
+        last_token,
+        state,
+    };
     let json =
         spawn_blocking(move || serde_json::to_vec(&response).expect("a state can be serialized"));
     let json = json.await.map_err(|_| PublisherStopped)?;

@@ -17,13 +17,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use leasehold_core::event::Event;
 use leasehold_core::id::LogIndex;
+use leasehold_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::AppState;
-use crate::published::{Published, Snapshot, Viewer, ViewerUpdate};
+use crate::published::{Published, ServerStart, Snapshot, Viewer, ViewerUpdate};
 
 /// The maximum number of messages in a round before the server checks whether the viewer has sent
 /// anything. At one round in 33 ms it allows a million events a second.
@@ -58,12 +59,15 @@ const INBOUND_LEN_MAX: usize = 4_096;
 
 #[derive(Deserialize)]
 pub(super) struct EventsQuery {
+    /// The log index after which to resume.
     from: Option<u64>,
+    /// When the server was started that the viewer knows.
+    started: Option<u64>,
 }
 
 pub(super) async fn events(
     Shared(app): Shared<AppState>,
-    Query(EventsQuery { from }): Query<EventsQuery>,
+    Query(EventsQuery { from, started }): Query<EventsQuery>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let Ok(permit) = app.viewer_permits.clone().try_acquire_owned() else {
@@ -75,7 +79,10 @@ pub(super) async fn events(
     };
     let upgrade = upgrade.max_message_size(INBOUND_LEN_MAX).max_frame_size(INBOUND_LEN_MAX);
     upgrade.on_upgrade(async move |socket| {
-        let viewer = app.published.subscribe(from.map(LogIndex::new));
+        // A viewer of an earlier run cannot resume: it may have seen events that are lost.
+        let start = app.published.server_start();
+        let is_same_run = started.is_none_or(|unix_ms| unix_ms == start.unix_ms);
+        let viewer = app.published.subscribe(from.filter(|_| is_same_run).map(LogIndex::new));
         let now = Instant::now();
         let connection = ViewerConnection {
             app,
@@ -196,9 +203,10 @@ impl ViewerConnection {
         let (snapshot, missed) =
             self.viewer.start_from_snapshot().await.map_err(|_| Disconnected)?;
         let (_, at) = self.app.published.latest();
-        let recovered_index = self.app.published.recovered_index();
+        let (start, recovered) =
+            (self.app.published.server_start(), self.app.published.recovered_index());
         let encoded = spawn_blocking(move || {
-            let text = snapshot_json(&snapshot, at.as_millis(), missed, recovered_index);
+            let text = snapshot_json(&snapshot, (at, start), missed, recovered);
             (text, snapshot)
         });
         let (text, snapshot) = encoded.await.map_err(|_| Disconnected)?;
@@ -298,15 +306,17 @@ fn events_json(events: &[Event]) -> String {
 
 fn snapshot_json(
     snapshot: &Snapshot,
-    at_ms: u64,
+    (at, start): (Time, ServerStart),
     missed: u64,
-    recovered_index: LogIndex,
+    recovered: LogIndex,
 ) -> String {
-    let index = snapshot.index();
+    let (index, at_ms) = (snapshot.index(), at.as_millis());
     let missed = if missed > 0 { format!(r#","missed":{missed}"#) } else { String::new() };
+    let (started_at_ms, started_unix_ms) = (start.at.as_millis(), start.unix_ms);
+    let started = format!(r#""started_at_ms":{started_at_ms},"started_unix_ms":{started_unix_ms}"#);
     let state = snapshot.json();
     let head = format!(r#""type":"snapshot","index":{index},"at_ms":{at_ms}{missed}"#);
-    format!(r#"{{{head},"recovered":{recovered_index},"state":{state}}}"#)
+    format!(r#"{{{head},{started},"recovered":{recovered},"state":{state}}}"#)
 }
 
 fn heartbeat_json(published: &Published) -> String {

@@ -20,6 +20,7 @@ use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use tokio::sync::{oneshot, watch};
 
+use crate::clock::unix_millis;
 use recent_events::{NextEvents, RecentEvents};
 
 pub use batch::Batch;
@@ -53,6 +54,16 @@ struct Shared {
     newest: watch::Sender<LogIndex>,
     /// The last event of the previous run of the server.
     recovered_index: LogIndex,
+    start: ServerStart,
+}
+
+/// When the server was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerStart {
+    /// The reading of the server's clock.
+    pub at: Time,
+    /// The wall clock in milliseconds since 1970. Identifies this run of the server to viewers.
+    pub unix_ms: u64,
 }
 
 /// The state at one log index, and its JSON once a viewer has needed it.
@@ -99,6 +110,7 @@ impl Published {
     /// # Panics
     /// If no thread can be started.
     pub fn start(state: State) -> Self {
+        let start = ServerStart { at: state.last_event_at(), unix_ms: unix_millis() };
         let (inputs, input_receiver) = channel();
         let (newest, _) = watch::channel(state.applied_index());
         let recovered_index = state.applied_index();
@@ -106,6 +118,7 @@ impl Published {
             recent: Mutex::new(RecentEvents::new(&state)),
             newest,
             recovered_index,
+            start,
         });
         let shared_for_thread = Arc::clone(&shared);
         thread::Builder::new()
@@ -179,6 +192,11 @@ impl Published {
     /// connected before the server started.
     pub fn recovered_index(&self) -> LogIndex {
         self.shared.recovered_index
+    }
+
+    /// Returns when the server was started.
+    pub fn server_start(&self) -> ServerStart {
+        self.shared.start
     }
 
     async fn snapshot(&self) -> Result<Arc<Snapshot>, PublisherStopped> {

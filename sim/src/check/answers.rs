@@ -12,7 +12,7 @@ use leasehold_core::limits::CACHED_REPLIES_MAX;
 
 use super::recent::Recent;
 use crate::message::{Message, RefusalCode};
-use crate::trace::{NodeId, PacketSummary};
+use crate::trace::{NodeId, Number, PacketSummary};
 
 /// The number of replies that are retained for each client.
 const CAPACITY: usize = CACHED_REPLIES_MAX / 2;
@@ -21,7 +21,7 @@ const CAPACITY: usize = CACHED_REPLIES_MAX / 2;
 pub(super) struct AnswerHistory {
     clients: Vec<ClientAnswers>,
     /// The request that the server handles: client, message and sequence number.
-    current_request: Option<(NodeId, Message, u32)>,
+    current_request: Option<(NodeId, Message, Number)>,
     /// How often the server has started.
     start_count: u32,
     /// Whether a refusal for a failed disk was sent since the last durable event.
@@ -33,24 +33,24 @@ pub(super) struct AnswerHistory {
 struct ClientAnswers {
     answers: Recent<Answer, CAPACITY>,
     /// The largest sequence number of a reply.
-    highest: u32,
+    highest: Number,
     /// Sequence number and log index of the event that a reply reports, for replies that do not
     /// identify the event otherwise: executed requests.
-    executed: Recent<(u32, u32), CAPACITY>,
+    executed: Recent<(Number, Number), CAPACITY>,
     /// The same, for requests that were refused because a session or tenure had ended.
-    refused_after_end: Recent<(u32, u32), CAPACITY>,
+    refused_after_end: Recent<(Number, Number), CAPACITY>,
     /// The number of sessions opened and ended, and the log index of the last end.
     sessions_opened: u32,
     sessions_ended: u32,
-    last_end: u32,
+    last_end: Number,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Answer {
-    seq: u32,
+    seq: Number,
     message: Message,
     refusal: Option<RefusalCode>,
-    number: u32,
+    number: Number,
     /// The value of [`AnswerHistory::start_count`] when the reply was sent.
     start_count: u32,
     /// Whether the server remembers it after a crash.
@@ -68,8 +68,8 @@ impl AnswerHistory {
     }
 
     /// Records that a request has reached the server.
-    pub(super) fn observe_request(&mut self, packet: PacketSummary) {
-        self.current_request = Some((packet.peer, packet.message, packet.seq));
+    pub(super) fn observe_request(&mut self, client: NodeId, message: Message, seq: Number) {
+        self.current_request = Some((client, message, seq));
     }
 
     pub(super) fn open_session(&mut self, client: NodeId) {
@@ -78,7 +78,7 @@ impl AnswerHistory {
         }
     }
 
-    pub(super) fn end_session(&mut self, client: NodeId, index: u32) {
+    pub(super) fn end_session(&mut self, client: NodeId, index: Number) {
         if let Some(client_answers) = self.client_answers(client) {
             (client_answers.sessions_ended, client_answers.last_end) =
                 (client_answers.sessions_ended + 1, index);
@@ -88,7 +88,7 @@ impl AnswerHistory {
 
     /// Records that the current request has led to the event at this log index, if it is a
     /// `message` of this client.
-    pub(super) fn record_effect(&mut self, client: NodeId, message: Message, index: u32) {
+    pub(super) fn record_effect(&mut self, client: NodeId, message: Message, index: Number) {
         let Some((_, _, seq)) = self.current_request.filter(|it| (it.0, it.1) == (client, message))
         else {
             return;
@@ -103,9 +103,9 @@ impl AnswerHistory {
     pub(super) fn record_refusal(
         &mut self,
         client: NodeId,
-        seq: u32,
+        seq: Number,
         code: RefusalCode,
-        tenure_end_index: Option<u32>,
+        tenure_end_index: Option<Number>,
     ) {
         let Some(client_answers) = self.client_answers(client) else { return };
         // With several sessions, the records do not identify the one that the request named.
@@ -122,12 +122,12 @@ impl AnswerHistory {
     }
 
     /// Returns the log index of the event that a reply reports.
-    pub(super) fn effect_index(&self, packet: PacketSummary) -> Option<u32> {
+    pub(super) fn effect_index(&self, packet: PacketSummary, seq: Number) -> Option<Number> {
         let client_answers = self.clients.get(usize::from(packet.peer.0))?;
         match packet.refusal {
-            None => client_answers.executed.index_of(packet.seq),
+            None => client_answers.executed.find_last(seq),
             Some(code) => {
-                client_answers.refused_after_end.index_of(packet.seq).filter(|_| names_an_end(code))
+                client_answers.refused_after_end.find_last(seq).filter(|_| names_an_end(code))
             }
         }
     }
@@ -137,6 +137,7 @@ impl AnswerHistory {
     pub(super) fn check_reply(
         &mut self,
         packet: PacketSummary,
+        seq: Number,
         is_session_alive: impl FnOnce() -> bool,
     ) -> bool {
         if !is_final(packet) {
@@ -144,16 +145,16 @@ impl AnswerHistory {
         }
         let start_count = self.start_count;
         let Some(client_answers) = self.client_answers(packet.peer) else { return true };
-        let previous = client_answers.find(packet.seq).copied();
+        let previous = client_answers.find(seq).copied();
         let Some(first) = previous else {
-            let PacketSummary { message, value: number, seq, refusal, .. } = packet;
+            let PacketSummary { message, value: number, refusal, .. } = packet;
             let is_durable = refusal != Some(RefusalCode::StorageFailed);
             let answer = Answer { seq, message, refusal, number, start_count, is_durable };
             client_answers.answers.push(answer);
             client_answers.highest = client_answers.highest.max(seq);
             // A confirmed cancellation requires that the client has left the queue.
             let is_consistent =
-                message != Message::Cancelled || client_answers.executed.index_of(seq).is_some();
+                message != Message::Cancelled || client_answers.executed.find_last(seq).is_some();
             self.has_volatile_answers |= !is_durable;
             return is_consistent;
         };
@@ -173,7 +174,7 @@ impl AnswerHistory {
     }
 
     /// Whether the request was refused, so that it must not be executed.
-    pub(super) fn is_refused(&self, client: NodeId, seq: u32) -> bool {
+    pub(super) fn is_refused(&self, client: NodeId, seq: Number) -> bool {
         let client_answers = self.clients.get(usize::from(client.0));
         let answer = client_answers.and_then(|client_answers| client_answers.find(seq));
         answer.is_some_and(|answer| answer.message == Message::Refused)
@@ -201,7 +202,7 @@ impl AnswerHistory {
 
     /// Records a recovery of the server from the events through `through`. If it has broken a
     /// promise (S5), its earlier replies are discarded, so that S3 is not reported as well.
-    pub(super) fn recover(&mut self, through: u32, is_promise_broken: bool) {
+    pub(super) fn recover(&mut self, through: Number, is_promise_broken: bool) {
         self.start_count += 1;
         self.current_request = None;
         for client_answers in &mut self.clients {
@@ -219,7 +220,7 @@ impl AnswerHistory {
 }
 
 impl ClientAnswers {
-    fn find(&self, seq: u32) -> Option<&Answer> {
+    fn find(&self, seq: Number) -> Option<&Answer> {
         // Nearly every request is newer than all that were answered.
         if seq > self.highest {
             return None;
@@ -270,5 +271,5 @@ pub(crate) fn is_final(packet: PacketSummary) -> bool {
         | Message::Alive
         | Message::Closed => false,
     };
-    ends_request && packet.seq > 0
+    ends_request && !packet.seq.is_zero()
 }

@@ -7,7 +7,7 @@
 //!   that was refused for a failed disk, if the server crashed before the refusal was durable.
 
 use super::recent::Recent;
-use crate::trace::{CallResult, NodeId};
+use crate::trace::{CallResult, NodeId, Number};
 
 /// The number of calls that are retained for each client. A client makes one call at a time.
 const CAPACITY: usize = 32;
@@ -25,9 +25,9 @@ struct ClientCalls {
     appends: Recent<Append, CAPACITY>,
     count: u32,
     /// Sequence number of each request, and number of its call.
-    sent: Recent<(u32, u32), CAPACITY>,
+    sent: Recent<(Number, u32), CAPACITY>,
     /// The largest of these sequence numbers.
-    highest: u32,
+    highest: Number,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ enum RefusalState {
 enum LineState {
     Absent,
     /// In the file, by the event at this log index.
-    Written(u32),
+    Written(Number),
     /// Lost in a crash. Whether that violates S5 is checked elsewhere.
     Lost,
 }
@@ -71,17 +71,17 @@ impl AppendCalls {
         calls.appends.push(Append { number, line, is_reported_failed: false, refusal });
     }
 
-    pub(super) fn observe_request(&mut self, client: NodeId, seq: u32) {
+    pub(super) fn observe_request(&mut self, client: NodeId, seq: Number) {
         let Some(calls) = self.client_calls(client) else { return };
         // The search is skipped for new requests, which is nearly every one.
-        if seq > calls.highest || calls.sent.index_of(seq).is_none() {
+        if seq > calls.highest || calls.sent.find_last(seq).is_none() {
             calls.sent.push((seq, calls.count));
             calls.highest = calls.highest.max(seq);
         }
     }
 
     /// Records a refusal for a failed disk.
-    pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: u32) {
+    pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: Number) {
         if let Some(append) = self.append_for_request(client, seq) {
             append.refusal = RefusalState::Volatile;
             self.has_volatile_refusals = true;
@@ -109,7 +109,7 @@ impl AppendCalls {
 
     /// Records that a line is written, and returns whether it is the first one of its call and the
     /// call has not returned a failure.
-    pub(super) fn observe_write(&mut self, client: NodeId, seq: u32, index: u32) -> bool {
+    pub(super) fn observe_write(&mut self, client: NodeId, seq: Number, index: Number) -> bool {
         let Some(append) = self.append_for_request(client, seq) else { return true };
         let is_first = !matches!(append.line, LineState::Written(_));
         append.line = LineState::Written(index);
@@ -131,7 +131,7 @@ impl AppendCalls {
         }
     }
 
-    pub(super) fn recover(&mut self, through: u32) {
+    pub(super) fn recover(&mut self, through: Number) {
         for append in self.clients.iter_mut().flat_map(|calls| calls.appends.as_mut_slice()) {
             if matches!(append.line, LineState::Written(index) if index > through) {
                 append.line = LineState::Lost;
@@ -144,9 +144,9 @@ impl AppendCalls {
     }
 
     /// Returns the append that was sent with this sequence number.
-    fn append_for_request(&mut self, client: NodeId, seq: u32) -> Option<&mut Append> {
+    fn append_for_request(&mut self, client: NodeId, seq: Number) -> Option<&mut Append> {
         let calls = self.client_calls(client)?;
-        calls.append(calls.sent.index_of(seq)?)
+        calls.append(calls.sent.find_last(seq)?)
     }
 }
 

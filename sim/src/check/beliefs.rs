@@ -1,10 +1,10 @@
 //! The tenures that clients believe to hold (S7).
 
-use crate::trace::{LockId, NodeId};
+use crate::trace::{LockId, NodeId, Number};
 use crate::virtual_time::VirtualTime;
 
 /// A belief: lock, token, and the end of the belief.
-type Belief = (LockId, u32, VirtualTime);
+type Belief = (LockId, Number, VirtualTime);
 
 #[derive(Clone, Debug)]
 pub(super) struct Beliefs(Vec<Vec<Belief>>);
@@ -21,7 +21,7 @@ impl Beliefs {
         }
     }
 
-    pub(super) fn remove(&mut self, client: NodeId, lock: LockId, token: u32) {
+    pub(super) fn remove(&mut self, client: NodeId, lock: LockId, token: Number) {
         if let Some(beliefs) = self.0.get_mut(usize::from(client.0)) {
             beliefs.retain(|it| (it.0, it.1) != (lock, token));
         }

@@ -3,6 +3,8 @@
 //! - The checkers do not read the state of the server or of the clients. They derive their own
 //!   state from the trace, so a bug in the server cannot hide itself.
 //! - A violation is permanent. The first record that shows it is its witness.
+//! - All numbers are compared exactly. If a record contains a number that is not known, its effects
+//!   are not known either: the checkers stop, rather than accuse a correct server later.
 
 mod answers;
 mod append_calls;
@@ -172,6 +174,8 @@ impl InvariantStatus {
 pub struct Checkers {
     findings: Findings,
     state: CheckerState,
+    /// Whether a record contained an unknown number.
+    has_stopped: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -206,6 +210,13 @@ impl Findings {
             self.record_violation(invariant, witness);
         }
     }
+
+    /// Marks everything as unchecked that is not violated.
+    fn stop(&mut self) {
+        for status in self.0.iter_mut().filter(|status| status.witness().is_none()) {
+            *status = InvariantStatus::Unchecked;
+        }
+    }
 }
 
 impl Checkers {
@@ -219,7 +230,7 @@ impl Checkers {
         } else {
             findings.0[Invariant::L2 as usize] = InvariantStatus::Unchecked;
         }
-        Self { findings, state }
+        Self { findings, state, has_stopped: false }
     }
 
     /// Creates checkers for the events of a real server, with these maximum numbers of locks and
@@ -230,7 +241,8 @@ impl Checkers {
         for unknown in [Invariant::S5, Invariant::S7, Invariant::L2] {
             findings.0[unknown as usize] = InvariantStatus::Unchecked;
         }
-        Self { findings, state: CheckerState::new(locks, clients, 0) }
+        let state = CheckerState::new(locks, clients, 0);
+        Self { findings, state, has_stopped: false }
     }
 
     /// Raises the lease length if this one is longer. If leases differ, the longest one applies to
@@ -248,9 +260,13 @@ impl Checkers {
         checkers
     }
 
-    /// Checks the next record.
+    /// Checks the next record. The first unknown number ends all checks: what is not violated by
+    /// then is unchecked.
     pub fn observe(&mut self, id: RecordId, record: &Record) {
-        self.state.observe(id, record, &mut self.findings);
+        if !self.has_stopped && self.state.observe(id, record, &mut self.findings).is_none() {
+            self.has_stopped = true;
+            self.findings.stop();
+        }
     }
 
     /// Returns the status of an invariant.

@@ -1,5 +1,7 @@
 //! A bounded history, so that the checkers' memory does not grow with the run.
 
+use crate::trace::Number;
+
 /// The number of sessions, grants, executed requests of a session and lines of a file that are
 /// retained: far more than can be in flight.
 const DEFAULT_CAPACITY: usize = 128;
@@ -46,9 +48,9 @@ impl<T, const CAPACITY: usize> Recent<T, CAPACITY> {
     }
 }
 
-impl<const CAPACITY: usize> Recent<(u32, u32), CAPACITY> {
+impl<T: Copy, const CAPACITY: usize> Recent<(Number, T), CAPACITY> {
     /// Returns the value of the last entry with this key.
-    pub(super) fn index_of(&self, number: u32) -> Option<u32> {
-        self.as_slice().iter().rev().find(|(key, _)| *key == number).map(|(_, index)| *index)
+    pub(super) fn find_last(&self, number: Number) -> Option<T> {
+        self.as_slice().iter().rev().find(|(key, _)| *key == number).map(|(_, value)| *value)
     }
 }

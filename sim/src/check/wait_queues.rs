@@ -3,7 +3,7 @@
 
 use leasehold_core::limits::SILENCE_MAX;
 
-use crate::trace::LockId;
+use crate::trace::{LockId, Number};
 use crate::virtual_time::VirtualTime;
 
 #[derive(Clone, Debug)]
@@ -16,17 +16,20 @@ pub(super) struct WaitQueues {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
-    session: u32,
-    seq: u32,
-    last_seen_ms: u32,
+    session: Number,
+    seq: Number,
+    /// When the server last received its request; `None` if that was before the observer began.
+    last_seen_ms: Option<u64>,
     /// Whether it has sent a request since the last start of the server. Until then the server
     /// cannot distinguish it from a crashed client.
     seen_since_restart: bool,
 }
 
 impl Waiter {
-    const fn is_silent(self, local_ms: u32) -> bool {
-        local_ms.saturating_sub(self.last_seen_ms) as u64 >= SILENCE_MAX.as_millis()
+    /// Whether the server may pass over it. A waiter about which too little is known may be silent.
+    fn may_be_silent(self, local_ms: u64) -> bool {
+        self.last_seen_ms
+            .is_none_or(|seen_ms| local_ms.saturating_sub(seen_ms) >= SILENCE_MAX.as_millis())
     }
 }
 
@@ -39,20 +42,31 @@ impl WaitQueues {
         }
     }
 
-    pub(super) fn enqueue(&mut self, lock: LockId, (session, seq): (u32, u32), last_seen_ms: u32) {
+    pub(super) fn enqueue(
+        &mut self,
+        lock: LockId,
+        (session, seq): (Number, Number),
+        last_seen_ms: u64,
+    ) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
-            queue.push(Waiter { session, seq, last_seen_ms, seen_since_restart: true });
+            queue.push(Waiter { session, seq, last_seen_ms: Some(last_seen_ms), seen_since_restart: true });
         }
     }
 
-    /// Restores a waiter from the log. Its silence is measured from now.
-    pub(super) fn restore(&mut self, lock: LockId, (session, seq): (u32, u32), last_seen_ms: u32) {
+    /// Restores a waiter: from the log of a server that starts at `last_seen_ms` and measures its
+    /// silence from then on, or from the state of a running server.
+    pub(super) fn restore(
+        &mut self,
+        lock: LockId,
+        (session, seq): (Number, Number),
+        last_seen_ms: Option<u64>,
+    ) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
             queue.push(Waiter { session, seq, last_seen_ms, seen_since_restart: false });
         }
     }
 
-    pub(super) fn dequeue(&mut self, lock: LockId, (session, seq): (u32, u32)) {
+    pub(super) fn dequeue(&mut self, lock: LockId, (session, seq): (Number, Number)) {
         let Some(queue) = self.queues.get_mut(usize::from(lock.0)) else { return };
         queue.retain(|it| (it.session, it.seq) != (session, seq));
         if queue.is_empty() {
@@ -63,14 +77,14 @@ impl WaitQueues {
     /// Records a retry of a waiting request, and returns its lock.
     pub(super) fn observe_retry(
         &mut self,
-        session: u32,
-        seq: u32,
-        local_ms: u32,
+        session: Number,
+        seq: Number,
+        local_ms: u64,
     ) -> Option<LockId> {
         for (id, queue) in (0_u8..).zip(&mut self.queues) {
             let mut waiters = queue.iter_mut();
             if let Some(waiter) = waiters.find(|it| (it.session, it.seq) == (session, seq)) {
-                (waiter.last_seen_ms, waiter.seen_since_restart) = (local_ms, true);
+                (waiter.last_seen_ms, waiter.seen_since_restart) = (Some(local_ms), true);
                 return Some(LockId(id));
             }
         }
@@ -81,19 +95,19 @@ impl WaitQueues {
     pub(super) fn would_pass_over(
         &self,
         lock: LockId,
-        (session, seq): (u32, u32),
-        local_ms: u32,
+        (session, seq): (Number, Number),
+        local_ms: u64,
     ) -> Option<bool> {
         let queue = self.queues.get(usize::from(lock.0)).filter(|queue| !queue.is_empty())?;
         let position = queue.iter().position(|it| (it.session, it.seq) == (session, seq));
         let before = &queue[..position.unwrap_or(queue.len())];
-        Some(before.iter().any(|it| it.session != session && !it.is_silent(local_ms)))
+        Some(before.iter().any(|it| it.session != session && !it.may_be_silent(local_ms)))
     }
 
     /// Records that a lock is free, if an active client waits for it.
-    pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u32) {
+    pub(super) fn mark_idle(&mut self, lock: LockId, at: VirtualTime, local_ms: u64) {
         let Some(queue) = self.queues.get(usize::from(lock.0)) else { return };
-        if queue.iter().any(|it| it.seen_since_restart && !it.is_silent(local_ms))
+        if queue.iter().any(|it| it.seen_since_restart && !it.may_be_silent(local_ms))
             && !self.idle_locks.contains(&lock)
         {
             self.idle_locks.push(lock);
@@ -110,7 +124,8 @@ impl WaitQueues {
         !self.idle_locks.is_empty() && self.idle_since < at
     }
 
-    /// Discards the free locks after a crash: the server cannot grant before clients contact it.
+    /// Discards the free locks: after a crash the server cannot grant before clients contact it,
+    /// and after a gap the grant may not have been observed.
     pub(super) fn clear_idle(&mut self) {
         self.idle_locks.clear();
     }

@@ -3,9 +3,9 @@
 use leasehold_core::event::{ReleaseCause, WaitEndCause};
 
 use super::Explainer;
-use super::phrases::{format_duration, percent, pluralize, refusal_text};
+use super::phrases::{format_duration, format_millis, percent, pluralize, refusal_text};
 use crate::message::RefusalCode;
-use crate::trace::{BeliefEndCause, LockId, NodeId, Record, RecordKind};
+use crate::trace::{BeliefEndCause, LockId, NodeId, Number, Record, RecordKind};
 
 /// The actor of a sentence, and its action.
 pub(super) type Clause = (String, String);
@@ -19,7 +19,7 @@ impl Explainer<'_> {
             RecordKind::Crashed { durable_through } => self.crash_clause(node, durable_through),
             RecordKind::Restarted => self.node_clause(node, "restarts"),
             RecordKind::Paused { ms } => {
-                self.node_clause(node, format!("is paused for {}", format_duration(ms.into())))
+                self.node_clause(node, format!("is paused for {}", format_millis(ms)))
             }
             RecordKind::Resumed => self.node_clause(node, "resumes"),
             RecordKind::ClockJumped { ms } => self.clock_jump_clause(node, ms),
@@ -28,7 +28,7 @@ impl Explainer<'_> {
             RecordKind::Healed { to } => self.link_clause(node, to, "is restored"),
             RecordKind::Degraded { to } => self.link_clause(node, to, "is degraded"),
             RecordKind::DiskSlowed { by_ms } => {
-                let delay = format_duration(by_ms.into());
+                let delay = format_millis(by_ms);
                 self.clause_of(node, "disk", format!("slows down: each flush takes {delay} longer"))
             }
             RecordKind::FaultsEnded => self.faults_end_clause(),
@@ -101,8 +101,8 @@ impl Explainer<'_> {
             }
             RecordKind::RequestRefused { client, message, lock, token, current, code, .. } => {
                 let (client, request) =
-                    (self.node_name(client), self.request_text(message, lock, 0));
-                let reason = if code == RefusalCode::StaleToken && current == 0 {
+                    (self.node_name(client), self.request_text(message, lock, Number::ZERO));
+                let reason = if code == RefusalCode::StaleToken && current.is_zero() {
                     format!("token {token} is stale (the lock is free)")
                 } else if code == RefusalCode::StaleToken {
                     format!("token {token} is stale (current: {current})")
@@ -116,7 +116,7 @@ impl Explainer<'_> {
             }
             RecordKind::DuplicateAnswered { client, message, .. } => {
                 let (client, (request, _)) =
-                    (self.node_name(client), self.request_phrase(message, LockId::NONE, 0));
+                    (self.node_name(client), self.request_phrase(message, LockId::NONE, Number::ZERO));
                 let action = format!("repeats its reply to {client}: the {request} is a duplicate");
                 self.node_clause(node, action)
             }
@@ -137,7 +137,8 @@ impl Explainer<'_> {
                 self.node_clause(node, self.call_outcome_text(message, lock, token, outcome))
             }
             RecordKind::Believed { lock, token, until } => {
-                let holding = format!("that it holds {} (token {token})", self.lock_name(lock));
+                let (lock, until) = (self.lock_name(lock), self.time_label(until));
+                let holding = format!("that it holds {lock} (token {token})");
                 self.node_clause(node, format!("may believe until {until} {holding}"))
             }
             RecordKind::BeliefEnded { lock, cause, .. } => {
@@ -150,15 +151,12 @@ impl Explainer<'_> {
                 self.node_clause(node, format!("checks its lease: it {verb} that it holds {lock}"))
             }
             RecordKind::Working { ms } => {
-                self.node_clause(node, format!("works for {}", format_duration(ms.into())))
+                self.node_clause(node, format!("works for {}", format_millis(ms)))
             }
             RecordKind::SessionLost => self.node_clause(node, "learns that its session has ended"),
             RecordKind::Finished => self.node_clause(node, "finishes"),
             RecordKind::RunEnded => ("run".to_owned(), "ends".to_owned()),
-            RecordKind::Gap { events: 0 } => ("recording".to_owned(), "starts here".to_owned()),
-            RecordKind::Gap { events } => {
-                (format!("{events} events"), "are missing from the recording".to_owned())
-            }
+            RecordKind::Gap { events } => gap_clause(events),
             RecordKind::FileRead { lock, lines, is_torn } => {
                 self.node_clause(node, self.read_text(lock, lines, is_torn))
             }
@@ -197,7 +195,7 @@ impl Explainer<'_> {
         }
     }
 
-    fn crash_clause(&self, node: NodeId, durable_through: u32) -> Clause {
+    fn crash_clause(&self, node: NodeId, durable_through: Number) -> Clause {
         let disk = if node.is_server() {
             format!("; its disk holds the events through {durable_through}")
         } else {
@@ -243,6 +241,16 @@ impl Explainer<'_> {
             WaitEndCause::SessionEnded => "its session ended",
         };
         format!("leaves the wait queue for {}: {explanation}", self.lock_name(lock))
+    }
+}
+
+fn gap_clause(events: Number) -> Clause {
+    let are_missing = "are missing from the recording";
+    match events.get() {
+        Some(0) => ("recording".to_owned(), "starts here".to_owned()),
+        Some(1) => ("1 event".to_owned(), "is missing from the recording".to_owned()),
+        Some(events) => (format!("{events} events"), are_missing.to_owned()),
+        None => ("events before this".to_owned(), are_missing.replace("are", "may be")),
     }
 }
 

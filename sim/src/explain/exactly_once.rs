@@ -5,7 +5,7 @@ use super::phrases::refusal_text;
 use super::violation::{Violation, find_last};
 use crate::check::is_final;
 use crate::message::Message;
-use crate::trace::{CallResult, NodeId, PacketSummary, Record, RecordId, RecordKind};
+use crate::trace::{CallResult, NodeId, Number, PacketSummary, Record, RecordId, RecordKind};
 
 /// How a record violates S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +45,13 @@ impl Explainer<'_> {
             return Some(self.contradictory_reply(packet, before));
         }
         if let RecordKind::CallEnded { outcome, .. } = record.kind {
-            return wrong_call_outcome(record.node, outcome, before);
+            return self.wrong_call_outcome(record.node, outcome, before);
         }
-        let repeated = executed_twice(record, before);
+        let repeated = self.executed_twice(record, before);
         let refused = self.executed_after_refusal(record, before);
         // An execution before the refusal may have been lost in a crash: the later record counts.
         let latest = repeated.into_iter().chain(refused).max_by_key(|finding| finding.evidence);
-        latest.or_else(|| line_written_twice(record, before))
+        latest.or_else(|| self.line_written_twice(record, before))
     }
 
     /// The server contradicts its earlier reply.
@@ -67,6 +67,7 @@ impl Explainer<'_> {
             return Finding::new(Repetition::Reply, None, text);
         };
         let (earlier, current) = (self.reply_text(earlier), self.reply_text(packet));
+        let at = self.time_label(at);
         let text =
             format!("the server replied \"{earlier}\" at {at}, and now replies \"{current}\"");
         Finding::new(Repetition::Reply, Some(id), text)
@@ -89,8 +90,63 @@ impl Explainer<'_> {
             reply.refusal.filter(|_| is_answer)
         })?;
         let (client, reason) = (self.node_name(client), refusal_text(code));
+        let at = self.time_label(at);
         let text = format!("the server rejected this request of {client} at {at} ({reason})");
         Some(Finding::new(Repetition::Rejected, Some(id), text))
+    }
+
+    /// The same request was executed before.
+    fn executed_twice(&self, record: &Record, before: &[Record]) -> Option<Finding> {
+        let request = executed_request(record)?;
+        let (id, (), at) =
+            find_last(before, |it| (executed_request(it) == Some(request)).then_some(()))?;
+        let at = self.time_label(at);
+        let text = if matches!(record.kind, RecordKind::LeaseRenewed { .. }) {
+            format!("this request already renewed the lease at {at}")
+        } else {
+            format!("this request was already executed at {at}")
+        };
+        Some(Finding::new(Repetition::Request, Some(id), text))
+    }
+
+    /// The line was written before, or the client was informed that it is not written.
+    fn line_written_twice(&self, record: &Record, before: &[Record]) -> Option<Finding> {
+        let RecordKind::FileAppended { client, seq, .. } = record.kind else { return None };
+        let call = call_of(before, client, seq)?;
+        let written =
+            find_last(before, |it| writes_line_of(it, client, before, call).then_some(()));
+        if let Some((id, (), at)) = written {
+            let text = format!("this line was already written at {}", self.time_label(at));
+            return Some(Finding::new(Repetition::Line, Some(id), text));
+        }
+        let after = before.get(call.index()?..)?;
+        let index = after.iter().position(|it| {
+            it.node == client
+                && matches!(it.kind, RecordKind::CallEnded { message: Message::AppendFile, .. })
+        })?;
+        let at = self.time_label(after.get(index)?.at);
+        let id = RecordId(call.0 + u32::try_from(index).ok()?);
+        let text = format!("the client learned at {at} that this line was not written");
+        Some(Finding::new(Repetition::Outcome, Some(id), text))
+    }
+
+    /// The outcome that the client learns is false.
+    fn wrong_call_outcome(
+        &self,
+        client: NodeId,
+        outcome: CallResult,
+        before: &[Record],
+    ) -> Option<Finding> {
+        if outcome == CallResult::Succeeded {
+            let text = "the client learns that its line was written, but it was not";
+            return Some(Finding::new(Repetition::Outcome, None, text));
+        }
+        let (call, ..) = find_last(before, |it| is_append_call(it, client).then_some(()))?;
+        let (id, (), at) =
+            find_last(before, |it| writes_line_of(it, client, before, call).then_some(()))?;
+        let at = self.time_label(at);
+        let text = format!("the client learns that its line was not written, but it was, at {at}");
+        Some(Finding::new(Repetition::Outcome, Some(id), text))
     }
 }
 
@@ -100,54 +156,8 @@ impl Finding {
     }
 }
 
-/// The same request was executed before.
-fn executed_twice(record: &Record, before: &[Record]) -> Option<Finding> {
-    let request = executed_request(record)?;
-    let (id, (), at) =
-        find_last(before, |it| (executed_request(it) == Some(request)).then_some(()))?;
-    let text = if matches!(record.kind, RecordKind::LeaseRenewed { .. }) {
-        format!("this request already renewed the lease at {at}")
-    } else {
-        format!("this request was already executed at {at}")
-    };
-    Some(Finding::new(Repetition::Request, Some(id), text))
-}
-
-/// The line was written before, or the client was informed that it is not written.
-fn line_written_twice(record: &Record, before: &[Record]) -> Option<Finding> {
-    let RecordKind::FileAppended { client, seq, .. } = record.kind else { return None };
-    let call = call_of(before, client, seq)?;
-    let written = find_last(before, |it| writes_line_of(it, client, before, call).then_some(()));
-    if let Some((id, (), at)) = written {
-        let text = format!("this line was already written at {at}");
-        return Some(Finding::new(Repetition::Line, Some(id), text));
-    }
-    let after = before.get(call.index()?..)?;
-    let index = after.iter().position(|it| {
-        it.node == client
-            && matches!(it.kind, RecordKind::CallEnded { message: Message::AppendFile, .. })
-    })?;
-    let at = after.get(index)?.at;
-    let id = RecordId(call.0 + u32::try_from(index).ok()?);
-    let text = format!("the client learned at {at} that this line was not written");
-    Some(Finding::new(Repetition::Outcome, Some(id), text))
-}
-
-/// The outcome that the client learns is false.
-fn wrong_call_outcome(client: NodeId, outcome: CallResult, before: &[Record]) -> Option<Finding> {
-    if outcome == CallResult::Succeeded {
-        let text = "the client learns that its line was written, but it was not";
-        return Some(Finding::new(Repetition::Outcome, None, text));
-    }
-    let (call, ..) = find_last(before, |it| is_append_call(it, client).then_some(()))?;
-    let (id, (), at) =
-        find_last(before, |it| writes_line_of(it, client, before, call).then_some(()))?;
-    let text = format!("the client learns that its line was not written, but it was, at {at}");
-    Some(Finding::new(Repetition::Outcome, Some(id), text))
-}
-
 /// Returns the call for which a client sent a request.
-fn call_of(before: &[Record], client: NodeId, seq: u32) -> Option<RecordId> {
+fn call_of(before: &[Record], client: NodeId, seq: Number) -> Option<RecordId> {
     let is_sent = |it: &Record| {
         it.node == client
             && matches!(it.kind, RecordKind::Sent(packet)
@@ -169,7 +179,7 @@ fn writes_line_of(record: &Record, client: NodeId, before: &[Record], call: Reco
 }
 
 /// Returns session and sequence number of the request that a record executes.
-fn executed_request(record: &Record) -> Option<(u32, u32)> {
+fn executed_request(record: &Record) -> Option<(Number, Number)> {
     let (RecordKind::LockGranted { session, seq, .. }
     | RecordKind::FileAppended { session, seq, .. }
     | RecordKind::LeaseRenewed { session, seq, .. }
@@ -178,6 +188,6 @@ fn executed_request(record: &Record) -> Option<(u32, u32)> {
         return None;
     };
     // A release that no request caused has sequence number 0.
-    let is_request = !matches!(record.kind, RecordKind::LockReleased { .. }) || seq > 0;
+    let is_request = !matches!(record.kind, RecordKind::LockReleased { .. }) || !seq.is_zero();
     is_request.then_some((session, seq))
 }

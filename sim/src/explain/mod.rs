@@ -13,8 +13,11 @@ mod phrases;
 mod reason;
 mod violation;
 
+use std::fmt;
+
 use super::run::Run;
 use super::trace::{LockId, NodeId, Record, RecordId};
+use super::virtual_time::VirtualTime;
 
 pub use violation::Violation;
 
@@ -38,17 +41,36 @@ impl Description {
     }
 }
 
+/// How times are written in sentences.
+pub trait TimeLabels: fmt::Debug {
+    /// Returns the label of a time, such as `12.4 s`.
+    fn label(&self, time: VirtualTime) -> String;
+}
+
 /// Describes the records of one trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Explainer<'a> {
     run: &'a Run,
     trace: &'a [Record],
+    /// Virtual time if unset.
+    time_labels: Option<&'a dyn TimeLabels>,
 }
 
 impl<'a> Explainer<'a> {
     /// Creates an explainer for a trace of this run.
     pub const fn new(run: &'a Run, trace: &'a [Record]) -> Self {
-        Self { run, trace }
+        Self { run, trace, time_labels: None }
+    }
+
+    /// Writes times in this form.
+    #[must_use]
+    pub const fn with_time_labels(self, time_labels: &'a dyn TimeLabels) -> Self {
+        Self { time_labels: Some(time_labels), ..self }
+    }
+
+    /// Returns the label of a time in sentences.
+    pub fn time_label(&self, time: VirtualTime) -> String {
+        self.time_labels.map_or_else(|| time.to_string(), |labels| labels.label(time))
     }
 
     /// Describes a record; `None` if the trace does not contain it.

@@ -3,7 +3,7 @@
 use super::Explainer;
 use super::action::Clause;
 use crate::message::{Message, RefusalCode};
-use crate::trace::{CallResult, LockId, NodeId, PacketSummary};
+use crate::trace::{CallResult, LockId, NodeId, Number, PacketSummary};
 
 impl Explainer<'_> {
     /// Returns the short form of a packet for an arrow, such as `append_file file_0 #33`.
@@ -13,7 +13,7 @@ impl Explainer<'_> {
             label.push(' ');
             label.push_str(&self.lock_name(packet.lock));
         }
-        if packet.value != 0 {
+        if !packet.value.is_zero() {
             label.push_str(" #");
             label.push_str(&packet.value.to_string());
         }
@@ -58,7 +58,7 @@ impl Explainer<'_> {
     }
 
     /// Returns a request as a noun phrase, such as `append to file_0 (token 1)`.
-    pub(super) fn request_text(&self, message: Message, lock: LockId, token: u32) -> String {
+    pub(super) fn request_text(&self, message: Message, lock: LockId, token: Number) -> String {
         let (noun, rest) = self.request_phrase(message, lock, token);
         if rest.is_empty() { noun.to_owned() } else { format!("{noun} {rest}") }
     }
@@ -68,10 +68,10 @@ impl Explainer<'_> {
         &self,
         message: Message,
         lock: LockId,
-        token: u32,
+        token: Number,
     ) -> (&'static str, String) {
         let name = if lock == LockId::NONE { "a lock".to_owned() } else { self.lock_name(lock) };
-        let under = if token == 0 { String::new() } else { format!(" (token {token})") };
+        let under = if token.is_zero() { String::new() } else { format!(" (token {token})") };
         match message {
             Message::Hello => ("request", "for a session".to_owned()),
             Message::AcquireLock => ("request", format!("for {name}")),
@@ -125,7 +125,7 @@ impl Explainer<'_> {
     }
 
     /// Describes the start of a call to the client library.
-    pub(super) fn call_text(&self, message: Message, lock: LockId, token: u32) -> String {
+    pub(super) fn call_text(&self, message: Message, lock: LockId, token: Number) -> String {
         self.call_phrases(message, lock, token).start
     }
 
@@ -134,10 +134,10 @@ impl Explainer<'_> {
         &self,
         message: Message,
         lock: LockId,
-        token: u32,
+        token: Number,
         outcome: CallResult,
     ) -> String {
-        let request = self.request_text(message, lock, 0);
+        let request = self.request_text(message, lock, Number::ZERO);
         let CallPhrases { infinitive, success, .. } = self.call_phrases(message, lock, token);
         match outcome {
             CallResult::Succeeded => success,
@@ -149,7 +149,7 @@ impl Explainer<'_> {
         }
     }
 
-    fn call_phrases(&self, message: Message, lock: LockId, token: u32) -> CallPhrases {
+    fn call_phrases(&self, message: Message, lock: LockId, token: Number) -> CallPhrases {
         let name = self.lock_name(lock);
         let request = self.request_text(message, lock, token);
         match message {
@@ -237,8 +237,13 @@ pub(super) fn format_duration(ms: i64) -> String {
     }
 }
 
+/// Like [`format_duration`], for a number of milliseconds of a record.
+pub(super) fn format_millis(ms: Number) -> String {
+    ms.get().map_or_else(|| "? ms".to_owned(), |ms| format_duration(ms.cast_signed()))
+}
+
 /// Formats a count with its noun.
-pub(super) fn pluralize(count: u16, noun: &str) -> String {
+pub(super) fn pluralize(count: u32, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -3,12 +3,13 @@
 use leasehold_core::event::ReleaseCause;
 
 use super::Explainer;
-use super::phrases::format_duration;
+use super::phrases::{format_duration, format_millis};
 use super::violation::find_last;
 use crate::message::RefusalCode;
 use crate::protection::Protection;
-use crate::trace::{BeliefEndCause, LockId, LossCause, NodeId, Record, RecordId, RecordKind};
-use crate::virtual_time::VirtualTime;
+use crate::trace::{
+    BeliefEndCause, LockId, LossCause, NodeId, Number, Record, RecordId, RecordKind,
+};
 
 /// A reason names the time on a clock if it differs by at least this from the virtual time, in
 /// milliseconds.
@@ -150,7 +151,8 @@ impl Explainer<'_> {
     fn tenure(&self, related: RecordId) -> Option<Tenure> {
         let record = self.record(related)?;
         if let RecordKind::LockGranted { lock, client, token, .. } = record.kind {
-            let (client, lock, at) = (self.node_name(client), self.lock_name(lock), record.at);
+            let (client, lock) = (self.node_name(client), self.lock_name(lock));
+            let at = self.time_label(record.at);
             let text = format!("{client} has held {lock} under token {token} since {at}");
             let mut evidence = vec![related];
             let before = self.tenure_end(record.causes.related());
@@ -173,7 +175,8 @@ impl Explainer<'_> {
     fn tenure_end(&self, related: RecordId) -> Option<Reason> {
         let record = self.record(related)?;
         let RecordKind::LockReleased { lock, client, cause, .. } = record.kind else { return None };
-        let (client, lock, at) = (self.node_name(client), self.lock_name(lock), record.at);
+        let (client, lock) = (self.node_name(client), self.lock_name(lock));
+        let at = self.time_label(record.at);
         let text = match cause {
             ReleaseCause::Released => format!("{client} released {lock} at {at}"),
             ReleaseCause::Closed => format!("{client} closed its session at {at}"),
@@ -183,7 +186,7 @@ impl Explainer<'_> {
         Reason::with_evidence(text, vec![related])
     }
 
-    fn recovery_reason(&self, record: &Record, through: u32) -> Option<Reason> {
+    fn recovery_reason(&self, record: &Record, through: Number) -> Option<Reason> {
         let lost_event = self.lost_event_reason(record, through);
         if lost_event.is_some() {
             return lost_event;
@@ -196,7 +199,7 @@ impl Explainer<'_> {
     }
 
     /// Returns the first event since the last restart that the log does not contain.
-    fn lost_event_reason(&self, record: &Record, through: u32) -> Option<Reason> {
+    fn lost_event_reason(&self, record: &Record, through: Number) -> Option<Reason> {
         let position = self.trace.iter().position(|it| std::ptr::eq(it, record))?;
         let earlier = self.trace[..position].iter().enumerate();
         // Log indexes before the last recovery may have been used again after it.
@@ -211,14 +214,15 @@ impl Explainer<'_> {
                 if index > through)
         })?;
         let (_, action) = self.clause(lost_record);
-        let text = format!("its log lacks an event of {}: {action}", lost_record.at);
+        let at = self.time_label(lost_record.at);
+        let text = format!("its log lacks an event of {at}: {action}");
         Reason::with_evidence(text, vec![RecordId(u32::try_from(lost_at).ok()?)])
     }
 
     fn grant_reason(
         &self,
         record: &Record,
-        (lock, client, token): (LockId, NodeId, u32),
+        (lock, client, token): (LockId, NodeId, Number),
         from_queue: bool,
     ) -> Option<Reason> {
         let related = record.causes.related();
@@ -229,7 +233,7 @@ impl Explainer<'_> {
         };
         if let RecordKind::LockGranted { client, token: held_token, .. } = before.kind {
             // Only a server without a protection grants a lock that is held.
-            let (holder, at) = (self.node_name(client), before.at);
+            let (holder, at) = (self.node_name(client), self.time_label(before.at));
             let text = format!(
                 "the server has forgotten its grant to {holder} (token {held_token}, {at})"
             );
@@ -280,11 +284,12 @@ impl Explainer<'_> {
         } else {
             (id, last)
         };
-        let client = self.node_name(client);
-        let mut text = format!("the server last heard from {client} at {}", last.at);
-        let by_clock_ms = i64::from(record.local_ms) - i64::from(last.local_ms);
-        if is_clock_wrong(last, record) {
-            text = format!("{text}, {} ago by its clock", format_duration(by_clock_ms));
+        let (client, at) = (self.node_name(client), self.time_label(last.at));
+        let mut text = format!("the server last heard from {client} at {at}");
+        let by_clock_ms = record.local_ms.get().zip(last.local_ms.get());
+        if let Some((now_ms, last_ms)) = by_clock_ms.filter(|_| is_clock_wrong(last, record)) {
+            let elapsed = format_millis(now_ms.saturating_sub(last_ms).into());
+            text = format!("{text}, {elapsed} ago by its clock");
         }
         // 0 in recordings of real servers, whose sessions have leases of different lengths.
         if let Some(lease) = self.run.config.lease_ms.try_into().ok().filter(|ms| *ms > 0) {
@@ -293,7 +298,7 @@ impl Explainer<'_> {
         Reason::with_evidence(text, vec![id])
     }
 
-    fn append_reason(&self, record: &Record, token: u32) -> Option<Reason> {
+    fn append_reason(&self, record: &Record, token: Number) -> Option<Reason> {
         let related = record.causes.related();
         let tenure = self.record(related).map(|it| it.kind);
         let (text, evidence) = match tenure {
@@ -313,7 +318,7 @@ impl Explainer<'_> {
         Reason::with_evidence(format!("the server does not compare tokens; {text}"), evidence)
     }
 
-    fn refusal_reason(&self, record: &Record, token: u32, code: RefusalCode) -> Option<Reason> {
+    fn refusal_reason(&self, record: &Record, token: Number, code: RefusalCode) -> Option<Reason> {
         let tenure = self.tenure(record.causes.related());
         let (holder, previous_end, evidence) = match tenure {
             Some(tenure) => (Some(tenure.text), tenure.previous_end, tenure.evidence),
@@ -366,13 +371,13 @@ impl Explainer<'_> {
             return Reason::new("it measures its lease from when the reply arrived");
         }
         let request = self.last_request(record, packet.seq)?;
-        let sent_at: VirtualTime = self.record(request)?.at;
+        let sent_at = self.time_label(self.record(request)?.at);
         let text = format!("it measures its lease from {sent_at}, when it sent the request");
         Reason::with_evidence(text, vec![request])
     }
 
     /// Returns the last transmission of a request before a record.
-    fn last_request(&self, record: &Record, seq: u32) -> Option<RecordId> {
+    fn last_request(&self, record: &Record, seq: Number) -> Option<RecordId> {
         let until = record.causes.direct().index()?;
         let position = self.trace[..until].iter().rposition(|it| {
             let RecordKind::Sent(packet) = it.kind else { return false };
@@ -398,6 +403,9 @@ const fn concerns_lease(kind: RecordKind) -> bool {
 /// Whether much more or less time has passed on the node's clock than in virtual time.
 fn is_clock_wrong(from: &Record, to: &Record) -> bool {
     let elapsed_ms = to.at.as_millis().saturating_sub(from.at.as_millis()).cast_signed();
-    let by_clock_ms = i64::from(to.local_ms) - i64::from(from.local_ms);
-    (by_clock_ms - elapsed_ms).abs() >= CLOCK_ERROR_SHOWN_MS
+    let readings_ms = from.local_ms.get().zip(to.local_ms.get());
+    readings_ms.is_some_and(|(from_ms, to_ms)| {
+        let by_clock_ms = to_ms.saturating_sub(from_ms).cast_signed();
+        (by_clock_ms - elapsed_ms).abs() >= CLOCK_ERROR_SHOWN_MS
+    })
 }

@@ -6,7 +6,7 @@ use leasehold_core::event::ReleaseCause;
 
 use super::Explainer;
 use crate::check::Invariant;
-use crate::trace::{LockId, NodeId, Record, RecordId, RecordKind};
+use crate::trace::{LockId, NodeId, Number, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 use crate::wait_graph::WaitGraph;
 
@@ -27,7 +27,7 @@ type Belief = (NodeId, LockId, VirtualTime);
 pub(super) struct Waiter {
     lock: LockId,
     pub(super) client: NodeId,
-    session: u32,
+    session: Number,
     last_request: RecordId,
 }
 
@@ -39,7 +39,7 @@ impl Explainer<'_> {
         let before = &self.trace[..witness.index()?];
         let specific = match invariant {
             Invariant::S1 | Invariant::S6 | Invariant::L1 => None,
-            Invariant::S2 => decreasing_token(record, before),
+            Invariant::S2 => self.decreasing_token(record, before),
             Invariant::S3 => self.explain_s3(record, before),
             Invariant::S4 => self.append_without_tenure(record, before),
             Invariant::S5 => self.lost_promise(record, before),
@@ -71,6 +71,17 @@ impl Explainer<'_> {
         invariant.sentence().to_owned()
     }
 
+    fn decreasing_token(&self, record: &Record, before: &[Record]) -> Option<Violation> {
+        let RecordKind::FileAppended { lock, token, .. } = record.kind else { return None };
+        let (id, higher, at) = find_last(before, |it| {
+            let RecordKind::FileAppended { lock: file, token, .. } = it.kind else { return None };
+            (file == lock).then_some(token)
+        })?;
+        let at = self.time_label(at);
+        let text = format!("token {token} follows token {higher}, which was written at {at}");
+        Some(Violation { text, evidence: vec![id] })
+    }
+
     fn append_without_tenure(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let RecordKind::FileAppended { lock, client, token, .. } = record.kind else { return None };
         let (writer, name) = (self.node_name(client), self.lock_name(lock));
@@ -91,7 +102,10 @@ impl Explainer<'_> {
                 format!("{writer} appends under token {token} while {held}")
             }
             Some(_) => format!("{writer}'s lease had expired when its line was written"),
-            None => format!("{writer} appends, but no client has held {name} since {at}"),
+            None => {
+                let at = self.time_label(at);
+                format!("{writer} appends, but no client has held {name} since {at}")
+            }
         };
         Some(Violation { text, evidence: vec![id] })
     }
@@ -120,6 +134,7 @@ impl Explainer<'_> {
     fn false_belief(&self, record: &Record, before: &[Record]) -> Option<Violation> {
         let (evidence, (client, lock, until)) = find_belief(record, before)?;
         let (client, name) = (self.node_name(client), self.lock_name(lock));
+        let until = self.time_label(until);
         let is_expiry = matches!(
             record.kind,
             RecordKind::LockReleased { cause: ReleaseCause::LeaseExpired, .. }
@@ -269,16 +284,6 @@ fn track_waiters(waiters: &mut Vec<Waiter>, id: RecordId, kind: RecordKind) {
     {
         waiters.retain(|waiter| (waiter.lock, waiter.session) != (lock, session));
     }
-}
-
-fn decreasing_token(record: &Record, before: &[Record]) -> Option<Violation> {
-    let RecordKind::FileAppended { lock, token, .. } = record.kind else { return None };
-    let (id, higher, at) = find_last(before, |it| {
-        let RecordKind::FileAppended { lock: file, token, .. } = it.kind else { return None };
-        (file == lock).then_some(token)
-    })?;
-    let text = format!("token {token} follows token {higher}, which was written at {at}");
-    Some(Violation { text, evidence: vec![id] })
 }
 
 /// Returns the belief that a record violates or begins, and the earlier record that began it.

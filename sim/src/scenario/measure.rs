@@ -9,7 +9,7 @@ use crate::check::Invariant;
 use crate::importance::Importance;
 use crate::message::Message;
 use crate::run::Run;
-use crate::trace::{LockId, LossCause, NodeId, Record, RecordId, RecordKind};
+use crate::trace::{LockId, LossCause, NodeId, Number, Record, RecordId, RecordKind};
 use crate::wait_graph::WaitGraph;
 use crate::world::World;
 
@@ -138,7 +138,7 @@ impl Measure {
             }
             Self::NextToken { lock } => {
                 let grant = after.iter().find_map(|record| grant_of(record, lock));
-                Value::Number(u64::from(grant.map_or(0, |(_, token)| token)))
+                Value::Number(grant.and_then(|(_, token)| token.get()).unwrap_or(0))
             }
             Self::Violated { invariant } => {
                 let witness = world.checkers().status(invariant).witness();
@@ -284,7 +284,7 @@ fn decides_lines(record: &Record, wanted: LockId) -> bool {
 struct LineCounter {
     lock: LockId,
     /// The log indices of the lines.
-    indices: Vec<u32>,
+    indices: Vec<Number>,
 }
 
 impl LineCounter {
@@ -368,7 +368,7 @@ fn next_holder(run: &Run, after: &[Record], lock: LockId) -> String {
 }
 
 /// Returns client and token if a record grants this lock.
-fn grant_of(record: &Record, wanted: LockId) -> Option<(NodeId, u32)> {
+fn grant_of(record: &Record, wanted: LockId) -> Option<(NodeId, Number)> {
     let RecordKind::LockGranted { lock, client, token, .. } = record.kind else { return None };
     (lock == wanted).then_some((client, token))
 }

@@ -38,7 +38,7 @@ pub struct Belief {
     /// The lock.
     pub lock: LockId,
     /// The fencing token of the tenure.
-    pub token: u32,
+    pub token: Token,
     /// When the belief ends, by the client's own clock.
     pub until: Time,
     /// The record of the belief.
@@ -119,7 +119,9 @@ impl World {
         client.start_count += 1;
         let incarnation = u64::from(node.0) << 32 | u64::from(client.start_count);
         let seed = mix(context.run.seed ^ mix(incarnation));
-        client.process = Some(LockClient::with_protections(context.protections.core, config, seed));
+        let mut process = LockClient::with_protections(context.protections.core, config, seed);
+        process.skip_seqs(context.run.config.numbers_used.seqs);
+        client.process = Some(process);
         self.drive_client(node, writer);
     }
 
@@ -287,8 +289,8 @@ impl World {
         };
         let granted =
             if let CallOutcome::Granted { token, .. } = outcome { Some(*token) } else { None };
-        let token = granted.map_or(token, token_number);
-        let kind = RecordKind::CallEnded { message, lock, token, outcome: result };
+        let token = granted.unwrap_or(token);
+        let kind = RecordKind::CallEnded { message, lock, token: token.into(), outcome: result };
         self.record_as_cause(writer, node, kind);
         if let Some(client) = self.client_mut(node) {
             client.script_state.call_ended(call, message, token, result);
@@ -300,7 +302,7 @@ impl World {
         let Some(client) = self.client(node) else { return };
         let Some(process) = &client.process else { return };
         let held = process.held().filter_map(|(name, token)| {
-            Some((self.lock_id(name), token_number(token), process.believed_until(name, token)?))
+            Some((self.lock_id(name), token, process.believed_until(name, token)?))
         });
         let existing = client.beliefs.iter().map(|it| (it.lock, it.token, it.until));
         // Most inputs change no belief.
@@ -317,8 +319,7 @@ impl World {
             .copied()
             .collect();
         for belief in ended {
-            let token = Token::new(u64::from(belief.token));
-            self.end_belief(node, belief.lock, token, BeliefEndCause::Released, writer);
+            self.end_belief(node, belief.lock, belief.token, BeliefEndCause::Released, writer);
         }
         for (lock, token, until) in held {
             self.update_belief(node, lock, token, until, writer);
@@ -329,7 +330,7 @@ impl World {
         &mut self,
         node: NodeId,
         lock: LockId,
-        token: u32,
+        token: Token,
         until: Time,
         writer: &mut TraceWriter<'_>,
     ) {
@@ -340,8 +341,8 @@ impl World {
             return;
         }
         let until_time = client.clock.time_of_reading(now, until);
-        let record =
-            self.record(writer, node, RecordKind::Believed { lock, token, until: until_time });
+        let kind = RecordKind::Believed { lock, token: token.into(), until: until_time };
+        let record = self.record(writer, node, kind);
         let belief = Belief { lock, token, until, record };
         let Some(client) = self.client_mut(node) else { return };
         match existing {
@@ -354,12 +355,13 @@ impl World {
     pub(super) fn record_beliefs_again(&mut self, node: NodeId, writer: &mut TraceWriter<'_>) {
         let now = self.now;
         let Some(client) = self.client(node) else { return };
-        let updated: Vec<(LockId, u32, VirtualTime)> = client
+        let updated: Vec<(LockId, Token, VirtualTime)> = client
             .beliefs
             .iter()
             .map(|it| (it.lock, it.token, client.clock.time_of_reading(now, it.until)))
             .collect();
         for (lock, token, until) in updated {
+            let token = token.into();
             self.record(writer, node, RecordKind::Believed { lock, token, until });
         }
     }
@@ -372,12 +374,11 @@ impl World {
         cause: BeliefEndCause,
         writer: &mut TraceWriter<'_>,
     ) {
-        let token = token_number(token);
         let Some(client) = self.client_mut(node) else { return };
         let existing = client.beliefs.iter().position(|it| (it.lock, it.token) == (lock, token));
         let Some(index) = existing else { return };
         let belief = client.beliefs.remove(index);
-        let kind = RecordKind::BeliefEnded { lock, token, cause };
+        let kind = RecordKind::BeliefEnded { lock, token: token.into(), cause };
         self.record_with_related(writer, node, kind, belief.record);
     }
 
@@ -387,9 +388,10 @@ impl World {
         node: NodeId,
         message: Message,
         lock: LockId,
-        token: u32,
+        token: Token,
         writer: &mut TraceWriter<'_>,
     ) {
+        let token = token.into();
         self.record_as_cause(writer, node, RecordKind::CallStarted { message, lock, token });
     }
 
@@ -412,8 +414,4 @@ impl World {
             },
         })
     }
-}
-
-fn token_number(token: Token) -> u32 {
-    crate::trace::saturating_u32(token.number())
 }

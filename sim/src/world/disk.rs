@@ -8,13 +8,14 @@
 use std::collections::VecDeque;
 
 use leasehold_core::event::Event;
-use leasehold_core::id::LogIndex;
+use leasehold_core::id::{LogIndex, SessionId, Token};
 use leasehold_core::rng::Rng;
 use leasehold_core::service::{Datagram, Durable, Input};
 use leasehold_core::state::State;
 
 use super::{SimEvent, TraceWriter, World};
-use crate::trace::{NodeId, RecordKind, saturating_u32};
+use crate::run::NumbersUsed;
+use crate::trace::{NodeId, Number, RecordKind};
 
 /// The key of random numbers for flushes. No link has this key.
 const FLUSH_RNG_KEY: u64 = 0xf1 << 56;
@@ -38,6 +39,14 @@ pub(super) struct DiskState {
 }
 
 impl DiskState {
+    /// Returns the disk of a server that has used these numbers.
+    pub(super) fn after_numbers(used: NumbersUsed) -> Self {
+        let NumbersUsed { sessions, tokens, seqs: _, indices } = used;
+        let index = LogIndex::new(indices);
+        let state = State::after_numbers(index, Token::new(tokens), SessionId::new(sessions));
+        Self { state, highest_index: index, ..Self::default() }
+    }
+
     pub(super) fn persist(&mut self, event: &Event) {
         if event.kind.is_durable() {
             self.state.apply(event);
@@ -45,8 +54,8 @@ impl DiskState {
     }
 
     /// Returns the log index of the last durable event.
-    pub(super) fn durable_through(&self) -> u32 {
-        saturating_u32(self.state.applied_index().number())
+    pub(super) fn durable_through(&self) -> Number {
+        self.state.applied_index().into()
     }
 }
 
@@ -108,10 +117,11 @@ impl World {
         disk.flush_in_progress = Some((last, flush_id));
         let config = self.context.run.config.disk;
         let mut rng = Rng::with_stream(self.context.run.seed, FLUSH_RNG_KEY | u64::from(flush_id));
-        let mut duration_us =
-            rng.between(config.flush_min_us, config.flush_max_us) + disk.extra_delay_us;
+        let mut duration_us = rng
+            .between(config.flush_min_us, config.flush_max_us)
+            .saturating_add(disk.extra_delay_us);
         if !self.context.protections.durable_replies {
-            duration_us += config.write_back_ms * 1_000;
+            duration_us = duration_us.saturating_add(config.write_back_ms.saturating_mul(1_000));
         }
         self.schedule(self.now + duration_us, SimEvent::FlushCompleted(flush_id));
     }
@@ -138,7 +148,7 @@ impl World {
         self.record_as_cause(
             writer,
             NodeId::SERVER,
-            RecordKind::Durable { through: saturating_u32(through.number()) },
+            RecordKind::Durable { through: through.into() },
         );
         let mut replies = Vec::new();
         if self.context.protections.durable_replies {

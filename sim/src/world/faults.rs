@@ -5,7 +5,7 @@
 use super::clients::ClientNode;
 use super::{SimEvent, TraceWriter, World};
 use crate::run::Action;
-use crate::trace::{BeliefEndCause, LinkId, LossCause, NodeId, RecordKind};
+use crate::trace::{BeliefEndCause, LinkId, LossCause, NodeId, Number, RecordKind};
 
 /// The delay before a server that stopped after a failed flush is restarted, in microseconds.
 const RESTART_DELAY_US: u64 = 1_000_000;
@@ -54,8 +54,8 @@ impl World {
             }
             Action::FailWrites { count } => self.server.disk.writes_to_fail = *count,
             Action::SlowDisk { by_ms } => {
-                self.server.disk.extra_delay_us = by_ms * 1_000;
-                let by_ms = u32::try_from(*by_ms).unwrap_or(u32::MAX);
+                self.server.disk.extra_delay_us = by_ms.saturating_mul(1_000);
+                let by_ms = (*by_ms).into();
                 self.record(writer, NodeId::SERVER, RecordKind::DiskSlowed { by_ms });
             }
             Action::EndFaults => self.end_faults(writer),
@@ -97,11 +97,10 @@ impl World {
             self.kill_server(keeps_unflushed, writer);
             return;
         }
-        self.record_as_cause(writer, node, RecordKind::Crashed { durable_through: 0 });
+        self.record_as_cause(writer, node, RecordKind::Crashed { durable_through: Number::ZERO });
         let beliefs = self.client(node).map(|client| client.beliefs.clone()).unwrap_or_default();
         for belief in beliefs {
-            let token = leasehold_core::id::Token::new(u64::from(belief.token));
-            self.end_belief(node, belief.lock, token, BeliefEndCause::Crashed, writer);
+            self.end_belief(node, belief.lock, belief.token, BeliefEndCause::Crashed, writer);
         }
         if let Some(client) = self.client_mut(node) {
             client.crash();
@@ -160,7 +159,7 @@ impl World {
         *paused = true;
         *pause_count += 1;
         let pause_id = *pause_count;
-        self.record(writer, node, RecordKind::Paused { ms: u32::try_from(ms).unwrap_or(u32::MAX) });
+        self.record(writer, node, RecordKind::Paused { ms: ms.into() });
         self.schedule(self.now + ms.saturating_mul(1_000), SimEvent::Resume(node, pause_id));
     }
 
@@ -251,8 +250,7 @@ impl World {
     }
 
     fn jump_clock(&mut self, node: NodeId, ms: i64, writer: &mut TraceWriter<'_>) {
-        let ms_i32 = i32::try_from(ms).unwrap_or(i32::MAX);
-        self.record_as_cause(writer, node, RecordKind::ClockJumped { ms: ms_i32 });
+        self.record_as_cause(writer, node, RecordKind::ClockJumped { ms: clamp_to_i32(ms.into()) });
         // Leases are measured on the monotonic clock, unless that protection is disabled.
         if !self.context.protections.monotonic_clock {
             let now = self.now;
@@ -267,7 +265,7 @@ impl World {
             return;
         }
         self.clock_mut(node).set_rate(now, ppm);
-        let ppm = i32::try_from(ppm).unwrap_or(i32::MAX);
+        let ppm = clamp_to_i32(ppm.into());
         self.record_as_cause(writer, node, RecordKind::ClockDrifted { ppm });
         self.handle_clock_change(node, writer);
     }
@@ -304,4 +302,12 @@ impl World {
             self.set_clock_rate(node, 0, writer);
         }
     }
+}
+
+/// Returns the nearest number with 32 bits. A valid run has no others: see [`Run::validate`].
+///
+/// [`Run::validate`]: crate::run::Run::validate
+pub(super) fn clamp_to_i32(number: i128) -> i32 {
+    let limit = if number < 0 { i32::MIN } else { i32::MAX };
+    i32::try_from(number).unwrap_or(limit)
 }

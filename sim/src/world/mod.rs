@@ -313,10 +313,9 @@ impl World {
         kind: RecordKind,
         related: RecordId,
     ) -> RecordId {
-        let local_ms = self.local_time(node).as_millis();
         let record = Record {
             at: self.now,
-            local_ms: u32::try_from(local_ms).unwrap_or(u32::MAX),
+            local_ms: self.local_time(node).into(),
             node,
             kind,
             causes: Causes::new([writer.cause, related]),

@@ -5,6 +5,7 @@ use leasehold_core::rng::Rng;
 use leasehold_core::service::Datagram;
 use leasehold_core::wire::Status;
 
+use super::faults::clamp_to_i32;
 use super::payload::{Outgoing, Payload};
 use super::{SimEvent, TraceWriter, World};
 use crate::message::{Message, RefusalCode};
@@ -96,8 +97,12 @@ impl World {
         for action in self.context.on_send.get(&selector).into_iter().flatten() {
             match action {
                 PacketAction::Drop => transit.loss = Some(LossCause::Dropped),
-                PacketAction::Duplicate { after_ms } => transit.copy_delay = Some(after_ms * 1_000),
-                PacketAction::Delay { by_ms } => transit.latency += by_ms * 1_000,
+                PacketAction::Duplicate { after_ms } => {
+                    transit.copy_delay = Some(after_ms.saturating_mul(1_000));
+                }
+                PacketAction::Delay { by_ms } => {
+                    transit.latency = transit.latency.saturating_add(by_ms.saturating_mul(1_000));
+                }
                 PacketAction::Deliver => (transit.latency, transit.loss) = (0, None),
             }
         }
@@ -176,9 +181,8 @@ impl World {
                 (Message::from_status(&reply.status), lock, number, reply.request_seq, refusal)
             }
         };
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let seq = u32::try_from(seq.number()).unwrap_or(u32::MAX);
-        PacketSummary { id: packet, peer, message, lock, value: number, seq, refusal }
+        let (value, seq) = (number.into(), seq.into());
+        PacketSummary { id: packet, peer, message, lock, value, seq, refusal }
     }
 
     fn summarize_status(&self, status: &Status) -> (LockId, u64) {
@@ -270,11 +274,11 @@ impl World {
                     RecordKind::Duplicated { packet: packet.summary, copy: copy_id },
                 );
                 let summary = PacketSummary { id: copy_id, ..packet.summary };
-                let arrives_at = packet.arrives_at + after_ms * 1_000;
+                let arrives_at = packet.arrives_at + after_ms.saturating_mul(1_000);
                 self.schedule_packet(Packet { summary, arrives_at, ..packet });
             }
             PacketAction::Delay { by_ms } => {
-                self.reschedule_packet(id, packet.arrives_at + by_ms * 1_000, writer);
+                self.reschedule_packet(id, packet.arrives_at + by_ms.saturating_mul(1_000), writer);
             }
             PacketAction::Deliver => self.reschedule_packet(id, self.now, writer),
         }
@@ -291,7 +295,7 @@ impl World {
         let extra = i128::from(arrives_at.as_millis()) - i128::from(packet.arrives_at.as_millis());
         packet.arrives_at = arrives_at;
         packet.loss = None;
-        let by_ms = i32::try_from(extra).unwrap_or(i32::MAX);
+        let by_ms = clamp_to_i32(extra);
         self.record(writer, from, RecordKind::Rescheduled { packet: summary, by_ms });
         self.schedule(arrives_at, SimEvent::PacketArrives(id));
     }

@@ -24,6 +24,9 @@ const RETRY_DELAY_US: u64 = 400_000;
 /// work.
 const LOSSES_MAX: u32 = 2;
 
+/// The token in records of calls that have none.
+const NO_TOKEN: Token = Token::new(0);
+
 /// The key of random numbers for retry delays. No link has this key.
 const RETRY_RNG_KEY: u64 = 0xa9 << 56;
 
@@ -57,10 +60,10 @@ impl World {
                 self.script_acquire(node, lock, options, (script, writer))
             }
             Some(ScriptStep::Work { ms }) => {
-                let ms32 = u32::try_from(*ms).unwrap_or(u32::MAX);
-                self.record_as_cause(writer, node, RecordKind::Working { ms: ms32 });
+                let kind = RecordKind::Working { ms: (*ms).into() };
+                self.record_as_cause(writer, node, kind);
                 self.update_script_state(node, ScriptState::advance);
-                self.sleep(node, SleepReason::Work, ms * 1_000);
+                self.sleep(node, SleepReason::Work, ms.saturating_mul(1_000));
                 false
             }
             Some(ScriptStep::Append { file, check, gap_ms }) => {
@@ -147,14 +150,15 @@ impl World {
             }
             (None, _) => {
                 let lock = self.lock_id(name);
-                self.record_call(node, Message::AcquireLock, lock, 0, writer);
+                self.record_call(node, Message::AcquireLock, lock, NO_TOKEN, writer);
                 let now = self.local_time(node);
                 let deadline = now + wait + CALL_TIMEOUT;
                 let process = self.client_mut(node).and_then(|client| client.process.as_mut());
                 let Some(process) = process else { return false };
                 let id = process.acquire(now, name.clone(), wait, hold, deadline);
-                let gives_up_at = give_up_ms.map_or(VirtualTime::NEVER, |ms| self.now + ms * 1_000);
-                self.wait_for_call(node, id, (Message::AcquireLock, lock, 0), gives_up_at)
+                let gives_up_at =
+                    give_up_ms.map_or(VirtualTime::NEVER, |ms| self.now + ms.saturating_mul(1_000));
+                self.wait_for_call(node, id, (Message::AcquireLock, lock, NO_TOKEN), gives_up_at)
             }
         }
     }
@@ -192,7 +196,7 @@ impl World {
     fn holds(&self, node: NodeId, name: &Name) -> bool {
         let (lock, now) = (self.lock_id(name), self.local_time(node));
         self.client(node).is_some_and(|client| {
-            let token = client.script_state.token(lock).map(|token| Token::new(u64::from(token)));
+            let token = client.script_state.token(lock);
             let process = client.process.as_ref();
             token.is_some_and(|token| {
                 process.is_some_and(|process| process.believes(now, name, token))
@@ -204,7 +208,7 @@ impl World {
         &mut self,
         node: NodeId,
         id: CallId,
-        (message, lock, token): (Message, LockId, u32),
+        (message, lock, token): (Message, LockId, Token),
         gives_up_at: VirtualTime,
     ) -> bool {
         let Some(client) = self.client_mut(node) else { return false };
@@ -253,15 +257,14 @@ impl World {
         let lock = self.lock_id(file);
         let now = self.local_time(node);
         let Some(client) = self.client_mut(node) else { return false };
-        let token = client.script_state.token(lock).unwrap_or(0);
-        let typed_token = Token::new(u64::from(token));
+        let token = client.script_state.token(lock).unwrap_or(NO_TOKEN);
         if !client.script_state.checked {
             client.script_state.checked = true;
             if check {
                 let holds = client
                     .process
                     .as_ref()
-                    .is_some_and(|process| process.believes(now, file, typed_token));
+                    .is_some_and(|process| process.believes(now, file, token));
                 self.record_as_cause(writer, node, RecordKind::Checked { lock, holds });
                 if !holds {
                     self.restart_from_acquire(node, script, file);
@@ -269,7 +272,7 @@ impl World {
                 }
             }
             if gap_ms > 0 {
-                self.sleep(node, SleepReason::Gap, gap_ms * 1_000);
+                self.sleep(node, SleepReason::Gap, gap_ms.saturating_mul(1_000));
                 return false;
             }
         }
@@ -282,7 +285,7 @@ impl World {
             format!("{client_name} wrote this, entry {}\n", client.script_state.lines_written);
         let Some(process) = &mut client.process else { return false };
         let data = Data::new(text.as_bytes());
-        let id = process.append(now, file.clone(), typed_token, data, now + CALL_TIMEOUT);
+        let id = process.append(now, file.clone(), token, data, now + CALL_TIMEOUT);
         self.wait_for_call(node, id, (Message::AppendFile, lock, token), VirtualTime::NEVER)
     }
 
@@ -321,7 +324,7 @@ impl World {
         &mut self,
         node: NodeId,
         name: &Name,
-        token: u32,
+        token: Token,
         writer: &mut TraceWriter<'_>,
     ) -> bool {
         let lock = self.lock_id(name);
@@ -329,8 +332,7 @@ impl World {
         let now = self.local_time(node);
         let process = self.client_mut(node).and_then(|client| client.process.as_mut());
         let Some(process) = process else { return false };
-        let typed_token = Token::new(u64::from(token));
-        let id = process.release(now, name.clone(), typed_token, now + CALL_TIMEOUT);
+        let id = process.release(now, name.clone(), token, now + CALL_TIMEOUT);
         self.wait_for_call(node, id, (Message::ReleaseLock, lock, token), VirtualTime::NEVER)
     }
 
@@ -367,12 +369,12 @@ impl World {
             self.update_script_state(node, ScriptState::advance);
             return true;
         }
-        self.record_call(node, Message::Close, LockId::NONE, 0, writer);
+        self.record_call(node, Message::Close, LockId::NONE, NO_TOKEN, writer);
         let now: Time = self.local_time(node);
         let process = self.client_mut(node).and_then(|client| client.process.as_mut());
         let Some(process) = process else { return false };
         let id = process.close(now, now + CALL_TIMEOUT);
-        self.wait_for_call(node, id, (Message::Close, LockId::NONE, 0), VirtualTime::NEVER)
+        self.wait_for_call(node, id, (Message::Close, LockId::NONE, NO_TOKEN), VirtualTime::NEVER)
     }
 
     fn take_result(&mut self, node: NodeId) -> Option<CallResult> {

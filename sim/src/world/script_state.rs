@@ -1,6 +1,7 @@
 //! The state of a client's script: the current step, the pending call, and the granted tokens.
 
 use leasehold_core::client::CallId;
+use leasehold_core::id::Token;
 
 use crate::message::Message;
 use crate::trace::{CallResult, LockId};
@@ -22,7 +23,7 @@ pub(super) struct ScriptState {
     pub(super) pending_call: Option<PendingCall>,
     pub(super) call_result: Option<CallResult>,
     /// The granted tokens. The script uses them even if the lock is lost.
-    pub(super) tokens: Vec<(LockId, u32)>,
+    pub(super) tokens: Vec<(LockId, Token)>,
     pub(super) lines_written: u32,
     pub(super) losses: u32,
     pub(super) repeats: u32,
@@ -63,13 +64,13 @@ pub(super) struct PendingCall {
     pub(super) id: CallId,
     pub(super) message: Message,
     pub(super) lock: LockId,
-    pub(super) token: u32,
+    pub(super) token: Token,
     pub(super) gives_up_at: VirtualTime,
 }
 
 impl ScriptState {
     /// Returns the details of the pending call, if it has this id.
-    pub(super) fn call_details(&self, id: CallId) -> Option<(Message, LockId, u32)> {
+    pub(super) fn call_details(&self, id: CallId) -> Option<(Message, LockId, Token)> {
         let call = self.pending_call.filter(|call| call.id == id)?;
         Some((call.message, call.lock, call.token))
     }
@@ -79,7 +80,7 @@ impl ScriptState {
         &mut self,
         id: CallId,
         message: Message,
-        token: u32,
+        token: Token,
         outcome: CallResult,
     ) {
         let Some(call) = self.pending_call.filter(|call| call.id == id) else { return };
@@ -117,7 +118,7 @@ impl ScriptState {
         }
     }
 
-    pub(super) fn token(&self, lock: LockId) -> Option<u32> {
+    pub(super) fn token(&self, lock: LockId) -> Option<Token> {
         self.tokens.iter().find(|(held_lock, _)| *held_lock == lock).map(|(_, token)| *token)
     }
 

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::event_recorder::EventRecorder;
 use crate::file_lines::Lines;
 use crate::run;
-use crate::trace::{LockId, NodeId, RecordKind, saturating_u32};
+use crate::trace::{LockId, NodeId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
 /// The key of random numbers for session keys. No link has this key.
@@ -70,7 +70,7 @@ impl ServerNode {
             pause_count: 0,
             start_count: 0,
             timer_at: None,
-            disk: DiskState::default(),
+            disk: DiskState::after_numbers(config.numbers_used),
             recorder: EventRecorder::new(&config.locks),
             last_state: None,
             input_count: 0,
@@ -103,7 +103,7 @@ impl World {
         // Until the restart, the files are as the server had them in memory.
         self.server.recorder.discard_after(self.server.disk.state.applied_index());
         let disk = &mut self.server.disk;
-        if !context.protections.core.durable_tokens {
+        if !context.protections.core.durable_tokens && self.server.start_count > 1 {
             disk.state.reset_last_token();
         }
         if !context.protections.core.fencing {
@@ -126,16 +126,17 @@ impl World {
 
     pub(super) fn record_recovery(&mut self, writer: &mut TraceWriter<'_>) {
         let state = self.server.disk.state.clone();
-        let to_u16 = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        // Sessions, locks and waiters of a simulated server fit 32 bits.
+        let to_u32 = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let tenures = state.locks().values().filter(|lock| lock.tenure().is_some()).count();
         self.record_as_cause(
             writer,
             NodeId::SERVER,
             RecordKind::Recovered {
-                through: saturating_u32(state.applied_index().number()),
-                sessions: to_u16(state.sessions().len()),
-                tenures: to_u16(tenures),
-                waits: to_u16(state.waiter_count()),
+                through: state.applied_index().into(),
+                sessions: to_u32(state.sessions().len()),
+                tenures: to_u32(tenures),
+                waits: to_u32(state.waiter_count()),
             },
         );
         for (kind, related) in self.server.recorder.snapshot_records(&state) {

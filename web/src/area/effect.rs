@@ -1,10 +1,11 @@
 //! What the browser must do after a message.
 
-use leasehold_core::id::{LogIndex, Name};
+use leasehold_core::id::Name;
 use web_sys::File;
 
 use super::address::Address;
 use super::layout::Theme;
+use crate::feed::resume_point::ResumePoint;
 use crate::feed::search_protocol::SearchRequest;
 use crate::picture::shape::Picture;
 
@@ -33,7 +34,7 @@ pub(crate) enum Effect {
 
     /// Connects to the server's event stream, after this log index if it is set. An open
     /// connection is closed first.
-    OpenSocket(Option<LogIndex>),
+    OpenSocket(Option<ResumePoint>),
     CloseSocket,
     FetchFile(Name),
     /// Fetches the server's state, for a recording.

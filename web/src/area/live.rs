@@ -12,6 +12,7 @@ use super::start::StartMsg;
 use super::timeline::TimelineMsg;
 use super::tour::TourMsg;
 use crate::feed::connection::{Connection, ConnectionAction, ConnectionStatus, SocketEvent};
+use crate::feed::resume_point::ResumePoint;
 use crate::feed::server_clock::ServerClock;
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
 use crate::model::shortcuts::View;
@@ -204,7 +205,9 @@ impl LiveArea {
     }
 
     fn connect(&mut self, cx: &mut Context<'_>) {
-        let after = self.live_workspace(cx).last_log_index();
+        let last_event = self.live_workspace(cx).last_event();
+        let after =
+            last_event.map(|(index, started_unix_ms)| ResumePoint { index, started_unix_ms });
         if let Some(live) = &mut self.connection {
             live.has_socket = true;
             cx.request(Effect::OpenSocket(after));

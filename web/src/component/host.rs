@@ -218,7 +218,8 @@ impl Host {
             }
         }
         let timeline = state.workspace.timeline();
-        browser::show_time(timeline.now(), timeline.end());
+        let labels = [timeline.now(), timeline.end()].map(|at| timeline.time_display().label(at));
+        browser::show_time(timeline.now(), &labels[0], &labels[1]);
     }
 
     /// Focuses and measures as requested, after the page has been drawn.

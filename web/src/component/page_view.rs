@@ -246,7 +246,8 @@ fn violated_now(timeline: &Timeline) -> Vec<Invariant> {
 /// Returns the notice that replaces the caption while the connection is not live.
 fn stale_notice(state: &PageState) -> Option<String> {
     let status = state.live.status(&state.environment).filter(|_| state.is_stale())?.connection;
-    let last_update = state.workspace.timeline().now();
+    let timeline = state.workspace.timeline();
+    let last_update = timeline.time_display().label(timeline.now());
     Some(match status {
         ConnectionStatus::Connecting => "Connecting to the server…".to_owned(),
         ConnectionStatus::Live | ConnectionStatus::Stale { .. } | ConnectionStatus::Lost { .. } => {

@@ -3,6 +3,7 @@
 //! Nothing here names another layer of the page.
 
 pub(crate) mod connection;
+pub(crate) mod resume_point;
 pub(crate) mod search_protocol;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod search_worker;

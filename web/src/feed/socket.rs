@@ -3,12 +3,13 @@
 
 use gloo_events::EventListener;
 use gloo_net::http::Request;
-use leasehold_core::id::{LogIndex, Name};
+use leasehold_core::id::Name;
 use wasm_bindgen::JsCast as _;
 use web_sys::{MessageEvent, WebSocket};
 use yew::Callback;
 
 use super::connection::SocketEvent;
+use super::resume_point::ResumePoint;
 
 /// A WebSocket. Dropping it closes it, and no more events follow.
 pub(crate) struct Socket {
@@ -20,9 +21,12 @@ pub(crate) struct Socket {
 impl Socket {
     /// Subscribes to the events after `after`, or to all. Returns `None` if the browser refuses to
     /// connect.
-    pub(crate) fn open(after: Option<LogIndex>, callback: &Callback<SocketEvent>) -> Option<Self> {
-        let from = after.map_or_else(String::new, |after| format!("?from={after}"));
-        let socket = WebSocket::new(&format!("{}api/events{from}", websocket_base_url()?)).ok()?;
+    pub(crate) fn open(
+        after: Option<ResumePoint>,
+        callback: &Callback<SocketEvent>,
+    ) -> Option<Self> {
+        let query = after.map_or_else(String::new, ResumePoint::query);
+        let socket = WebSocket::new(&format!("{}api/events{query}", websocket_base_url()?)).ok()?;
         let message = callback.clone();
         let message = EventListener::new(&socket, "message", move |event| {
             let data = event.dyn_ref::<MessageEvent>().and_then(|event| event.data().as_string());

@@ -3,18 +3,15 @@
 
 use std::collections::BTreeSet;
 
+use leasehold_core::id::{Seq, SessionId, Token};
 use leasehold_sim::{Line, Lines, LockId, NodeId, RecordId, Run, World};
 
-use super::live_trace::{FilePrefix, LiveTrace};
-use super::scene::line_count_at;
+use super::live_trace::{FilePart, LiveFile, LiveTrace, UnobservedPart};
 use super::timeline::Timeline;
 
 /// Up to this number of lines, duplicates are found by comparing each line with all lines before
 /// it.
 const PAIRWISE_MAX: usize = 100;
-
-/// The key of the row that stands for contents that were not fetched.
-const UNOBSERVED_KEY: &str = "unseen";
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FileView {
@@ -33,8 +30,13 @@ pub(crate) struct LineView {
     pub(crate) key: String,
     pub(crate) record: RecordId,
     pub(crate) text: String,
-    pub(crate) token: u32,
+    /// Whether it is one line, and not a part that was not fetched.
+    pub(crate) is_line: bool,
+    /// The fencing token; `None` for a line that was not observed when it was appended.
+    pub(crate) token: Option<Token>,
     pub(crate) client: String,
+    /// The client that appended it, if that is known.
+    pub(crate) node: Option<NodeId>,
     /// It follows a line with a larger token.
     pub(crate) is_stale: bool,
     /// The same request has already been appended.
@@ -93,14 +95,14 @@ impl LineView {
     }
 
     pub(crate) fn token_text(&self) -> String {
-        if self.token == 0 { "·".to_owned() } else { format!("#{}", self.token) }
+        self.token.map_or_else(|| "·".to_owned(), |token| format!("#{token}"))
     }
 
     pub(crate) fn hint(&self) -> String {
-        if self.token == 0 {
-            return "appended before the page connected".to_owned();
+        match self.token {
+            Some(token) => format!("appended by {} with token {token}", self.client),
+            None => "appended while the page was not connected".to_owned(),
         }
-        format!("appended by {} with token {}", self.client, self.token)
     }
 }
 
@@ -120,56 +122,60 @@ fn live_file_views(live_trace: &LiveTrace, records: u32, lines_max: usize) -> Ve
     let run = live_trace.run();
     let locks = (0..).map(LockId).zip(&run.config.locks);
     let file_views = locks.filter_map(|(lock_id, name)| {
-        let file_lines = live_trace.event_recorder().file(lock_id)?;
-        let prefix = live_trace.file_prefix(lock_id, records);
-        let mut shown_lines = prefix.map_or_else(Vec::new, prefix_line_views);
-        let lines = prefix.map_or(0, |it| it.observed_lines)..line_count_at(file_lines, records);
-        let new_lines = lines.len();
-        let has_more = shown_lines.len() + new_lines > lines_max;
-        // If the prefix was not fetched, its number of lines is unknown.
-        let count =
-            new_lines + shown_lines.iter().filter(|line| line.key != UNOBSERVED_KEY).count();
-        shown_lines.extend(last_line_views(
-            run,
-            lines.filter_map(|at| file_lines.get(at)),
-            lines_max,
-        ));
-        let lines = shown_lines.split_off(shown_lines.len().saturating_sub(lines_max));
-        let is_partial = prefix.is_some_and(|it| it.line_count().is_none());
-        Some(FileView {
-            name: name.to_string(),
-            line_count: count,
-            is_partial_count: is_partial,
-            lines,
-            has_more,
-        })
+        let file = live_trace.file(lock_id, records)?;
+        let (line_count, is_partial_count) = file.line_count();
+        let lines = live_line_views(run, &file, lines_max);
+        let has_more = line_count > lines.iter().filter(|line| line.is_line).count();
+        let name = name.to_string();
+        Some(FileView { name, line_count, is_partial_count, lines, has_more })
     });
     file_views.filter(|file| !file.lines.is_empty()).collect()
 }
 
-/// Returns the lines from before the page connected.
-fn prefix_line_views(prefix: &FilePrefix) -> Vec<LineView> {
-    let line_view = |key: String, text: String| LineView {
+/// Returns the last lines of a file, and rows for parts that were not fetched.
+fn live_line_views(run: &Run, file: &LiveFile<'_>, lines_max: usize) -> Vec<LineView> {
+    let mut observed = last_line_views(run, file.observed(), lines_max);
+    let mut views = Vec::new();
+    for part in file.parts_from_end() {
+        match part {
+            FilePart::Line(_) => views.extend(observed.pop()),
+            FilePart::Unobserved(part) => {
+                let rows = unobserved_line_views(part);
+                views.extend(rows.into_iter().rev().take(lines_max));
+            }
+        }
+        if views.len() >= lines_max {
+            break;
+        }
+    }
+    views.truncate(lines_max);
+    views.reverse();
+    views
+}
+
+/// Returns the lines that were appended while the page was not connected.
+fn unobserved_line_views(part: &UnobservedPart) -> Vec<LineView> {
+    let line_view = |key: String, text: String, is_line| LineView {
         key,
         record: RecordId::NONE,
         text,
-        token: 0,
+        is_line,
+        token: None,
         client: String::new(),
+        node: None,
         is_stale: false,
         is_duplicate: false,
         diff: LineDiff::Unchanged,
     };
-    match &prefix.text {
-        Some(text) => {
-            let lines = (0_usize..).zip(text.lines());
+    let offset = part.offset;
+    match &part.lines {
+        Some(lines) => {
+            let lines = (0_usize..).zip(lines);
             lines
-                .map(|(index, line)| line_view(format!("before {index}"), line.to_owned()))
+                .map(|(index, line)| line_view(format!("{offset}+{index}"), line.clone(), true))
                 .collect()
         }
-        None if prefix.len > 0 => {
-            vec![line_view(UNOBSERVED_KEY.to_owned(), format!("… {} earlier bytes", prefix.len))]
-        }
-        None => Vec::new(),
+        None => vec![line_view(format!("{offset}+"), part.description(), false)],
     }
 }
 
@@ -218,9 +224,9 @@ fn last_line_views<'a>(
     let from = lines.len().saturating_sub(lines_max);
     let (before, shown) = lines.split_at(from);
     // Pairwise comparison is quadratic, and a set costs more than it saves for few lines.
-    let mut request_ids: Option<BTreeSet<(u32, u32)>> =
+    let mut request_ids: Option<BTreeSet<(SessionId, Seq)>> =
         (shown.len() > PAIRWISE_MAX).then(|| before.iter().map(|line| line.request).collect());
-    let mut highest_token = before.iter().map(|line| line.token).max().unwrap_or(0);
+    let mut highest_token = before.iter().map(|line| line.token).max().unwrap_or_default();
     let shown = shown.iter().enumerate();
     shown
         .map(|(index, line)| {
@@ -230,8 +236,10 @@ fn last_line_views<'a>(
                 key: line.offset.to_string(),
                 record: line.record,
                 text: line.text.clone(),
-                token: line.token,
+                is_line: true,
+                token: Some(line.token),
                 client: client_name(line.client),
+                node: (line.client != NodeId::UNKNOWN).then_some(line.client),
                 is_stale,
                 is_duplicate: match &mut request_ids {
                     Some(request_ids) => !request_ids.insert(line.request),

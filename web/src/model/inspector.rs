@@ -3,13 +3,16 @@
 //! The fields are computed again at each step, and compared with those of the previous step to mark
 //! changes.
 
+use leasehold_core::id::Token;
 use leasehold_core::state::Answer;
 use leasehold_sim::{
     ClientView, Explainer, LinkId, LockId, NodeId, Record, Run, ScriptActivity, ScriptStep,
-    VirtualTime, World,
+    TimeLabels as _, VirtualTime, World,
 };
 
+use super::file_views::line_count_text;
 use super::scene::{Client, Condition, Scene, clock_fault_text};
+use super::time_display::TimeDisplay;
 use crate::model::target::Target;
 
 /// A run at one time.
@@ -20,6 +23,7 @@ pub(crate) struct InspectorContext<'a> {
     pub(crate) world: Option<&'a World>,
     pub(crate) trace: &'a [Record],
     pub(crate) now: VirtualTime,
+    pub(crate) time_display: &'a TimeDisplay,
 }
 
 /// The number of cached replies that are shown.
@@ -71,9 +75,10 @@ pub(crate) fn inspector_fields(
         }
         Target::Link(node) => link_fields(context, scene, node),
         Target::Lock(lock_id) => lock_fields(context, scene, lock_id),
-        Target::Packet(_) => packet_fields(scene, target, now),
+        Target::Packet(_) => packet_fields(context, scene, target),
         Target::Record(record_id) => {
-            let explainer = Explainer::new(context.run, context.trace);
+            let explainer =
+                Explainer::new(context.run, context.trace).with_time_labels(context.time_display);
             let Some((description, record)) =
                 explainer.describe(record_id).zip(explainer.record(record_id))
             else {
@@ -81,7 +86,7 @@ pub(crate) fn inspector_fields(
             };
             let mut fields = vec![
                 text_field("Event", description.sentence()),
-                text_field("Time", format!("{} (local clock: {} ms)", record.at, record.local_ms)),
+                text_field("Time", time_text(context, record)),
                 text_field("Rule", record.kind.code_with_cause().replace('_', " ")),
             ];
             fields.extend(description.reason.map(|reason| text_field("Reason", reason)));
@@ -91,6 +96,12 @@ pub(crate) fn inspector_fields(
             fields
         }
     }
+}
+
+/// Returns the time of a record, and the reading of the node's own clock.
+fn time_text(context: InspectorContext<'_>, record: &Record) -> String {
+    let at = context.time_display.label(record.at);
+    format!("{at} (local clock: {} ms)", record.local_ms)
 }
 
 fn condition_text(condition: Condition) -> &'static str {
@@ -112,7 +123,7 @@ fn client_fields(
     let lock_name = |lock: LockId| {
         scene.locks.get(usize::from(lock.0)).map_or_else(String::new, |it| it.name.to_string())
     };
-    let believed = |(lock, token): (LockId, u32)| format!("{} #{token}", lock_name(lock));
+    let believed = |(lock, token): (LockId, Token)| format!("{} #{token}", lock_name(lock));
     let own_view =
         match context.world.and_then(|world| Some((world, world.client_view(client.node)?))) {
             Some((world, view)) => {
@@ -126,7 +137,7 @@ fn client_fields(
         };
     let own_view = if own_view.is_empty() { "nothing".to_owned() } else { own_view.join(", ") };
     let held = scene.locks.iter().filter_map(|lock| {
-        let holder = lock.holder.as_ref().filter(|it| it.client == client.name.as_str())?;
+        let holder = lock.holder.as_ref().filter(|it| it.node == client.node)?;
         Some(format!("{} #{}", lock.name, holder.token))
     });
     let held: Vec<String> = held.collect();
@@ -279,6 +290,9 @@ fn server_fields(context: InspectorContext<'_>, scene: &Scene) -> Vec<Field> {
             .push(text_field("Durable log index", view.durable_state.applied_index().to_string()));
         fields.push(text_field("Events not flushed", view.unflushed.to_string()));
     }
+    if scene.more_locks > 0 {
+        fields.push(text_field("Locks not shown", scene.more_locks.to_string()));
+    }
     let clock = scene.server.clock;
     fields
         .extend(clock_fault_text(clock.ahead_ms, clock.rate_ppm).map(|it| text_field("Clock", it)));
@@ -344,11 +358,12 @@ fn lock_fields(context: InspectorContext<'_>, scene: &Scene, lock_id: LockId) ->
             "Wait queue",
             join_or_none(lock.wait_queue.iter().map(String::as_str).collect()),
         ),
-        text_field("Lines in the file", lock.line_count.to_string()),
+        text_field("File", line_count_text(lock.line_count, lock.is_partial_count)),
     ]
 }
 
-fn packet_fields(scene: &Scene, target: Target, now: VirtualTime) -> Vec<Field> {
+fn packet_fields(context: InspectorContext<'_>, scene: &Scene, target: Target) -> Vec<Field> {
+    let InspectorContext { now, time_display, .. } = context;
     let found = scene.packets.iter().find(|packet| Target::Packet(packet.id) == target);
     let Some(packet) = found else {
         return vec![text_field("State", "no longer in flight")];
@@ -364,11 +379,11 @@ fn packet_fields(scene: &Scene, target: Target, now: VirtualTime) -> Vec<Field> 
         text_field("To", name(link.to)),
     ];
     fields.extend(lock.map(|lock| text_field("Lock", lock.name.to_string())));
-    if packet.number > 0 {
+    if !packet.number.is_zero() {
         fields.push(text_field("Value", packet.number.to_string()));
     }
     let remaining = packet.arrives_at.as_micros().saturating_sub(now.as_micros()) / 1_000;
-    fields.push(text_field("Sent", packet.sent_at.to_string()));
+    fields.push(text_field("Sent", time_display.label(packet.sent_at)));
     fields.push(countdown_field("Arrives in", format!("{remaining} ms")));
     fields
 }

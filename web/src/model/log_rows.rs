@@ -4,9 +4,11 @@
 
 use leasehold_sim::{
     Explainer, Importance, Invariant, LockId, NodeId, Protection, Record, RecordId, Run,
+    TimeLabels as _,
 };
 
 use crate::model::event_category::EventCategory;
+use crate::model::time_display::TimeDisplay;
 
 /// The number of rows that a page of the log adds, and twice the number of lines that a page of a
 /// file adds. Small, because a seek replaces all rows.
@@ -65,10 +67,10 @@ pub(crate) fn log_rows(
     past: &[Record],
     current_step_start: usize,
     violated: &[(Invariant, RecordId)],
-    filter: LogFilter,
-    limit: usize,
+    (filter, limit): (LogFilter, usize),
+    time_display: &TimeDisplay,
 ) -> (Vec<LogRow>, bool) {
-    let explainer = Explainer::new(run, past);
+    let explainer = Explainer::new(run, past).with_time_labels(time_display);
     let mut rows: Vec<LogRow> = Vec::new();
     let mut heartbeat_steps = 0;
     for (index, record) in past.iter().enumerate().rev() {
@@ -101,10 +103,11 @@ pub(crate) fn log_rows(
         }
         let Some(description) = explainer.describe(id) else { continue };
         let causes = description.causes.iter().rev().filter(|cause| **cause < id).take(3);
-        let causes = causes.filter_map(|it| Some((*it, past.get(it.index()?)?.at.to_string())));
+        let causes =
+            causes.filter_map(|it| Some((*it, time_display.label(past.get(it.index()?)?.at))));
         rows.push(LogRow {
             record: id,
-            at: record.at.to_string(),
+            at: time_display.label(record.at),
             category: if violations.peek().is_some() { EventCategory::Reject } else { category },
             actor: description.actor,
             action: description.action,
@@ -132,7 +135,7 @@ fn matches(record: &Record, filter: LogFilter) -> bool {
 }
 
 /// Returns a sentence about the last important record.
-pub(crate) fn caption(run: &Run, past: &[Record]) -> String {
+pub(crate) fn caption(run: &Run, past: &[Record], time_display: &TimeDisplay) -> String {
     let last = past.iter().enumerate().rev().take(400);
     let mut important = last.filter(|(_, record)| {
         let importance = Importance::from_record(record);
@@ -142,10 +145,10 @@ pub(crate) fn caption(run: &Run, past: &[Record]) -> String {
         return "Nothing has happened yet.".to_owned();
     };
     let id = RecordId(u32::try_from(index).unwrap_or(u32::MAX));
-    let explainer = Explainer::new(run, past);
+    let explainer = Explainer::new(run, past).with_time_labels(time_display);
     let sentence =
         explainer.describe(id).map(|description| description.sentence()).unwrap_or_default();
-    format!("{}: {sentence}.", record.at)
+    format!("{}: {sentence}.", time_display.label(record.at))
 }
 
 #[cfg(test)]
@@ -163,7 +166,9 @@ mod tests {
     fn rows_of(timeline: &Timeline, filter: LogFilter) -> Vec<LogRow> {
         let step = timeline.step_records(timeline.position()).len();
         let from = timeline.past().len() - step;
-        log_rows(timeline.run(), timeline.past(), from, &timeline.violated(), filter, 500).0
+        let (past, violated) = (timeline.past(), timeline.violated());
+        let limit = (filter, 500);
+        log_rows(timeline.run(), past, from, &violated, limit, timeline.time_display()).0
     }
 
     #[test]
@@ -230,7 +235,7 @@ mod tests {
     #[test]
     fn caption_describes_the_last_important_record() {
         let timeline = timeline_at(11_000);
-        let caption = caption(timeline.run(), timeline.past());
+        let caption = caption(timeline.run(), timeline.past(), timeline.time_display());
         assert!(caption.contains("server grants file_0 to client_2"), "{caption}");
     }
 }

@@ -33,6 +33,7 @@ pub(crate) mod shortcuts;
 pub(crate) mod step_filter;
 pub(crate) mod stop_condition;
 pub(crate) mod target;
+pub(crate) mod time_display;
 pub(crate) mod timeline;
 pub(crate) mod tour;
 pub(crate) mod violation_search;

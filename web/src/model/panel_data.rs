@@ -90,8 +90,11 @@ impl PanelData {
             past,
             current_step_start,
             &violated,
-            workspace.filter,
-            if search.is_active() { limit.max(ROWS_SEARCHED_MAX) } else { limit },
+            (
+                workspace.filter,
+                if search.is_active() { limit.max(ROWS_SEARCHED_MAX) } else { limit },
+            ),
+            timeline.time_display(),
         );
         if timeline.live_trace().is_some() {
             rows.iter_mut().for_each(|row| row.action = without_line_number(&row.action));

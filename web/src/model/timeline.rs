@@ -22,6 +22,7 @@ use super::inspector::InspectorContext;
 use super::intervals::Intervals;
 use super::live_trace::LiveTrace;
 use super::scene::Scene;
+use super::time_display::{TimeDisplay, TimeReading};
 
 /// The number of steps that are simulated when a run is opened. It covers every scenario of the
 /// library.
@@ -47,6 +48,7 @@ pub(crate) struct Timeline {
     /// What may be shown, if not everything.
     shown: Option<Shown>,
     pub(super) flag_cache: FlagCache,
+    time_display: TimeDisplay,
 }
 
 enum TraceSource {
@@ -75,6 +77,7 @@ impl Timeline {
             destination: None,
             shown: None,
             flag_cache: FlagCache::default(),
+            time_display: TimeDisplay::default(),
         };
         timeline.simulate(INITIAL_STEPS);
         timeline
@@ -85,10 +88,33 @@ impl Timeline {
         let now = live_trace.start();
         let source = TraceSource::Observed(Box::new(ObservedTrace { live_trace, position: 0 }));
         let (intervals, destination, shown) = (Rc::new(intervals), None, None);
-        let flag_cache = FlagCache::default();
-        let mut timeline = Self { source, intervals, now, destination, shown, flag_cache };
+        let (flag_cache, time_display) = (FlagCache::default(), TimeDisplay::default());
+        let mut timeline =
+            Self { source, intervals, now, destination, shown, flag_cache, time_display };
+        timeline.update_epochs();
         timeline.go_to(now);
         timeline
+    }
+
+    /// Returns how the times of this trace are displayed.
+    pub(crate) const fn time_display(&self) -> &TimeDisplay {
+        &self.time_display
+    }
+
+    /// Sets how times are displayed. `utc_offset_minutes` is how far local time is ahead of UTC.
+    #[allow(dead_code, reason = "no control selects it yet")]
+    pub(crate) fn set_time_reading(&mut self, reading: TimeReading, utc_offset_minutes: i32) {
+        self.time_display.set_reading(reading, utc_offset_minutes);
+    }
+
+    /// Displays times as another timeline does.
+    pub(crate) fn copy_time_reading(&mut self, other: &Self) {
+        self.time_display.copy_reading(&other.time_display);
+    }
+
+    fn update_epochs(&mut self) {
+        let epochs = self.live_trace().map(LiveTrace::server_epochs);
+        self.time_display.set_epochs(epochs.unwrap_or_default());
     }
 
     /// Returns the same run with one more intervention, at the same time. Returns `None` for a live
@@ -143,6 +169,7 @@ impl Timeline {
             let time = self.now.max(observed.live_trace.start());
             self.go_to(time);
         }
+        self.update_epochs();
         Some(result)
     }
 
@@ -210,6 +237,7 @@ impl Timeline {
             world: self.world(),
             trace: self.trace(),
             now: self.now,
+            time_display: &self.time_display,
         }
     }
 
@@ -220,20 +248,19 @@ impl Timeline {
     ) -> Option<T> {
         let previous = self.position().checked_sub(1)?;
         let trace = &self.full_trace()[..self.record_count_at(previous)];
-        let run = self.run();
+        let (run, time_display) = (self.run(), &self.time_display);
         Some(match &self.source {
             TraceSource::Simulated(history) => {
                 let world = history.world_at(previous);
                 let scene = Scene::from_world(&world, trace);
-                inspect(
-                    InspectorContext { run, world: Some(&world), trace, now: world.now() },
-                    &scene,
-                )
+                let (world, now) = (Some(&world), world.now());
+                inspect(InspectorContext { run, world, trace, now, time_display }, &scene)
             }
             TraceSource::Observed(observed) => {
                 let now = trace.last().map_or(self.now, |record| record.at);
                 let scene = Scene::from_live_trace(&observed.live_trace, previous, now);
-                inspect(InspectorContext { run, world: None, trace, now }, &scene)
+                let world = None;
+                inspect(InspectorContext { run, world, trace, now, time_display }, &scene)
             }
         })
     }

@@ -57,7 +57,15 @@ impl Intervals {
         let mut tenures = Aggregator::new(viewport);
         for it in &self.tenures {
             let until = it.until.unwrap_or(VirtualTime::NEVER);
-            let is_exception = it.end.is_some_and(|end| end != TenureEnd::Released);
+            let is_exception = match it.end {
+                Some(
+                    TenureEnd::Expired
+                    | TenureEnd::HoldLimit
+                    | TenureEnd::Lost
+                    | TenureEnd::Unobserved,
+                ) => true,
+                Some(TenureEnd::Released) | None => false,
+            };
             let is_witness = witnesses.contains(&it.record);
             tenures.push((it.lock, None), (it.from, until), is_exception || is_witness);
         }
@@ -263,7 +271,7 @@ fn keep_spaced(times: impl Iterator<Item = VirtualTime>, spacing_us: u64) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_sim::Scenario;
+    use leasehold_sim::{Number, Scenario};
 
     const ZOOMED_IN: Viewport = Viewport {
         from: VirtualTime::START,
@@ -367,13 +375,14 @@ mod tests {
         let mut intervals = Intervals::default();
         let ms = VirtualTime::from_millis;
         for number in 0..50_u8 {
-            let (client, token) = (NodeId(1 + u8::from(number % 2 == 1)), 1 + u32::from(number));
+            let client = NodeId(1 + u8::from(number % 2 == 1));
+            let token = Number::from(1 + u32::from(number));
             let (from, key) = (ms(100 * u64::from(number)), (LockId(0), client, token));
             // One belief continues while the next one has begun.
             intervals.extend_belief(from, key, from + if number == 20 { 150_000 } else { 50_000 });
         }
         let aggregated = intervals.aggregated(ZOOMED_OUT, &[]).intervals;
-        let tokens: Vec<u32> = aggregated.beliefs.iter().map(|it| it.token).collect();
-        assert_eq!(tokens, [21, 22]);
+        let tokens: Vec<Number> = aggregated.beliefs.iter().map(|it| it.token).collect();
+        assert_eq!(tokens, [21_u32, 22].map(Number::from));
     }
 }

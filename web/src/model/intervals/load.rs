@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use leasehold_core::event::ReleaseCause;
-use leasehold_sim::{Message, NodeId, Record, RecordKind, VirtualTime};
+use leasehold_sim::{Message, NodeId, Number, Record, RecordKind, VirtualTime};
 
 use crate::model::event_category::EventCategory;
 
@@ -75,7 +75,7 @@ pub(crate) struct Load {
     /// The intervals with requests, in ascending order of their index.
     bins: Vec<(u64, Counts)>,
     /// The highest sequence number that each client has sent, by message.
-    highest_seq: BTreeMap<(NodeId, Message), u64>,
+    highest_seq: BTreeMap<(NodeId, Message), Number>,
 }
 
 /// The rate of one kind of request in one interval, in requests per second.
@@ -93,7 +93,7 @@ impl Load {
             if record.node.is_server() {
                 return;
             }
-            let is_retry = self.is_retry(record.node, packet.message, packet.seq.into());
+            let is_retry = self.is_retry(record.node, packet.message, packet.seq);
             let kind = LoadKind::from_message(packet.message) as usize;
             let counts = self.counts_at(record.at);
             counts.sent[kind] += 1;
@@ -113,14 +113,14 @@ impl Load {
     }
 
     /// Returns whether a request repeats an earlier one, and remembers it.
-    fn is_retry(&mut self, node: NodeId, message: Message, seq: u64) -> bool {
+    fn is_retry(&mut self, node: NodeId, message: Message, seq: Number) -> bool {
         if message == Message::Hello {
             // A new session counts from the beginning.
             self.highest_seq.retain(|(client, _), _| *client != node);
             return false;
         }
-        let highest = self.highest_seq.entry((node, message)).or_insert(0);
-        let is_retry = seq <= *highest && *highest > 0;
+        let highest = self.highest_seq.entry((node, message)).or_insert(Number::ZERO);
+        let is_retry = seq <= *highest && !highest.is_zero();
         *highest = seq.max(*highest);
         is_retry
     }

@@ -11,7 +11,8 @@ pub(crate) use load::{Load, LoadKind, LoadRate};
 
 use leasehold_core::event::ReleaseCause;
 use leasehold_sim::{
-    CallResult, Importance, LockId, Message, NodeId, Record, RecordId, RecordKind, VirtualTime,
+    CallResult, Importance, LockId, Message, NodeId, Number, Record, RecordId, RecordKind,
+    VirtualTime,
 };
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +34,7 @@ pub(crate) struct Intervals {
 pub(crate) struct Tenure {
     pub(crate) lock: LockId,
     pub(crate) client: NodeId,
-    pub(crate) token: u32,
+    pub(crate) token: Number,
     pub(crate) record: RecordId,
     pub(crate) from: VirtualTime,
     /// Unset while it lasts.
@@ -53,6 +54,8 @@ pub(crate) enum TenureEnd {
     HoldLimit,
     /// The server crashed and did not recover it.
     Lost,
+    /// It ended while the server was not observed: when and how is unknown.
+    Unobserved,
 }
 
 /// A client's belief that it holds a lock.
@@ -60,7 +63,7 @@ pub(crate) enum TenureEnd {
 pub(crate) struct Belief {
     pub(crate) lock: LockId,
     pub(crate) client: NodeId,
-    pub(crate) token: u32,
+    pub(crate) token: Number,
     /// The record that began it; [`RecordId::NONE`] if it is inferred.
     pub(crate) record: RecordId,
     pub(crate) from: VirtualTime,
@@ -77,7 +80,7 @@ pub(crate) struct Mark {
     pub(crate) record: RecordId,
     pub(crate) lock: LockId,
     pub(crate) client: NodeId,
-    pub(crate) token: u32,
+    pub(crate) token: Number,
     pub(crate) kind: MarkKind,
     /// When the client sent the request, if the packet is visible.
     pub(crate) sent_at: Option<VirtualTime>,
@@ -138,7 +141,7 @@ impl Intervals {
             // The end of all faults is no fault, and a run without any has it too.
             let is_fault = Importance::from_record(record) == Importance::Fault;
             if is_fault && record.kind != RecordKind::FaultsEnded {
-                let key = (LockId::NONE, record.node, 0);
+                let key = (LockId::NONE, record.node, Number::ZERO);
                 self.add_mark((id, record.at), key, MarkKind::Fault, None);
             }
             let sent_at = sent_time(trace, record);
@@ -155,7 +158,8 @@ impl Intervals {
             RecordKind::Resumed => self.end_outage(node, OutageKind::Paused, at),
             RecordKind::Cut { to } => self.begin_outage(id, node, OutageKind::Cut(to), at),
             RecordKind::Healed { to } => self.end_outage(node, OutageKind::Cut(to), at),
-            RecordKind::Recovered { .. } | RecordKind::Gap { .. } => self.lose_open_tenures(at),
+            RecordKind::Recovered { .. } => self.end_open_tenures(at, TenureEnd::Lost),
+            RecordKind::Gap { .. } => self.end_open_tenures(at, TenureEnd::Unobserved),
             RecordKind::TenureRecovered { lock, client, token, .. } => {
                 self.recover_tenure(id, at, (lock, client, token));
             }
@@ -190,7 +194,7 @@ impl Intervals {
                 self.add_mark((id, at), (lock, node, token), MarkKind::Acknowledged, None);
             }
             RecordKind::FileRead { lock, is_torn: true, .. } => {
-                self.add_mark((id, at), (lock, node, 0), MarkKind::TornRead, None);
+                self.add_mark((id, at), (lock, node, Number::ZERO), MarkKind::TornRead, None);
             }
             RecordKind::Believed { lock, token, until } => {
                 self.extend_recorded_belief(id, at, (lock, node, token), until);
@@ -263,7 +267,7 @@ impl Intervals {
     fn add_mark(
         &mut self,
         (record, at): (RecordId, VirtualTime),
-        (lock, client, token): (LockId, NodeId, u32),
+        (lock, client, token): (LockId, NodeId, Number),
         kind: MarkKind,
         sent_at: Option<VirtualTime>,
     ) {
@@ -274,8 +278,12 @@ impl Intervals {
         &mut self,
         record: RecordId,
         from: VirtualTime,
-        (lock, client, token): (LockId, NodeId, u32),
+        (lock, client, token): (LockId, NodeId, Number),
     ) {
+        // Nothing is drawn for a lock without a number.
+        if lock == LockId::NONE {
+            return;
+        }
         let renewals = Vec::new();
         let tenure = Tenure { lock, client, token, record, from, until: None, end: None, renewals };
         self.tenures.push(tenure);
@@ -290,18 +298,18 @@ impl Intervals {
         }
     }
 
-    /// Marks open tenures as lost: the server restarted, and those in its log are recovered next.
-    fn lose_open_tenures(&mut self, at: VirtualTime) {
+    /// Ends open tenures: the server restarted, or was not observed. Those that continue follow.
+    fn end_open_tenures(&mut self, at: VirtualTime, end: TenureEnd) {
         for tenure in self.tenures.iter_mut().filter(|it| it.until.is_none()) {
-            (tenure.until, tenure.end) = (Some(at), Some(TenureEnd::Lost));
+            (tenure.until, tenure.end) = (Some(at), Some(end));
         }
     }
 
-    /// Reopens a tenure that the server recovered from its log: it was never interrupted.
-    fn recover_tenure(&mut self, id: RecordId, at: VirtualTime, key: (LockId, NodeId, u32)) {
+    /// Reopens a tenure that continues after a restart or a gap: it was never interrupted.
+    fn recover_tenure(&mut self, id: RecordId, at: VirtualTime, key: (LockId, NodeId, Number)) {
         let known = self.tenures.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         match known {
-            Some(tenure) if tenure.end == Some(TenureEnd::Lost) => {
+            Some(tenure) if matches!(tenure.end, Some(TenureEnd::Lost | TenureEnd::Unobserved)) => {
                 (tenure.until, tenure.end) = (None, None);
                 tenure.renewals.push(at);
             }
@@ -310,6 +318,10 @@ impl Intervals {
     }
 
     fn renew_tenures(&mut self, client: NodeId, at: VirtualTime) {
+        // Clients without a number cannot be distinguished.
+        if client == NodeId::UNKNOWN {
+            return;
+        }
         let recent = self.tenures.iter_mut().rev().take(64);
         for tenure in recent.filter(|it| it.client == client && it.until.is_none()) {
             tenure.renewals.push(at);
@@ -320,7 +332,7 @@ impl Intervals {
     pub(crate) fn extend_belief(
         &mut self,
         at: VirtualTime,
-        key: (LockId, NodeId, u32),
+        key: (LockId, NodeId, Number),
         until: VirtualTime,
     ) {
         self.extend_recorded_belief(RecordId::NONE, at, key, until);
@@ -330,7 +342,7 @@ impl Intervals {
         &mut self,
         record: RecordId,
         at: VirtualTime,
-        key: (LockId, NodeId, u32),
+        key: (LockId, NodeId, Number),
         until: VirtualTime,
     ) {
         let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
@@ -353,7 +365,7 @@ impl Intervals {
     }
 
     /// Ends a belief before its expected end.
-    pub(crate) fn end_belief(&mut self, at: VirtualTime, key: (LockId, NodeId, u32)) {
+    pub(crate) fn end_belief(&mut self, at: VirtualTime, key: (LockId, NodeId, Number)) {
         let known = self.beliefs.iter_mut().rev().find(|it| (it.lock, it.client, it.token) == key);
         if let Some(belief) = known {
             belief.ended_at = Some(at);
@@ -391,7 +403,7 @@ mod tests {
         let first_tenure = &intervals.tenures[0];
         assert_eq!(
             (first_tenure.client, first_tenure.token, first_tenure.end),
-            (NodeId(1), 1, Some(TenureEnd::Expired))
+            (NodeId(1), Number::from(1_u32), Some(TenureEnd::Expired))
         );
         let second_tenure = &intervals.tenures[1];
         assert_eq!(

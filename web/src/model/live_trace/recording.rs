@@ -11,7 +11,8 @@ use leasehold_sim::VirtualTime;
 use serde::Deserialize;
 
 use super::LiveTrace;
-use super::segment::{ClockReading, Gap};
+use super::clock::{ServerClock, ServerStart};
+use super::segment::{Gap, SegmentStart};
 use super::stream::{StreamMessage, StreamUpdate};
 use crate::model::intervals::Intervals;
 
@@ -50,6 +51,8 @@ pub(crate) struct LiveRecording {
 /// The reply to `GET api/state`.
 #[derive(Deserialize)]
 struct InitialState {
+    started_at_ms: Option<Time>,
+    started_unix_ms: Option<u64>,
     state: Box<State>,
 }
 
@@ -124,7 +127,7 @@ impl LiveRecording {
 
     /// Returns the server's clock at the beginning. It is earlier than every event after the
     /// initial state.
-    fn server_start_time(&self) -> Time {
+    fn initial_server_time(&self) -> Time {
         let last_index = self.initial_state.state.applied_index();
         let mut events = self.messages.iter().flat_map(|message| message.message.events());
         let next_event_at = events.find(|event| event.index > last_index).map(|event| event.at);
@@ -144,14 +147,15 @@ impl LiveTrace {
     pub(crate) fn from_recording(recording: LiveRecording) -> Result<(Self, Intervals), String> {
         let (mut live_trace, mut intervals) = (Self::new(), Intervals::default());
         live_trace.events_max = usize::MAX;
-        let clock = ClockReading {
-            server_time: recording.server_start_time(),
-            virtual_time: VirtualTime::START,
-        };
-        let state = *recording.initial_state.state;
-        live_trace.begin_segment(state, clock, Gap::initial(0), &mut intervals);
+        let server_time = recording.initial_server_time();
+        let InitialState { started_at_ms, started_unix_ms, state } = recording.initial_state;
+        let server_start = ServerStart::from_fields(started_at_ms, started_unix_ms);
+        let clock = ServerClock::first(server_start, (server_time, VirtualTime::START));
+        let from = clock.to_virtual_time(server_time);
+        let start = SegmentStart { state: *state, clock, from, gap: Gap::initial(0) };
+        live_trace.begin_segment(start, &mut intervals);
         for RecordedMessage { seen_ms, message } in recording.messages {
-            let now = VirtualTime::from_millis(seen_ms);
+            let now = from + seen_ms.saturating_mul(1_000);
             let server_time = message.server_time;
             match message.into_update() {
                 // Events that happened before the initial state was sent are part of it.
@@ -162,7 +166,7 @@ impl LiveTrace {
                         }
                     }
                 }
-                update @ (StreamUpdate::Snapshot { .. } | StreamUpdate::Ignored) => {
+                update @ (StreamUpdate::Snapshot(_) | StreamUpdate::Ignored) => {
                     live_trace.apply_update(update, server_time, now, &mut intervals)?;
                 }
             }

@@ -4,16 +4,18 @@
 use std::iter;
 
 use super::participants::CLIENTS_MAX;
-use super::segment::{CHECKPOINT_INTERVAL, Gap, Segment, SegmentParts};
-use super::{GAPS_RETAINED_MIN, LiveTrace};
+use super::segment::{CHECKPOINT_INTERVAL, Gap, Segment, SegmentParts, SegmentStart};
+use super::{GAPS_RETAINED_MIN, LOCKS_MAX, LiveTrace};
 use crate::model::intervals::Intervals;
 
 impl LiveTrace {
-    /// Drops the oldest events if there are too many. Drops ended clients if their ids have run
-    /// out.
+    /// Drops the oldest events if there are too many. Drops ended clients and unused locks if their
+    /// ids have run out.
     pub(super) fn drop_oldest(&mut self, intervals: &mut Intervals) {
-        let is_out_of_ids = self.run.config.clients.len() == CLIENTS_MAX
-            && self.latest_state.sessions().len() < CLIENTS_MAX / 2;
+        let config = &self.run.config;
+        let is_out_of_ids = (config.clients.len() == CLIENTS_MAX
+            && self.latest_state.sessions().len() < CLIENTS_MAX / 2)
+            || (config.locks.len() == LOCKS_MAX && self.lock_count() < LOCKS_MAX / 2);
         if !is_out_of_ids && self.fits_in_fraction(1) {
             return;
         }
@@ -25,8 +27,9 @@ impl LiveTrace {
         let Some(first_segment) = segments.next() else { return };
         let first_segment = if is_out_of_ids {
             let (state, clock) = (std::mem::take(&mut self.latest_state), first_segment.clock());
-            let clock = clock.advanced_to(state.last_event_at());
-            SegmentParts { state, clock, gap: Gap::initial(0), events: Vec::new() }
+            let from = clock.to_virtual_time(state.last_event_at()).max(first_segment.from());
+            let start = SegmentStart { state, clock, from, gap: Gap::initial(0) };
+            SegmentParts { start, events: Vec::new() }
         } else if first_segment.len() > self.events_max / 2 {
             first_segment.into_newer_half()
         } else {
@@ -37,6 +40,12 @@ impl LiveTrace {
             events_before,
             intervals,
         );
+    }
+
+    /// Returns the number of locks that are in use or have a file.
+    fn lock_count(&self) -> usize {
+        let (locks, files) = (self.latest_state.locks(), self.latest_state.files());
+        files.len() + locks.keys().filter(|name| !files.contains_key(*name)).count()
     }
 
     /// Returns whether the trace is smaller than its limits divided by `divisor`.
@@ -58,16 +67,17 @@ impl LiveTrace {
         let (generation, end) = (self.generation + 1, self.end);
         *self = Self {
             events_max: self.events_max,
+            first_arrival: self.first_arrival,
             dropped_events: dropped,
             generation,
             ..Self::new()
         };
         *intervals = Intervals::default();
         if let Some(first) = segments.first_mut() {
-            first.gap = Gap::initial(dropped);
+            first.start.gap = Gap::initial(dropped);
         }
-        for SegmentParts { state, clock, gap, events } in segments {
-            self.begin_segment(state, clock, gap, intervals);
+        for SegmentParts { start, events } in segments {
+            self.begin_segment(start, intervals);
             for event in events {
                 // The events were consecutive before, so this does not fail.
                 if self.apply_event(event, intervals).is_err() {

@@ -2,8 +2,9 @@
 
 use leasehold_core::event::Event;
 use leasehold_core::state::State;
-use leasehold_core::time::Time;
 use leasehold_sim::VirtualTime;
+
+use super::clock::ServerClock;
 
 /// The number of events between two checkpoints.
 pub(super) const CHECKPOINT_INTERVAL: usize = 2_048;
@@ -22,15 +23,23 @@ pub(super) struct Segment {
     checkpoints: Vec<Checkpoint>,
     /// Each with the number of records up to and including its own.
     events: Vec<(u32, Event)>,
-    clock: ClockReading,
+    clock: ServerClock,
+    from: VirtualTime,
     gap: Gap,
+}
+
+/// The beginning of a segment.
+pub(super) struct SegmentStart {
+    pub(super) state: State,
+    pub(super) clock: ServerClock,
+    /// The time of the state. No event of the segment is earlier.
+    pub(super) from: VirtualTime,
+    pub(super) gap: Gap,
 }
 
 /// The parts of a segment, from which it can be rebuilt.
 pub(super) struct SegmentParts {
-    pub(super) state: State,
-    pub(super) clock: ClockReading,
-    pub(super) gap: Gap,
+    pub(super) start: SegmentStart,
     pub(super) events: Vec<Event>,
 }
 
@@ -39,7 +48,8 @@ pub(super) struct SegmentParts {
 pub(super) struct Gap {
     /// The time of the last message before it; `None` at the beginning.
     pub(super) since: Option<VirtualTime>,
-    pub(super) missed_events: u64,
+    /// The number of missed events; `None` if it is unknown, because the server was restarted.
+    pub(super) missed_events: Option<u64>,
     /// Whether the server was restarted during the gap.
     pub(super) server_restarted: bool,
 }
@@ -47,50 +57,25 @@ pub(super) struct Gap {
 impl Gap {
     /// The gap at the beginning of a trace.
     pub(super) const fn initial(missed_events: u64) -> Self {
-        Self { since: None, missed_events, server_restarted: false }
-    }
-}
-
-/// A reading of the server's clock at a virtual time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ClockReading {
-    pub(super) server_time: Time,
-    pub(super) virtual_time: VirtualTime,
-}
-
-impl ClockReading {
-    /// Returns the virtual time at which the server's clock shows `server_time`.
-    pub(super) fn to_virtual_time(self, server_time: Time) -> VirtualTime {
-        let (from, at) = (self.server_time.as_millis(), server_time.as_millis());
-        let start = self.virtual_time.as_micros();
-        let micros = if at >= from {
-            start.saturating_add((at - from).saturating_mul(1_000))
-        } else {
-            start.saturating_sub((from - at).saturating_mul(1_000))
-        };
-        VirtualTime::from_micros(micros)
-    }
-
-    /// Returns the same clock at a later reading.
-    pub(super) fn advanced_to(self, server_time: Time) -> Self {
-        let server_time = server_time.max(self.server_time);
-        Self { server_time, virtual_time: self.to_virtual_time(server_time) }
+        Self { since: None, missed_events: Some(missed_events), server_restarted: false }
     }
 }
 
 impl Segment {
-    /// Starts a segment with a state that follows `records` records.
-    pub(super) fn new(state: State, clock: ClockReading, gap: Gap, records: u32) -> Self {
-        Self {
-            checkpoints: vec![Checkpoint { events: 0, records, state }],
-            events: Vec::new(),
-            clock,
-            gap,
-        }
+    /// Starts a segment whose state follows `records` records.
+    pub(super) fn new(start: SegmentStart, records: u32) -> Self {
+        let SegmentStart { state, clock, from, gap } = start;
+        let checkpoints = vec![Checkpoint { events: 0, records, state }];
+        Self { checkpoints, events: Vec::new(), clock, from, gap }
     }
 
-    pub(super) const fn clock(&self) -> ClockReading {
+    pub(super) const fn clock(&self) -> ServerClock {
         self.clock
+    }
+
+    /// Returns the time of the initial state.
+    pub(super) const fn from(&self) -> VirtualTime {
+        self.from
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -143,11 +128,12 @@ impl Segment {
         let Checkpoint { events, state, .. } = self.checkpoints.swap_remove(checkpoint);
         let newer_events = self.events.split_off(events);
         let events = newer_events.into_iter().map(|(_, event)| event).collect();
-        let clock = if checkpoint == 0 {
-            self.clock
+        let from = if checkpoint == 0 {
+            self.from
         } else {
-            self.clock.advanced_to(state.last_event_at())
+            self.clock.to_virtual_time(state.last_event_at()).max(self.from)
         };
-        SegmentParts { state, clock, gap: self.gap, events }
+        let start = SegmentStart { state, clock: self.clock, from, gap: self.gap };
+        SegmentParts { start, events }
     }
 }

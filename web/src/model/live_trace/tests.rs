@@ -1,7 +1,16 @@
 //! Live traces of scripted event streams.
 
+mod honesty;
+mod numbers;
+mod real_server;
+mod restarts;
+
+use leasehold_core::id::{SessionId, Token};
+use leasehold_sim::{NodeId, Number, RecordKind};
+
 use super::segment::CHECKPOINT_INTERVAL;
 use super::*;
+use crate::model::intervals::Intervals;
 use crate::model::timeline::Timeline;
 
 const EMPTY: &str = r#"{"type":"snapshot","index":0,"at_ms":5000,"recovered":0,"state":STATE}"#;
@@ -76,8 +85,9 @@ fn earlier_states_can_be_shown() {
     assert!(scene.clients[0].belief.unwrap().is_inferred);
     assert_eq!(scene.locks[0].line_count, 0);
     timeline.go_to(VirtualTime::from_millis(250));
-    let last_lines = &timeline.scene().locks[0].last_lines;
-    assert_eq!((last_lines.len(), last_lines[0].token, &*last_lines[0].client), (1, 1, "ann"));
+    let scene = timeline.scene();
+    let [line] = &scene.locks[0].last_lines[..] else { panic!("one line: {scene:?}") };
+    assert_eq!((line.token.map(Token::number), line.text.as_str()), (Some(1), "ann"));
     let truth = timeline.scene().clients[0].server_lease.unwrap();
     assert_eq!(truth.until, VirtualTime::from_millis(5_200), "the append renewed the lease");
     timeline.go_to(timeline.end());
@@ -101,9 +111,10 @@ fn gap_is_marked_and_tenures_continue_after_it() {
     let missed = r#""missed":3,"recovered":0"#;
     live_trace.apply_message(&snapshot(&state, missed), ms(9_000), &mut intervals).unwrap();
     let kinds: Vec<RecordKind> = live_trace.records().iter().map(|record| record.kind).collect();
-    assert_eq!(kinds[3], RecordKind::Gap { events: 3 });
+    assert_eq!(kinds[3], RecordKind::Gap { events: Number::from(3_u32) });
     assert!(
-        matches!(kinds[4], RecordKind::TenureRecovered { token: 1, client: NodeId(1), .. }),
+        matches!(kinds[4], RecordKind::TenureRecovered { token, client, .. }
+            if (token, client) == (Number::from(1_u32), NodeId(1))),
         "{kinds:?}"
     );
     assert_eq!(intervals.tenures.len(), 1, "the tenure was never interrupted");
@@ -143,7 +154,7 @@ fn oldest_events_are_dropped_and_the_rest_stays_correct() {
     assert!(live_trace.generation() > 0);
     assert_eq!(live_trace.last_log_index(), Some(LogIndex::new(24_999)));
     assert_eq!(live_trace.end(), VirtualTime::from_millis(12_000 + 24_999 - 5_000));
-    let events = u32::try_from(live_trace.dropped_events).unwrap();
+    let events = Number::from(live_trace.dropped_events);
     assert_eq!(live_trace.records()[0].kind, RecordKind::Gap { events });
     let mut expected = Intervals::default();
     expected.extend_from(live_trace.records());
@@ -205,7 +216,7 @@ fn memory_is_limited_after_many_gaps() {
     assert!(live_trace.segments.len() >= GAPS_RETAINED_MIN, "the latest gaps are retained");
     assert_eq!((live_trace.dropped_events, live_trace.end()), (6, at(999)));
     let first = live_trace.records()[0];
-    assert_eq!(first.kind, RecordKind::Gap { events: 6 });
+    assert_eq!(first.kind, RecordKind::Gap { events: Number::from(6_u32) });
     assert_eq!(first.at, at(999 - live_trace.segments.len() as u64 + 1), "the gap keeps its time");
     assert!(live_trace.records().len() < 500 && intervals.outages.len() < 500);
 }

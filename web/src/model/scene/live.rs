@@ -3,18 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use leasehold_core::id::SessionId;
+use leasehold_core::id::{Name, SessionId};
 use leasehold_core::state::{Session, State};
-use leasehold_sim::{
-    ClockView, Importance, Line, Lines, LockId, NodeId, Record, RecordKind, VirtualTime,
-};
+use leasehold_sim::{ClockView, Importance, LockId, NodeId, Record, RecordKind, Run, VirtualTime};
 
 use super::{
-    Client, ClientBelief, Condition, Counts, Decision, LeaseTerm, Scene, Server, lock_view,
-    wait_cycles, waiting_text,
+    Client, ClientBelief, Condition, Counts, Decision, FileLine, FileSummary, LINES_COMPARED,
+    LINES_SHOWN, LeaseTerm, Scene, Server, lock_view, wait_cycles, waiting_text,
 };
 use crate::model::event_category::EventCategory;
-use crate::model::live_trace::{FilePrefix, LiveTrace};
+use crate::model::live_trace::{FilePart, LiveFile, LiveTrace, believed_until};
 
 /// How long a decision is marked, in microseconds.
 const DECISION_SHOWN_US: u64 = 900_000;
@@ -40,14 +38,15 @@ impl Scene {
         let (clients, more_clients) = client_views(live_trace, &state, past, now);
         let locks = (0..).map(LockId).zip(&run.config.locks);
         let locks = locks.map(|(lock_id, name)| {
-            let lines = live_trace.event_recorder().file(lock_id);
-            let beginning = live_trace.file_prefix(lock_id, records);
-            let line_count = lines.map_or(0, |lines| line_count_at(lines, records));
-            // Lines that were observed before the last gap are part of the prefix.
-            let line_count = line_count.saturating_sub(beginning.map_or(0, |it| it.observed_lines));
-            let before = beginning.map_or(Some(0), FilePrefix::line_count);
-            lock_view(&state, run, (lock_id, name), (lines, line_count, before))
+            let node_of = |session_id, _: &Session| live_trace.event_recorder().owner(session_id);
+            let file = live_trace.file(lock_id, records);
+            let summary = file_summary(file.as_ref(), run);
+            lock_view(&state, (lock_id, name), node_of, summary)
         });
+        let is_unnumbered =
+            |name: &&Name| live_trace.event_recorder().lock_id(name) == LockId::NONE;
+        let more_files = state.files().keys().filter(|name| !state.locks().contains_key(*name));
+        let more_locks = state.locks().keys().chain(more_files).filter(is_unnumbered).count();
         Self {
             server: Server {
                 condition: if past.is_empty() { Condition::NotStarted } else { Condition::Running },
@@ -59,6 +58,7 @@ impl Scene {
             locks: locks.collect(),
             decisions: recent_decisions(past, now),
             more_clients,
+            more_locks,
             wait_cycles: wait_cycles(&state, run, |session_id| {
                 let node = live_trace.event_recorder().owner(session_id);
                 (node != NodeId::UNKNOWN && !node.is_server()).then_some(node)
@@ -68,13 +68,40 @@ impl Scene {
     }
 }
 
-/// Returns the number of lines after the first `records` records.
-pub(crate) fn line_count_at(lines: &Lines, records: u32) -> usize {
-    let is_included = |line: &Line| line.record.0 < records;
-    if lines.iter().next_back().is_none_or(is_included) {
-        return lines.len();
+fn file_summary(file: Option<&LiveFile<'_>>, run: &Run) -> FileSummary {
+    let Some(file) = file else {
+        return FileSummary { line_count: 0, is_partial: false, last_lines: Vec::new() };
+    };
+    let (line_count, is_partial) = file.line_count();
+    let mut last_lines: Vec<FileLine> = Vec::new();
+    let observed = file.parts_from_end().filter_map(|part| match part {
+        FilePart::Line(line) => Some(line),
+        FilePart::Unobserved(_) => None,
+    });
+    let observed: Vec<_> = observed.take(LINES_SHOWN + LINES_COMPARED).collect();
+    let mut observed = &observed[..];
+    for part in file.parts_from_end() {
+        match part {
+            FilePart::Line(line) => {
+                observed = observed.get(1..).unwrap_or_default();
+                let earlier = observed.iter().copied().take(LINES_COMPARED);
+                last_lines.push(FileLine::observed(line, earlier, run));
+            }
+            FilePart::Unobserved(part) => match &part.lines {
+                Some(lines) => {
+                    let last = lines.iter().rev().take(LINES_SHOWN);
+                    last_lines.extend(last.map(FileLine::unobserved));
+                }
+                None => last_lines.push(FileLine::unobserved(part.description())),
+            },
+        }
+        if last_lines.len() >= LINES_SHOWN {
+            break;
+        }
     }
-    lines.iter().take_while(|line| is_included(line)).count()
+    last_lines.truncate(LINES_SHOWN);
+    last_lines.reverse();
+    FileSummary { line_count, is_partial, last_lines }
 }
 
 fn client_views(
@@ -178,17 +205,19 @@ fn inferred_belief(
 ) -> Option<ClientBelief> {
     session.held.iter().find_map(|name| {
         let tenure = state.tenure(name)?;
-        (tenure.claim_by.is_none() || session.has_claimed(tenure)).then(|| ClientBelief {
-            term: lease_term(live_trace, session, records),
+        let until = believed_until(session, tenure)?;
+        let lease = lease_term(live_trace, session, records);
+        Some(ClientBelief {
+            term: LeaseTerm { until: live_trace.virtual_time(until, records), ..lease },
             lock: live_trace.event_recorder().lock_id(name),
-            token: u32::try_from(tenure.token.number()).unwrap_or(u32::MAX),
+            token: tenure.token,
             is_inferred: true,
         })
     })
 }
 
 fn activity(state: &State, session: &Session) -> String {
-    let held: Vec<&str> = session.held.iter().map(leasehold_core::id::Name::as_str).collect();
+    let held: Vec<&str> = session.held.iter().map(Name::as_str).collect();
     let is_unclaimed = session
         .held
         .iter()

@@ -9,12 +9,10 @@ mod label_tests;
 mod live;
 mod simulated;
 
-pub(crate) use live::line_count_at;
-
-use leasehold_core::id::{Name, SessionId};
+use leasehold_core::id::{Name, SessionId, Token};
 use leasehold_core::state::{Session, State};
 use leasehold_sim::{
-    ClockView, Lines, LinkId, LockId, Message, NodeId, PacketId, PacketSelector, Run, VirtualTime,
+    ClockView, Line, LinkId, LockId, Message, NodeId, Number, PacketId, PacketSelector, Run, VirtualTime,
     WaitEdge, WaitGraph,
 };
 
@@ -40,6 +38,8 @@ pub(crate) struct Scene {
     pub(crate) more_clients: usize,
     /// Deadlocks: in each cycle, every client waits for its lock, which the next client holds.
     pub(crate) wait_cycles: Vec<Vec<(NodeId, LockId)>>,
+    /// The number of locks and files that are not shown.
+    pub(crate) more_locks: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub(crate) struct LeaseTerm {
 pub(crate) struct ClientBelief {
     pub(crate) term: LeaseTerm,
     pub(crate) lock: LockId,
-    pub(crate) token: u32,
+    pub(crate) token: Token,
     /// The belief is inferred from the server's replies; the client itself is not visible.
     pub(crate) is_inferred: bool,
 }
@@ -116,14 +116,19 @@ pub(crate) struct Lock {
     pub(crate) line_count: usize,
     /// Whether the contents from before the page connected are unknown.
     pub(crate) is_partial_count: bool,
-    pub(crate) last_lines: Vec<LastLine>,
+    /// Its last lines.
+    pub(crate) last_lines: Vec<FileLine>,
 }
 
-/// One of the last lines of a file.
+/// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LastLine {
-    pub(crate) token: u32,
-    pub(crate) client: String,
+pub(crate) struct FileLine {
+    /// The fencing token; `None` for a line that was not observed when it was appended.
+    pub(crate) token: Option<Token>,
+    /// The client that appended it, if that is known.
+    pub(crate) client: Option<NodeId>,
+    /// The name of the client, or the content of a line that was not observed.
+    pub(crate) text: String,
     pub(crate) fault: LineFault,
 }
 
@@ -140,7 +145,9 @@ pub(crate) enum LineFault {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Holder {
     pub(crate) client: String,
-    pub(crate) token: u32,
+    /// Distinguishes clients with the same name.
+    pub(crate) node: NodeId,
+    pub(crate) token: Token,
 }
 
 /// A packet in flight.
@@ -150,7 +157,7 @@ pub(crate) struct Packet {
     pub(crate) selector: PacketSelector,
     pub(crate) message: Message,
     pub(crate) lock: LockId,
-    pub(crate) number: u32,
+    pub(crate) number: Number,
     pub(crate) sent_at: VirtualTime,
     pub(crate) arrives_at: VirtualTime,
     pub(crate) will_be_lost: bool,
@@ -283,13 +290,20 @@ fn waiting_text(state: &State, session: &Session) -> Option<String> {
     Some(format!("queued for {}, position {}", wait.lock, position + 1))
 }
 
-/// Builds the view of a lock and its file. `prefix_lines` is the number of lines from before the
-/// page connected, if it is known.
+/// The file of a lock.
+struct FileSummary {
+    line_count: usize,
+    /// Whether further lines are not known.
+    is_partial: bool,
+    last_lines: Vec<FileLine>,
+}
+
+/// Builds the view of a lock and its file. `node_of` returns the client of a session.
 fn lock_view(
     state: &State,
-    run: &Run,
     (id, name): (LockId, &Name),
-    (lines, new_lines, prefix_lines): (Option<&Lines>, usize, Option<usize>),
+    node_of: impl Fn(SessionId, &Session) -> NodeId,
+    file: FileSummary,
 ) -> Lock {
     let lock = state.locks().get(name);
     let session_client = |session_id| {
@@ -298,35 +312,50 @@ fn lock_view(
     };
     let holder = lock.and_then(|lock| lock.tenure()).map(|tenure| Holder {
         client: session_client(tenure.session_id),
-        token: u32::try_from(tenure.token.number()).unwrap_or(u32::MAX),
+        node: state
+            .session(tenure.session_id)
+            .map_or(NodeId::UNKNOWN, |session| node_of(tenure.session_id, session)),
+        token: tenure.token,
     });
     let wait_queue = lock.into_iter().flat_map(leasehold_core::state::Lock::wait_queue);
-    let client_name = |node: NodeId| {
-        let client = usize::from(node.0).checked_sub(1).and_then(|it| run.config.clients.get(it));
-        client.map_or_else(String::new, |client| client.name.to_string())
-    };
-    let last_line = |index: usize| {
-        let line = lines?.get(index)?;
-        let earlier = index.saturating_sub(LINES_COMPARED)..index;
-        let mut earlier = earlier.filter_map(|at| lines?.get(at));
-        let fault = if earlier.clone().any(|it| it.request == line.request) {
-            LineFault::Duplicate
-        } else if earlier.any(|it| it.token > line.token) {
-            LineFault::Stale
-        } else {
-            LineFault::None
-        };
-        Some(LastLine { token: line.token, client: client_name(line.client), fault })
-    };
-    let shown = new_lines.saturating_sub(LINES_SHOWN)..new_lines;
     Lock {
         id,
         name: name.clone(),
         holder,
         wait_queue: wait_queue.map(|waiter| session_client(waiter.session_id)).collect(),
-        line_count: new_lines + prefix_lines.unwrap_or(0),
-        is_partial_count: prefix_lines.is_none(),
-        last_lines: shown.filter_map(last_line).collect(),
+        line_count: file.line_count,
+        is_partial_count: file.is_partial,
+        last_lines: file.last_lines,
+    }
+}
+
+impl FileLine {
+    /// Returns an observed line of a run. `earlier` are the observed lines before it.
+    fn observed<'a>(
+        line: &Line,
+        earlier: impl Iterator<Item = &'a Line> + Clone,
+        run: &Run,
+    ) -> Self {
+        let client = usize::from(line.client.0).checked_sub(1);
+        let client = client.and_then(|index| run.config.clients.get(index));
+        let fault = if earlier.clone().any(|it| it.request == line.request) {
+            LineFault::Duplicate
+        } else if earlier.clone().any(|it| it.token > line.token) {
+            LineFault::Stale
+        } else {
+            LineFault::None
+        };
+        Self {
+            token: Some(line.token),
+            client: client.map(|_| line.client),
+            text: client.map_or_else(String::new, |client| client.name.to_string()),
+            fault,
+        }
+    }
+
+    /// Returns a line that was not observed when it was appended.
+    fn unobserved(text: impl Into<String>) -> Self {
+        Self { token: None, client: None, text: text.into(), fault: LineFault::None }
     }
 }
 

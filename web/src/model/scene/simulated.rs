@@ -9,8 +9,9 @@ use leasehold_sim::{
 };
 
 use super::{
-    Client, ClientBelief, Condition, Counts, LeaseTerm, LostPacket, Packet, Scene, Server,
-    latest_session, lock_view, wait_cycles, waiting_text,
+    Client, ClientBelief, Condition, Counts, FileLine, FileSummary, LINES_COMPARED, LINES_SHOWN,
+    LeaseTerm, LostPacket, Packet, Scene, Server, latest_session, lock_view, wait_cycles,
+    waiting_text,
 };
 use crate::model::player::RoutineTraffic;
 
@@ -250,6 +251,21 @@ fn recent_losses(past: &[Record], now: VirtualTime) -> Vec<LostPacket> {
 }
 
 fn lock_view_of_world(world: &World, state: &State, id: LockId, name: &Name) -> super::Lock {
+    let run = world.run();
     let lines = world.file(id);
-    lock_view(state, world.run(), (id, name), (lines, lines.map_or(0, Lines::len), Some(0)))
+    let line_count = lines.map_or(0, Lines::len);
+    let line = |index| lines.and_then(|lines: &Lines| lines.get(index));
+    let last_line = |index: usize| {
+        let earlier = (index.saturating_sub(LINES_COMPARED)..index).filter_map(line);
+        Some(FileLine::observed(line(index)?, earlier, run))
+    };
+    let shown = line_count.saturating_sub(LINES_SHOWN)..line_count;
+    let last_lines = shown.filter_map(last_line).collect();
+    let node_of = |_, session: &Session| {
+        let clients = (1_u8..).zip(&run.config.clients);
+        let mut nodes = clients.filter(|(_, client)| client.name == session.client);
+        nodes.next().map_or(NodeId::UNKNOWN, |(node, _)| NodeId(node))
+    };
+    let file = FileSummary { line_count, is_partial: false, last_lines };
+    lock_view(state, (id, name), node_of, file)
 }

@@ -10,6 +10,7 @@ use super::Workspace;
 use crate::model::intervals::Intervals;
 use crate::model::live_trace::{LiveRecording, LiveTrace, MessageOutcome};
 use crate::model::quiz::Quiz;
+use crate::model::time_display::TimeReading;
 use crate::model::timeline::Timeline;
 
 /// The length of the part that timelines show, in microseconds.
@@ -44,16 +45,20 @@ impl Workspace {
     ) -> Self {
         let run = Run { config: Config::default(), ..live_trace.run().clone() };
         let scenario = Scenario { title: title.to_owned(), ..Scenario::from_run(name, &run) };
-        let timeline = Timeline::from_live_trace(live_trace, intervals);
+        let mut timeline = Timeline::from_live_trace(live_trace, intervals);
+        timeline.copy_time_reading(self.timeline());
         let quiz = Quiz::new(&scenario, &timeline, false);
         let mut workspace = Self::with_timeline(Rc::clone(&self.library), scenario, timeline, quiz);
         workspace.refresh();
         workspace
     }
 
-    /// Returns the index of the last event received.
-    pub(crate) fn last_log_index(&self) -> Option<LogIndex> {
-        self.timeline().live_trace().and_then(LiveTrace::last_log_index)
+    /// Returns the index of the last event received, and when the server was started that sent it,
+    /// in milliseconds since 1970.
+    pub(crate) fn last_event(&self) -> Option<(LogIndex, Option<u64>)> {
+        let live_trace = self.timeline().live_trace()?;
+        let started_unix_ms = live_trace.server_start().map(|start| start.unix_ms);
+        Some((live_trace.last_log_index()?, started_unix_ms))
     }
 
     /// Applies a message of the event stream that arrived at `now`.
@@ -97,6 +102,15 @@ impl Workspace {
     /// Advances the end of the trace to a reading of the server's clock.
     pub(crate) fn advance_to(&mut self, time: Time) {
         self.timeline_mut().update_live_trace(|live_trace, _| live_trace.advance_to(time));
+    }
+
+    /// Sets how times are displayed. `utc_offset_minutes` is how far local time is ahead of UTC.
+    #[allow(dead_code, reason = "no control selects it yet")]
+    pub(crate) fn set_time_reading(&mut self, reading: TimeReading, utc_offset_minutes: i32) {
+        for branch in &mut self.branches {
+            branch.timeline.set_time_reading(reading, utc_offset_minutes);
+        }
+        self.revision += 1;
     }
 
     /// Goes to the end of the trace, and follows it.

@@ -335,7 +335,8 @@ impl Workspace {
         if timeline.past().is_empty() && !self.scenario.point.is_empty() {
             return self.scenario.point.clone();
         }
-        let caption = super::log_rows::caption(timeline.run(), timeline.past());
+        let (run, past) = (timeline.run(), timeline.past());
+        let caption = super::log_rows::caption(run, past, timeline.time_display());
         if timeline.live_trace().is_some() {
             super::log_rows::without_line_number(&caption)
         } else {

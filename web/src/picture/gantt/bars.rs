@@ -94,5 +94,6 @@ const fn end_label(end: TenureEnd) -> Option<&'static str> {
         TenureEnd::Expired => Some("lease expired"),
         TenureEnd::HoldLimit => Some("hold limit reached"),
         TenureEnd::Lost => Some("state lost"),
+        TenureEnd::Unobserved => Some("end not observed"),
     }
 }

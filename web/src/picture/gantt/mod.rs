@@ -324,6 +324,9 @@ fn tenure_card(input: &GanttInput<'_>, tenure: &Tenure) -> Card {
             format!("until its hold limit was reached at {until}")
         }
         (Some(_), Some(TenureEnd::Lost)) => "until the server lost its state".to_owned(),
+        (Some(_), Some(TenureEnd::Unobserved)) => {
+            "and ended while the server was not observed".to_owned()
+        }
         (Some(until), None) => format!("until {until}"),
         (None, _) => "until now".to_owned(),
     };

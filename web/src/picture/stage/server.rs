@@ -5,9 +5,10 @@ use leasehold_sim::NodeId;
 use super::heat::queue_text;
 use super::layout::{Layout, Rect};
 use super::{StageInput, client_class, selectable_class};
+use crate::model::client_color::node_color;
 use crate::model::event_category::EventCategory;
 use crate::model::file_views::line_count_text;
-use crate::model::scene::{Condition, LastLine, LineFault, Lock, Scene, Server, clock_fault_text};
+use crate::model::scene::{Condition, FileLine, LineFault, Lock, Scene, Server, clock_fault_text};
 use crate::model::target::Target;
 use crate::picture::shape::{Anchor, Group, Shape, fill_numbers, line, path, rect, rounded, text};
 use crate::picture::text_width::{Weight, bold_width, text_width};
@@ -172,7 +173,7 @@ pub(super) fn file_sheet(
     let skipped = lock.last_lines.len().saturating_sub(layout.sheet_rows);
     let mut row_top = top + em * 1.75;
     for written in &lock.last_lines[skipped..] {
-        shapes.extend(file_line(input, written, (x, row_top, width), em));
+        shapes.extend(file_line(written, (x, row_top, width), em));
         row_top += em * 1.25;
     }
     let target = Target::Lock(lock.id);
@@ -188,12 +189,11 @@ pub(super) fn file_sheet(
 
 /// Draws one line of a file: a margin in the client's colour, the token, and the client.
 fn file_line(
-    input: &StageInput<'_>,
-    written: &LastLine,
+    written: &FileLine,
     (left, top, width): (f64, f64, f64),
     em: f64,
 ) -> Vec<Shape> {
-    let color = client_class(input.scene, &written.client);
+    let color = written.client.map(node_color);
     let (size, height) = (em * 0.82, em * 1.15);
     let mut shapes = Vec::new();
     let fault = match written.fault {
@@ -205,14 +205,20 @@ fn file_line(
     if is_wrong {
         shapes.push(rect("wrong-line", (left + 0.5, top), (width - 1.0, height)));
     }
-    shapes.push(rect(format!("who-fill {color}"), (left, top), (em * 0.34, height)));
+    if let Some(color) = &color {
+        shapes.push(rect(format!("who-fill {color}"), (left, top), (em * 0.34, height)));
+    }
     let (x, y) = (left + em * 0.8, top + em * 0.86);
-    let token = format!("#{}", written.token);
+    let token = written.token.map_or_else(|| "·".to_owned(), |token| format!("#{token}"));
     let token_width = bold_width(&token, size);
-    let token_class = if is_wrong { "alarm".to_owned() } else { format!("held who-text {color}") };
+    let token_class = match color {
+        _ if is_wrong => "alarm".to_owned(),
+        Some(color) => format!("held who-text {color}"),
+        None => "written".to_owned(),
+    };
     shapes.push(text(token_class, (x, y), Anchor::Start, size, token));
     let name_x = x + token_width + size * 0.4;
-    let rest = format!("{}{fault}", written.client);
+    let rest = format!("{}{fault}", written.text);
     let rest = Weight::Regular.fit(&rest, size, left + width - name_x - em * 0.2);
     let class = if is_wrong { "wrong-text" } else { "written" };
     shapes.push(text(class, (name_x, y), Anchor::Start, size, rest));

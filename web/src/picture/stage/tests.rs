@@ -4,7 +4,7 @@ use super::*;
 use crate::model::scene::{Condition, Holder, Lock};
 use crate::model::timeline::Timeline;
 use crate::picture::audit::{AREAS, expect_none};
-use leasehold_core::id::Name;
+use leasehold_core::id::{Name, Token};
 use leasehold_sim::Scenario;
 
 const AREA: Area = Area { width: 760.0, height: 300.0, em: 13.0 };
@@ -72,7 +72,8 @@ fn crowd(clients: usize, locks: u8) -> Scene {
             name: Name::new(&format!("file_{id}")).unwrap(),
             holder: Some(Holder {
                 client: format!("client_{}", id + 1),
-                token: 1_000 + u32::from(id),
+                node: NodeId(id + 1),
+                token: Token::new(1_000 + u64::from(id)),
             }),
             wait_queue: (usize::from(locks)..clients.min(250) * 3 / 4)
                 .filter(|index| index % usize::from(locks) == usize::from(id))
