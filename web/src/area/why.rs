@@ -86,7 +86,9 @@ impl WhyArea {
     /// Ends the explanation if the user has moved on: to another event, another run, or by playing.
     pub(super) fn follow(&mut self, workspace: &Workspace) {
         self.open = self.open.take().filter(|open| {
-            workspace.selected == Some(Target::Record(open.chain.slide().record))
+            let (record, timeline) = (open.chain.slide().record, workspace.timeline());
+            workspace.selected == Some(Target::Record(record))
+                && timeline.position() == timeline.position_of(record)
                 && !workspace.player.is_playing
                 && *workspace.timeline().run() == open.run
         });

@@ -229,7 +229,7 @@ fn unobserved_part_of_a_file_is_between_the_observed_lines() {
     assert_eq!(fetched.unwrap(), [name]);
     let (panel, sheet) = shown_lines(&timeline);
     assert_eq!(panel, ["#1 one", "· two", "· six", "#1 end"]);
-    assert_eq!(sheet, ["· two", "· six", "#1 ann"]);
+    assert_eq!(sheet, ["#1 ann", "· two", "· six", "#1 ann"]);
     let view = &timeline.file_views(None, 2)[0];
     assert_eq!((view.line_count, view.is_partial_count, view.has_more), (4, false, true));
     assert_eq!(
