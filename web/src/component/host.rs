@@ -8,6 +8,7 @@ use std::rc::Rc;
 use gloo_events::EventListener;
 use gloo_timers::callback::{Interval, Timeout};
 use leasehold_core::id::Name;
+use leasehold_sim::TimeLabels as _;
 use yew::html::Scope;
 use yew::platform::spawn_local;
 

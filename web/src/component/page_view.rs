@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::Invariant;
+use leasehold_sim::{Invariant, TimeLabels as _};
 use yew::{AttrValue, Callback, Html, classes, html};
 
 use super::callbacks::Callbacks;
