@@ -32,6 +32,12 @@ pub(crate) fn random() -> f64 {
     js_sys::Math::random()
 }
 
+/// Returns how far local time is ahead of UTC.
+#[allow(clippy::cast_possible_truncation, reason = "at most 14 hours")]
+pub(crate) fn utc_offset_minutes() -> i32 {
+    -(js_sys::Date::new_0().get_timezone_offset() as i32)
+}
+
 /// Returns the text that the browser has stored under this name, if it keeps any.
 pub(crate) fn load(name: &str) -> Option<String> {
     window()?.local_storage().ok()??.get_item(name).ok()?

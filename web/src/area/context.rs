@@ -33,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) clock: fn() -> f64,
     /// Returns a random number from 0 (inclusive) to 1 (exclusive).
     pub(crate) random: fn() -> f64,
+    /// Returns how far local time is ahead of UTC.
+    pub(crate) utc_offset_minutes: fn() -> i32,
     /// Returns whether the screen has space for only one panel at a time.
     pub(crate) is_narrow: fn() -> bool,
     /// Whether the user prefers reduced motion.

@@ -16,6 +16,7 @@ use crate::feed::resume_point::ResumePoint;
 use crate::feed::server_clock::ServerClock;
 use crate::model::live_trace::{MessageOutcome, StreamRecorder};
 use crate::model::shortcuts::View;
+use crate::model::time_display::TimeReading;
 use crate::model::workspace::{ToastAction, Workspace};
 
 /// The interval between checks of the connection, in milliseconds.
@@ -43,6 +44,8 @@ pub(crate) enum LiveMsg {
     RetryNow,
     /// Advances the trace to the server's current time.
     AdvanceClock,
+    /// Switches between the time since the server's start and the time of day.
+    SwitchClock,
     /// Starts or finishes a recording.
     ToggleRecording,
     /// Opens the text of a recording.
@@ -113,6 +116,13 @@ impl PageArea for LiveArea {
                     cx.workspace.advance_to(time);
                 }
                 return Redraw::Nothing;
+            }
+            LiveMsg::SwitchClock => {
+                let reading = match cx.workspace.timeline().time_display().reading() {
+                    TimeReading::SinceStart => TimeReading::WallClock,
+                    TimeReading::WallClock => TimeReading::SinceStart,
+                };
+                cx.workspace.set_time_reading(reading, (cx.environment.utc_offset_minutes)());
             }
             LiveMsg::ToggleRecording => self.toggle_recording(cx),
             LiveMsg::OpenRecording(text) => {

@@ -15,6 +15,7 @@ use super::present::PresentMsg;
 use super::scenario::ScenarioMsg;
 use super::search::SearchMsg;
 use crate::model::live_trace::LiveRecording;
+use crate::model::time_display::TimeReading;
 use crate::model::workspace::Workspace;
 use crate::picture::exported::Frame;
 use crate::picture::workspace_pictures::WorkspacePictures;
@@ -253,7 +254,10 @@ fn axis_label(view: &str, cx: &Context<'_>) -> Option<&'static str> {
             Some("Time, from event to event (not to scale)")
         }
         _ if cx.workspace.timeline().live_trace().is_some() => {
-            Some("Time since the server's start, in seconds")
+            Some(match cx.workspace.timeline().time_display().reading() {
+                TimeReading::SinceStart => "Time since the server's start, in seconds",
+                TimeReading::WallClock => "Time of day",
+            })
         }
         _ => Some("Time since the start of the run, in seconds"),
     }

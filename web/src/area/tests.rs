@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use leasehold_sim::{Protection, SearchStage, VirtualTime};
+use leasehold_core::state::State;
+use leasehold_sim::{Protection, SearchStage, TimeLabels as _, VirtualTime};
 
 use super::context::{Environment, Redraw};
 use super::effect::{Effect, PictureFormat, Timer};
@@ -35,6 +36,7 @@ pub(super) fn open_page(query: &str, is_server_available: bool) -> (PageState, O
     let environment = Environment {
         clock: || NOW.get(),
         random: || 0.5,
+        utc_offset_minutes: || 60,
         is_narrow: || false,
         reduced_motion: false,
         load_progress: || None,
@@ -196,6 +198,26 @@ fn live_view_connects_once_and_reconnects() {
     send(&mut page, ScenarioMsg::OpenFromLibrary(0));
     assert!(!page.workspace.is_live);
     assert_eq!(page.workspace.scenario.name, "five-clients");
+}
+
+#[test]
+fn live_times_are_since_the_start_of_the_server_or_the_time_of_day() {
+    let (mut page, _) = open_page("?mode=live", true);
+    let state = serde_json::to_string(&State::default()).unwrap();
+    // 2024-01-02 03:04:05 UTC; the page is one hour ahead.
+    let snapshot = format!(
+        r#"{{"type":"snapshot","index":0,"at_ms":9000,"started_at_ms":2000,"started_unix_ms":1704164645000,"recovered":0,"state":{state}}}"#
+    );
+    send(&mut page, LiveMsg::Socket(SocketEvent::Message(snapshot)));
+    let label = |page: &PageState| {
+        let timeline = page.workspace.timeline();
+        timeline.time_display().label(VirtualTime::from_millis(7_000))
+    };
+    assert_eq!(label(&page), "7.0 s");
+    send(&mut page, LiveMsg::SwitchClock);
+    assert_eq!(label(&page), "04:04:12.0");
+    send(&mut page, LiveMsg::SwitchClock);
+    assert_eq!(label(&page), "7.0 s");
 }
 
 #[test]

@@ -32,6 +32,7 @@ impl Component for App {
         let environment = Environment {
             clock: browser::now,
             random: browser::random,
+            utc_offset_minutes: browser::utc_offset_minutes,
             is_narrow: || browser::matches_media(NARROW_SCREEN),
             reduced_motion: browser::matches_media("(prefers-reduced-motion: reduce)"),
             load_progress: || browser::load(PROGRESS_KEY),

@@ -80,6 +80,7 @@ pub(super) struct Callbacks {
     pub(super) show_live: Callback<bool>,
     pub(super) follow: Callback<()>,
     pub(super) record_live: Callback<()>,
+    pub(super) switch_clock: Callback<()>,
 
     pub(super) comparison_mode: Callback<ComparisonMode>,
 
@@ -155,6 +156,7 @@ impl Callbacks {
             show_live: link.callback(LiveMsg::Show),
             follow: link.callback(|()| LiveMsg::Follow),
             record_live: link.callback(|()| LiveMsg::ToggleRecording),
+            switch_clock: link.callback(|()| LiveMsg::SwitchClock),
             comparison_mode: link.callback(CompareMsg::SetMode),
             limits: link.callback(SearchMsg::SetLimits),
             start_search: link.callback(|()| SearchMsg::Start),

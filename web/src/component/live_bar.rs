@@ -4,6 +4,7 @@ use yew::{Callback, Html, Properties, classes, component, html};
 
 use crate::feed::connection::ConnectionStatus;
 use crate::model::scene::Counts;
+use crate::model::time_display::TimeReading;
 
 #[derive(Clone, PartialEq, Properties)]
 pub(crate) struct LiveBarProps {
@@ -13,7 +14,10 @@ pub(crate) struct LiveBarProps {
     pub(crate) counts: Option<Counts>,
     /// The length of the recording in seconds, if there is one.
     pub(crate) recorded_s: Option<u64>,
+    /// What times are measured by; `None` if the server does not report when it was started.
+    pub(crate) time_reading: Option<TimeReading>,
     pub(crate) onfollow: Callback<()>,
+    pub(crate) onclock: Callback<()>,
     pub(crate) onrecord: Callback<()>,
 }
 
@@ -41,6 +45,12 @@ pub(crate) fn LiveBar(props: &LiveBarProps) -> Html {
             </dl>
         }
         <span class="spacer"></span>
+        if let Some(reading) = props.time_reading {
+            <button class="time-reading" data-testid="live-clock" aria-pressed={
+                (reading == TimeReading::WallClock).to_string()}
+                title="Show the time of day instead of the time since the server's start"
+                onclick={props.onclock.reform(|_| ())}>{ "Time of day" }</button>
+        }
         <button class={classes!("record", recording.is_some().then_some("on"))}
             data-testid="record" onclick={props.onrecord.reform(|_| ())}
             aria-pressed={recording.is_some().to_string()}

@@ -125,14 +125,17 @@ fn header(state: &PageState, on: &Callbacks) -> Html {
     let workspace = &state.workspace;
     let is_observed = is_observed(state);
     let live = state.live.status(&state.environment).filter(|_| workspace.is_live);
+    let times = workspace.timeline().time_display();
     let content = if let Some(LiveStatus { connection, recorded_s }) = live {
         HeaderContent::Live(LiveBarProps {
             status: connection,
             events_behind: (!workspace.is_following).then(|| workspace.events_behind()),
             counts: workspace.scene().server.counts,
             recorded_s,
+            time_reading: times.has_wall_clock().then(|| times.reading()),
             onfollow: on.follow.clone(),
             onrecord: on.record_live.clone(),
+            onclock: on.switch_clock.clone(),
         })
     } else {
         let run = workspace.timeline().run();

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use leasehold_sim::{Config, LockId, NodeId, ScriptStep, VirtualTime};
+use leasehold_sim::{Config, LockId, NodeId, ScriptStep, TimeLabels as _, VirtualTime};
 
 use super::flags::Flag;
 use super::intervals::Intervals;
+use super::time_display::TimeDisplay;
 use super::timeline::Timeline;
 
 /// A run at one time, for the pictures along a time axis.
@@ -24,6 +25,8 @@ pub(crate) struct LeaseView {
     pub(crate) lease_us: u64,
     /// Whether beliefs are inferred from the server's replies instead of recorded by the clients.
     pub(crate) is_inferred: bool,
+    /// How times are displayed.
+    pub(crate) times: TimeDisplay,
 }
 
 impl LeaseView {
@@ -45,7 +48,13 @@ impl LeaseView {
             now,
             lease_us: config.lease_ms * 1_000,
             is_inferred,
+            times: timeline.time_display().clone(),
         }
+    }
+
+    /// Returns the label of a time.
+    pub(crate) fn time(&self, time: VirtualTime) -> String {
+        self.times.label(time)
     }
 
     pub(crate) fn lock_name(&self, lock: LockId) -> &str {

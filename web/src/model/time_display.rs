@@ -6,8 +6,8 @@
 
 use leasehold_sim::{TimeLabels, VirtualTime};
 
-/// The milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
+/// The microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
 
 /// What times are measured by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,6 @@ pub(crate) enum TimeReading {
     #[default]
     SinceStart,
     /// The wall clock of the server. In a simulated run, which has none, as `SinceStart`.
-    #[allow(dead_code, reason = "no control selects it yet")]
     WallClock,
 }
 
@@ -27,6 +26,15 @@ pub(crate) struct ServerEpoch {
     pub(crate) start: VirtualTime,
     /// The wall clock at that time, in milliseconds since 1970.
     pub(crate) unix_ms: u64,
+}
+
+/// A part of a time axis whose displayed times count from one origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AxisPart {
+    pub(crate) from: VirtualTime,
+    pub(crate) to: VirtualTime,
+    /// The displayed time minus the time of the trace, in microseconds.
+    pub(crate) shift_us: i64,
 }
 
 /// Displays the times of one trace.
@@ -56,13 +64,11 @@ impl TimeDisplay {
     }
 
     /// Returns what times are measured by.
-    #[allow(dead_code, reason = "no control shows it yet")]
     pub(crate) const fn reading(&self) -> TimeReading {
         self.reading
     }
 
     /// Whether the trace has a wall clock to display.
-    #[allow(dead_code, reason = "no control depends on it yet")]
     pub(crate) const fn has_wall_clock(&self) -> bool {
         !self.epochs.is_empty()
     }
@@ -70,13 +76,60 @@ impl TimeDisplay {
     /// Returns the time on the wall clock, such as `14:03:07.2`; `None` if the trace has none.
     pub(crate) fn wall_clock(&self, time: VirtualTime) -> Option<String> {
         let epoch = self.epoch_at(time)?;
-        let since_start_ms = since(epoch.start, time).as_millis();
-        let unix_ms = i128::from(epoch.unix_ms) + i128::from(since_start_ms);
-        let local_ms = unix_ms + i128::from(self.utc_offset_minutes) * 60_000;
-        let of_day = u64::try_from(local_ms.rem_euclid(i128::from(DAY_MS))).ok()?;
-        let (hours, minutes) = (of_day / 3_600_000, of_day / 60_000 % 60);
-        let (seconds, tenths) = (of_day / 1_000 % 60, of_day / 100 % 10);
-        Some(format!("{hours:02}:{minutes:02}:{seconds:02}.{tenths}"))
+        let of_day_us = self.local_time_us(epoch, time).rem_euclid(DAY_US);
+        let tenths = of_day_us / 100_000 % 10;
+        Some(format!("{}.{tenths}", clock_text(of_day_us)))
+    }
+
+    /// Returns the parts of a time axis that count from different origins, in ascending order.
+    pub(crate) fn axis_parts(&self, from: VirtualTime, to: VirtualTime) -> Vec<AxisPart> {
+        let later = self.epochs.iter().map(|epoch| epoch.start).filter(|it| *it > from && *it < to);
+        let starts: Vec<VirtualTime> = std::iter::once(from).chain(later).collect();
+        let ends = starts.iter().skip(1).copied().chain(std::iter::once(to));
+        let part = |(from, to): (VirtualTime, VirtualTime)| {
+            let displayed_us = match (self.epoch_at(from), self.reading) {
+                (None, _) => signed_us(from),
+                (Some(epoch), TimeReading::SinceStart) => {
+                    signed_us(from).saturating_sub(signed_us(epoch.start))
+                }
+                (Some(epoch), TimeReading::WallClock) => self.local_time_us(epoch, from),
+            };
+            AxisPart { from, to, shift_us: displayed_us.saturating_sub(signed_us(from)) }
+        };
+        starts.iter().copied().zip(ends).map(part).collect()
+    }
+
+    /// Returns the label of a tick of an axis. The labels of ticks at multiples of `step_us` differ.
+    pub(crate) fn tick_label(&self, displayed_us: i64, step_us: i64) -> String {
+        let decimals = if step_us >= 1_000_000 {
+            0
+        } else if step_us >= 100_000 {
+            1
+        } else {
+            3
+        };
+        let (whole, unit) = match self.reading {
+            TimeReading::WallClock if self.has_wall_clock() => {
+                (clock_text(displayed_us.rem_euclid(DAY_US)), "")
+            }
+            TimeReading::SinceStart | TimeReading::WallClock => {
+                ((displayed_us / 1_000_000).to_string(), " s")
+            }
+        };
+        let millis = displayed_us.rem_euclid(1_000_000) / 1_000;
+        match decimals {
+            0 => format!("{whole}{unit}"),
+            1 => format!("{whole}.{}{unit}", millis / 100),
+            _ => format!("{whole}.{millis:03}{unit}"),
+        }
+    }
+
+    /// Returns the local time of the viewer, in microseconds since 1970.
+    fn local_time_us(&self, epoch: &ServerEpoch, time: VirtualTime) -> i64 {
+        let unix_us = i64::try_from(epoch.unix_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let offset_us = i64::from(self.utc_offset_minutes) * 60_000_000;
+        let since_start_us = signed_us(time).saturating_sub(signed_us(epoch.start)).max(0);
+        unix_us.saturating_add(offset_us).saturating_add(since_start_us)
     }
 
     /// Returns the time since the start of the run, or of the server that ran at that time.
@@ -99,6 +152,16 @@ impl TimeLabels for TimeDisplay {
         };
         wall_clock.unwrap_or_else(|| self.since_start(time).to_string())
     }
+}
+
+/// Returns the hours, minutes and seconds of a time of day in microseconds.
+fn clock_text(of_day_us: i64) -> String {
+    let seconds = of_day_us / 1_000_000;
+    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+const fn signed_us(time: VirtualTime) -> i64 {
+    time.as_micros().cast_signed()
 }
 
 fn since(start: VirtualTime, time: VirtualTime) -> VirtualTime {
@@ -140,6 +203,29 @@ mod tests {
         let west = display(TimeReading::WallClock, -240);
         assert_eq!(labels(&west, &at[..1]), ["23:04:05.6"]);
         assert!(west.has_wall_clock());
+    }
+
+    #[test]
+    fn axis_counts_from_each_start_of_the_server() {
+        let at = VirtualTime::from_millis;
+        let parts = |reading| {
+            let parts = display(reading, 0).axis_parts(at(50_000), at(70_000));
+            parts.iter().map(|it| (it.from, it.to, it.shift_us)).collect::<Vec<_>>()
+        };
+        let (first, restart, last) = (at(50_000), at(60_000), at(70_000));
+        assert_eq!(
+            parts(TimeReading::SinceStart),
+            [(first, restart, 0), (restart, last, -60_000_000)]
+        );
+        let unix_us = i64::try_from(UNIX_MS).unwrap() * 1_000;
+        assert_eq!(
+            parts(TimeReading::WallClock),
+            [(first, restart, unix_us), (restart, last, unix_us + 30_000_000)]
+        );
+        let label = |reading, us, step| display(reading, 0).tick_label(us, step);
+        assert_eq!(label(TimeReading::SinceStart, 61_250_000, 50_000), "61.250 s");
+        assert_eq!(label(TimeReading::WallClock, unix_us, 1_000_000), "03:04:05");
+        assert_eq!(label(TimeReading::WallClock, unix_us, 500_000), "03:04:05.6");
     }
 
     #[test]

@@ -102,7 +102,6 @@ impl Timeline {
     }
 
     /// Sets how times are displayed. `utc_offset_minutes` is how far local time is ahead of UTC.
-    #[allow(dead_code, reason = "no control selects it yet")]
     pub(crate) fn set_time_reading(&mut self, reading: TimeReading, utc_offset_minutes: i32) {
         self.time_display.set_reading(reading, utc_offset_minutes);
     }

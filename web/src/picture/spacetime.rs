@@ -415,7 +415,11 @@ fn event_marks(
             class: format!("dot{extra}{selection} {}", cone_class(cones, *id)).into(),
             at: (columns.x_of(record.at), lanes.center_y(record.node)),
             target: Some(Target::Record(*id)),
-            label: format!("{} at {}", record.kind.code().replace('_', " "), record.at),
+            label: format!(
+                "{} at {}",
+                record.kind.code().replace('_', " "),
+                input.view.time(record.at)
+            ),
             shapes,
         })
     });

@@ -105,7 +105,6 @@ impl Workspace {
     }
 
     /// Sets how times are displayed. `utc_offset_minutes` is how far local time is ahead of UTC.
-    #[allow(dead_code, reason = "no control selects it yet")]
     pub(crate) fn set_time_reading(&mut self, reading: TimeReading, utc_offset_minutes: i32) {
         for branch in &mut self.branches {
             branch.timeline.set_time_reading(reading, utc_offset_minutes);

@@ -86,7 +86,7 @@ pub(crate) fn gantt(
     let (rows, metrics, bottom) = lock_rows((input, aggregates), &axis, area);
     let labels = Labels::new((0.0, 0.0, area.width, bottom));
     let mut drawing = Drawing { input, aggregates, axis, metrics, labels, shapes: Vec::new() };
-    drawing.shapes.extend(axis.ticks(em * 0.4, bottom, em));
+    drawing.shapes.extend(axis.ticks(&view.times, (em * 0.4, bottom), em));
     let flags_top = rows.last().map_or(em, |it| it.bottom + metrics.gap);
     let lane = Lane { top: flags_top, bottom, right: area.width - em * 0.4 };
     let flags = drawing.place_flags(&rows, lane);
@@ -306,7 +306,7 @@ pub(crate) fn card_for(input: &GanttInput<'_>, target: Target) -> Option<Card> {
         .or_else(|| outage.map(|it| outage_card(input, it)));
     if let Some(flag) = flag {
         let card = card.get_or_insert_with(|| {
-            Card::new(&format!("Violation at {}", flag.at), None, Vec::new())
+            Card::new(&format!("Violation at {}", input.view.time(flag.at)), None, Vec::new())
         });
         card.lines.extend(flag.lines.iter().cloned());
     }
@@ -318,23 +318,25 @@ fn tenure_card(input: &GanttInput<'_>, tenure: &Tenure) -> Card {
     let client = view.node_name(tenure.client);
     let until = tenure.until.filter(|until| *until <= now);
     let end = match (until, tenure.end) {
-        (Some(until), Some(TenureEnd::Released)) => format!("until {until}: released"),
-        (Some(until), Some(TenureEnd::Expired)) => format!("until its lease expired at {until}"),
+        (Some(until), Some(TenureEnd::Released)) => format!("until {}: released", view.time(until)),
+        (Some(until), Some(TenureEnd::Expired)) => {
+            format!("until its lease expired at {}", view.time(until))
+        }
         (Some(until), Some(TenureEnd::HoldLimit)) => {
-            format!("until its hold limit was reached at {until}")
+            format!("until its hold limit was reached at {}", view.time(until))
         }
         (Some(_), Some(TenureEnd::Lost)) => "until the server lost its state".to_owned(),
         (Some(_), Some(TenureEnd::Unobserved)) => {
             "and ended while the server was not observed".to_owned()
         }
-        (Some(until), None) => format!("until {until}"),
+        (Some(until), None) => format!("until {}", view.time(until)),
         (None, _) => "until now".to_owned(),
     };
     let renewals = tenure.renewals.iter().filter(|at| **at <= now).count();
     let title = format!("{client} holds the lock with token {}", tenure.token);
     let lines = vec![
         view.lock_name(tenure.lock).to_owned(),
-        format!("from {} {end}", tenure.from),
+        format!("from {} {end}", view.time(tenure.from)),
         if renewals == 0 { String::new() } else { format!("renewed {renewals} times") },
     ];
     Card::new(&title, Some(tenure.client), lines)
@@ -346,10 +348,11 @@ fn belief_card(input: &GanttInput<'_>, belief: &Belief) -> Card {
     let until = belief.until(now).unwrap_or(belief.from);
     let title = format!("{client} believes that it holds the lock");
     let tense = if until > now { "and expects it" } else { "until" };
+    let (from, end) = (view.time(belief.from), view.time(until));
     let span = if until > now {
-        format!("from {} {tense} until {until}", belief.from)
+        format!("from {from} {tense} until {end}")
     } else {
-        format!("from {} {tense} {until}", belief.from)
+        format!("from {from} {tense} {end}")
     };
     let key = (belief.lock, belief.client, belief.token);
     let mut tenures = input.intervals.tenures.iter().rev();
@@ -359,7 +362,9 @@ fn belief_card(input: &GanttInput<'_>, belief: &Belief) -> Card {
     let lines = vec![
         format!("{}, token {}", view.lock_name(belief.lock), belief.token),
         span,
-        ended.map_or_else(String::new, |at| format!("wrong since {at}: its tenure ended")),
+        ended.map_or_else(String::new, |at| {
+            format!("wrong since {}: its tenure ended", view.time(at))
+        }),
         if view.is_inferred {
             "inferred from the server's replies".to_owned()
         } else {
@@ -370,17 +375,17 @@ fn belief_card(input: &GanttInput<'_>, belief: &Belief) -> Card {
 }
 
 fn mark_card(input: &GanttInput<'_>, mark: &Mark) -> Card {
-    let client = input.view.node_name(mark.client);
+    let (client, at) = (input.view.node_name(mark.client), input.view.time(mark.at));
     let title = match mark.kind {
-        MarkKind::TornRead => format!("{client} reads half of an update at {}", mark.at),
+        MarkKind::TornRead => format!("{client} reads half of an update at {at}"),
         MarkKind::Refused => {
-            format!("{client} is refused with token {} at {}", mark.token, mark.at)
+            format!("{client} is refused with token {} at {at}", mark.token)
         }
         MarkKind::Appended | MarkKind::Acknowledged | MarkKind::Fault => {
-            format!("{client} appends with token {} at {}", mark.token, mark.at)
+            format!("{client} appends with token {} at {at}", mark.token)
         }
     };
-    let sent = mark.sent_at.map_or_else(String::new, |at| format!("sent at {at}"));
+    let sent = mark.sent_at.map_or_else(String::new, |at| format!("sent at {}", input.view.time(at)));
     Card::new(&title, Some(mark.client), vec![input.view.lock_name(mark.lock).to_owned(), sent])
 }
 
@@ -393,8 +398,9 @@ fn outage_card(input: &GanttInput<'_>, outage: &Outage) -> Card {
         OutageKind::Gap => "is not observed".to_owned(),
     };
     let until = outage.until.filter(|until| *until <= now);
-    let until = until.map_or_else(|| "until now".to_owned(), |until| format!("until {until}"));
+    let until =
+        until.map_or_else(|| "until now".to_owned(), |it| format!("until {}", view.time(it)));
     let title = format!("{} {what}", view.node_name(outage.node));
     let client = (!outage.node.is_server()).then_some(outage.node);
-    Card::new(&title, client, vec![format!("from {} {until}", outage.from)])
+    Card::new(&title, client, vec![format!("from {} {until}", view.time(outage.from))])
 }
