@@ -38,7 +38,7 @@ pub(crate) fn LiveBar(props: &LiveBarProps) -> Html {
         }
         if let Some(counts) = counts {
             <dl class="counts">
-                { count_item("clients", &counts.sessions) }
+                { count_item(if counts.sessions == 1 { "client" } else { "clients" }, &counts.sessions) }
                 { count_item("held", &counts.held) }
                 { count_item("waiting", &counts.waiting) }
                 { count_item("last token", &counts.last_token) }

@@ -45,12 +45,13 @@ impl Axis {
         self.from + offset
     }
 
-    /// Returns lines and labels at round times. No two labels touch, and none leaves the range by
+    /// Returns lines and labels at round times; the labels stand on `label_y`. No two labels touch, and none leaves the range by
     /// more than half of its width.
     pub(crate) fn ticks(
         &self,
         times: &TimeDisplay,
         (top, bottom): (f64, f64),
+        label_y: f64,
         em: f64,
     ) -> Vec<Shape> {
         let size = em * 0.85;
@@ -70,7 +71,7 @@ impl Axis {
                 shapes.push(line("tick", (x, top), (x, bottom)));
                 let (left, right) = (x - label_width / 2.0, x + label_width / 2.0);
                 if left >= free_from && right <= self.right + em {
-                    let (label, at) = (times.tick_label(displayed, step), (x, bottom + em * 1.1));
+                    let (label, at) = (times.tick_label(displayed, step), (x, label_y));
                     shapes.push(text("tick-label", at, Anchor::Middle, size, label));
                     free_from = right + size;
                 }
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn ticks_are_at_round_times() {
         let labels: Vec<String> = AXIS
-            .ticks(&TimeDisplay::default(), (0.0, 10.0), 12.0)
+            .ticks(&TimeDisplay::default(), (0.0, 10.0), 20.0, 12.0)
             .into_iter()
             .filter_map(
                 |shape| {

@@ -31,7 +31,7 @@ pub(crate) fn load(view: &LeaseView, range: (VirtualTime, VirtualTime), area: Ar
     let scale_max = rates.iter().map(|(_, it)| peak_of(it)).fold(1.0, f64::max);
     let legend_height = em * 1.5;
     let row = ((bottom - legend_height) / to_f64(rates.len())).max(em * 1.5);
-    let mut shapes = axis.ticks(&view.times, (legend_height, bottom), em);
+    let mut shapes = axis.ticks(&view.times, (legend_height, bottom), bottom + em * 1.1, em);
     for (index, (kind, rates)) in rates.iter().enumerate() {
         let base = legend_height + row * (to_f64(index) + 1.0);
         let peak = peak_of(rates);

@@ -86,7 +86,9 @@ pub(crate) fn gantt(
     let (rows, metrics, bottom) = lock_rows((input, aggregates), &axis, area);
     let labels = Labels::new((0.0, 0.0, area.width, bottom));
     let mut drawing = Drawing { input, aggregates, axis, metrics, labels, shapes: Vec::new() };
-    drawing.shapes.extend(axis.ticks(&view.times, (em * 0.4, bottom), em));
+    let (ticks_top, label_y) =
+        if metrics.labels_are_above { (em * 1.5, em * 1.15) } else { (em * 0.4, bottom + em * 1.1) };
+    drawing.shapes.extend(axis.ticks(&view.times, (ticks_top, bottom), label_y, em));
     let flags_top = rows.last().map_or(em, |it| it.bottom + metrics.gap);
     let lane = Lane { top: flags_top, bottom, right: area.width - em * 0.4 };
     let flags = drawing.place_flags(&rows, lane);

@@ -38,6 +38,9 @@ pub(super) struct Metrics {
     pub(super) flags: f64,
     /// Whether the clients of a lock share some rows, because there are too many.
     pub(super) is_packed: bool,
+    /// Whether the labels of the axis are above the rows, because the picture is higher than its
+    /// area, so that its lower end is out of sight.
+    pub(super) labels_are_above: bool,
 }
 
 /// If there are more locks than this, locks without activity have no rows.
@@ -77,6 +80,7 @@ impl Metrics {
             gap: height(GAP),
             flags: height(FLAGS),
             is_packed: false,
+            labels_are_above: false,
         }
     }
 
@@ -201,7 +205,7 @@ pub(super) fn lock_rows(
         })
         .collect();
     let axis_height = area.em * 1.7;
-    let top = area.em * 0.35;
+    let mut top = area.em * 0.35;
     let available = area.height - axis_height - top;
     let counts = |rows: &[LockRows]| rows.iter().map(|it| it.believers.len()).collect::<Vec<_>>();
     let mut metrics = Metrics::fitting(&counts(&rows), available, area.em, input.must_fit);
@@ -209,6 +213,11 @@ pub(super) fn lock_rows(
     if input.view.is_inferred && input.must_fit && !metrics.has_names() {
         rows.iter_mut().for_each(|row| row.believers.clear());
         metrics = Metrics::fitting(&counts(&rows), available, area.em, true);
+    }
+    let shown = counts(&rows).into_iter().map(|count| metrics.rows_of(count)).collect::<Vec<_>>();
+    if metrics.total(&shown) > available + 0.5 {
+        metrics.labels_are_above = true;
+        top = area.em * 1.5;
     }
     let mut y = top;
     for row in &mut rows {
