@@ -49,7 +49,12 @@ impl WaitQueues {
         last_seen_ms: u64,
     ) {
         if let Some(queue) = self.queues.get_mut(usize::from(lock.0)) {
-            queue.push(Waiter { session, seq, last_seen_ms: Some(last_seen_ms), seen_since_restart: true });
+            queue.push(Waiter {
+                session,
+                seq,
+                last_seen_ms: Some(last_seen_ms),
+                seen_since_restart: true,
+            });
         }
     }
 

@@ -115,8 +115,10 @@ impl Explainer<'_> {
                 self.node_clause(node, format!("renews {}'s lease", self.node_name(client)))
             }
             RecordKind::DuplicateAnswered { client, message, .. } => {
-                let (client, (request, _)) =
-                    (self.node_name(client), self.request_phrase(message, LockId::NONE, Number::ZERO));
+                let (client, (request, _)) = (
+                    self.node_name(client),
+                    self.request_phrase(message, LockId::NONE, Number::ZERO),
+                );
                 let action = format!("repeats its reply to {client}: the {request} is a duplicate");
                 self.node_clause(node, action)
             }

@@ -50,15 +50,14 @@ fn panels(workspace: &Workspace, correct: &World) -> Texts {
     let timeline = workspace.timeline();
     let filter = LogFilter { min_importance: Importance::Internal, ..LogFilter::default() };
     let step = timeline.past().len() - timeline.step_records(timeline.position()).len();
-    let rows =
-        log_rows(
-            timeline.run(),
-            timeline.past(),
-            step,
-            &timeline.violated(),
-            (filter, usize::MAX),
-            timeline.time_display(),
-        );
+    let rows = log_rows(
+        timeline.run(),
+        timeline.past(),
+        step,
+        &timeline.violated(),
+        (filter, usize::MAX),
+        timeline.time_display(),
+    );
     let mut texts = vec![
         ("log".to_owned(), format!("{rows:#?}")),
         ("invariants".to_owned(), format!("{:?}", timeline.statuses())),

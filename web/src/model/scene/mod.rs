@@ -12,8 +12,8 @@ mod simulated;
 use leasehold_core::id::{Name, SessionId, Token};
 use leasehold_core::state::{Session, State};
 use leasehold_sim::{
-    ClockView, Line, LinkId, LockId, Message, NodeId, Number, PacketId, PacketSelector, Run, VirtualTime,
-    WaitEdge, WaitGraph,
+    ClockView, Line, LinkId, LockId, Message, NodeId, Number, PacketId, PacketSelector, Run,
+    VirtualTime, WaitEdge, WaitGraph,
 };
 
 use crate::model::event_category::EventCategory;

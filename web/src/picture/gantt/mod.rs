@@ -86,8 +86,11 @@ pub(crate) fn gantt(
     let (rows, metrics, bottom) = lock_rows((input, aggregates), &axis, area);
     let labels = Labels::new((0.0, 0.0, area.width, bottom));
     let mut drawing = Drawing { input, aggregates, axis, metrics, labels, shapes: Vec::new() };
-    let (ticks_top, label_y) =
-        if metrics.labels_are_above { (em * 1.5, em * 1.15) } else { (em * 0.4, bottom + em * 1.1) };
+    let (ticks_top, label_y) = if metrics.labels_are_above {
+        (em * 1.5, em * 1.15)
+    } else {
+        (em * 0.4, bottom + em * 1.1)
+    };
     drawing.shapes.extend(axis.ticks(&view.times, (ticks_top, bottom), label_y, em));
     let flags_top = rows.last().map_or(em, |it| it.bottom + metrics.gap);
     let lane = Lane { top: flags_top, bottom, right: area.width - em * 0.4 };
@@ -387,7 +390,8 @@ fn mark_card(input: &GanttInput<'_>, mark: &Mark) -> Card {
             format!("{client} appends with token {} at {at}", mark.token)
         }
     };
-    let sent = mark.sent_at.map_or_else(String::new, |at| format!("sent at {}", input.view.time(at)));
+    let sent =
+        mark.sent_at.map_or_else(String::new, |at| format!("sent at {}", input.view.time(at)));
     Card::new(&title, Some(mark.client), vec![input.view.lock_name(mark.lock).to_owned(), sent])
 }
 

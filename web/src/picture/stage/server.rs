@@ -188,11 +188,7 @@ pub(super) fn file_sheet(
 }
 
 /// Draws one line of a file: a margin in the client's colour, the token, and the client.
-fn file_line(
-    written: &FileLine,
-    (left, top, width): (f64, f64, f64),
-    em: f64,
-) -> Vec<Shape> {
+fn file_line(written: &FileLine, (left, top, width): (f64, f64, f64), em: f64) -> Vec<Shape> {
     let color = written.client.map(node_color);
     let (size, height) = (em * 0.82, em * 1.15);
     let mut shapes = Vec::new();
