@@ -19,11 +19,12 @@ const LONG_FILES: &[(&str, usize, &str)] =
 /// Functions over the limit: path, lines, reason.
 const LONG_FUNCTIONS: &[(&str, usize, &str)] = &[
     ("server/src/journal/record.rs", 127, "the journal is being replaced"),
-    ("sim/src/check/state.rs", 111, "one exhaustive match over all records"),
+    ("sim/src/check/state.rs", 128, "one exhaustive match over all records"),
     ("sim/src/event_recorder.rs", 107, "one exhaustive match over all events"),
     ("sim/src/explain/action.rs", 152, "one exhaustive match over all records"),
     ("sim/src/importance.rs", 89, "one exhaustive match over all records"),
-    ("web/src/model/intervals/mod.rs", 88, "one exhaustive match over all records"),
+    ("web/src/component/callbacks.rs", 72, "one line for each callback"),
+    ("web/src/model/intervals/mod.rs", 83, "one exhaustive match over all records"),
 ];
 
 /// The modules of each crate, from the bottom up: each may use only those before it.

@@ -55,8 +55,8 @@ pub fn mermaid(recording: &Recording, title: &str, min_importance: Importance) -
     text
 }
 
-/// Returns an arrow for a packet, and a note for another record. Returns `None` for the sending of a
-/// packet, whose arrow follows, and for a record that is not important enough.
+/// Returns an arrow for a packet, and a note for another record. Returns `None` for the sending of
+/// a packet, whose arrow follows, and for a record that is not important enough.
 fn diagram_line(
     explainer: &Explainer<'_>,
     id: RecordId,

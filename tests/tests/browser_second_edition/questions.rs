@@ -102,8 +102,9 @@ fn query_of(scenario: &Scenario, run: &Run, more: Vec<Intervention>) -> String {
     format!("scenario={name}&seed={seed}&without={without}&run={encoded}")
 }
 
-/// Returns other futures for a run, from right after its question: every node crashes, or the server
-/// is paused, which delays everything. A question is not asked in a run that does not answer it.
+/// Returns other futures for a run, from right after its question: every node crashes, or the
+/// server is paused, which delays everything. A question is not asked in a run that does not answer
+/// it.
 fn other_futures(scenario: &Scenario, run: &Run) -> [Vec<Intervention>; 2] {
     let trace = run.execute().trace;
     let asked = scenario.question.at.find(&trace).expect("the question is asked");

@@ -79,7 +79,8 @@ impl PageState {
     /// Opens what a link describes. Returns the state, and what follows from opening it.
     pub(crate) fn open(link: &Link, environment: Environment) -> (Self, Outcome) {
         let mut workspace = Workspace::from_link(link);
-        // Without a query, the start screen is shown. A query that names no scenario plays the first.
+        // Without a query, the start screen is shown. A query that names no scenario plays the
+        // first.
         let shows_start = *link == Link::default();
         let is_first_run = link.scenario.is_none() && link.config.is_none();
         workspace.player.is_playing =

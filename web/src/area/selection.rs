@@ -39,8 +39,8 @@ pub(crate) enum SelectionMsg {
     PressStarted(Option<Target>),
     /// The touch has lasted long enough to open the menu.
     LongPressed,
-    /// Reveals the answer of an open question, or explains it if it is shown, or else opens the menu
-    /// of this target or of the selected one.
+    /// Reveals the answer of an open question, or explains it if it is shown, or else opens the
+    /// menu of this target or of the selected one.
     Activate(Option<Target>),
     /// Opens the menu of the selected target.
     OpenMenu,

@@ -189,22 +189,22 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
             save_text(format!("{name}.mmd"), "text/plain", diagram, cx);
         }
         ExportKind::RustTest => {
-            let test = rust_test_of(cx.workspace);
-            save_text(format!("{name}.rs"), "text/plain", test, cx);
+            save_text(format!("{name}.rs"), "text/plain", rust_test_of(cx.workspace), cx);
         }
-        ExportKind::FoundTest(run, destination) => {
-            let violated = run.execute().violations();
-            let test = rust_test_with(&run, violated, "found");
-            match destination {
-                Destination::Clipboard => {
-                    cx.request(Effect::CopyTest(test));
-                    return;
-                }
-                Destination::File => save_text("found.rs".to_owned(), "text/plain", test, cx),
-            }
+        ExportKind::FoundTest(run, Destination::Clipboard) => {
+            cx.request(Effect::CopyTest(found_test(&run)));
+            return;
+        }
+        ExportKind::FoundTest(run, Destination::File) => {
+            save_text("found.rs".to_owned(), "text/plain", found_test(&run), cx);
         }
     }
     cx.show_toast("Saved to your downloads.");
+}
+
+/// Returns a Rust test of a run that the search has found.
+fn found_test(run: &Run) -> String {
+    rust_test_with(run, run.execute().violations(), "found")
 }
 
 /// Whether an export shows more than the present.

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use leasehold_core::state::State;
 use leasehold_sim::{Protection, SearchStage, TimeLabels as _, VirtualTime};
 
+use super::address::Address;
 use super::context::{Environment, Redraw};
 use super::effect::{Effect, PictureFormat, Timer};
 use super::layout::{LayoutMsg, OpenDialog, Theme};
@@ -121,8 +122,10 @@ fn scenario_that_is_chosen_in_the_dialog_plays() {
     assert_eq!(page.layout.open_dialog, None);
     assert_eq!(page.workspace.scenario.name, "lost-reply");
     assert!(page.workspace.player.is_playing);
-    let is_address = |it: &Effect| matches!(it, Effect::SetAddress(it) if it.query.contains("lost-reply") && it.is_new);
-    assert!(effects.iter().any(is_address));
+    let opens_scenario = |address: &Address| address.is_new && address.query.contains("lost-reply");
+    let is_new_address =
+        |it: &Effect| matches!(it, Effect::SetAddress(address) if opens_scenario(address));
+    assert!(effects.iter().any(is_new_address));
     assert!(effects.iter().any(|it| matches!(it, Effect::Measure)), "the header has changed");
 }
 

@@ -1,4 +1,5 @@
-//! The explanation of an event: its chain of causes, one event after the other. The pictures follow.
+//! The explanation of an event: its chain of causes, one event after the other. The pictures
+//! follow.
 
 use leasehold_sim::{Importance, RecordId, Run, VirtualTime};
 

@@ -28,8 +28,8 @@ pub(crate) struct ControlsProps {
     pub(crate) end: VirtualTime,
     /// How much of the way to a destination is simulated, in per cent, until it is reached.
     pub(crate) catch_up_percent: Option<u64>,
-    /// The fingerprints of the whole run, of the run so far, and the one that is shown; `None` for a
-    /// live trace.
+    /// The fingerprints of the whole run, of the run so far, and the one that is shown; `None` for
+    /// a live trace.
     pub(crate) digest: Option<(u64, u64, u64)>,
     /// The stop conditions: name and label.
     pub(crate) choices: Rc<Vec<(String, String)>>,

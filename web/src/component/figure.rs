@@ -60,8 +60,8 @@ pub(crate) fn Figure(props: &FigureProps) -> Html {
     }
 }
 
-/// Returns the target of an event with its position in the picture: that of the pointer, or else that
-/// of the target.
+/// Returns the target of an event with its position in the picture: that of the pointer, or else
+/// that of the target.
 fn hover_of(view: Option<View>, event: &Event, pointer: Option<(f64, f64)>) -> Option<Hover> {
     let target = target_of(event)?;
     let element: Element = event.target()?.dyn_into().ok()?;

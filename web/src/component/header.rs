@@ -121,13 +121,15 @@ fn Tools(props: &ToolsProps) -> Html {
         <div class="tools" role="group" aria-label="Tools">
             if !props.is_observed {
                 { button(
-                    Command::ToggleComparison, Icon::Compare, "Compare with and without protections (M)",
-                    "compare", "Compare",
+                    Command::ToggleComparison, Icon::Compare,
+                    "Compare with and without protections (M)", "compare", "Compare",
                 ) }
                 { button(Command::Search, Icon::Target, "Find a violation (V)", "search", "Find") }
             }
             { button(Command::Export, Icon::Share, "Share and export (E)", "share", "Share") }
-            { button(Command::TogglePresenting, Icon::Present, "Present (P)", "present", "Present") }
+            { button(
+                Command::TogglePresenting, Icon::Present, "Present (P)", "present", "Present",
+            ) }
             <button class="quiet tool symbol" data-testid="theme" title={theme} aria-label={theme}
                 onclick={props.ontheme.reform(|_| ())}>{ drawn(Icon::Theme) }</button>
             <button class="quiet tool symbol" data-testid="help" title="Keyboard shortcuts (?)"

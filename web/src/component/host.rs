@@ -29,6 +29,7 @@ use crate::area::selection::SelectionMsg;
 use crate::area::share::ShareMsg;
 use crate::browser;
 use crate::feed::connection::SocketEvent;
+use crate::feed::resume_point::ResumePoint;
 use crate::feed::search_protocol::WorkerEvent;
 use crate::feed::search_worker::SearchWorker;
 use crate::feed::socket::{self, Socket};
@@ -112,14 +113,7 @@ impl Host {
             Effect::StopTimer(timer) => {
                 self.timers.remove(&timer);
             }
-            Effect::OpenSocket(after) => {
-                // Close the old socket first, so that none of its messages arrive in between.
-                self.socket = None;
-                self.socket = Socket::open(after, &self.link.callback(LiveMsg::Socket));
-                if self.socket.is_none() {
-                    self.link.send_message(LiveMsg::Socket(SocketEvent::Closed));
-                }
-            }
+            Effect::OpenSocket(after) => self.open_socket(after),
             Effect::CloseSocket => self.socket = None,
             Effect::FetchFile(name) => self.fetch_file(name),
             Effect::FetchState => {
@@ -169,6 +163,15 @@ impl Host {
             Effect::ToggleFullScreen => browser::toggle_full_screen(),
             Effect::KeepAwake => browser::keep_awake(),
             Effect::StoreProgress(progress) => browser::store(PROGRESS_KEY, &progress),
+        }
+    }
+
+    fn open_socket(&mut self, after: Option<ResumePoint>) {
+        // Close the old socket first, so that none of its messages arrive in between.
+        self.socket = None;
+        self.socket = Socket::open(after, &self.link.callback(LiveMsg::Socket));
+        if self.socket.is_none() {
+            self.link.send_message(LiveMsg::Socket(SocketEvent::Closed));
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct LiveBarProps {
 #[component]
 pub(crate) fn LiveBar(props: &LiveBarProps) -> Html {
     let LiveBarProps { status, events_behind, counts, recorded_s, .. } = props.clone();
+    let is_single = counts.is_some_and(|it| it.sessions == 1);
+    let sessions_label = if is_single { "client" } else { "clients" };
     let recording = recorded_s.map(|seconds| format!("{seconds} s recorded"));
     html! { <>
         <p class={classes!("status", status.code())} data-testid="live-status"
@@ -38,7 +40,7 @@ pub(crate) fn LiveBar(props: &LiveBarProps) -> Html {
         }
         if let Some(counts) = counts {
             <dl class="counts">
-                { count_item(if counts.sessions == 1 { "client" } else { "clients" }, &counts.sessions) }
+                { count_item(sessions_label, &counts.sessions) }
                 { count_item("held", &counts.held) }
                 { count_item("waiting", &counts.waiting) }
                 { count_item("last token", &counts.last_token) }

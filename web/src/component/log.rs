@@ -69,18 +69,7 @@ pub(crate) fn Log(props: &LogProps) -> Html {
     let mut items: Vec<Html> =
         rows.iter().map(|row| log_row(row, selected, is_current_match(row), props)).collect();
     if rows.is_empty() {
-        items.push(html! {
-            <li key="nothing" class="nothing">
-                if props.has_past {
-                    { "No event so far matches the filter. Clear it, or show all steps." }
-                } else {
-                    { by_pointer(
-                        "No events yet. Press Space to play, or the right arrow to step.",
-                        "No events yet. Tap Play or Step below.",
-                    ) }
-                }
-            </li>
-        });
+        items.push(no_events(props.has_past));
     }
     if has_more {
         items.push(html! {
@@ -120,6 +109,21 @@ pub(crate) fn Log(props: &LogProps) -> Html {
                 { for items }
             </ol>
         </section>
+    }
+}
+
+fn no_events(has_past: bool) -> Html {
+    html! {
+        <li key="nothing" class="nothing">
+            if has_past {
+                { "No event so far matches the filter. Clear it, or show all steps." }
+            } else {
+                { by_pointer(
+                    "No events yet. Press Space to play, or the right arrow to step.",
+                    "No events yet. Tap Play or Step below.",
+                ) }
+            }
+        </li>
     }
 }
 

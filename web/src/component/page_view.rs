@@ -303,12 +303,12 @@ fn panels(state: &PageState, data: &PanelData, on: &Callbacks) -> Html {
         _ => None,
     };
     html! { <>
-        <Inspector title={AttrValue::from(title)} clients={Rc::clone(&data.clients)} fields={Rc::clone(&data.fields)}
-            faults={Rc::clone(&data.faults)} is_empty={workspace.selected.is_none()}
-            onfault={on.fault.clone()} onmenu={on.menu.clone()}
-            onfilter={on.filter_by_selection.clone()} />
-        <Log rows={Rc::clone(&data.rows)} clients={Rc::clone(&data.clients)} has_more={data.has_more_rows}
-            has_past={!workspace.timeline().past().is_empty()}
+        <Inspector title={AttrValue::from(title)} clients={Rc::clone(&data.clients)}
+            fields={Rc::clone(&data.fields)} faults={Rc::clone(&data.faults)}
+            is_empty={workspace.selected.is_none()} onfault={on.fault.clone()}
+            onmenu={on.menu.clone()} onfilter={on.filter_by_selection.clone()} />
+        <Log rows={Rc::clone(&data.rows)} clients={Rc::clone(&data.clients)}
+            has_more={data.has_more_rows} has_past={!workspace.timeline().past().is_empty()}
             min_importance={filter.min_importance} {filtered_to} selected={selected_record}
             onrecord={on.record.clone()} onwhy={on.explain.clone()}
             onminimportance={on.min_importance.clone()} onterm={on.term.clone()}

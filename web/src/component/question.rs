@@ -101,8 +101,9 @@ fn QuestionFooter(props: &QuestionFooterProps) -> Html {
                     onclick={props.onexplain.reform(|_| ())}>
                     { "Show why " }<kbd>{ "Enter" }</kbd>
                 </button>
-                <button class="quiet" onclick={props.onclose.reform(|_| ())}>{ "Close " }<kbd>{ "Esc" }</kbd>
-                    </button>
+                <button class="quiet" onclick={props.onclose.reform(|_| ())}>
+                    { "Close " }<kbd>{ "Esc" }</kbd>
+                </button>
             } else {
                 <p>{ "Watch…" }</p>
             }

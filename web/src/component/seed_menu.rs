@@ -45,7 +45,8 @@ pub(crate) fn SeedMenu(props: &SeedMenuProps) -> Html {
                 if seed != scenario_seed {
                     <li><button data-testid="seed-reset"
                         onclick={onseed.reform(move |_| scenario_seed)}>
-                        { drawn(Icon::Undo) }{ format!("Back to the scenario's seed ({scenario_seed})") }
+                        { drawn(Icon::Undo) }
+                        { format!("Back to the scenario's seed ({scenario_seed})") }
                     </button></li>
                 }
             </ul>

@@ -1,4 +1,5 @@
-//! What is shown beside the stage: a question, its answer, or an explanation, where it covers nothing.
+//! What is shown beside the stage: a question, its answer, or an explanation, where it covers
+//! nothing.
 
 use std::rc::Rc;
 

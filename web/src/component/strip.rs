@@ -1,4 +1,5 @@
-//! The strip at the top of a presentation: the state of the experiment. Presenting hides the header.
+//! The strip at the top of a presentation: the state of the experiment. Presenting hides the
+//! header.
 
 use leasehold_sim::{Invariant, Protection};
 use yew::{AttrValue, Html, Properties, classes, component, html};

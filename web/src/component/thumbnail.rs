@@ -104,7 +104,8 @@ fn use_drawn(
 fn picture_view(picture: &Picture) -> Html {
     let view_box = format!("0 0 {} {}", picture.width, picture.height);
     html! {
-        <svg class="picture" viewBox={view_box} preserveAspectRatio="xMinYMid" role="img" aria-label={picture.label.clone()}>
+        <svg class="picture" viewBox={view_box} preserveAspectRatio="xMinYMid" role="img"
+            aria-label={picture.label.clone()}>
             { for picture.shapes.iter().map(shape_view) }
         </svg>
     }

@@ -41,7 +41,8 @@ pub(crate) fn Tour(props: &TourProps) -> Html {
                 <p>{ stop.text }</p>
                 if let Some(task) = task {
                     <p class={if is_done { "task done" } else { "task" }}>
-                        { drawn(if is_done { Icon::Check } else { Icon::ArrowRight }) }<span>{ task }</span>
+                        { drawn(if is_done { Icon::Check } else { Icon::ArrowRight }) }
+                        <span>{ task }</span>
                     </p>
                 }
             </div>

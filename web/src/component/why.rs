@@ -36,11 +36,13 @@ pub(crate) fn Why(props: &WhyProps) -> Html {
         <section {class} data-testid="why" aria-label="Why" aria-live="polite">
             <header>
                 <h2>{ "Why" }</h2>
-                <p class="progress" data-testid="why-progress">{ format!("{number} of {count}") }</p>
+                <p class="progress" data-testid="why-progress">
+                    { format!("{number} of {count}") }
+                </p>
                 <button class="quiet close" title="Close (Esc)" aria-label="Close (Esc)"
                     onclick={onclose.reform(|_| ())}>{ "Close" }</button>
             </header>
-            <p class="at">{ slide.at.to_string() }</p>
+            <p class="at">{ slide.time.clone() }</p>
             <p class="sentence" data-testid="why-sentence">
                 { with_clients(&slide.sentence) }
             </p>
@@ -53,7 +55,9 @@ pub(crate) fn Why(props: &WhyProps) -> Html {
             if let Some(led_to) = &slide.led_to {
                 <p class="led-to"><b>{ "Led to " }</b>{ with_clients(led_to) }</p>
             }
-            if let Some(conclusion) = conclusion { <p class="conclusion">{ with_clients(&conclusion) }</p> }
+            if let Some(conclusion) = conclusion {
+                <p class="conclusion">{ with_clients(&conclusion) }</p>
+            }
             <footer>
                 <button class="quiet" disabled={number == 1} data-testid="why-back"
                     onclick={onstep.reform(|_| false)}>

@@ -2,8 +2,8 @@
 //!
 //! - The worker is this same program, loaded again by a script of its own. It is loaded soon after
 //!   the page and stays, so that the search works offline.
-//! - Each message begins with the number of its search. The worker searches in slices: a new request
-//!   replaces the current search, and [`STOP`] ends it.
+//! - Each message begins with the number of its search. The worker searches in slices: a new
+//!   request replaces the current search, and [`STOP`] ends it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

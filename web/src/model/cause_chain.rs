@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use leasehold_sim::{
-    Explainer, Importance, Invariant, NodeId, RecordId, RecordKind, Run, VirtualTime,
+    Explainer, Importance, Invariant, NodeId, RecordId, RecordKind, Run, TimeLabels as _,
+    VirtualTime,
 };
 
 use super::timeline::Timeline;
@@ -22,6 +23,8 @@ const RECORDS_MAX: usize = 4_000;
 pub(crate) struct CauseSlide {
     pub(crate) record: RecordId,
     pub(crate) at: VirtualTime,
+    /// The label of the time.
+    pub(crate) time: String,
     /// The sentence of the event, without a full stop.
     pub(crate) sentence: String,
     /// The reason, as a clause that follows "because".
@@ -45,7 +48,8 @@ impl CauseChain {
     /// Returns the chain that leads to a record in the past of a timeline. It begins with the first
     /// cause. Returns `None` if the record has not happened.
     pub(crate) fn new(timeline: &Timeline, target: RecordId) -> Option<Self> {
-        let explainer = Explainer::new(timeline.run(), timeline.past());
+        let explainer = Explainer::new(timeline.run(), timeline.past())
+            .with_time_labels(timeline.time_display());
         let finder = CauseFinder { explainer, target };
         explainer.record(target)?;
         let events = finder.events();
@@ -58,6 +62,7 @@ impl CauseChain {
             Some(CauseSlide {
                 record: *record,
                 at: explainer.record(*record)?.at,
+                time: timeline.time_display().label(explainer.record(*record)?.at),
                 sentence: description.sentence(),
                 reason: description.reason,
                 client: client_of(timeline.run(), &explainer, *record),

@@ -49,7 +49,8 @@ impl Timeline {
     }
 
     fn compute_flags(&self, violated: &[(Invariant, RecordId)]) -> Vec<Flag> {
-        let explainer = Explainer::new(self.run(), self.trace());
+        let explainer =
+            Explainer::new(self.run(), self.trace()).with_time_labels(self.time_display());
         let intervals = self.intervals();
         let mut flags: Vec<Flag> = Vec::new();
         for (invariant, record) in violated.iter().copied() {

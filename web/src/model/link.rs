@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 /// Some mail programs reject longer links; the page then offers a file.
 pub(crate) const LINK_LEN_MAX: usize = 2_000;
 
-/// Shared links begin with this version, and end with a fingerprint, so that a lost part is noticed.
+/// Shared links begin with this version, and end with a fingerprint, so that a lost part is
+/// noticed.
 const LINK_VERSION: &str = "1";
 
 /// How often a link is decoded: an encoded link can be encoded again.

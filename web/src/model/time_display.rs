@@ -99,7 +99,8 @@ impl TimeDisplay {
         starts.iter().copied().zip(ends).map(part).collect()
     }
 
-    /// Returns the label of a tick of an axis. The labels of ticks at multiples of `step_us` differ.
+    /// Returns the label of a tick of an axis. The labels of ticks at multiples of `step_us`
+    /// differ.
     pub(crate) fn tick_label(&self, displayed_us: i64, step_us: i64) -> String {
         let decimals = if step_us >= 1_000_000 {
             0

@@ -63,8 +63,8 @@ pub(crate) enum TourTask {
     DisableFencing,
 }
 
-/// How long the run must have played for [`TourTask::Play`] to be done, in microseconds: longer than
-/// the interval between heartbeats.
+/// How long the run must have played for [`TourTask::Play`] to be done, in microseconds: longer
+/// than the interval between heartbeats.
 const PLAYED_US: u64 = 3_500_000;
 
 /// The stops, in order.

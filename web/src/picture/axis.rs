@@ -45,8 +45,8 @@ impl Axis {
         self.from + offset
     }
 
-    /// Returns lines and labels at round times; the labels stand on `label_y`. No two labels touch, and none leaves the range by
-    /// more than half of its width.
+    /// Returns lines and labels at round times; the labels stand on `label_y`. No two labels touch,
+    /// and none leaves the range by more than half of its width.
     pub(crate) fn ticks(
         &self,
         times: &TimeDisplay,

@@ -32,7 +32,8 @@ impl Card {
 
     /// Returns the card of any event: its sentence and its reason.
     pub(crate) fn of_record(timeline: &Timeline, record: RecordId) -> Option<Self> {
-        let explainer = Explainer::new(timeline.run(), timeline.past());
+        let explainer = Explainer::new(timeline.run(), timeline.past())
+            .with_time_labels(timeline.time_display());
         let description = explainer.describe(record)?;
         let found = explainer.record(record)?;
         let client =

@@ -1,7 +1,7 @@
 //! The font sizes of the texts of a presentation: the largest that fit.
 //!
-//! Lengths are in hundredths of the width of the largest 16:9 picture that fits on the screen, as in
-//! present.css, which has the same numbers. On a screen with another shape there is more space.
+//! Lengths are in hundredths of the width of the largest 16:9 picture that fits on the screen, as
+//! in present.css, which has the same numbers. On a screen with another shape there is more space.
 
 use super::shape::to_f64;
 use super::text_width::{bold_width, text_width};

@@ -33,7 +33,6 @@ pub(crate) fn ExportsDialog(props: &ExportsProps) -> Html {
         let onclick = onexport.reform(move |_| export.clone());
         html! { <button class="small-button" data-testid={test_id} {onclick}>{ text }</button> }
     };
-    let picture = ExportKind::Picture;
     html! {
         <Dialog title="Share and export" class="exports" {onclose}>
             if let Some(notice) = notice {
@@ -57,26 +56,7 @@ pub(crate) fn ExportsDialog(props: &ExportsProps) -> Html {
             </section>
             <section>
                 <h3>{ "Pictures as on the screen, with title and legend" }</h3>
-                { for pictures.into_iter().map(|name| html! {
-                    <div class="row" key={name}>
-                        <span class="name">{ name }</span>
-                        { button(picture(name, PictureFormat::Svg), "SVG", "export-svg") }
-                        { button(picture(name, PictureFormat::Png(1)), "PNG", "export-png") }
-                        { button(
-                            picture(name, PictureFormat::Png(2)), "PNG 2×", "export-png-2",
-                        ) }
-                        if has_stops {
-                            { button(
-                                ExportKind::StopPictures(name, PictureFormat::Png(2)),
-                                "PNG for each stop", "export-steps",
-                            ) }
-                            { button(
-                                ExportKind::StopPictures(name, PictureFormat::Svg),
-                                "SVG for each stop", "export-steps-svg",
-                            ) }
-                        }
-                    </div>
-                }) }
+                { for pictures.into_iter().map(|name| picture_row(name, has_stops, &button)) }
             </section>
             <section>
                 <h3>{ "Run" }</h3>
@@ -97,6 +77,27 @@ pub(crate) fn ExportsDialog(props: &ExportsProps) -> Html {
             </section>
             <ImportSection onimport={props.onimport.clone()} />
         </Dialog>
+    }
+}
+
+/// Returns the buttons that save one picture. `button` takes an export, a text and a test id.
+fn picture_row(
+    name: &'static str,
+    has_stops: bool,
+    button: &impl Fn(ExportKind, &'static str, &'static str) -> Html,
+) -> Html {
+    let (picture, stops) = (ExportKind::Picture, ExportKind::StopPictures);
+    html! {
+        <div class="row" key={name}>
+            <span class="name">{ name }</span>
+            { button(picture(name, PictureFormat::Svg), "SVG", "export-svg") }
+            { button(picture(name, PictureFormat::Png(1)), "PNG", "export-png") }
+            { button(picture(name, PictureFormat::Png(2)), "PNG 2×", "export-png-2") }
+            if has_stops {
+                { button(stops(name, PictureFormat::Png(2)), "PNG for each stop", "export-steps") }
+                { button(stops(name, PictureFormat::Svg), "SVG for each stop", "export-steps-svg") }
+            }
+        </div>
     }
 }
 

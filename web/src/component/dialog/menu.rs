@@ -37,7 +37,9 @@ pub(crate) fn MenuDialog(props: &MenuProps) -> Html {
         let onclick = props.onchoose.reform(move |_| item);
         html! {
             <li key={test_id}>
-                <button data-testid={test_id} {onclick}>{ drawn(icon) }<span>{ text }</span></button>
+                <button data-testid={test_id} {onclick}>
+                    { drawn(icon) }<span>{ text }</span>
+                </button>
             </li>
         }
     };
@@ -57,7 +59,9 @@ pub(crate) fn MenuDialog(props: &MenuProps) -> Html {
                 if !props.is_observed {
                     { entry(MenuItem::Protections, "menu-protections", Icon::Shield,
                         "Protections".to_owned()) }
-                    { entry(MenuItem::Seed, "menu-seed", Icon::Dice, format!("Seed {}", props.seed)) }
+                    { entry(
+                        MenuItem::Seed, "menu-seed", Icon::Dice, format!("Seed {}", props.seed),
+                    ) }
                     { command(Command::ToggleComparison, "menu-compare", Icon::Compare, "Compare") }
                     { command(Command::Search, "menu-search", Icon::Target, "Find a violation") }
                 }
@@ -66,7 +70,9 @@ pub(crate) fn MenuDialog(props: &MenuProps) -> Html {
                 { live }
                 { entry(MenuItem::Glossary, "menu-glossary", Icon::Book, "Glossary".to_owned()) }
                 { command(Command::Legend, "menu-legend", Icon::Notes, "Legend") }
-                { entry(MenuItem::Theme, "menu-theme", Icon::Theme, theme_label(props.theme).into()) }
+                { entry(
+                    MenuItem::Theme, "menu-theme", Icon::Theme, theme_label(props.theme).into(),
+                ) }
                 { command(Command::Help, "menu-help", Icon::Help, "Keyboard shortcuts") }
             </ul>
         </Dialog>

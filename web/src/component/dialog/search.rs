@@ -41,8 +41,7 @@ pub(crate) fn SearchDialog(props: &SearchDialogProps) -> Html {
         };
         html! {
             <label key={it.name()} title={it.sentence()}>
-                <input type="checkbox" {checked} {onchange} />{ it.name() }
-            </label>
+                <input type="checkbox" {checked} {onchange} />{ it.name() }</label>
         }
     };
     let fault_kind = |it: FaultKind| {

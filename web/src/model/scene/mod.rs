@@ -333,14 +333,14 @@ impl FileLine {
     /// Returns an observed line of a run. `earlier` are the observed lines before it.
     fn observed<'a>(
         line: &Line,
-        earlier: impl Iterator<Item = &'a Line> + Clone,
+        mut earlier: impl Iterator<Item = &'a Line> + Clone,
         run: &Run,
     ) -> Self {
         let client = usize::from(line.client.0).checked_sub(1);
         let client = client.and_then(|index| run.config.clients.get(index));
         let fault = if earlier.clone().any(|it| it.request == line.request) {
             LineFault::Duplicate
-        } else if earlier.clone().any(|it| it.token > line.token) {
+        } else if earlier.any(|it| it.token > line.token) {
             LineFault::Stale
         } else {
             LineFault::None
