@@ -193,6 +193,10 @@ impl<F: FnMut(Operation<'_>)> Pass<'_, F> {
                 }
                 None => {
                     let created = self.create(&shape);
+                    // The label of a group says what its texts show.
+                    if parent != ElementId::ROOT && matches!(shape, Shape::Text { .. }) {
+                        self.set(created.element, "aria-hidden", "true");
+                    }
                     self.insert(parent, created, painted, at);
                 }
             }

@@ -75,7 +75,8 @@ pub(super) fn server_state(server: &Server) -> (&'static str, String) {
 pub(super) fn server_label(scene: &Scene) -> String {
     let held = scene.locks.iter().filter(|lock| lock.holder.is_some()).count();
     let (_, state) = server_state(&scene.server);
-    format!("server {state}; {held} of {} locks held", scene.locks.len())
+    let separator = if state.is_empty() { "" } else { " " };
+    format!("server{separator}{state}; {held} of {} locks held", scene.locks.len())
 }
 
 pub(super) fn lock_label(lock: &Lock) -> String {

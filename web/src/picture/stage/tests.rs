@@ -24,7 +24,7 @@ fn picture(scenario: &str, at_ms: u64) -> Picture {
 fn every_node_file_and_packet_is_drawn_and_labelled() {
     let picture = picture("five-clients", 650);
     let labels = picture.labels();
-    for name in ["client_1, ", "client_5, ", "server ", "file file_3", "link between client_2"] {
+    for name in ["client_1, ", "client_5, ", "server", "file file_3", "link between client_2"] {
         assert!(labels.iter().any(|label| label.starts_with(name)), "{name}: {labels:#?}");
     }
     assert!(labels.iter().any(|label| label.starts_with("packet ")), "{labels:#?}");
