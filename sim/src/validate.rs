@@ -144,7 +144,8 @@ impl Config {
         if let Some(lock) = self.locks.iter().find(|lock| !locks.insert(lock.as_str())) {
             return invalid(format!("two locks are named {lock}"));
         }
-        let mut names = BTreeSet::from(["server"]);
+        let mut names = BTreeSet::new();
+        names.insert("server");
         for ClientConfig { name, script, rate_ppm, starts_ms } in &self.clients {
             if !names.insert(name.as_str()) {
                 return invalid(format!("two nodes are named {name}"));

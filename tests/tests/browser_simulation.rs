@@ -28,6 +28,7 @@ fn the_first_run_plays_from_the_start_screen_and_needs_no_server() {
     let page = PageHost::serve("some/path");
     let browser = Browser::start(1280, 720);
     browser.open(&page.url());
+    browser.wait_for_text("start-play", |text| text.contains("Play"));
     browser.click("start-play");
     assert!(browser.text("scenario").unwrap().contains("Five clients"));
     browser.wait_for_text("time", |time| !time.starts_with("0.0"));

@@ -212,8 +212,8 @@ fn only_in(a: &Timeline, b: &Timeline) -> Vec<Difference> {
         });
         important_records.collect::<Vec<_>>()
     };
-    let other_records: BTreeSet<(String, String)> =
-        important_records(b).into_iter().map(|it| (it.at, it.text)).collect();
+    let mut other_records = BTreeSet::new();
+    other_records.extend(important_records(b).into_iter().map(|it| (it.at, it.text)));
     let mut records = important_records(a);
     records.retain(|it| !other_records.contains(&(it.at.clone(), it.text.clone())));
     records

@@ -63,7 +63,8 @@ impl Timeline {
             let subject = subject(&intervals, record, at);
             flags.push(Flag { at, record, lines: vec![line], subject });
         }
-        flags.sort_by_key(|flag| (flag.at, flag.record));
+        // Records are in the order of their times.
+        flags.sort_by_cached_key(|flag| u64::from(flag.record.0));
         flags
     }
 }

@@ -41,7 +41,9 @@ impl Progress {
             let achievement = Achievement::ALL.into_iter().find(|it| it.name() == name)?;
             Some((scenario.to_owned(), achievement))
         };
-        Self(text.split(',').filter_map(parse_entry).collect())
+        let mut progress = Self::default();
+        progress.0.extend(text.split(',').filter_map(parse_entry));
+        progress
     }
 
     /// Returns the progress as a text to store.
