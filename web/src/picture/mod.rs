@@ -4,6 +4,7 @@
 mod audit;
 pub(crate) mod axis;
 pub(crate) mod card;
+mod causal_cones;
 pub(crate) mod exported;
 pub(crate) mod gantt;
 pub(crate) mod hero;
