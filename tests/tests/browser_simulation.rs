@@ -68,8 +68,8 @@ fn a_lecture_needs_only_the_keyboard() {
     for key in ["2", "2", "3", Browser::BACKSPACE] {
         browser.press(key);
     }
-    browser.wait_for_text("option-2", |text| text.contains("2 votes"));
-    browser.wait_for_text("option-3", |text| text.contains("0 votes"));
+    browser.wait_for_text("option-2", |text| text.ends_with("\n2\nvotes"));
+    browser.wait_for_text("option-3", |text| text.ends_with("\n0\nvotes"));
     browser.press(Browser::ENTER);
     browser.wait_for_text("option-2", |text| text.contains("correct"));
     assert!(browser.text("log").unwrap().contains("client_2 has held file_0 under token 2 since"));
