@@ -132,7 +132,7 @@ fn sort_acquires(steps: &mut [ScriptStep], locks: &[Name]) {
         }
         let acquires = block.iter().filter(|it| matches!(it, ScriptStep::Acquire { .. }));
         let mut sorted: Vec<ScriptStep> = acquires.cloned().collect();
-        sorted.sort_by_key(|step| lock_position(step, locks));
+        sorted.sort_by_cached_key(|step| lock_position(step, locks).map_or(0, |it| it as u64 + 1));
         let slots = block.iter_mut().filter(|it| matches!(it, ScriptStep::Acquire { .. }));
         for (slot, step) in slots.zip(sorted) {
             *slot = step;

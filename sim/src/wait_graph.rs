@@ -84,7 +84,8 @@ impl<C: Copy + Ord, L: Copy + Ord> WaitGraph<C, L> {
             let unexplored = self.waits.get(&client).map_or(&[][..], Vec::as_slice);
             PathNode { client, lock: None, unexplored }
         };
-        let mut positions = BTreeMap::from([(start, 0)]);
+        let mut positions = BTreeMap::new();
+        positions.insert(start, 0);
         let mut path = vec![node(start)];
         while let Some(last) = path.last_mut() {
             let Some((lock, unexplored)) = last.unexplored.split_first() else {

@@ -291,6 +291,8 @@ pub(super) fn sorted_by_witness(
     violations: impl Iterator<Item = (Invariant, RecordId)>,
 ) -> Vec<(Invariant, RecordId)> {
     let mut violations: Vec<_> = violations.collect();
-    violations.sort_by_key(|(invariant, witness)| (*witness, *invariant));
+    violations.sort_by_cached_key(|(invariant, witness)| {
+        (u64::from(witness.0) << 8) | u64::from(*invariant as u8)
+    });
     violations
 }

@@ -80,7 +80,7 @@ impl<'a> Explainer<'a> {
         let mut causes: Vec<RecordId> = record.causes.both().to_vec();
         causes.extend(reason.iter().flat_map(|reason| reason.evidence.iter().copied()));
         causes.retain(|cause| *cause != RecordId::NONE);
-        causes.sort();
+        causes.sort_by_cached_key(|cause| u64::from(cause.0));
         causes.dedup();
         let (actor, action) = self.clause(record);
         Some(Description { actor, action, reason: reason.map(|reason| reason.text), causes })
@@ -117,7 +117,7 @@ impl<'a> Explainer<'a> {
             // A record later than its effect is not a cause.
             pending.extend(record.causes.both().into_iter().filter(|cause| *cause < next));
         }
-        chain.sort();
+        chain.sort_by_cached_key(|it| u64::from(it.0));
         chain
     }
 }

@@ -157,7 +157,8 @@ impl CauseFinder<'_> {
 
     /// Returns the target and the key events nearest to it, in trace order.
     fn events(&self) -> Vec<RecordId> {
-        let mut seen = BTreeSet::from([self.target]);
+        let mut seen = BTreeSet::new();
+        seen.insert(self.target);
         let mut pending = VecDeque::from([self.target]);
         let mut events = Vec::new();
         while let Some(record) = pending.pop_front() {
@@ -169,7 +170,7 @@ impl CauseFinder<'_> {
             }
             pending.extend(self.causes(record).into_iter().filter(|cause| seen.insert(*cause)));
         }
-        events.sort();
+        events.sort_by_cached_key(|event| u64::from(event.0));
         events
     }
 

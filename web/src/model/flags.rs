@@ -60,9 +60,9 @@ impl Timeline {
             }
             let Some(at) = explainer.record(record).map(|it| it.at) else { continue };
             let subject = subject(&intervals, record, at);
-            flags.push(Flag { at, record, lines: vec![line], subject });
+            let index = flags.partition_point(|it| (it.at, it.record) < (at, record));
+            flags.insert(index, Flag { at, record, lines: vec![line], subject });
         }
-        flags.sort_by_key(|flag| (flag.at, flag.record));
         flags
     }
 }

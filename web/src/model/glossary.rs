@@ -206,7 +206,8 @@ pub(crate) fn split_at_terms(sentence: &str) -> Vec<Segment<'_>> {
     let mut found: Vec<(Range<usize>, &'static Term)> = Vec::new();
     let mut words: Vec<(&str, &'static Term)> =
         TERMS.iter().flat_map(|term| term.words.iter().map(move |word| (*word, term))).collect();
-    words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+    // The longest first.
+    words.sort_by_cached_key(|(word, _)| u64::MAX - word.len() as u64);
     for (word, term) in words {
         if found.iter().any(|(_, known)| *known == term) {
             continue;
@@ -218,7 +219,7 @@ pub(crate) fn split_at_terms(sentence: &str) -> Vec<Segment<'_>> {
         };
         found.extend(range.filter(is_free).map(|range| (range, term)));
     }
-    found.sort_by_key(|(range, _)| range.start);
+    found.sort_by_cached_key(|(range, _)| range.start as u64);
     let mut segments = Vec::new();
     let mut done = 0;
     for (range, term) in found {

@@ -106,7 +106,7 @@ impl Quiz {
                 stops.push(Stop { position, at, caption, is_question: true });
             }
         }
-        stops.sort_by_key(|stop| stop.position);
+        stops.sort_by_cached_key(|stop| u64::from(stop.position));
         self.stops = stops;
         // In the changed run, the question may lie in the future or in the past.
         let was_open = self.phase == QuizPhase::Open;

@@ -273,7 +273,8 @@ impl CausalCones {
                 pending.extend(record.causes.both().into_iter().filter(|cause| *cause < id));
             }
         }
-        let mut future = BTreeSet::from([selected_record]);
+        let mut future = BTreeSet::new();
+        future.insert(selected_record);
         for (id, record) in (0_u32..).zip(records).skip(selected_record.index().unwrap_or(0)) {
             if record.causes.both().iter().any(|cause| future.contains(cause)) {
                 future.insert(RecordId(id));

@@ -125,7 +125,7 @@ impl Miniature<'_> {
             }
         }
         clients.truncate(ROWS_MAX);
-        clients.sort();
+        clients.sort_by_cached_key(|client| u64::from(client.0));
         clients
     }
 

@@ -133,9 +133,9 @@ fn client_views(
             (session.held.is_empty() && session.waits.is_empty(), *node)
         }),
     );
-    nodes.sort();
+    nodes.sort_by_cached_key(|(is_idle, node)| (u64::from(*is_idle) << 8) | u64::from(node.0));
     nodes.truncate(CLIENTS_SHOWN);
-    nodes.sort_by_key(|(_, node)| *node);
+    nodes.sort_by_cached_key(|(_, node)| u64::from(node.0));
     let client = |(_, node): &(bool, NodeId)| {
         let index = usize::from(node.0).checked_sub(1)?;
         let name = live_trace.run().config.clients.get(index)?.name.clone();

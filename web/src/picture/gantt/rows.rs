@@ -169,7 +169,8 @@ fn has_activity((input, aggregates): VisibleInput<'_>, axis: &Axis, lock: LockId
 fn believers((input, aggregates): VisibleInput<'_>, axis: &Axis, lock: LockId) -> Vec<NodeId> {
     let now = input.view.now;
     let known = input.view.believers.get(usize::from(lock.0));
-    let mut believers: BTreeSet<NodeId> = known.into_iter().flatten().copied().collect();
+    let mut believers: BTreeSet<NodeId> = BTreeSet::new();
+    believers.extend(known.into_iter().flatten());
     let overlay_beliefs = input.overlay.into_iter().flat_map(|overlay| &overlay.beliefs);
     let beliefs = input.intervals.beliefs.iter().chain(overlay_beliefs);
     let visible = beliefs.filter(|it| {

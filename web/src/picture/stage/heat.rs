@@ -157,7 +157,8 @@ fn row_height(members: usize, cell: f64, width: f64, em: f64) -> f64 {
 /// of their own: those with the most clients.
 fn grouped(scene: &Scene, locks_max: usize) -> Vec<HeatRow> {
     let names = scene.clients.iter().enumerate().map(|(index, it)| (it.name.as_str(), index));
-    let index_of: BTreeMap<&str, usize> = names.collect();
+    let mut index_of: BTreeMap<&str, usize> = BTreeMap::new();
+    index_of.extend(names);
     let mut is_grouped = vec![false; scene.clients.len()];
     let mut locks: Vec<(usize, Vec<usize>)> = Vec::new();
     for (lock_index, lock) in scene.locks.iter().enumerate() {
@@ -173,9 +174,9 @@ fn grouped(scene: &Scene, locks_max: usize) -> Vec<HeatRow> {
     }
     let mut more = Vec::new();
     if locks.len() > locks_max {
-        locks.sort_by_key(|(_, members)| std::cmp::Reverse(members.len()));
+        locks.sort_by_cached_key(|(_, members)| u64::MAX - members.len() as u64);
         more = locks.split_off(locks_max.saturating_sub(1));
-        locks.sort_by_key(|(index, _)| *index);
+        locks.sort_by_cached_key(|(index, _)| *index as u64);
     }
     let row = |kind, members| HeatRow { kind, members, top: 0.0, height: 0.0 };
     let mut rows: Vec<HeatRow> =

@@ -84,7 +84,7 @@ fn bundles<'a>(input: &StageInput<'a>, layout: &Layout) -> Vec<Bundle<'a>> {
         }
     }
     // The painter reuses elements best if they keep their order.
-    bundles.sort_by_key(|bundle| bundle.first.id);
+    bundles.sort_by_cached_key(|bundle| u64::from(bundle.first.id.0));
     bundles
 }
 
