@@ -111,7 +111,7 @@ pub fn generate_conditions(rng: &mut Rng, drift_ppm: u64) -> (Config, Vec<Interv
         let index = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
         generate_fault(rng, kinds[index], clients, drift_ppm, &mut interventions);
     }
-    interventions.sort_by_key(|it| it.at_ms);
+    interventions.sort_by_cached_key(|it| it.at_ms.map_or(0, |at_ms| at_ms + 1));
     (config, interventions)
 }
 

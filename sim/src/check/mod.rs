@@ -292,7 +292,7 @@ pub(super) fn sorted_by_witness(
 ) -> Vec<(Invariant, RecordId)> {
     let mut violations: Vec<_> = violations.collect();
     violations.sort_by_cached_key(|(invariant, witness)| {
-        u64::from(witness.0) << 8 | u64::from(*invariant as u8)
+        (u64::from(witness.0) << 8) | u64::from(*invariant as u8)
     });
     violations
 }

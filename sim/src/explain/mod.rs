@@ -117,7 +117,7 @@ impl<'a> Explainer<'a> {
             // A record later than its effect is not a cause.
             pending.extend(record.causes.both().into_iter().filter(|cause| *cause < next));
         }
-        chain.sort_by_cached_key(|record| u64::from(record.0));
+        chain.sort_by_cached_key(|it| u64::from(it.0));
         chain
     }
 }

@@ -188,7 +188,8 @@ impl Explainer<'_> {
         }
         if matches!(kind, RecordKind::Recovered { .. }) {
             let locks = (0_u8..).map(LockId).take(self.run.config.locks.len());
-            *free_since = locks.map(|lock| (lock, id)).collect();
+            free_since.clear();
+            free_since.extend(locks.map(|lock| (lock, id)));
         }
     }
 

@@ -175,7 +175,7 @@ impl CauseFinder<'_> {
             }
             pending.extend(self.causes(record).into_iter().filter(|cause| seen.insert(*cause)));
         }
-        events.sort_by_cached_key(|record| u64::from(record.0));
+        events.sort_by_cached_key(|event| u64::from(event.0));
         events
     }
 

@@ -19,9 +19,9 @@ pub(crate) enum TextPart<'a> {
 impl ClientNames {
     pub(crate) fn of_run(run: &Run) -> Self {
         let clients = run.config.clients.iter().enumerate();
-        let mut names = Self::default();
-        names.0.extend(clients.map(|(index, client)| (client.name.to_string(), index)));
-        names
+        let mut indices = BTreeMap::new();
+        indices.extend(clients.map(|(index, client)| (client.name.to_string(), index)));
+        Self(indices)
     }
 
     pub(crate) fn index_of(&self, name: &str) -> Option<usize> {

@@ -53,11 +53,10 @@ impl ComparisonMode {
 /// run without the first protection that the scenario is about. Returns `None` if the two would be
 /// equal.
 pub(crate) fn counterpart(scenario: &Scenario, run: &Run) -> Option<Run> {
-    let without: BTreeSet<Protection> = if run.without.is_empty() {
-        scenario.switches.iter().copied().take(1).collect()
-    } else {
-        BTreeSet::new()
-    };
+    let mut without: BTreeSet<Protection> = BTreeSet::new();
+    if run.without.is_empty() {
+        without.extend(scenario.switches.first());
+    }
     (without != run.without).then(|| Run { without, ..run.clone() })
 }
 
@@ -212,7 +211,7 @@ fn only_in(a: &Timeline, b: &Timeline) -> Vec<Difference> {
         });
         important_records.collect::<Vec<_>>()
     };
-    let mut other_records = BTreeSet::new();
+    let mut other_records: BTreeSet<(String, String)> = BTreeSet::new();
     other_records.extend(important_records(b).into_iter().map(|it| (it.at, it.text)));
     let mut records = important_records(a);
     records.retain(|it| !other_records.contains(&(it.at.clone(), it.text.clone())));

@@ -225,7 +225,10 @@ fn last_line_views<'a>(
     let (before, shown) = lines.split_at(from);
     // Pairwise comparison is quadratic, and a set costs more than it saves for few lines.
     let mut request_ids: Option<BTreeSet<(SessionId, Seq)>> =
-        (shown.len() > PAIRWISE_MAX).then(|| before.iter().map(|line| line.request).collect());
+        (shown.len() > PAIRWISE_MAX).then(BTreeSet::new);
+    if let Some(request_ids) = &mut request_ids {
+        request_ids.extend(before.iter().map(|line| line.request));
+    }
     let mut highest_token = before.iter().map(|line| line.token).max().unwrap_or_default();
     let shown = shown.iter().enumerate();
     shown

@@ -61,10 +61,9 @@ impl Timeline {
             }
             let Some(at) = explainer.record(record).map(|it| it.at) else { continue };
             let subject = subject(&intervals, record, at);
-            flags.push(Flag { at, record, lines: vec![line], subject });
+            let index = flags.partition_point(|it| (it.at, it.record) < (at, record));
+            flags.insert(index, Flag { at, record, lines: vec![line], subject });
         }
-        // Records are in the order of their times.
-        flags.sort_by_cached_key(|flag| u64::from(flag.record.0));
         flags
     }
 }

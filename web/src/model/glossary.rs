@@ -206,7 +206,7 @@ pub(crate) fn split_at_terms(sentence: &str) -> Vec<Segment<'_>> {
     let mut found: Vec<(Range<usize>, &'static Term)> = Vec::new();
     let mut words: Vec<(&str, &'static Term)> =
         TERMS.iter().flat_map(|term| term.words.iter().map(move |word| (*word, term))).collect();
-    // Longest first.
+    // The longest first.
     words.sort_by_cached_key(|(word, _)| u64::MAX - word.len() as u64);
     for (word, term) in words {
         if found.iter().any(|(_, known)| *known == term) {

@@ -233,8 +233,8 @@ pub(crate) struct RoutineTraffic {
 impl RoutineTraffic {
     pub(crate) fn from_world(world: &World) -> Self {
         let sessions = world.server().state.into_iter().flat_map(|state| state.sessions().values());
-        let waiting: BTreeSet<&Name> =
-            sessions.filter(|it| !it.waits.is_empty()).map(|it| &it.client).collect();
+        let mut waiting: BTreeSet<&Name> = BTreeSet::new();
+        waiting.extend(sessions.filter(|it| !it.waits.is_empty()).map(|it| &it.client));
         let clients = world.run().config.clients.iter();
         Self { is_waiting: clients.map(|client| waiting.contains(&&client.name)).collect() }
     }

@@ -41,9 +41,9 @@ impl Progress {
             let achievement = Achievement::ALL.into_iter().find(|it| it.name() == name)?;
             Some((scenario.to_owned(), achievement))
         };
-        let mut progress = Self::default();
-        progress.0.extend(text.split(',').filter_map(parse_entry));
-        progress
+        let mut entries = BTreeMap::new();
+        entries.extend(text.split(',').filter_map(parse_entry));
+        Self(entries)
     }
 
     /// Returns the progress as a text to store.

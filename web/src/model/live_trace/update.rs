@@ -148,8 +148,7 @@ impl LiveTrace {
             self.checkers.raise_max_lease(session.lease.as_millis());
         }
         // Locks in use come first, in case there are too many.
-        let unused: Vec<&Name> =
-            state.files().keys().filter(|name| !state.locks().contains_key(*name)).collect();
+        let unused = state.files().keys().filter(|name| !state.locks().contains_key(*name));
         for name in state.locks().keys().chain(unused) {
             self.register_lock(name);
         }

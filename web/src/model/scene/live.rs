@@ -133,7 +133,7 @@ fn client_views(
             (session.held.is_empty() && session.waits.is_empty(), *node)
         }),
     );
-    nodes.sort_by_cached_key(|(is_idle, node)| u64::from(*is_idle) << 8 | u64::from(node.0));
+    nodes.sort_by_cached_key(|(is_idle, node)| (u64::from(*is_idle) << 8) | u64::from(node.0));
     nodes.truncate(CLIENTS_SHOWN);
     nodes.sort_by_cached_key(|(_, node)| u64::from(node.0));
     let client = |(_, node): &(bool, NodeId)| {
