@@ -257,48 +257,6 @@ fn gap_marks(columns: &Columns, (width, height): (f64, f64), em: f64) -> Vec<Sha
     marks
 }
 
-/// The causal past and future of an event.
-struct CausalCones {
-    past: BTreeSet<RecordId>,
-    future: BTreeSet<RecordId>,
-}
-
-impl CausalCones {
-    fn new(records: &[Record], selected_record: RecordId) -> Self {
-        let mut past = BTreeSet::new();
-        let mut pending = vec![selected_record];
-        while let Some(id) = pending.pop() {
-            if past.insert(id)
-                && let Some(record) = id.index().and_then(|position| records.get(position))
-            {
-                pending.extend(record.causes.both().into_iter().filter(|cause| *cause < id));
-            }
-        }
-        let mut future = BTreeSet::new();
-        future.insert(selected_record);
-        for (id, record) in (0_u32..).zip(records).skip(selected_record.index().unwrap_or(0)) {
-            if record.causes.both().iter().any(|cause| future.contains(cause)) {
-                future.insert(RecordId(id));
-            }
-        }
-        Self { past, future }
-    }
-
-    fn class(&self, id: RecordId) -> &'static str {
-        if self.past.contains(&id) {
-            "causal-past"
-        } else if self.future.contains(&id) {
-            "causal-future"
-        } else {
-            "unrelated"
-        }
-    }
-}
-
-fn cone_class(cones: Option<&CausalCones>, id: RecordId) -> &'static str {
-    cones.map_or("", |cones| cones.class(id))
-}
-
 /// Draws causes that pass through hidden lanes.
 fn hidden_causes(
     input: &SpacetimeInput<'_>,
