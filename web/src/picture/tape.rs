@@ -91,6 +91,9 @@ fn draw_tenures(
 ) {
     let rows_height = (height - 16.0) * 0.55;
     let row = (rows_height / to_f64(input.locks.max(1))).clamp(1.5, 9.0);
+    // If there are too many locks, several share a row.
+    let fitting = (1..=input.locks).take_while(|count| row * to_f64(*count) <= rows_height + 0.1);
+    let rows_max = fitting.count().max(1);
     let mut rows: BTreeMap<LockId, (Vec<Band>, Vec<NodeId>)> = BTreeMap::new();
     for tenure in input.intervals.tenures.iter().filter(|it| it.from <= visible_until) {
         let until = tenure.until.unwrap_or(input.end).min(visible_until);
@@ -100,7 +103,7 @@ fn draw_tenures(
         clients.push(tenure.client);
     }
     for (lock, (bands, clients)) in &rows {
-        let y = 8.0 + row * to_f64(usize::from(lock.0));
+        let y = 8.0 + row * to_f64(usize::from(lock.0) % rows_max);
         for (band, client) in bands.iter().zip(clients) {
             let class: Class = if band.count > 1 {
                 "tape-tenure aggregated".into()

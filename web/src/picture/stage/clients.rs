@@ -101,11 +101,25 @@ fn text_below(client: &Client, layout: &Layout, index: usize) -> Vec<Shape> {
     let name = Weight::Bold.fit(client.name.as_str(), size, layout.name_width * 0.6);
     let activity_left = left + bold_width(&name, size) + size * 0.5;
     let width = layout.name_width - (activity_left - left);
-    let activity = Weight::Regular.fit(&full_activity(client), size, width);
+    let activity = fitting_activity(client, size, width);
     vec![
         text("name outlined-text", (left, y), Anchor::Start, size, name),
         text("small outlined-text", (activity_left, y), Anchor::Start, size, activity),
     ]
+}
+
+/// Returns the activity, or as many of its first phrases as fit the width.
+fn fitting_activity(client: &Client, size: f64, width: f64) -> String {
+    let activity = full_activity(client);
+    let mut phrases = activity.as_str();
+    while text_width(phrases, size) > width {
+        let Some(end) = [", ", " for ", " · "].iter().filter_map(|it| phrases.rfind(it)).max()
+        else {
+            break;
+        };
+        phrases = &phrases[..end];
+    }
+    Weight::Regular.fit(phrases, size, width)
 }
 
 /// Draws the name at the right of the client, and its activity below if there is room.

@@ -96,14 +96,20 @@ impl HeatRows {
     pub(super) fn new(area: Area, em: f64, scene: &Scene) -> Self {
         let columns = Columns::new(area, em, scene);
         let rows_max = floor_count((area.height / em - HEADING_EM) / ROW_EM).max(2);
-        let mut rows = grouped(scene, rows_max.saturating_sub(1));
         let width = columns.right - columns.cells;
         let available = area.height - em * (HEADING_EM + 0.3);
-        let height_with = |cell: f64| -> f64 {
+        let height_with = |rows: &[HeatRow], cell: f64| -> f64 {
             rows.iter().map(|row| row_height(row.members.len(), cell, width, em)).sum()
         };
+        // Rows with many clients have several lines, so fewer rows can be necessary.
+        let mut locks_max = rows_max.saturating_sub(1);
+        let mut rows = grouped(scene, locks_max);
+        while locks_max > 1 && height_with(&rows, CELL_MIN_PX) > available {
+            locks_max -= 1;
+            rows = grouped(scene, locks_max);
+        }
         let mut cell = em * 1.3;
-        while cell > CELL_MIN_PX && height_with(cell) > available {
+        while cell > CELL_MIN_PX && height_with(&rows, cell) > available {
             cell -= 0.5;
         }
         let mut top = em * HEADING_EM;
@@ -112,7 +118,7 @@ impl HeatRows {
         let per_line = cells_per_line(width, cell);
         // What is left is for the names in the queues.
         let locks = rows.iter().filter(|row| matches!(row.kind, RowKind::Lock(_))).count();
-        let spare = (available - height_with(cell)).max(0.0) / to_f64(locks.max(1));
+        let spare = (available - height_with(&rows, cell)).max(0.0) / to_f64(locks.max(1));
         let spare = spare.min(em * 4.5);
         for (row_index, row) in rows.iter_mut().enumerate() {
             row.top = top;
