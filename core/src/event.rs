@@ -7,6 +7,8 @@
 //! - Session keys and nonces are never part of the JSON of an event. The log writes them
 //!   explicitly.
 
+mod decode;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::Data;
@@ -18,7 +20,7 @@ use crate::secret::Secret;
 use crate::time::{Millis, Time};
 
 /// One event, with its log index and its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// One more than the index of the previous event.
     pub index: LogIndex,
@@ -31,12 +33,11 @@ pub struct Event {
 }
 
 /// Identifies the request that led to an event, and its transmission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestId {
     /// The sequence number of the request within its session.
     pub seq: Seq,
     /// The transmission that the server received.
-    #[serde(default)]
     pub attempt: Attempt,
     /// The digest of the operation: the same `seq` with another digest is another request.
     #[serde(skip)]
@@ -70,7 +71,7 @@ pub enum WaitEndCause {
 }
 
 /// The kinds of events, with their data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "fields are documented in the protocol, under the same names")]
 pub enum EventKind {

@@ -63,6 +63,7 @@ pub mod data;
 pub mod describe;
 pub mod digest;
 pub mod event;
+pub mod fields;
 pub mod id;
 pub mod limits;
 pub mod op;

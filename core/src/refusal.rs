@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::deserialize_from_fields;
+use crate::fields::{Error, Fields, FromFields, unknown_variant};
 use crate::id::{BadName, Token};
 use crate::time::Millis;
 
@@ -34,7 +36,7 @@ impl Limit {
 }
 
 /// The reason for which a request was refused. A refused request has changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     /// The datagram is not a request of this protocol.
@@ -111,6 +113,33 @@ pub enum Refusal {
         /// The token of the live tenure, or 0 if the lock is free.
         current: Token,
     },
+}
+
+deserialize_from_fields!(Refusal);
+
+impl FromFields for Refusal {
+    fn from_fields(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let tag = fields.take_tag("code")?;
+        Ok(match &*tag {
+            "bad_request" => Self::BadRequest { reason: String::new() },
+            "too_large" => Self::TooLarge { limit: fields.take("limit")? },
+            "bad_name" => Self::BadName,
+            "unknown_session" => Self::UnknownSession,
+            "stale_seq" => Self::StaleSeq,
+            "seq_reused" => Self::SeqReused,
+            "window_full" => Self::WindowFull { window: fields.take("window")? },
+            "overloaded" => Self::Overloaded { limit: fields.take("bound")? },
+            "rate_limited" => Self::RateLimited { retry_after: fields.take("retry_after")? },
+            "storage_failed" => Self::StorageFailed,
+            "lock_held" => Self::LockHeld { retry_after: fields.take("retry_after")? },
+            "wait_timeout" => Self::WaitTimeout,
+            "already_held" => Self::AlreadyHeld { token: fields.take("token")? },
+            "not_waiting" => Self::NotWaiting,
+            "not_holder" => Self::NotHolder,
+            "stale_token" => Self::StaleToken { current: fields.take("current")? },
+            _ => return Err(unknown_variant(&tag)),
+        })
+    }
 }
 
 impl Refusal {

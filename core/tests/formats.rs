@@ -96,6 +96,11 @@ fn decoding_errors_name_the_field() {
         ),
     ]);
     check_rejected::<EventKind>(&[
+        (r#"{"type":"server_stopped","type":"server_stopped"}"#, "duplicate field `type`"),
+        (
+            r#"{"type":"lease_renewed","session_no":1,"client":"me","op":"close","seq":4,"seq":4}"#,
+            "duplicate field `seq`",
+        ),
         (
             r#"{"type":"lock_released","lock":"a","session_no":1,"client":"me","token":2,"cause":"timeout"}"#,
             "unknown variant `timeout`",

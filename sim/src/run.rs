@@ -1,6 +1,8 @@
 //! A run: everything that determines a simulation. It is small enough for a link; all else is
 //! derived.
 
+mod decode;
+
 use std::collections::BTreeSet;
 
 use leasehold_core::id::Name;
@@ -144,7 +146,7 @@ pub struct Disk {
 }
 
 /// An action that is applied to a run: a fault, or the end of one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Intervention {
     /// When it happens, in milliseconds. If unset, a packet action happens when the packet is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +157,7 @@ pub struct Intervention {
 }
 
 /// Identifies one packet of a run: the `nth` with this message on this link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct PacketSelector {
     /// The sender and the receiver.
     #[serde(flatten)]
@@ -168,7 +170,7 @@ pub struct PacketSelector {
 }
 
 /// An action on one packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "fate", rename_all = "snake_case")]
 pub enum PacketAction {
     /// Loses the packet.
@@ -176,7 +178,6 @@ pub enum PacketAction {
     /// Delivers the packet a second time.
     Duplicate {
         /// How long after the packet its duplicate arrives.
-        #[serde(default)]
         after_ms: u64,
     },
     /// Delays the packet.
@@ -189,7 +190,7 @@ pub enum PacketAction {
 }
 
 /// A fault to inject, or the end of a fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Crashes a node; its memory is lost.
@@ -197,7 +198,6 @@ pub enum Action {
         /// The node.
         node: NodeId,
         /// Whether data that the server has written but not flushed survives.
-        #[serde(default)]
         keeps_unflushed: bool,
     },
     /// Starts a crashed node again.
@@ -275,7 +275,6 @@ pub enum Action {
     /// Lets the next flush fail. The server cannot know what the disk contains then, so it stops.
     FailFlush {
         /// Whether the data is on the disk in spite of the error.
-        #[serde(default)]
         #[serde(rename = "keeps")]
         keeps_unflushed: bool,
     },

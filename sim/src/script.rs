@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use leasehold_core::deserialize_from_fields;
+use leasehold_core::fields::{Error, Fields, FromFields, unknown_variant};
 use leasehold_core::id::Name;
 
 use super::protection::Protection;
 
 /// One step of a script. Durations are in milliseconds of virtual time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum ScriptStep {
     /// Acquires a lock, and retries until it is granted.
@@ -19,18 +21,17 @@ pub enum ScriptStep {
         lock: Name,
         /// How long a request may wait in the queue. With 0 the request never waits: it is refused
         /// if the lock is held, and the client retries later.
-        #[serde(default)]
         wait_ms: u64,
         /// The hold limit that the client requests.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         hold_ms: Option<u64>,
         /// After how long the client cancels its wait and continues after the step that releases
         /// this lock.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         give_up_ms: Option<u64>,
         /// The lock that the client releases if this one is held. It then retries from the step
         /// that acquires that lock.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         or_release: Option<Name>,
     },
     /// Does unrelated work, with or without holding a lock.
@@ -44,10 +45,8 @@ pub enum ScriptStep {
         file: Name,
         /// Whether the client first checks that it still holds the lock. If it does not, the client
         /// returns to the step that acquires the lock.
-        #[serde(default = "default_check")]
         check: bool,
         /// How much time passes between the check and the request.
-        #[serde(default)]
         gap_ms: u64,
     },
     /// Releases a lock.
@@ -61,7 +60,6 @@ pub enum ScriptStep {
         file: Name,
         /// The number of lines that a writer appends during one tenure. A read that sees fewer of
         /// the last tenure's lines is torn.
-        #[serde(default = "default_update_lines")]
         update_lines: u32,
     },
     /// Closes the session.
@@ -87,12 +85,35 @@ impl ScriptStep {
     }
 }
 
-const fn default_check() -> bool {
-    true
-}
+deserialize_from_fields!(ScriptStep);
 
-const fn default_update_lines() -> u32 {
-    1
+impl FromFields for ScriptStep {
+    fn from_fields(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let tag = fields.take_tag("do")?;
+        Ok(match &*tag {
+            "acquire" => Self::Acquire {
+                lock: fields.take("lock")?,
+                wait_ms: fields.take_or("wait_ms", 0)?,
+                hold_ms: fields.take_optional("hold_ms")?,
+                give_up_ms: fields.take_optional("give_up_ms")?,
+                or_release: fields.take_optional("or_release")?,
+            },
+            "work" => Self::Work { ms: fields.take("ms")? },
+            "append" => Self::Append {
+                file: fields.take("file")?,
+                check: fields.take_or("check", true)?,
+                gap_ms: fields.take_or("gap_ms", 0)?,
+            },
+            "release" => Self::Release { lock: fields.take("lock")? },
+            "read" => Self::Read {
+                file: fields.take("file")?,
+                update_lines: fields.take_or("update_lines", 1)?,
+            },
+            "close" => Self::Close,
+            "repeat" => Self::Repeat { times: fields.take("times")? },
+            _ => return Err(unknown_variant(&tag)),
+        })
+    }
 }
 
 /// How long a client waits for the lock of a file that it reads, in milliseconds.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use leasehold_core::deserialize_from_fields;
 use leasehold_core::event::ReleaseCause;
+use leasehold_core::fields::{Error, Fields, FromFields, unknown_variant};
 use serde::{Deserialize, Serialize};
 
 use crate::check::Invariant;
@@ -14,8 +16,8 @@ use crate::wait_graph::WaitGraph;
 use crate::world::World;
 
 /// A value to compute from a run and the record after which the question is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "of", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
 pub enum Measure {
     /// The name of the client that is granted a lock next, or `nobody`.
     NextHolder {
@@ -88,6 +90,32 @@ pub enum Value {
     Number(u64),
     /// A text.
     Text(String),
+}
+
+deserialize_from_fields!(Measure);
+
+impl FromFields for Measure {
+    fn from_fields(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let tag = fields.take_tag("of")?;
+        let measure = match &*tag {
+            "next_holder" => Self::NextHolder { lock: fields.take("lock")? },
+            "freed_after_ms" => Self::FreedAfterMs { lock: fields.take("lock")? },
+            "next_append" => Self::NextAppend { client: fields.take("client")? },
+            "next_release" => Self::NextRelease { client: fields.take("client")? },
+            "next_read" => Self::NextRead { client: fields.take("client")? },
+            // Unknown fields of a variant without fields were always ignored.
+            "waiting_in_cycle" => return Ok(Self::WaitingInCycle),
+            "lines" => Self::Lines { lock: fields.take("lock")? },
+            "believers" => Self::Believers { lock: fields.take("lock")? },
+            "believers_most" => Self::MaxBelievers { lock: fields.take("lock")? },
+            "sent" => Self::Sent { message: fields.take("message")? },
+            "next_token" => Self::NextToken { lock: fields.take("lock")? },
+            "violated" => Self::Violated { invariant: fields.take("invariant")? },
+            _ => return Err(unknown_variant(&tag)),
+        };
+        fields.deny_unknown()?;
+        Ok(measure)
+    }
 }
 
 impl Value {
