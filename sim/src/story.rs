@@ -73,13 +73,15 @@ impl Story {
             Importance::from_record(record) == Importance::Fault || changes_tenure(record)
         });
         selected.extend(faults.map(|(id, _)| id));
-        selected.retain(|id| {
+        let is_important = |id: &RecordId| {
             explainer
                 .record(*id)
                 .is_some_and(|record| Importance::from_record(record) >= Importance::Release)
-        });
-        selected.insert(*witness);
-        Self::from_records(run, trace, &violated[..1], selected)
+        };
+        let mut important = BTreeSet::new();
+        important.insert(*witness);
+        important.extend(selected.into_iter().filter(is_important));
+        Self::from_records(run, trace, &violated[..1], important)
     }
 
     fn from_records(

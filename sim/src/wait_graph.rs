@@ -2,7 +2,7 @@
 //!
 //! A cycle in it is a deadlock: no client of the cycle gets its lock before another one gives up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use leasehold_core::id::{Name, SessionId};
 use leasehold_core::state::State;
@@ -12,7 +12,8 @@ use super::trace::{LockId, NodeId, RecordKind};
 /// Holders and waiters, of clients `C` and locks `L`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitGraph<C, L> {
-    holders: BTreeMap<L, C>,
+    /// A lock that was released stays, without a holder.
+    holders: BTreeMap<L, Option<C>>,
     /// The locks that each client waits for.
     waits: BTreeMap<C, Vec<L>>,
 }
@@ -45,9 +46,8 @@ impl<C, L> Default for WaitGraph<C, L> {
 impl<C: Copy + Ord, L: Copy + Ord> WaitGraph<C, L> {
     /// Sets the holder of a lock.
     pub fn set_holder(&mut self, lock: L, holder: Option<C>) {
-        match holder {
-            Some(client) => drop(self.holders.insert(lock, client)),
-            None => drop(self.holders.remove(&lock)),
+        if holder.is_some() || self.holders.contains_key(&lock) {
+            self.holders.insert(lock, holder);
         }
     }
 
@@ -69,9 +69,9 @@ impl<C: Copy + Ord, L: Copy + Ord> WaitGraph<C, L> {
     /// Returns cycles such that every client that is part of a deadlock can reach one of them. Each
     /// cycle begins with its smallest client.
     pub fn cycles(&self) -> Vec<Vec<WaitEdge<C, L>>> {
-        let (mut explored, mut cycles) = (BTreeSet::new(), Vec::new());
+        let (mut explored, mut cycles) = (BTreeMap::new(), Vec::new());
         for start in self.waits.keys() {
-            if explored.insert(*start) {
+            if !explored.contains_key(start) {
                 self.explore(*start, &mut explored, &mut cycles);
             }
         }
@@ -79,27 +79,34 @@ impl<C: Copy + Ord, L: Copy + Ord> WaitGraph<C, L> {
     }
 
     /// Searches depth-first from a client. Iterative, because a chain of waits can be long.
-    fn explore(&self, start: C, explored: &mut BTreeSet<C>, cycles: &mut Vec<Vec<WaitEdge<C, L>>>) {
+    /// `explored` has each visited client, with its position while it is on the path.
+    fn explore(
+        &self,
+        start: C,
+        explored: &mut BTreeMap<C, Option<usize>>,
+        cycles: &mut Vec<Vec<WaitEdge<C, L>>>,
+    ) {
         let node = |client: C| {
             let unexplored = self.waits.get(&client).map_or(&[][..], Vec::as_slice);
             PathNode { client, lock: None, unexplored }
         };
-        let mut positions = BTreeMap::new();
-        positions.insert(start, 0);
+        explored.insert(start, Some(0));
         let mut path = vec![node(start)];
         while let Some(last) = path.last_mut() {
             let Some((lock, unexplored)) = last.unexplored.split_first() else {
-                positions.remove(&last.client);
+                explored.insert(last.client, None);
                 path.pop();
                 continue;
             };
             (last.lock, last.unexplored) = (Some(*lock), unexplored);
-            let Some(holder) = self.holders.get(lock).copied() else { continue };
-            if let Some(first) = positions.get(&holder) {
-                cycles.push(cycle(&path[*first..]));
-            } else if explored.insert(holder) {
-                positions.insert(holder, path.len());
-                path.push(node(holder));
+            let Some(holder) = self.holders.get(lock).copied().flatten() else { continue };
+            match explored.get(&holder) {
+                Some(Some(first)) => cycles.push(cycle(&path[*first..])),
+                Some(None) => {}
+                None => {
+                    explored.insert(holder, Some(path.len()));
+                    path.push(node(holder));
+                }
             }
         }
     }

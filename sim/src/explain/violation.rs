@@ -1,7 +1,5 @@
 //! How a record violates an invariant, in one sentence about the participants of the run.
 
-use std::collections::BTreeMap;
-
 use leasehold_core::event::ReleaseCause;
 
 use super::Explainer;
@@ -157,34 +155,36 @@ impl Explainer<'_> {
 
     /// A lock is free although a client waits for it.
     fn left_idle(&self, record: &Record, before: &[Record]) -> Option<Violation> {
-        let mut free_since: BTreeMap<LockId, RecordId> = BTreeMap::new();
+        let mut free_since: Vec<(LockId, RecordId)> = Vec::new();
         let mut waiters: Vec<Waiter> = Vec::new();
         for (id, it) in (0_u32..).zip(before.iter().filter(|it| it.at < record.at)) {
             let id = RecordId(id);
             self.track_free_locks(&mut free_since, id, it.kind);
             track_waiters(&mut waiters, id, it.kind);
         }
-        waiters.retain(|waiter| free_since.contains_key(&waiter.lock));
+        let since = |lock| free_since.iter().find(|(it, _)| *it == lock).map(|(_, since)| *since);
+        waiters.retain(|waiter| since(waiter.lock).is_some());
         let waiter = waiters.into_iter().max_by_key(|waiter| waiter.last_request)?;
         let (name, client) = (self.lock_name(waiter.lock), self.node_name(waiter.client));
-        let since = *free_since.get(&waiter.lock)?;
+        let since = since(waiter.lock)?;
         let text = format!("{name} stays free although {client} waits for it and is not silent");
         Some(Violation { text, evidence: vec![since, waiter.last_request] })
     }
 
     fn track_free_locks(
         &self,
-        free_since: &mut BTreeMap<LockId, RecordId>,
+        free_since: &mut Vec<(LockId, RecordId)>,
         id: RecordId,
         kind: RecordKind,
     ) {
         if let RecordKind::LockReleased { lock, .. } = kind {
-            free_since.insert(lock, id);
+            free_since.retain(|(it, _)| *it != lock);
+            free_since.push((lock, id));
         }
         if let RecordKind::LockGranted { lock, .. } | RecordKind::TenureRecovered { lock, .. } =
             kind
         {
-            free_since.remove(&lock);
+            free_since.retain(|(it, _)| *it != lock);
         }
         if matches!(kind, RecordKind::Recovered { .. }) {
             let locks = (0_u8..).map(LockId).take(self.run.config.locks.len());

@@ -1,6 +1,6 @@
 //! Measures: the value of a run that answers a question, as a number or a text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use leasehold_core::deserialize_from_fields;
 use leasehold_core::event::ReleaseCause;
@@ -12,6 +12,7 @@ use crate::importance::Importance;
 use crate::message::Message;
 use crate::run::Run;
 use crate::trace::{LockId, LossCause, NodeId, Number, Record, RecordId, RecordKind};
+use crate::virtual_time::VirtualTime;
 use crate::wait_graph::WaitGraph;
 use crate::world::World;
 
@@ -443,19 +444,21 @@ fn believers(trace: &[Record], until: usize, wanted: LockId) -> u64 {
 /// Returns the clients that believe after all these records that they hold a lock.
 fn believing_clients(past: &[Record], wanted: LockId) -> BTreeSet<NodeId> {
     let Some(now) = past.last().map(|it| it.at) else { return BTreeSet::new() };
-    let mut believed_until = BTreeMap::new();
+    let mut believed_until: Vec<(NodeId, VirtualTime)> = Vec::new();
     for record in past {
         if let RecordKind::Believed { lock, until, .. } = record.kind
             && lock == wanted
         {
-            believed_until.insert(record.node, until);
+            believed_until.retain(|(node, _)| *node != record.node);
+            believed_until.push((record.node, until));
         }
         if matches!(record.kind, RecordKind::Crashed { .. })
             || matches!(record.kind, RecordKind::BeliefEnded { lock, .. } if lock == wanted)
         {
-            believed_until.remove(&record.node);
+            believed_until.retain(|(node, _)| *node != record.node);
         }
     }
-    believed_until.retain(|_, until| *until > now);
-    believed_until.into_keys().collect()
+    let mut clients = BTreeSet::new();
+    clients.extend(believed_until.iter().filter(|(_, until)| *until > now).map(|(node, _)| *node));
+    clients
 }

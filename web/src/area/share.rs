@@ -320,7 +320,7 @@ fn rust_test_of(workspace: &Workspace) -> String {
     test.unwrap_or_default()
 }
 
-fn rust_test_with(run: &Run, violated: Vec<(Invariant, RecordId)>, name: &str) -> String {
+fn rust_test_with(run: &Run, violated: &[(Invariant, RecordId)], name: &str) -> String {
     // The statuses of a run are in this order.
     let is_violated = |it: &Invariant| violated.iter().any(|(violated, _)| violated == it);
     let violated: Vec<Invariant> = Invariant::ALL.into_iter().filter(is_violated).collect();

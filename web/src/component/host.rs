@@ -48,7 +48,7 @@ pub(super) const PROGRESS_KEY: &str = "leasehold-progress";
 pub(super) struct Host {
     link: Scope<App>,
     frames: browser::Frames,
-    timers: BTreeMap<Timer, RunningTimer>,
+    timers: Vec<(Timer, RunningTimer)>,
     socket: Option<Socket>,
     search_worker: Option<SearchWorker>,
     page_history: PageHistory,
@@ -82,7 +82,7 @@ impl Host {
         Self {
             link: link.clone(),
             frames: browser::Frames::new(link.callback(PlayerMsg::Frame)),
-            timers: BTreeMap::new(),
+            timers: Vec::new(),
             socket: None,
             search_worker: None,
             page_history,
@@ -110,9 +110,7 @@ impl Host {
             Effect::SetAddress(address) => self.page_history.set(&address),
             Effect::SetTheme(theme) => set_theme(theme),
             Effect::StartTimer(timer, delay_ms) => self.start_timer(timer, delay_ms),
-            Effect::StopTimer(timer) => {
-                self.timers.remove(&timer);
-            }
+            Effect::StopTimer(timer) => self.timers.retain(|(it, _)| *it != timer),
             Effect::OpenSocket(after) => self.open_socket(after),
             Effect::CloseSocket => self.socket = None,
             Effect::FetchFile(name) => self.fetch_file(name),
@@ -183,7 +181,8 @@ impl Host {
         } else {
             RunningTimer::Once(Timeout::new(delay_ms, fire))
         };
-        self.timers.insert(timer, running);
+        self.timers.retain(|(it, _)| *it != timer);
+        self.timers.push((timer, running));
     }
 
     /// Loads the worker that searches, unless it is loaded.

@@ -35,6 +35,7 @@ pub(crate) mod stop_condition;
 pub(crate) mod target;
 pub(crate) mod time_display;
 pub(crate) mod timeline;
+pub(crate) mod toggle;
 pub(crate) mod tour;
 pub(crate) mod violation_search;
 pub(crate) mod workspace;

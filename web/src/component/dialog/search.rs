@@ -1,13 +1,12 @@
 //! The dialog "Find a violation": limits, progress, and result of a search.
 
-use std::collections::BTreeSet;
-
 use leasehold_sim::{FaultKind, Invariant, SearchLimits};
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, HtmlInputElement};
 use yew::{AttrValue, Callback, Html, Properties, component, html};
 
 use super::Dialog;
+use crate::model::toggle::toggle;
 use crate::model::violation_search::ViolationSearch;
 use crate::picture::shape::format_tenths;
 
@@ -96,12 +95,6 @@ pub(crate) fn SearchDialog(props: &SearchDialogProps) -> Html {
                 }) }
             </fieldset>
         </Dialog>
-    }
-}
-
-fn toggle<T: Ord + Clone>(set: &mut BTreeSet<T>, it: T) {
-    if !set.remove(&it) {
-        set.insert(it);
     }
 }
 

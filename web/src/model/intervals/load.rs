@@ -116,7 +116,8 @@ impl Load {
     fn is_retry(&mut self, node: NodeId, message: Message, seq: Number) -> bool {
         if message == Message::Hello {
             // A new session counts from the beginning.
-            self.highest_seq.retain(|(client, _), _| *client != node);
+            let own = self.highest_seq.iter_mut().filter(|((client, _), _)| *client == node);
+            own.for_each(|(_, seq)| *seq = Number::ZERO);
             return false;
         }
         let highest = self.highest_seq.entry((node, message)).or_insert(Number::ZERO);

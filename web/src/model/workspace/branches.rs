@@ -11,6 +11,7 @@ use crate::model::fault_options::{self, FaultOption};
 use crate::model::inspector;
 use crate::model::target::Target;
 use crate::model::timeline::Timeline;
+use crate::model::toggle::toggle;
 
 const READ_ONLY: &str = "This trace is from a live server and cannot be changed.";
 
@@ -72,10 +73,8 @@ impl Workspace {
             return;
         }
         let mut without = self.timeline().run().without.clone();
-        let is_disabled = without.insert(protection);
-        if !is_disabled {
-            without.remove(&protection);
-        }
+        toggle(&mut without, protection);
+        let is_disabled = without.contains(&protection);
         let label = format!("{protection} {}", if is_disabled { "off" } else { "on" });
         self.rerun(|run| run.without = without, &label);
         let actions = vec![ToastAction::Compare, ToastAction::PlayFromStart, ToastAction::Undo];
