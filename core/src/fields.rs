@@ -169,10 +169,10 @@ struct Key<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_str(ValueVisitor)? {
-            Value::Text(name) => Ok(Self(name)),
-            _ => Err(D::Error::custom("the name of a field is not a string")),
-        }
+        let Value::Text(name) = deserializer.deserialize_str(ValueVisitor)? else {
+            return Err(D::Error::custom("the name of a field is not a string"));
+        };
+        Ok(Self(name))
     }
 }
 
@@ -262,10 +262,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Self::Null => visitor.visit_none(),
-            value => visitor.visit_some(value),
-        }
+        if matches!(self, Self::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -308,10 +305,10 @@ impl<'de> EnumAccess<'de> for Value<'de> {
         self,
         seed: S,
     ) -> Result<(S::Value, UnitVariant), Error> {
-        match self {
-            Self::Text(_) => Ok((seed.deserialize(self)?, UnitVariant)),
-            _ => Err(Error::custom("invalid type: expected a string")),
+        if !matches!(self, Self::Text(_)) {
+            return Err(Error::custom("invalid type: expected a string"));
         }
+        Ok((seed.deserialize(self)?, UnitVariant))
     }
 }
 
