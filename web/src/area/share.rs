@@ -204,7 +204,7 @@ fn export(kind: ExportKind, cx: &mut Context<'_>) {
 
 /// Returns a Rust test of a run that the search has found.
 fn found_test(run: &Run) -> String {
-    rust_test_with(run, run.execute().violations(), "found")
+    rust_test_with(run, &run.execute().violations(), "found")
 }
 
 /// Whether an export shows more than the present.
@@ -316,7 +316,7 @@ fn simulated_recording(workspace: &Workspace) -> Recording {
 /// Returns the source of a Rust test that replays the run and expects its violations.
 fn rust_test_of(workspace: &Workspace) -> String {
     let name = &workspace.scenario.name;
-    let test = workspace.whole_run().map(|it| rust_test_with(it.run, it.violated, name));
+    let test = workspace.whole_run().map(|it| rust_test_with(it.run, &it.violated, name));
     test.unwrap_or_default()
 }
 
