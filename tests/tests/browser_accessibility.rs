@@ -36,10 +36,16 @@ fn violations(browser: &Browser, axe: &str) -> Vec<String> {
         "window.found = undefined;
          axe.run(document, {resultTypes: ['violations']}).then(it => { window.found = it; })",
     );
+    // The checker joins the texts of a picture's shape without spaces, so it cannot find them in the
+    // shape's label.
     let found = wait_for("the checker", || {
         let found = browser.run(
-            "return window.found?.violations.filter(it => ['serious', 'critical'].includes(it.impact))
-                .map(it => `${it.id}: ${it.nodes.map(node => node.html).slice(0, 3).join(' | ')}`)
+            "const isOfPicture = node => document.querySelector(node.target)?.closest('svg.picture');
+             return window.found?.violations.filter(it => ['serious', 'critical'].includes(it.impact))
+                .map(it => [it.id, it.nodes.filter(node =>
+                    it.id != 'label-content-name-mismatch' || !isOfPicture(node))])
+                .filter(([_, nodes]) => nodes.length > 0)
+                .map(([id, nodes]) => `${id}: ${nodes.map(it => it.html).slice(0, 3).join(' | ')}`)
                 ?? null",
         );
         (!found.is_null()).then_some(found)

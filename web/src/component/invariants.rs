@@ -53,7 +53,7 @@ pub(crate) fn Invariants(props: &InvariantsProps) -> Html {
                     aria-label={format!("{}: {}", invariant.heading(), text.now)}
                     title={capitalized(invariant.sentence())}>
                     <span class="mark" aria-hidden="true">{ drawn(text.mark) }</span>
-                    <b>{ invariant.name() }</b>
+                    <b>{ invariant.name() }</b>{ " " }
                     <span class="title">{ invariant.title() }</span>
                     if text.is_violated_later {
                         <span class="violated-later" aria-hidden="true">

@@ -149,7 +149,9 @@ pub(crate) fn Question(props: &QuestionProps) -> Html {
                     if !is_alone {
                         <svg class="vote-bar" viewBox="0 0 100 4" preserveAspectRatio="none"
                             aria-hidden="true">
-                            <rect width={format_tenths(percent.round())} height="4" />
+                            if percent > 0.0 {
+                                <rect width={format_tenths(percent.round())} height="4" />
+                            }
                         </svg>
                     }
                     <span class="count">

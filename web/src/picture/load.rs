@@ -20,7 +20,10 @@ const STEP_EM: f64 = 0.55;
 pub(crate) fn load(view: &LeaseView, range: (VirtualTime, VirtualTime), area: Area) -> Picture {
     let em = area.em;
     let axis = lease_axis(range, area);
-    let bottom = area.height - em * 1.7;
+    let legend_height = em * 1.5;
+    // A low panel scrolls.
+    let rows_height = em * 1.5 * to_f64(LoadKind::ALL.len());
+    let bottom = (area.height - em * 1.7).max(legend_height + rows_height);
     let step_us = round_step_at_least(to_f64_us(axis.us_per_pixel()) * em * STEP_EM).max(50_000);
     let rates = LoadKind::ALL.map(|kind| {
         let until = view.now.min(axis.to);
@@ -29,8 +32,7 @@ pub(crate) fn load(view: &LeaseView, range: (VirtualTime, VirtualTime), area: Ar
     // Rows of equal height with one scale, so that their heights can be compared.
     let peak_of = |rates: &[LoadRate]| rates.iter().map(|it| it.all).fold(0.0, f64::max);
     let scale_max = rates.iter().map(|(_, it)| peak_of(it)).fold(1.0, f64::max);
-    let legend_height = em * 1.5;
-    let row = ((bottom - legend_height) / to_f64(rates.len())).max(em * 1.5);
+    let row = (bottom - legend_height) / to_f64(rates.len());
     let mut shapes = axis.ticks(&view.times, (legend_height, bottom), bottom + em * 1.1, em);
     for (index, (kind, rates)) in rates.iter().enumerate() {
         let base = legend_height + row * (to_f64(index) + 1.0);
@@ -45,7 +47,7 @@ pub(crate) fn load(view: &LeaseView, range: (VirtualTime, VirtualTime), area: Ar
         format!("{} {} per second", kind.title(), number_text(peak_of(rates)))
     });
     let label = format!("Load over time, at most: {}", peaks.collect::<Vec<_>>().join(", "));
-    Picture { width: area.width, height: area.height, label, shapes }
+    Picture { width: area.width, height: bottom + em * 1.7, label, shapes }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a range on a screen")]

@@ -108,18 +108,15 @@ fn text_below(client: &Client, layout: &Layout, index: usize) -> Vec<Shape> {
     ]
 }
 
-/// Returns the activity, or as many of its first phrases as fit the width.
+/// Returns the activity, or as many of its first words as fit the width.
 fn fitting_activity(client: &Client, size: f64, width: f64) -> String {
     let activity = full_activity(client);
-    let mut phrases = activity.as_str();
-    while text_width(phrases, size) > width {
-        let Some(end) = [", ", " for ", " · "].iter().filter_map(|it| phrases.rfind(it)).max()
-        else {
-            break;
-        };
-        phrases = &phrases[..end];
+    let mut words = activity.as_str();
+    while text_width(words, size) > width {
+        let Some(end) = words.rfind(' ') else { break };
+        words = words[..end].trim_end_matches([',', ' ', '·']);
     }
-    Weight::Regular.fit(phrases, size, width)
+    Weight::Regular.fit(words, size, width)
 }
 
 /// Draws the name at the right of the client, and its activity below if there is room.
