@@ -206,8 +206,6 @@ impl ServerThread {
         let events = self.outbox.hold(step, &mut replies);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut replies);
-        let reported = self.server.handle(now(), Input::Durable(durable));
-        self.server.reuse(reported);
         if !events.is_empty() {
             let mut history =
                 self.shared.history.lock().expect("no test panics while it holds the mutex");

@@ -45,8 +45,6 @@
 //!
 //! // The caller writes `log` to disk and flushes it.
 //! let durable = Durable { through: server.last_index() };
-//! let step = server.handle(now, Input::Durable(durable));
-//! outbox.hold(step, &mut replies);
 //! outbox.release_durable(durable, &mut replies);
 //! assert_eq!(replies[0].reply.status.code(), "welcome");
 //! ```

@@ -111,17 +111,15 @@ impl ServiceDriver {
 
     /// Releases the replies whose events are covered by `durable`.
     pub fn mark_durable(&mut self, durable: Durable) {
-        let step = self.server.handle(self.clock.now(), Input::Durable(durable));
-        self.accept_step(step);
         self.outbox.release_durable(durable, &mut self.ready_replies);
     }
 
     /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any
     /// later decision takes effect, and every waiting request is answered with an error.
     pub fn restore(&mut self, state: Box<IndexedState>) {
-        let failed = self.outbox.fail(&mut self.ready_replies);
+        self.outbox.fail(&mut self.ready_replies);
         self.batch.clear();
-        let input = Input::WriteFailed { state, failed, unix_ms: unix_millis() };
+        let input = Input::WriteFailed { state, unix_ms: unix_millis() };
         let step = self.server.handle(self.clock.now(), input);
         self.accept_step(step);
     }

@@ -132,8 +132,6 @@ impl ModelState {
             }
         }
         let durable = Durable { through: self.server.last_index() };
-        let step = self.server.handle(self.now, Input::Durable(durable));
-        self.server.reuse(step);
         self.outbox.release_durable(durable, &mut replies);
         if crash == Some(Crash::BeforeReply) {
             return;

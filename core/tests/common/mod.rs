@@ -65,8 +65,6 @@ impl Harness {
         self.events.extend(events);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut self.replies);
-        let empty_step = self.server.handle(self.now, Input::Durable(durable));
-        self.server.reuse(empty_step);
     }
 
     pub fn advance(&mut self, duration: Millis) {
@@ -144,9 +142,9 @@ impl Harness {
             let step = self.server.handle(self.now, input);
             self.outbox.hold(step, &mut self.replies);
         }
-        let failed = self.outbox.fail(&mut self.replies);
+        self.outbox.fail(&mut self.replies);
         let state = Box::new(state.into());
-        let step = self.server.handle(self.now, Input::WriteFailed { state, failed, unix_ms: 0 });
+        let step = self.server.handle(self.now, Input::WriteFailed { state, unix_ms: 0 });
         self.commit(step);
         self.drain_replies()
     }

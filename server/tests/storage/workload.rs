@@ -188,8 +188,6 @@ impl Generator {
         self.events.extend(self.outbox.hold(step, &mut replies));
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut replies);
-        let step = self.server.handle(self.now, Input::Durable(durable));
-        self.server.reuse(step);
         replies.into_iter().for_each(|datagram| self.handle_reply(datagram));
     }
 

@@ -84,10 +84,10 @@ impl World {
         let through = state.applied_index();
         self.server.recorder.discard_after(through);
         self.record_recovery(writer);
-        let failed = self.server.outbox.fail(replies);
+        self.server.outbox.fail(replies);
         let Some(process) = &mut self.server.process else { return };
         let state = Box::new(state.into());
-        let step = process.handle(now, Input::WriteFailed { state, failed, unix_ms: 0 });
+        let step = process.handle(now, Input::WriteFailed { state, unix_ms: 0 });
         for event in &step.events {
             self.record_event(event, NodeId::SERVER, writer);
         }
@@ -143,11 +143,6 @@ impl World {
         let mut replies = Vec::new();
         if self.context.protections.durable_replies {
             self.server.outbox.release_durable(Durable { through }, &mut replies);
-        }
-        let now = self.server.clock.read(self.now);
-        if let Some(process) = &mut self.server.process {
-            let empty_step = process.handle(now, Input::Durable(Durable { through }));
-            process.reuse(empty_step);
         }
         self.send_replies(replies, writer);
         self.begin_flush();
