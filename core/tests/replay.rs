@@ -12,9 +12,7 @@ use leasehold_core::op::DropReason;
 use leasehold_core::refusal::Refusal;
 use leasehold_core::rng::Rng;
 use leasehold_core::secret::Secret;
-use leasehold_core::service::{
-    Config, Datagram, Durable, Input, LockServer, Outbox, StartParams,
-};
+use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use leasehold_core::wire::{Operation, Request, Status};

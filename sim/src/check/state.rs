@@ -17,7 +17,7 @@ use super::recent::Recent;
 use super::session::Session;
 use super::wait_queues::WaitQueues;
 use super::{Findings, Invariant};
-use crate::message::{Message, RefusalCode};
+use crate::message::Message;
 use crate::trace::{PacketSummary, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
@@ -129,10 +129,6 @@ impl CheckerState {
             RecordKind::BeliefEnded { lock, token, .. } => {
                 self.beliefs.remove(record.node, lock, token);
             }
-            RecordKind::Durable { .. } => {
-                self.answers.mark_durable();
-                self.append_calls.mark_durable();
-            }
             RecordKind::RunEnded => self.check_end_of_run(id, record, findings),
             RecordKind::Recovered { through, .. } => self.observe_recovery(id, through, findings),
             RecordKind::Gap { .. } => self.reset(),
@@ -201,6 +197,7 @@ impl CheckerState {
             | RecordKind::Rescheduled { .. }
             | RecordKind::WriteFailed
             | RecordKind::FlushFailed
+            | RecordKind::Durable { .. }
             | RecordKind::Checked { .. }
             | RecordKind::Working { .. }
             | RecordKind::SessionLost => {}
@@ -244,8 +241,6 @@ impl CheckerState {
         self.update_node(record, NodeStatus::crash);
         if record.node.is_server() {
             self.wait_queues.clear_idle();
-            self.answers.crash();
-            self.append_calls.crash();
         }
     }
 
@@ -291,9 +286,6 @@ impl CheckerState {
         let has_executed = |it: &Session| it.executed_at(packet.seq).is_some();
         let is_session_alive = || self.sessions.values().any(has_executed);
         findings.violate_if(Invariant::S3, id, !self.answers.check_reply(packet, is_session_alive));
-        if packet.refusal == Some(RefusalCode::StorageFailed) {
-            self.append_calls.observe_storage_failure(packet.peer, packet.seq);
-        }
     }
 
     /// Records the log index that a reply acknowledges: it must survive every crash.
