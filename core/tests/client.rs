@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use common::*;
 use leasehold_core::client::{CallId, CallOutcome, Config, LockClient, Notification};
 use leasehold_core::data::Data;
-use leasehold_core::id::{SessionKey, Token};
+use leasehold_core::id::Token;
 use leasehold_core::limits::DRIFT_PPM;
 use leasehold_core::refusal::{Limit, Refusal};
 use leasehold_core::rng::Rng;
-use leasehold_core::secret::Secret;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
 

@@ -81,6 +81,8 @@ impl ServerNode {
         self.paused = false;
         self.pause_count += 1;
         self.disk.flush_in_progress = None;
+        self.disk.unwritten.clear();
+        self.disk.pending_retry = None;
         let unflushed = std::mem::take(&mut self.disk.unflushed);
         if keeps_unflushed {
             unflushed.iter().for_each(|event| self.disk.persist(event));
