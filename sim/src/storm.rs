@@ -329,13 +329,12 @@ fn add_full_disk(rng: &mut Rng, clients: u8, interventions: &mut Vec<Interventio
     ] {
         interventions.push(Intervention::at(at, action));
     }
-    for client in 1..=clients {
-        let link = LinkId { from: NodeId(client), to: NodeId::SERVER };
-        for nth in 1..=12 {
-            let packet = PacketSelector { link, message: Message::AppendFile, nth };
-            let packet_action = PacketAction::Duplicate { after_ms: rng.between(500, 12_000) };
-            interventions.push(Intervention::on_send(Action::Packet { packet, packet_action }));
-        }
+    let client = NodeId(u8::try_from(rng.between(1, u64::from(clients))).unwrap_or(1));
+    let link = LinkId { from: client, to: NodeId::SERVER };
+    for nth in 1..=12 {
+        let packet = PacketSelector { link, message: Message::AppendFile, nth };
+        let packet_action = PacketAction::Duplicate { after_ms: rng.between(500, 12_000) };
+        interventions.push(Intervention::on_send(Action::Packet { packet, packet_action }));
     }
     interventions.sort_by_key(|it| it.at_ms);
 }
