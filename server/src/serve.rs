@@ -16,7 +16,7 @@ use leasehold_core::time::Millis;
 use leasehold_core::wire::MacKey;
 use mio::Waker;
 use rustix::net::sockopt;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::http;
@@ -95,6 +95,10 @@ impl Serve {
         fs::create_dir_all(&self.data_dir)
             .with_context(|| format!("cannot create data directory {}", self.data_dir.display()))?;
         let recovered = recovery::recover(&self.data_dir, self.accept_data_loss)?;
+        // The log is open, so no other server writes here.
+        if let Err(error) = state_file::remove_incomplete(&self.data_dir) {
+            warn!(%error, "server cannot remove an incomplete server_state.json.new");
+        }
         if recovered.data_lost {
             let lease_wait = Duration::from_millis(self.lease_max_ms);
             info!(?lease_wait, "server waits until every lease of the lost log has expired");

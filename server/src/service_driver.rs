@@ -30,6 +30,8 @@ pub struct ServiceDriver {
     outbox: Outbox,
     /// Events that are not submitted to storage yet.
     batch: Vec<Event>,
+    /// The number of these events that must be durable.
+    durable_batch_len: usize,
     /// Replies whose events are durable.
     ready_replies: Vec<Datagram>,
 }
@@ -44,6 +46,7 @@ impl ServiceDriver {
             server,
             outbox: Outbox::default(),
             batch: Vec::new(),
+            durable_batch_len: 0,
             ready_replies: Vec::new(),
         };
         driver.accept_step(step);
@@ -98,6 +101,11 @@ impl ServiceDriver {
         self.batch.len()
     }
 
+    /// Returns the number of events that are not submitted yet and must be durable.
+    pub const fn durable_batch_len(&self) -> usize {
+        self.durable_batch_len
+    }
+
     /// Returns whether any reply waits for its events to become durable.
     pub fn has_pending_replies(&self) -> bool {
         !self.outbox.is_empty()
@@ -105,6 +113,7 @@ impl ServiceDriver {
 
     /// Removes and returns the events that are not submitted yet.
     pub fn take_batch(&mut self) -> Vec<Event> {
+        self.durable_batch_len = 0;
         let next_batch = Vec::with_capacity(self.batch.len());
         std::mem::replace(&mut self.batch, next_batch)
     }
@@ -115,10 +124,12 @@ impl ServiceDriver {
     }
 
     /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any
-    /// later decision takes effect, and every waiting request is answered with an error.
+    /// later decision takes effect, and every waiting request is answered with an error. Nothing is
+    /// retained of these requests.
     pub fn restore(&mut self, state: Box<IndexedState>) {
         self.outbox.fail(&mut self.ready_replies);
         self.batch.clear();
+        self.durable_batch_len = 0;
         let input = Input::WriteFailed { state, unix_ms: unix_millis() };
         let step = self.server.handle(self.clock.now(), input);
         self.accept_step(step);
@@ -145,6 +156,7 @@ impl ServiceDriver {
     }
 
     fn accept_step(&mut self, step: Step) {
+        self.durable_batch_len += step.events.iter().filter(|it| it.kind.is_durable()).count();
         let spare_buffers = self.outbox.hold_into(step, &mut self.ready_replies, &mut self.batch);
         self.server.reuse(spare_buffers);
     }

@@ -35,7 +35,12 @@ const PENDING_EVENTS_MAX: usize = 65_536;
 
 /// The backoff after failed writes: the first delay, and the longest.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+const RETRY_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// While writes fail, the next batch has at most this many events that must be durable, which is
+/// less than half of a segment of the log. A larger batch might not fit into the first space that
+/// becomes free, and would fail again and again.
+const PENDING_EVENTS_WHILE_FAILING_MAX: usize = 2_048;
 
 /// The minimum interval between log messages about replies that cannot be sent. Any peer can cause
 /// such errors, so they are not logged one by one.
@@ -161,7 +166,10 @@ impl ServiceLoop {
     /// Receives the datagrams that have arrived. Returns whether there may be more.
     fn receive(&mut self, incoming: &mut ReceiveBatch) -> anyhow::Result<bool> {
         for _ in 0..RECEIVES_PER_TURN_MAX {
-            if self.driver.batch_len() >= PENDING_EVENTS_MAX {
+            let is_failing = self.retry.is_some();
+            if self.driver.batch_len() >= PENDING_EVENTS_MAX
+                || is_failing && self.driver.durable_batch_len() >= PENDING_EVENTS_WHILE_FAILING_MAX
+            {
                 return Ok(false);
             }
             match incoming.receive(&self.socket) {

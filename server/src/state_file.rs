@@ -1,6 +1,7 @@
 //! `server_state.json`: the complete state in readable form.
 //!
-//! - It is replaced atomically, by a rename, and only its owner can read it.
+//! - It is replaced atomically, by a rename, and only its owner can read it. An incomplete new file
+//!   is removed at once, or at the next start: it would occupy a disk that is full.
 //! - The server reads it in one case only: if the log is lost, it bounds the tokens and log indices
 //!   that clients may have seen.
 
@@ -64,15 +65,32 @@ pub fn write(dir: &Path, state: &State) -> io::Result<()> {
         state,
         secrets: secrets.collect(),
     };
-    let path = dir.join(TEMP_FILE_NAME);
     // An existing temporary file may be a symlink or readable by others, so it is never reused.
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
+    remove_incomplete(dir)?;
+    let written = replace(dir, &contents);
+    if written.is_err() {
+        // The first error is the cause.
+        let _ = remove_incomplete(dir);
     }
+    written
+}
+
+/// Removes the new file that a crash or a full disk has left incomplete, if there is one.
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn remove_incomplete(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(TEMP_FILE_NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn replace(dir: &Path, contents: &StateFile<'_>) -> io::Result<()> {
+    let path = dir.join(TEMP_FILE_NAME);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     let mut file = BufWriter::new(file);
-    serde_json::to_writer_pretty(&mut file, &contents)?;
+    serde_json::to_writer_pretty(&mut file, contents)?;
     file.write_all(b"\n")?;
     file.into_inner()?.sync_all()?;
     fs::rename(&path, dir.join(FILE_NAME))?;

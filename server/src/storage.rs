@@ -114,6 +114,7 @@ impl Storage {
             }
             Err(AppendError::Write(cause)) => {
                 warn!(%cause, "server cannot write the log and refuses requests; free disk space");
+                self.published.record_write_failure();
                 let state = self.published.state();
                 self.send_completion(Completion::WriteFailed(Box::new(state.into())));
                 Ok(())

@@ -23,5 +23,6 @@ pub mod process;
 pub mod relay;
 pub mod rng;
 pub mod server;
+pub mod small_disk;
 pub mod storm;
 pub mod wait;

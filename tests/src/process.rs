@@ -80,6 +80,18 @@ impl Process {
         kill_process(self.pid(), signal).expect("a child can be signalled");
     }
 
+    /// Returns the resident memory of the process in KiB.
+    ///
+    /// # Panics
+    /// If the process has ended.
+    pub fn resident_kb(&self) -> u64 {
+        let pid = self.pid().as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        let number = line.split_whitespace().nth(1).and_then(|number| number.parse().ok());
+        number.expect("a number of KiB")
+    }
+
     /// Kills the process, which cannot react, as in a power failure.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);

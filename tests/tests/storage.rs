@@ -1,20 +1,17 @@
 //! Storage: a journal or a file that is damaged, missing or modified, and a disk that is full.
 
-use std::env;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use leasehold_tests::client::{RawClient, expect_code, number};
 use leasehold_tests::command::leasehold;
-use leasehold_tests::log::log;
 use leasehold_tests::server::Server;
+use leasehold_tests::small_disk::SmallDisk;
 use leasehold_tests::wait::wait_for;
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// The longest lease that the servers of these tests grant.
 const LEASE_MAX: Duration = Duration::from_secs(3);
@@ -218,17 +215,10 @@ fn an_append_that_cannot_be_written_is_not_acknowledged() {
     expect_recovery(&mut server, &mut client, held, acknowledged);
 }
 
-/// This mounts a small file system, for which it needs the privileges of root. Without them it
-/// fails, unless the variable `LEASEHOLD_SKIP_MOUNT` permits to skip it.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
-    if env::var_os("LEASEHOLD_SKIP_MOUNT").is_some() {
-        log("disk", "skipped because LEASEHOLD_SKIP_MOUNT is set");
-        return;
-    }
-    let directory = TempDir::new().unwrap();
-    let disk = SmallDisk::mount(directory.path());
-    let mut server = Server::start_in(&directory.path().join("data"), &[]);
+    let Some(disk) = SmallDisk::mount() else { return };
+    let mut server = Server::start_in(&disk.path().join("data"), &[]);
     let mut client = RawClient::connect("C1", server.udp());
     let held = client.acquire("f");
     client.append_ok("f", held, "before\n");
@@ -268,44 +258,4 @@ fn expect_recovery(server: &mut Server, client: &mut RawClient, held: u64, befor
     server.kill_and_restart();
     client.append_ok("f", held, "again\n");
     server.data_dir().expect_contents("f", &(expected + "again\n"));
-}
-
-/// A file system of a few megabytes. Unmounted when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path) -> Self {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=16m", "none"]).arg(path);
-        assert!(
-            mount.status().is_ok_and(|status| status.success()),
-            "cannot mount a tmpfs: run as root, or set LEASEHOLD_SKIP_MOUNT"
-        );
-        Self(path)
-    }
-
-    fn fill(&self) {
-        let ballast = fs::File::create(self.ballast()).unwrap();
-        let chunk = [0; 4_096];
-        let mut offset = 0;
-        while ballast.write_at(&chunk, offset).is_ok_and(|len| len == chunk.len()) {
-            offset += 4_096;
-        }
-        log("disk", format_args!("full, with {offset} bytes of ballast"));
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-
-    fn ballast(&self) -> std::path::PathBuf {
-        self.0.join("ballast")
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        // Lazily, because the server may still be running if the test has failed.
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
 }

@@ -124,6 +124,11 @@ impl Published {
         let _ = self.inputs.send(Input::Events(events));
     }
 
+    /// Counts a batch of events that could not be written to the log.
+    pub fn record_write_failure(&self) {
+        self.shared.lock().record_write_failure();
+    }
+
     /// Returns the state after everything that was published.
     ///
     /// # Panics
