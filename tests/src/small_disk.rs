@@ -14,7 +14,7 @@ use crate::log::log;
 pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// Mounts a file system of 16 MiB. Returns `None` if the variable `LEASEHOLD_SKIP_MOUNT` is
+    /// Mounts a file system of 64 MiB. Returns `None` if the variable `LEASEHOLD_SKIP_MOUNT` is
     /// set: mounting needs the privileges of root.
     ///
     /// # Panics
@@ -26,7 +26,7 @@ impl SmallDisk {
         }
         let directory = TempDir::with_prefix("leasehold-").expect("a temporary directory");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=16m", "none"]).arg(directory.path());
+        mount.args(["-t", "tmpfs", "-o", "size=64m", "none"]).arg(directory.path());
         assert!(
             mount.status().is_ok_and(|status| status.success()),
             "cannot mount a tmpfs: run as root, or set LEASEHOLD_SKIP_MOUNT"
