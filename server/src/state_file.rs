@@ -176,6 +176,19 @@ mod tests {
     }
 
     #[test]
+    fn failed_write_leaves_no_incomplete_file() {
+        let dir = tempfile::tempdir().unwrap();
+        // Renaming a file to the name of a directory fails, after the file was written.
+        fs::create_dir(dir.path().join(FILE_NAME)).unwrap();
+        assert!(write(dir.path(), &state()).is_err());
+        assert!(!dir.path().join(TEMP_FILE_NAME).exists());
+        fs::write(dir.path().join(TEMP_FILE_NAME), "left by a crash").unwrap();
+        remove_incomplete(dir.path()).unwrap();
+        remove_incomplete(dir.path()).unwrap();
+        assert!(!dir.path().join(TEMP_FILE_NAME).exists());
+    }
+
+    #[test]
     fn damaged_file_yields_the_values_that_are_still_legible() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(last_known(dir.path()), LastKnown::default());

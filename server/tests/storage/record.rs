@@ -277,3 +277,25 @@ fn batch_format_is_unchanged() {
     let body = b"\xac\x02\x05\x06\x03\x02me\x01a\x07\x04\x01\x02\x01\0\0\0\0\0\0\x01\x09\x01";
     assert_eq!(encode_batch(&[event]), with_checksum(body));
 }
+
+/// Version 0.1.0 logged `storage_failed` as the final answer to a request. Such a log is read.
+#[test]
+fn logged_storage_failure_of_an_older_version_is_read() {
+    let kind = |refusal| EventKind::RequestRefused {
+        session_id: Some(SessionId::new(1)),
+        client: Some(Name::new("ann").unwrap()),
+        op: Op::CancelAcquire,
+        resource_name: Some(Name::new("a").unwrap()),
+        token: None,
+        refusal,
+        request_id: RequestId { seq: Seq::new(4), attempt: Attempt::new(0), digest: Digest(7) },
+    };
+    let event = |refusal| Event { index: LogIndex::new(9), at: Time::ZERO, kind: kind(refusal) };
+    let bytes = encode_batch(&[event(Refusal::NotWaiting)]);
+    let (from, to): (&[u8], &[u8]) = (b"\x0bnot_waiting", b"\x0estorage_failed");
+    let position = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    let mut older = [&bytes[..position], to, &bytes[position + from.len()..]].concat();
+    let checksum = crc32fast::hash(&older[5..]);
+    older[1..5].copy_from_slice(&checksum.to_le_bytes());
+    assert_eq!(decode_batch(&older).unwrap(), [event(Refusal::StorageFailed)]);
+}
