@@ -19,6 +19,7 @@ use rustix::net::sockopt;
 use tracing::{error, info};
 
 use crate::clock::Clock;
+use crate::data_dir::DataDirLock;
 use crate::http;
 use crate::published::Published;
 use crate::recovery::{self, RecoveredServer};
@@ -133,6 +134,7 @@ impl Serve {
 
 /// A running server: its threads, and the handles to observe and stop them.
 struct RunningServer {
+    _lock: DataDirLock,
     published: Published,
     data_dir: PathBuf,
     udp_address: SocketAddr,
@@ -150,11 +152,11 @@ impl RunningServer {
         recovered: RecoveredServer,
         udp: UdpSocket,
     ) -> anyhow::Result<Self> {
-        let RecoveredServer { log, files, start, .. } = recovered;
+        let RecoveredServer { lock, log, position, files, start, .. } = recovered;
         let http_listener = if serve.no_http { None } else { Some(listen_http(serve.http)?) };
         let udp_address = udp.local_addr()?;
         let clock = Clock::starting_at(start.state.last_event_at());
-        let published = Published::start(start.state.clone());
+        let published = Published::start(start.state.clone(), position);
         let (server, step) = LockServer::start(serve.config(), start, clock.now());
         let (storage, batches) = channel();
         let (completion_sender, completions) = channel();
@@ -174,6 +176,7 @@ impl RunningServer {
             published: published.clone(),
             completions: completion_sender,
             waker: Arc::clone(&waker),
+            is_snapshot_overdue: false,
         };
         let (exit_notifier, thread_exited) = tokio::sync::mpsc::unbounded_channel();
         let threads = vec![
@@ -182,6 +185,7 @@ impl RunningServer {
         ];
         let data_dir = serve.data_dir.clone();
         Ok(Self {
+            _lock: lock,
             published,
             data_dir,
             udp_address,
@@ -297,7 +301,8 @@ fn listen_http(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
 
 /// Writes the state file. A failure is only logged, because no decision depends on the file.
 fn write_state(published: &Published, dir: &Path) {
-    if let Err(error) = state_file::write(dir, &published.state()) {
+    let (state, position) = published.state_and_position();
+    if let Err(error) = state_file::write(dir, &state, position) {
         error!(%error, "server cannot write server_state.json; free disk space");
     }
 }

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use leasehold_core::event::Event;
-use leasehold_core::id::LogIndex;
+use leasehold_core::service::Durable;
 use mio::Waker;
 use tracing::{debug, error, info, warn};
 
 use crate::files::{FileStore, Flush, FlushError};
-use crate::journal::{self, AppendError, Log as _, RedbJournal};
+use crate::log::{self, AppendError, EmbeddedLog, Log as _, LogPosition};
 use crate::published::Published;
 use crate::service_loop::Completion;
 
@@ -39,7 +39,7 @@ const SNAPSHOT_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The log, the files, and the receivers of the outcomes.
 pub struct Storage {
     /// The log, which is written first.
-    pub log: RedbJournal,
+    pub log: EmbeddedLog,
     /// The files, which are written second.
     pub files: FileStore,
     /// The published state, which is updated third.
@@ -48,6 +48,8 @@ pub struct Storage {
     pub completions: Sender<Completion>,
     /// Wakes the service loop after each completion.
     pub waker: Arc<Waker>,
+    /// Whether a snapshot has failed and has to be made again.
+    pub is_snapshot_overdue: bool,
 }
 
 /// The stage of the snapshot that is being made.
@@ -56,13 +58,15 @@ enum SnapshotStage {
     Encoding(Receiver<EncodedSnapshot>),
     /// The files are being flushed.
     FlushingFiles(Arc<Flush>, Receiver<FlushedSnapshot>),
-    /// The files could not be flushed. The next attempt starts at this time.
+    /// The snapshot is being written.
+    Writing(Receiver<Result<(), AppendError>>),
+    /// The snapshot could not be made. The next attempt starts at this time.
     BackingOff(Instant),
 }
 
-/// The encoded state as of the event at `index`.
+/// The encoded state at a position of the log.
 struct EncodedSnapshot {
-    index: LogIndex,
+    position: LogPosition,
     bytes: Vec<u8>,
 }
 
@@ -101,10 +105,11 @@ impl Storage {
 
     fn store(&mut self, batch: Vec<Event>) -> anyhow::Result<()> {
         match self.log.append(&batch) {
-            Ok(durable) => {
+            Ok(position) => {
                 self.files.write(&batch);
                 self.report_writability();
-                self.published.publish(batch);
+                self.published.publish(batch, position);
+                let durable = Durable { through: position.through };
                 self.send_completion(Completion::Durable(durable));
                 Ok(())
             }
@@ -148,8 +153,8 @@ impl Storage {
     ) -> anyhow::Result<Option<SnapshotStage>> {
         match stage {
             None => {
-                let is_due = self.log.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES
-                    && !self.log.is_writing_snapshot();
+                let is_due = self.is_snapshot_overdue
+                    || self.log.bytes_since_snapshot() >= SNAPSHOT_AFTER_BYTES;
                 Ok((is_due && self.files.is_fully_written())
                     .then(|| self.start_encoding())
                     .flatten())
@@ -162,6 +167,11 @@ impl Storage {
             Some(SnapshotStage::BackingOff(retry_at)) => {
                 Ok((Instant::now() < retry_at).then_some(SnapshotStage::BackingOff(retry_at)))
             }
+            Some(SnapshotStage::Writing(written)) => match written.try_recv() {
+                Ok(result) => self.finish_writing(result),
+                Err(TryRecvError::Empty) => Ok(Some(SnapshotStage::Writing(written))),
+                Err(TryRecvError::Disconnected) => Ok(None),
+            },
             Some(SnapshotStage::FlushingFiles(flush, flushed)) => match flushed.try_recv() {
                 Ok(flushed) => self.finish_flushing(&flush, flushed),
                 Err(TryRecvError::Empty) => Ok(Some(SnapshotStage::FlushingFiles(flush, flushed))),
@@ -177,11 +187,8 @@ impl Storage {
         debug!("server starts a snapshot");
         let published = self.published.clone();
         let encode = move || {
-            let state = published.state();
-            EncodedSnapshot {
-                index: state.applied_index(),
-                bytes: journal::encode_snapshot(&state),
-            }
+            let (state, position) = published.state_and_position();
+            EncodedSnapshot { position, bytes: log::encode_state(&state) }
         };
         run_in_thread(encode).map(SnapshotStage::Encoding)
     }
@@ -224,8 +231,32 @@ impl Storage {
                 return Err(error).context("cannot flush the guarded files");
             }
         }
-        self.log.begin_snapshot(snapshot.index, snapshot.bytes);
-        Ok(None)
+        let writer = self.log.begin_snapshot();
+        // It is made again unless it is written.
+        self.is_snapshot_overdue = true;
+        let write = move || writer.write(&snapshot.position, &snapshot.bytes);
+        Ok(run_in_thread(write).map(SnapshotStage::Writing))
+    }
+
+    fn finish_writing(
+        &mut self,
+        result: Result<(), AppendError>,
+    ) -> anyhow::Result<Option<SnapshotStage>> {
+        match result {
+            Ok(()) => {
+                debug!("the snapshot is complete");
+                self.is_snapshot_overdue = false;
+                Ok(None)
+            }
+            Err(AppendError::Write(cause)) => {
+                warn!(%cause, "server cannot write a snapshot; free disk space");
+                Ok(Some(SnapshotStage::BackingOff(Instant::now() + SNAPSHOT_RETRY_DELAY)))
+            }
+            Err(AppendError::Flush(cause)) => {
+                error!(%cause, "server stops: a flush of a snapshot failed; check the disk");
+                Err(cause).context("cannot flush a snapshot")
+            }
+        }
     }
 
     fn send_completion(&self, completion: Completion) {

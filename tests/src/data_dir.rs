@@ -25,9 +25,19 @@ impl DataDir {
         self.0.join("files").join(name)
     }
 
-    /// Returns the path of the journal.
-    pub fn journal_path(&self) -> PathBuf {
-        self.0.join("journal.redb")
+    /// Returns the path of the log, a directory.
+    pub fn log_path(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// Returns the paths of the log's segments, the newest last.
+    pub fn segment_paths(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.log_path()).expect("the log can be listed");
+        let paths = entries.map(|entry| entry.expect("the log can be listed").path());
+        let mut segments: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|it| it == "segment")).collect();
+        segments.sort();
+        segments
     }
 
     /// Returns the path of the state file, which the server writes for people to read.
@@ -55,7 +65,7 @@ impl DataDir {
 
     /// Waits until a guarded file has exactly these contents.
     ///
-    /// The server acknowledges an append when it is in the journal, shortly before it is in the
+    /// The server acknowledges an append when it is in the log, shortly before it is in the
     /// file. A missing end is therefore waited for; anything else that differs is final.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ use crate::command::leasehold;
 use crate::data_dir::DataDir;
 use crate::log::log;
 use crate::process::Process;
-use crate::wait::WAIT_LIMIT;
+use crate::wait::{WAIT_LIMIT, wait_for};
 
 /// How long to wait before a port is tried again that another socket uses.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -102,6 +102,24 @@ impl Server {
         let status = process.wait_within(WAIT_LIMIT).expect("the server refuses to start");
         let (stdout, stderr) = process.remaining_output();
         (status, stdout + &stderr)
+    }
+
+    /// Starts the program and kills it as soon as `condition` holds for the data directory, before
+    /// the server is ready.
+    ///
+    /// # Panics
+    /// If the condition does not hold, or the program exits.
+    #[track_caller]
+    pub fn start_and_kill_when(&mut self, condition: impl Fn(&DataDir) -> bool) {
+        assert!(self.process.is_none(), "the server is already running");
+        let mut command = leasehold();
+        self.add_arguments(&mut command);
+        let mut process = Process::start("server", &mut command);
+        wait_for("the condition to kill the server", || {
+            assert!(process.try_wait().is_none(), "the server has exited");
+            condition(&self.data_dir()).then_some(())
+        });
+        process.kill();
     }
 
     /// Kills the server, as a power failure does.
