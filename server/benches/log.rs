@@ -11,7 +11,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use leasehold_core::event::Event;
 use leasehold_core::id::LogIndex;
 use leasehold_core::state::State;
-use leasehold_server::log::{self, Genesis, Log as _, decode_batch, encode_batch};
+use leasehold_server::log::{self, FileChecksums, Genesis, Log as _, decode_batch, encode_batch};
 use tempfile::TempDir;
 
 use fixtures::LockCycles;
@@ -64,7 +64,12 @@ fn append_on_disk(bencher: Bencher<'_, '_>, count: usize) {
 
 fn append(bencher: Bencher<'_, '_>, count: usize, dir: &TempDir) {
     let (state, last_index) = (&State::default(), LogIndex::default());
-    let genesis = Genesis { state, last_index, follows_data_loss: false };
+    let genesis = Genesis {
+        state,
+        file_checksums: &FileChecksums::new(),
+        last_index,
+        follows_data_loss: false,
+    };
     log::create(dir.path(), &genesis).expect("cannot create the log");
     let loaded = log::read(dir.path(), &[]).expect("cannot read the log");
     let (mut log, _) = log::resume(dir.path(), loaded).expect("cannot open the log");

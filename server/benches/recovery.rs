@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use leasehold_core::id::LogIndex;
 use leasehold_core::state::State;
-use leasehold_server::log::{self, Genesis, Log as _};
+use leasehold_server::log::{self, FileChecksums, Genesis, Log as _};
 use tempfile::TempDir;
 
 use fixtures::LockCycles;
@@ -29,7 +29,12 @@ fn main() {
 fn log_with_events(count: usize) -> TempDir {
     let dir = temp_dirs::in_memory();
     let (state, last_index) = (&State::default(), LogIndex::default());
-    let genesis = Genesis { state, last_index, follows_data_loss: false };
+    let genesis = Genesis {
+        state,
+        file_checksums: &FileChecksums::new(),
+        last_index,
+        follows_data_loss: false,
+    };
     log::create(dir.path(), &genesis).expect("cannot create the log");
     let loaded = log::read(dir.path(), &[]).expect("cannot read the log");
     let (mut log, _) = log::resume(dir.path(), loaded).expect("cannot open the log");

@@ -13,6 +13,7 @@ pub mod http;
 pub mod log;
 pub mod published;
 pub mod recovery;
+pub mod restore;
 pub mod serve;
 pub mod service_driver;
 pub mod service_loop;

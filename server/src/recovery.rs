@@ -18,9 +18,10 @@ use tracing::{info, warn};
 
 use crate::clock::{unix_micros, unix_millis};
 use crate::data_dir::DataDirLock;
-use crate::files::{FileStore, compare_files, regular_file_lengths};
+use crate::files::{FileStore, compare_files, extend_checksums, regular_file_lengths};
 use crate::log::{
-    self, EmbeddedLog, Genesis, Loaded, LogPosition, OpenError, Recovered, Witness, convert,
+    self, EmbeddedLog, FileChecksums, Genesis, Loaded, LogPosition, OpenError, Recovered, Witness,
+    convert,
 };
 use crate::state_file::{self, LastKnown, StateFile};
 
@@ -42,6 +43,8 @@ pub struct RecoveredServer {
     pub position: LogPosition,
     /// The files, consistent with the log.
     pub files: FileStore,
+    /// The checksums of the files in the log's snapshot.
+    pub file_checksums: FileChecksums,
     /// The parameters to start the service with.
     pub start: StartParams,
     /// Whether the contents of the previous log are lost. Clients may then still believe in leases
@@ -169,22 +172,25 @@ fn prepare_log(dir: &Path) -> Result<Loaded, Unusable> {
             let reason = format!("it is missing, although {evidence}");
             return Err(Unusable::Loss { reason, known: Default::default() });
         } else {
-            let (state, last_index) = (&State::default(), LogIndex::default());
-            log::create(dir, &Genesis { state, last_index, follows_data_loss: false })?;
+            create_log(dir, &dir.join(FILES), &State::default(), LogIndex::default(), false)?;
         }
     }
     set_old_log_aside(dir)?;
     examine(dir)
 }
 
-/// Converts the log of an older version. Until the new log exists completely, the old one counts.
-fn convert_log(dir: &Path) -> Result<(), Unusable> {
+/// Reads the log of an older version and checks it against the state file and the files.
+///
+/// # Errors
+/// As [`examine`].
+pub fn examine_old(dir: &Path) -> Result<Recovered, Unusable> {
     let old = convert::read(dir)?;
     let recovered = Recovered {
         state: old.state,
         last_index: old.last_index,
         position: LogPosition::default(),
         appends: old.appends,
+        file_checksums: FileChecksums::new(),
         event_count: 0,
         follows_data_loss: false,
         notes: Vec::new(),
@@ -194,14 +200,34 @@ fn convert_log(dir: &Path) -> Result<(), Unusable> {
         StateFile::Missing | StateFile::Damaged(_) => {}
     }
     check_files(dir, &recovered)?;
-    let Recovered { state, last_index, appends, .. } = recovered;
+    Ok(recovered)
+}
+
+/// Converts the log of an older version. Until the new log exists completely, the old one counts.
+///
+/// # Errors
+/// As [`examine`], or if something cannot be written.
+pub fn convert_log(dir: &Path) -> Result<(), Unusable> {
+    let Recovered { state, last_index, appends, .. } = examine_old(dir)?;
     // The new log begins with a snapshot, so the appends must be durable in the files.
     FileStore::open(&dir.join(FILES))
         .and_then(|mut files| Ok(files.repair(&state, &appends)?))
         .map_err(Unusable::Failure)?;
-    log::create(dir, &Genesis { state: &state, last_index, follows_data_loss: false })?;
+    create_log(dir, &dir.join(FILES), &state, last_index, false)?;
     info!(sessions = state.sessions().len(), "server has converted the log of an older version");
     Ok(())
+}
+
+fn create_log(
+    dir: &Path,
+    files: &Path,
+    state: &State,
+    last_index: LogIndex,
+    follows_data_loss: bool,
+) -> io::Result<()> {
+    let lengths = state.files().iter().map(|(name, file)| (name, file.len()));
+    let file_checksums = &extend_checksums(files, lengths, &FileChecksums::new());
+    log::create(dir, &Genesis { state, file_checksums, last_index, follows_data_loss })
 }
 
 /// Renames the log of an older version once there is a new one.
@@ -221,7 +247,8 @@ fn evidence_of_use(dir: &Path) -> io::Result<Option<String>> {
         let is_evidence = name == state_file::FILE_NAME
             || name == RESTORING
             || name.contains(SET_ASIDE)
-            || name.starts_with("journal.") && !name.ends_with(".new");
+            // An old version that was stopped at its first start leaves `journal.redb.new`.
+            || name.starts_with("journal.") && name != "journal.redb.new";
         if is_evidence {
             return Ok(Some(format!("{name} shows that there was one")));
         }
@@ -238,7 +265,8 @@ fn resume(dir: &Path, lock: DataDirLock, loaded: Loaded) -> anyhow::Result<Recov
     for note in &recovered.notes {
         warn!("recovery of the log: {note}");
     }
-    let Recovered { state, last_index, position, event_count: events, .. } = recovered;
+    let Recovered { state, last_index, position, file_checksums, .. } = recovered;
+    let events = recovered.event_count;
     info!(events, sessions = state.sessions().len(), locks = state.locks().len(), "recovered");
     let data_lost = recovered.follows_data_loss;
     let start = StartParams {
@@ -247,51 +275,46 @@ fn resume(dir: &Path, lock: DataDirLock, loaded: Loaded) -> anyhow::Result<Recov
         token_floor: Token::default(),
         unix_ms: unix_millis(),
     };
-    Ok(RecoveredServer { lock, log, position, files, start, data_lost })
+    Ok(RecoveredServer { lock, log, position, files, file_checksums, start, data_lost })
 }
 
 /// Replaces the log by one that starts from the files as they are, with tokens and log indices that
 /// no client has seen. The old log is kept.
 fn replace_log(dir: &Path, known: (Token, LogIndex)) -> anyhow::Result<()> {
     let floors = Floors::default().above(known.0, known.1).above_state_files(dir)?;
-    let lengths = file_lengths(&dir.join(FILES))?;
+    let files = dir.join(FILES);
     let prepared = dir.join(RESTORING);
     remove_dir_if_exists(&prepared)?;
     fs::create_dir(&prepared)?;
-    create_log_after_loss(&prepared, lengths, &floors)?;
+    create_log_after_loss(&prepared, &files, &floors)?;
     let old_parts = [log::DIRECTORY, convert::DATABASE, convert::TAIL, state_file::FILE_NAME];
-    set_aside(dir, &old_parts)?;
+    for path in set_aside(dir, &old_parts)? {
+        warn!(path = %path.display(), "server keeps what is replaced");
+    }
     install(&prepared, dir, &[log::DIRECTORY])
 }
 
 /// Returns the lengths of the regular files in a directory. After a loss, nothing else is known
 /// about them.
-///
-/// # Errors
-/// If the directory cannot be read.
-pub fn file_lengths(dir: &Path) -> io::Result<Vec<(Name, u64)>> {
+fn file_lengths(dir: &Path) -> io::Result<Vec<(Name, u64)>> {
     let mut lengths = Vec::new();
     for (name, len) in regular_file_lengths(dir)? {
-        match len {
-            Some(len) => lengths.push((name, len)),
-            None => warn!(%name, "server ignores an entry of files/: not a regular file"),
+        if let Some(len) = len {
+            lengths.push((name, len));
+        } else {
+            warn!(%name, "server ignores an entry of files/: not a regular file");
         }
     }
     Ok(lengths)
 }
 
-/// Creates a log in an empty directory that starts from files of these lengths, after a loss.
+/// Creates a log in a directory that starts from the files in another one, after a loss.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn create_log_after_loss(
-    dir: &Path,
-    lengths: impl IntoIterator<Item = (Name, u64)>,
-    floors: &Floors,
-) -> anyhow::Result<()> {
-    let state = State::after_data_loss(lengths, floors.index, floors.token);
-    let last_index = floors.index;
-    log::create(dir, &Genesis { state: &state, last_index, follows_data_loss: true })
+pub fn create_log_after_loss(dir: &Path, files: &Path, floors: &Floors) -> anyhow::Result<()> {
+    let state = State::after_data_loss(file_lengths(files)?, floors.index, floors.token);
+    create_log(dir, files, &state, floors.index, true)
         .with_context(|| format!("cannot create a log in {}", dir.display()))
 }
 
@@ -354,7 +377,6 @@ pub fn set_aside(dir: &Path, names: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
         if from.exists() {
             fs::rename(&from, &to)
                 .with_context(|| format!("cannot keep {} aside", from.display()))?;
-            warn!(path = %to.display(), "server keeps what is replaced");
             kept.push(to);
         }
     }

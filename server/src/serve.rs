@@ -16,13 +16,14 @@ use leasehold_core::time::Millis;
 use leasehold_core::wire::MacKey;
 use mio::Waker;
 use rustix::net::sockopt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::data_dir::DataDirLock;
 use crate::http;
 use crate::published::Published;
-use crate::recovery::{self, RecoveredServer};
+use crate::recovery::{self, FILES, RecoveredServer};
 use crate::service_driver;
 use crate::service_loop::{Command, ServiceLoop, ServiceLoopParts};
 use crate::state_file;
@@ -152,7 +153,7 @@ impl RunningServer {
         recovered: RecoveredServer,
         udp: UdpSocket,
     ) -> anyhow::Result<Self> {
-        let RecoveredServer { lock, log, position, files, start, .. } = recovered;
+        let RecoveredServer { lock, log, position, files, file_checksums, start, .. } = recovered;
         let http_listener = if serve.no_http { None } else { Some(listen_http(serve.http)?) };
         let udp_address = udp.local_addr()?;
         let clock = Clock::starting_at(start.state.last_event_at());
@@ -176,6 +177,8 @@ impl RunningServer {
             published: published.clone(),
             completions: completion_sender,
             waker: Arc::clone(&waker),
+            files_path: serve.data_dir.join(FILES),
+            file_checksums: Arc::new(file_checksums),
             is_snapshot_overdue: false,
         };
         let (exit_notifier, thread_exited) = tokio::sync::mpsc::unbounded_channel();
@@ -222,6 +225,8 @@ impl RunningServer {
                 let _ = http_stopped.await;
             }))
         });
+        // Before the server is ready, so that a signal that follows the ready line stops it.
+        let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let http_label =
             http_address.map_or_else(|| "off".to_owned(), |address| address.to_string());
         eprintln!(
@@ -229,7 +234,7 @@ impl RunningServer {
             self.udp_address,
             self.data_dir.display()
         );
-        self.wait_for_stop().await?;
+        self.wait_for_stop(signals).await?;
         self.commands.send(Command::Stop).ok();
         self.waker.wake().context("cannot wake the event loop")?;
         let result = self.join().await;
@@ -241,10 +246,10 @@ impl RunningServer {
     }
 
     /// Waits for a signal, or for a thread to end by itself. Writes the state file meanwhile.
-    async fn wait_for_stop(&mut self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    async fn wait_for_stop(
+        &mut self,
+        (mut interrupt, mut terminate): (Signal, Signal),
+    ) -> anyhow::Result<()> {
         let mut state_file_interval = tokio::time::interval(STATE_FILE_INTERVAL);
         state_file_interval.tick().await;
         loop {

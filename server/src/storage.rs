@@ -8,6 +8,7 @@
 //! - Snapshots are encoded and files are flushed in other threads, so the storage thread never
 //!   waits for them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
@@ -19,8 +20,8 @@ use leasehold_core::service::Durable;
 use mio::Waker;
 use tracing::{debug, error, info, warn};
 
-use crate::files::{FileStore, Flush, FlushError};
-use crate::log::{self, AppendError, EmbeddedLog, Log as _, LogPosition};
+use crate::files::{FileStore, Flush, FlushError, extend_checksums};
+use crate::log::{self, AppendError, EmbeddedLog, FileChecksums, Log as _, LogPosition};
 use crate::published::Published;
 use crate::service_loop::Completion;
 
@@ -48,6 +49,10 @@ pub struct Storage {
     pub completions: Sender<Completion>,
     /// Wakes the service loop after each completion.
     pub waker: Arc<Waker>,
+    /// The directory of the files.
+    pub files_path: PathBuf,
+    /// The checksums of the files in the last snapshot.
+    pub file_checksums: Arc<FileChecksums>,
     /// Whether a snapshot has failed and has to be made again.
     pub is_snapshot_overdue: bool,
 }
@@ -68,6 +73,7 @@ enum SnapshotStage {
 struct EncodedSnapshot {
     position: LogPosition,
     bytes: Vec<u8>,
+    file_checksums: Arc<FileChecksums>,
 }
 
 /// A snapshot, and the result of the flush that must precede it.
@@ -186,9 +192,13 @@ impl Storage {
     fn start_encoding(&self) -> Option<SnapshotStage> {
         debug!("server starts a snapshot");
         let published = self.published.clone();
+        let (path, previous) = (self.files_path.clone(), Arc::clone(&self.file_checksums));
         let encode = move || {
             let (state, position) = published.state_and_position();
-            EncodedSnapshot { position, bytes: log::encode_state(&state) }
+            let lengths = state.files().iter().map(|(name, file)| (name, file.len()));
+            let file_checksums = extend_checksums(&path, lengths, &previous);
+            let bytes = log::encode_state(&state, file_checksums.clone());
+            EncodedSnapshot { position, bytes, file_checksums: Arc::new(file_checksums) }
         };
         run_in_thread(encode).map(SnapshotStage::Encoding)
     }
@@ -234,6 +244,7 @@ impl Storage {
         let writer = self.log.begin_snapshot();
         // It is made again unless it is written.
         self.is_snapshot_overdue = true;
+        self.file_checksums = Arc::clone(&snapshot.file_checksums);
         let write = move || writer.write(&snapshot.position, &snapshot.bytes);
         Ok(run_in_thread(write).map(SnapshotStage::Writing))
     }

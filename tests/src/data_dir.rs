@@ -45,6 +45,19 @@ impl DataDir {
         self.0.join("server_state.json")
     }
 
+    /// Copies the directory, with everything in it, to a path that does not exist.
+    pub fn copy_to(&self, path: &Path) {
+        copy_directory(&self.0, path);
+    }
+
+    /// Returns the paths of all regular files in the directory.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        collect_files(&self.0, &mut files);
+        files.sort();
+        files
+    }
+
     /// Returns the contents of a guarded file, or an empty string if the file does not exist.
     pub fn contents(&self, name: &str) -> String {
         let bytes = fs::read(self.file_path(name)).unwrap_or_default();
@@ -80,5 +93,32 @@ impl DataDir {
             );
             (found == contents).then_some(())
         });
+    }
+}
+
+fn entries(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).expect("the directory can be listed");
+    entries.map(|entry| entry.expect("the directory can be listed").path()).collect()
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a directory can be created");
+    for path in entries(from) {
+        let to = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy_directory(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("a file can be copied");
+        }
+    }
+}
+
+fn collect_files(path: &Path, files: &mut Vec<PathBuf>) {
+    for path in entries(path) {
+        if path.is_dir() {
+            collect_files(&path, files);
+        } else {
+            files.push(path);
+        }
     }
 }

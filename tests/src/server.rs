@@ -60,6 +60,20 @@ impl Server {
         server
     }
 
+    /// Starts a server on a directory that belongs to the test, if it does not refuse to start.
+    ///
+    /// # Errors
+    /// Returns the output of the program if it exits.
+    pub fn try_start_in(data: &Path, flags: &[&str]) -> Result<Self, String> {
+        let mut command = leasehold();
+        let addresses = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"];
+        command.arg("serve").args(addresses).arg(data).args(flags);
+        let (process, udp, http) = Self::try_start(&mut command)?;
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let data = data.to_owned();
+        Ok(Self { process: Some(process), udp, http, flags, data, temporary: None })
+    }
+
     /// Starts the server again after its process has ended, with the same directory and ports.
     pub fn restart(&mut self) {
         self.restart_with(leasehold());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use leasehold_tests::client::{RawClient, expect_code, number};
 use leasehold_tests::command::leasehold;
+use leasehold_tests::data_dir::DataDir;
 use leasehold_tests::log::log;
 use leasehold_tests::server::Server;
 use leasehold_tests::wait::wait_for;
@@ -137,7 +138,7 @@ fn an_older_copy_of_the_log_is_refused() {
     server.data_dir().expect_contents("f", "A");
     assert_eq!(server.terminate().code(), Some(0));
     let copy = TempDir::new().unwrap();
-    copy_dir(&server.data_dir().log_path(), &copy.path().join("log"));
+    DataDir::new(&server.data_dir().log_path()).copy_to(&copy.path().join("log"));
     server.restart();
     client.append_under_lock("f", "B");
     server.data_dir().expect_contents("f", "AB");
@@ -145,7 +146,7 @@ fn an_older_copy_of_the_log_is_refused() {
     let state = fs::read(server.data_dir().state_path()).unwrap();
     for keeps_state_file in [true, false] {
         fs::remove_dir_all(server.data_dir().log_path()).unwrap();
-        copy_dir(&copy.path().join("log"), &server.data_dir().log_path());
+        DataDir::new(&copy.path().join("log")).copy_to(&server.data_dir().log_path());
         if !keeps_state_file {
             fs::remove_file(server.data_dir().state_path()).unwrap();
         }
@@ -153,14 +154,6 @@ fn an_older_copy_of_the_log_is_refused() {
         server.data_dir().expect_contents("f", "AB");
     }
     fs::write(server.data_dir().state_path(), state).unwrap();
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 use leasehold_core::id::Name;
 use rustix::fs::OFlags;
 
-use super::open_regular_file;
+use super::{checksum, open_regular_file};
 use crate::log::Recovered;
 
 /// How a guarded file contradicts the log.
@@ -31,6 +31,17 @@ pub enum FileContradiction {
         /// The length of the file.
         found: u64,
     },
+    /// Its first bytes, which the log no longer contains, were changed.
+    #[error(
+        "guarded file {name} was changed in its first {len} bytes, which the log no longer \
+         contains; restore the file from a copy"
+    )]
+    Changed {
+        /// The name of the file.
+        name: Name,
+        /// The number of bytes that had this checksum.
+        len: u64,
+    },
     /// It lacks bytes that the log no longer contains, because a snapshot covers them.
     #[error(
         "guarded file {name} has only {found} bytes, and the log no longer contains the bytes \
@@ -47,10 +58,10 @@ pub enum FileContradiction {
 }
 
 /// Returns the contradictions between the files in a directory and the log. Entries that are not
-/// regular files are ignored.
+/// regular files are ignored. Reads all files.
 ///
 /// # Errors
-/// If the directory cannot be read.
+/// If the directory or a file cannot be read.
 pub fn compare_files(dir: &Path, recovered: &Recovered) -> io::Result<Vec<FileContradiction>> {
     let mut found = regular_file_lengths(dir)?;
     let mut first_appends = BTreeMap::new();
@@ -68,6 +79,11 @@ pub fn compare_files(dir: &Path, recovered: &Recovered) -> io::Result<Vec<FileCo
         } else if found < expected {
             let name = name.clone();
             contradictions.push(FileContradiction::Truncated { name, expected, found });
+        } else if let Some(checksum) = recovered.file_checksums.get(name)
+            && !checksum::matches(&File::open(dir)?, name, *checksum)?
+        {
+            let (name, len) = (name.clone(), checksum.len);
+            contradictions.push(FileContradiction::Changed { name, len });
         }
     }
     let others = found.into_iter().filter_map(|(name, found)| Some((name, found?)));

@@ -11,6 +11,7 @@
 //! - A lock is granted only after its file was verified, so that appends to anything but a regular
 //!   file are refused from the first one on.
 
+mod checksum;
 mod compare;
 mod flush;
 mod repair;
@@ -31,6 +32,7 @@ use tracing::warn;
 
 use verified::VerifiedNames;
 
+pub use checksum::extend_checksums;
 pub use compare::{FileContradiction, compare_files, regular_file_lengths};
 pub use flush::{Flush, FlushError};
 pub use repair::RepairError;

@@ -122,7 +122,7 @@ impl EmbeddedLog {
         let through = genesis.state.applied_index();
         let start = LogPosition { log_id, record: 0, chain: first_chain(log_id), through };
         if through != LogIndex::default() || genesis.follows_data_loss {
-            let state = encode_state(genesis.state);
+            let state = encode_state(genesis.state, genesis.file_checksums.clone());
             let written = snapshot::write(medium, &start, genesis.follows_data_loss, &state);
             written.map_err(io::Error::other)?;
         }

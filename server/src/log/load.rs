@@ -153,6 +153,7 @@ impl Reader {
             last_index: LogIndex::new(last_index),
             position,
             appends: std::mem::take(&mut self.appends),
+            file_checksums: snapshot.map(|it| it.file_checksums.clone()).unwrap_or_default(),
             event_count: self.event_count,
             follows_data_loss: position.record == 0
                 && snapshot.is_some_and(|snapshot| snapshot.follows_data_loss),

@@ -24,6 +24,7 @@ mod snapshot;
 mod spare;
 mod tail;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -164,6 +165,8 @@ pub struct Recovered {
     /// The appends that the log still contains, in order, to repair the files with. The others
     /// were durable in their files before a snapshot replaced them.
     pub appends: Vec<RecoveredAppend>,
+    /// The checksums of what the files contained when the snapshot was taken.
+    pub file_checksums: FileChecksums,
     /// The number of events read, in addition to the snapshot.
     pub event_count: usize,
     /// Whether the log was created after a loss of data and has not been appended to since, so
@@ -172,6 +175,18 @@ pub struct Recovered {
     /// What was noticed and does no harm.
     pub notes: Vec<String>,
 }
+
+/// The checksum of the first bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChecksum {
+    /// The number of bytes.
+    pub len: u64,
+    /// Their CRC-32, which can be continued when the file has grown.
+    pub crc32: u32,
+}
+
+/// The checksums of files. A file that could not be read has none.
+pub type FileChecksums = BTreeMap<Name, FileChecksum>;
 
 /// Bytes that belong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,6 +204,8 @@ pub struct RecoveredAppend {
 pub struct Genesis<'a> {
     /// The state, whose appends are durable in their files.
     pub state: &'a State,
+    /// The checksums of the files.
+    pub file_checksums: &'a FileChecksums,
     /// The last log index that may have been assigned.
     pub last_index: LogIndex,
     /// Whether this log takes the place of one that is lost.

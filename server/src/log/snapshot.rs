@@ -14,7 +14,7 @@ use twox_hash::XxHash3_64;
 
 use super::format::{index_in_name, number_at, segment_name, snapshot_name};
 use super::medium::Medium;
-use super::{AppendError, Chain, LogId, LogPosition};
+use super::{AppendError, Chain, FileChecksums, LogId, LogPosition};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"lhsnap\0\x01");
 
@@ -37,6 +37,7 @@ pub(super) struct Snapshot {
     pub(super) position: LogPosition,
     pub(super) follows_data_loss: bool,
     pub(super) state: State,
+    pub(super) file_checksums: FileChecksums,
 }
 
 /// Writes a snapshot on any thread, and deletes what it replaces.
@@ -51,6 +52,9 @@ struct StateAndSecrets<S> {
     state: S,
     /// Session id, key and nonce.
     secrets: Vec<(u64, String, Option<String>)>,
+    /// Absent in logs of versions up to 0.1.
+    #[serde(default)]
+    file_checksums: FileChecksums,
 }
 
 impl SnapshotWriter {
@@ -108,13 +112,13 @@ pub(super) fn prune(medium: &dyn Medium, index: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Encodes a state with the secrets of its sessions.
-pub fn encode_state(state: &State) -> Vec<u8> {
+/// Encodes a state with the secrets of its sessions and the checksums of its files.
+pub fn encode_state(state: &State, file_checksums: FileChecksums) -> Vec<u8> {
     let secrets = state.secrets().into_iter().map(|secret| {
         let nonce = secret.nonce.map(|nonce| nonce.expose().to_hex());
         (secret.session_id.number(), secret.key.expose().to_hex(), nonce)
     });
-    let contents = StateAndSecrets { state, secrets: secrets.collect() };
+    let contents = StateAndSecrets { state, secrets: secrets.collect(), file_checksums };
     serde_json::to_vec(&contents).expect("a state can be serialized")
 }
 
@@ -122,12 +126,12 @@ pub fn encode_state(state: &State) -> Vec<u8> {
 ///
 /// # Errors
 /// If the bytes are not a state.
-pub fn decode_state(json: &[u8]) -> Result<State, String> {
+pub fn decode_state(json: &[u8]) -> Result<(State, FileChecksums), String> {
     let contents: StateAndSecrets<State> =
         serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let secrets: Option<Vec<SessionSecrets>> = contents.secrets.iter().map(parse_secrets).collect();
     let secrets = secrets.ok_or("a session key or nonce is malformed")?;
-    Ok(contents.state.with_secrets(&secrets))
+    Ok((contents.state.with_secrets(&secrets), contents.file_checksums))
 }
 
 fn parse_secrets(
@@ -185,9 +189,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         chain: Chain(field(4)),
         through: LogIndex::new(field(5)),
     };
-    let state = decode_state(&contents[HEADER_LEN..])?;
+    let (state, file_checksums) = decode_state(&contents[HEADER_LEN..])?;
     if state.applied_index() > position.through {
         return Err("its state is of a later index than its header".to_owned());
     }
-    Ok(Snapshot { position, follows_data_loss: field(6) & FOLLOWS_DATA_LOSS != 0, state })
+    let follows_data_loss = field(6) & FOLLOWS_DATA_LOSS != 0;
+    Ok(Snapshot { position, follows_data_loss, state, file_checksums })
 }

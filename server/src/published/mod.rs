@@ -43,9 +43,11 @@ pub struct Published {
 #[error("the publishing thread has ended; restart the server")]
 pub struct PublisherStopped;
 
+type Inspection = Box<dyn FnOnce(&State, LogPosition) + Send>;
+
 enum Input {
     Events(Vec<Event>, LogPosition),
-    Inspect(Box<dyn FnOnce(&State, LogPosition) + Send>),
+    Inspect(Inspection),
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
 }
 

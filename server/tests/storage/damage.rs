@@ -7,7 +7,8 @@ use leasehold_core::rng::Rng;
 use leasehold_core::service::StartParams;
 use leasehold_core::state::State;
 use leasehold_server::log::{
-    EmbeddedLog, Genesis, Log, LogPosition, OpenError, Recovered, Witness, encode_state,
+    Chain, EmbeddedLog, FileChecksums, Genesis, Log, LogId, LogPosition, OpenError, Recovered,
+    Witness, encode_state,
 };
 
 use super::simulated_medium::{Files, SimulatedDisk, options};
@@ -26,7 +27,7 @@ fn write_log(workload: &Workload) -> (Vec<Files>, LogPosition) {
     for (number, batch) in workload.batches.iter().enumerate() {
         let position = log.append(batch).unwrap();
         if number == workload.batches.len() / 2 {
-            let state = encode_state(&workload.states[number + 1]);
+            let state = encode_state(&workload.states[number + 1], FileChecksums::new());
             log.begin_snapshot().write(&position, &state).unwrap();
         }
         files.push(disk.files());
@@ -207,8 +208,8 @@ fn log_that_a_witness_is_ahead_of_is_reported() {
     for (files, position) in [
         (files, ahead),
         (&history[history.len() - 8], position),
-        (files, LogPosition { chain: Default::default(), ..position }),
-        (files, LogPosition { log_id: Default::default(), ..position }),
+        (files, LogPosition { chain: Chain::default(), ..position }),
+        (files, LogPosition { log_id: LogId::default(), ..position }),
     ] {
         let error = check(files, position).unwrap_err().to_string();
         assert!(error.contains("server_state.json"), "{error}");
@@ -220,7 +221,12 @@ fn log_after_a_loss_reports_it_until_something_is_stored() {
     let disk = SimulatedDisk::default();
     let state = State::after_data_loss([], LogIndex::new(40), Token::new(7));
     let last_index = LogIndex::new(90);
-    let genesis = Genesis { state: &state, last_index, follows_data_loss: true };
+    let genesis = Genesis {
+        state: &state,
+        file_checksums: &FileChecksums::new(),
+        last_index,
+        follows_data_loss: true,
+    };
     EmbeddedLog::create_on(&disk, &genesis, options(SEGMENT_LEN)).unwrap();
     for _ in 0..2 {
         let (_, recovered) = disk.open(SEGMENT_LEN).unwrap();

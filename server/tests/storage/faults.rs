@@ -1,11 +1,11 @@
 //! Failed writes, failed flushes, and full disks.
 
 use leasehold_core::event::{Event, EventKind};
-use leasehold_core::id::LogIndex;
+use leasehold_core::id::{LogIndex, Token};
 use leasehold_core::op::DropReason;
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
-use leasehold_server::log::{AppendError, EmbeddedLog, Log, encode_state};
+use leasehold_server::log::{AppendError, EmbeddedLog, FileChecksums, Log, encode_state};
 
 use super::simulated_medium::{Files, PowerCut, SimulatedDisk, WriteFault};
 use super::wait_until;
@@ -61,7 +61,9 @@ fn failed_batch_is_never_stored_or_recovered() {
             not_stored += failures;
             let snapshot = &workload.states[workload.batches.len()];
             let position = log.append(&[]).unwrap();
-            while let Err(error) = log.begin_snapshot().write(&position, &encode_state(snapshot)) {
+            while let Err(error) =
+                log.begin_snapshot().write(&position, &encode_state(snapshot, FileChecksums::new()))
+            {
                 assert!(matches!(error, AppendError::Write(_)), "{error}");
             }
             let fault_not_reached = disk.state().write_count < failing;
@@ -163,7 +165,7 @@ fn server_can_start_on_a_full_disk() {
     let event = |index: LogIndex| Event {
         index: index.next(),
         at: workload.states[stored].last_event_at(),
-        kind: EventKind::ServerStarted { unix_ms: 1, token_floor: Default::default() },
+        kind: EventKind::ServerStarted { unix_ms: 1, token_floor: Token::default() },
     };
     let segment_len = SEGMENT_LEN;
     for start in 0..1 {
@@ -210,7 +212,7 @@ fn snapshot_waits_for_disk_space() {
     let position = log.append(&[]).unwrap();
     let state = workload.states.last().unwrap();
     let before = disk.files().names();
-    let bytes = encode_state(state);
+    let bytes = encode_state(state, FileChecksums::new());
     disk.state().len_max = Some(disk.files().len() + bytes.len() as u64 / 2);
     let error = log.begin_snapshot().write(&position, &bytes).unwrap_err();
     assert!(matches!(error, AppendError::Write(_)), "{error}");

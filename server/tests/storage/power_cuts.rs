@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leasehold_core::service::StartParams;
-use leasehold_server::log::{EmbeddedLog, Log, LogPosition, Recovered, Write, encode_state};
+use leasehold_server::log::{
+    EmbeddedLog, FileChecksums, Log, LogPosition, Recovered, Write, encode_state,
+};
 
 use super::simulated_medium::{DiskOperation, Files, PowerCut, SimulatedDisk};
 use super::workload::Workload;
@@ -74,7 +76,7 @@ fn record_workload(workload: &Workload, segment_len: u64, snapshot_every: usize)
                     break position;
                 }
             };
-            let state = encode_state(&workload.states[number + 1]);
+            let state = encode_state(&workload.states[number + 1], FileChecksums::new());
             recording.log.begin_snapshot().write(&position, &state).unwrap();
         }
         if number % 30 == 0 {

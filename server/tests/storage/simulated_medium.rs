@@ -8,7 +8,7 @@ use leasehold_core::id::LogIndex;
 use leasehold_core::rng::Rng;
 use leasehold_core::state::State;
 use leasehold_server::log::{
-    EmbeddedLog, Genesis, LogFile, Medium, OpenError, Options, Recovered, Witness,
+    EmbeddedLog, FileChecksums, Genesis, LogFile, Medium, OpenError, Options, Recovered, Witness,
 };
 
 /// A disk. Clones refer to the same disk.
@@ -108,7 +108,12 @@ impl SimulatedDisk {
 
     pub fn create(&self, segment_len: u64) {
         let (state, last_index) = (&State::default(), LogIndex::default());
-        let genesis = Genesis { state, last_index, follows_data_loss: false };
+        let genesis = Genesis {
+            state,
+            file_checksums: &FileChecksums::new(),
+            last_index,
+            follows_data_loss: false,
+        };
         EmbeddedLog::create_on(self, &genesis, options(segment_len)).unwrap();
     }
 

@@ -151,7 +151,7 @@ fn decode_snapshot(bytes: &[u8]) -> Result<State, OpenError> {
     if checksum != crc32fast::hash(json).to_le_bytes() {
         return Err(damaged("the checksum of the snapshot is wrong"));
     }
-    decode_state(json).map_err(damaged)
+    Ok(decode_state(json).map_err(damaged)?.0)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
