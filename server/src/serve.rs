@@ -27,7 +27,7 @@ use crate::recovery::{self, FILES, RecoveredServer};
 use crate::service_driver;
 use crate::service_loop::{Command, ServiceLoop, ServiceLoopParts};
 use crate::state_file;
-use crate::storage::Storage;
+use crate::storage::{Progress, Storage, StorageParts};
 
 /// How often `server_state.json` is written.
 const STATE_FILE_INTERVAL: Duration = Duration::from_secs(10);
@@ -159,19 +159,19 @@ impl RunningServer {
         let clock = Clock::starting_at(start.state.last_event_at());
         let published = Published::start(start.state.clone(), position);
         let (server, step) = LockServer::start(serve.config(), start, clock.now());
-        let (storage, batches) = channel();
+        let (batch_sender, batches) = channel();
         let (completion_sender, completions) = channel();
         let (commands, command_receiver) = channel();
         let driver = service_driver::ServiceDriver::new(key, clock, server, step);
         let parts = ServiceLoopParts {
             socket: udp,
             driver,
-            storage,
+            storage: batch_sender,
             completions,
             commands: command_receiver,
         };
         let (service_loop, waker) = ServiceLoop::new(parts)?;
-        let storage = Storage {
+        let parts = StorageParts {
             log,
             files,
             published: published.clone(),
@@ -179,11 +179,14 @@ impl RunningServer {
             waker: Arc::clone(&waker),
             files_path: serve.data_dir.join(FILES),
             file_checksums: Arc::new(file_checksums),
-            is_snapshot_overdue: false,
+            progress: Progress::default(),
         };
+        let storage = Arc::new(Storage::new(parts, batches));
+        let second_storage = Arc::clone(&storage);
         let (exit_notifier, thread_exited) = tokio::sync::mpsc::unbounded_channel();
         let threads = vec![
-            spawn("storage", exit_notifier.clone(), move || storage.run(&batches))?,
+            spawn("storage", exit_notifier.clone(), move || storage.run())?,
+            spawn("storage", exit_notifier.clone(), move || second_storage.run())?,
             spawn("service", exit_notifier, move || service_loop.run())?,
         ];
         let data_dir = serve.data_dir.clone();

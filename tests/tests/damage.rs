@@ -162,11 +162,11 @@ impl Acknowledged {
 }
 
 /// Returns a random offset of a file; usually where it is not zero.
-fn random_offset(rng: &mut Rng, path: &Path) -> Option<usize> {
+fn random_offset(rng: &mut Rng, path: &Path) -> usize {
     let bytes = fs::read(path).unwrap();
-    let used = bytes.iter().rposition(|byte| *byte != 0)? + 1;
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(bytes.len(), |last| last + 1);
     let limit = if rng.happens(800_000) { used } else { bytes.len() };
-    Some(usize::try_from(rng.below(limit as u64)).unwrap())
+    usize::try_from(rng.below(limit as u64)).unwrap()
 }
 
 fn overwrite(path: &Path, offset: usize, change: impl FnOnce(&mut [u8])) {
@@ -191,7 +191,7 @@ fn damage_randomly(killed: &Killed, count: usize, is_page: bool) {
     let (mut refused, mut harmless) = (BTreeMap::new(), 0);
     for number in 0..count {
         let path = rng.choose(&files);
-        let Some(offset) = random_offset(&mut rng, &path) else { continue };
+        let offset = random_offset(&mut rng, &path);
         let offset = if is_page { offset / PAGE * PAGE } else { offset };
         let bit = rng.below(8);
         let name = path.strip_prefix(killed.original().path()).unwrap().to_owned();
