@@ -6,10 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod batch;
+mod chain;
 mod conversion;
 mod damage;
 mod faults;
 mod files;
+mod pipeline;
 mod power_cuts;
 mod simulated_medium;
 mod workload;
