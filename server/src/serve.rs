@@ -16,16 +16,18 @@ use leasehold_core::time::Millis;
 use leasehold_core::wire::MacKey;
 use mio::Waker;
 use rustix::net::sockopt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::data_dir::DataDirLock;
 use crate::http;
 use crate::published::Published;
-use crate::recovery::{self, RecoveredServer};
+use crate::recovery::{self, FILES, RecoveredServer};
 use crate::service_driver;
 use crate::service_loop::{Command, ServiceLoop, ServiceLoopParts};
 use crate::state_file;
-use crate::storage::Storage;
+use crate::storage::{Progress, Storage, StorageParts};
 
 /// How often `server_state.json` is written.
 const STATE_FILE_INTERVAL: Duration = Duration::from_secs(10);
@@ -137,6 +139,7 @@ impl Serve {
 
 /// A running server: its threads, and the handles to observe and stop them.
 struct RunningServer {
+    _lock: DataDirLock,
     published: Published,
     data_dir: PathBuf,
     udp_address: SocketAddr,
@@ -154,38 +157,45 @@ impl RunningServer {
         recovered: RecoveredServer,
         udp: UdpSocket,
     ) -> anyhow::Result<Self> {
-        let RecoveredServer { log, files, start, .. } = recovered;
+        let RecoveredServer { lock, log, position, files, file_checksums, start, .. } = recovered;
         let http_listener = if serve.no_http { None } else { Some(listen_http(serve.http)?) };
         let udp_address = udp.local_addr()?;
         let clock = Clock::starting_at(start.state.last_event_at());
-        let published = Published::start(start.state.clone());
+        let published = Published::start(start.state.clone(), position);
         let (server, step) = LockServer::start(serve.config(), start, clock.now());
-        let (storage, batches) = channel();
+        let (batch_sender, batches) = channel();
         let (completion_sender, completions) = channel();
         let (commands, command_receiver) = channel();
         let driver = service_driver::ServiceDriver::new(key, clock, server, step);
         let parts = ServiceLoopParts {
             socket: udp,
             driver,
-            storage,
+            storage: batch_sender,
             completions,
             commands: command_receiver,
         };
         let (service_loop, waker) = ServiceLoop::new(parts)?;
-        let storage = Storage {
+        let parts = StorageParts {
             log,
             files,
             published: published.clone(),
             completions: completion_sender,
             waker: Arc::clone(&waker),
+            files_path: serve.data_dir.join(FILES),
+            file_checksums: Arc::new(file_checksums),
+            progress: Progress::default(),
         };
+        let storage = Arc::new(Storage::new(parts, batches));
+        let second_storage = Arc::clone(&storage);
         let (exit_notifier, thread_exited) = tokio::sync::mpsc::unbounded_channel();
         let threads = vec![
-            spawn("storage", exit_notifier.clone(), move || storage.run(&batches))?,
+            spawn("storage", exit_notifier.clone(), move || storage.run())?,
+            spawn("storage", exit_notifier.clone(), move || second_storage.run())?,
             spawn("service", exit_notifier, move || service_loop.run())?,
         ];
         let data_dir = serve.data_dir.clone();
         Ok(Self {
+            _lock: lock,
             published,
             data_dir,
             udp_address,
@@ -222,6 +232,8 @@ impl RunningServer {
                 let _ = http_stopped.await;
             }))
         });
+        // Before the server is ready, so that a signal that follows the ready line stops it.
+        let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let http_label =
             http_address.map_or_else(|| "off".to_owned(), |address| address.to_string());
         eprintln!(
@@ -229,7 +241,7 @@ impl RunningServer {
             self.udp_address,
             self.data_dir.display()
         );
-        self.wait_for_stop().await?;
+        self.wait_for_stop(signals).await?;
         self.commands.send(Command::Stop).ok();
         self.waker.wake().context("cannot wake the event loop")?;
         let result = self.join().await;
@@ -241,10 +253,10 @@ impl RunningServer {
     }
 
     /// Waits for a signal, or for a thread to end by itself. Writes the state file meanwhile.
-    async fn wait_for_stop(&mut self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    async fn wait_for_stop(
+        &mut self,
+        (mut interrupt, mut terminate): (Signal, Signal),
+    ) -> anyhow::Result<()> {
         let mut state_file_interval = tokio::time::interval(STATE_FILE_INTERVAL);
         state_file_interval.tick().await;
         loop {
@@ -301,7 +313,8 @@ fn listen_http(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
 
 /// Writes the state file. A failure is only logged, because no decision depends on the file.
 fn write_state(published: &Published, dir: &Path) {
-    if let Err(error) = state_file::write(dir, &published.state()) {
+    let (state, position) = published.state_and_position();
+    if let Err(error) = state_file::write(dir, &state, position) {
         error!(%error, "server cannot write server_state.json; free disk space");
     }
 }

@@ -14,12 +14,14 @@ mod event_line;
 mod lock;
 mod log;
 mod options;
+mod restore;
 mod signals;
 mod sim;
 mod status;
 mod style;
 mod tables;
 mod temporary_server;
+mod verify;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ Examples:
   leasehold status --watch                     show locks, sessions and files as they change
   leasehold sim gc-pause --without fencing     simulate a scenario with a protection disabled
   leasehold bench --own-server                 measure the performance of a server
+  leasehold verify                             check a data directory without changing it
 
 Exit codes: 0 success, 1 refused, 2 usage, 69 no reply from the server, 75 lock lost.";
 
@@ -63,6 +66,8 @@ enum Command {
     Log(log::Log),
     Sim(sim::Sim),
     Bench(bench::Bench),
+    Verify(verify::Verify),
+    Restore(restore::Restore),
 }
 
 /// Run the lock server.
@@ -118,6 +123,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Log(command) => block_on(command.run()),
         Command::Sim(command) => command.run(),
         Command::Bench(command) => block_on(command.run(is_server_given(&matches))),
+        Command::Verify(command) => command.run(),
+        Command::Restore(command) => command.run(),
     };
     result.unwrap_or_else(|error| {
         let style = Style::for_stderr();

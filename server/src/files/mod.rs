@@ -7,9 +7,12 @@
 //! - Writes that fail are retained and retried. Until they succeed, the service refuses appends to
 //!   that file, so only appends that were already in progress accumulate. Other files are not
 //!   affected.
+//! - Bytes that recovery replaces are kept in `files.replaced/`, and no file is ever truncated.
 //! - A lock is granted only after its file was verified, so that appends to anything but a regular
 //!   file are refused from the first one on.
 
+mod checksum;
+mod compare;
 mod flush;
 mod repair;
 mod verified;
@@ -18,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -29,6 +32,8 @@ use tracing::warn;
 
 use verified::VerifiedNames;
 
+pub use checksum::extend_checksums;
+pub use compare::{FileContradiction, compare_files, regular_file_lengths};
 pub use flush::{Flush, FlushError};
 pub use repair::RepairError;
 
@@ -38,6 +43,7 @@ const OPEN_FILES_MAX: usize = 256;
 /// The directory of the guarded files.
 #[derive(Debug)]
 pub struct FileStore {
+    path: PathBuf,
     dir: Arc<File>,
     open_files: BTreeMap<Name, File>,
     verified: VerifiedNames,
@@ -72,6 +78,7 @@ impl FileStore {
         let dir = File::open(path)
             .with_context(|| format!("cannot open directory {}", path.display()))?;
         Ok(Self {
+            path: path.to_owned(),
             dir: Arc::new(dir),
             open_files: BTreeMap::new(),
             verified: VerifiedNames::default(),
@@ -150,31 +157,6 @@ impl FileStore {
             Err(FlushError::Sync { source, .. }) => Err(source),
             Ok(()) => Ok(()),
         }
-    }
-
-    /// Returns the length of each file in the directory. After a loss of the log, nothing else is
-    /// known about the files.
-    ///
-    /// # Errors
-    /// If the directory cannot be read.
-    pub fn file_lengths(&mut self) -> anyhow::Result<BTreeMap<Name, u64>> {
-        let mut lengths = BTreeMap::new();
-        for entry in rustix::fs::Dir::read_from(&self.dir)? {
-            let entry = entry?;
-            let Some(name) = entry.file_name().to_str().ok().and_then(|it| Name::new(it).ok())
-            else {
-                continue;
-            };
-            match self.open_or_create(&name).and_then(File::metadata) {
-                Ok(metadata) => {
-                    lengths.insert(name, metadata.len());
-                }
-                Err(error) => {
-                    warn!(%name, %error, "server ignores an entry of files/: not a regular file");
-                }
-            }
-        }
-        Ok(lengths)
     }
 
     fn verify(&mut self, name: &Name) {

@@ -12,7 +12,7 @@ use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outb
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Request, Status};
-use leasehold_server::journal::RecoveredAppend;
+use leasehold_server::log::RecoveredAppend;
 
 /// The batches of a workload, and the state after each.
 pub struct Workload {

@@ -8,7 +8,7 @@ use leasehold_core::op::{DropReason, Op};
 use leasehold_core::refusal::{Limit, Refusal};
 use leasehold_core::secret::Secret;
 use leasehold_core::time::{Millis, Time};
-use leasehold_server::journal::{RecordError, decode_batch, encode_batch};
+use leasehold_server::log::{RecordError, decode_batch, encode_batch};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

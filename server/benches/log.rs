@@ -1,6 +1,6 @@
-//! The speed of encoding, decoding and appending batches: in memory, which measures the journal's
+//! The speed of encoding, decoding and appending batches: in memory, which measures the log's
 //! own work, and on disk, which includes flushes. `cargo bench -p leasehold-server --bench
-//! journal`.
+//! log`.
 
 #[path = "../../core/benches/fixtures/mod.rs"]
 mod fixtures;
@@ -9,7 +9,9 @@ mod temp_dirs;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use leasehold_core::event::Event;
-use leasehold_server::journal::{Log as _, RedbJournal, decode_batch, encode_batch};
+use leasehold_core::id::LogIndex;
+use leasehold_core::state::State;
+use leasehold_server::log::{self, FileChecksums, Genesis, Log as _, decode_batch, encode_batch};
 use tempfile::TempDir;
 
 use fixtures::LockCycles;
@@ -61,7 +63,16 @@ fn append_on_disk(bencher: Bencher<'_, '_>, count: usize) {
 }
 
 fn append(bencher: Bencher<'_, '_>, count: usize, dir: &TempDir) {
-    let (mut log, _) = RedbJournal::open(dir.path()).expect("cannot create the journal");
+    let (state, last_index) = (&State::default(), LogIndex::default());
+    let genesis = Genesis {
+        state,
+        file_checksums: &FileChecksums::new(),
+        last_index,
+        follows_data_loss: false,
+    };
+    log::create(dir.path(), &genesis).expect("cannot create the log");
+    let loaded = log::read(dir.path(), &[]).expect("cannot read the log");
+    let (mut log, _) = log::resume(dir.path(), loaded).expect("cannot open the log");
     let mut workload = LockCycles::new();
     bencher
         .counter(ItemsCount::new(count))
