@@ -220,7 +220,7 @@ impl RunningServer {
         });
         let http_label =
             http_address.map_or_else(|| "off".to_owned(), |address| address.to_string());
-        eprintln!(
+        crate::report!(
             "ready udp={} http={http_label} data={}",
             self.udp_address,
             self.data_dir.display()

@@ -9,7 +9,7 @@ use leasehold_client::{Client, LockGuard};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 
 use super::error::CommandError;
-use super::options::{ServerOptions, close_session, report_queue_position};
+use super::options::{ServerOptions, WaitReporter, close_session};
 use super::signals::{Signals, exit_after};
 
 /// Append to a guarded file while holding its lock.
@@ -59,8 +59,12 @@ impl Append {
             Some(wait) => client.lock_timeout(&self.file, Duration::from_millis(wait)),
             None => client.lock(&self.file),
         };
-        let acquire = acquire.on_queued(report_queue_position(self.options.verbosity, &self.file));
-        let guard = acquire.await.map_err(|error| self.error(error))?;
+        let reporter = WaitReporter::new(&self.options, &self.file);
+        let acquire = acquire.on_queued(reporter.on_queued());
+        let guard = tokio::select! {
+            guard = acquire => guard.map_err(|error| self.error(error))?,
+            never = reporter.report_silence() => match never {},
+        };
         match &self.text {
             Some(text) => self.append(&guard, text.as_bytes().to_vec()).await,
             None => self.append_input(&guard).await,
