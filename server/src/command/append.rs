@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use leasehold_client::{Client, LockGuard};
-use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
+use leasehold_core::limits::DATAGRAM_LEN_MAX;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, stdin};
 
 use super::error::CommandError;
 use super::options::{ServerOptions, WaitReporter, close_session};
 use super::signals::{Signals, exit_after};
+
+/// A longer line is refused before it is read to its end.
+const LINE_LEN_MAX: u64 = DATAGRAM_LEN_MAX as u64;
 
 /// Append to a guarded file while holding its lock.
 ///
@@ -80,12 +84,19 @@ impl Append {
         loop {
             let mut line = Vec::new();
             number += 1;
+            let mut start = (&mut input).take(LINE_LEN_MAX + 1);
             let read = tokio::select! {
-                read = input.read_until(b'\n', &mut line) => read,
+                read = start.read_until(b'\n', &mut line) => read,
                 () = guard.lost() => return Err(self.error(leasehold_client::Error::LockLost)),
             };
             match read {
                 Ok(0) => return Ok(()),
+                Ok(len) if len as u64 > LINE_LEN_MAX => {
+                    return Err(CommandError::refused(format!(
+                        "line {number} has more than {LINE_LEN_MAX} bytes and does not fit a \
+                         datagram; split it (earlier lines are in the file)"
+                    )));
+                }
                 Ok(_) => {}
                 Err(error) => {
                     let message = format!("cannot read standard input: {error}");

@@ -139,15 +139,14 @@ pub(crate) fn run() -> ExitCode {
         Command::KeepLock(command) => command.run(),
         Command::LaunchCommand(command) => command.run().map(|never| match never {}),
     };
-    let exit_code = result.unwrap_or_else(|error| {
+    standard_error::flush_log();
+    result.unwrap_or_else(|error| {
         let style = Style::for_stderr();
         if !error.is_silent() {
             report!("{} {error}", style.error("error:"));
         }
         ExitCode::from(error.exit_code())
-    });
-    standard_error::flush();
-    exit_code
+    })
 }
 
 /// Treats an environment variable that is empty as one that is not set.
@@ -155,8 +154,7 @@ fn ignore_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &clap::Arg| {
         arg.get_env().is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()))
     };
-    let command =
-        command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
     command.mut_subcommands(ignore_empty_variables)
 }
 
@@ -174,10 +172,13 @@ fn serve(command: &ServeCommand) -> Result<ExitCode, CommandError> {
         (false, false) => "info",
         (false, true) => "debug",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let directives = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|value| !value.is_empty());
+    let filter = directives
+        .and_then(|directives| EnvFilter::try_new(directives).ok())
+        .unwrap_or_else(|| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(standard_error::writer)
+        .with_writer(standard_error::log_writer)
         .with_ansi(Style::for_stderr().is_enabled())
         .with_target(false)
         .init();

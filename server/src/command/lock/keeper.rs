@@ -15,6 +15,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use leasehold_client::{Time, now};
@@ -30,8 +31,11 @@ use crate::command::error::CommandError;
 /// The longest time until a step of the clock, after a suspension, is noticed.
 const POLL_INTERVAL: Millis = Millis::from_millis(50);
 
-/// How often the keeper records which processes belong to the command.
-const RECORD_INTERVAL: Millis = Millis::from_secs(2);
+/// The shortest interval between two records of which processes belong to the command.
+const RECORD_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// The keeper spends at most this fraction of its time on these records.
+const RECORD_TIME_DIVISOR: u32 = 100;
 
 /// The supervisor's end of the connection to the keeper.
 pub(super) struct Keeper {
@@ -161,7 +165,7 @@ struct Watch {
     deadline: Time,
     released: bool,
     /// When the members of the scope are recorded again.
-    record_at: Time,
+    record_at: Instant,
 }
 
 impl KeepLock {
@@ -185,7 +189,7 @@ impl KeepLock {
             },
             deadline: Time::NEVER,
             released: false,
-            record_at: Time::ZERO,
+            record_at: Instant::now(),
         };
         watch.run().map_err(|error| to_error(&error))?;
         if !watch.released {
@@ -212,6 +216,7 @@ impl Watch {
             if left.is_zero() {
                 return Ok(());
             }
+            self.record_members();
             if !Self::is_readable(&input, left.min(POLL_INTERVAL))? {
                 continue;
             }
@@ -230,7 +235,6 @@ impl Watch {
             if self.released {
                 return Ok(());
             }
-            self.record_members();
         }
     }
 
@@ -255,14 +259,17 @@ impl Watch {
     /// Records the processes of the command, so that one that has left its group and its
     /// environment is found after its supervisor was killed.
     fn record_members(&mut self) {
-        let now = now();
-        if self.scope.group.is_none() || now < self.record_at {
+        let started = Instant::now();
+        if self.scope.group.is_none() || started < self.record_at {
             return;
         }
-        self.record_at = now + RECORD_INTERVAL;
+        // Marked processes are found at any time.
         let supervisor = self.scope.excluded.first().copied();
-        let scope = Scope { supervisor, known: Vec::new(), ..self.scope.clone() };
+        let mark = String::new();
+        let scope = Scope { supervisor, mark, known: Vec::new(), ..self.scope.clone() };
         self.scope.known = scope.members();
+        let interval = started.elapsed() * RECORD_TIME_DIVISOR;
+        self.record_at = Instant::now() + interval.max(RECORD_INTERVAL_MIN);
     }
 }
 

@@ -186,8 +186,7 @@ impl Lock {
         );
         match supervisor.run(signals).await {
             Outcome::Exited(status) => {
-                *scope =
-                    Some(Scope { excluded: vec![getpid(), keeper.pid()], ..command_scope });
+                *scope = Some(Scope { excluded: vec![getpid(), keeper.pid()], ..command_scope });
                 Ok(exit_code(status))
             }
             Outcome::LockLost => Err(CommandError::lock_lost(format!(
@@ -300,7 +299,7 @@ async fn terminating_signal(signals: &mut SignalQueue) -> Signal {
         let received = signals.next().await;
         let signal = received.signal;
         if [Signal::TSTP, Signal::TTIN, Signal::TTOU].contains(&signal) {
-            supervise::stop_self();
+            supervise::stop_self(signal);
         } else if !received.is_own()
             && ![Signal::CHILD, Signal::CONT, Signal::URG, Signal::WINCH].contains(&signal)
         {

@@ -28,7 +28,7 @@ pub(super) struct Scope {
     pub(super) supervisor: Option<Pid>,
     /// The process group of the command, which is also the process id of the command.
     pub(super) group: Option<Pid>,
-    /// The mark of the supervisor.
+    /// The mark of the supervisor. If it is empty, marks are not looked up.
     pub(super) mark: String,
     /// Never selected: the supervisor and its keeper.
     pub(super) excluded: Vec<Pid>,
@@ -134,6 +134,9 @@ mod linux {
         }
 
         fn is_marked(&self, process: &Process) -> bool {
+            if self.mark.is_empty() {
+                return false;
+            }
             // The environment of another user's process cannot be read.
             let Ok(environment) = process.environ() else { return false };
             let marks = environment.get(OsStr::new(MARK_VARIABLE)).and_then(|marks| marks.to_str());

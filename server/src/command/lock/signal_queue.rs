@@ -1,6 +1,6 @@
 //! The signals that this process receives while it supervises a command, in their order.
 //!
-//! On Linux all signals are blocked and read from a descriptor (signalfd), so that each signal that
+//! On Linux all signals are blocked and read from a descriptor (signalfd) by a thread, so that each signal that
 //! can be caught is received, with its sender. Elsewhere the named signals are received through
 //! handlers.
 
@@ -17,6 +17,21 @@ pub(super) struct Received {
 }
 
 impl Received {
+    #[cfg(target_os = "linux")]
+    fn new(info: &nix::libc::signalfd_siginfo) -> Option<Self> {
+        use rustix_libc_wrappers::process::SignalExt as _;
+
+        let signal = Signal::from_raw(info.ssi_signo.try_into().ok()?)?;
+        // The codes of signals that a process sends are not positive; see sigaction(2).
+        let sender = (info.ssi_code <= 0).then(|| i32::try_from(info.ssi_pid).ok()).flatten();
+        Some(Self { signal, sender })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn number(&self) -> i32 {
+        self.signal.as_raw()
+    }
+
     /// Whether this process sent the signal: to its own process group, or by writing to a pipe
     /// without a reader.
     pub(super) fn is_own(&self) -> bool {
@@ -36,49 +51,44 @@ fn reset_child_signal() -> Result<tokio::signal::unix::Signal, CommandError> {
 
 #[cfg(target_os = "linux")]
 pub(super) struct SignalQueue {
-    descriptor: tokio::io::unix::AsyncFd<nix::sys::signalfd::SignalFd>,
-    inherited: InheritedSignals,
+    receiver: tokio::sync::mpsc::UnboundedReceiver<Received>,
 }
 
 #[cfg(target_os = "linux")]
 impl SignalQueue {
-    /// Blocks all signals and begins to receive them. To be called before another thread is
-    /// started: it would not block them.
+    /// Blocks all signals, and starts a thread that receives them. To be called before another
+    /// thread is started: it would not block them.
     pub(super) fn open() -> Result<Self, CommandError> {
         use nix::sys::signal::SigSet;
         use nix::sys::signalfd::{SfdFlags, SignalFd};
-        use tokio::io::{Interest, unix::AsyncFd};
 
         let inherited = InheritedSignals::get();
         // The handler remains installed.
         drop(reset_child_signal()?);
         let all = SigSet::all();
         all.thread_block().map_err(cannot_receive)?;
-        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        let descriptor = SignalFd::with_flags(&all, flags).map_err(cannot_receive)?;
         let descriptor =
-            AsyncFd::register_with_interest(descriptor, Interest::READABLE).map_err(cannot_receive)?;
-        Ok(Self { descriptor, inherited })
+            SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC).map_err(cannot_receive)?;
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let receive = move || {
+            while let Ok(Some(info)) = descriptor.read_signal() {
+                let received = Received::new(&info).filter(|it| !inherited.is_ignored(it.number()));
+                if received.is_some_and(|received| sender.send(received).is_err()) {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("signals".to_owned());
+        thread.spawn(receive).map_err(cannot_receive)?;
+        Ok(Self { receiver })
     }
 
     /// Waits for the next signal that was not ignored at the start.
     pub(super) async fn next(&mut self) -> Received {
-        use rustix_libc_wrappers::process::SignalExt as _;
-
-        loop {
-            let mut ready = self.descriptor.readable().await.expect("the runtime is running");
-            let Ok(Some(info)) = ready.get_inner().read_signal() else {
-                ready.clear_ready();
-                continue;
-            };
-            let number = i32::try_from(info.ssi_signo).unwrap_or_default();
-            if self.inherited.is_ignored(number) {
-                continue;
-            }
-            let Some(signal) = Signal::from_raw(number) else { continue };
-            // The codes of signals that a process sends are not positive; see sigaction(2).
-            let sender = (info.ssi_code <= 0).then(|| i32::try_from(info.ssi_pid).ok()).flatten();
-            return Received { signal, sender };
+        match self.receiver.recv().await {
+            Some(received) => received,
+            // Reading the descriptor has failed, which it does not.
+            None => std::future::pending().await,
         }
     }
 }

@@ -12,7 +12,7 @@ use leasehold_client::{LockGuard, Time, now};
 use leasehold_core::time::Millis;
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpgrp, getpid, getppid, getsid,
-    kill_current_process_group, kill_process, kill_process_group, wait,
+    kill_current_process_group, kill_process_group, wait,
 };
 use tokio::time::sleep;
 
@@ -207,7 +207,7 @@ impl<'a> Supervisor<'a> {
             // The other processes of the job: of a pipeline, or the script that runs this program.
             let _ = kill_current_process_group(signal);
         }
-        stop_self();
+        stop_self(signal);
     }
 
     /// Sends a signal to the process group of the command. An empty group is not an error.
@@ -216,9 +216,22 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// Stops this process. Returns when it is continued, with a SIGCONT to be received.
-pub(super) fn stop_self() {
-    let _ = kill_process(getpid(), Signal::STOP);
+/// Stops this process by a signal, as the shell expects. Returns when the process is continued, with
+/// a SIGCONT to be received.
+pub(super) fn stop_self(signal: Signal) {
+    // The kernel discards the other signals if no shell could continue this process.
+    let by_shell = cfg!(target_os = "linux") && is_controlled_by_a_shell();
+    let signal = if by_shell { signal } else { Signal::STOP };
+    let Ok(signal) = nix::sys::signal::Signal::try_from(signal.as_raw()) else { return };
+    let mut mask = nix::sys::signal::SigSet::empty();
+    mask.add(signal);
+    // Sent to this thread only: the thread that receives signals does not see it. It is pending
+    // until it is unblocked.
+    let _ = nix::sys::signal::raise(signal);
+    if cfg!(target_os = "linux") {
+        let _ = mask.thread_unblock();
+        let _ = mask.thread_block();
+    }
 }
 
 /// Whether the process group of this process has a parent in the same session: a shell that can

@@ -36,7 +36,9 @@ pub(super) fn run(count: u64, sim: &Sim) -> Result<ExitCode, CommandError> {
         }
         events += outcome.trace.len() as u64;
         if shows_progress && (completed as u64).is_multiple_of(BATCH) {
-            standard_error::write(format_args!("\r{completed} of {count} storms, {events} events\u{1b}[K"));
+            standard_error::write(format_args!(
+                "\r{completed} of {count} storms, {events} events\u{1b}[K"
+            ));
         }
     }
     if shows_progress {
