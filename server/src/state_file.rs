@@ -114,7 +114,7 @@ pub fn remove_incomplete(dir: &Path) -> io::Result<()> {
     }
 }
 
-fn replace(dir: &Path, contents: &StateFile<'_>) -> io::Result<()> {
+fn replace(dir: &Path, contents: &Contents<'_>) -> io::Result<()> {
     let path = dir.join(TEMP_FILE_NAME);
     write_contents(&path, contents)?;
     fs::rename(&path, dir.join(FILE_NAME))?;

@@ -25,4 +25,6 @@ pub mod rng;
 pub mod server;
 pub mod small_disk;
 pub mod storm;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 pub mod wait;

@@ -81,6 +81,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "standard_error",
             "clock",
             "data_dir",
             "entropy",
