@@ -19,6 +19,7 @@ use rustix::net::sockopt;
 use tracing::{error, info};
 
 use crate::clock::Clock;
+use crate::datagrams;
 use crate::http;
 use crate::published::Published;
 use crate::recovery::{self, RecoveredServer};
@@ -281,6 +282,10 @@ impl RunningServer {
 fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)
         .with_context(|| format!("cannot listen on UDP address {address} (--listen)"))?;
+    if address.ip().is_unspecified() {
+        datagrams::report_local_addresses(&socket, address.is_ipv6())
+            .context("cannot ask for the addresses to which datagrams are sent")?;
+    }
     // With smaller buffers, more datagrams are lost and sent again, so a failure here is not fatal.
     let _ = sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
     // A privileged server may exceed the system's limit.
