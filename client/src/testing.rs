@@ -197,7 +197,7 @@ impl ServerThread {
             }
         }
         let entropy = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
-        self.server.handle(now(), Input::Datagram { from: Peer(from), bytes, entropy })
+        self.server.handle(now(), Input::Datagram { from: Peer::new(from), bytes, entropy })
     }
 
     /// Sends the replies at once, because nothing is written to a disk.
@@ -227,7 +227,7 @@ impl ServerThread {
             append_mac(key, &mut bytes);
         }
         // The client may have ended.
-        let _ = self.socket.send_to(&bytes, datagram.to.0);
+        let _ = self.socket.send_to(&bytes, datagram.to.address);
     }
 
     fn drops_datagram(&mut self) -> bool {

@@ -37,7 +37,7 @@
 //! let mut log = outbox.hold(step, &mut replies);
 //!
 //! let now = Time::from_millis(5);
-//! let from = Peer(([127, 0, 0, 1], 4_000).into());
+//! let from = Peer::new(([127, 0, 0, 1], 4_000).into());
 //! let bytes = br#"{"v":1,"op":"hello","client":"me","nonce":"00000000000000a1"}"#;
 //! let step = server.handle(now, Input::Datagram { from, bytes, entropy: 0x5eed });
 //! log.extend(outbox.hold(step, &mut replies));

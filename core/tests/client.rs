@@ -70,7 +70,7 @@ impl Link {
             }
         }
         for datagram in std::mem::take(&mut self.harness.replies) {
-            let client = usize::from(datagram.to.0.port());
+            let client = usize::from(datagram.to.address.port());
             self.transmit(client, &Packet::Reply(datagram.reply));
         }
     }

@@ -108,7 +108,7 @@ impl Driver {
         let replies = self.replies.iter().map(|datagram| {
             let mut bytes = Vec::new();
             datagram.encode(&mut bytes);
-            format!("{} {}", datagram.to.0, String::from_utf8(bytes).unwrap())
+            format!("{} {}", datagram.to.address, String::from_utf8(bytes).unwrap())
         });
         (&self.events, replies.collect(), format!("{:?}", self.server))
     }
@@ -241,7 +241,7 @@ impl Recorder {
         self.inputs.push((self.now, input));
         self.unflushed.extend_from_slice(&self.driver.events[first_event..]);
         for datagram in &self.driver.replies[self.handled_replies..] {
-            let client = &mut self.clients[usize::from(datagram.to.0.port())];
+            let client = &mut self.clients[usize::from(datagram.to.address.port())];
             if let Status::Welcome { session_key, .. } = &datagram.reply.status {
                 *client = TestClient { session_key: Some(*session_key), ..TestClient::default() };
             } else if let Status::Granted { lock, token, .. } = &datagram.reply.status {

@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::data_dir::DataDirLock;
+use crate::datagrams;
 use crate::http;
 use crate::published::Published;
 use crate::recovery::{self, FILES, RecoveredServer};
@@ -318,6 +319,10 @@ fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
 fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)
         .with_context(|| format!("cannot listen on UDP address {address} (--listen)"))?;
+    if address.ip().is_unspecified() {
+        datagrams::report_local_addresses(&socket, address.is_ipv6())
+            .context("cannot ask for the addresses to which datagrams are sent")?;
+    }
     // With smaller buffers, more datagrams are lost and sent again, so a failure here is not fatal.
     let _ = sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
     // A privileged server may exceed the system's limit.

@@ -3,8 +3,6 @@
 //! Events wait here until the service loop submits them to storage; replies wait until their events
 //! are durable and the loop sends them. The driver does no I/O.
 
-use std::net::SocketAddr;
-
 use leasehold_core::event::Event;
 use leasehold_core::id::{Name, Peer};
 use leasehold_core::op::DropReason;
@@ -61,15 +59,13 @@ impl ServiceDriver {
         }
     }
 
-    fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
+    fn handle_datagram(&mut self, now: Time, from: Peer, bytes: &[u8]) {
         let body = match &self.key {
             Some(key) => wire::verify_mac(key, bytes),
             None => Some(bytes),
         };
         let input = match body {
-            Some(bytes) => {
-                Input::Datagram { from: Peer(from), bytes, entropy: self.entropy.next_u128() }
-            }
+            Some(bytes) => Input::Datagram { from, bytes, entropy: self.entropy.next_u128() },
             None => Input::DatagramDropped { reason: DropReason::BadKey },
         };
         let step = self.server.handle(now, input);
@@ -145,7 +141,7 @@ impl ServiceDriver {
     /// Moves the replies that may be sent to `outgoing`, encoded and signed.
     pub fn drain_replies(&mut self, outgoing: &mut SendBatch) {
         for datagram in self.ready_replies.drain(..) {
-            outgoing.push(datagram.to.0, |bytes| {
+            outgoing.push(datagram.to, |bytes| {
                 let start = bytes.len();
                 datagram.encode(bytes);
                 if let Some(key) = &self.key {

@@ -270,7 +270,7 @@ impl ServiceLoop {
                 && !logged_recently
             {
                 self.send_error_logged_at = Some(Instant::now());
-                error!(%error, %to, "server cannot send a reply; check the network");
+                error!(%error, to = %to.address, "server cannot send a reply; check the network");
             }
         });
     }

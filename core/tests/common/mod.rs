@@ -40,7 +40,7 @@ pub fn millis(millis: u64) -> Millis {
 }
 
 pub fn peer(port: u16) -> Peer {
-    Peer(([127, 0, 0, 1], port).into())
+    Peer::new(([127, 0, 0, 1], port).into())
 }
 
 impl Harness {
@@ -231,7 +231,7 @@ fn format_reply(datagram: &Datagram) -> String {
             reply.status.code().to_owned()
         }
     };
-    format!("{} {}.{} {status}", datagram.to.0.port(), reply.request_seq, reply.attempt)
+    format!("{} {}.{} {status}", datagram.to.address.port(), reply.request_seq, reply.attempt)
 }
 
 /// Answers the hello of a client with a welcome, and returns the next request.

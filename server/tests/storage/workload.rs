@@ -116,7 +116,7 @@ impl Workload {
 
 impl Client {
     fn new(number: u16) -> Self {
-        let peer = Peer(([127, 0, 0, 1], 1_000 + number).into());
+        let peer = Peer::new(([127, 0, 0, 1], 1_000 + number).into());
         Self { peer, session: None, seq: 0, held: BTreeMap::new() }
     }
 }
