@@ -224,7 +224,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // Renaming a file to the name of a directory fails, after the file was written.
         fs::create_dir(dir.path().join(FILE_NAME)).unwrap();
-        assert!(write(dir.path(), &state()).is_err());
+        assert!(write(dir.path(), &state(), LogPosition::default()).is_err());
         assert!(!dir.path().join(TEMP_FILE_NAME).exists());
         fs::write(dir.path().join(TEMP_FILE_NAME), "left by a crash").unwrap();
         remove_incomplete(dir.path()).unwrap();
