@@ -159,7 +159,7 @@ fn release_is_retried_after_a_storage_failure() {
     assert_eq!(client.poll_request(), None, "the retry waits");
     client.handle_timers(Time::from_millis(600));
     expect_retransmission(&mut client, &release);
-    // The session lives on and would keep the lock, so the release goes on after its deadline.
+    // The session lives on and would keep the lock, so the release continues after its deadline.
     client.handle_timers(deadline);
     let outcome = CallOutcome::Refused(Refusal::StorageFailed);
     assert_eq!(completed(&mut client), Some(outcome));
@@ -255,7 +255,7 @@ fn acquire_that_fails_because_of_the_storage_leaves_no_orphaned_lock() {
     assert!(sent.iter().any(|it| it.operation == Operation::CancelAcquire { lock: name("a") }));
     let (lock, token) = (name("a"), Token::new(4));
     let status = Status::Granted { lock: lock.clone(), token, lease: millis(5_000), hold: None };
-    let last = sent.iter().rfind(|it| it.seq == acquire.seq).expect("the acquire goes on");
+    let last = sent.iter().rfind(|it| it.seq == acquire.seq).expect("the acquire continues");
     client.receive(now, Reply { request_seq: acquire.seq, attempt: last.attempt, status });
     let release = Operation::ReleaseLock { lock, token };
     assert!(requests(&mut client).iter().any(|it| it.operation == release));

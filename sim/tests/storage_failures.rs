@@ -21,6 +21,7 @@ enum Progress {
 /// Returns how many appends have come how far in a run: refused on a full disk, then the server is
 /// killed, then a write succeeds, then a newer request of the same client is executed, then a late
 /// copy of the append arrives.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the progress depends on few records")]
 fn count_progress(trace: &[Record]) -> BTreeMap<Progress, u32> {
     let mut appends: BTreeMap<(NodeId, u32), Progress> = BTreeMap::new();
     for record in trace {

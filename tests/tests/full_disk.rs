@@ -145,7 +145,7 @@ fn refused_requests_leave_memory_flat_and_service_resumes_with_some_space() {
     });
     log("disk", format_args!("the service resumed after {:?}", freed.elapsed()));
     assert_eq!(number(&appended, "offset"), "before\n".len() as u64);
-    let metrics = http::get(server.http(), "/metrics").text().to_owned();
+    let metrics = http::get(server.http(), "/metrics").text().clone();
     let failures = metrics.lines().find(|it| it.starts_with("leasehold_log_write_failures_total"));
     assert!(failures.is_some_and(|line| !line.ends_with(" 0")), "{failures:?}");
     server.kill_and_restart();

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use leasehold_tests::client::{RawClient, expect_code, number};
 use leasehold_tests::command::leasehold;
 use leasehold_tests::data_dir::DataDir;
-use leasehold_tests::log::log;
 use leasehold_tests::server::Server;
 use leasehold_tests::small_disk::SmallDisk;
 use leasehold_tests::wait::wait_for;
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// The longest lease that the servers of these tests grant.
 const LEASE_MAX: Duration = Duration::from_secs(3);

@@ -105,7 +105,7 @@ pub(super) struct Call {
     /// Whether the reply has arrived, and the call waits for an outcome query.
     pub(super) awaiting_outcome: bool,
     /// Whether the last reply was `storage_failed`. That answers a transmission and not the
-    /// request, so the call goes on.
+    /// request, so the call continues.
     pub(super) storage_failed: bool,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! - A client's sequence numbers continue from one session to the next, and begin at a random
 //!   number after a restart of the client, so a number identifies one request.
-//! - `seq_reused` and `rate_limited` are not final: they do not answer the request itself. Neither is
-//!   `storage_failed`, which answers one transmission: the request may be executed later. It must
-//!   not follow an answer that the server still knows, because it says that nothing was done.
+//! - `seq_reused` and `rate_limited` are not final: they do not answer the request itself.
+//! - `storage_failed` answers one transmission: the request may be executed later. It must not
+//!   follow an answer that the server still knows, because it says that nothing was done.
 //! - A refused request is never executed. Otherwise two replies must agree only while the server
 //!   can know the first one: as long as the session is live and the reply is cached.
 

@@ -1,8 +1,8 @@
 //! The log on a simulated disk: writes, flushes, and their failures.
 //!
 //! - A crash loses the events that are written but not flushed, unless the intervention keeps them.
-//! - After a failed write, the server restores the last durable state and replies with an error. The
-//!   events that it makes from then on are written after a delay, and may fail as well.
+//! - After a failed write, the server restores the last durable state and replies with an error.
+//!   The events that it makes from then on are written after a delay, and may fail as well.
 //! - After a failed flush, the server stops and is restarted, because it cannot know what the disk
 //!   contains.
 
