@@ -114,8 +114,8 @@ const fn absent_at(retry_at: Option<Instant>) -> Stage {
     Stage::Absent { retry_at }
 }
 
-/// Allocates a file of zeros, unless there is one already. They are written, not only reserved: otherwise the first flush of
-/// each page would also have to change the file's metadata.
+/// Allocates a file of zeros, unless there is one already. They are written, not only reserved:
+/// otherwise the first flush of each page would also have to change the file's metadata.
 pub(super) fn allocate(medium: &dyn Medium, len: u64) -> io::Result<()> {
     // On a full disk, the one of the previous run could not be replaced.
     if is_allocated(medium, len) {
