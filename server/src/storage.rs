@@ -23,9 +23,7 @@ use mio::Waker;
 use tracing::{debug, error, info, warn};
 
 use crate::files::{self, FileStore, FlushError, extend_checksums};
-use crate::log::{
-    self, AppendError, EmbeddedLog, FileChecksums, Flush, Log as _, LogPosition, Write,
-};
+use crate::log::{self, AppendError, EmbeddedLog, FileChecksums, Log as _, LogPosition, Write};
 use crate::published::Published;
 use crate::service_loop::{Completion, EventBatch};
 
@@ -169,7 +167,7 @@ impl Storage {
 
     fn flush_and_report(&self, batch: WrittenBatch) -> anyhow::Result<()> {
         let flush = batch.result.as_ref().ok().and_then(|write| write.flush.as_ref());
-        let flushed = flush.map_or(Ok(()), Flush::run);
+        let flushed = flush.map_or(Ok(()), |flush| flush.run());
         let parts = self.wait_until(|progress| progress.reported == batch.ticket);
         let Some(mut parts) = parts else { return Ok(()) };
         parts.report(batch, flushed)?;

@@ -19,10 +19,13 @@ use super::format::{
 };
 use super::load::{self, End, Loaded};
 use super::medium::{LogFile, Medium};
-use super::snapshot::{self, SnapshotWriter, encode_state};
+use super::snapshot::{self, SnapshotFileWriter, encode_state};
 use super::spare::{self, Spare};
 use super::tail::{self, UNACKNOWLEDGED_MAX};
-use super::{AppendError, Genesis, Log, LogId, LogPosition, OpenError, Recovered, Witness};
+use super::{
+    AppendError, Flush, Genesis, Log, LogId, LogPosition, OpenError, Recovered, SnapshotWriter,
+    Witness, Write,
+};
 
 /// How many log indices are reserved at a time: ten seconds of heartbeats at full load.
 const RESERVED_INDICES: u64 = 1 << 20;
@@ -81,29 +84,13 @@ struct AcknowledgedFile {
     is_flushed: bool,
 }
 
-/// A batch that was written.
-#[must_use = "a batch is durable only after its flush"]
+/// The flush of a segment.
 #[derive(Debug)]
-pub struct Write {
-    /// The position after the batch.
-    pub position: LogPosition,
-    /// The flush that makes it durable, or none if it contains nothing durable.
-    pub flush: Option<Flush>,
-}
+struct SegmentFlush(Arc<dyn LogFile>);
 
-/// A flush, to be run on any thread.
-#[derive(Debug)]
-pub struct Flush {
-    file: Arc<dyn LogFile>,
-}
-
-impl Flush {
-    /// Flushes the batch. Blocks until the disk has finished.
-    ///
-    /// # Errors
-    /// Returns [`AppendError::Flush`] if the flush fails.
-    pub fn run(&self) -> Result<(), AppendError> {
-        self.file.sync().map_err(AppendError::Flush)
+impl Flush for SegmentFlush {
+    fn run(&self) -> Result<(), AppendError> {
+        self.0.sync().map_err(AppendError::Flush)
     }
 }
 
@@ -302,8 +289,8 @@ impl Log for EmbeddedLog {
         self.encode(events, has_durable);
         self.write_record(through, reserved)?;
         self.passed = through;
-        let flush = Some(Flush { file: Arc::clone(&self.segment.file) });
-        Ok(Write { position: self.last, flush })
+        let flush: Box<dyn Flush> = Box::new(SegmentFlush(Arc::clone(&self.segment.file)));
+        Ok(Write { position: self.last, flush: Some(flush) })
     }
 
     fn acknowledge(&mut self, position: LogPosition) {
@@ -319,9 +306,9 @@ impl Log for EmbeddedLog {
         self.is_broken.store(true, Ordering::Relaxed);
     }
 
-    fn begin_snapshot(&mut self) -> SnapshotWriter {
+    fn begin_snapshot(&mut self) -> Box<dyn SnapshotWriter> {
         self.bytes_since_snapshot = 0;
-        SnapshotWriter { medium: Arc::clone(&self.medium) }
+        Box::new(SnapshotFileWriter { medium: Arc::clone(&self.medium) })
     }
 
     fn bytes_since_snapshot(&self) -> u64 {

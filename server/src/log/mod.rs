@@ -37,10 +37,10 @@ use leasehold_core::state::State;
 use serde::{Deserialize, Serialize};
 
 pub use batch::{RecordError, decode_batch, encode_batch};
-pub use embedded::{EmbeddedLog, Flush, Options, Write};
+pub use embedded::{EmbeddedLog, Options};
 pub use load::{Loaded, load};
 pub use medium::{Directory, LogFile, Medium};
-pub use snapshot::{SnapshotWriter, decode_state, encode_state};
+pub use snapshot::{decode_state, encode_state};
 
 /// The name of the log's directory in the data directory.
 pub const DIRECTORY: &str = "log";
@@ -81,7 +81,7 @@ pub trait Log: Send {
 
     /// Returns a writer of snapshots for another thread. From now on,
     /// [`Log::bytes_since_snapshot`] counts from zero.
-    fn begin_snapshot(&mut self) -> SnapshotWriter;
+    fn begin_snapshot(&mut self) -> Box<dyn SnapshotWriter>;
 
     /// Returns the number of bytes stored since a snapshot was last begun.
     fn bytes_since_snapshot(&self) -> u64;
@@ -91,6 +91,36 @@ pub trait Log: Send {
     /// # Errors
     /// Returns an [`AppendError`] if a write or a flush failed.
     fn run_maintenance(&mut self) -> Result<(), AppendError>;
+}
+
+/// A batch that was written.
+#[must_use = "a batch is durable only after its flush"]
+#[derive(Debug)]
+pub struct Write {
+    /// The position after the batch.
+    pub position: LogPosition,
+    /// The flush that makes it durable, or none if it contains nothing durable.
+    pub flush: Option<Box<dyn Flush>>,
+}
+
+/// Makes a batch durable, on any thread.
+pub trait Flush: fmt::Debug + Send {
+    /// Flushes the batch. Blocks until that has finished.
+    ///
+    /// # Errors
+    /// Returns [`AppendError::Flush`] if the flush fails.
+    fn run(&self) -> Result<(), AppendError>;
+}
+
+/// Writes a snapshot, on any thread, and deletes what it replaces.
+pub trait SnapshotWriter: fmt::Debug + Send {
+    /// Stores the state at `position`, which must be acknowledged, in the encoding of
+    /// [`encode_state`]. The appends up to there must be durable in their files: the log drops
+    /// them.
+    ///
+    /// # Errors
+    /// Returns an [`AppendError`] if the snapshot is not stored.
+    fn write(&self, position: &LogPosition, state: &[u8]) -> Result<(), AppendError>;
 }
 
 /// A position in the log: that of a record, which stands for everything before it.

@@ -14,7 +14,7 @@ use twox_hash::XxHash3_64;
 
 use super::format::{index_in_name, number_at, segment_name, snapshot_name};
 use super::medium::Medium;
-use super::{AppendError, Chain, FileChecksums, LogId, LogPosition};
+use super::{AppendError, Chain, FileChecksums, LogId, LogPosition, SnapshotWriter};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"lhsnap\0\x01");
 
@@ -40,9 +40,9 @@ pub(super) struct Snapshot {
     pub(super) file_checksums: FileChecksums,
 }
 
-/// Writes a snapshot on any thread, and deletes what it replaces.
+/// Writes a snapshot to a file.
 #[derive(Debug)]
-pub struct SnapshotWriter {
+pub(super) struct SnapshotFileWriter {
     pub(super) medium: Arc<dyn Medium>,
 }
 
@@ -57,14 +57,8 @@ struct StateAndSecrets<S> {
     file_checksums: FileChecksums,
 }
 
-impl SnapshotWriter {
-    /// Stores the state at `position`, which must be acknowledged, in the encoding of
-    /// [`encode_state`]. The appends up to there must be durable in their files: the log drops
-    /// them.
-    ///
-    /// # Errors
-    /// Returns an [`AppendError`] if the snapshot is not stored.
-    pub fn write(&self, position: &LogPosition, state: &[u8]) -> Result<(), AppendError> {
+impl SnapshotWriter for SnapshotFileWriter {
+    fn write(&self, position: &LogPosition, state: &[u8]) -> Result<(), AppendError> {
         write(&*self.medium, position, false, state)?;
         prune(&*self.medium, position.through.number()).map_err(AppendError::Write)
     }

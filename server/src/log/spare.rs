@@ -114,9 +114,13 @@ const fn absent_at(retry_at: Option<Instant>) -> Stage {
     Stage::Absent { retry_at }
 }
 
-/// Allocates a file of zeros. They are written, not only reserved: otherwise the first flush of
-/// each page would also have to change the file's metadata.
+/// Allocates a file of zeros, unless there is one already. They are written, not only reserved:
+/// otherwise the first flush of each page would also have to change the file's metadata.
 pub(super) fn allocate(medium: &dyn Medium, len: u64) -> io::Result<()> {
+    // On a full disk, the one of the previous run could not be replaced.
+    if is_allocated(medium, len) {
+        return medium.open(SPARE)?.sync();
+    }
     let fill = || {
         let file = medium.create(SPARE, len)?;
         let mut offset = 0;
@@ -133,4 +137,9 @@ pub(super) fn allocate(medium: &dyn Medium, len: u64) -> io::Result<()> {
         // Part of the space may have been taken, which the log may need elsewhere.
         let _ = medium.remove(SPARE);
     })
+}
+
+fn is_allocated(medium: &dyn Medium, len: u64) -> bool {
+    let bytes = medium.read(SPARE);
+    bytes.is_ok_and(|bytes| bytes.len() as u64 == len && bytes.iter().all(|byte| *byte == 0))
 }

@@ -1,5 +1,5 @@
-//! The chain of records: a record of another history does not fit, and the remains of a batch that a
-//! power cut has lost never become part of the log.
+//! The chain of records: a record of another history does not fit, and the remains of a batch that
+//! a power cut has lost never become part of the log.
 
 use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{LogIndex, Token};
@@ -10,7 +10,8 @@ use super::simulated_medium::{Files, SimulatedDisk};
 
 const SEGMENT_LEN: u64 = 8_192;
 
-/// Returns a batch. All batches have the same length when they are encoded, and differ by `version`.
+/// Returns a batch. All batches have the same length when they are encoded, and differ by
+/// `version`.
 fn batch(index: u64, version: u64) -> Vec<Event> {
     let kind = EventKind::ServerStarted { unix_ms: version, token_floor: Token::new(1) };
     vec![Event { index: LogIndex::new(index), at: Time::from_millis(1), kind }]

@@ -155,25 +155,56 @@ fn full_disk_is_tried_again_only_now_and_then() {
     assert!(more < 100, "{more} attempts");
 }
 
+/// Returns a batch that a server stores when it starts.
+fn start_batch(index: LogIndex) -> Vec<Event> {
+    let kind = EventKind::ServerStarted { unix_ms: 1, token_floor: Token::default() };
+    vec![Event { index, at: Time::ZERO, kind }]
+}
+
 #[test]
 fn server_can_start_on_a_full_disk() {
-    let workload = Workload::new(2, 300, 1);
-    let (disk, mut log) = new_log();
-    disk.state().len_max = Some(disk.files().len());
-    let stored = workload.batches.iter().take_while(|batch| log.append(batch).is_ok()).count();
-    drop(log);
-    let event = |index: LogIndex| Event {
-        index: index.next(),
-        at: workload.states[stored].last_event_at(),
-        kind: EventKind::ServerStarted { unix_ms: 1, token_floor: Token::default() },
-    };
-    let segment_len = SEGMENT_LEN;
-    for start in 0..1 {
-        let (mut log, recovered) = disk.open(segment_len).unwrap();
-        log.append(&[event(recovered.last_index)]).unwrap_or_else(|error| {
-            panic!("start {start} on a full disk: {error}");
-        });
+    // The part that is reserved for starts has 1 KiB.
+    let segment_len = 65_536;
+    let (disk, mut log) = SimulatedDisk::with_log(segment_len);
+    let len = disk.files().len();
+    disk.state().len_max = Some(len);
+    let mut stored = LogIndex::default();
+    while log.append(&start_batch(stored.next())).is_ok() {
+        stored = stored.next();
     }
+    for start in 0..8 {
+        drop(log);
+        let recovered;
+        (log, recovered) = disk.open(segment_len).unwrap();
+        assert_eq!(recovered.state.applied_index(), stored);
+        stored = recovered.last_index.next();
+        log.append(&start_batch(stored))
+            .unwrap_or_else(|error| panic!("start {start} on a full disk: {error}"));
+        assert!(log.append(&start_batch(stored.next())).is_err(), "only the first batch is stored");
+    }
+}
+
+#[test]
+fn segment_that_is_allocated_in_advance_is_kept_by_a_start_on_a_full_disk() {
+    let segment_len = 65_536;
+    let (disk, mut log) = SimulatedDisk::with_log(segment_len);
+    let len = disk.files().len();
+    assert_eq!(disk.files().get("spare").len() as u64, segment_len);
+    // Not even the segment that is there could be allocated again.
+    disk.state().len_max = Some(len - 1);
+    let mut index = LogIndex::new(1);
+    log.append(&start_batch(index)).unwrap();
+    drop(log);
+    let (mut log, recovered) = disk.open(segment_len).unwrap();
+    let mut appended = 0;
+    index = recovered.last_index;
+    while {
+        index = index.next();
+        log.append(&start_batch(index)).is_ok()
+    } {
+        appended += 1;
+    }
+    assert!(appended > 1_000, "two segments are filled: {appended}");
 }
 
 #[test]

@@ -240,6 +240,25 @@ fn truncated_file_gets_no_hole() {
 }
 
 #[test]
+fn bytes_of_another_program_are_not_overwritten() {
+    let (dir, mut store) = store();
+    store.write(&appends(&[(0, "one,")]));
+    for foreign in ["one,#", "one,two,#", "one,two,three,four"] {
+        fs::write(dir.path().join("files/a"), foreign).unwrap();
+        store.write(&appends(&[(4, "two,")]));
+        assert_eq!(store.take_writability_changes(), [(name("a"), false)]);
+        store.write(&appends(&[(8, "three")]));
+        assert_eq!(read(dir.path(), "a"), foreign.as_bytes());
+        // A part of the bytes may have been written before the failure.
+        fs::write(dir.path().join("files/a"), "one,t").unwrap();
+        store.retry();
+        assert_eq!(store.take_writability_changes(), [(name("a"), true)]);
+        assert_eq!(read(dir.path(), "a"), b"one,two,three");
+        fs::write(dir.path().join("files/a"), "one,").unwrap();
+    }
+}
+
+#[test]
 fn removal_of_an_open_file_is_detected() {
     let (dir, mut store) = store();
     store.write(&appends(&[(0, "one,")]));
