@@ -15,5 +15,6 @@ pub mod recovery;
 pub mod serve;
 pub mod service_driver;
 pub mod service_loop;
+pub mod standard_error;
 pub mod state_file;
 pub mod storage;

@@ -1,6 +1,7 @@
 //! `leasehold serve`: starts the parts of the server, connects them, and stops them gracefully.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::published::Published;
 use crate::recovery::{self, RecoveredServer};
 use crate::service_driver;
 use crate::service_loop::{Command, ServiceLoop, ServiceLoopParts};
+use crate::standard_error;
 use crate::state_file;
 use crate::storage::Storage;
 
@@ -92,8 +94,7 @@ impl Serve {
     pub fn run(&self) -> anyhow::Result<()> {
         self.validate()?;
         let key = self.key_file.as_deref().map(read_key).transpose()?;
-        fs::create_dir_all(&self.data_dir)
-            .with_context(|| format!("cannot create data directory {}", self.data_dir.display()))?;
+        create_data_dir(&self.data_dir)?;
         let recovered = recovery::recover(&self.data_dir, self.accept_data_loss)?;
         if recovered.data_lost {
             let lease_wait = Duration::from_millis(self.lease_max_ms);
@@ -220,7 +221,9 @@ impl RunningServer {
         });
         let http_label =
             http_address.map_or_else(|| "off".to_owned(), |address| address.to_string());
-        eprintln!(
+        // Through the queue of the log, to keep the order.
+        let _ = writeln!(
+            standard_error::log_writer(),
             "ready udp={} http={http_label} data={}",
             self.udp_address,
             self.data_dir.display()
@@ -276,6 +279,24 @@ impl RunningServer {
     fn write_state(&self) {
         write_state(&self.published, &self.data_dir);
     }
+}
+
+/// Creates the data directory if it does not exist.
+fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
+    let shown = dir.display();
+    if let Ok(target) = fs::read_link(dir) {
+        ensure!(
+            dir.exists(),
+            "data directory {shown} is a link to {}, which does not exist; create it, or choose \
+             another directory with --data-dir",
+            target.display()
+        );
+    }
+    ensure!(
+        dir.is_dir() || !dir.exists(),
+        "data directory {shown} is not a directory; choose another one with --data-dir"
+    );
+    fs::create_dir_all(dir).with_context(|| format!("cannot create data directory {shown}"))
 }
 
 fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {

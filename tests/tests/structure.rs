@@ -82,6 +82,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "standard_error",
             "clock",
             "entropy",
             "datagrams",

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use leasehold_server::serve::Serve;
+use leasehold_server::{report, standard_error};
 use tracing_subscriber::EnvFilter;
 
 use error::CommandError;
@@ -96,7 +97,7 @@ impl Verbosity {
     /// Prints a note on standard error if it is a terminal, or if `--verbose` is given.
     fn note(self, note: &str) {
         if !self.quiet && (self.verbose || io::stderr().is_terminal()) {
-            eprintln!("{}", Style::for_stderr().dim(note));
+            report!("{}", Style::for_stderr().dim(note));
         }
     }
 }
@@ -119,10 +120,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Sim(command) => command.run(),
         Command::Bench(command) => block_on(command.run(is_server_given(&matches))),
     };
+    standard_error::flush_log();
     result.unwrap_or_else(|error| {
         let style = Style::for_stderr();
         if !error.is_silent() {
-            eprintln!("{} {error}", style.error("error:"));
+            report!("{} {error}", style.error("error:"));
         }
         ExitCode::from(error.exit_code())
     })
@@ -145,7 +147,7 @@ fn serve(command: &ServeCommand) -> Result<ExitCode, CommandError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(standard_error::log_writer)
         .with_ansi(Style::for_stderr().is_enabled())
         .with_target(false)
         .init();
