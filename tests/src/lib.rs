@@ -24,4 +24,6 @@ pub mod relay;
 pub mod rng;
 pub mod server;
 pub mod storm;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 pub mod wait;

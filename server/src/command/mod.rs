@@ -11,6 +11,7 @@ mod cat;
 mod demo;
 mod error;
 mod event_line;
+mod inherited_signals;
 mod lock;
 mod log;
 mod options;
@@ -21,6 +22,8 @@ mod style;
 mod tables;
 mod temporary_server;
 
+use std::env;
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
@@ -31,6 +34,7 @@ use leasehold_server::{report, standard_error};
 use tracing_subscriber::EnvFilter;
 
 use error::CommandError;
+use inherited_signals::InheritedSignals;
 use style::Style;
 
 /// A lease-based lock server with a page that shows how it works, and its command-line clients.
@@ -64,6 +68,10 @@ enum Command {
     Log(log::Log),
     Sim(sim::Sim),
     Bench(bench::Bench),
+    #[command(hide = true)]
+    KeepLock(lock::KeepLock),
+    #[command(name = "launch-command", hide = true)]
+    Launch(lock::Launch),
 }
 
 /// Run the lock server.
@@ -100,11 +108,20 @@ impl Verbosity {
             report!("{}", Style::for_stderr().dim(note));
         }
     }
+
+    /// Prints a warning on standard error, unless `--quiet` is given.
+    fn warn(self, warning: impl fmt::Display) {
+        if !self.quiet {
+            report!("{} {warning}", Style::for_stderr().warning("warning:"));
+        }
+    }
 }
 
 /// Parses the command line and runs the command.
 pub(crate) fn run() -> ExitCode {
-    let matches = Leasehold::command().get_matches();
+    // Before any handler is installed.
+    InheritedSignals::get();
+    let matches = ignore_empty_variables(Leasehold::command()).get_matches();
     let command = match Leasehold::from_arg_matches(&matches) {
         Ok(leasehold) => leasehold.command,
         Err(error) => error.exit(),
@@ -119,6 +136,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Log(command) => block_on(command.run()),
         Command::Sim(command) => command.run(),
         Command::Bench(command) => block_on(command.run(is_server_given(&matches))),
+        Command::KeepLock(command) => command.run(),
+        Command::Launch(command) => command.run().map(|never| match never {}),
     };
     standard_error::flush_log();
     result.unwrap_or_else(|error| {
@@ -128,6 +147,15 @@ pub(crate) fn run() -> ExitCode {
         }
         ExitCode::from(error.exit_code())
     })
+}
+
+/// Treats an environment variable that is empty as one that is not set.
+fn ignore_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        arg.get_env().is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
+    command.mut_subcommands(ignore_empty_variables)
 }
 
 /// Whether the command line names a server, rather than the environment or the default.
@@ -144,7 +172,10 @@ fn serve(command: &ServeCommand) -> Result<ExitCode, CommandError> {
         (false, false) => "info",
         (false, true) => "debug",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let directives = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|value| !value.is_empty());
+    let filter = directives
+        .and_then(|directives| EnvFilter::try_new(directives).ok())
+        .unwrap_or_else(|| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(standard_error::log_writer)
