@@ -1,4 +1,7 @@
 //! `leasehold lock` at a terminal: what a person types, and what an interactive shell sees.
+//!
+//! A command that is interrupted or stopped uses no `vfork`, as `sh` does: until its child has
+//! called `exec`, `sh` cannot be stopped and may lose a SIGINT, with and without `leasehold`.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -56,15 +59,17 @@ fn a_command_can_write_to_a_terminal_that_stops_background_jobs() {
 fn ctrl_c_interrupts_the_command() {
     let server = Server::start();
     let mut terminal = shell(&server);
-    terminal.type_text("$L sh -c 'echo up $((1+1)); sleep 1000'; echo code $?\n");
+    terminal.type_text("$L bash -c 'echo up $((1+1)); sleep 1000'; echo code $?\n");
     terminal.wait_for("up 2");
     terminal.type_text("\x03");
     terminal.wait_for("code 130");
     // Also if standard input is a pipe, so that the terminal stays with the pipeline.
-    terminal.type_text("sleep 1000 | $L sh -c 'echo up $((2+1)); sleep 1000'; echo code $?\n");
+    terminal.type_text("sleep 1000 | $L bash -c 'echo up $((2+1)); sleep 1000'\n");
     terminal.wait_for("up 3");
     terminal.type_text("\x03");
-    terminal.wait_for("code 130");
+    terminal.type_text("echo after $((3 + 1))\n");
+    terminal.wait_for("after 4");
+    RawClient::connect("other", server.udp()).acquire("f");
 }
 
 #[test]
@@ -74,7 +79,7 @@ fn ctrl_z_stops_the_command_and_fg_continues_it() {
     let file = directory.path().join("pid");
     let mut terminal = shell(&server);
     terminal.type_text(&format!(
-        "$L sh -c 'echo $$ > {}; sleep 2; echo done $((1+1))'\n",
+        "$L bash -c 'echo $$ > {}; sleep 2; echo done $((1+1))'\n",
         file.display()
     ));
     let command = pid_from_file(&file);
@@ -93,7 +98,7 @@ fn a_stopped_job_loses_the_lock_and_is_not_continued() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("pid");
     let mut terminal = shell(&server);
-    terminal.type_text(&format!("$L sh -c 'echo $$ > {}; sleep 1000'\n", file.display()));
+    terminal.type_text(&format!("$L sh -c 'echo $$ > {}; exec sleep 1000'\n", file.display()));
     let command = pid_from_file(&file);
     terminal.type_text("\x1a");
     terminal.wait_for("Stopped");

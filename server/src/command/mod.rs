@@ -75,8 +75,8 @@ enum Command {
     Restore(restore::Restore),
     #[command(hide = true)]
     KeepLock(lock::KeepLock),
-    #[command(hide = true)]
-    LaunchCommand(lock::Launch),
+    #[command(name = "launch-command", hide = true)]
+    Launch(lock::Launch),
 }
 
 /// Run the lock server.
@@ -144,7 +144,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Verify(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::KeepLock(command) => command.run(),
-        Command::LaunchCommand(command) => command.run().map(|never| match never {}),
+        Command::Launch(command) => command.run().map(|never| match never {}),
     };
     standard_error::flush_log();
     result.unwrap_or_else(|error| {

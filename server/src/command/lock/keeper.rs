@@ -92,7 +92,12 @@ impl Keeper {
         }
     }
 
-    /// Tells the keeper that nothing is left to kill.
+    /// Whether the keeper kills the command by now.
+    pub(super) fn is_due(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now())
+    }
+
+    /// Reports that nothing is left to kill.
     pub(super) fn release(&mut self) {
         self.send(Instruction::Released);
     }
@@ -117,7 +122,7 @@ impl Keeper {
     }
 }
 
-/// What the supervisor tells the keeper, one line each.
+/// What the supervisor sends to the keeper, one line each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Instruction {
     Command(Pid),

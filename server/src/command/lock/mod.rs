@@ -57,8 +57,25 @@ const DRAIN_DEFAULT_DIVISOR: u64 = 10;
 /// LEASEHOLD_TOKEN. The exit code is that of the command. If the lock is lost, the process group
 /// of the command gets SIGTERM, then all of its processes get SIGKILL, before another client can
 /// hold the lock, and the exit code is 75.
+///
+/// Signals: every signal that can be caught is passed on to the process group of the command. A
+/// signal that is ignored at the start (nohup) stays ignored, also in the command.
+///
+/// Job control: the command has the terminal while this program is in the foreground. Ctrl-Z stops
+/// the command, then this program. `fg` and `bg` continue the command only if the lock is still
+/// held. A stopped job sends no heartbeats, so it loses the lock after the lease, and the command
+/// is killed.
+///
+/// If this program is killed or stopped, a second process (the keeper) kills the command: at once,
+/// or before the lease ends. On Linux that includes processes that have left the process group,
+/// such as daemons, and the commands of nested `leasehold lock`. Not covered: a process of another
+/// user (sudo), a process that the command has another program start (systemd-run, docker, at), and
+/// the processes that the command leaves behind if this program and the keeper are both killed.
+///
+/// Background processes: when the command exits, the lock is released, even if processes that the
+/// command has started still run. They are not killed; a warning on standard error lists them.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = DETAILS)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Lock {
     /// The lock.
     #[arg(allow_hyphen_values = true)]
@@ -91,29 +108,6 @@ Examples:
   leasehold lock backup -- ./backup.sh
   leasehold lock --try nightly -- make report                # exits with 1 if the lock is held
   leasehold lock --wait-ms 5000 file_0 -- sh -c 'echo $LEASEHOLD_TOKEN'";
-
-/// The long help: the examples, and what is covered.
-const DETAILS: &str = "\
-Examples:
-  leasehold lock backup -- ./backup.sh
-  leasehold lock --try nightly -- make report                # exits with 1 if the lock is held
-  leasehold lock --wait-ms 5000 file_0 -- sh -c 'echo $LEASEHOLD_TOKEN'
-
-Signals: every signal that can be caught is passed on to the process group of the command. A signal \
-that is ignored at the start (nohup) stays ignored, also in the command.
-
-Job control: the command has the terminal while this program is in the foreground. Ctrl-Z stops the \
-command, then this program. `fg` and `bg` continue the command only if the lock is still held. A \
-stopped job sends no heartbeats, so it loses the lock after the lease, and the command is killed.
-
-If this program is killed or stopped, a second process (the keeper) kills the command: at once, or \
-before the lease ends. On Linux that includes processes that have left the process group, such as \
-daemons, and the commands of nested `leasehold lock`. Not covered: a process of another user \
-(sudo), a process that the command has another program start (systemd-run, docker, at), and the \
-processes that the command leaves behind if this program and the keeper are both killed.
-
-Background processes: when the command exits, the lock is released, even if processes that the \
-command has started still run. They are not killed; a warning on standard error lists them.";
 
 /// When the command is terminated, counted back from the end of the belief.
 #[derive(Clone, Copy, Debug)]

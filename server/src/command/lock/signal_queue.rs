@@ -1,8 +1,8 @@
 //! The signals that this process receives while it supervises a command, in their order.
 //!
-//! On Linux all signals are blocked and read from a descriptor (signalfd) by a thread, so that each signal that
-//! can be caught is received, with its sender. Elsewhere the named signals are received through
-//! handlers.
+//! On Linux all signals are blocked, and a thread reads them from a descriptor (signalfd). So each
+//! signal that can be caught is received, with its sender. Elsewhere the named signals are received
+//! through handlers.
 
 use rustix::process::Signal;
 

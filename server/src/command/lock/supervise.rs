@@ -140,6 +140,10 @@ impl<'a> Supervisor<'a> {
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             if pid == self.keeper.pid() && !status.stopped() {
+                if self.keeper.is_due() {
+                    // It has killed the command, and there is nothing left to do for another one.
+                    continue;
+                }
                 match self.keeper.restart() {
                     Ok(()) => self.scope.excluded = vec![getpid(), self.keeper.pid()],
                     Err(error) => self.verbosity.warn(&error),
@@ -216,8 +220,8 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// Stops this process by a signal, as the shell expects. Returns when the process is continued, with
-/// a SIGCONT to be received.
+/// Stops this process by a signal, as the shell expects. Returns when the process is continued; a
+/// SIGCONT is then to be received.
 pub(super) fn stop_self(signal: Signal) {
     // The kernel discards the other signals if no shell could continue this process.
     let by_shell = cfg!(target_os = "linux") && is_controlled_by_a_shell();
