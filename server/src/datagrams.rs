@@ -295,7 +295,7 @@ mod tests {
 
     use super::*;
 
-    fn socket_pair(ip: impl Into<std::net::IpAddr> + Copy) -> (UdpSocket, UdpSocket) {
+    fn socket_pair(ip: impl Into<IpAddr> + Copy) -> (UdpSocket, UdpSocket) {
         let bind = || UdpSocket::bind((ip.into(), 0).into()).unwrap();
         (bind(), bind())
     }
@@ -306,7 +306,7 @@ mod tests {
         for (number, len) in lens.iter().enumerate() {
             let byte = u8::try_from(number).unwrap();
             send_batch.push(Peer::new(to.local_addr().unwrap()), |bytes| {
-                bytes.resize(bytes.len() + len, byte)
+                bytes.resize(bytes.len() + len, byte);
             });
         }
         send_batch.send(from, |to, error| panic!("{to:?}: {error}"));
