@@ -21,6 +21,8 @@ def call(op, timeout=30, **fields):
                     reply = json.loads(sock.recv(1200))
                     if reply["re"] != seq:
                         continue  # for a process that used this port before
+                    if reply.get("code") == "storage_failed":
+                        continue  # not final: the same request is sent again
                     if reply["status"] == "error" and op not in ("heartbeat", "close"):
                         sys.exit(f"{op}: {reply['code']}, {reply['message']}")
                     if reply["status"] != "queued":

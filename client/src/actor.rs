@@ -221,7 +221,13 @@ impl Actor {
         if self.pending_open.as_ref().is_some_and(|opening| opening.deadline <= now())
             && let Some(pending_open) = self.pending_open.take()
         {
-            let _ = pending_open.responder.send(Err(Error::NoReply));
+            let storage_failed = self.lock_client.is_hello_failing();
+            let error = if storage_failed {
+                Error::Refused(Refusal::StorageFailed)
+            } else {
+                Error::NoReply
+            };
+            let _ = pending_open.responder.send(Err(error));
             self.finished = true;
         }
     }

@@ -197,7 +197,7 @@ impl ServerThread {
             }
         }
         let entropy = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
-        self.server.handle(now(), Input::Datagram { from: Peer(from), bytes, entropy })
+        self.server.handle(now(), Input::Datagram { from: Peer::new(from), bytes, entropy })
     }
 
     /// Sends the replies at once, because nothing is written to a disk.
@@ -206,8 +206,6 @@ impl ServerThread {
         let events = self.outbox.hold(step, &mut replies);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut replies);
-        let reported = self.server.handle(now(), Input::Durable(durable));
-        self.server.reuse(reported);
         if !events.is_empty() {
             let mut history =
                 self.shared.history.lock().expect("no test panics while it holds the mutex");
@@ -229,7 +227,7 @@ impl ServerThread {
             append_mac(key, &mut bytes);
         }
         // The client may have ended.
-        let _ = self.socket.send_to(&bytes, datagram.to.0);
+        let _ = self.socket.send_to(&bytes, datagram.to.address);
     }
 
     fn drops_datagram(&mut self) -> bool {

@@ -232,8 +232,7 @@ impl EventKind {
             | Self::WaitEnded { .. }
             | Self::FileAppended { .. } => true,
             Self::RequestRefused { session_id, op, refusal, .. } => {
-                let repeatable = matches!(op, Op::AcquireLock | Op::CancelAcquire)
-                    || matches!(refusal, Refusal::StorageFailed);
+                let repeatable = matches!(op, Op::AcquireLock | Op::CancelAcquire);
                 session_id.is_some() && refusal.is_cacheable() && repeatable
             }
             Self::ServerStopped

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -268,9 +268,22 @@ impl Nonce {
     }
 }
 
-/// The address of a client: the source of its datagrams and the destination of replies.
+/// The source of a client's datagrams, which is the destination of replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// The address of the client.
+    pub address: SocketAddr,
+    /// The address of the server to which the client sent its datagram. Replies are sent from it,
+    /// because a client ignores replies from other addresses. `None` if the server has only one.
+    pub local: Option<IpAddr>,
+}
+
+impl Peer {
+    /// Returns the peer with this address, of a server with only one address.
+    pub const fn new(address: SocketAddr) -> Self {
+        Self { address, local: None }
+    }
+}
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 

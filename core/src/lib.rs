@@ -37,7 +37,7 @@
 //! let mut log = outbox.hold(step, &mut replies);
 //!
 //! let now = Time::from_millis(5);
-//! let from = Peer(([127, 0, 0, 1], 4_000).into());
+//! let from = Peer::new(([127, 0, 0, 1], 4_000).into());
 //! let bytes = br#"{"v":1,"op":"hello","client":"me","nonce":"00000000000000a1"}"#;
 //! let step = server.handle(now, Input::Datagram { from, bytes, entropy: 0x5eed });
 //! log.extend(outbox.hold(step, &mut replies));
@@ -45,8 +45,6 @@
 //!
 //! // The caller writes `log` to disk and flushes it.
 //! let durable = Durable { through: server.last_index() };
-//! let step = server.handle(now, Input::Durable(durable));
-//! outbox.hold(step, &mut replies);
 //! outbox.release_durable(durable, &mut replies);
 //! assert_eq!(replies[0].reply.status.code(), "welcome");
 //! ```

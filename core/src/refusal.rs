@@ -83,8 +83,9 @@ pub enum Refusal {
         /// The delay after which the client may retry.
         retry_after: Millis,
     },
-    /// The server could not make the request durable, and did not execute it.
-    #[error("the server could not make the request durable; it was not executed")]
+    /// The server could not make the request durable, and did not execute it. This answers one
+    /// transmission of the request: a further one may be executed.
+    #[error("the server could not make the request durable; send the same request again")]
     StorageFailed,
     /// Another session holds the lock, and the request did not ask to wait.
     #[error("another session holds the lock; retry in {retry_after}")]
@@ -167,9 +168,13 @@ impl Refusal {
     }
 
     /// Returns whether the refusal is cached for duplicates of the request. A refusal that says how
-    /// the `seq` was used before must not replace the cached reply of that earlier request.
+    /// the `seq` was used before must not replace the cached reply of that earlier request, and
+    /// `storage_failed` answers one transmission of a request, and not the request.
     pub const fn is_cacheable(&self) -> bool {
-        !matches!(self, Self::StaleSeq | Self::SeqReused | Self::UnknownSession)
+        !matches!(
+            self,
+            Self::StaleSeq | Self::SeqReused | Self::UnknownSession | Self::StorageFailed
+        )
     }
 }
 

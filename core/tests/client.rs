@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use common::*;
 use leasehold_core::client::{CallId, CallOutcome, Config, LockClient, Notification};
 use leasehold_core::data::Data;
-use leasehold_core::id::{SessionKey, Token};
+use leasehold_core::id::Token;
 use leasehold_core::limits::DRIFT_PPM;
 use leasehold_core::refusal::{Limit, Refusal};
 use leasehold_core::rng::Rng;
-use leasehold_core::secret::Secret;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Reply, Request, Status};
 
@@ -71,7 +70,7 @@ impl Link {
             }
         }
         for datagram in std::mem::take(&mut self.harness.replies) {
-            let client = usize::from(datagram.to.0.port());
+            let client = usize::from(datagram.to.address.port());
             self.transmit(client, &Packet::Reply(datagram.reply));
         }
     }
@@ -359,22 +358,6 @@ fn late_cancel_does_not_cancel_a_later_wait() {
     assert!(link.granted_token(1, second) > token);
 }
 
-/// Answers the hello of a client with a welcome, and returns the next request.
-fn answer_hello(client: &mut LockClient, entropy: u128) -> Request {
-    let hello = client.poll_request().expect("the client sends a hello");
-    let session_key = Secret::new(SessionKey::from_entropy(entropy));
-    let (lease, window) = (millis(9_000), 32);
-    let (heartbeat, poll) = (millis(3_000), millis(500));
-    let status = Status::Welcome { session_key, lease, heartbeat, poll, window };
-    client.receive(Time::ZERO, Reply { request_seq: hello.seq, attempt: hello.attempt, status });
-    client.poll_request().expect("the client sends its request")
-}
-
-fn refuse(client: &mut LockClient, now: Time, request: &Request, refusal: Refusal) {
-    let status = Status::Refused(refusal);
-    client.receive(now, Reply { request_seq: request.seq, attempt: request.attempt, status });
-}
-
 #[test]
 fn reply_to_an_earlier_client_instance_is_ignored() {
     let mut first = LockClient::new(Config::new(name("ann")), 1);
@@ -389,35 +372,6 @@ fn reply_to_an_earlier_client_instance_is_ignored() {
     let late = Reply { request_seq: earlier.seq, attempt: earlier.attempt, status };
     second.receive(Time::from_millis(10), late);
     assert!(!second.believes(Time::from_millis(10), &name("a"), token));
-}
-
-#[test]
-fn release_is_retried_after_a_storage_failure() {
-    let mut client = LockClient::new(Config::new(name("ann")), 1);
-    let deadline = Time::from_millis(90_000);
-    client.release(Time::ZERO, name("a"), Token::new(3), deadline);
-    let release = answer_hello(&mut client, 7);
-    let now = Time::from_millis(10);
-    refuse(&mut client, now, &release, Refusal::StorageFailed);
-    assert_eq!(client.poll_request(), None, "the retry waits");
-    client.handle_timers(Time::from_millis(600));
-    let retry = client.poll_request().expect("the release is sent again");
-    assert_eq!(retry.operation, release.operation);
-    assert!(retry.seq > release.seq, "the retry is a new request");
-}
-
-#[test]
-fn closing_session_sends_no_heartbeats() {
-    let mut client = LockClient::new(Config::new(name("ann")), 1);
-    client.close(Time::ZERO, Time::from_millis(90_000));
-    let close = answer_hello(&mut client, 7);
-    refuse(&mut client, Time::from_millis(10), &close, Refusal::StorageFailed);
-    client.handle_timers(Time::from_millis(600));
-    let retry = client.poll_request().expect("the close is sent again");
-    assert_eq!(retry.operation, Operation::Close);
-    refuse(&mut client, Time::from_millis(610), &retry, Refusal::SeqReused);
-    client.handle_timers(Time::from_millis(60_000));
-    assert_eq!(client.poll_request(), None, "a closed session sends no heartbeats");
 }
 
 #[test]

@@ -12,9 +12,7 @@ use leasehold_core::op::DropReason;
 use leasehold_core::refusal::Refusal;
 use leasehold_core::rng::Rng;
 use leasehold_core::secret::Secret;
-use leasehold_core::service::{
-    Config, Datagram, Durable, Failed, Input, LockServer, Outbox, StartParams,
-};
+use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
 use leasehold_core::time::Time;
 use leasehold_core::wire::{Operation, Request, Status};
@@ -23,7 +21,7 @@ const CLIENTS: u64 = 5;
 const FILES: [&str; 3] = ["a", "b", "c"];
 const INPUTS: usize = 4_000;
 
-/// An input that owns its data.
+/// An input that owns its data, or a report of the log to the outbox.
 #[derive(Clone)]
 enum RecordedInput {
     Datagram { from: Peer, bytes: Vec<u8>, entropy: u128 },
@@ -31,14 +29,15 @@ enum RecordedInput {
     DatagramDropped { reason: DropReason },
     Timer,
     Durable(Durable),
-    WriteFailed { state: State, failed: Failed, unix_ms: u64 },
+    WriteFailed { state: State, unix_ms: u64 },
     FileWritable { file: Name, writable: bool },
     Stop,
 }
 
 impl RecordedInput {
-    fn as_input(&self) -> Input<'_> {
-        match self {
+    /// Returns the input of the server, if it is one.
+    fn as_input(&self) -> Option<Input<'_>> {
+        Some(match self {
             Self::Datagram { from, bytes, entropy } => {
                 Input::Datagram { from: *from, bytes, entropy: *entropy }
             }
@@ -47,17 +46,15 @@ impl RecordedInput {
             }
             Self::DatagramDropped { reason } => Input::DatagramDropped { reason: *reason },
             Self::Timer => Input::Timer,
-            Self::Durable(durable) => Input::Durable(*durable),
-            Self::WriteFailed { state, failed, unix_ms } => Input::WriteFailed {
-                state: Box::new(state.clone().into()),
-                failed: failed.clone(),
-                unix_ms: *unix_ms,
-            },
+            Self::Durable(_) => return None,
+            Self::WriteFailed { state, unix_ms } => {
+                Input::WriteFailed { state: Box::new(state.clone().into()), unix_ms: *unix_ms }
+            }
             Self::FileWritable { file, writable } => {
                 Input::FileWritable { file, writable: *writable }
             }
             Self::Stop => Input::Stop,
-        }
+        })
     }
 
     const fn kind(&self) -> &'static str {
@@ -93,15 +90,17 @@ impl Driver {
     }
 
     fn handle(&mut self, now: Time, input: &RecordedInput) {
-        let step = self.server.handle(now, input.as_input());
-        self.events.extend(self.outbox.hold(step, &mut self.replies));
+        if let Some(input) = input.as_input() {
+            let step = self.server.handle(now, input);
+            self.events.extend(self.outbox.hold(step, &mut self.replies));
+        }
         if let RecordedInput::Durable(durable) = input {
             self.outbox.release_durable(*durable, &mut self.replies);
         }
     }
 
-    fn fail(&mut self) -> Failed {
-        self.outbox.fail(&mut self.replies)
+    fn fail(&mut self) {
+        self.outbox.fail(&mut self.replies);
     }
 
     /// Returns the events, the replies in their encoded form, and all of the server's fields.
@@ -109,7 +108,7 @@ impl Driver {
         let replies = self.replies.iter().map(|datagram| {
             let mut bytes = Vec::new();
             datagram.encode(&mut bytes);
-            format!("{} {}", datagram.to.0, String::from_utf8(bytes).unwrap())
+            format!("{} {}", datagram.to.address, String::from_utf8(bytes).unwrap())
         });
         (&self.events, replies.collect(), format!("{:?}", self.server))
     }
@@ -188,8 +187,9 @@ impl Recorder {
 
     fn fail_write(&mut self) -> RecordedInput {
         self.unflushed.clear();
-        let (state, failed) = (self.durable_state.clone(), self.driver.fail());
-        RecordedInput::WriteFailed { state, failed, unix_ms: self.rng.next_u64() >> 20 }
+        self.driver.fail();
+        let state = self.durable_state.clone();
+        RecordedInput::WriteFailed { state, unix_ms: self.rng.next_u64() >> 20 }
     }
 
     fn next_request(&mut self) -> RecordedInput {
@@ -241,7 +241,7 @@ impl Recorder {
         self.inputs.push((self.now, input));
         self.unflushed.extend_from_slice(&self.driver.events[first_event..]);
         for datagram in &self.driver.replies[self.handled_replies..] {
-            let client = &mut self.clients[usize::from(datagram.to.0.port())];
+            let client = &mut self.clients[usize::from(datagram.to.address.port())];
             if let Status::Welcome { session_key, .. } = &datagram.reply.status {
                 *client = TestClient { session_key: Some(*session_key), ..TestClient::default() };
             } else if let Status::Granted { lock, token, .. } = &datagram.reply.status {

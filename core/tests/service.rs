@@ -297,34 +297,6 @@ fn acknowledged_effects_survive_a_crash() {
     assert_eq!(harness.server.state().sessions().len(), 2);
 }
 
-/// `storage_failed` means that a request had no effect, so it is not the answer to a duplicate of a
-/// request that was durable before the write failed.
-#[test]
-fn duplicate_is_not_answered_storage_failed_after_its_request_was_applied() {
-    let mut harness = Harness::new();
-    let (ann, bob, eve) = (
-        harness.open_session(1, "ann"),
-        harness.open_session(2, "bob"),
-        harness.open_session(3, "eve"),
-    );
-    harness.request(eve, 1, Operation::Close);
-    harness.request(ann, 1, acquire("a"));
-    harness.request(ann, 2, append("a", 1, "x"));
-    harness.request(bob, 1, wait("a", 60_000));
-    let replies = harness.request_with_failed_flush(&[
-        (ann, 3, 0, append("a", 1, "y")),
-        (ann, 2, 1, append("a", 1, "x")),
-        (bob, 1, 1, wait("a", 60_000)),
-        (eve, 2, 0, append("a", 1, "z")),
-    ]);
-    assert_eq!(replies, ["1 3.0 storage_failed"]);
-    assert_eq!(harness.retransmit(ann, 2, 2, append("a", 1, "x")), "1 2.2 appended a 0+1");
-    assert_eq!(harness.retransmit(bob, 1, 2, wait("a", 60_000)), "2 1.2 queued a at 1");
-    assert_eq!(harness.retransmit(ann, 3, 1, append("a", 1, "y")), "1 3.1 storage_failed");
-    let replies = harness.request(ann, 4, release("a", 1));
-    assert_eq!(replies, "1 4.0 released a + 2 1.2 granted a #2 for 1.5 s");
-}
-
 #[test]
 fn append_outcome_can_be_queried_after_the_session_ended() {
     let mut harness = Harness::new();

@@ -21,6 +21,9 @@ const BACKGROUND_DELAY_MAX: Duration = Duration::from_millis(1);
 /// A batch that no reply depends on is submitted early once it has this many events.
 const BACKGROUND_LEN_MAX: usize = 1_024;
 
+/// A batch is stored at the same time as another one only if it has this many events.
+const OVERLAP_LEN_MIN: usize = 8;
+
 /// Decides when batches are submitted.
 #[derive(Debug, Default)]
 pub struct GroupCommit {
@@ -52,6 +55,18 @@ impl GroupCommit {
         }
         (self.delayed_since, self.background_since) = (None, None);
         true
+    }
+
+    /// Returns whether to submit a batch of `len` events while another one is in flight: if enough
+    /// clients wait for it to be worth a flush of its own.
+    pub fn should_overlap(&mut self, len: usize, has_pending_replies: bool) -> bool {
+        let is_worth_it =
+            has_pending_replies && len >= self.last_batch_len.div_ceil(2).max(OVERLAP_LEN_MIN);
+        if is_worth_it {
+            self.last_batch_len = len;
+            (self.delayed_since, self.background_since) = (None, None);
+        }
+        is_worth_it
     }
 
     /// Returns how soon to call [`GroupCommit::should_submit`] again, if a batch is being delayed.
@@ -120,5 +135,17 @@ mod tests {
             "less than half of the last batch with pending replies"
         );
         assert!(group_commit.should_submit(4, true, after(1_180)));
+    }
+
+    #[test]
+    fn a_second_batch_is_stored_at_the_same_time_only_if_many_clients_wait_for_it() {
+        let mut group_commit = GroupCommit::default();
+        assert!(group_commit.should_submit(64, true, Instant::now()));
+        assert!(!group_commit.should_overlap(31, true));
+        assert!(!group_commit.should_overlap(64, false), "no reply depends on it");
+        assert!(group_commit.should_overlap(32, true));
+        assert!(group_commit.should_overlap(16, true), "half of the last one");
+        assert!(group_commit.should_overlap(8, true));
+        assert!(!group_commit.should_overlap(7, true), "too few");
     }
 }

@@ -1,6 +1,7 @@
 //! `leasehold serve`: starts the parts of the server, connects them, and stops them gracefully.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,16 +17,20 @@ use leasehold_core::time::Millis;
 use leasehold_core::wire::MacKey;
 use mio::Waker;
 use rustix::net::sockopt;
-use tracing::{error, info};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::data_dir::DataDirLock;
+use crate::datagrams;
 use crate::http;
 use crate::published::Published;
-use crate::recovery::{self, RecoveredServer};
+use crate::recovery::{self, FILES, RecoveredServer};
 use crate::service_driver;
 use crate::service_loop::{Command, ServiceLoop, ServiceLoopParts};
+use crate::standard_error;
 use crate::state_file;
-use crate::storage::Storage;
+use crate::storage::{Progress, Storage, StorageParts};
 
 /// How often `server_state.json` is written.
 const STATE_FILE_INTERVAL: Duration = Duration::from_secs(10);
@@ -92,9 +97,12 @@ impl Serve {
     pub fn run(&self) -> anyhow::Result<()> {
         self.validate()?;
         let key = self.key_file.as_deref().map(read_key).transpose()?;
-        fs::create_dir_all(&self.data_dir)
-            .with_context(|| format!("cannot create data directory {}", self.data_dir.display()))?;
+        create_data_dir(&self.data_dir)?;
         let recovered = recovery::recover(&self.data_dir, self.accept_data_loss)?;
+        // The log is open, so no other server writes here.
+        if let Err(error) = state_file::remove_incomplete(&self.data_dir) {
+            warn!(%error, "server cannot remove an incomplete server_state.json.new");
+        }
         if recovered.data_lost {
             let lease_wait = Duration::from_millis(self.lease_max_ms);
             info!(?lease_wait, "server waits until every lease of the lost log has expired");
@@ -133,6 +141,7 @@ impl Serve {
 
 /// A running server: its threads, and the handles to observe and stop them.
 struct RunningServer {
+    _lock: DataDirLock,
     published: Published,
     data_dir: PathBuf,
     udp_address: SocketAddr,
@@ -150,38 +159,45 @@ impl RunningServer {
         recovered: RecoveredServer,
         udp: UdpSocket,
     ) -> anyhow::Result<Self> {
-        let RecoveredServer { log, files, start, .. } = recovered;
+        let RecoveredServer { lock, log, position, files, file_checksums, start, .. } = recovered;
         let http_listener = if serve.no_http { None } else { Some(listen_http(serve.http)?) };
         let udp_address = udp.local_addr()?;
         let clock = Clock::starting_at(start.state.last_event_at());
-        let published = Published::start(start.state.clone());
+        let published = Published::start(start.state.clone(), position);
         let (server, step) = LockServer::start(serve.config(), start, clock.now());
-        let (storage, batches) = channel();
+        let (batch_sender, batches) = channel();
         let (completion_sender, completions) = channel();
         let (commands, command_receiver) = channel();
         let driver = service_driver::ServiceDriver::new(key, clock, server, step);
         let parts = ServiceLoopParts {
             socket: udp,
             driver,
-            storage,
+            storage: batch_sender,
             completions,
             commands: command_receiver,
         };
         let (service_loop, waker) = ServiceLoop::new(parts)?;
-        let storage = Storage {
+        let parts = StorageParts {
             log,
             files,
             published: published.clone(),
             completions: completion_sender,
             waker: Arc::clone(&waker),
+            files_path: serve.data_dir.join(FILES),
+            file_checksums: Arc::new(file_checksums),
+            progress: Progress::default(),
         };
+        let storage = Arc::new(Storage::new(parts, batches));
+        let second_storage = Arc::clone(&storage);
         let (exit_notifier, thread_exited) = tokio::sync::mpsc::unbounded_channel();
         let threads = vec![
-            spawn("storage", exit_notifier.clone(), move || storage.run(&batches))?,
+            spawn("storage", exit_notifier.clone(), move || storage.run())?,
+            spawn("storage", exit_notifier.clone(), move || second_storage.run())?,
             spawn("service", exit_notifier, move || service_loop.run())?,
         ];
         let data_dir = serve.data_dir.clone();
         Ok(Self {
+            _lock: lock,
             published,
             data_dir,
             udp_address,
@@ -218,14 +234,18 @@ impl RunningServer {
                 let _ = http_stopped.await;
             }))
         });
+        // Before the server is ready, so that a signal that follows the ready line stops it.
+        let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let http_label =
             http_address.map_or_else(|| "off".to_owned(), |address| address.to_string());
-        eprintln!(
+        // Through the queue of the log, to keep the order.
+        let _ = writeln!(
+            standard_error::log_writer(),
             "ready udp={} http={http_label} data={}",
             self.udp_address,
             self.data_dir.display()
         );
-        self.wait_for_stop().await?;
+        self.wait_for_stop(signals).await?;
         self.commands.send(Command::Stop).ok();
         self.waker.wake().context("cannot wake the event loop")?;
         let result = self.join().await;
@@ -237,10 +257,10 @@ impl RunningServer {
     }
 
     /// Waits for a signal, or for a thread to end by itself. Writes the state file meanwhile.
-    async fn wait_for_stop(&mut self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    async fn wait_for_stop(
+        &mut self,
+        (mut interrupt, mut terminate): (Signal, Signal),
+    ) -> anyhow::Result<()> {
         let mut state_file_interval = tokio::time::interval(STATE_FILE_INTERVAL);
         state_file_interval.tick().await;
         loop {
@@ -278,9 +298,31 @@ impl RunningServer {
     }
 }
 
+/// Creates the data directory if it does not exist.
+fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
+    let shown = dir.display();
+    if let Ok(target) = fs::read_link(dir) {
+        ensure!(
+            dir.exists(),
+            "data directory {shown} is a link to {}, which does not exist; create it, or choose \
+             another directory with --data-dir",
+            target.display()
+        );
+    }
+    ensure!(
+        dir.is_dir() || !dir.exists(),
+        "data directory {shown} is not a directory; choose another one with --data-dir"
+    );
+    fs::create_dir_all(dir).with_context(|| format!("cannot create data directory {shown}"))
+}
+
 fn listen_udp(address: SocketAddr) -> anyhow::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)
         .with_context(|| format!("cannot listen on UDP address {address} (--listen)"))?;
+    if address.ip().is_unspecified() {
+        datagrams::report_local_addresses(&socket, address.is_ipv6())
+            .context("cannot ask for the addresses to which datagrams are sent")?;
+    }
     // With smaller buffers, more datagrams are lost and sent again, so a failure here is not fatal.
     let _ = sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
     // A privileged server may exceed the system's limit.
@@ -297,7 +339,8 @@ fn listen_http(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
 
 /// Writes the state file. A failure is only logged, because no decision depends on the file.
 fn write_state(published: &Published, dir: &Path) {
-    if let Err(error) = state_file::write(dir, &published.state()) {
+    let (state, position) = published.state_and_position();
+    if let Err(error) = state_file::write(dir, &state, position) {
         error!(%error, "server cannot write server_state.json; free disk space");
     }
 }

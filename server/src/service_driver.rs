@@ -3,8 +3,6 @@
 //! Events wait here until the service loop submits them to storage; replies wait until their events
 //! are durable and the loop sends them. The driver does no I/O.
 
-use std::net::SocketAddr;
-
 use leasehold_core::event::Event;
 use leasehold_core::id::{Name, Peer};
 use leasehold_core::op::DropReason;
@@ -30,6 +28,8 @@ pub struct ServiceDriver {
     outbox: Outbox,
     /// Events that are not submitted to storage yet.
     batch: Vec<Event>,
+    /// The number of these events that must be durable.
+    durable_batch_len: usize,
     /// Replies whose events are durable.
     ready_replies: Vec<Datagram>,
 }
@@ -44,6 +44,7 @@ impl ServiceDriver {
             server,
             outbox: Outbox::default(),
             batch: Vec::new(),
+            durable_batch_len: 0,
             ready_replies: Vec::new(),
         };
         driver.accept_step(step);
@@ -58,15 +59,13 @@ impl ServiceDriver {
         }
     }
 
-    fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
+    fn handle_datagram(&mut self, now: Time, from: Peer, bytes: &[u8]) {
         let body = match &self.key {
             Some(key) => wire::verify_mac(key, bytes),
             None => Some(bytes),
         };
         let input = match body {
-            Some(bytes) => {
-                Input::Datagram { from: Peer(from), bytes, entropy: self.entropy.next_u128() }
-            }
+            Some(bytes) => Input::Datagram { from, bytes, entropy: self.entropy.next_u128() },
             None => Input::DatagramDropped { reason: DropReason::BadKey },
         };
         let step = self.server.handle(now, input);
@@ -98,6 +97,11 @@ impl ServiceDriver {
         self.batch.len()
     }
 
+    /// Returns the number of events that are not submitted yet and must be durable.
+    pub const fn durable_batch_len(&self) -> usize {
+        self.durable_batch_len
+    }
+
     /// Returns whether any reply waits for its events to become durable.
     pub fn has_pending_replies(&self) -> bool {
         !self.outbox.is_empty()
@@ -105,23 +109,24 @@ impl ServiceDriver {
 
     /// Removes and returns the events that are not submitted yet.
     pub fn take_batch(&mut self) -> Vec<Event> {
+        self.durable_batch_len = 0;
         let next_batch = Vec::with_capacity(self.batch.len());
         std::mem::replace(&mut self.batch, next_batch)
     }
 
     /// Releases the replies whose events are covered by `durable`.
     pub fn mark_durable(&mut self, durable: Durable) {
-        let step = self.server.handle(self.clock.now(), Input::Durable(durable));
-        self.accept_step(step);
         self.outbox.release_durable(durable, &mut self.ready_replies);
     }
 
     /// Rolls back to the durable `state` after a failed write. Neither the failed batch nor any
-    /// later decision takes effect, and every waiting request is answered with an error.
+    /// later decision takes effect, and every waiting request is answered with an error. Nothing is
+    /// retained of these requests.
     pub fn restore(&mut self, state: Box<IndexedState>) {
-        let failed = self.outbox.fail(&mut self.ready_replies);
+        self.outbox.fail(&mut self.ready_replies);
         self.batch.clear();
-        let input = Input::WriteFailed { state, failed, unix_ms: unix_millis() };
+        self.durable_batch_len = 0;
+        let input = Input::WriteFailed { state, unix_ms: unix_millis() };
         let step = self.server.handle(self.clock.now(), input);
         self.accept_step(step);
     }
@@ -136,7 +141,7 @@ impl ServiceDriver {
     /// Moves the replies that may be sent to `outgoing`, encoded and signed.
     pub fn drain_replies(&mut self, outgoing: &mut SendBatch) {
         for datagram in self.ready_replies.drain(..) {
-            outgoing.push(datagram.to.0, |bytes| {
+            outgoing.push(datagram.to, |bytes| {
                 let start = bytes.len();
                 datagram.encode(bytes);
                 if let Some(key) = &self.key {
@@ -147,6 +152,7 @@ impl ServiceDriver {
     }
 
     fn accept_step(&mut self, step: Step) {
+        self.durable_batch_len += step.events.iter().filter(|it| it.kind.is_durable()).count();
         let spare_buffers = self.outbox.hold_into(step, &mut self.ready_replies, &mut self.batch);
         self.server.reuse(spare_buffers);
     }

@@ -1,7 +1,7 @@
 //! The event loop of the server: receives datagrams, lets the service decide, and sends replies.
 //!
-//! - It never waits for the disk. While [`crate::storage`] stores one batch of events, the loop
-//!   decides the next; replies wait in the outbox until their events are durable.
+//! - It never waits for the disk. While [`crate::storage`] stores one or two batches of events, the
+//!   loop decides the next; replies wait in the outbox until their events are durable.
 //! - One thread owns the lock server, so the service needs no locks.
 //! - It applies backpressure: if the disk falls behind, datagrams stay in the kernel's buffer. The
 //!   kernel drops them when it is full, as a network would.
@@ -33,15 +33,32 @@ const RECEIVES_PER_TURN_MAX: usize = 8;
 /// datagrams.
 const PENDING_EVENTS_MAX: usize = 65_536;
 
+/// The maximum number of batches that are being stored.
+const BATCHES_IN_FLIGHT_MAX: usize = 2;
+
 /// The backoff after failed writes: the first delay, and the longest.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+const RETRY_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// While writes fail, the next batch has at most this many events that must be durable, which is
+/// less than half of a segment of the log. A larger batch might not fit into the first space that
+/// becomes free, and would fail again and again.
+const PENDING_EVENTS_WHILE_FAILING_MAX: usize = 2_048;
 
 /// The minimum interval between log messages about replies that cannot be sent. Any peer can cause
 /// such errors, so they are not logged one by one.
 const SEND_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A message from the storage thread to the loop.
+/// A batch of events to store.
+#[derive(Debug)]
+pub struct EventBatch {
+    /// The number of rollbacks before these events were decided.
+    pub generation: u64,
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+/// A message from a storage thread to the loop.
 #[derive(Debug)]
 pub enum Completion {
     /// A batch is durable and published.
@@ -69,9 +86,11 @@ pub struct ServiceLoop {
     send_error_logged_at: Option<Instant>,
     driver: ServiceDriver,
     group_commit: GroupCommit,
-    batch_in_flight: bool,
+    batches_in_flight: usize,
+    /// The number of rollbacks.
+    generation: u64,
     retry: Option<(Instant, Duration)>,
-    storage: Sender<Vec<Event>>,
+    storage: Sender<EventBatch>,
     completions: Receiver<Completion>,
     commands: Receiver<Command>,
 }
@@ -83,7 +102,7 @@ pub struct ServiceLoopParts {
     /// The service.
     pub driver: ServiceDriver,
     /// The queue of batches to store.
-    pub storage: Sender<Vec<Event>>,
+    pub storage: Sender<EventBatch>,
     /// The outcomes of the batches.
     pub completions: Receiver<Completion>,
     /// The commands from the main thread.
@@ -111,7 +130,8 @@ impl ServiceLoop {
             send_error_logged_at: None,
             driver: parts.driver,
             group_commit: GroupCommit::default(),
-            batch_in_flight: false,
+            batches_in_flight: 0,
+            generation: 0,
             retry: None,
             storage: parts.storage,
             completions: parts.completions,
@@ -124,7 +144,7 @@ impl ServiceLoop {
     /// one.
     ///
     /// # Errors
-    /// If the socket fails or the storage thread has ended.
+    /// If the socket fails or the storage threads have ended.
     pub fn run(mut self) -> anyhow::Result<()> {
         let mut events = Events::with_capacity(16);
         let (mut incoming, mut stopping) = (ReceiveBatch::default(), false);
@@ -138,7 +158,7 @@ impl ServiceLoop {
             self.driver.fire_due_timers();
             self.submit_batch()?;
             self.send_replies();
-            if stopping && self.driver.batch_len() == 0 && !self.batch_in_flight {
+            if stopping && self.driver.batch_len() == 0 && self.batches_in_flight == 0 {
                 return self.stop();
             }
             if stopping && self.retry.is_some() {
@@ -161,7 +181,10 @@ impl ServiceLoop {
     /// Receives the datagrams that have arrived. Returns whether there may be more.
     fn receive(&mut self, incoming: &mut ReceiveBatch) -> anyhow::Result<bool> {
         for _ in 0..RECEIVES_PER_TURN_MAX {
-            if self.driver.batch_len() >= PENDING_EVENTS_MAX {
+            let is_failing = self.retry.is_some();
+            if self.driver.batch_len() >= PENDING_EVENTS_MAX
+                || is_failing && self.driver.durable_batch_len() >= PENDING_EVENTS_WHILE_FAILING_MAX
+            {
                 return Ok(false);
             }
             match incoming.receive(&self.socket) {
@@ -175,10 +198,10 @@ impl ServiceLoop {
         Ok(true)
     }
 
-    /// Submits the current batch to storage, unless another one is in flight, the backoff is
+    /// Submits the current batch to storage, unless enough batches are in flight, the backoff is
     /// running, or more events should join it.
     fn submit_batch(&mut self) -> anyhow::Result<()> {
-        if self.batch_in_flight || self.driver.batch_len() == 0 {
+        if self.batches_in_flight == BATCHES_IN_FLIGHT_MAX || self.driver.batch_len() == 0 {
             return Ok(());
         }
         let now = Instant::now();
@@ -187,23 +210,26 @@ impl ServiceLoop {
         }
         let (len, has_pending_replies) =
             (self.driver.batch_len(), self.driver.has_pending_replies());
-        if self.group_commit.should_submit(len, has_pending_replies, now) {
-            self.send_batch()
+        let should_submit = if self.batches_in_flight == 0 {
+            self.group_commit.should_submit(len, has_pending_replies, now)
         } else {
-            Ok(())
-        }
+            // After a failed write, one batch at a time is tried.
+            self.retry.is_none() && self.group_commit.should_overlap(len, has_pending_replies)
+        };
+        if should_submit { self.send_batch() } else { Ok(()) }
     }
 
     fn send_batch(&mut self) -> anyhow::Result<()> {
-        self.batch_in_flight = true;
-        self.storage.send(self.driver.take_batch()).context("the storage thread has ended")
+        self.batches_in_flight += 1;
+        let batch = EventBatch { generation: self.generation, events: self.driver.take_batch() };
+        self.storage.send(batch).context("the storage threads have ended")
     }
 
     fn handle_completions(&mut self) -> anyhow::Result<()> {
         loop {
             match self.completions.try_recv() {
                 Ok(Completion::Durable(durable)) => {
-                    self.batch_in_flight = false;
+                    self.batches_in_flight -= 1;
                     self.driver.mark_durable(durable);
                     if self.retry.take().is_some() {
                         info!("server can write the log again and accepts requests");
@@ -216,14 +242,16 @@ impl ServiceLoop {
                     self.driver.set_writable(&file, writable);
                 }
                 Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => anyhow::bail!("the storage thread has ended"),
+                Err(TryRecvError::Disconnected) => anyhow::bail!("the storage threads have ended"),
             }
         }
     }
 
-    /// Rolls back to the durable state and starts the backoff.
+    /// Rolls back to the durable state and starts the backoff. Another batch in flight was decided
+    /// after the failed one, so storage discards it.
     fn handle_write_failure(&mut self, durable_state: Box<IndexedState>) {
-        self.batch_in_flight = false;
+        self.batches_in_flight = 0;
+        self.generation += 1;
         let delay =
             self.retry.map_or(RETRY_DELAY_MIN, |(_, previous)| (previous * 2).min(RETRY_DELAY_MAX));
         self.retry = Some((Instant::now() + delay, delay));
@@ -242,7 +270,7 @@ impl ServiceLoop {
                 && !logged_recently
             {
                 self.send_error_logged_at = Some(Instant::now());
-                error!(%error, %to, "server cannot send a reply; check the network");
+                error!(%error, to = %to.address, "server cannot send a reply; check the network");
             }
         });
     }
@@ -250,7 +278,7 @@ impl ServiceLoop {
     fn poll_timeout(&self) -> Option<Duration> {
         let retry = self
             .retry
-            .filter(|_| !self.batch_in_flight)
+            .filter(|_| self.batches_in_flight == 0)
             .map(|(at, _)| at.saturating_duration_since(Instant::now()));
         // A deadline less than a millisecond away is rounded up, so that the loop does not spin.
         let deadline = self.driver.time_to_next_deadline();
@@ -262,9 +290,10 @@ impl ServiceLoop {
     fn stop(mut self) -> anyhow::Result<()> {
         self.driver.stop();
         self.send_batch()?;
-        while self.batch_in_flight {
-            match self.completions.recv().context("the storage thread has ended")? {
-                Completion::Durable(_) | Completion::WriteFailed(_) => self.batch_in_flight = false,
+        while self.batches_in_flight > 0 {
+            match self.completions.recv().context("the storage threads have ended")? {
+                Completion::Durable(_) => self.batches_in_flight -= 1,
+                Completion::WriteFailed(_) => self.batches_in_flight = 0,
                 Completion::WritabilityChanged(..) => {}
             }
         }

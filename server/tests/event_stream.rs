@@ -13,6 +13,7 @@ use common::{
 use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{LogIndex, SessionId, Token};
 use leasehold_core::state::State;
+use leasehold_server::log::LogPosition;
 use serde_json::Value;
 
 /// The server's rate limit for a viewer.
@@ -75,7 +76,10 @@ fn viewer_reconstructs_the_state_of_the_server() {
                 // The snapshot must not contain everything.
                 snapshot_received.recv().unwrap();
             }
-            published.publish((first..=END.min(first + 36)).map(lease_renewed).collect());
+            published.publish(
+                (first..=END.min(first + 36)).map(lease_renewed).collect(),
+                LogPosition::default(),
+            );
         }
     });
     let mut stream = server.open_stream_from_snapshot();
@@ -218,8 +222,10 @@ fn last_events_are_sent_before_the_stream_closes() {
         streams[0].expect_snapshot();
         streams[1].expect_snapshot();
         // The server is stopped without waiting until these events are visible.
-        server.published.publish((2..=20_000).map(lease_renewed).collect());
-        server.published.publish(vec![event(20_001, EventKind::ServerStopped)]);
+        server.published.publish((2..=20_000).map(lease_renewed).collect(), LogPosition::default());
+        server
+            .published
+            .publish(vec![event(20_001, EventKind::ServerStopped)], LogPosition::default());
         let readers =
             streams.map(|mut stream| thread::spawn(move || expect_last_event(&mut stream)));
         server.stop();

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 
-use leasehold_server::journal::decode_batch;
+use leasehold_server::log::decode_batch;
 
 /// Returns the seeds of a target, by name.
 #[track_caller]

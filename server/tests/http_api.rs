@@ -8,6 +8,7 @@ use common::{HttpResponse, TestHttpServer, event, name, request_id};
 use leasehold_core::data::Data;
 use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{SessionId, Token};
+use leasehold_server::log::LogPosition;
 
 /// Returns a server on which session 1 has appended `data` to the file `f`.
 fn server_with_file(data: &[u8]) -> TestHttpServer {
@@ -218,7 +219,7 @@ fn health_check_fails_once_the_publisher_has_stopped() {
     // An impossible event stops the publisher, since its state can no longer be trusted.
     let impossible =
         EventKind::SessionExpired { session_id: SessionId::new(5), client: name("eve") };
-    server.published.publish(vec![event(9, impossible)]);
+    server.published.publish(vec![event(9, impossible)], LogPosition::default());
     assert_eq!(server.get("/healthz").status, 503);
     assert_eq!(server.get("/api/state").status, 503);
 }

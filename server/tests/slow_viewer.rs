@@ -10,6 +10,7 @@ use leasehold_core::data::Data;
 use leasehold_core::event::{Event, EventKind};
 use leasehold_core::id::{SessionId, Token};
 use leasehold_core::state::State;
+use leasehold_server::log::LogPosition;
 
 const EVENT_COUNT: u64 = 200_000;
 const DATA: &[u8] = &[b'x'; 1_000];
@@ -59,7 +60,7 @@ fn slow_viewer_skips_to_a_snapshot_and_costs_no_memory() {
     let before = peak_memory();
     for first in (3..EVENT_COUNT).step_by(100) {
         let events = first..first + 100;
-        server.published.publish(events.map(file_appended).collect());
+        server.published.publish(events.map(file_appended).collect(), LogPosition::default());
         if first % 4_000 == 3 {
             // The server sends to the viewer, whose unread messages would accumulate.
             server.wait_until_published();

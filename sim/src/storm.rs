@@ -94,9 +94,14 @@ impl Run {
 /// Generates the storm for a seed, with some protections disabled.
 pub fn storm(seed: u64, without: &BTreeSet<Protection>) -> Run {
     let mut rng = Rng::with_stream(seed, 0x5707);
-    let (mut config, interventions) = generate_conditions(&mut rng, DRIFT_PPM);
+    let (mut config, mut interventions) = generate_conditions(&mut rng, DRIFT_PPM);
     // From a stream of its own, so that it does not change the other random numbers.
     config.authenticated = Rng::with_stream(seed, 0x006d_6163).chance(250_000);
+    let mut disk_rng = Rng::with_stream(seed, 0x6469_736b);
+    if disk_rng.chance(200_000) {
+        let clients = u8::try_from(config.clients.len()).unwrap_or(u8::MAX);
+        add_full_disk(&mut disk_rng, clients, &mut interventions);
+    }
     Run { config, seed, without: without.clone(), interventions }
 }
 
@@ -311,6 +316,33 @@ fn generate_fault(
             add(at + rng.between(1, 300), Action::Restart { node });
         }
     }
+}
+
+/// Fills the disk, kills the server while it is full, and lets late copies of appends arrive after
+/// the disk has space again: the refusals are forgotten then, and the requests must not be.
+fn add_full_disk(rng: &mut Rng, clients: u8, interventions: &mut Vec<Intervention>) {
+    let full_at = rng.between(1_000, 12_000);
+    let killed_at = full_at + rng.between(200, 4_000);
+    let restarted_at = killed_at + rng.between(1, 1_500);
+    let has_space_at = rng.between(full_at + 100, restarted_at + 3_000);
+    let node = NodeId::SERVER;
+    let kill = Action::Crash { node, keeps_unflushed: rng.chance(500_000) };
+    for (at, action) in [
+        (full_at, Action::FailWrites { count: u32::MAX }),
+        (killed_at, kill),
+        (restarted_at, Action::Restart { node }),
+        (has_space_at, Action::FailWrites { count: 0 }),
+    ] {
+        interventions.push(Intervention::at(at, action));
+    }
+    let client = NodeId(u8::try_from(rng.between(1, u64::from(clients))).unwrap_or(1));
+    let link = LinkId { from: client, to: NodeId::SERVER };
+    for nth in 1..=12 {
+        let packet = PacketSelector { link, message: Message::AppendFile, nth };
+        let packet_action = PacketAction::Duplicate { after_ms: rng.between(500, 12_000) };
+        interventions.push(Intervention::on_send(Action::Packet { packet, packet_action }));
+    }
+    interventions.sort_by_key(|it| it.at_ms);
 }
 
 fn generate_packet_fault(rng: &mut Rng, link: LinkId) -> Action {

@@ -37,7 +37,6 @@ const EXPECTED_CODES: &[&str] = &[
     "request_refused not_waiting",
     "request_refused overloaded",
     "request_refused stale_token",
-    "request_refused storage_failed",
     "request_refused too_large",
     "request_refused unknown_session",
     "resumed",

@@ -134,7 +134,8 @@ fn shrinking_a_storm_keeps_its_violation() {
         let outcome = small.run.execute_until_violation();
         assert_eq!(outcome.first_violation.unwrap().0, violated);
         assert!(small.run.interventions.len() <= run.interventions.len().min(4), "{small:#?}");
-        assert!(small.run.config.clients.len() <= 3);
+        let (clients, before) = (small.run.config.clients.len(), run.config.clients.len());
+        assert!(clients <= 3 || clients < before, "{clients} of {before} clients remain");
         assert_eq!(small.run.validate(), Ok(()));
         tried += 1;
         if tried == 10 {

@@ -25,14 +25,37 @@ impl DataDir {
         self.0.join("files").join(name)
     }
 
-    /// Returns the path of the journal.
-    pub fn journal_path(&self) -> PathBuf {
-        self.0.join("journal.redb")
+    /// Returns the path of the log, a directory.
+    pub fn log_path(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// Returns the paths of the log's segments, the newest last.
+    pub fn segment_paths(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.log_path()).expect("the log can be listed");
+        let paths = entries.map(|entry| entry.expect("the log can be listed").path());
+        let mut segments: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|it| it == "segment")).collect();
+        segments.sort();
+        segments
     }
 
     /// Returns the path of the state file, which the server writes for people to read.
     pub fn state_path(&self) -> PathBuf {
         self.0.join("server_state.json")
+    }
+
+    /// Copies the directory, with everything in it, to a path that does not exist.
+    pub fn copy_to(&self, path: &Path) {
+        copy_directory(&self.0, path);
+    }
+
+    /// Returns the paths of all regular files in the directory.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        collect_files(&self.0, &mut files);
+        files.sort();
+        files
     }
 
     /// Returns the contents of a guarded file, or an empty string if the file does not exist.
@@ -55,7 +78,7 @@ impl DataDir {
 
     /// Waits until a guarded file has exactly these contents.
     ///
-    /// The server acknowledges an append when it is in the journal, shortly before it is in the
+    /// The server acknowledges an append when it is in the log, shortly before it is in the
     /// file. A missing end is therefore waited for; anything else that differs is final.
     ///
     /// # Panics
@@ -70,5 +93,32 @@ impl DataDir {
             );
             (found == contents).then_some(())
         });
+    }
+}
+
+fn entries(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).expect("the directory can be listed");
+    entries.map(|entry| entry.expect("the directory can be listed").path()).collect()
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a directory can be created");
+    for path in entries(from) {
+        let to = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy_directory(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("a file can be copied");
+        }
+    }
+}
+
+fn collect_files(path: &Path, files: &mut Vec<PathBuf>) {
+    for path in entries(path) {
+        if path.is_dir() {
+            collect_files(&path, files);
+        } else {
+            files.push(path);
+        }
     }
 }

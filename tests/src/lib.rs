@@ -24,7 +24,10 @@ pub mod process;
 pub mod relay;
 pub mod rng;
 pub mod server;
+pub mod small_disk;
 pub mod storm;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 #[cfg(feature = "browser")]
 pub mod visual_audit;
 pub mod wait;

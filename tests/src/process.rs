@@ -80,6 +80,18 @@ impl Process {
         kill_process(self.pid(), signal).expect("a child can be signalled");
     }
 
+    /// Returns the resident memory of the process in KiB.
+    ///
+    /// # Panics
+    /// If the process has ended.
+    pub fn resident_kb(&self) -> u64 {
+        let pid = self.pid().as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        let number = line.split_whitespace().nth(1).and_then(|number| number.parse().ok());
+        number.expect("a number of KiB")
+    }
+
     /// Kills the process, which cannot react, as in a power failure.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
@@ -159,13 +171,33 @@ impl Drop for Process {
 /// Returns whether a process exists and is not a zombie.
 pub fn is_alive(pid: i32) -> bool {
     let Some(known) = Pid::from_raw(pid) else { return false };
-    if test_kill_process(known).is_err() {
-        return false;
-    }
-    // `pid (name) STATE …`; the name may contain any character, so this searches from the end.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next();
-    !matches!(state, Some('Z' | 'X'))
+    test_kill_process(known).is_ok() && !matches!(state(pid), Some('Z' | 'X'))
+}
+
+/// Returns whether a process is stopped by a signal.
+pub fn is_stopped(pid: i32) -> bool {
+    state(pid) == Some('T')
+}
+
+/// Returns the state of a process, as `ps` shows it. Returns `None` if the process does not exist.
+fn state(pid: i32) -> Option<char> {
+    stat_fields(pid)?.first()?.chars().next()
+}
+
+/// Returns the processes whose parent is `parent`.
+pub fn children(parent: i32) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").expect("/proc is mounted");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let parent = parent.to_string();
+    pids.filter(|pid| stat_fields(*pid).is_some_and(|it| it.get(1) == Some(&parent))).collect()
+}
+
+/// Returns the fields of `/proc/PID/stat` from the state on.
+fn stat_fields(pid: i32) -> Option<Vec<String>> {
+    // `pid (name) STATE PARENT …`; the name may contain any character, so this searches from the
+    // end.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit(')').next()?.split_whitespace().map(str::to_owned).collect())
 }
 
 fn capture_lines(

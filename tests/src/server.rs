@@ -13,7 +13,7 @@ use crate::command::leasehold;
 use crate::data_dir::DataDir;
 use crate::log::log;
 use crate::process::Process;
-use crate::wait::WAIT_LIMIT;
+use crate::wait::{WAIT_LIMIT, wait_for};
 
 /// How long to wait before a port is tried again that another socket uses.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -60,6 +60,20 @@ impl Server {
         server
     }
 
+    /// Starts a server on a directory that belongs to the test, if it does not refuse to start.
+    ///
+    /// # Errors
+    /// Returns the output of the program if it exits.
+    pub fn try_start_in(data: &Path, flags: &[&str]) -> Result<Self, String> {
+        let mut command = leasehold();
+        let addresses = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"];
+        command.arg("serve").args(addresses).arg(data).args(flags);
+        let (process, udp, http) = Self::try_start(&mut command)?;
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let data = data.to_owned();
+        Ok(Self { process: Some(process), udp, http, flags, data, temporary: None })
+    }
+
     /// Starts the server again after its process has ended, with the same directory and ports.
     pub fn restart(&mut self) {
         self.restart_with(leasehold());
@@ -102,6 +116,24 @@ impl Server {
         let status = process.wait_within(WAIT_LIMIT).expect("the server refuses to start");
         let (stdout, stderr) = process.remaining_output();
         (status, stdout + &stderr)
+    }
+
+    /// Starts the program and kills it as soon as `condition` holds for the data directory, before
+    /// the server is ready.
+    ///
+    /// # Panics
+    /// If the condition does not hold, or the program exits.
+    #[track_caller]
+    pub fn start_and_kill_when(&mut self, condition: impl Fn(&DataDir) -> bool) {
+        assert!(self.process.is_none(), "the server is already running");
+        let mut command = leasehold();
+        self.add_arguments(&mut command);
+        let mut process = Process::start("server", &mut command);
+        wait_for("the condition to kill the server", || {
+            assert!(process.try_wait().is_none(), "the server has exited");
+            condition(&self.data_dir()).then_some(())
+        });
+        process.kill();
     }
 
     /// Kills the server, as a power failure does.

@@ -122,7 +122,7 @@ impl Storm {
 pub fn check_file(data: &DataDir, file: &str, outcomes: &[AppendOutcomes]) {
     let applied = outcomes.iter().flat_map(|outcomes| &outcomes.applied);
     let end = applied.map(|(line, offset)| offset + line.len() as u64).max().unwrap_or(0);
-    // An append is acknowledged when it is in the journal, shortly before it is in the file.
+    // An append is acknowledged when it is in the log, shortly before it is in the file.
     let contents = wait_for("the acknowledged lines to be in the file", || {
         let contents = data.contents(file);
         (contents.len() as u64 >= end).then_some(contents)

@@ -48,7 +48,6 @@ const REJECTED: &[&str] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("docs/style.md", "contains the glossary itself"),
     ("tests/tests/language.rs", "contains this list"),
-    ("server/src/journal/", "is being replaced"),
     ("sim/tests/fixtures/", "was written by released versions"),
 ];
 

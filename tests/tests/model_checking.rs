@@ -132,14 +132,12 @@ impl ModelState {
             }
         }
         let durable = Durable { through: self.server.last_index() };
-        let step = self.server.handle(self.now, Input::Durable(durable));
-        self.server.reuse(step);
         self.outbox.release_durable(durable, &mut replies);
         if crash == Some(Crash::BeforeReply) {
             return;
         }
         for Datagram { to, reply, .. } in replies {
-            self.send(Packet::Reply { to: usize::from(to.0.port()), reply });
+            self.send(Packet::Reply { to: usize::from(to.address.port()), reply });
         }
     }
 
@@ -246,7 +244,7 @@ fn line(index: usize) -> String {
 }
 
 fn peer(index: usize) -> Peer {
-    Peer(([127, 0, 0, 1], u16::try_from(index).unwrap()).into())
+    Peer::new(([127, 0, 0, 1], u16::try_from(index).unwrap()).into())
 }
 
 fn service_config() -> service::Config {

@@ -1,6 +1,5 @@
 //! A flood of requests for sessions: the server refuses them without using more memory.
 
-use std::fs;
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::time::Duration;
@@ -20,9 +19,9 @@ fn a_flood_of_hellos_does_not_exceed_the_memory_limit() {
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let (welcome, overloaded) = flood(&socket, &server, 0..5_000);
     assert!((900..=999).contains(&welcome), "{welcome} welcomes, {overloaded} refusals");
-    let before = resident_kb(&server);
+    let before = server.process().resident_kb();
     let (welcome, overloaded) = flood(&socket, &server, 5_000..200_000);
-    let after = resident_kb(&server);
+    let after = server.process().resident_kb();
     log("flood", format_args!("{before} kB, then {after} kB; {overloaded} were refused"));
     assert_eq!(welcome, 0, "the limit on sessions is reached");
     assert!(overloaded > 190_000, "only {overloaded} were refused");
@@ -52,11 +51,4 @@ fn flood(socket: &UdpSocket, server: &Server, nonces: Range<u64>) -> (usize, usi
         }
     }
     (welcome, overloaded)
-}
-
-fn resident_kb(server: &Server) -> u64 {
-    let pid = server.process().pid().as_raw_nonzero();
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -1,16 +1,15 @@
-//! Storage: a journal or a file that is damaged, missing or modified, and a disk that is full.
+//! Storage: a log or a file that is damaged, missing or modified, and a disk that is full.
 
-use std::env;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use leasehold_tests::client::{RawClient, expect_code, number};
 use leasehold_tests::command::leasehold;
-use leasehold_tests::log::log;
+use leasehold_tests::data_dir::DataDir;
 use leasehold_tests::server::Server;
+use leasehold_tests::small_disk::SmallDisk;
 use leasehold_tests::wait::wait_for;
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
@@ -40,11 +39,11 @@ fn expect_refusal(server: &Server) {
     let errors: Vec<&str> =
         output.lines().filter(|line| line.contains("accept-data-loss")).collect();
     assert_eq!(errors.len(), 1, "one line that names --accept-data-loss in\n{output}");
-    assert!(errors[0].contains("journal"), "{output}");
+    assert!(errors[0].contains("log"), "{output}");
     assert!(!output.contains("panicked"), "{output}");
 }
 
-/// Checks that the server starts without its journal: it grants nothing until every lease that it
+/// Checks that the server starts without its log: it grants nothing until every lease that it
 /// has lost must be over, its tokens are far larger than all tokens before, and the file keeps the
 /// contents that are on disk.
 fn expect_start_with_data_loss(server: &mut Server, last: u64) {
@@ -62,33 +61,97 @@ fn expect_start_with_data_loss(server: &mut Server, last: u64) {
 }
 
 #[test]
-fn a_damaged_journal_is_refused_until_the_loss_is_accepted() {
+fn a_damaged_log_is_refused_until_the_loss_is_accepted() {
     let (mut server, last) = killed_server();
-    let journal = OpenOptions::new().write(true).open(server.data_dir().journal_path()).unwrap();
-    let len = journal.metadata().unwrap().len();
+    let segment = server.data_dir().segment_paths().pop().unwrap();
+    let segment = OpenOptions::new().write(true).open(segment).unwrap();
+    let len = segment.metadata().unwrap().len();
     // All but the first bytes are overwritten, so that a check of any part finds the damage.
-    let noise: Vec<u8> = (0..=255).cycle().take(usize::try_from(len).unwrap() - 64).collect();
-    journal.write_all_at(&noise, 64).unwrap();
+    let noise: Vec<u8> = (0..=255).cycle().take(usize::try_from(len).unwrap() - 80).collect();
+    segment.write_all_at(&noise, 80).unwrap();
     expect_refusal(&server);
     expect_refusal(&server);
     expect_start_with_data_loss(&mut server, last);
 }
 
 #[test]
-fn a_file_that_is_not_a_journal_is_refused_until_the_loss_is_accepted() {
+fn a_file_that_is_not_a_log_is_refused_until_the_loss_is_accepted() {
     let (mut server, last) = killed_server();
-    fs::write(server.data_dir().journal_path(), "not a journal at all").unwrap();
-    expect_refusal(&server);
+    fs::remove_dir_all(server.data_dir().log_path()).unwrap();
+    fs::write(server.data_dir().log_path(), "not a log at all").unwrap();
+    let (status, output) = server.expect_start_failure(&[]);
+    assert!(!status.success() && !output.contains("panicked"), "{output}");
+    fs::remove_file(server.data_dir().log_path()).unwrap();
     expect_start_with_data_loss(&mut server, last);
 }
 
 #[test]
-fn a_missing_journal_is_refused_until_the_loss_is_accepted() {
+fn a_missing_log_is_refused_until_the_loss_is_accepted() {
     let (mut server, last) = killed_server();
     assert!(server.data_dir().state_path().exists(), "the server writes its state when it starts");
-    fs::remove_file(server.data_dir().journal_path()).unwrap();
+    fs::remove_dir_all(server.data_dir().log_path()).unwrap();
     expect_refusal(&server);
     expect_start_with_data_loss(&mut server, last);
+}
+
+#[test]
+fn guarded_files_alone_are_not_taken_for_a_new_directory() {
+    let (mut server, last) = killed_server();
+    fs::remove_dir_all(server.data_dir().log_path()).unwrap();
+    fs::remove_file(server.data_dir().state_path()).unwrap();
+    expect_refusal(&server);
+    expect_start_with_data_loss(&mut server, last);
+    server.data_dir().expect_contents("f", "AB");
+}
+
+#[test]
+fn two_losses_never_grant_the_same_token_and_a_kill_does_not_shorten_the_silence() {
+    let (mut server, mut last) = killed_server();
+    for _ in 0..2 {
+        fs::remove_dir_all(server.data_dir().log_path()).unwrap();
+        // Without the state file, only the wall clock tells which tokens are free.
+        drop(fs::remove_file(server.data_dir().state_path()));
+        server.set_flags(&[&LEASE_MAX_FLAG[..], &["--accept-data-loss"]].concat());
+        let old_leases_over = Instant::now() + LEASE_MAX;
+        server.start_and_kill_when(|data| data.log_path().exists());
+        // The next start is an ordinary one, and still has to wait.
+        server.set_flags(&LEASE_MAX_FLAG);
+        server.restart();
+        assert!(Instant::now() >= old_leases_over, "an old lease may be valid");
+        let mut client = RawClient::connect("C2", server.udp());
+        for name in ["f", "g", "h"] {
+            let token = client.acquire(name);
+            assert!(token > last, "token {token} after {last}");
+            last = token;
+        }
+        server.kill();
+    }
+}
+
+#[test]
+fn an_older_copy_of_the_log_is_refused() {
+    let mut server = Server::start_with(&LEASE_MAX_FLAG);
+    let mut client = RawClient::connect("C1", server.udp());
+    client.append_under_lock("f", "A");
+    server.data_dir().expect_contents("f", "A");
+    assert_eq!(server.terminate().code(), Some(0));
+    let copy = TempDir::new().unwrap();
+    DataDir::new(&server.data_dir().log_path()).copy_to(&copy.path().join("log"));
+    server.restart();
+    client.append_under_lock("f", "B");
+    server.data_dir().expect_contents("f", "AB");
+    server.kill();
+    let state = fs::read(server.data_dir().state_path()).unwrap();
+    for keeps_state_file in [true, false] {
+        fs::remove_dir_all(server.data_dir().log_path()).unwrap();
+        DataDir::new(&copy.path().join("log")).copy_to(&server.data_dir().log_path());
+        if !keeps_state_file {
+            fs::remove_file(server.data_dir().state_path()).unwrap();
+        }
+        expect_refusal(&server);
+        server.data_dir().expect_contents("f", "AB");
+    }
+    fs::write(server.data_dir().state_path(), state).unwrap();
 }
 
 #[test]
@@ -104,7 +167,7 @@ fn the_state_file_is_readable_by_its_owner_only_and_may_be_deleted() {
     let text = fs::read_to_string(&path).unwrap();
     let state: Value = serde_json::from_str(&text).unwrap();
     assert!(state.is_object() && text.contains("\"C1\"") && text.contains("\"f\""), "{text}");
-    // The server recovers from the journal, not from this file.
+    // The server recovers from the log, not from this file.
     fs::remove_file(&path).unwrap();
     server.restart();
     client.append_ok("f", held, "B");
@@ -112,10 +175,10 @@ fn the_state_file_is_readable_by_its_owner_only_and_may_be_deleted() {
 }
 
 #[test]
-fn each_start_restores_guarded_files_from_the_journal() {
+fn each_start_restores_guarded_files_from_the_log() {
     let mut server = Server::start();
     let mut client = RawClient::connect("C1", server.udp());
-    for name in ["torn", "missing", "longer", "changed"] {
+    for name in ["torn", "missing", "changed"] {
         client.append_under_lock(name, "one,");
         client.append_under_lock(name, "two");
         server.data_dir().expect_contents(name, "one,two");
@@ -124,13 +187,33 @@ fn each_start_restores_guarded_files_from_the_journal() {
     let data = server.data_dir();
     fs::write(data.file_path("torn"), "one,t").unwrap();
     fs::remove_file(data.file_path("missing")).unwrap();
-    fs::write(data.file_path("longer"), "one,twoXYZ").unwrap();
+    fs::write(data.file_path("changed"), "one,#wo").unwrap();
     server.restart();
-    for name in ["torn", "missing", "longer", "changed"] {
+    for name in ["torn", "missing", "changed"] {
         data.expect_contents(name, "one,two");
         client.append_under_lock(name, "!");
         data.expect_contents(name, "one,two!");
     }
+}
+
+#[test]
+fn bytes_that_the_log_does_not_have_are_never_cut() {
+    let mut server = Server::start();
+    let mut client = RawClient::connect("C1", server.udp());
+    client.append_under_lock("f", "one,");
+    server.data_dir().expect_contents("f", "one,");
+    server.kill();
+    for (name, contents) in [("f", "one,two"), ("other", "two")] {
+        let path = server.data_dir().file_path(name);
+        let before = fs::read(&path).unwrap_or_default();
+        fs::write(&path, contents).unwrap();
+        expect_refusal(&server);
+        assert_eq!(server.data_dir().contents(name), contents);
+        fs::write(&path, before).unwrap();
+    }
+    server.restart();
+    client.append_under_lock("f", "three");
+    server.data_dir().expect_contents("f", "one,three");
 }
 
 #[test]
@@ -201,7 +284,6 @@ fn an_append_that_cannot_be_written_is_not_acknowledged() {
     let mut client = RawClient::connect("C1", server.udp());
     let held = client.acquire("f");
     server.kill();
-    let used = fs::metadata(server.data_dir().journal_path()).unwrap().len();
     // Beyond the limit the kernel sends a signal, which the server must ignore to continue.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(leasehold().get_program());
@@ -212,23 +294,16 @@ fn an_append_that_cannot_be_written_is_not_acknowledged() {
         prlimit(Some(server.process().pid()), Resource::Fsize, rlimit).unwrap();
     };
     client.append_ok("f", held, "before\n");
-    limit(Some(used));
+    limit(Some(1));
     let acknowledged = append_until_refused(&mut client, held, "before\n");
     limit(None);
     expect_recovery(&mut server, &mut client, held, acknowledged);
 }
 
-/// This mounts a small file system, for which it needs the privileges of root. Without them it
-/// fails, unless the variable `LEASEHOLD_SKIP_MOUNT` permits to skip it.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
-    if env::var_os("LEASEHOLD_SKIP_MOUNT").is_some() {
-        log("disk", "skipped because LEASEHOLD_SKIP_MOUNT is set");
-        return;
-    }
-    let directory = TempDir::new().unwrap();
-    let disk = SmallDisk::mount(directory.path());
-    let mut server = Server::start_in(&directory.path().join("data"), &[]);
+    let Some(disk) = SmallDisk::mount() else { return };
+    let mut server = Server::start_in(&disk.path().join("data"), &[]);
     let mut client = RawClient::connect("C1", server.udp());
     let held = client.acquire("f");
     client.append_ok("f", held, "before\n");
@@ -268,44 +343,4 @@ fn expect_recovery(server: &mut Server, client: &mut RawClient, held: u64, befor
     server.kill_and_restart();
     client.append_ok("f", held, "again\n");
     server.data_dir().expect_contents("f", &(expected + "again\n"));
-}
-
-/// A file system of a few megabytes. Unmounted when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path) -> Self {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=16m", "none"]).arg(path);
-        assert!(
-            mount.status().is_ok_and(|status| status.success()),
-            "cannot mount a tmpfs: run as root, or set LEASEHOLD_SKIP_MOUNT"
-        );
-        Self(path)
-    }
-
-    fn fill(&self) {
-        let ballast = fs::File::create(self.ballast()).unwrap();
-        let chunk = [0; 4_096];
-        let mut offset = 0;
-        while ballast.write_at(&chunk, offset).is_ok_and(|len| len == chunk.len()) {
-            offset += 4_096;
-        }
-        log("disk", format_args!("full, with {offset} bytes of ballast"));
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-
-    fn ballast(&self) -> std::path::PathBuf {
-        self.0.join("ballast")
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        // Lazily, because the server may still be running if the test has failed.
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
 }

@@ -37,7 +37,8 @@ pub enum CallOutcome {
     Closed,
     /// The server refused the request, which had no effect.
     Refused(Refusal),
-    /// No reply arrived before the deadline. If a lock was granted, the client releases it.
+    /// No final reply arrived before the deadline. If a lock was granted, the client releases it.
+    /// If the last reply was `storage_failed`, the outcome is that refusal instead.
     TimedOut,
     /// The append may or may not be in the file.
     Unknown,
@@ -98,13 +99,14 @@ pub(super) struct Call {
     /// The session and the sequence number of the request. Unset until the first transmission.
     pub(super) assignment: Option<(Secret<SessionKey>, Seq)>,
     pub(super) transmissions: Transmissions,
-    /// When the request may be sent at the earliest.
-    pub(super) not_before: Time,
     /// Whether the outcome is not reported: the client began the call itself, or the caller has
     /// given it up.
     pub(super) detached: bool,
     /// Whether the reply has arrived, and the call waits for an outcome query.
     pub(super) awaiting_outcome: bool,
+    /// Whether the last reply was `storage_failed`. That answers a transmission and not the
+    /// request, so the call continues.
+    pub(super) storage_failed: bool,
 }
 
 impl CallId {
@@ -117,16 +119,15 @@ impl CallId {
 impl Call {
     pub(super) fn new(kind: CallKind, deadline: Time) -> Self {
         let transmissions = Transmissions::default();
-        let not_before = Time::ZERO;
         let assignment = None;
         Self {
             kind,
             deadline,
             assignment,
             transmissions,
-            not_before,
             detached: false,
             awaiting_outcome: false,
+            storage_failed: false,
         }
     }
 
@@ -135,7 +136,16 @@ impl Call {
         self.transmissions = Transmissions::default();
     }
 
-    /// Makes the call a new request, for another session or the same one.
+    /// Returns the outcome of a call whose deadline passes without a final reply.
+    pub(super) const fn outcome_at_deadline(&self) -> CallOutcome {
+        if self.storage_failed {
+            CallOutcome::Refused(Refusal::StorageFailed)
+        } else {
+            CallOutcome::TimedOut
+        }
+    }
+
+    /// Makes the call a new request, for another session.
     pub(super) fn unassign(&mut self) {
         self.assignment = None;
         if let CallKind::Acquire { queued, .. } = &mut self.kind {
@@ -177,10 +187,8 @@ impl Call {
 
     /// Returns when the call next needs a transmission or ends.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        let transmit_at = match self.assignment {
-            Some(_) => (!self.awaiting_outcome).then(|| self.transmissions.next_at()),
-            None => (self.not_before > Time::ZERO).then_some(self.not_before),
-        };
+        let transmit_at = (self.assignment.is_some() && !self.awaiting_outcome)
+            .then(|| self.transmissions.next_at());
         let deadline = (self.deadline < Time::NEVER).then_some(self.deadline);
         [transmit_at, deadline].into_iter().flatten().min()
     }

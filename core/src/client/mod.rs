@@ -318,14 +318,8 @@ impl LockClient {
         let retransmit_delay = self.config.retransmit_delay;
         let backoff = self.protections.backoff;
         for call in self.calls.values_mut() {
-            if call.not_before <= now {
-                call.not_before = Time::ZERO;
-            }
             if call.assignment.is_none() {
-                let Some(session_key) = session_key.filter(|_| call.not_before == Time::ZERO)
-                else {
-                    continue;
-                };
+                let Some(session_key) = session_key else { continue };
                 // A cancel names only the lock, so it would also cancel this new wait.
                 if call.lock_to_acquire().is_some_and(|lock| locks_being_released.contains(lock)) {
                     continue;

@@ -34,7 +34,12 @@ impl LockClient {
             // This attempt was never sent, so the reply is not for this client.
             return;
         }
-        match call.kind.clone() {
+        let kind = call.kind.clone();
+        if reply.status == Status::Refused(Refusal::StorageFailed) {
+            self.handle_storage_failure(id);
+            return;
+        }
+        match kind {
             CallKind::Acquire { lock, .. } => {
                 self.handle_acquire_reply(now, id, lock, sent_at, reply.status);
             }
@@ -46,7 +51,15 @@ impl LockClient {
             CallKind::AppendOutcome { append_call, .. } => {
                 self.handle_append_outcome_reply(id, append_call, &reply.status);
             }
-            CallKind::Close => self.handle_close_reply(now, id, &reply.status),
+            CallKind::Close => self.handle_close_reply(id, &reply.status),
+        }
+    }
+
+    /// Continues the call: `storage_failed` answers a transmission and not the request, so the same
+    /// request is retransmitted, until its final reply arrives or the deadline passes.
+    fn handle_storage_failure(&mut self, id: CallId) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.storage_failed = true;
         }
     }
 
@@ -94,6 +107,7 @@ impl LockClient {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let CallKind::Acquire { lock, queued, .. } = &mut call.kind else { return };
         let lock = lock.clone();
+        call.storage_failed = false;
         if !std::mem::replace(queued, true) {
             // Once queued, the request polls at a fixed interval, without backoff.
             let last = call.transmissions.sent_at(call.transmissions.last_attempt()).unwrap_or(now);
@@ -241,7 +255,6 @@ impl LockClient {
                 self.handle_session_loss(now);
                 self.finish_call(id, CallOutcome::Refused(Refusal::UnknownSession));
             }
-            Status::Refused(Refusal::StorageFailed) => self.retry_release(now, id),
             Status::Refused(refusal) => self.finish_call(id, CallOutcome::Refused(refusal)),
             Status::Welcome { .. }
             | Status::Retry { .. }
@@ -255,19 +268,6 @@ impl LockClient {
             | Status::Alive { .. }
             | Status::Closed { .. } => {}
         }
-    }
-
-    /// Reports the failed release, and repeats it in the background as a new request: the session
-    /// lives on and would keep the lock.
-    fn retry_release(&mut self, now: Time, id: CallId) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let kind = call.kind.clone();
-        self.finish_call(id, CallOutcome::Refused(Refusal::StorageFailed));
-        let mut call = Call::new(kind, Time::NEVER);
-        call.detached = true;
-        call.not_before = now + POLL_INTERVAL;
-        self.last_call_id = self.last_call_id.next();
-        self.calls.insert(self.last_call_id, call);
     }
 
     fn handle_append_reply(&mut self, now: Time, id: CallId, status: Status) {
@@ -339,18 +339,12 @@ impl LockClient {
         self.finish_call(append_call, outcome);
     }
 
-    fn handle_close_reply(&mut self, now: Time, id: CallId, status: &Status) {
+    fn handle_close_reply(&mut self, id: CallId, status: &Status) {
         match status {
             Status::Closed { .. } | Status::Refused(Refusal::UnknownSession) => {
                 self.phase = Phase::Closed;
                 self.finish_call(id, CallOutcome::Closed);
                 self.calls.retain(|_, call| !call.detached);
-            }
-            Status::Refused(Refusal::StorageFailed) => {
-                if let Some(call) = self.calls.get_mut(&id) {
-                    call.unassign();
-                    call.not_before = now + POLL_INTERVAL;
-                }
             }
             Status::Refused(refusal) => {
                 // The session is no longer wanted, so no heartbeat may keep it alive.
@@ -381,10 +375,14 @@ impl LockClient {
     }
 
     fn expire_call(&mut self, now: Time, id: CallId) {
+        // A call that waits for a session may have failed because of the `hello`.
+        let hello_failed = self.is_hello_failing();
         let Some(call) = self.calls.get_mut(&id) else { return };
+        call.storage_failed |= call.assignment.is_none() && hello_failed;
+        let outcome = call.outcome_at_deadline();
         match call.kind {
             CallKind::Acquire { .. } => {
-                self.notify(Notification::Completed { call: id, outcome: CallOutcome::TimedOut });
+                self.notify(Notification::Completed { call: id, outcome });
                 self.abandon_acquire(now, id);
             }
             CallKind::Release { .. } => {
@@ -392,19 +390,16 @@ impl LockClient {
                 // background.
                 call.detached = true;
                 call.deadline = Time::NEVER;
-                self.notify(Notification::Completed { call: id, outcome: CallOutcome::TimedOut });
+                self.notify(Notification::Completed { call: id, outcome });
             }
-            CallKind::Append { .. } => {
-                let outcome = if call.assignment.is_some() {
-                    CallOutcome::Unknown
-                } else {
-                    CallOutcome::TimedOut
-                };
-                self.finish_call(id, outcome);
+            // A transmission may be in flight, and may be applied later.
+            CallKind::Append { .. } if call.assignment.is_some() => {
+                self.finish_call(id, CallOutcome::Unknown);
             }
+            CallKind::Append { .. } => self.finish_call(id, outcome),
             CallKind::Close => {
                 self.phase = Phase::Closed;
-                self.finish_call(id, CallOutcome::TimedOut);
+                self.finish_call(id, outcome);
             }
             CallKind::Cancel { .. } | CallKind::AppendOutcome { .. } => {
                 self.finish_call(id, CallOutcome::TimedOut);

@@ -33,6 +33,8 @@ pub(super) struct PendingHello {
     nonce: Secret<Nonce>,
     cookie: Option<Cookie>,
     transmissions: Transmissions,
+    /// Whether the last reply was `storage_failed`.
+    storage_failed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ impl LockClient {
             nonce,
             cookie: None,
             transmissions: Transmissions::default(),
+            storage_failed: false,
         });
         self.send_due(now);
     }
@@ -159,6 +162,8 @@ impl LockClient {
                 hello.cookie = Some(cookie);
                 hello.transmissions.set_next_at(now);
             }
+            // This answers a transmission: the same `hello` is sent again.
+            Status::Refused(Refusal::StorageFailed) => hello.storage_failed = true,
             Status::Refused(refusal) => {
                 self.phase = Phase::Closed;
                 self.refuse_unassigned_calls(&refusal);
@@ -175,6 +180,14 @@ impl LockClient {
             | Status::Forgotten
             | Status::Alive { .. }
             | Status::Closed { .. } => {}
+        }
+    }
+
+    /// Returns whether the client opens a session, and the last reply was `storage_failed`.
+    pub const fn is_hello_failing(&self) -> bool {
+        match &self.phase {
+            Phase::Opening(hello) => hello.storage_failed,
+            Phase::Closed | Phase::Open(_) => false,
         }
     }
 

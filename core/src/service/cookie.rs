@@ -27,7 +27,7 @@ fn period_at(now: Time) -> u64 {
 }
 
 fn mac_input(peer: Peer, period: u64) -> Vec<u8> {
-    format!("{} {period}", peer.0).into_bytes()
+    format!("{} {period}", peer.address).into_bytes()
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     fn peer(text: &str) -> Peer {
-        Peer(text.parse().unwrap())
+        Peer::new(text.parse().unwrap())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Handling of one datagram: decode it, detect duplicates, and dispatch it to its operation.
 
 use super::LockServer;
-use super::outbox::{AnsweredRequest, Datagram, PendingReply};
+use super::outbox::{Datagram, PendingReply};
 use crate::event::{EventKind, RequestId};
 use crate::id::{Attempt, LogIndex, Name, Peer, Seq, SessionId, SessionKey, Token};
 use crate::limits::AMPLIFICATION_MAX;
@@ -22,17 +22,6 @@ pub(super) struct RequestContext {
     pub(super) resource_name: Option<Name>,
     pub(super) token: Option<Token>,
     pub(super) request_id: RequestId,
-}
-
-impl RequestContext {
-    pub(super) fn answered_request(&self) -> AnsweredRequest {
-        AnsweredRequest {
-            session_id: self.session_id,
-            op: self.op,
-            resource_name: self.resource_name.clone(),
-            request_id: self.request_id,
-        }
-    }
 }
 
 impl LockServer {
@@ -293,12 +282,7 @@ impl LockServer {
         let datagram = Datagram::new(to, reply, len_max);
         // A request of an ended session may have been executed, so it is never answered with
         // `storage_failed`.
-        self.step.replies.push(PendingReply {
-            send_after,
-            datagram,
-            answers: None,
-            drop_on_failure: true,
-        });
+        self.step.replies.push(PendingReply { send_after, datagram, drop_on_failure: true });
     }
 }
 

@@ -132,9 +132,12 @@ impl Lookup {
         {
             return Status::Applied { file, offset, len };
         }
-        // A request of a live session that has no answer yet can still arrive.
+        // A request of a live session that has no answer yet can still arrive. It has no effect if
+        // the session holds no lock: it names the token of a tenure that is over.
         let live = state.session(session_id);
-        let settled = live.is_none_or(|session| session.replies.is_settled(append_seq));
+        let settled = live.is_none_or(|session| {
+            session.replies.is_settled(append_seq) || session.held.is_empty()
+        });
         if settled && !state.may_have_evicted_append(session_id, append_seq) {
             Status::NotApplied
         } else {

@@ -22,7 +22,7 @@ mod timers;
 mod unprotected;
 
 pub use config::{Config, Limits};
-pub use outbox::{Datagram, Durable, Failed, Outbox, Step};
+pub use outbox::{Datagram, Durable, Outbox, Step};
 pub use timers::Timer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,14 +32,13 @@ use crate::id::{LogIndex, Name, Peer, Seq, SessionId, SessionKey, Token};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::op::DropReason;
 use crate::protections::Protections;
-use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::time::Time;
 use crate::wire::{Reply, Request, Status};
 use dispatch::RequestContext;
 use lookup::Lookup;
-use outbox::{AnsweredRequest, PendingReply};
+use outbox::PendingReply;
 use timers::TimerQueue;
 
 /// Everything that can change what the server decides. Replaying a list of inputs reproduces a run
@@ -72,14 +71,10 @@ pub enum Input<'a> {
     },
     /// The deadline returned by [`LockServer::next_deadline`] has passed.
     Timer,
-    /// The log has made events durable. Leads to an empty step.
-    Durable(Durable),
     /// A batch could not be written. All events after those in `state` are lost.
     WriteFailed {
         /// The state that is durable: the fold of the events in the log.
         state: Box<IndexedState>,
-        /// The requests that [`Outbox::fail`] has answered with `storage_failed`.
-        failed: Failed,
         /// The wall clock, in milliseconds since 1970. Only for display.
         unix_ms: u64,
     },
@@ -110,9 +105,8 @@ pub enum Input<'a> {
 /// 1. It passes the step to [`Outbox::hold`], which returns the events, and the replies that need
 ///    not wait. It sends these, and submits the events to the log.
 /// 2. It sets its timer to `next_deadline`, which each step can change.
-/// 3. Once the log reports events as durable, it passes [`Input::Durable`] to the server and calls
-///    [`Outbox::release_durable`] for the replies that may now be sent. Further inputs can be
-///    handled meanwhile.
+/// 3. Once the log reports events as durable, it calls [`Outbox::release_durable`] for the replies
+///    that may now be sent. Inputs can be handled meanwhile.
 /// 4. If the events could not be written, it discards all events that are not durable, calls
 ///    [`Outbox::fail`], and passes [`Input::WriteFailed`] to the server.
 ///
@@ -134,8 +128,6 @@ pub struct LockServer {
     last_durable_index: LogIndex,
     /// Files to which appended bytes cannot be written at present.
     unwritable_files: BTreeSet<Name>,
-    /// Requests that were answered with `storage_failed`, until the log holds that answer.
-    unlogged_failures: Vec<AnsweredRequest>,
     /// The step of the current input, so far.
     step: Step,
 }
@@ -193,7 +185,6 @@ impl LockServer {
             lookup: Lookup::from_state(&state),
             state,
             unwritable_files: BTreeSet::new(),
-            unlogged_failures: Vec::new(),
             step: Step::default(),
         };
         let leases = (!protections.grace).then(|| server.state.lease_expirations());
@@ -225,10 +216,7 @@ impl LockServer {
                 self.record(EventKind::DatagramDropped { reason });
             }
             Input::Timer => self.fire_due_timers(),
-            Input::Durable(durable) => self.handle_durable(durable),
-            Input::WriteFailed { state, failed, unix_ms } => {
-                self.handle_write_failure(*state, failed, unix_ms);
-            }
+            Input::WriteFailed { state, unix_ms } => self.handle_write_failure(*state, unix_ms),
             Input::FileWritable { file, writable: true } => {
                 self.unwritable_files.remove(file);
             }
@@ -285,45 +273,16 @@ impl LockServer {
         }
     }
 
-    fn handle_durable(&mut self, durable: Durable) {
-        if durable.through >= self.last_durable_index {
-            self.unlogged_failures.clear();
-        }
-    }
-
     /// Continues from the durable state after later events were lost.
     ///
     /// Clients may have received renewals that are lost, so every live session has its full lease
-    /// again. The answers `storage_failed` are logged, so that these requests are never executed.
-    fn handle_write_failure(&mut self, indexed: IndexedState, failed: Failed, unix_ms: u64) {
+    /// again. Nothing is retained of the requests that were lost with the events: each can be
+    /// executed when it arrives again, because it has had no effect.
+    fn handle_write_failure(&mut self, indexed: IndexedState, unix_ms: u64) {
         (self.state, self.lookup) = (indexed.state, indexed.lookup);
         self.waiter_addresses.clear();
         self.record(EventKind::ServerStarted { unix_ms, token_floor: Token::default() });
         self.timers = TimerQueue::from_state(&self.state);
-        self.unlogged_failures.extend(failed.0);
-        self.log_failures();
-    }
-
-    /// Logs the answers of the failed requests. They stay in the list until the log reports them
-    /// as durable, because this write can fail, too.
-    fn log_failures(&mut self) {
-        for request in self.unlogged_failures.clone() {
-            let Some(session) = self.state.session(request.session_id) else { continue };
-            if session.replies.is_settled(request.request_id.seq) {
-                continue;
-            }
-            let client = Some(session.client.clone());
-            let AnsweredRequest { session_id, op, resource_name, request_id } = request;
-            self.record(EventKind::RequestRefused {
-                session_id: Some(session_id),
-                client,
-                op,
-                resource_name,
-                token: None,
-                refusal: Refusal::StorageFailed,
-                request_id,
-            });
-        }
     }
 
     /// Makes an event and applies it. Nothing else changes the state.
@@ -348,8 +307,7 @@ impl LockServer {
     /// Adds the reply to a session's request.
     fn reply_to(&mut self, context: &RequestContext, status: Status) {
         let pending = self.pending_reply(context, status);
-        let answers = Some(context.answered_request());
-        self.step.replies.push(PendingReply { answers, ..pending });
+        self.step.replies.push(pending);
     }
 
     /// Adds the reply to a duplicate of a session's request.

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{Event, RequestId};
-use crate::id::{LogIndex, Name, Peer, SessionId};
+use crate::event::Event;
+use crate::id::{LogIndex, Peer};
 use crate::limits::DATAGRAM_LEN_MAX;
-use crate::op::Op;
 use crate::refusal::Refusal;
 use crate::wire::{Reply, Status};
 
@@ -38,32 +37,17 @@ pub struct Datagram {
     len_max: usize,
 }
 
-/// A reply, the event it depends on, and the request it answers.
+/// A reply, and the event it depends on.
 #[derive(Clone, Debug)]
 pub(super) struct PendingReply {
     pub(super) send_after: LogIndex,
     pub(super) datagram: Datagram,
-    pub(super) answers: Option<AnsweredRequest>,
     /// Whether the reply is dropped if the write fails, instead of being replaced by
     /// `storage_failed`. Set for a grant from the wait queue, which answers no current request, and
     /// for the answer to a duplicate, because the effect of its request may be durable already. The
     /// client retransmits.
     pub(super) drop_on_failure: bool,
 }
-
-/// The request of a session that a reply answers.
-#[derive(Clone, Debug)]
-pub(super) struct AnsweredRequest {
-    pub(super) session_id: SessionId,
-    pub(super) op: Op,
-    pub(super) resource_name: Option<Name>,
-    pub(super) request_id: RequestId,
-}
-
-/// Requests that were answered with `storage_failed`. The server logs these answers, so that the
-/// requests are never executed: see [`super::Input::WriteFailed`].
-#[derive(Clone, Debug, Default)]
-pub struct Failed(pub(super) Vec<AnsweredRequest>);
 
 /// The queue of replies that wait for the log.
 #[derive(Clone, Debug, Default)]
@@ -132,15 +116,15 @@ impl Outbox {
 
     /// Answers the queued requests with `storage_failed`, after their events could not be written.
     /// Duplicates and grants from the wait queue get no answer.
-    pub fn fail(&mut self, out: &mut Vec<Datagram>) -> Failed {
-        let mut failed = Failed::default();
+    ///
+    /// The answer is not retained. It concerns this transmission only: the client may send the
+    /// request again, and it is executed then.
+    pub fn fail(&mut self, out: &mut Vec<Datagram>) {
         for pending in self.pending.drain(..).filter(|pending| !pending.drop_on_failure) {
             let Datagram { to, reply, len_max } = pending.datagram;
             let status = Status::Refused(Refusal::StorageFailed);
             out.push(Datagram { to, reply: Reply { status, ..reply }, len_max });
-            failed.0.extend(pending.answers);
         }
-        failed
     }
 
     /// Returns the number of queued replies.
@@ -157,6 +141,6 @@ impl Outbox {
 impl PendingReply {
     pub(super) fn new(to: Peer, reply: Reply, send_after: LogIndex) -> Self {
         let datagram = Datagram::new(to, reply, DATAGRAM_LEN_MAX);
-        Self { send_after, datagram, answers: None, drop_on_failure: false }
+        Self { send_after, datagram, drop_on_failure: false }
     }
 }

@@ -61,8 +61,6 @@ impl LockServer {
             .replay_window
             .highest_attempt(context.request_id.seq, context.request_id.attempt);
         let reply = Reply { request_seq: context.request_id.seq, attempt, status };
-        let pending = PendingReply::new(context.from, reply, send_after);
-        let answers = Some(context.answered_request());
-        self.step.replies.push(PendingReply { answers, ..pending });
+        self.step.replies.push(PendingReply::new(context.from, reply, send_after));
     }
 }

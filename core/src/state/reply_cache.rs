@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 use crate::event::RequestId;
@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 /// The cached answers of one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyCache {
-    #[serde(rename = "kept")]
+    #[serde(rename = "kept", deserialize_with = "deserialize_entries")]
     entries: VecDeque<CachedReply>,
     #[serde(rename = "forgotten")]
     highest_evicted: Seq,
@@ -49,6 +49,21 @@ pub enum Answer {
     Released { lock: Name },
     Appended { file: Name, offset: u64, len: u64 },
     Refused(Refusal),
+}
+
+/// Omits answers that are not final. Version 0.1.0 cached `storage_failed`.
+fn deserialize_entries<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<VecDeque<CachedReply>, D::Error> {
+    let mut entries = VecDeque::<CachedReply>::deserialize(deserializer)?;
+    entries.retain(|reply| match &reply.answer {
+        Answer::Refused(refusal) => refusal.is_cacheable(),
+        Answer::Granted { .. }
+        | Answer::Cancelled { .. }
+        | Answer::Released { .. }
+        | Answer::Appended { .. } => true,
+    });
+    Ok(entries)
 }
 
 impl CachedReply {

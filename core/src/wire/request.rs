@@ -209,7 +209,8 @@ impl Request {
             Operation::AppendFile { file, token, data } => {
                 object.write_plain("file", file.as_str());
                 object.write_number("token", token.number());
-                match data.text() {
+                // Escaped, a NUL has six bytes.
+                match data.text().filter(|text| !text.contains('\0')) {
                     Some(text) => object.write_escaped("data", text),
                     None => object.write_plain("data_b64", &data.to_base64()),
                 }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
+use leasehold_core::client::LockClient;
 use leasehold_core::data::Data;
 use leasehold_core::event::Event;
 use leasehold_core::id::{Attempt, Name, Nonce, Peer, Seq, SessionKey, Token};
@@ -11,7 +12,7 @@ use leasehold_core::secret::Secret;
 use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outbox, StartParams};
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
-use leasehold_core::wire::{Operation, Request, Status};
+use leasehold_core::wire::{Operation, Reply, Request, Status};
 
 /// A server whose writes are durable at once, and everything that it has produced.
 pub struct Harness {
@@ -39,7 +40,7 @@ pub fn millis(millis: u64) -> Millis {
 }
 
 pub fn peer(port: u16) -> Peer {
-    Peer(([127, 0, 0, 1], port).into())
+    Peer::new(([127, 0, 0, 1], port).into())
 }
 
 impl Harness {
@@ -65,8 +66,6 @@ impl Harness {
         self.events.extend(events);
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut self.replies);
-        let empty_step = self.server.handle(self.now, Input::Durable(durable));
-        self.server.reuse(empty_step);
     }
 
     pub fn advance(&mut self, duration: Millis) {
@@ -144,9 +143,9 @@ impl Harness {
             let step = self.server.handle(self.now, input);
             self.outbox.hold(step, &mut self.replies);
         }
-        let failed = self.outbox.fail(&mut self.replies);
+        self.outbox.fail(&mut self.replies);
         let state = Box::new(state.into());
-        let step = self.server.handle(self.now, Input::WriteFailed { state, failed, unix_ms: 0 });
+        let step = self.server.handle(self.now, Input::WriteFailed { state, unix_ms: 0 });
         self.commit(step);
         self.drain_replies()
     }
@@ -232,5 +231,21 @@ fn format_reply(datagram: &Datagram) -> String {
             reply.status.code().to_owned()
         }
     };
-    format!("{} {}.{} {status}", datagram.to.0.port(), reply.request_seq, reply.attempt)
+    format!("{} {}.{} {status}", datagram.to.address.port(), reply.request_seq, reply.attempt)
+}
+
+/// Answers the hello of a client with a welcome, and returns the next request.
+pub fn answer_hello(client: &mut LockClient, entropy: u128) -> Request {
+    let hello = client.poll_request().expect("the client sends a hello");
+    let session_key = Secret::new(SessionKey::from_entropy(entropy));
+    let (lease, window) = (millis(9_000), 32);
+    let (heartbeat, poll) = (millis(3_000), millis(500));
+    let status = Status::Welcome { session_key, lease, heartbeat, poll, window };
+    client.receive(Time::ZERO, Reply { request_seq: hello.seq, attempt: hello.attempt, status });
+    client.poll_request().expect("the client sends its request")
+}
+
+pub fn refuse(client: &mut LockClient, now: Time, request: &Request, refusal: Refusal) {
+    let status = Status::Refused(refusal);
+    client.receive(now, Reply { request_seq: request.seq, attempt: request.attempt, status });
 }

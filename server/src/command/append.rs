@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use leasehold_client::{Client, LockGuard};
-use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
+use leasehold_core::limits::DATAGRAM_LEN_MAX;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, stdin};
 
 use super::error::CommandError;
-use super::options::{ServerOptions, close_session, report_queue_position};
+use super::options::{ServerOptions, WaitReporter, close_session};
 use super::signals::{Signals, exit_after};
+
+/// A longer line is refused before it is read to its end.
+const LINE_LEN_MAX: u64 = DATAGRAM_LEN_MAX as u64;
 
 /// Append to a guarded file while holding its lock.
 ///
@@ -59,8 +63,12 @@ impl Append {
             Some(wait) => client.lock_timeout(&self.file, Duration::from_millis(wait)),
             None => client.lock(&self.file),
         };
-        let acquire = acquire.on_queued(report_queue_position(self.options.verbosity, &self.file));
-        let guard = acquire.await.map_err(|error| self.error(error))?;
+        let reporter = WaitReporter::new(&self.options, &self.file);
+        let acquire = acquire.on_queued(reporter.on_queued());
+        let guard = tokio::select! {
+            guard = acquire => guard.map_err(|error| self.error(error))?,
+            never = reporter.report_silence() => match never {},
+        };
         match &self.text {
             Some(text) => self.append(&guard, text.as_bytes().to_vec()).await,
             None => self.append_input(&guard).await,
@@ -76,12 +84,19 @@ impl Append {
         loop {
             let mut line = Vec::new();
             number += 1;
+            let mut start = (&mut input).take(LINE_LEN_MAX + 1);
             let read = tokio::select! {
-                read = input.read_until(b'\n', &mut line) => read,
+                read = start.read_until(b'\n', &mut line) => read,
                 () = guard.lost() => return Err(self.error(leasehold_client::Error::LockLost)),
             };
             match read {
                 Ok(0) => return Ok(()),
+                Ok(len) if len as u64 > LINE_LEN_MAX => {
+                    return Err(CommandError::refused(format!(
+                        "line {number} has more than {LINE_LEN_MAX} bytes and does not fit a \
+                         datagram; split it (earlier lines are in the file)"
+                    )));
+                }
                 Ok(_) => {}
                 Err(error) => {
                     let message = format!("cannot read standard input: {error}");

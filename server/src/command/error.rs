@@ -67,7 +67,8 @@ impl CommandError {
             )),
             Error::OutcomeUnknown => Self::no_reply(format!(
                 "no reply from {server}: the append to {resource} may or may not have been \
-                 executed; check with `leasehold cat {resource}`"
+                 executed; check with `leasehold cat {}`",
+                argument(resource)
             )),
             Error::NoReply => Self::no_reply(format!(
                 "no reply from {server}; start a server with `leasehold serve`, select another \
@@ -117,6 +118,11 @@ impl CommandError {
             Kind::CannotRun(code) => code,
         }
     }
+}
+
+/// Returns a name as it is written on a command line: after `--` if it begins with a hyphen.
+fn argument(name: &str) -> String {
+    if name.starts_with('-') { format!("-- {name}") } else { name.to_owned() }
 }
 
 impl From<io::Error> for CommandError {

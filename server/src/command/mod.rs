@@ -11,25 +11,32 @@ mod cat;
 mod demo;
 mod error;
 mod event_line;
+mod inherited_signals;
 mod lock;
 mod log;
 mod options;
+mod restore;
 mod signals;
 mod sim;
 mod status;
 mod style;
 mod tables;
 mod temporary_server;
+mod verify;
 
+use std::env;
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use leasehold_server::serve::Serve;
+use leasehold_server::{report, standard_error};
 use tracing_subscriber::EnvFilter;
 
 use error::CommandError;
+use inherited_signals::InheritedSignals;
 use style::Style;
 
 /// A lease-based lock server with a page that shows how it works, and its command-line clients.
@@ -49,6 +56,7 @@ Examples:
   leasehold status --watch                     show locks, sessions and files as they change
   leasehold sim gc-pause --without fencing     simulate a scenario with a protection disabled
   leasehold bench --own-server                 measure the performance of a server
+  leasehold verify                             check a data directory without changing it
 
 Exit codes: 0 success, 1 refused, 2 usage, 69 no reply from the server, 75 lock lost.";
 
@@ -63,6 +71,12 @@ enum Command {
     Log(log::Log),
     Sim(sim::Sim),
     Bench(bench::Bench),
+    Verify(verify::Verify),
+    Restore(restore::Restore),
+    #[command(hide = true)]
+    KeepLock(lock::KeepLock),
+    #[command(name = "launch-command", hide = true)]
+    Launch(lock::Launch),
 }
 
 /// Run the lock server.
@@ -96,14 +110,23 @@ impl Verbosity {
     /// Prints a note on standard error if it is a terminal, or if `--verbose` is given.
     fn note(self, note: &str) {
         if !self.quiet && (self.verbose || io::stderr().is_terminal()) {
-            eprintln!("{}", Style::for_stderr().dim(note));
+            report!("{}", Style::for_stderr().dim(note));
+        }
+    }
+
+    /// Prints a warning on standard error, unless `--quiet` is given.
+    fn warn(self, warning: impl fmt::Display) {
+        if !self.quiet {
+            report!("{} {warning}", Style::for_stderr().warning("warning:"));
         }
     }
 }
 
 /// Parses the command line and runs the command.
 pub(crate) fn run() -> ExitCode {
-    let matches = Leasehold::command().get_matches();
+    // Before any handler is installed.
+    InheritedSignals::get();
+    let matches = ignore_empty_variables(Leasehold::command()).get_matches();
     let command = match Leasehold::from_arg_matches(&matches) {
         Ok(leasehold) => leasehold.command,
         Err(error) => error.exit(),
@@ -118,14 +141,28 @@ pub(crate) fn run() -> ExitCode {
         Command::Log(command) => block_on(command.run()),
         Command::Sim(command) => command.run(),
         Command::Bench(command) => block_on(command.run(is_server_given(&matches))),
+        Command::Verify(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        Command::KeepLock(command) => command.run(),
+        Command::Launch(command) => command.run().map(|never| match never {}),
     };
+    standard_error::flush_log();
     result.unwrap_or_else(|error| {
         let style = Style::for_stderr();
         if !error.is_silent() {
-            eprintln!("{} {error}", style.error("error:"));
+            report!("{} {error}", style.error("error:"));
         }
         ExitCode::from(error.exit_code())
     })
+}
+
+/// Treats an environment variable that is empty as one that is not set.
+fn ignore_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        arg.get_env().is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
+    command.mut_subcommands(ignore_empty_variables)
 }
 
 /// Whether the command line names a server, rather than the environment or the default.
@@ -142,10 +179,13 @@ fn serve(command: &ServeCommand) -> Result<ExitCode, CommandError> {
         (false, false) => "info",
         (false, true) => "debug",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let directives = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|value| !value.is_empty());
+    let filter = directives
+        .and_then(|directives| EnvFilter::try_new(directives).ok())
+        .unwrap_or_else(|| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(standard_error::log_writer)
         .with_ansi(Style::for_stderr().is_enabled())
         .with_target(false)
         .init();

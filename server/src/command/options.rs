@@ -1,20 +1,26 @@
 //! The options that select a server, and the connection to it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::process;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_client::{Client, ClientBuilder};
+use leasehold_client::{Client, ClientBuilder, Time, now};
 
 use super::Verbosity;
 use super::error::CommandError;
 
 /// The time after which a command reports that the server does not reply.
 pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a command that waits for a lock checks whether the server replies.
+const SILENCE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The longest wait for the reply to the last request of a command.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -132,16 +138,56 @@ pub(crate) async fn close_session(client: Client, verbosity: Verbosity, lock: &s
     }
 }
 
-/// Returns a callback that prints each new position in the wait queue.
-pub(crate) fn report_queue_position(
+/// Reports on standard error how a wait for a lock proceeds.
+pub(crate) struct WaitReporter {
     verbosity: Verbosity,
-    lock: &str,
-) -> impl FnMut(u64) + Send + 'static {
-    let lock = lock.to_owned();
-    let mut last = 0;
-    move |position| {
-        if position != std::mem::replace(&mut last, position) {
-            verbosity.note(&format!("queued for {lock}, position {position}"));
+    lock: String,
+    server: Address,
+    /// When the last reply arrived, in milliseconds on the clock of [`now`].
+    last_reply: Arc<AtomicU64>,
+}
+
+impl WaitReporter {
+    pub(crate) fn new(options: &ServerOptions, lock: &str) -> Self {
+        Self {
+            verbosity: options.verbosity,
+            lock: lock.to_owned(),
+            server: options.server.clone(),
+            last_reply: Arc::new(AtomicU64::new(now().as_millis())),
+        }
+    }
+
+    /// Returns a callback that prints each new position in the wait queue.
+    pub(crate) fn on_queued(&self) -> impl FnMut(u64) + Send + 'static {
+        let (verbosity, lock) = (self.verbosity, self.lock.clone());
+        let last_reply = Arc::clone(&self.last_reply);
+        let mut last = 0;
+        move |position| {
+            last_reply.store(now().as_millis(), Ordering::Relaxed);
+            if position != std::mem::replace(&mut last, position) {
+                verbosity.note(&format!("queued for {lock}, position {position}"));
+            }
+        }
+    }
+
+    /// Reports when the server no longer replies, and when it replies again. Never completes: the
+    /// wait continues.
+    pub(crate) async fn report_silence(&self) -> Infallible {
+        let mut is_silent = false;
+        loop {
+            tokio::time::sleep(SILENCE_CHECK_INTERVAL).await;
+            let last_reply = Time::from_millis(self.last_reply.load(Ordering::Relaxed));
+            let silence = Duration::from_millis(last_reply.until(now()).as_millis());
+            let (lock, server) = (&self.lock, &self.server);
+            if silence >= REPLY_TIMEOUT && !is_silent {
+                let secs = silence.as_secs();
+                self.verbosity.warn(format_args!(
+                    "no reply from {server} for {secs} s; still waiting for {lock}"
+                ));
+            } else if silence < REPLY_TIMEOUT && is_silent {
+                self.verbosity.warn(format_args!("{server} replies again"));
+            }
+            is_silent = silence >= REPLY_TIMEOUT;
         }
     }
 }

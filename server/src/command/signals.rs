@@ -6,18 +6,24 @@ use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 
 use super::error::CommandError;
+use super::inherited_signals::InheritedSignals;
 
-/// SIGHUP, SIGINT and SIGTERM. While this value exists they do not terminate the process.
+/// SIGHUP, SIGINT and SIGTERM. While this value exists they do not terminate the process. Those
+/// that are ignored at the start stay ignored.
 pub(crate) struct Signals {
-    hangup: unix::Signal,
-    interrupt: unix::Signal,
-    terminate: unix::Signal,
+    hangup: Option<unix::Signal>,
+    interrupt: Option<unix::Signal>,
+    terminate: Option<unix::Signal>,
 }
 
 impl Signals {
     pub(crate) fn listen() -> Result<Self, CommandError> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
+        let inherited = InheritedSignals::get();
+        let listen = |kind: SignalKind| {
+            if inherited.is_ignored(kind.as_raw_value()) {
+                return Ok(None);
+            }
+            signal(kind).map(Some).map_err(|error| {
                 CommandError::refused(format!("cannot install a signal handler: {error}"))
             })
         };
@@ -31,10 +37,20 @@ impl Signals {
     /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = self.hangup.recv() => Signal::HUP,
-            _ = self.interrupt.recv() => Signal::INT,
-            _ = self.terminate.recv() => Signal::TERM,
+            () = receive(&mut self.hangup) => Signal::HUP,
+            () = receive(&mut self.interrupt) => Signal::INT,
+            () = receive(&mut self.terminate) => Signal::TERM,
         }
+    }
+}
+
+/// Waits for a signal. Never completes for a signal that is ignored.
+async fn receive(signal: &mut Option<unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

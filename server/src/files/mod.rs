@@ -2,14 +2,18 @@
 //!
 //! - No name leads out of the directory: names are validated, the directory is opened once, and
 //!   anything but a regular file (a planted symlink, a pipe) is never opened.
-//! - Bytes are written at the offset that the log specifies, and never beyond the end of a file: a
-//!   file that was truncated from outside gets no hole, and no more bytes.
+//! - Bytes are written at the offset that the log specifies, which must be the end of the file: a
+//!   file that was truncated from outside gets no hole, and bytes that another program has appended
+//!   are not overwritten.
 //! - Writes that fail are retained and retried. Until they succeed, the service refuses appends to
 //!   that file, so only appends that were already in progress accumulate. Other files are not
 //!   affected.
+//! - Bytes that recovery replaces are kept in `files.replaced/`, and no file is ever truncated.
 //! - A lock is granted only after its file was verified, so that appends to anything but a regular
 //!   file are refused from the first one on.
 
+mod checksum;
+mod compare;
 mod flush;
 mod repair;
 mod verified;
@@ -18,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -29,6 +33,8 @@ use tracing::warn;
 
 use verified::VerifiedNames;
 
+pub use checksum::extend_checksums;
+pub use compare::{FileContradiction, compare_files, regular_file_lengths};
 pub use flush::{Flush, FlushError};
 pub use repair::RepairError;
 
@@ -38,6 +44,7 @@ const OPEN_FILES_MAX: usize = 256;
 /// The directory of the guarded files.
 #[derive(Debug)]
 pub struct FileStore {
+    path: PathBuf,
     dir: Arc<File>,
     open_files: BTreeMap<Name, File>,
     verified: VerifiedNames,
@@ -72,6 +79,7 @@ impl FileStore {
         let dir = File::open(path)
             .with_context(|| format!("cannot open directory {}", path.display()))?;
         Ok(Self {
+            path: path.to_owned(),
             dir: Arc::new(dir),
             open_files: BTreeMap::new(),
             verified: VerifiedNames::default(),
@@ -152,31 +160,6 @@ impl FileStore {
         }
     }
 
-    /// Returns the length of each file in the directory. After a loss of the log, nothing else is
-    /// known about the files.
-    ///
-    /// # Errors
-    /// If the directory cannot be read.
-    pub fn file_lengths(&mut self) -> anyhow::Result<BTreeMap<Name, u64>> {
-        let mut lengths = BTreeMap::new();
-        for entry in rustix::fs::Dir::read_from(&self.dir)? {
-            let entry = entry?;
-            let Some(name) = entry.file_name().to_str().ok().and_then(|it| Name::new(it).ok())
-            else {
-                continue;
-            };
-            match self.open_or_create(&name).and_then(File::metadata) {
-                Ok(metadata) => {
-                    lengths.insert(name, metadata.len());
-                }
-                Err(error) => {
-                    warn!(%name, %error, "server ignores an entry of files/: not a regular file");
-                }
-            }
-        }
-        Ok(lengths)
-    }
-
     fn verify(&mut self, name: &Name) {
         if self.verified.contains(name) {
             return;
@@ -197,32 +180,59 @@ impl FileStore {
         if let Some(pending) = self.pending.get_mut(&name) {
             return pending.append(&mut writes);
         }
-        let result = writes.iter().try_for_each(|write| self.write_at_offset(&name, write));
+        let mut result = Ok(());
+        let written = writes.iter().take_while(|write| {
+            result = self.append_at_offset(&name, write);
+            result.is_ok()
+        });
+        let written = written.count();
         self.set_writability(&name, result.as_ref().err());
         if result.is_err() {
-            // Writes that succeeded are repeated later with the same bytes, which is harmless.
+            writes.drain(..written);
             self.pending.insert(name, writes);
         }
     }
 
-    fn write_at_offset(&mut self, name: &Name, write: &PendingWrite) -> io::Result<()> {
-        let mut metadata = self.open_or_create(name)?.metadata()?;
-        if metadata.nlink() == 0 {
-            // Bytes written to a removed file would be lost.
-            self.open_files.remove(name);
-            metadata = self.open_or_create(name)?.metadata()?;
+    /// Writes bytes at the end of a file. A part of them that is there already was written before.
+    fn append_at_offset(&mut self, name: &Name, write: &PendingWrite) -> io::Result<()> {
+        let len = self.linked_len(name)?;
+        if let Some(excess) = len.checked_sub(write.offset).filter(|excess| *excess > 0) {
+            let mut found = vec![0; write.bytes.len().min(usize::try_from(excess).unwrap_or(0))];
+            self.open_or_create(name)?.read_exact_at(&mut found, write.offset)?;
+            if excess > write.bytes.len() as u64 || !write.bytes.starts_with(&found) {
+                return Err(unexpected_len(len, write.offset));
+            }
         }
-        if metadata.len() < write.offset {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("it has {} bytes instead of {}", metadata.len(), write.offset),
-            ));
+        self.write_within(name, write, len)
+    }
+
+    /// Writes bytes in the place of others.
+    fn write_at_offset(&mut self, name: &Name, write: &PendingWrite) -> io::Result<()> {
+        let len = self.linked_len(name)?;
+        self.write_within(name, write, len)
+    }
+
+    /// Writes bytes that begin within a file of this length, or at its end.
+    fn write_within(&mut self, name: &Name, write: &PendingWrite, len: u64) -> io::Result<()> {
+        if len < write.offset {
+            return Err(unexpected_len(len, write.offset));
         }
         self.open_or_create(name)?.write_all_at(&write.bytes, write.offset)?;
         if !self.unflushed.contains(name) {
             self.unflushed.insert(name.clone());
         }
         Ok(())
+    }
+
+    /// Returns the length of a file. One that was removed is created again, because bytes written
+    /// to it would be lost.
+    fn linked_len(&mut self, name: &Name) -> io::Result<u64> {
+        let metadata = self.open_or_create(name)?.metadata()?;
+        if metadata.nlink() > 0 {
+            return Ok(metadata.len());
+        }
+        self.open_files.remove(name);
+        Ok(self.open_or_create(name)?.metadata()?.len())
     }
 
     fn set_writability(&mut self, name: &Name, error: Option<&io::Error>) {
@@ -248,6 +258,11 @@ impl FileStore {
         }
         Ok(&self.open_files[name])
     }
+}
+
+fn unexpected_len(found: u64, expected: u64) -> io::Error {
+    let reason = format!("it has {found} bytes instead of {expected}");
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 /// Adds bytes to the writes of a file. They extend the last write if they continue it.

@@ -1,30 +1,27 @@
-//! Repairs the guarded files at start, so that they match the log.
+//! Repairs the guarded files at start, so that they contain everything that the log contains.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 
 use leasehold_core::id::Name;
+use leasehold_core::state::State;
 use tracing::warn;
 
-use super::{FileStore, PendingWrite, push_write};
-use crate::journal::Recovered;
+use super::{FileContradiction, FileStore, PendingWrite, push_write};
+use crate::clock::unix_millis;
+use crate::log::RecoveredAppend;
+
+/// The directory beside that of the files, for bytes that were replaced.
+const REPLACED_SUFFIX: &str = ".replaced";
 
 /// Why the files cannot be repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// Bytes are missing that the log no longer contains, because a snapshot covers them.
-    #[error(
-        "guarded file {name} has only {found} bytes, and the log no longer contains the bytes \
-         before {expected}; restore the file from a copy"
-    )]
-    Truncated {
-        /// The name of the file.
-        name: Name,
-        /// The length that the file should have at least.
-        expected: u64,
-        /// The length that the file has.
-        found: u64,
-    },
+    /// A file contradicts the log.
+    #[error(transparent)]
+    Contradiction(#[from] FileContradiction),
     /// The file cannot be read or written.
     #[error("cannot repair guarded file {name}: {source}")]
     Io {
@@ -39,17 +36,21 @@ pub enum RepairError {
 }
 
 impl FileStore {
-    /// Makes every file match the log: missing bytes are written, and bytes that were never
-    /// acknowledged are removed. A file that is not regular is left for [`FileStore::retry`].
+    /// Writes the bytes that are missing from files, or differ from the log. A file that is not
+    /// regular is left for [`FileStore::retry`].
     ///
     /// # Errors
-    /// If the log no longer contains the missing bytes, or a file cannot be written.
-    pub fn repair(&mut self, recovered: &Recovered) -> Result<(), RepairError> {
+    /// If a file contradicts the log, or cannot be written.
+    pub fn repair(
+        &mut self,
+        state: &State,
+        appends: &[RecoveredAppend],
+    ) -> Result<(), RepairError> {
         let mut writes = BTreeMap::new();
-        for append in &recovered.appends {
+        for append in appends {
             push_write(&mut writes, &append.file, append.offset, append.data.bytes());
         }
-        for (name, file) in recovered.state.files() {
+        for (name, file) in state.files() {
             let writes = writes.remove(name).unwrap_or_default();
             if let Err(error) = self.check_writable(name) {
                 warn!(%name, "server cannot repair the guarded file until it is regular");
@@ -61,7 +62,7 @@ impl FileStore {
             }
             self.repair_file(name, &writes, file.len())?;
         }
-        for lock in recovered.state.locks().keys() {
+        for lock in state.locks().keys() {
             self.verify(lock);
         }
         self.sync_all().map_err(RepairError::Flush)
@@ -71,20 +72,54 @@ impl FileStore {
         &mut self,
         name: &Name,
         writes: &[PendingWrite],
-        len: u64,
+        logged: u64,
     ) -> Result<(), RepairError> {
         let io_error = |source| RepairError::Io { name: name.clone(), source };
-        let expected = writes.first().map_or(len, |write| write.offset);
-        let found =
-            self.open_or_create(name).and_then(std::fs::File::metadata).map_err(io_error)?.len();
+        let expected = writes.first().map_or(logged, |write| write.offset);
+        let found = self.open_or_create(name).and_then(File::metadata).map_err(io_error)?.len();
         if found < expected {
-            return Err(RepairError::Truncated { name: name.clone(), expected, found });
+            let name = name.clone();
+            return Err(FileContradiction::Truncated { name, expected, found }.into());
         }
-        writes.iter().try_for_each(|write| self.write_at_offset(name, write)).map_err(io_error)?;
-        if found > len {
-            self.open_or_create(name).and_then(|file| file.set_len(len)).map_err(io_error)?;
+        if found > logged {
+            let name = name.clone();
+            return Err(FileContradiction::Unaccounted { name, logged, found }.into());
+        }
+        for write in writes {
+            self.repair_write(name, write, found).map_err(io_error)?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes that belong in a file of this length, unless it contains them. Other bytes in
+    /// their place are kept, except for the zeros of a power cut.
+    fn repair_write(&mut self, name: &Name, write: &PendingWrite, len: u64) -> io::Result<()> {
+        let available = len.saturating_sub(write.offset).min(write.bytes.len() as u64);
+        let mut found = vec![0; usize::try_from(available).map_err(io::Error::other)?];
+        self.open_or_create(name)?.read_exact_at(&mut found, write.offset)?;
+        if found == write.bytes {
+            // A crash may have prevented the flush.
             self.unflushed.insert(name.clone());
+            return Ok(());
         }
+        if !write.bytes.starts_with(&found) && found.iter().any(|byte| *byte != 0) {
+            self.keep_replaced(name, write.offset, &found)?;
+        }
+        self.write_at_offset(name, write)
+    }
+
+    fn keep_replaced(&self, name: &Name, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut dir = self.path.clone().into_os_string();
+        dir.push(REPLACED_SUFFIX);
+        fs::create_dir_all(&dir)?;
+        let path = std::path::Path::new(&dir).join(format!("{name}.{offset}.{}", unix_millis()));
+        let mut file = File::create(&path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        warn!(
+            %name, offset, path = %path.display(),
+            "server replaces bytes that differ from the log, and keeps them"
+        );
         Ok(())
     }
 }

@@ -30,13 +30,16 @@ fn render(counters: &Counters, gauges: Gauges, viewers: usize) -> String {
     ] {
         write_family(&mut out, name, help, label, values);
     }
-    write_metric(
-        &mut out,
-        "appended_bytes_total",
-        "counter",
-        "Bytes appended.",
-        counters.appended_bytes,
-    );
+    for (name, help, value) in [
+        ("appended_bytes_total", "Bytes appended.", counters.appended_bytes),
+        (
+            "log_write_failures_total",
+            "Batches of events that could not be written to the log.",
+            counters.log_write_failures,
+        ),
+    ] {
+        write_metric(&mut out, name, "counter", help, value);
+    }
     for (name, help, value) in [
         ("sessions", "Live sessions.", gauges.sessions as u64),
         ("locks_held", "Locks that are held.", gauges.locks_held as u64),

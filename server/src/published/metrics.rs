@@ -20,6 +20,8 @@ pub struct Counters {
     pub drops: BTreeMap<&'static str, u64>,
     /// Bytes appended.
     pub appended_bytes: u64,
+    /// Batches of events that could not be written to the log.
+    pub log_write_failures: u64,
 }
 
 /// Current quantities.

@@ -21,6 +21,7 @@ use leasehold_core::time::Time;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::unix_millis;
+use crate::log::LogPosition;
 use recent_events::{NextEvents, RecentEvents};
 
 pub use batch::Batch;
@@ -42,9 +43,11 @@ pub struct Published {
 #[error("the publishing thread has ended; restart the server")]
 pub struct PublisherStopped;
 
+type Inspection = Box<dyn FnOnce(&State, LogPosition) + Send>;
+
 enum Input {
-    Events(Vec<Event>),
-    Inspect(Box<dyn FnOnce(&State) + Send>),
+    Events(Vec<Event>, LogPosition),
+    Inspect(Inspection),
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
 }
 
@@ -104,12 +107,12 @@ pub enum ViewerUpdate {
 }
 
 impl Published {
-    /// Starts publication from the recovered state. Call it right after recovery, so that the
-    /// viewers' clock agrees with the server's.
+    /// Starts publication from the recovered state at this position of the log. Call it right after
+    /// recovery, so that the viewers' clock agrees with the server's.
     ///
     /// # Panics
     /// If no thread can be started.
-    pub fn start(state: State) -> Self {
+    pub fn start(state: State, position: LogPosition) -> Self {
         let start = ServerStart { at: state.last_event_at(), unix_ms: unix_millis() };
         let (inputs, input_receiver) = channel();
         let (newest, _) = watch::channel(state.applied_index());
@@ -123,18 +126,24 @@ impl Published {
         let shared_for_thread = Arc::clone(&shared);
         thread::Builder::new()
             .name("published".to_owned())
-            .spawn(move || run(&input_receiver, state, &shared_for_thread))
+            .spawn(move || run(&input_receiver, state, position, &shared_for_thread))
             .expect("cannot start the publishing thread");
         Self { inputs, shared }
     }
 
-    /// Publishes these events, whose durable ones must be stored. Does not block.
+    /// Publishes these events, whose durable ones must be stored up to this position of the log.
+    /// Does not block.
     ///
     /// Their indices may have gaps, left by events that could not be stored and so never took
     /// effect. Viewers then get a snapshot.
-    pub fn publish(&self, events: Vec<Event>) {
+    pub fn publish(&self, events: Vec<Event>, position: LogPosition) {
         // If the thread has ended, later requests for the state report it.
-        let _ = self.inputs.send(Input::Events(events));
+        let _ = self.inputs.send(Input::Events(events, position));
+    }
+
+    /// Counts a batch of events that could not be written to the log.
+    pub fn record_write_failure(&self) {
+        self.shared.lock().record_write_failure();
     }
 
     /// Returns the state after everything that was published.
@@ -142,8 +151,18 @@ impl Published {
     /// # Panics
     /// If the publishing thread has panicked, which an impossible event causes.
     pub fn state(&self) -> State {
+        self.state_and_position().0
+    }
+
+    /// Returns the state after everything that was published, and the position in the log.
+    ///
+    /// # Panics
+    /// As [`Published::state`].
+    pub fn state_and_position(&self) -> (State, LogPosition) {
         let (responder, response) = channel();
-        let inspect = move |state: &State| drop(responder.send(state.clone()));
+        let inspect = move |state: &State, position| {
+            drop(responder.send((state.clone(), position)));
+        };
         let _ = self.inputs.send(Input::Inspect(Box::new(inspect)));
         response.recv().expect("the publishing thread has panicked")
     }
@@ -158,7 +177,7 @@ impl Published {
         inspect: impl FnOnce(&State) -> T + Send + 'static,
     ) -> Result<T, PublisherStopped> {
         let (responder, response) = oneshot::channel();
-        let run = move |state: &State| drop(responder.send(inspect(state)));
+        let run = move |state: &State, _| drop(responder.send(inspect(state)));
         self.inputs.send(Input::Inspect(Box::new(run))).map_err(|_| PublisherStopped)?;
         response.await.map_err(|_| PublisherStopped)
     }
@@ -273,17 +292,18 @@ impl Shared {
 }
 
 /// The publishing thread: runs as long as there is a handle.
-fn run(inputs: &Receiver<Input>, mut state: State, shared: &Shared) {
+fn run(inputs: &Receiver<Input>, mut state: State, mut position: LogPosition, shared: &Shared) {
     // Viewers own the snapshot while they read it.
     let mut shared_snapshot: Weak<Snapshot> = Weak::new();
     for input in inputs {
         match input {
-            Input::Events(events) => {
+            Input::Events(events, new_position) => {
+                position = new_position;
                 events.iter().for_each(|event| state.apply(event));
                 shared.lock().record(events, &state);
                 shared.newest.send_replace(state.applied_index());
             }
-            Input::Inspect(inspect) => inspect(&state),
+            Input::Inspect(inspect) => inspect(&state, position),
             Input::Snapshot(responder) => {
                 let oldest_usable = state.applied_index().number().saturating_sub(SNAPSHOT_AGE_MAX);
                 let reusable = shared_snapshot.upgrade().filter(|snapshot| {

@@ -139,6 +139,10 @@ impl RecentEvents {
         (self.last_index, self.clock.now())
     }
 
+    pub(super) const fn record_write_failure(&mut self) {
+        self.counters.log_write_failures += 1;
+    }
+
     pub(super) const fn counters(&self) -> &Counters {
         &self.counters
     }

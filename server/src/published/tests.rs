@@ -16,7 +16,7 @@ fn datagram_dropped(index: u64) -> Event {
 }
 
 fn publish(published: &Published, indices: impl Iterator<Item = u64>) {
-    published.publish(indices.map(datagram_dropped).collect());
+    published.publish(indices.map(datagram_dropped).collect(), LogPosition::default());
 }
 
 async fn wait_until_published(published: &Published) {
@@ -55,7 +55,7 @@ fn read_to_end(viewer: &mut Viewer) -> std::ops::RangeInclusive<u64> {
 
 #[tokio::test]
 async fn viewer_gets_a_snapshot_and_then_every_event_once() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     publish(&published, 1..=3);
     let mut viewer = published.subscribe(None);
     assert_eq!(next_update_text(&mut viewer).await, "=3");
@@ -73,7 +73,7 @@ async fn viewer_gets_a_snapshot_and_then_every_event_once() {
 
 #[tokio::test]
 async fn returning_viewer_may_catch_up_over_the_whole_ring() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     let end = RING_LEN_MIN as u64 + 100;
     publish(&published, 1..=end);
     wait_until_published(&published).await;
@@ -95,7 +95,7 @@ async fn returning_viewer_may_catch_up_over_the_whole_ring() {
 
 #[tokio::test]
 async fn lagging_viewer_restarts_from_a_snapshot_with_the_number_of_missed_events() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     let mut viewer = published.subscribe(None);
     assert_eq!(next_update_text(&mut viewer).await, "=0");
     publish(&published, 1..=LAG_MAX);
@@ -111,7 +111,7 @@ async fn lagging_viewer_restarts_from_a_snapshot_with_the_number_of_missed_event
 
 #[tokio::test]
 async fn no_viewer_reads_across_a_gap_of_failed_events() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     publish(&published, 1..=3);
     wait_until_published(&published).await;
     let mut viewer = published.subscribe(Some(LogIndex::new(2)));
@@ -127,7 +127,7 @@ async fn no_viewer_reads_across_a_gap_of_failed_events() {
 
 #[tokio::test]
 async fn no_viewer_gets_a_snapshot_from_before_a_gap() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     publish(&published, 1..=3);
     let (old, _) = published.subscribe(None).start_from_snapshot().await.unwrap();
     publish(&published, 10..=12);
@@ -143,7 +143,7 @@ async fn no_viewer_gets_a_snapshot_from_before_a_gap() {
 
 #[tokio::test]
 async fn viewers_share_a_recent_snapshot_and_continue_from_it() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     let (mut ann, mut bob, mut eve) =
         (published.subscribe(None), published.subscribe(None), published.subscribe(None));
     let (ann_snapshot, _) = ann.start_from_snapshot().await.unwrap();
@@ -166,7 +166,7 @@ async fn viewers_share_a_recent_snapshot_and_continue_from_it() {
 
 #[tokio::test]
 async fn batch_is_encoded_once_for_all_viewers_and_only_on_demand() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     let (mut ann, mut bob) =
         (published.subscribe(Some(LogIndex::new(0))), published.subscribe(Some(LogIndex::new(0))));
     publish(&published, 1..=1);
@@ -189,7 +189,7 @@ async fn batch_is_encoded_once_for_all_viewers_and_only_on_demand() {
 
 #[tokio::test]
 async fn returning_viewer_reads_small_batches_merged_into_few() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     let mut live = published.subscribe(Some(LogIndex::new(0)));
     for index in 1..=2_000 {
         publish(&published, index..=index);
@@ -219,7 +219,7 @@ async fn returning_viewer_reads_small_batches_merged_into_few() {
 
 #[tokio::test]
 async fn viewer_that_starts_inside_a_batch_gets_the_rest_of_it() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     publish(&published, 1..=5);
     wait_until_published(&published).await;
     let mut returning = published.subscribe(Some(LogIndex::new(2)));
@@ -231,7 +231,7 @@ async fn viewer_that_starts_inside_a_batch_gets_the_rest_of_it() {
 
 #[tokio::test]
 async fn metrics_match_the_published_events() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     let (lock, ann) = (Name::new("f").unwrap(), Name::new("ann").unwrap());
     let request_id =
         |seq| RequestId { seq: Seq::new(seq), attempt: Attempt::new(0), digest: Digest(0) };
@@ -269,7 +269,7 @@ async fn metrics_match_the_published_events() {
         EventKind::DatagramDropped { reason: DropReason::BadKey },
     ];
     let event = |(index, kind)| Event { index: LogIndex::new(index), at: Time::ZERO, kind };
-    published.publish((1..).zip(kinds).map(event).collect());
+    published.publish((1..).zip(kinds).map(event).collect(), LogPosition::default());
     wait_until_published(&published).await;
     let (counters, gauges) = published.metrics();
     assert_eq!(counters.events["lock_granted"], 1);
@@ -284,7 +284,7 @@ async fn metrics_match_the_published_events() {
     let (token, request_id) = (Token::new(9), Some(request_id(4)));
     let released =
         EventKind::LockReleased { lock, session_id, client: ann, token, cause, request_id };
-    published.publish(vec![event((6, released))]);
+    published.publish(vec![event((6, released))], LogPosition::default());
     wait_until_published(&published).await;
     let (counters, gauges) = published.metrics();
     assert_eq!((counters.releases["released"], gauges.locks_held), (1, 0));
@@ -292,7 +292,7 @@ async fn metrics_match_the_published_events() {
 
 #[tokio::test]
 async fn published_clock_advances_without_events() {
-    let published = Published::start(State::default());
+    let published = Published::start(State::default(), LogPosition::default());
     publish(&published, std::iter::once(1_000));
     wait_until_published(&published).await;
     let (index, first) = published.latest();

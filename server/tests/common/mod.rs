@@ -20,6 +20,7 @@ use leasehold_core::secret::Secret;
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
 use leasehold_server::http;
+use leasehold_server::log::LogPosition;
 use leasehold_server::published::Published;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -80,7 +81,7 @@ impl TestHttpServer {
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         Self {
-            published: Published::start(state),
+            published: Published::start(state, LogPosition::default()),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             files_dir: tempfile::tempdir().unwrap(),
             stop: None,
@@ -136,7 +137,7 @@ impl TestHttpServer {
 
     /// Publishes these events and waits until they are visible.
     pub(crate) fn publish(&self, events: impl IntoIterator<Item = Event>) {
-        self.published.publish(events.into_iter().collect());
+        self.published.publish(events.into_iter().collect(), LogPosition::default());
         self.wait_until_published();
     }
 

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use leasehold_core::data::Data;
 use leasehold_core::event::{Event, EventKind};
-use leasehold_core::id::{LogIndex, Name};
+use leasehold_core::id::Name;
 use leasehold_core::state::State;
-use leasehold_server::files::{FileStore, FlushError, RepairError};
-use leasehold_server::journal::{Recovered, RecoveredAppend};
+use leasehold_server::files::{FileContradiction, FileStore, FlushError, RepairError};
+use leasehold_server::log::RecoveredAppend;
 use tempfile::TempDir;
 
 use super::workload::Workload;
@@ -36,15 +36,18 @@ fn expect_files(dir: &Path, workload: &Workload) {
     assert_eq!(fs::read_dir(dir.join("files")).unwrap().count(), workload.files.len());
 }
 
-/// Returns what a journal would recover of a workload if a snapshot covered its first
+/// Repairs files from what a log would recover of a workload if a snapshot covered its first
 /// `covered_batches` batches.
-fn recovered_from(workload: &Workload, covered_batches: usize) -> Recovered {
+fn repair(
+    store: &mut FileStore,
+    workload: &Workload,
+    covered_batches: usize,
+) -> Result<(), RepairError> {
     let appends = workload.batches[covered_batches..].iter().flatten().filter_map(|event| {
         let EventKind::FileAppended { file, offset, data, .. } = &event.kind else { return None };
         Some(RecoveredAppend { file: file.clone(), offset: *offset, data: data.clone() })
     });
-    let state = workload.states.last().unwrap().clone();
-    Recovered { state, last_index: LogIndex::default(), appends: appends.collect(), event_count: 0 }
+    store.repair(workload.states.last().unwrap(), &appends.collect::<Vec<_>>())
 }
 
 /// Returns events that append these texts at these offsets of the file `a`.
@@ -96,9 +99,9 @@ fn startup_repairs_the_files_from_the_log() {
         ("a truncation to the snapshot", |path, snapshot_len| {
             fs::OpenOptions::new().write(true).open(path).unwrap().set_len(snapshot_len).unwrap();
         }),
-        ("additional bytes", |path, _| {
+        ("other bytes after the snapshot", |path, snapshot_len| {
             let mut bytes = fs::read(path).unwrap();
-            bytes.extend_from_slice(b"never acknowledged");
+            bytes[usize::try_from(snapshot_len).unwrap()..].fill(b'#');
             fs::write(path, bytes).unwrap();
         }),
         ("zeros after the snapshot", |path, snapshot_len| {
@@ -114,26 +117,52 @@ fn startup_repairs_the_files_from_the_log() {
             damage(&dir.path().join("files").join(name.as_str()), *snapshot_len);
         }
         let mut store = FileStore::open(&dir.path().join("files")).unwrap();
-        store.repair(&recovered_from(&workload, covered)).unwrap();
+        repair(&mut store, &workload, covered).unwrap();
         println!("after {description}");
         expect_files(dir.path(), &workload);
         assert_eq!(store.take_writability_changes(), []);
+        let kept = dir.path().join("files.replaced");
+        let kept = fs::read_dir(kept).map_or(0, Iterator::count);
+        assert_eq!(kept > 0, description.starts_with("other bytes"), "{kept} files are kept");
     }
+}
+
+#[test]
+fn file_with_more_bytes_than_the_log_is_neither_truncated_nor_accepted() {
+    let workload = Workload::new(32, 120, 6);
+    let (dir, mut store) = store();
+    workload.batches.iter().for_each(|batch| store.write(batch));
+    let path = dir.path().join("files/a");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"acknowledged, but lost from the log");
+    fs::write(&path, &bytes).unwrap();
+    let mut store = FileStore::open(&dir.path().join("files")).unwrap();
+    let error = repair(&mut store, &workload, 60).unwrap_err();
+    assert!(
+        matches!(&error, RepairError::Contradiction(FileContradiction::Unaccounted { name, .. })
+            if name.as_str() == "a"),
+        "{error}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[test]
 fn missing_files_are_restored_from_the_log_unless_a_snapshot_covers_them() {
     let workload = Workload::new(33, 120, 6);
     let (dir, mut store) = store();
-    store.repair(&recovered_from(&workload, 0)).unwrap();
+    repair(&mut store, &workload, 0).unwrap();
     expect_files(dir.path(), &workload);
     fs::remove_file(dir.path().join("files/a")).unwrap();
     let mut store = FileStore::open(&dir.path().join("files")).unwrap();
-    let error = store.repair(&recovered_from(&workload, 90)).unwrap_err();
+    let error = repair(&mut store, &workload, 90).unwrap_err();
     let expected = workload.states[90].files()[&name("a")].len();
     assert!(
-        matches!(&error, RepairError::Truncated { name, expected: at, found: 0 }
-            if name.as_str() == "a" && *at == expected),
+        matches!(
+            &error,
+            RepairError::Contradiction(FileContradiction::Truncated {
+                name, expected: at, found: 0
+            }) if name.as_str() == "a" && *at == expected
+        ),
         "{error}"
     );
 }
@@ -186,7 +215,7 @@ fn planted_symlink_is_neither_repaired_nor_followed() {
     let outside = dir.path().join("victim");
     fs::write(&outside, "untouched").unwrap();
     symlink(&outside, dir.path().join("files/a")).unwrap();
-    store.repair(&recovered_from(&workload, 0)).unwrap();
+    repair(&mut store, &workload, 0).unwrap();
     assert_eq!(store.take_writability_changes(), [(name("a"), false)]);
     assert_eq!(fs::read(&outside).unwrap(), b"untouched");
     assert_eq!(read(dir.path(), "c"), workload.files[&name("c")]);
@@ -208,6 +237,25 @@ fn truncated_file_gets_no_hole() {
     store.retry();
     assert_eq!(store.take_writability_changes(), [(name("a"), true)]);
     assert_eq!(read(dir.path(), "a"), b"one,two,three");
+}
+
+#[test]
+fn bytes_of_another_program_are_not_overwritten() {
+    let (dir, mut store) = store();
+    store.write(&appends(&[(0, "one,")]));
+    for foreign in ["one,#", "one,two,#", "one,two,three,four"] {
+        fs::write(dir.path().join("files/a"), foreign).unwrap();
+        store.write(&appends(&[(4, "two,")]));
+        assert_eq!(store.take_writability_changes(), [(name("a"), false)]);
+        store.write(&appends(&[(8, "three")]));
+        assert_eq!(read(dir.path(), "a"), foreign.as_bytes());
+        // A part of the bytes may have been written before the failure.
+        fs::write(dir.path().join("files/a"), "one,t").unwrap();
+        store.retry();
+        assert_eq!(store.take_writability_changes(), [(name("a"), true)]);
+        assert_eq!(read(dir.path(), "a"), b"one,two,three");
+        fs::write(dir.path().join("files/a"), "one,").unwrap();
+    }
 }
 
 #[test]

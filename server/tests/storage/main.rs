@@ -5,14 +5,15 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod batch;
+mod chain;
+mod conversion;
 mod damage;
 mod faults;
 mod files;
+mod pipeline;
 mod power_cuts;
-mod record;
-mod simulated_disk;
-mod tail;
-mod tail_faults;
+mod simulated_medium;
 mod workload;
 
 /// Waits until `condition` holds. The limit is generous, so that only a condition that never holds

@@ -12,7 +12,7 @@ use leasehold_core::service::{Config, Datagram, Durable, Input, LockServer, Outb
 use leasehold_core::state::State;
 use leasehold_core::time::{Millis, Time};
 use leasehold_core::wire::{Operation, Request, Status};
-use leasehold_server::journal::RecoveredAppend;
+use leasehold_server::log::RecoveredAppend;
 
 /// The batches of a workload, and the state after each.
 pub struct Workload {
@@ -116,7 +116,7 @@ impl Workload {
 
 impl Client {
     fn new(number: u16) -> Self {
-        let peer = Peer(([127, 0, 0, 1], 1_000 + number).into());
+        let peer = Peer::new(([127, 0, 0, 1], 1_000 + number).into());
         Self { peer, session: None, seq: 0, held: BTreeMap::new() }
     }
 }
@@ -188,8 +188,6 @@ impl Generator {
         self.events.extend(self.outbox.hold(step, &mut replies));
         let durable = Durable { through: self.server.last_index() };
         self.outbox.release_durable(durable, &mut replies);
-        let step = self.server.handle(self.now, Input::Durable(durable));
-        self.server.reuse(step);
         replies.into_iter().for_each(|datagram| self.handle_reply(datagram));
     }
 

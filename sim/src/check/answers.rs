@@ -3,10 +3,10 @@
 //! - A client's sequence numbers continue from one session to the next, and begin at a random
 //!   number after a restart of the client, so a number identifies one request.
 //! - `seq_reused` and `rate_limited` are not final: they do not answer the request itself.
+//! - `storage_failed` answers one transmission: the request may be executed later. It must not
+//!   follow an answer that the server still knows, because it says that nothing was done.
 //! - A refused request is never executed. Otherwise two replies must agree only while the server
 //!   can know the first one: as long as the session is live and the reply is cached.
-//! - A refusal for a failed disk is sent at once, but cannot be logged on that disk. It becomes
-//!   final with the next durable event.
 
 use leasehold_core::limits::CACHED_REPLIES_MAX;
 
@@ -24,8 +24,6 @@ pub(super) struct AnswerHistory {
     current_request: Option<(NodeId, Message, Number)>,
     /// How often the server has started.
     start_count: u32,
-    /// Whether a refusal for a failed disk was sent since the last durable event.
-    has_volatile_answers: bool,
 }
 
 /// The replies to one client.
@@ -53,8 +51,6 @@ struct Answer {
     number: Number,
     /// The value of [`AnswerHistory::start_count`] when the reply was sent.
     start_count: u32,
-    /// Whether the server remembers it after a crash.
-    is_durable: bool,
 }
 
 impl AnswerHistory {
@@ -63,7 +59,6 @@ impl AnswerHistory {
             clients: vec![ClientAnswers::default(); clients + 1],
             current_request: None,
             start_count: 0,
-            has_volatile_answers: false,
         }
     }
 
@@ -140,22 +135,24 @@ impl AnswerHistory {
         seq: Number,
         is_session_alive: impl FnOnce() -> bool,
     ) -> bool {
-        if !is_final(packet) {
+        let answers_transmission = packet.refusal == Some(RefusalCode::StorageFailed);
+        if !is_final(packet) && !answers_transmission {
             return true;
         }
         let start_count = self.start_count;
         let Some(client_answers) = self.client_answers(packet.peer) else { return true };
         let previous = client_answers.find(seq).copied();
         let Some(first) = previous else {
+            if answers_transmission {
+                return true;
+            }
             let PacketSummary { message, value: number, refusal, .. } = packet;
-            let is_durable = refusal != Some(RefusalCode::StorageFailed);
-            let answer = Answer { seq, message, refusal, number, start_count, is_durable };
+            let answer = Answer { seq, message, refusal, number, start_count };
             client_answers.answers.push(answer);
             client_answers.highest = client_answers.highest.max(seq);
             // A confirmed cancellation requires that the client has left the queue.
             let is_consistent =
                 message != Message::Cancelled || client_answers.executed.find_last(seq).is_some();
-            self.has_volatile_answers |= !is_durable;
             return is_consistent;
         };
         let are_refusals = (first.message == Message::Refused, packet.message == Message::Refused);
@@ -168,6 +165,7 @@ impl AnswerHistory {
             (true, true) => {
                 packet.refusal == first.refusal
                     || may_replace_answer(packet.refusal)
+                    || answers_transmission
                     || first.start_count != start_count
             }
         }
@@ -178,26 +176,6 @@ impl AnswerHistory {
         let client_answers = self.clients.get(usize::from(client.0));
         let answer = client_answers.and_then(|client_answers| client_answers.find(seq));
         answer.is_some_and(|answer| answer.message == Message::Refused)
-    }
-
-    /// Records that all events so far are durable.
-    pub(super) fn mark_durable(&mut self) {
-        if std::mem::take(&mut self.has_volatile_answers) {
-            let answers = self
-                .clients
-                .iter_mut()
-                .flat_map(|client_answers| client_answers.answers.as_mut_slice());
-            answers.for_each(|answer| answer.is_durable = true);
-        }
-    }
-
-    /// Records a crash of the server.
-    pub(super) fn crash(&mut self) {
-        if std::mem::take(&mut self.has_volatile_answers) {
-            self.clients.iter_mut().for_each(|client_answers| {
-                client_answers.answers.retain(|answer| answer.is_durable);
-            });
-        }
     }
 
     /// Records a recovery of the server from the events through `through`. If it has broken a
@@ -254,7 +232,9 @@ pub(crate) fn is_final(packet: PacketSummary) -> bool {
         Message::Granted | Message::Cancelled | Message::Released | Message::Appended => true,
         Message::Refused => !matches!(
             packet.refusal,
-            None | Some(RefusalCode::SeqReused | RefusalCode::RateLimited)
+            None | Some(
+                RefusalCode::SeqReused | RefusalCode::RateLimited | RefusalCode::StorageFailed
+            )
         ),
         Message::Hello
         | Message::AcquireLock

@@ -3,8 +3,9 @@
 //! - Each call of a client's program appends one line. The client library may send it several
 //!   times, but the line must be in the file at most once.
 //! - If the outcome is a refusal or a lost lock, the line is never in the file.
-//! - A call without a known outcome may have written its line or not. The same holds for a call
-//!   that was refused for a failed disk, if the server crashed before the refusal was durable.
+//! - A call without a known outcome may have written its line or not. The client library must not
+//!   report `storage_failed` as the outcome of a call that it has sent: that refusal answers one
+//!   transmission, and the line may be written later.
 
 use super::recent::Recent;
 use crate::trace::{CallResult, NodeId, Number};
@@ -15,8 +16,6 @@ const CAPACITY: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct AppendCalls {
     clients: Vec<ClientCalls>,
-    /// Whether a refusal for a failed disk was sent since the last durable event.
-    has_volatile_refusals: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -36,18 +35,6 @@ struct Append {
     line: LineState,
     /// Whether the call has returned that the line is not written.
     is_reported_failed: bool,
-    refusal: RefusalState,
-}
-
-/// Whether the server remembers that it has refused an append for a failed disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RefusalState {
-    /// It has not refused the append, or the refusal is durable.
-    Durable,
-    /// The refusal is not durable.
-    Volatile,
-    /// The server has crashed and lost the refusal.
-    Forgotten,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +48,14 @@ enum LineState {
 
 impl AppendCalls {
     pub(super) fn new(clients: usize) -> Self {
-        Self { clients: vec![ClientCalls::default(); clients + 1], has_volatile_refusals: false }
+        Self { clients: vec![ClientCalls::default(); clients + 1] }
     }
 
     pub(super) fn start_call(&mut self, client: NodeId) {
         let Some(calls) = self.client_calls(client) else { return };
         calls.count += 1;
-        let (number, line, refusal) = (calls.count, LineState::Absent, RefusalState::Durable);
-        calls.appends.push(Append { number, line, is_reported_failed: false, refusal });
+        let (number, line) = (calls.count, LineState::Absent);
+        calls.appends.push(Append { number, line, is_reported_failed: false });
     }
 
     pub(super) fn observe_request(&mut self, client: NodeId, seq: Number) {
@@ -80,40 +67,13 @@ impl AppendCalls {
         }
     }
 
-    /// Records a refusal for a failed disk.
-    pub(super) fn observe_storage_failure(&mut self, client: NodeId, seq: Number) {
-        if let Some(append) = self.append_for_request(client, seq) {
-            append.refusal = RefusalState::Volatile;
-            self.has_volatile_refusals = true;
-        }
-    }
-
-    /// Records that all events so far are durable.
-    pub(super) fn mark_durable(&mut self) {
-        self.settle_refusals(RefusalState::Durable);
-    }
-
-    /// Records a crash of the server.
-    pub(super) fn crash(&mut self) {
-        self.settle_refusals(RefusalState::Forgotten);
-    }
-
-    fn settle_refusals(&mut self, refusal: RefusalState) {
-        if std::mem::take(&mut self.has_volatile_refusals) {
-            let appends = self.clients.iter_mut().flat_map(|calls| calls.appends.as_mut_slice());
-            for append in appends.filter(|append| append.refusal == RefusalState::Volatile) {
-                append.refusal = refusal;
-            }
-        }
-    }
-
     /// Records that a line is written, and returns whether it is the first one of its call and the
     /// call has not returned a failure.
     pub(super) fn observe_write(&mut self, client: NodeId, seq: Number, index: Number) -> bool {
         let Some(append) = self.append_for_request(client, seq) else { return true };
         let is_first = !matches!(append.line, LineState::Written(_));
         append.line = LineState::Written(index);
-        is_first && (!append.is_reported_failed || append.refusal == RefusalState::Forgotten)
+        is_first && !append.is_reported_failed
     }
 
     /// Records the outcome of the last call, and returns whether it is true.
@@ -124,8 +84,7 @@ impl AppendCalls {
             CallResult::Succeeded => append.line != LineState::Absent,
             CallResult::Refused | CallResult::LockLost => {
                 append.is_reported_failed = true;
-                let is_written = matches!(append.line, LineState::Written(_));
-                !is_written || append.refusal == RefusalState::Forgotten
+                !matches!(append.line, LineState::Written(_))
             }
             CallResult::NoAnswer | CallResult::Unknown | CallResult::Cancelled => true,
         }

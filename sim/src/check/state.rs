@@ -17,7 +17,7 @@ use super::recent::Recent;
 use super::session::Session;
 use super::wait_queues::WaitQueues;
 use super::{Findings, Invariant};
-use crate::message::{Message, RefusalCode};
+use crate::message::Message;
 use crate::trace::{Number, PacketSummary, Record, RecordId, RecordKind};
 use crate::virtual_time::VirtualTime;
 
@@ -137,10 +137,6 @@ impl CheckerState {
             RecordKind::BeliefEnded { lock, token, .. } => {
                 self.beliefs.remove(record.node, lock, token.known()?);
             }
-            RecordKind::Durable { .. } => {
-                self.answers.mark_durable();
-                self.append_calls.mark_durable();
-            }
             RecordKind::RunEnded => self.check_end_of_run(id, record.at, local_ms, findings),
             RecordKind::Recovered { through, .. } => {
                 self.observe_recovery(id, through.known()?, findings);
@@ -219,6 +215,7 @@ impl CheckerState {
             | RecordKind::Rescheduled { .. }
             | RecordKind::WriteFailed
             | RecordKind::FlushFailed
+            | RecordKind::Durable { .. }
             | RecordKind::Checked { .. }
             | RecordKind::Working { .. }
             | RecordKind::SessionLost
@@ -270,8 +267,6 @@ impl CheckerState {
         self.update_node(record, NodeStatus::crash);
         if record.node.is_server() {
             self.wait_queues.clear_idle();
-            self.answers.crash();
-            self.append_calls.crash();
         }
     }
 
@@ -324,9 +319,6 @@ impl CheckerState {
         let is_session_alive = || self.sessions.values().any(has_executed);
         let is_consistent = self.answers.check_reply(packet, seq, is_session_alive);
         findings.violate_if(Invariant::S3, id, !is_consistent);
-        if packet.refusal == Some(RefusalCode::StorageFailed) {
-            self.append_calls.observe_storage_failure(packet.peer, seq);
-        }
         Some(())
     }
 

@@ -108,6 +108,11 @@ pub struct RecordingHeader {
     pub fingerprint: String,
 }
 
+/// Removes the byte order mark that some editors and shells write in front of a file.
+fn without_byte_order_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 impl RecordingHeader {
     /// Reads the header of a recording.
     ///
@@ -118,6 +123,7 @@ impl RecordingHeader {
         if text.len() > LEN_MAX {
             return Err(RecordingError::TooLarge.to_string());
         }
+        let text = without_byte_order_mark(text);
         let format: FormatHeader = serde_json::from_str(text).map_err(|error| error.to_string())?;
         format.check().map_err(|error| error.to_string())?;
         let header: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -232,6 +238,7 @@ impl Recording {
         if text.len() > LEN_MAX {
             return Err(RecordingError::TooLarge);
         }
+        let text = without_byte_order_mark(text);
         let format: FormatHeader = serde_json::from_str(text)?;
         format.check()?;
         let RecordingBody { run, events } = serde_json::from_str(text)?;

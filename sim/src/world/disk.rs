@@ -2,6 +2,7 @@
 //!
 //! - A crash loses the events that are written but not flushed, unless the intervention keeps them.
 //! - After a failed write, the server restores the last durable state and replies with an error.
+//!   The events that it makes from then on are written after a delay, and may fail as well.
 //! - After a failed flush, the server stops and is restarted, because it cannot know what the disk
 //!   contains.
 
@@ -20,6 +21,9 @@ use crate::trace::{NodeId, Number, RecordKind};
 /// The key of random numbers for flushes. No link has this key.
 const FLUSH_RNG_KEY: u64 = 0xf1 << 56;
 
+/// The delay before the next write after a failed one, in microseconds.
+const RETRY_DELAY_US: u64 = 100_000;
+
 /// The log, and how much of it is durable.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DiskState {
@@ -29,6 +33,10 @@ pub(super) struct DiskState {
     pub(super) highest_index: LogIndex,
     /// The events that are written but not flushed.
     pub(super) unflushed: VecDeque<Event>,
+    /// The events since the last failed write, and the number of the retry that writes them.
+    pub(super) unwritten: Vec<Event>,
+    pub(super) pending_retry: Option<u32>,
+    retry_count: u32,
     /// The log index through which the current flush goes, and the id of the flush.
     pub(super) flush_in_progress: Option<(LogIndex, u32)>,
     flush_count: u32,
@@ -69,7 +77,10 @@ impl World {
         let disk = &mut self.server.disk;
         disk.highest_index =
             disk.highest_index.max(events.last().map_or(disk.highest_index, |event| event.index));
-        if !events.iter().any(|event| event.kind.is_durable()) {
+        let mut batch = std::mem::take(&mut disk.unwritten);
+        batch.extend(events.into_iter().filter(|event| event.kind.is_durable()));
+        if batch.is_empty() || disk.pending_retry.is_some() {
+            disk.unwritten = batch;
             return;
         }
         if self.server.disk.writes_to_fail > 0 {
@@ -77,8 +88,7 @@ impl World {
             self.write_failed(writer, replies);
             return;
         }
-        let disk = &mut self.server.disk;
-        disk.unflushed.extend(events.into_iter().filter(|event| event.kind.is_durable()));
+        self.server.disk.unflushed.extend(batch);
         self.begin_flush();
     }
 
@@ -93,17 +103,37 @@ impl World {
         let through = state.applied_index();
         self.server.recorder.discard_after(through);
         self.record_recovery(writer);
-        let failed = self.server.outbox.fail(replies);
+        self.server.outbox.fail(replies);
         let Some(process) = &mut self.server.process else { return };
         let state = Box::new(state.into());
-        let step = process.handle(now, Input::WriteFailed { state, failed, unix_ms: 0 });
+        let step = process.handle(now, Input::WriteFailed { state, unix_ms: 0 });
         for event in &step.events {
             self.record_event(event, NodeId::SERVER, writer);
         }
-        let events = self.server.outbox.hold(step, replies);
+        let mut events = self.server.outbox.hold(step, replies);
         let disk = &mut self.server.disk;
-        disk.unflushed.extend(events.into_iter().filter(|event| event.kind.is_durable()));
-        self.begin_flush();
+        disk.highest_index =
+            disk.highest_index.max(events.last().map_or(disk.highest_index, |event| event.index));
+        events.retain(|event| event.kind.is_durable());
+        disk.unwritten = events;
+        disk.retry_count += 1;
+        disk.pending_retry = Some(disk.retry_count);
+        let retry = SimEvent::RetryWrite(disk.retry_count);
+        self.schedule(self.now + RETRY_DELAY_US, retry);
+    }
+
+    /// Writes the events since the last failed write.
+    pub(super) fn retry_write(&mut self, retry: u32, writer: &mut TraceWriter<'_>) {
+        if self.server.disk.pending_retry != Some(retry)
+            || self.defer(NodeId::SERVER, SimEvent::RetryWrite(retry))
+        {
+            return;
+        }
+        self.server.disk.pending_retry = None;
+        let mut replies = Vec::new();
+        self.write_events(Vec::new(), writer, &mut replies);
+        self.send_replies(replies, writer);
+        self.schedule_server_timer();
     }
 
     fn begin_flush(&mut self) {
@@ -153,11 +183,6 @@ impl World {
         let mut replies = Vec::new();
         if self.context.protections.durable_replies {
             self.server.outbox.release_durable(Durable { through }, &mut replies);
-        }
-        let now = self.server.clock.read(self.now);
-        if let Some(process) = &mut self.server.process {
-            let empty_step = process.handle(now, Input::Durable(Durable { through }));
-            process.reuse(empty_step);
         }
         self.send_replies(replies, writer);
         self.begin_flush();

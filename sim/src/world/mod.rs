@@ -142,6 +142,7 @@ enum SimEvent {
     /// A client continues its script. Ignored if the script's generation has changed since.
     ResumeScript(NodeId, u32),
     FlushCompleted(u32),
+    RetryWrite(u32),
     Intervention(u32),
     EndFaults,
     Resume(NodeId, u32),
@@ -249,6 +250,7 @@ impl World {
             SimEvent::NodeTimer(node) => self.fire_timer(node, writer),
             SimEvent::ResumeScript(node, id) => self.resume_script(node, id, writer),
             SimEvent::FlushCompleted(id) => self.complete_flush(id, writer),
+            SimEvent::RetryWrite(id) => self.retry_write(id, writer),
             SimEvent::Intervention(id) => self.apply_intervention(id, writer),
             SimEvent::EndFaults => self.end_faults(writer),
             SimEvent::Resume(node, id) => self.resume_if_still_paused(node, id, writer),

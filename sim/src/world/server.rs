@@ -88,6 +88,8 @@ impl ServerNode {
         self.paused = false;
         self.pause_count += 1;
         self.disk.flush_in_progress = None;
+        self.disk.unwritten.clear();
+        self.disk.pending_retry = None;
         let unflushed = std::mem::take(&mut self.disk.unflushed);
         if keeps_unflushed {
             unflushed.iter().for_each(|event| self.disk.persist(event));
@@ -231,7 +233,7 @@ impl World {
 
     pub(super) fn send_replies(&mut self, replies: Vec<Datagram>, writer: &mut TraceWriter<'_>) {
         for datagram in replies {
-            let to = NodeId(u8::try_from(datagram.to.0.port()).unwrap_or(0));
+            let to = NodeId(u8::try_from(datagram.to.address.port()).unwrap_or(0));
             self.send(NodeId::SERVER, to, Outgoing::Reply(datagram), writer);
         }
     }
@@ -284,7 +286,7 @@ impl World {
 
 /// Returns the address of a node.
 pub(super) fn peer_address(node: NodeId) -> Peer {
-    Peer(([10, 0, 0, node.0], u16::from(node.0)).into())
+    Peer::new(([10, 0, 0, node.0], u16::from(node.0)).into())
 }
 
 fn config(config: &run::Config, seed: u64) -> Config {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use leasehold_server::standard_error;
 use tokio::time::sleep;
 
 use super::report::grouped;
@@ -52,14 +53,14 @@ impl Progress {
         self.ticks += 1;
         if self.is_shown && self.ticks.is_multiple_of(TICKS_PER_LINE) {
             let line = self.line(opened);
-            eprint!("\r{line}\u{1b}[K");
+            standard_error::write(format_args!("\r{line}\u{1b}[K"));
         }
     }
 
     /// Clears the progress line.
     pub(super) fn clear(&self) {
         if self.is_shown {
-            eprint!("\r\u{1b}[K");
+            standard_error::write(format_args!("\r\u{1b}[K"));
         }
     }
 

@@ -111,6 +111,9 @@ impl Sim {
         if self.search {
             return search::run(&run, &self);
         }
+        if self.json || self.shiviz || self.mermaid {
+            report::expect_complete(&run)?;
+        }
         let text = if self.json {
             Recording::record(run).to_json()
         } else if self.shiviz {

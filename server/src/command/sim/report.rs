@@ -3,11 +3,16 @@
 use std::fmt::Write as _;
 
 use leasehold_sim::{
-    Explainer, Importance, Invariant, InvariantStatus, LockId, RecordId, Run, Scenario, Story,
-    World,
+    Explainer, Importance, Invariant, InvariantStatus, LockId, Record, RecordId, Run, Scenario,
+    Story, World,
 };
 
+use crate::command::error::CommandError;
 use crate::command::style::Style;
+
+/// The largest number of events that are simulated: a run in a file may be arbitrarily busy, and
+/// each event is retained. The page has the same limit.
+const RECORDS_MAX: usize = 1_000_000;
 
 /// Executes a run and returns its report, without events below `importance_min`.
 pub(super) fn report(
@@ -16,8 +21,7 @@ pub(super) fn report(
     importance_min: Importance,
     style: Style,
 ) -> String {
-    let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
-    while world.step(&mut trace) {}
+    let (world, trace, is_complete) = simulate(run);
     let violated = world.checkers().violations();
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -32,7 +36,39 @@ pub(super) fn report(
     text.push_str(&files(run, &world, style));
     let digest = format!("{} events, fingerprint {:016x}", trace.len(), world.fingerprint());
     writeln!(text, "{}", style.dim(&digest)).ok();
+    if !is_complete {
+        let at = trace.last().map(|record| record.at).unwrap_or_default();
+        let cut = format!(
+            "The run was cut at {at}, after {RECORDS_MAX} events; it would end at {} ms.",
+            run.config.ends_ms
+        );
+        writeln!(text, "{}", style.warning(&cut)).ok();
+    }
     text
+}
+
+/// Checks that a run can be exported: only a complete one can.
+pub(super) fn expect_complete(run: &Run) -> Result<(), CommandError> {
+    let (_, trace, is_complete) = simulate(run);
+    if is_complete {
+        return Ok(());
+    }
+    let at = trace.last().map(|record| record.at).unwrap_or_default();
+    Err(CommandError::refused(format!(
+        "the run has more than {RECORDS_MAX} events, of which the last is at {at}; let it end \
+         earlier (ends_ms)"
+    )))
+}
+
+/// Simulates a run to its end, or to the limit. Returns whether it has reached its end.
+fn simulate(run: &Run) -> (World, Vec<Record>, bool) {
+    let (mut world, mut trace) = (World::new(run.clone()), Vec::new());
+    while trace.len() < RECORDS_MAX {
+        if !world.step(&mut trace) {
+            return (world, trace, true);
+        }
+    }
+    (world, trace, false)
 }
 
 fn heading(name: &str, run: &Run) -> String {

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use leasehold_server::standard_error;
 use leasehold_sim::{Recording, Run, Search, SearchLimits, SearchStage};
 
 use super::{Sim, report};
@@ -30,11 +31,11 @@ pub(super) fn run(run: &Run, sim: &Sim) -> Result<ExitCode, CommandError> {
     let shows_progress = io::stderr().is_terminal();
     while search.explore(BATCH) == SearchStage::Searching {
         if shows_progress {
-            eprint!("\r{search}\u{1b}[K");
+            standard_error::write(format_args!("\r{search}\u{1b}[K"));
         }
     }
     if shows_progress {
-        eprint!("\r\u{1b}[K");
+        standard_error::write(format_args!("\r\u{1b}[K"));
     }
     let style = Style::for_stdout();
     let mut out = io::stdout().lock();

@@ -35,6 +35,8 @@ pub(super) fn load(name: &str) -> Result<Scenario, CommandError> {
 
 /// Parses a scenario, a recording, or a bare run.
 fn parse(text: &str, name: &str) -> Result<Scenario, String> {
+    // Some editors and shells write a byte order mark, which is not part of the JSON.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let json: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if json.get("format").is_some() {
         let recording = Recording::from_json(text).map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use leasehold_server::standard_error;
 use leasehold_sim::{Protection, Run, storm};
 
 use super::{Sim, report};
@@ -26,7 +27,7 @@ pub(super) fn run(count: u64, sim: &Sim) -> Result<ExitCode, CommandError> {
         let outcome = run.execute_until_violation();
         if let Some((invariant, _)) = outcome.first_violation {
             if shows_progress {
-                eprint!("\r\u{1b}[K");
+                standard_error::write(format_args!("\r\u{1b}[K"));
             }
             let heading = format!("storm {seed}: {invariant} violated");
             writeln!(out, "{}\n", style.bold(&heading))?;
@@ -35,11 +36,13 @@ pub(super) fn run(count: u64, sim: &Sim) -> Result<ExitCode, CommandError> {
         }
         events += outcome.trace.len() as u64;
         if shows_progress && (completed as u64).is_multiple_of(BATCH) {
-            eprint!("\r{completed} of {count} storms, {events} events\u{1b}[K");
+            standard_error::write(format_args!(
+                "\r{completed} of {count} storms, {events} events\u{1b}[K"
+            ));
         }
     }
     if shows_progress {
-        eprint!("\r\u{1b}[K");
+        standard_error::write(format_args!("\r\u{1b}[K"));
     }
     let plural = if count == 1 { "" } else { "s" };
     writeln!(out, "{count} storm{plural} from seed {first}, {events} events: no violation")?;

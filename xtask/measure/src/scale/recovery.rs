@@ -35,7 +35,10 @@ pub(super) fn measure(program: &Path, size: &Size) -> anyhow::Result<Vec<Goal>> 
         events = server.metric(&DURABLE)?;
         eprintln!("{} of {} events", grouped(events), grouped(min_events));
     }
-    let bytes = std::fs::metadata(server.data().join("journal.redb"))?.len();
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(server.data().join("log"))? {
+        bytes += entry?.metadata()?.len();
+    }
     let mut times = Vec::new();
     for _ in 0..size.rounds {
         server.kill()?;

@@ -142,10 +142,10 @@ fn a_refused_append_fails_and_releases_the_lock() {
     let acquire = test.sent(SendReason::First);
     assert_eq!(test.receive(&acquire, granted(7)), None);
     let append = test.sent(SendReason::First);
-    assert_eq!(test.receive(&append, Status::Refused(Refusal::StorageFailed)), None);
+    assert_eq!(test.receive(&append, Status::Refused(Refusal::TooLarge { limit: 10 })), None);
     let released = test.sent(SendReason::First);
     let ended = test.receive(&released, Status::Released { lock: ledger() });
-    assert_eq!(ended, Some(Err("storage_failed")));
+    assert_eq!(ended, Some(Err("too_large")));
     assert_eq!(test.counters.appended_lines, 0);
 }
 
