@@ -117,7 +117,7 @@ impl Cluster {
         let through = self.server.last_index();
         self.outbox.release_durable(Durable { through }, &mut replies);
         for datagram in replies {
-            let client = usize::from(datagram.to.0.port());
+            let client = usize::from(datagram.to.address.port());
             if !self.rng.chance(150_000) {
                 let now = self.client_now();
                 self.clients[client].receive(now, datagram.reply);
@@ -156,7 +156,7 @@ impl Cluster {
                 if self.rng.chance(150_000) {
                     continue;
                 }
-                let from = Peer(([127, 0, 0, 1], u16::try_from(index).unwrap()).into());
+                let from = Peer::new(([127, 0, 0, 1], u16::try_from(index).unwrap()).into());
                 let copies = 1 + u64::from(self.rng.chance(100_000));
                 for _ in 0..copies {
                     let high = u128::from(self.rng.next_u64());
