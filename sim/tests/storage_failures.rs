@@ -23,15 +23,16 @@ enum Progress {
 /// copy of the append arrives.
 #[allow(clippy::wildcard_enum_match_arm, reason = "the progress depends on few records")]
 fn count_progress(trace: &[Record]) -> BTreeMap<Progress, u32> {
-    let mut appends: BTreeMap<(NodeId, u32), Progress> = BTreeMap::new();
+    let mut appends: BTreeMap<(NodeId, Number), Progress> = BTreeMap::new();
     for record in trace {
-        let mut advance = |from: Progress, to: Progress, matches: &dyn Fn(NodeId, u32) -> bool| {
-            for ((client, seq), progress) in &mut appends {
-                if *progress == from && matches(*client, *seq) {
-                    *progress = to;
+        let mut advance =
+            |from: Progress, to: Progress, matches: &dyn Fn(NodeId, Number) -> bool| {
+                for ((client, seq), progress) in &mut appends {
+                    if *progress == from && matches(*client, *seq) {
+                        *progress = to;
+                    }
                 }
-            }
-        };
+            };
         let server = record.node == NodeId::SERVER;
         match record.kind {
             RecordKind::Sent(packet) if !server && packet.message == Message::AppendFile => {

@@ -36,12 +36,13 @@ fn violations(browser: &Browser, axe: &str) -> Vec<String> {
         "window.found = undefined;
          axe.run(document, {resultTypes: ['violations']}).then(it => { window.found = it; })",
     );
-    // The checker joins the texts of a picture's shape without spaces, so it cannot find them in the
-    // shape's label.
+    // The checker joins the texts of a picture's shape without spaces, so it cannot find them in
+    // the shape's label.
     let found = wait_for("the checker", || {
         let found = browser.run(
-            "const isOfPicture = node => document.querySelector(node.target)?.closest('svg.picture');
-             return window.found?.violations.filter(it => ['serious', 'critical'].includes(it.impact))
+            "const isOfPicture = it => document.querySelector(it.target)?.closest('svg.picture');
+             const isSerious = it => ['serious', 'critical'].includes(it.impact);
+             return window.found?.violations.filter(isSerious)
                 .map(it => [it.id, it.nodes.filter(node =>
                     it.id != 'label-content-name-mismatch' || !isOfPicture(node))])
                 .filter(([_, nodes]) => nodes.length > 0)

@@ -19,7 +19,7 @@ const LONG_FILES: &[(&str, usize, &str)] = &[];
 const LONG_FUNCTIONS: &[(&str, usize, &str)] = &[
     ("core/src/event/decode.rs", 91, "one arm for each event"),
     ("server/src/log/batch/encode.rs", 106, "one exhaustive match over all events"),
-    ("sim/src/check/state.rs", 128, "one exhaustive match over all records"),
+    ("sim/src/check/state.rs", 125, "one exhaustive match over all records"),
     ("sim/src/event_recorder.rs", 107, "one exhaustive match over all events"),
     ("sim/src/explain/action.rs", 152, "one exhaustive match over all records"),
     ("sim/src/importance.rs", 89, "one exhaustive match over all records"),

@@ -93,7 +93,8 @@ fn side_panel(
     let verdict =
         if violated.is_empty() { "No violations".to_owned() } else { violated.join(", ") };
     html! {
-        <article class={classes!("compared-run", letter)} aria-label={format!("{letter}: {}", side.title)}>
+        <article class={classes!("compared-run", letter)}
+            aria-label={format!("{letter}: {}", side.title)}>
             <header>
                 <h2><b>{ letter }</b>{ " " }{ side.title.clone() }</h2>
                 <p class={classes!("result", has_violations.then_some("has-violations"))}>
