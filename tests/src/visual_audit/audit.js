@@ -449,7 +449,8 @@
       const { width, height } = hitRect(control);
       // A crowd on a phone has no room for the size that a finger needs.
       const smallest = options.touch && !isSvg(control) ? 44 : 24;
-      const isInline = style(control).display === 'inline';
+      // A term is a button in a sentence. Browsers report buttons as inline blocks.
+      const isInline = style(control).display === 'inline' || control.classList.contains('term');
       const isExempt = isSvg(control) && control.closest(`${TIME_AXES}, ${LINKS}`);
       if (!isInline && !isExempt && Math.min(width, height) < smallest - 0.5) {
         report('small_target', control, `${round(width)} by ${round(height)} px`);

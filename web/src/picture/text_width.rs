@@ -76,6 +76,16 @@ impl Weight {
         f64::from(thousandths) * size / 1_000.0
     }
 
+    /// Returns the text, or as many of its first words as are not wider than `width`.
+    pub(crate) fn fit_words(self, text: &str, size: f64, width: f64) -> String {
+        let mut words = text;
+        while self.width(words, size) > width {
+            let Some(end) = words.rfind(' ') else { break };
+            words = words[..end].trim_end_matches([',', ' ', '·']);
+        }
+        self.fit(words, size, width)
+    }
+
     /// Returns the text, shortened with an ellipsis if it is wider than `width`. Returns an empty
     /// text if not even one character fits.
     pub(crate) fn fit(self, text: &str, size: f64, width: f64) -> String {

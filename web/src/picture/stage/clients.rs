@@ -101,22 +101,11 @@ fn text_below(client: &Client, layout: &Layout, index: usize) -> Vec<Shape> {
     let name = Weight::Bold.fit(client.name.as_str(), size, layout.name_width * 0.6);
     let activity_left = left + bold_width(&name, size) + size * 0.5;
     let width = layout.name_width - (activity_left - left);
-    let activity = fitting_activity(client, size, width);
+    let activity = Weight::Regular.fit_words(&full_activity(client), size, width);
     vec![
         text("name outlined-text", (left, y), Anchor::Start, size, name),
         text("small outlined-text", (activity_left, y), Anchor::Start, size, activity),
     ]
-}
-
-/// Returns the activity, or as many of its first words as fit the width.
-fn fitting_activity(client: &Client, size: f64, width: f64) -> String {
-    let activity = full_activity(client);
-    let mut words = activity.as_str();
-    while text_width(words, size) > width {
-        let Some(end) = words.rfind(' ') else { break };
-        words = words[..end].trim_end_matches([',', ' ', '·']);
-    }
-    Weight::Regular.fit(words, size, width)
 }
 
 /// Draws the name at the right of the client, and its activity below if there is room.

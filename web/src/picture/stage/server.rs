@@ -23,7 +23,7 @@ pub(super) fn server_shape(input: &StageInput<'_>, layout: &Layout) -> Shape {
     let y = top + em * 1.45;
     shapes.push(text("title", (inner_left, y), Anchor::Start, em, "Server"));
     let state_width = inner_right - inner_left - bold_width("Server", em) - em * 0.6;
-    let shown_state = Weight::Regular.fit(&state, em * 0.85, state_width);
+    let shown_state = Weight::Regular.fit_words(&state, em * 0.85, state_width);
     shapes.push(text("small", (inner_right, y), Anchor::End, em * 0.85, shown_state));
     let rows = layout.server_rows.min(scene.locks.len());
     let mut row_top = top + em * 2.15;
