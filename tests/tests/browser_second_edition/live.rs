@@ -54,7 +54,7 @@ fn large_tokens_are_shown_exactly_after_an_accepted_loss() {
     RawClient::connect_with_lease("ann", server.udp(), 2_000).append_under_lock("f", "old\n");
     server.data_dir().expect_contents("f", "old\n");
     server.kill();
-    fs::remove_file(server.data_dir().journal_path()).expect("the log can be removed");
+    fs::remove_dir_all(server.data_dir().log_path()).expect("the log can be removed");
     server.set_flags(&[&flags[..], &["--accept-data-loss"]].concat());
     server.restart();
     let browser = open_live(&server);
