@@ -271,6 +271,7 @@ impl<const CHUNKS: usize> PageTable<CHUNKS> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(not(target_family = "wasm"))]
     use std::thread;
 
     use super::*;
@@ -353,6 +354,7 @@ mod tests {
         assert_eq!(Number::UNKNOWN.to_string(), "?");
     }
 
+    #[cfg(not(target_family = "wasm"))]
     #[test]
     fn threads_share_the_numbers() {
         let intern = |offset: u64| {
