@@ -21,7 +21,8 @@ pub enum FileContradiction {
     /// It has more bytes than were ever appended, according to the log.
     #[error(
         "guarded file {name} has {found} bytes, but the log accounts for {logged}: the log has \
-         lost acknowledged appends, or another program has written to the file"
+         lost acknowledged appends, or another program has renamed or written the file; if it was \
+         renamed, move it out of the directory"
     )]
     Unaccounted {
         /// The name of the file.

@@ -63,7 +63,7 @@ fn used_classes() -> BTreeSet<String> {
 }
 
 /// If two rules of the same weight set the same property of a shape, their order decides, which
-/// nobody sees: the arcs of beliefs were once filled like the bars of beliefs.
+/// is easily overlooked: the arcs of beliefs were once filled like the bars of beliefs.
 #[test]
 fn no_two_rules_of_the_same_weight_set_a_property() {
     let rules = rules();

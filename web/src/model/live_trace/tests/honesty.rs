@@ -213,7 +213,7 @@ fn belief_ends_at_the_hold_limit() {
     assert_eq!(timeline.intervals().beliefs[0].until(timeline.end()), Some(until));
 }
 
-/// A grant from the queue that nobody has confirmed may not be known to its client.
+/// A client may not know a grant from the queue that it has not confirmed.
 #[test]
 fn unclaimed_grant_is_not_believed() {
     let mut trace = new_trace();
@@ -262,7 +262,7 @@ fn clients_with_equal_names_are_distinguished() {
     assert_eq!((held(NodeId(1)), held(NodeId(2))), ("nothing".to_owned(), "a #1".to_owned()));
 }
 
-/// A refusal without a session is nobody's, unless it names its client.
+/// A refusal without a session belongs to no client, unless it names one.
 #[test]
 fn refusal_without_a_session_concerns_no_client() {
     let mut trace = new_trace();
