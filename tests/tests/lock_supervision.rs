@@ -229,6 +229,39 @@ fn a_stop_request_stops_the_command_then_the_supervisor() {
     assert_eq!(status.code(), Some(143));
 }
 
+/// In a container, the leaders of the process group and of the session can be outside the PID
+/// namespace, so that the kernel reports 0 instead of their process ids.
+#[test]
+fn a_supervisor_whose_process_group_is_outside_its_namespace_can_be_stopped() {
+    const NAMESPACE: [&str; 6] =
+        ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let probe = Command::new("unshare").args(NAMESPACE).arg("true").output();
+    if !probe.is_ok_and(|it| it.status.success()) {
+        eprintln!("not tested: this machine does not permit PID namespaces");
+        return;
+    }
+    let server = Server::start_with(&["--lease-ms", "5000"]);
+    let leasehold = leasehold_against(&server);
+    let mut command = Command::new("unshare");
+    for (name, value) in leasehold.get_envs() {
+        value.map(|value| command.env(name, value));
+    }
+    let script =
+        "exec 3< <(exec \"$0\" lock f -- bash -c 'echo started; while :; do sleep 0.05; done')
+        supervisor=$!; read -r line <&3; echo $line
+        kill -TSTP $supervisor
+        until grep -q 'State:.T' /proc/$supervisor/status; do sleep 0.02; done; echo stopped
+        kill -CONT $supervisor
+        while grep -q 'State:.T' /proc/$supervisor/status; do sleep 0.02; done; echo continued
+        kill -TERM $supervisor; wait $supervisor; echo $?";
+    command.args(NAMESPACE).args(["bash", "-c", script]).arg(leasehold.get_program());
+    let mut shell = Process::start("shell", &mut command);
+    for line in ["started", "stopped", "continued", "143"] {
+        assert_eq!(shell.line(), line);
+    }
+    assert!(shell.wait_within(WAIT_LIMIT).is_some_and(|status| status.success()));
+}
+
 #[test]
 fn a_command_whose_lock_was_lost_while_it_was_stopped_is_not_continued() {
     let server = Server::start();

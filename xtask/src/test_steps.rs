@@ -98,7 +98,7 @@ fn end_to_end() -> anyhow::Result<()> {
     tools::require_firefox()?;
     tools::require_python()?;
     let axe = tools::require_axe()?;
-    let tests = ["test", "--package", "leasehold-tests", "--features", "browser"];
+    let tests = ["test", "--package", "leasehold-tests", "--features", "browser", "--no-fail-fast"];
     run_tests(cargo(&tests).env("LEASEHOLD_AXE", axe).env("PATH", tools::path()))
 }
 

@@ -9,6 +9,7 @@
 
 mod keeper;
 mod launch;
+mod process_group;
 mod process_tree;
 mod signal_queue;
 mod supervise;

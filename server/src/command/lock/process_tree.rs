@@ -63,7 +63,7 @@ mod linux {
     use std::fmt;
 
     use procfs::process::{Process, Stat, all_processes};
-    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
     use super::{MARK_VARIABLE, Scope};
 
@@ -105,8 +105,13 @@ mod linux {
     }
 
     impl Scope {
-        /// Returns the running processes of the scope.
+        /// Returns the running processes of the scope. Returns none if `/proc` belongs to another
+        /// PID namespace, because its process ids then mean other processes.
         pub(in super::super) fn members(&self) -> Vec<Member> {
+            let own = Process::myself().map(|process| process.pid());
+            if own.ok() != Some(getpid().as_raw_nonzero().get()) {
+                return Vec::new();
+            }
             let Ok(processes) = all_processes() else { return Vec::new() };
             let mut table = BTreeMap::new();
             let mut selected = BTreeSet::new();

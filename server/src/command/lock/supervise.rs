@@ -11,13 +11,14 @@ use std::time::Duration;
 use leasehold_client::{LockGuard, Time, now};
 use leasehold_core::time::Millis;
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpgrp, getpid, getppid, getsid,
-    kill_current_process_group, kill_process_group, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_current_process_group, kill_process_group,
+    wait,
 };
 use tokio::time::sleep;
 
 use super::Deadlines;
 use super::keeper::Keeper;
+use super::process_group::is_controlled_by_a_shell;
 use super::process_tree::{Scope, kill_all};
 use super::signal_queue::{Received, SignalQueue};
 use super::terminal::Terminal;
@@ -185,7 +186,7 @@ impl<'a> Supervisor<'a> {
         let requested = std::mem::take(&mut self.stop_requested);
         let needs_terminal = [Signal::TTIN, Signal::TTOU].contains(&signal);
         let foreground = self.terminal.and_then(Terminal::foreground);
-        if !requested && needs_terminal && foreground == Some(getpgrp()) {
+        if !requested && needs_terminal && self.terminal.is_some_and(Terminal::is_own) {
             // The terminal belongs to this job, so the command may have it.
             self.uses_terminal = true;
             self.resume();
@@ -235,26 +236,5 @@ pub(super) fn stop_self(signal: Signal) {
     if cfg!(target_os = "linux") {
         let _ = mask.thread_unblock();
         let _ = mask.thread_block();
-    }
-}
-
-/// Whether the process group of this process has a parent in the same session: a shell that can
-/// continue it. Otherwise the group is orphaned.
-fn is_controlled_by_a_shell() -> bool {
-    let Ok(session) = getsid(None) else { return false };
-    #[cfg(target_os = "linux")]
-    {
-        let group = getpgrp().as_raw_nonzero().get();
-        let stat = |pid| procfs::process::Process::new(pid).and_then(|process| process.stat()).ok();
-        // Upwards to the first ancestor of another process group.
-        let mut ancestor = getppid().and_then(|pid| stat(pid.as_raw_nonzero().get()));
-        while let Some(it) = ancestor.take_if(|it| it.pgrp == group) {
-            ancestor = stat(it.ppid);
-        }
-        ancestor.is_some_and(|it| it.session == session.as_raw_nonzero().get())
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        getppid().is_some_and(|parent| getsid(Some(parent)) == Ok(session))
     }
 }

@@ -5,8 +5,10 @@
 
 use std::fs::File;
 
-use rustix::process::{Pid, getpgrp, test_kill_process_group};
+use rustix::process::{Pid, test_kill_process_group};
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
+
+use super::process_group::own_group;
 
 pub(super) struct Terminal {
     device: File,
@@ -26,7 +28,7 @@ impl Terminal {
 
     /// Whether the group of this process is in the foreground.
     pub(super) fn is_own(&self) -> bool {
-        self.foreground() == Some(getpgrp())
+        own_group().is_some_and(|own| self.foreground() == Some(own))
     }
 
     /// Moves `group` into the foreground if the group of this process is there. Returns whether it
@@ -48,7 +50,9 @@ impl Terminal {
 
     /// Moves the group of this process into the foreground.
     pub(super) fn take(&self) {
-        let _ = tcsetpgrp(&self.device, getpgrp());
+        if let Some(own) = own_group() {
+            let _ = tcsetpgrp(&self.device, own);
+        }
     }
 }
 
